@@ -1,0 +1,10 @@
+"""IFAformer in JAX: multimodal relation extraction.
+
+Importing this package loads neither TensorFlow, PyTorch nor transformers; the
+parts that need them do.
+"""
+
+from ifa_jax import convert, models
+from ifa_jax.batch import Batch
+
+__all__ = ["Batch", "convert", "models"]

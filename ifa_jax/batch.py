@@ -1,0 +1,45 @@
+"""The one description of what a model reads."""
+
+import jax
+from flax import struct
+
+Array = jax.Array
+
+
+@struct.dataclass
+class Batch:
+  """A batch of posts. Axis letters: `ifa_jax.models`; K crops of a kind.
+
+  Pixels are uint8 in [0, 255], which the model scales and normalises, or
+  floating point, which it takes as normalised. A visual field may be None: the
+  batch then has none of its tokens. Masks are bool, True = real.
+
+  Attributes:
+    input_ids: int32[B, T], WordPiece ids with the four entity markers.
+    attention_mask: bool[B, T], True = a token, False = padding.
+    token_type_ids: int32[B, T].
+    head_start: int32[B], index of the head's opening marker `<s>`.
+    tail_start: int32[B], index of the tail's opening marker `<o>`.
+    image: [B, size, size, 3], the whole picture.
+    image_mask: bool[B].
+    grounded: [B, K, 4 patch, 4 patch, 3], crops found by visual grounding.
+    grounded_mask: bool[B, K].
+    detected: [B, K, 2 patch, 2 patch, 3], crops found by object detection.
+    detected_mask: bool[B, K].
+    label: int32[B], relation ids, or None where nobody knows them.
+    valid: bool[B], False for rows that only fill up the batch, or None.
+  """
+
+  input_ids: Array
+  attention_mask: Array
+  token_type_ids: Array
+  head_start: Array
+  tail_start: Array
+  image: Array | None = None
+  image_mask: Array | None = None
+  grounded: Array | None = None
+  grounded_mask: Array | None = None
+  detected: Array | None = None
+  detected_mask: Array | None = None
+  label: Array | None = None
+  valid: Array | None = None

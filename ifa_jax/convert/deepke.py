@@ -1,0 +1,184 @@
+"""DeepKE's `best_model.pth` (zjunlp/DeepKE@4b27718) to this model's parameters.
+
+Its names are those of `IFA_model.py` and `modeling_IFA.py`; sizes are read off
+the arrays, all but the head count, which no array shows.
+"""
+
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ifa_jax import torch_file
+from ifa_jax.convert import engine
+from ifa_jax.convert.engine import Drop, Rule, linear, patches
+from ifa_jax.models import parameters
+from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
+
+_NORM = {"weight": "scale", "bias": "bias"}
+
+
+def _norm(source: str, target: str) -> list[Rule]:
+  return [
+    Rule(rf"{source}\.{theirs}", f"{target}/{ours}")
+    for theirs, ours in _NORM.items()
+  ]
+
+
+def _linear(source: str, target: str) -> list[Rule]:
+  return [
+    Rule(rf"{source}\.weight", f"{target}/kernel", linear),
+    Rule(rf"{source}\.bias", f"{target}/bias"),
+  ]
+
+
+_TEXT = r"model\.encoder\.text_layer\.(\d+)\."
+_VISUAL = r"model\.encoder\.vision_layers\.(\d+)\."
+
+RULES = [
+  Drop(r"model\..*position_ids", "a buffer that counts 0, 1, 2 ..."),
+  Drop(r"model\.text_pooler\..*", "the relation head reads the markers"),
+  Drop(r"model\.vision_post_layernorm\..*", "nothing reads the class token"),
+  Rule(
+    r"model\.text_embeddings\.(word|token_type)_embeddings\.weight",
+    r"text/embed/\1/embedding",
+  ),
+  Rule(
+    r"model\.text_embeddings\.position_embeddings\.weight",
+    "text/embed/position/embedding",
+  ),
+  *_norm(r"model\.text_embeddings\.LayerNorm", "text/embed/norm"),
+  *_linear(
+    _TEXT + r"attention\.self\.(query|key|value)", r"text/layer_\1/attention/\2"
+  ),
+  *_linear(_TEXT + r"attention\.output\.dense", r"text/layer_\1/attention/out"),
+  *_norm(
+    _TEXT + r"attention\.output\.LayerNorm", r"text/layer_\1/attention_norm"
+  ),
+  *_linear(_TEXT + r"intermediate\.dense", r"text/layer_\1/mlp_in"),
+  *_linear(_TEXT + r"output\.dense", r"text/layer_\1/mlp_out"),
+  *_norm(_TEXT + r"output\.LayerNorm", r"text/layer_\1/mlp_norm"),
+  Rule(
+    r"model\.vision_embeddings\.class_embedding", "visual/embed/class_token"
+  ),
+  Rule(
+    r"model\.vision_embeddings\.patch_embedding\.weight",
+    "visual/embed/patch/kernel",
+    patches,
+  ),
+  Rule(
+    r"model\.vision_embeddings\.position_embedding\.weight",
+    "visual/embed/position",
+  ),
+  Rule(
+    r"model\.vision_embeddings\.aux_position_embedding\.weight",
+    "visual/embed/grounded_position",
+  ),
+  Rule(
+    r"model\.vision_embeddings\.rcnn_position_embedding\.weight",
+    "visual/embed/detected_position",
+  ),
+  *_norm(r"model\.vision_pre_layrnorm", "visual/embed/norm"),
+  *(
+    rule
+    for theirs, ours in {"q": "query", "k": "key", "v": "value"}.items()
+    for rule in _linear(
+      _VISUAL + rf"self_attn\.{theirs}_proj",
+      rf"visual/layer_\1/attention/{ours}",
+    )
+  ),
+  *_linear(_VISUAL + r"self_attn\.out_proj", r"visual/layer_\1/attention/out"),
+  *_norm(_VISUAL + "layer_norm1", r"visual/layer_\1/attention_norm"),
+  *_linear(_VISUAL + r"mlp\.fc1", r"visual/layer_\1/mlp_in"),
+  *_linear(_VISUAL + r"mlp\.fc2", r"visual/layer_\1/mlp_out"),
+  *_norm(_VISUAL + "layer_norm2", r"visual/layer_\1/mlp_norm"),
+  *_linear("classifier", "relation_head"),
+]
+
+
+def from_deepke(
+  checkpoint: str | os.PathLike,
+  num_heads: int = 12,
+  fusion: str = "released",
+) -> tuple[ModelConfig, dict[str, Any]]:
+  """Reads a checkpoint that DeepKE's `run.py` saved.
+
+  Args:
+    checkpoint: `best_model.pth`. Nothing in it is executed.
+    num_heads: of both streams; 12 for BERT-base and ViT-B/32.
+    fusion: "released" gives DeepKE's logits; "paper" reads the same weights
+      by the paper's equations.
+
+  Returns:
+    The model's config and its float32 parameters.
+
+  Raises:
+    ValueError: for a damaged file, one that holds anything but tensors, or
+      names and shapes that are not DeepKE's; all are listed.
+  """
+  loaded = torch_file.load(checkpoint)
+  if not isinstance(loaded, Mapping) or not all(
+    isinstance(array, np.ndarray) for array in loaded.values()
+  ):
+    raise ValueError(
+      f"{checkpoint}: want a state dict of tensors, found"
+      f" {type(loaded).__name__}"
+    )
+  config = _read_sizes(loaded, num_heads, fusion, checkpoint)
+  expected = parameters.param_shapes(config)
+  return config, engine.convert(loaded, RULES, expected, str(checkpoint))
+
+
+def _read_sizes(arrays, num_heads, fusion, checkpoint) -> ModelConfig:
+  """Reads a model's sizes off the shapes of DeepKE's arrays."""
+
+  def rows_and_width(name: str) -> tuple[int, int]:
+    array = arrays.get(name)
+    if array is None or array.ndim != 2:
+      found = "nothing" if array is None else f"shape {array.shape}"
+      raise ValueError(f"{checkpoint}: {name}: want a matrix, found {found}")
+    return array.shape
+
+  visual = "model.vision_embeddings."
+  vocab_size, dim = rows_and_width(
+    "model.text_embeddings.word_embeddings.weight"
+  )
+  patch = arrays.get(visual + "patch_embedding.weight")
+  if patch is None or patch.ndim != 4:
+    raise ValueError(
+      f"{checkpoint}: {visual}patch_embedding.weight: want an array"
+      f" [D, 3, patch, patch], found"
+      f" {'nothing' if patch is None else patch.shape}"
+    )
+  side = math.isqrt(rows_and_width(visual + "position_embedding.weight")[0] - 1)
+  crops = rows_and_width(visual + "aux_position_embedding.weight")[0]
+  shared = {
+    "hidden_dim": dim,
+    "num_heads": num_heads,
+    "num_layers": sum("attention.self.query.weight" in name for name in arrays),
+    "mlp_dim": rows_and_width(
+      "model.encoder.text_layer.0.intermediate.dense.weight"
+    )[0],
+  }
+  return ModelConfig(
+    text=TextConfig(
+      vocab_size=vocab_size,
+      max_len=rows_and_width(
+        "model.text_embeddings.position_embeddings.weight"
+      )[0],
+      num_token_types=rows_and_width(
+        "model.text_embeddings.token_type_embeddings.weight"
+      )[0],
+      **shared,
+    ),
+    vision=VisionConfig(
+      image_size=side * patch.shape[-1],
+      patch_size=patch.shape[-1],
+      num_crops=crops // 16,
+      **shared,
+    ),
+    fusion=fusion,
+    num_relations=rows_and_width("classifier.weight")[0],
+  )

@@ -1,0 +1,225 @@
+"""Shapes and switches of a model, as plain frozen dataclasses."""
+
+import dataclasses
+from typing import Any
+
+# OpenAI's statistics, as in CLIP's preprocessor_config.json. RGB, of [0, 1].
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclasses.dataclass(frozen=True)
+class TextConfig:
+  """Shape of the text stream; the defaults are BERT-base, uncased.
+
+  Attributes:
+    vocab_size: rows of the word table, the four entity markers included.
+    max_len: rows of the position table, in tokens.
+    activation: "gelu" (erf) or "quick_gelu", see `attention.ACTIVATIONS`.
+  """
+
+  vocab_size: int = 30526
+  hidden_dim: int = 768
+  num_layers: int = 12
+  num_heads: int = 12
+  mlp_dim: int = 3072
+  max_len: int = 512
+  num_token_types: int = 2
+  norm_epsilon: float = 1e-12
+  activation: str = "gelu"
+  dropout_rate: float = 0.1
+  attention_dropout_rate: float = 0.1
+
+
+@dataclasses.dataclass(frozen=True)
+class VisionConfig:
+  """Shape of the visual stream; the defaults are CLIP's ViT-B/32.
+
+  Attributes:
+    image_size: pixels along the side of the whole picture.
+    patch_size: pixels along the side of a patch.
+    num_crops: K, the slots for crops of each kind.
+    patch_bias: whether the patch projection has a bias (ViT yes, CLIP no).
+    pre_norm: whether a LayerNorm stands before the first layer (CLIP yes).
+    crop_position_stddev: of the normal distribution that the position tables of
+      the crops start from. DeepKE's start from torch's default of 1.0.
+    image_mean: float[3] for scaled RGB, a property of the pretrained encoder.
+    image_std: float[3], likewise.
+  """
+
+  image_size: int = 224
+  patch_size: int = 32
+  num_crops: int = 3
+  hidden_dim: int = 768
+  num_layers: int = 12
+  num_heads: int = 12
+  mlp_dim: int = 3072
+  norm_epsilon: float = 1e-5
+  activation: str = "quick_gelu"
+  patch_bias: bool = False
+  pre_norm: bool = True
+  crop_position_stddev: float = 0.02
+  image_mean: tuple[float, float, float] = CLIP_MEAN
+  image_std: tuple[float, float, float] = CLIP_STD
+
+  @property
+  def grounded_size(self) -> int:
+    """Pixels along the side of a grounded crop: 4 patches."""
+    return 4 * self.patch_size
+
+  @property
+  def detected_size(self) -> int:
+    """Pixels along the side of a detected crop: 2 patches."""
+    return 2 * self.patch_size
+
+
+@dataclasses.dataclass(frozen=True)
+class Exchange:
+  """What the released code does and the paper does not say, a field each.
+
+  The defaults are the paper's equations (1) and (2); `RELEASED` is the code at
+  zjunlp/DeepKE@4b27718. Lines are of its `models/modeling_IFA.py`.
+
+  Attributes:
+    image_tokens: the whole picture's patches are visual tokens. Released: no,
+      `CLIPVisionEmbeddings.forward` reads only the picture's batch size.
+    class_position: the class token gets row 0 of the position table. Released:
+      no position.
+    absent_masked: nothing attends to absent pictures and crops. Released: they
+      stay, as all-zero pixels with a position.
+    padding_masked_in_visual: the visual stream does not attend to padding.
+      Released: it masks nothing.
+    padding_bias: what text attention adds to the logits of padding. Any number
+      this low makes the weight exactly 0 in float32. Released: -10000.
+    visual_bias: what text attention adds to the logits of visual keys.
+      Released (359): 1, from an additive mask that is filled with ones.
+    keys_as_values: text reads visual keys in place of values. Released (352).
+    raw_first_layer: the first layers lend their streams' embeddings, cut into
+      heads without a transpose, in place of keys and values. Released (604,
+      622): a `view` of [n, D] as [N, n, H].
+    text_lends_late: visual layer l reads what text layer l-1 projected.
+      Released (594-639).
+    head_dropout: the relation head's input is dropped out in training.
+      Released: declared (IFA_model.py:46) and never applied.
+  """
+
+  image_tokens: bool = True
+  class_position: bool = True
+  absent_masked: bool = True
+  padding_masked_in_visual: bool = True
+  padding_bias: float = -1e30
+  visual_bias: float = 0.0
+  keys_as_values: bool = False
+  raw_first_layer: bool = False
+  text_lends_late: bool = False
+  head_dropout: bool = True
+
+
+RELEASED = Exchange(
+  image_tokens=False,
+  class_position=False,
+  absent_masked=False,
+  padding_masked_in_visual=False,
+  padding_bias=-10000.0,
+  visual_bias=1.0,
+  keys_as_values=True,
+  raw_first_layer=True,
+  text_lends_late=True,
+  head_dropout=False,
+)
+FUSIONS = {"paper": Exchange(), "released": RELEASED}
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig:
+  """IFAformer and its ablations as settings of one model.
+
+  Attributes:
+    text: the text stream.
+    vision: the visual stream, or None for a model that only reads text.
+    fusion: "paper" or "released", a preset of `Exchange`.
+    exchange: None takes the preset; set it to depart from the preset.
+    use_image: the visual tokens include the whole picture.
+    use_objects: the visual tokens include grounded and detected crops.
+    text_attention: whether the visual stream attends to the text.
+    num_relations: C, the label "None" included.
+    head_dropout_rate: of the relation head's input.
+    dtype: of the computation, "float32" or "bfloat16". Parameters, softmax,
+      norms and logits are float32 either way.
+  """
+
+  text: TextConfig = TextConfig()
+  vision: VisionConfig | None = VisionConfig()
+  fusion: str = "paper"
+  exchange: Exchange | None = None
+  use_image: bool = True
+  use_objects: bool = True
+  text_attention: bool = True
+  num_relations: int = 23
+  head_dropout_rate: float = 0.5
+  dtype: str = "float32"
+
+  def __post_init__(self):
+    """Checks that the two streams can lend to each other.
+
+    Raises:
+      ValueError: naming the field, with what is wanted and what was found.
+    """
+    for name, wanted in (
+      ("fusion", tuple(FUSIONS)),
+      ("dtype", ("float32", "bfloat16")),
+    ):
+      if getattr(self, name) not in wanted:
+        raise ValueError(
+          f"model.{name}: want one of {', '.join(wanted)}, found"
+          f" {getattr(self, name)!r}"
+        )
+    streams = {"text": self.text}
+    if self.vision is not None:
+      streams["vision"] = self.vision
+      _check_pair(self.text, self.vision, self.rules)
+      if not self.use_objects and not (
+        self.use_image and self.rules.image_tokens
+      ):
+        raise ValueError(
+          "model.use_objects: want something to look at, found neither objects"
+          " nor the whole picture (fusion=released never reads the picture);"
+          " for a text model set model.vision to None"
+        )
+    for name, stream in streams.items():
+      if stream.hidden_dim % stream.num_heads:
+        raise ValueError(
+          f"model.{name}.num_heads: want a divisor of hidden_dim"
+          f" {stream.hidden_dim}, found {stream.num_heads}"
+        )
+
+  @property
+  def rules(self) -> Exchange:
+    """The switches in force: `exchange`, or else the preset of `fusion`."""
+    return self.exchange or FUSIONS[self.fusion]
+
+
+def _check_pair(text: TextConfig, vision: VisionConfig, rules: Exchange):
+  """Raises ValueError for streams whose keys and values do not fit."""
+  same = ["hidden_dim", "num_layers"]
+  if rules.raw_first_layer:
+    # A stream's embeddings are cut into the *other* stream's heads.
+    same.append("num_heads")
+  for name in same:
+    if getattr(text, name) != getattr(vision, name):
+      raise ValueError(
+        f"model.vision.{name}: want the text stream's {getattr(text, name)},"
+        f" found {getattr(vision, name)}"
+      )
+  if vision.image_size % vision.patch_size:
+    raise ValueError(
+      f"model.vision.image_size: want a multiple of patch_size"
+      f" {vision.patch_size}, found {vision.image_size}"
+    )
+
+
+def replace(config: ModelConfig, **changes: Any) -> ModelConfig:
+  """Returns the config with fields changed; a new fusion drops `exchange`."""
+  if "fusion" in changes:
+    changes.setdefault("exchange", None)
+  return dataclasses.replace(config, **changes)

@@ -1,0 +1,113 @@
+"""The text stream: BERT, whose layers may also read what the picture lends.
+
+Devlin et al. 2019 (arXiv:1810.04805); post-LayerNorm, as released.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from ifa_jax.models import attention
+from ifa_jax.models.attention import Attended, KeyValue
+from ifa_jax.models.config import TextConfig
+
+
+class TextEmbeddings(nn.Module):
+  """Words, positions and token types, summed, normalised, dropped out."""
+
+  config: TextConfig
+  dtype: jnp.dtype
+
+  def setup(self):
+    """Declares three tables and a norm."""
+    config = self.config
+    self.word = self._table(config.vocab_size)
+    self.position = self._table(config.max_len)
+    self.token_type = self._table(config.num_token_types)
+    self.norm = attention.layer_norm(config.norm_epsilon, self.dtype)
+    self.dropout = nn.Dropout(config.dropout_rate)
+
+  def _table(self, rows: int) -> nn.Embed:
+    return nn.Embed(
+      rows,
+      self.config.hidden_dim,
+      dtype=self.dtype,
+      embedding_init=attention.init_kernel,
+    )
+
+  def __call__(
+    self, input_ids: jax.Array, token_type_ids: jax.Array, *, train: bool
+  ) -> jax.Array:
+    """Maps int32[B, T] twice to float[B, T, D]."""
+    positions = jnp.arange(input_ids.shape[1])[None]
+    embedded = (
+      self.word(input_ids)
+      + self.position(positions)
+      + self.token_type(token_type_ids)
+    )
+    return self.dropout(self.norm(embedded), deterministic=not train)
+
+
+class TextLayer(nn.Module):
+  """One layer of BERT, its attention open to lent keys and values."""
+
+  config: TextConfig
+  dtype: jnp.dtype
+
+  def setup(self):
+    """Declares the layers under the names that weights are loaded by."""
+    config = self.config
+    self.attention = attention.Projections(config.hidden_dim, self.dtype)
+    self.attention_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
+    self.mlp_in = attention.dense(config.mlp_dim, self.dtype)
+    self.mlp_out = attention.dense(config.hidden_dim, self.dtype)
+    self.mlp_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
+    self.dropout = nn.Dropout(config.dropout_rate)
+    self.attention_dropout = nn.Dropout(config.attention_dropout_rate)
+
+  def project(self, hidden: jax.Array) -> tuple[jax.Array, KeyValue]:
+    """Projects float[B, T, D] to queries, and to keys and values to lend."""
+    return self.attention(hidden)
+
+  def attend(
+    self,
+    query: jax.Array,
+    own: KeyValue,
+    lent: KeyValue | None,
+    key_bias: jax.Array,
+    *,
+    train: bool,
+  ) -> Attended:
+    """See `attention.attend`; Q is T, and lent are the visual tokens."""
+    return attention.attend(
+      query,
+      own,
+      lent,
+      key_bias,
+      self.config.num_heads,
+      lambda weights: self.attention_dropout(weights, deterministic=not train),
+    )
+
+  def update(
+    self, hidden: jax.Array, attended: jax.Array, *, train: bool
+  ) -> jax.Array:
+    """Adds attention's values and the MLP: float[B, T, D] twice to the same."""
+    drop = lambda x: self.dropout(x, deterministic=not train)  # noqa: E731
+    hidden = self.attention_norm(hidden + drop(self.attention.out(attended)))
+    activation = attention.ACTIVATIONS[self.config.activation]
+    mlp = self.mlp_out(activation(self.mlp_in(hidden)))
+    return self.mlp_norm(hidden + drop(mlp))
+
+
+class TextStream(nn.Module):
+  """BERT's embeddings and layers; `IFAformer` runs them layer by layer."""
+
+  config: TextConfig
+  dtype: jnp.dtype
+
+  def setup(self):
+    """Declares `embed` and `layer_0` ... `layer_{n-1}`."""
+    self.embed = TextEmbeddings(self.config, self.dtype)
+    self.layer = [
+      TextLayer(self.config, self.dtype) for _ in range(self.config.num_layers)
+    ]
