@@ -1,0 +1,181 @@
+"""What a prepared record holds, and where a prepared dataset lies.
+
+The one description of a record: `data_prep` writes it, `pipeline` reads it.
+"""
+
+import glob
+import json
+import os
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+# Goes up when a record or its metadata changes meaning.
+FORMAT_VERSION = 1
+
+PROTOCOLS = ("released", "clean", "none")
+SPLITS = ("train", "val", "test")
+
+_PREPARE = (
+  "python -m data_prep.mnre --raw_dir=DATA --data_dir=OUT"
+  " --protocol=released|clean|none"
+)
+
+
+class Prepared(NamedTuple):
+  """A prepared dataset on disk.
+
+  Attributes:
+    folder: its directory, for `tfds.builder_from_directory`.
+    metadata: what `data_prep.mnre` recorded: format_version, protocol,
+      tokenizer, sizes, relations, sources, counts.
+    num_rows: rows of each split.
+  """
+
+  folder: str
+  metadata: dict[str, Any]
+  num_rows: dict[str, int]
+
+
+class CropSizes(NamedTuple):
+  """Sides of the two kinds of crops, in pixels."""
+
+  grounded: int
+  detected: int
+
+
+def crop_sizes(patch_size: int) -> CropSizes:
+  """Returns 4 x 4 patches for grounded crops and 2 x 2 for detected ones."""
+  return CropSizes(grounded=4 * patch_size, detected=2 * patch_size)
+
+
+def features(image_size: int, patch_size: int, relations: Sequence[str]):
+  """Returns the `tfds.features.FeaturesDict` of a record.
+
+  Args:
+    image_size: side of the whole picture's square in pixels.
+    patch_size: side of a patch in pixels; crops are 4 and 2 patches wide.
+    relations: class names in the order of their ids.
+  """
+  import numpy as np
+  import tensorflow_datasets as tfds
+
+  def squares(size):
+    return tfds.features.Sequence(
+      tfds.features.Image(shape=(size, size, 3), encoding_format="png")
+    )
+
+  def integers(num):
+    return tfds.features.Tensor(shape=(num,), dtype=np.int32)
+
+  boxes = tfds.features.Sequence(
+    tfds.features.Tensor(shape=(4,), dtype=np.float32)
+  )
+  sizes = crop_sizes(patch_size)
+  return tfds.features.FeaturesDict(
+    {
+      # "test/12": the split and the line of its text file, from 1.
+      "id": tfds.features.Text(),
+      "img_id": tfds.features.Text(),
+      "words": tfds.features.Sequence(tfds.features.Text()),
+      # (begin, end) word offsets, the end exclusive.
+      "head_span": integers(2),
+      "tail_span": integers(2),
+      "relation": tfds.features.ClassLabel(names=list(relations)),
+      # As `tokenization.Encoded`, without padding.
+      "input_ids": tfds.features.Sequence(np.int32),
+      "word_ids": tfds.features.Sequence(np.int32),
+      "head_start": np.int32,
+      "tail_start": np.int32,
+      # None or one.
+      "image": squares(image_size),
+      # At most num_crops each, best first.
+      "grounded": squares(sizes.grounded),
+      "detected": squares(sizes.detected),
+      # (width, height) of the picture in pixels, (0, 0) if it is absent.
+      "picture_size": integers(2),
+      # [x0, y0, x1, y1] in the picture's pixels, one for each crop that was cut
+      # from it; empty where crops come from files or have no pixels.
+      "grounded_boxes": boxes,
+      "detected_boxes": boxes,
+      # Crops that the source lists, before num_crops: the leak audit's number.
+      "num_grounded": np.int32,
+      "num_detected": np.int32,
+    }
+  )
+
+
+def read_metadata(
+  data_dir: str | os.PathLike, protocol: str | None = None
+) -> Prepared:
+  """Finds the prepared dataset under a folder; needs no TensorFlow.
+
+  Args:
+    data_dir: the `--data_dir` of `data_prep.mnre`, or a folder inside it.
+    protocol: which one, where datasets of several protocols lie there.
+
+  Raises:
+    ValueError: if there is none, none of this protocol, more than one to choose
+      from, or one of another format. Lists what is there.
+  """
+  found = find_prepared(data_dir)
+  if not found:
+    raise ValueError(f"{data_dir}: no prepared dataset; make one: {_PREPARE}")
+  chosen = [
+    prepared
+    for prepared in found
+    if protocol in (None, prepared.metadata["protocol"])
+  ]
+  if len(chosen) != 1:
+    wanted = f"protocol {protocol}" if protocol else "one dataset"
+    there = ", ".join(
+      f"{os.path.relpath(prepared.folder, data_dir)}"
+      f" (protocol {prepared.metadata['protocol']})"
+      for prepared in found
+    )
+    raise ValueError(
+      f"{data_dir}: wanted {wanted}, found {there}; name a protocol that is"
+      f" there, or prepare it: {_PREPARE}"
+    )
+  version = chosen[0].metadata["format_version"]
+  if version != FORMAT_VERSION:
+    raise ValueError(
+      f"{chosen[0].folder}: record format {version}, this version reads"
+      f" {FORMAT_VERSION}; prepare it again: {_PREPARE}"
+    )
+  return chosen[0]
+
+
+def find_prepared(data_dir: str | os.PathLike) -> list[Prepared]:
+  """Returns every complete dataset under a folder, sorted by path.
+
+  TFDS renames a dataset's folder when all is written, so those of a killed run
+  ("incomplete.*") are passed over, and so are hidden ones.
+  """
+  pattern = os.path.join(
+    glob.escape(os.fspath(data_dir)), "**", "dataset_info.json"
+  )
+  found = []
+  for path in sorted(glob.glob(pattern, recursive=True)):
+    folder = os.path.dirname(path)
+    metadata_path = os.path.join(folder, "metadata.json")
+    incomplete = os.path.basename(folder).startswith("incomplete")
+    if incomplete or not os.path.isfile(metadata_path):
+      continue
+    metadata = _read_json(metadata_path)
+    if "format_version" in metadata and "protocol" in metadata:
+      found.append(Prepared(folder, metadata, _num_rows(_read_json(path))))
+  return found
+
+
+def _num_rows(dataset_info: dict[str, Any]) -> dict[str, int]:
+  """Sums the shards of each split; TFDS writes int64 as strings."""
+  return {
+    split["name"]: sum(int(length) for length in split.get("shardLengths", []))
+    for split in dataset_info["splits"]
+  }
+
+
+def _read_json(path: str) -> dict[str, Any]:
+  """Returns the object in a JSON file."""
+  with open(path, encoding="utf-8") as file:
+    return json.load(file)

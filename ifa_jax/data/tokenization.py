@@ -1,0 +1,201 @@
+"""Words with entity markers to WordPiece ids."""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from ifa_jax.data import markers
+
+# [CLS], [SEP] and the four markers.
+NUM_SPECIAL = 2 + len(markers.MARKERS)
+
+# Told apart by it: lower-casing, accent stripping, punctuation and Chinese
+# character splitting, and whether "[SEP]" in a text is a special token.
+_PROBE = ("Łódź", "don't", "NAÏVE", "#CaféTime", "東京tower", "http://t.co/a_b")
+_PROBE += ("[SEP]", "<s>", "\u200d", "🎸")
+
+# Tweets repeat their words: 15 485 of them hold 34 270 distinct ones.
+_MAX_CACHED_WORDS = 200_000
+
+
+class Encoded(NamedTuple):
+  """A text as a model reads it, without padding. T: its tokens.
+
+  Attributes:
+    input_ids: T ids: [CLS] ... <s> head </s> ... <o> tail </o> ... [SEP].
+    word_ids: T indices of the words that the tokens belong to; -1 for [CLS],
+      [SEP] and markers.
+    head_start: index of `<s>`.
+    tail_start: index of `<o>`.
+  """
+
+  input_ids: list[int]
+  word_ids: list[int]
+  head_start: int
+  tail_start: int
+
+
+class Tokenizer:
+  """A WordPiece tokenizer with the four entity markers behind its vocabulary.
+
+  The markers have the ids V .. V+3 in the order of `markers.MARKERS`, V being
+  the size of the tokenizer as it was published. No text can produce them, nor
+  a special token: each word is split by itself, and "[SEP]" or "<s>" in it is
+  punctuation and letters.
+
+  Attributes:
+    name: the hub's id, or the last part of the folder's path.
+    vocab_size: number of ids, the markers' included.
+    sha256: hash of the vocabulary and of how a fixed text is split; equal for
+      tokenizers that give equal ids.
+    pad_id: id of [PAD].
+  """
+
+  def __init__(self, pretrained, name: str):
+    """Wraps a fast tokenizer of `transformers`; `load` is the usual way."""
+    self._pretrained = pretrained
+    self._backend = _plain_backend(pretrained)
+    self._num_published = len(pretrained)
+    self._pieces: dict[str, list[int]] = {}
+    self.name = name
+    self.vocab_size = self._num_published + len(markers.MARKERS)
+    self.pad_id = pretrained.pad_token_id
+    self.sha256 = self._fingerprint()
+
+  @classmethod
+  def load(cls, id_or_dir: str | os.PathLike) -> "Tokenizer":
+    """Loads a tokenizer from a folder, or by its id from the hub.
+
+    Raises:
+      ValueError: if there is none, or it is not a WordPiece tokenizer with
+        [CLS], [SEP] and [PAD]. The message is one line.
+    """
+    source = os.fspath(id_or_dir)
+    name = os.path.basename(os.path.abspath(source))
+    if not os.path.isdir(source):
+      name = source
+    pretrained = _load_pretrained(source)
+    problem = _why_unfit(pretrained)
+    if problem:
+      raise ValueError(f"tokenizer {source!r}: {problem}")
+    return cls(pretrained, name)
+
+  def save(self, folder: str | os.PathLike) -> None:
+    """Writes a folder that `load` reads, with the same `sha256`."""
+    self._pretrained.save_pretrained(os.fspath(folder))
+
+  def encode(
+    self,
+    words: Sequence[str],
+    head: markers.Span,
+    tail: markers.Span,
+    text_len: int,
+  ) -> Encoded:
+    """Splits a text into at most `text_len` ids, with markers.
+
+    A text that is too long keeps a window of words around both entities (see
+    `markers.window`). A word without pieces, such as a lone zero-width space,
+    leaves no token; if that leaves an entity empty, its first word is [UNK].
+
+    Args:
+      words: the text.
+      head: (begin, end) words of the head.
+      tail: (begin, end) words of the tail.
+      text_len: tokens that fit, [CLS], [SEP] and markers included.
+
+    Raises:
+      ValueError: if a span is empty or leaves the text, or if the entities
+        alone do not fit.
+    """
+    tokens = markers.insert_markers(words, head, tail)
+    pieces = self._split(words)
+    for begin, end in (head, tail):
+      if not any(pieces[begin:end]):
+        pieces[begin] = [self._pretrained.unk_token_id]
+    num_pieces = [len(ids) for ids in pieces]
+    kept = set(markers.window(num_pieces, head, tail, text_len - NUM_SPECIAL))
+    input_ids, word_ids = [self._pretrained.cls_token_id], [-1]
+    starts = {}
+    for text, word in tokens:
+      if word is None:
+        starts[text] = len(input_ids)
+        input_ids.append(self._num_published + markers.MARKERS.index(text))
+        word_ids.append(-1)
+      elif word in kept:
+        input_ids.extend(pieces[word])
+        word_ids.extend([word] * num_pieces[word])
+    input_ids.append(self._pretrained.sep_token_id)
+    word_ids.append(-1)
+    return Encoded(input_ids, word_ids, starts["<s>"], starts["<o>"])
+
+  def _split(self, words: Iterable[str]) -> list[list[int]]:
+    """Returns the ids of each word, from the cache where it has them."""
+    cache = self._pieces
+    unseen = [word for word in dict.fromkeys(words) if word not in cache]
+    if len(cache) + len(unseen) > _MAX_CACHED_WORDS:
+      cache.clear()
+      unseen = list(dict.fromkeys(words))
+    if unseen:
+      encodings = self._backend.encode_batch(unseen, add_special_tokens=False)
+      cache.update(zip(unseen, (e.ids for e in encodings), strict=True))
+    return [cache[word] for word in words]
+
+  def _fingerprint(self) -> str:
+    """Returns the sha256 of the vocabulary in id order and of the probe."""
+    vocabulary = self._pretrained.get_vocab()
+    described = {
+      "vocabulary": sorted(vocabulary, key=vocabulary.__getitem__),
+      "probe": self._split(_PROBE),
+    }
+    return hashlib.sha256(json.dumps(described).encode()).hexdigest()
+
+
+def _plain_backend(pretrained):
+  """Returns a copy of the Rust tokenizer that splits a word and does no more.
+
+  Published files may ask for padding to a fixed length, which would give each
+  word that many ids.
+  """
+  import tokenizers
+
+  backend = tokenizers.Tokenizer.from_str(pretrained.backend_tokenizer.to_str())
+  backend.no_padding()
+  backend.no_truncation()
+  backend.encode_special_tokens = True
+  return backend
+
+
+def _load_pretrained(source: str):
+  """Returns the tokenizer of `transformers`, from disk where it lies there."""
+  import transformers
+
+  looks_like_path = source.startswith((".", "/", "~")) or source.count("/") > 1
+  if looks_like_path and not os.path.isdir(source):
+    raise ValueError(f"tokenizer {source!r}: there is no such folder")
+  # Without the first try an id in the hub's cache would wait for the network.
+  attempts = [True] if os.path.isdir(source) else [True, False]
+  for local_only in attempts:
+    try:
+      return transformers.AutoTokenizer.from_pretrained(
+        source, local_files_only=local_only, trust_remote_code=False
+      )
+    except Exception as error:  # Damaged files raise nearly anything.
+      reason = " ".join(str(error).split())[:200]
+  raise ValueError(
+    f"tokenizer {source!r}: neither a folder nor a hub id that can be loaded"
+    f" ({reason})"
+  )
+
+
+def _why_unfit(pretrained) -> str:
+  """Returns what keeps this tokenizer from feeding a BERT, or ""."""
+  if not getattr(pretrained, "is_fast", False):
+    return f"{type(pretrained).__name__} is not a fast tokenizer"
+  kind = type(pretrained.backend_tokenizer.model).__name__
+  if kind != "WordPiece":
+    return f"it is a {kind} tokenizer, BERT's WordPiece is wanted"
+  wanted = ("cls_token", "sep_token", "pad_token", "unk_token")
+  missing = [name for name in wanted if getattr(pretrained, name) is None]
+  return f"it has no {', '.join(missing)}" if missing else ""
