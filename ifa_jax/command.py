@@ -1,0 +1,82 @@
+"""How every command of the project ends: 0 done, 1 failed, 2 wrong usage.
+
+A mistake of the user's gets one clear line on standard error.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags, logging
+
+# Else TensorFlow's advice would be the first thing that a command prints.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
+def run(main: Callable[[Sequence[str]], int | None]) -> None:
+  """Parses flags, runs a command's main function, and exits.
+
+  Args:
+    main: takes the arguments that are no flags, with the program's name first.
+  """
+  try:
+    app.run(_reporting(main), flags_parser=_parse)
+  except KeyboardInterrupt:
+    _fail("stopped", 1)
+
+
+def _parse(argv: Sequence[str]) -> Sequence[str]:
+  """Parses flags; a wrong one, or a word that is no flag, is wrong usage."""
+  try:
+    rest = flags.FLAGS(argv)
+  # ml_collections reports unknown settings by all of these.
+  except (
+    flags.Error,
+    AttributeError,
+    KeyError,
+    TypeError,
+    ValueError,
+  ) as error:
+    _fail(f"{_last_cause(error)} (--help lists the flags)", 2)
+  if len(rest) > 1:
+    _fail(f"want flags only (--name=value), found {rest[1]!r}", 2)
+  return rest
+
+
+def _reporting(main: Callable) -> Callable:
+  """Returns main with a user's mistakes turned into one line."""
+
+  def reporting(argv):
+    # Progress and results, not the libraries' advice.
+    logging.use_absl_handler()
+    try:
+      return main(argv)
+    except (ValueError, KeyError, OSError) as error:
+      if logging.get_verbosity() >= logging.DEBUG:
+        raise
+      ours = not isinstance(error, OSError)
+      _fail(_message(error) if ours else _last_cause(error), 1)
+
+  return reporting
+
+
+def _last_cause(error: Exception) -> str:
+  """Returns one line; ml_collections puts whole tracebacks into messages."""
+  lines = [line.strip() for line in _message(error).splitlines()]
+  lines = [line for line in lines if line]
+  if any(line.startswith("Traceback") for line in lines):
+    return lines[-1]
+  return "; ".join(lines)
+
+
+def _message(error: Exception) -> str:
+  """Returns an error's message; that of a KeyError would come in quotes."""
+  if isinstance(error, KeyError) and error.args:
+    return str(error.args[0])
+  return str(error) or type(error).__name__
+
+
+def _fail(message: str, status: int) -> None:
+  print(f"error: {message}", file=sys.stderr)
+  sys.exit(status)

@@ -1,0 +1,201 @@
+"""Scores and predictions of a split; every row counts once."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from ifa_jax import metrics, report
+from ifa_jax.batch import Batch
+from ifa_jax.checkpoint import Checkpoints
+from ifa_jax.data import order as orders
+from ifa_jax.data.pipeline import RowText, Split
+from ifa_jax.experiment import Experiment
+from ifa_jax.models import parameters
+from ifa_jax.run_folder import RunFolder
+from ifa_jax.step import EvalStep
+
+Change = Callable[[Batch], Batch]
+
+
+@dataclasses.dataclass(frozen=True)
+class Predictions:
+  """What a model says of every row of a split, in stored order.
+
+  Attributes:
+    gold: int[n] relation ids.
+    probabilities: float32[n, C].
+  """
+
+  gold: np.ndarray
+  probabilities: np.ndarray
+
+  @property
+  def predicted(self) -> np.ndarray:
+    """The likeliest relation of each row, int[n]."""
+    return self.probabilities.argmax(axis=-1)
+
+
+class Evaluator:
+  """Predicts splits with one compiled function."""
+
+  def __init__(self, experiment: Experiment):
+    """Compiles nothing yet; the first batch of each shape does."""
+    self._experiment = experiment
+    self._parallel = experiment.parallel
+    self._step = self._parallel.compile_rows(EvalStep(experiment.model))
+
+  def predict(
+    self,
+    params: Any,
+    split: Split,
+    visual_rows: np.ndarray | None = None,
+    change: Change = lambda batch: batch,
+  ) -> Predictions:
+    """Returns the predictions of a split.
+
+    Args:
+      params: as they lie on the devices.
+      split: whose rows, all of them, once each.
+      visual_rows: int64[n], whose pictures each row gets; None: its own.
+      change: applied to each batch of numpy arrays, e.g. to blank pictures.
+    """
+    batch_size = self._experiment.config["eval"]["batch_size"]
+    order = orders.evaluation_order(len(split), batch_size)
+    own = self._parallel.own_columns(order)
+    results = []
+    for batch in split.batches(own, self._experiment.geometry, visual_rows):
+      result = self._step(params, self._parallel.split(change(batch)))
+      # Results stay on the device until all steps are under way.
+      results.append((batch.label, batch.valid, result))
+    return self._collect(results)
+
+  def _collect(self, results) -> Predictions:
+    gold, valid, rows = (
+      self._parallel.all_columns(np.stack(column))
+      for column in zip(
+        *((g, v, self._parallel.rows(r)) for g, v, r in results), strict=True
+      )
+    )
+    return Predictions(gold[valid], rows[valid])
+
+
+def blank_pictures(batch: Batch) -> Batch:
+  """Returns the batch with every picture and crop marked absent."""
+  masks = ("image_mask", "grounded_mask", "detected_mask")
+  there = {name: getattr(batch, name) for name in masks}
+  return batch.replace(
+    **{k: np.zeros_like(v) for k, v in there.items() if v is not None}
+  )
+
+
+def score(experiment: Experiment, predictions: Predictions) -> dict[str, Any]:
+  """Returns the scores of `metrics.score`, with their protocol in front."""
+  return {
+    "protocol": experiment.protocol,
+    **metrics.score(
+      predictions.gold, predictions.predicted, experiment.relations
+    ),
+  }
+
+
+def write(
+  experiment: Experiment,
+  folder: RunFolder,
+  split: str,
+  predictions: Predictions,
+  step: int,
+) -> dict[str, Any]:
+  """Writes `eval_{split}.json` and `predictions_{split}.jsonl`.
+
+  Args:
+    experiment: whose model predicted.
+    folder: the run's.
+    split: "dev" or "test".
+    predictions: of every row of the split.
+    step: of the checkpoint that predicted.
+
+  Returns:
+    The scores, as written.
+  """
+  scores = {"split": split, "step": step} | score(experiment, predictions)
+  rows = experiment.split(split)
+  lines = _lines(experiment.relations, rows, predictions)
+  folder.write_lines(f"predictions_{split}.jsonl", lines)
+  folder.write_json(f"eval_{split}.json", scores)
+  return scores
+
+
+def _lines(
+  relations: list[str], split: Split, predictions: Predictions
+) -> Iterator[dict[str, Any]]:
+  """Yields what `predictions_{split}.jsonl` holds of each row."""
+  for i, probabilities in enumerate(predictions.probabilities):
+    row = split.describe(i)
+    best = int(probabilities.argmax())
+    yield {
+      "id": row.id,
+      "gold": relations[predictions.gold[i]],
+      "pred": relations[best],
+      "probability": _rounded(probabilities[best]),
+      **_readable(row),
+      "probabilities": {
+        name: _rounded(p)
+        for name, p in zip(relations, probabilities, strict=True)
+      },
+    }
+
+
+def _readable(row: RowText) -> dict[str, str]:
+  span = lambda ends: " ".join(row.words[slice(*ends)])  # noqa: E731
+  return {
+    "head": span(row.head),
+    "tail": span(row.tail),
+    "text": " ".join(row.words),
+    "img_id": row.img_id,
+  }
+
+
+def _rounded(probability: float) -> float:
+  """Six digits: as many as float32 softmax holds across batch shapes."""
+  return round(float(probability), 6)
+
+
+def load_params(
+  experiment: Experiment, checkpoints: Checkpoints, step: int
+) -> Any:
+  """Returns a checkpoint's parameters, copied to the devices."""
+  like = jax.eval_shape(
+    lambda: parameters.init_params(experiment.model_config, jax.random.key(0))
+  )
+  return experiment.parallel.copy(checkpoints.restore_params(step, like))
+
+
+def run(
+  experiment: Experiment, folder: RunFolder, split: str
+) -> dict[str, Any]:
+  """Scores a split with a run's best checkpoint; writes and prints it.
+
+  Args:
+    experiment: built from the run's own config.
+    folder: the run's.
+    split: "dev" or "test".
+
+  Raises:
+    ValueError: if the folder holds another run, or one without a checkpoint.
+  """
+  folder.claim(experiment.config, experiment.prepared.metadata)
+  with Checkpoints(folder.file("checkpoints")) as checkpoints:
+    step = checkpoints.best
+    if step is None:
+      raise ValueError(
+        f"{folder.path}: want a checkpoint with dev scores, found none; the"
+        " first is written after an epoch"
+      )
+    params = load_params(experiment, checkpoints, step)
+  predictions = Evaluator(experiment).predict(params, experiment.split(split))
+  scores = write(experiment, folder, split, predictions, step)
+  report.print_scores(scores, title=f"{split} scores of {folder.path}")
+  return scores

@@ -1,0 +1,170 @@
+"""What a config describes, put together and checked against its dataset."""
+
+import dataclasses
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ifa_jax import models
+from ifa_jax.data import order, schema
+from ifa_jax.data.pipeline import Geometry, Split
+from ifa_jax.models import settings
+from ifa_jax.models.config import ModelConfig
+from ifa_jax.parallel import Parallel, make_parallel
+
+# "val" is the name of the files, "dev" the name in reports and commands.
+SPLIT_NAMES = {"train": "train", "dev": "val", "test": "test"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """A model, its data and its devices.
+
+  Attributes:
+    config: the whole config as nested plain values.
+    model_config: its `model` section.
+    prepared: the dataset on disk.
+    parallel: how steps are spread over devices.
+  """
+
+  config: Mapping[str, Any]
+  model_config: ModelConfig
+  prepared: schema.Prepared
+  parallel: Parallel
+
+  @functools.cached_property
+  def model(self):
+    """The linen module."""
+    return models.build(self.model_config)
+
+  @property
+  def relations(self) -> list[str]:
+    """Relation names by id."""
+    return self.prepared.metadata["relations"]
+
+  @property
+  def protocol(self) -> str:
+    """The dataset's protocol, without which no score is written."""
+    return self.prepared.metadata["protocol"]
+
+  @functools.cached_property
+  def geometry(self) -> Geometry:
+    """Shapes of the fields that the model reads."""
+    data = self.config["data"]
+    return Geometry(
+      data["text_len"],
+      tuple(data["text_buckets"]),
+      picture_slots(self.model_config),
+    )
+
+  def split(self, name: str) -> Split:
+    """Opens "train", "dev" or "test"."""
+    return Split(self.prepared.folder, SPLIT_NAMES[name])
+
+  def num_rows(self, name: str) -> int:
+    """Returns the number of rows of "train", "dev" or "test"."""
+    return self.prepared.num_rows[SPLIT_NAMES[name]]
+
+  @property
+  def steps_per_epoch(self) -> int:
+    """Updates in an epoch; the last batch may be partly filler."""
+    batch_size = self.config["train"]["batch_size"]
+    return order.num_batches(self.num_rows("train"), batch_size)
+
+  @property
+  def num_steps(self) -> int:
+    """Updates in the whole run: all epochs, or `train.max_steps` if not 0."""
+    train = self.config["train"]
+    steps = train["total_epochs"] * self.steps_per_epoch
+    return min(steps, train["max_steps"] or steps)
+
+  def shuffled_pictures(self, num_rows: int) -> np.ndarray | None:
+    """Returns whose pictures training rows get under shuffle(train)."""
+    seed = self.config["data"]["visual_shuffle_seed"]
+    return None if seed is None else order.visual_shuffle(num_rows, seed)
+
+
+def picture_slots(config: ModelConfig) -> tuple[tuple[str, int, int], ...]:
+  """Returns (field, pictures a row, pixels) of what a model looks at."""
+  vision, slots = config.vision, []
+  if vision is None:
+    return ()
+  if config.use_image and config.rules.image_tokens:
+    slots.append(("image", 1, vision.image_size))
+  if config.use_objects:
+    slots.append(("grounded", vision.num_crops, vision.grounded_size))
+    slots.append(("detected", vision.num_crops, vision.detected_size))
+  return tuple(slots)
+
+
+def build(config: Mapping[str, Any]) -> Experiment:
+  """Puts together what a config describes.
+
+  Raises:
+    ValueError: for a dataset that is missing or was prepared for another
+      tokenizer, geometry or set of relations, a batch that the devices cannot
+      split, or a model that cannot be. Names both sides.
+    KeyError: for an unknown setting of the model.
+  """
+  model_config = settings.from_dict(config["model"])
+  data = config["data"]
+  prepared = schema.read_metadata(data["data_dir"], data["protocol"])
+  check_dataset(prepared, model_config, data)
+  parallel = make_parallel(config["train"]["parallel"])
+  for section in ("train", "eval"):
+    parallel.check(config[section]["batch_size"], f"{section}.batch_size")
+  return Experiment(config, model_config, prepared, parallel)
+
+
+def check_dataset(
+  prepared: schema.Prepared, model: ModelConfig, data: Mapping[str, Any]
+) -> None:
+  """Raises ValueError for a dataset that was prepared for another model."""
+  found, tokenizer = prepared.metadata, prepared.metadata["tokenizer"]
+  named = f"the tokenizer {tokenizer['name']!r} with "
+  rows = [
+    ("data.text_len", data["text_len"], found["text_len"], "texts of up to "),
+    (
+      "model.num_relations",
+      model.num_relations,
+      len(found["relations"]),
+      "a relation count of ",
+    ),
+    ("model.text.vocab_size", model.text.vocab_size, tokenizer["vocab_size"],
+     named + "vocabulary size "),
+  ]  # fmt: skip
+  if data["tokenizer_sha256"]:
+    wanted = data["tokenizer_sha256"]
+    rows.append(
+      ("data.tokenizer_sha256", wanted, tokenizer["sha256"], named + "sha256 ")
+    )
+  if model.vision is not None:
+    for name in ("image_size", "patch_size", "num_crops"):
+      wanted = getattr(model.vision, name)
+      rows.append((f"model.vision.{name}", wanted, found[name], f"{name} "))
+  for setting, wanted, there, what in rows:
+    if wanted != there:
+      raise ValueError(
+        f"{prepared.folder}: prepared for {what}{there}, but {setting} is"
+        f" {wanted}; prepare it again or change the setting"
+      )
+  _check_text_len(model, data)
+
+
+def _check_text_len(model: ModelConfig, data: Mapping[str, Any]) -> None:
+  if data["text_len"] > model.text.max_len:
+    raise ValueError(
+      f"data.text_len: want at most model.text.max_len {model.text.max_len},"
+      f" found {data['text_len']}"
+    )
+  sees_padding = (
+    model.vision is not None and not model.rules.padding_masked_in_visual
+  )
+  if sees_padding and data["text_buckets"]:
+    raise ValueError(
+      "data.text_buckets: want () with fusion=released, whose visual stream"
+      " attends to padding, so that its logits depend on the padded length;"
+      f" found {tuple(data['text_buckets'])}"
+    )

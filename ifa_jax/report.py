@@ -1,0 +1,72 @@
+"""Tables of scores for the terminal."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+
+def percent(fraction: float) -> str:
+  """Returns 0.81671 as "81.67", the way the paper prints scores."""
+  return f"{100 * fraction:.2f}"
+
+
+def print_scores(scores: Mapping[str, Any], title: str) -> None:
+  """Prints a split's scores: the protocol, a table by relation, the sums.
+
+  Args:
+    scores: as `evaluate.score` returns them.
+    title: above the table.
+  """
+  table = make_table(
+    f"{title}\nprotocol: {scores['protocol']}, {scores['n']} rows",
+    ("relation", "precision", "recall", "F1", "support", "predicted"),
+    _relation_rows(scores["per_relation"]),
+  )
+  table.columns[0].no_wrap = True
+  table.add_section()
+  table.add_row("micro, without None", *_prf(scores), "", "")
+  table.add_row("macro F1", "", "", percent(scores["macro_f1"]), "", "")
+  table.add_row("finding a relation", *_prf(scores["finding"]), "", "")
+  for name, part in (("naming it", scores["naming"]), ("all rows", scores)):
+    accuracy = percent(part["accuracy"])
+    table.add_row(f"{name}, accuracy", accuracy, "", "", str(part["n"]), "")
+  print_table(table)
+
+
+def _prf(scores: Mapping[str, float]) -> list[str]:
+  return [percent(scores[key]) for key in ("precision", "recall", "f1")]
+
+
+def _relation_rows(
+  per_relation: Mapping[str, Mapping[str, Any]],
+) -> Iterable[list[str]]:
+  """Yields a line for each relation that occurs, the most frequent first."""
+  by_support = sorted(
+    per_relation.items(), key=lambda item: -item[1]["support"]
+  )
+  for name, scores in by_support:
+    if scores["support"] or scores["predicted"]:
+      counts = [str(scores["support"]), str(scores["predicted"])]
+      yield [name, *_prf(scores), *counts]
+
+
+def make_table(
+  title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
+) -> Table:
+  """Returns a table whose first column is text and whose others are numbers."""
+  table = Table(title=title, title_justify="left")
+  for i, column in enumerate(columns):
+    table.add_column(column, justify="right" if i else "left")
+  for row in rows:
+    table.add_row(*row)
+  return table
+
+
+def print_table(table: Table) -> None:
+  """Prints a table, as wide as it needs to be where no terminal limits it."""
+  console = Console()
+  if not console.is_terminal:
+    console = Console(width=120)
+  console.print(table)

@@ -1,0 +1,152 @@
+"""A run's folder: its config, metrics, scores and predictions.
+
+Files appear whole or not at all: each is written beside its place and renamed.
+"""
+
+import contextlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping
+from importlib import metadata
+from typing import Any
+
+# Settings that two starts of one run may differ in: none of them changes what
+# is computed. The dataset is compared by what is in it, not by where it lies.
+_FREE = frozenset({"data.data_dir", "train.log_steps", "train.progress"})
+
+_PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+class RunFolder:
+  """Reads and writes the files of one run."""
+
+  def __init__(self, path: str | os.PathLike):
+    """Names the folder; nothing is written yet."""
+    self.path = os.path.abspath(path)
+
+  def file(self, name: str) -> str:
+    """Returns the path of a file in the folder."""
+    return os.path.join(self.path, name)
+
+  def write_json(self, name: str, value: Any) -> None:
+    """Writes a value as indented JSON."""
+    with _replacing(self.file(name)) as file:
+      json.dump(value, file, indent=2, ensure_ascii=False)
+      file.write("\n")
+
+  def write_lines(self, name: str, values: Iterable[Any]) -> None:
+    """Writes JSON values, one a line."""
+    with _replacing(self.file(name)) as file:
+      for value in values:
+        file.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+  def read_json(self, name: str) -> Any | None:
+    """Returns the value in a JSON file, or None if there is no such file."""
+    try:
+      with open(self.file(name), encoding="utf-8") as file:
+        return json.load(file)
+    except FileNotFoundError:
+      return None
+
+  def read_record(self) -> dict[str, Any]:
+    """Returns what `config.json` holds.
+
+    Raises:
+      ValueError: if the folder holds no run.
+    """
+    record = self.read_json("config.json")
+    if record is None:
+      raise ValueError(
+        f"{self.path}: want a run's folder with a config.json, found none;"
+        " train first: python launch.py --config=... --workdir=DIR"
+      )
+    return record
+
+  def claim(
+    self, config: Mapping[str, Any], dataset: Mapping[str, Any]
+  ) -> None:
+    """Writes `config.json`, or checks that the folder holds this very run.
+
+    Args:
+      config: the run's whole config, plain values.
+      dataset: metadata of the prepared dataset.
+
+    Raises:
+      ValueError: if the folder holds a run with another config or dataset, or
+        files that are no run. Names what differs; nothing is written.
+    """
+    there = self.read_json("config.json")
+    if there is not None:
+      self._check_same(there, {"config": config, "dataset": dataset})
+      return
+    if os.path.isdir(self.path) and os.listdir(self.path):
+      raise ValueError(
+        f"{self.path}: want a new folder or one that holds a run, found other"
+        " files and no config.json"
+      )
+    os.makedirs(self.path, exist_ok=True)
+    self.write_json(
+      "config.json",
+      {
+        "config": config,
+        "dataset": dataset,
+        "versions": _versions(),
+        "git_commit": _git_commit(),
+      },
+    )
+
+  def _check_same(self, there: Mapping[str, Any], here: Any) -> None:
+    # Through JSON, which is how the other side was kept.
+    here = json.loads(json.dumps(here))
+    old, new = (dict(_flatten(x)) for x in ({k: there[k] for k in here}, here))
+    for key in sorted(old.keys() | new.keys()):
+      name = key.removeprefix("config.")
+      if name in _FREE or key.startswith("dataset.prepared_with"):
+        continue
+      if old.get(key) != new.get(key):
+        raise ValueError(
+          f"{self.path}: holds a run with {name}={old.get(key)!r}, asked for"
+          f" {new.get(key)!r}; choose another --workdir, or the same settings"
+        )
+
+
+@contextlib.contextmanager
+def _replacing(path: str) -> Iterator[Any]:
+  """Opens a text file that takes its place only when all is written."""
+  partial = f"{path}.partial"
+  with open(partial, "w", encoding="utf-8") as file:
+    yield file
+    file.flush()
+    os.fsync(file.fileno())
+  os.replace(partial, path)
+
+
+def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+  """Yields ("a.b", value) for every leaf of nested dicts."""
+  if not isinstance(tree, Mapping):
+    yield prefix, tree
+    return
+  for key, value in tree.items():
+    yield from _flatten(value, f"{prefix}.{key}" if prefix else key)
+
+
+def _versions() -> dict[str, str]:
+  found = {name: metadata.version(name) for name in _PACKAGES}
+  return {"python": platform.python_version(), **found}
+
+
+def _git_commit() -> str | None:
+  """Returns the commit of the code, marked if it was changed, if known."""
+  here = os.path.dirname(os.path.abspath(__file__))
+  ask = lambda *args: subprocess.run(  # noqa: E731
+    ["git", "-C", here, *args], capture_output=True, text=True, check=True
+  ).stdout.strip()
+  try:
+    # Else the commit would be that of a repository that merely surrounds it.
+    ask("ls-files", "--error-unmatch", os.path.abspath(__file__))
+    commit = ask("rev-parse", "HEAD")
+    return commit + ("-dirty" if ask("status", "--porcelain") else "")
+  except (OSError, subprocess.CalledProcessError):
+    return None

@@ -1,0 +1,137 @@
+"""One training step and one evaluation step: pure functions, summed metrics."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+from flax import struct
+
+from ifa_jax.batch import Batch
+
+# Purposes that the root key is folded with, so that no two share a stream.
+INIT, DROPOUT = 0, 1
+
+
+def purpose_key(seed: int, purpose: int) -> jax.Array:
+  """Returns the PRNG key of a purpose, from the config's seed."""
+  return jax.random.fold_in(jax.random.key(seed), purpose)
+
+
+class TrainState(struct.PyTreeNode):
+  """All that a checkpoint must hold to resume; no functions.
+
+  Attributes:
+    step: int32[], updates made.
+    params: float32 nested dicts.
+    opt_state: of `optim.make_optimizer`.
+  """
+
+  step: jax.Array
+  params: Any
+  opt_state: optax.OptState
+
+
+def start_state(params: Any, tx: optax.GradientTransformation) -> TrainState:
+  """Returns the state before the first update."""
+  return TrainState(jnp.zeros((), jnp.int32), params, tx.init(params))
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainStep:
+  """One update, a function of (state, batch) alone: dropout has (seed, step).
+
+  Attributes:
+    model: maps a `Batch` to logits.
+    tx: the optimizer.
+    seed: of dropout.
+    num_slices: the batch is worked through in so many slices, whose gradients
+      are summed, to save memory. It must divide a device's rows.
+    axis: name of the mapped axis to sum over (pmap), or None where the
+      compiler sees the whole batch (jit).
+  """
+
+  model: nn.Module
+  tx: optax.GradientTransformation
+  seed: int
+  num_slices: int = 1
+  axis: str | None = None
+
+  def __call__(
+    self, state: TrainState, batch: Batch
+  ) -> tuple[TrainState, dict[str, jax.Array]]:
+    """Returns the next state and metrics.
+
+    Metrics are sums over valid rows with their own count, never means: `loss`
+    float32[], `correct`, `count`, and `grad_norm`, the norm of the whole
+    batch's mean gradient before clipping.
+    """
+    rng = jax.random.fold_in(purpose_key(self.seed, DROPOUT), state.step)
+    if self.axis:
+      rng = jax.random.fold_in(rng, jax.lax.axis_index(self.axis))
+    grads, sums = self._sum_slices(state.params, batch, rng)
+    if self.axis:
+      grads, sums = jax.lax.psum((grads, sums), self.axis)
+    grads = jax.tree.map(lambda g: g / sums["count"], grads)
+    updates, opt_state = self.tx.update(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    sums["grad_norm"] = optax.tree.norm(grads)
+    return TrainState(state.step + 1, params, opt_state), sums
+
+  def _sum_slices(self, params, batch, rng):
+    """Returns gradients and metrics of the summed loss."""
+    if self.num_slices == 1:
+      return self._sum_rows(params, batch, rng)
+    # Every num_slices-th row, so that under jit each device keeps its rows.
+    slices = jax.tree.map(
+      lambda x: x.reshape(-1, self.num_slices, *x.shape[1:]).swapaxes(0, 1),
+      batch,
+    )
+
+    def add(total, numbered):
+      number, rows = numbered
+      part = self._sum_rows(params, rows, jax.random.fold_in(rng, number))
+      return jax.tree.map(jnp.add, total, part), None
+
+    shapes = jax.eval_shape(
+      self._sum_rows, params, jax.tree.map(lambda x: x[0], slices), rng
+    )
+    zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
+    return jax.lax.scan(add, zeros, (jnp.arange(self.num_slices), slices))[0]
+
+  def _sum_rows(self, params, batch, rng):
+    def loss_fn(params):
+      output = self.model.apply(
+        {"params": params}, batch, train=True, rngs={"dropout": rng}
+      )
+      return row_sums(output.logits, batch)
+
+    grads, sums = jax.grad(loss_fn, has_aux=True)(params)
+    return grads, sums
+
+
+def row_sums(
+  logits: jax.Array, batch: Batch
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+  """Returns the summed cross-entropy of the valid rows, and all metric sums."""
+  losses = optax.softmax_cross_entropy_with_integer_labels(logits, batch.label)
+  correct = jnp.argmax(logits, axis=-1) == batch.label
+  loss = jnp.sum(losses, where=batch.valid)
+  return loss, {
+    "loss": loss,
+    "correct": jnp.sum(correct, where=batch.valid),
+    "count": jnp.sum(batch.valid),
+  }
+
+
+@dataclasses.dataclass(frozen=True)
+class EvalStep:
+  """Relation probabilities of a batch, row by row."""
+
+  model: nn.Module
+
+  def __call__(self, params: Any, batch: Batch) -> jax.Array:
+    """Returns float32[B, C], each row summing to 1."""
+    return jax.nn.softmax(self.model.apply({"params": params}, batch).logits)

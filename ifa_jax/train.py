@@ -1,0 +1,207 @@
+"""The training loop: epochs, dev after each, checkpoints, test once at the end.
+
+A run is a function of its config and dataset. Killed at any moment and started
+again, it goes on from its newest checkpoint with the same batches, dropout and
+updates as if it had never stopped.
+"""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+from tqdm import tqdm
+
+from ifa_jax import evaluate, metrics, optim, report
+from ifa_jax.batch import Batch
+from ifa_jax.checkpoint import Checkpoints
+from ifa_jax.data import order as orders
+from ifa_jax.experiment import Experiment
+from ifa_jax.metrics_log import Meter, MetricsLog
+from ifa_jax.models import parameters
+from ifa_jax.run_folder import RunFolder
+from ifa_jax.step import INIT, TrainState, TrainStep, purpose_key, start_state
+
+
+def run(experiment: Experiment, workdir: str) -> dict[str, Any]:
+  """Trains, or goes on training, and scores dev and test with the best state.
+
+  Args:
+    experiment: what to train.
+    workdir: the run's folder, new or holding this very run.
+
+  Returns:
+    The test scores, as in `eval_test.json`.
+
+  Raises:
+    ValueError: if the folder holds another run.
+  """
+  folder = RunFolder(workdir)
+  folder.claim(experiment.config, experiment.prepared.metadata)
+  with Checkpoints(folder.file("checkpoints")) as checkpoints:
+    trainer = Trainer(experiment, folder, checkpoints)
+    if checkpoints.newest != experiment.num_steps:
+      trainer.train()
+    return finish(experiment, folder, checkpoints, trainer.evaluator)
+
+
+def finish(
+  experiment: Experiment,
+  folder: RunFolder,
+  checkpoints: Checkpoints,
+  evaluator: evaluate.Evaluator,
+) -> dict[str, Any]:
+  """Scores dev and test with the selected checkpoint, unless that was done."""
+  done = folder.read_json("eval_test.json")
+  if done is None:
+    params = evaluate.load_params(experiment, checkpoints, checkpoints.best)
+    for split in ("dev", "test"):
+      predictions = evaluator.predict(params, experiment.split(split))
+      done = evaluate.write(
+        experiment, folder, split, predictions, checkpoints.best
+      )
+  report.print_scores(done, title=f"Test scores of {folder.path}")
+  return done
+
+
+class Trainer:
+  """Runs the updates of an experiment, from wherever its folder stands."""
+
+  def __init__(
+    self, experiment: Experiment, folder: RunFolder, checkpoints: Checkpoints
+  ):
+    """Builds optimizer and steps; compiles and computes nothing yet."""
+    self.experiment = experiment
+    self.evaluator = evaluate.Evaluator(experiment)
+    self._folder = folder
+    self._checkpoints = checkpoints
+    self._parallel = experiment.parallel
+    self._train = experiment.config["train"]
+    shapes = jax.eval_shape(self._init_params)
+    self._tx = optim.make_optimizer(
+      experiment.config["optim"], shapes, experiment.num_steps
+    )
+    step = TrainStep(
+      experiment.model,
+      self._tx,
+      experiment.config["seed"],
+      self._train["num_slices"],
+      self._parallel.axis,
+    )
+    self._step = self._parallel.compile_train(step)
+
+  def _init_params(self) -> Any:
+    rng = purpose_key(self.experiment.config["seed"], INIT)
+    return parameters.init_params(self.experiment.model_config, rng)
+
+  def _start(self) -> TrainState:
+    """Returns the newest checkpoint's state, or a fresh one, numpy arrays."""
+    newest = self._checkpoints.newest
+    fresh = lambda: start_state(self._init_params(), self._tx)  # noqa: E731
+    if newest is None:
+      return jax.tree.map(np.asarray, jax.jit(fresh)())
+    logging.info("Resuming from step %d of %s", newest, self._folder.path)
+    return self._checkpoints.restore(newest, jax.eval_shape(fresh))
+
+  def train(self) -> None:
+    """Runs all updates that are left."""
+    state = self._start()
+    step = int(state.step)
+    state = self._parallel.copy(state)
+    with (
+      MetricsLog(self._folder, step) as log,
+      self._progress_bar(step) as bar,
+    ):
+      while step < self.experiment.num_steps:
+        epoch = step // self.experiment.steps_per_epoch
+        state, step = self._run_epoch(state, step, epoch, Meter(log, bar))
+        scores = self._score_dev(state, step, epoch, log)
+        self._checkpoints.save(self._parallel.fetch(state), scores)
+
+  def _run_epoch(
+    self, state: TrainState, step: int, epoch: int, meter: Meter
+  ) -> tuple[TrainState, int]:
+    """Runs the rest of an epoch, counted from 0, with its checkpoints."""
+    for batch in self._batches(step, epoch):
+      state, sums = self._step(state, self._parallel.split(batch))
+      step += 1
+      meter.add(sums, self._real_rows(step))
+      saving = step % self._train["checkpoint_steps"] == 0
+      # A window ends with each checkpoint: a resumed run has the same windows.
+      if saving or step % self._train["log_steps"] == 0:
+        meter.end_window(step, epoch)
+      if saving and not self._ends_epoch(step):
+        self._checkpoints.save(self._parallel.fetch(state))
+    meter.end_window(step, epoch)
+    meter.flush()
+    return state, step
+
+  def _batches(self, step: int, epoch: int) -> Iterator[Batch]:
+    """Yields this process's batches of an epoch, from `step` on."""
+    split = self.experiment.split("train")
+    order = orders.training_order(
+      len(split),
+      self._train["batch_size"],
+      self.experiment.config["seed"],
+      epoch,
+    )
+    start = epoch * self.experiment.steps_per_epoch
+    left = order[step - start : self.experiment.num_steps - start]
+    return split.batches(
+      self._parallel.own_columns(left),
+      self.experiment.geometry,
+      self.experiment.shuffled_pictures(len(split)),
+    )
+
+  def _ends_epoch(self, step: int) -> bool:
+    whole = step % self.experiment.steps_per_epoch == 0
+    return whole or step == self.experiment.num_steps
+
+  def _real_rows(self, step: int) -> int:
+    """Returns how many rows of the batch that made `step` are no filler."""
+    size = self._train["batch_size"]
+    if step % self.experiment.steps_per_epoch:
+      return size
+    return self.experiment.num_rows("train") % size or size
+
+  def _score_dev(
+    self, state: TrainState, step: int, epoch: int, log: MetricsLog
+  ) -> dict[str, float]:
+    """Evaluates dev; returns accuracy, precision, recall and F1."""
+    predictions = self.evaluator.predict(
+      state.params, self.experiment.split("dev")
+    )
+    right = predictions.gold == predictions.predicted
+    scores = {"accuracy": float(np.mean(right))}
+    scores |= metrics.micro_f1(predictions.gold, predictions.predicted)
+    log.write(
+      step, epoch + 1, **{f"dev_{name}": x for name, x in scores.items()}
+    )
+    logging.info(
+      "epoch %d of %d (protocol %s): dev F1 %.2f, accuracy %.2f",
+      epoch + 1,
+      self._train["total_epochs"],
+      self.experiment.protocol,
+      100 * scores["f1"],
+      100 * scores["accuracy"],
+    )
+    return scores
+
+  def _progress_bar(self, step: int) -> tqdm:
+    rows = self.experiment.num_rows("train")
+    epochs, rest = divmod(step, self.experiment.steps_per_epoch)
+    size = self._train["batch_size"]
+    whole, last = divmod(
+      self.experiment.num_steps, self.experiment.steps_per_epoch
+    )
+    return tqdm(
+      desc="train",
+      total=whole * rows + last * size,
+      initial=epochs * rows + rest * size,
+      unit=" examples",
+      disable=not self._train["progress"] or jax.process_index() > 0,
+      mininterval=0.5 if sys.stderr.isatty() else 10.0,
+      dynamic_ncols=True,
+    )
