@@ -1,0 +1,92 @@
+"""Boxes around objects in pictures, from any detector or grounder.
+
+    {"a.jpg": [{"box": [12, 5, 90, 80.5], "score": 0.9},
+               {"box": [0, 0, 40, 40], "score": 0.7, "phrase": "Bill Cosby"}]}
+
+Pixels of the original picture. A box without a phrase is a detected object of
+every row of its picture; one with a phrase is a grounded object of the rows
+whose head or tail has that name. So neither can depend on a row's relation.
+"""
+
+import json
+import math
+import os
+from typing import Any, NamedTuple
+
+
+class Box(NamedTuple):
+  """One object.
+
+  Attributes:
+    edges: (x0, y0, x1, y1) in pixels.
+    score: higher is better.
+    phrase: what was looked for, or None.
+    index: place in the picture's list, from 0.
+  """
+
+  edges: tuple[float, float, float, float]
+  score: float
+  phrase: str | None
+  index: int
+
+
+def read_boxes(path: str | os.PathLike) -> dict[str, list[Box]]:
+  """Reads a boxes file: picture's file name -> its boxes, best score first.
+
+  Boxes of equal score keep the order of the file.
+
+  Raises:
+    ValueError: for a file of another form; names picture and index of the box.
+  """
+  with open(path, encoding="utf-8") as file:
+    try:
+      listed = json.load(file)
+    except (ValueError, RecursionError) as error:
+      raise ValueError(f"{path}: not JSON: {error}") from None
+  if not isinstance(listed, dict):
+    raise ValueError(
+      f"{path}: wanted an object of picture names to lists of boxes, found a"
+      f" {type(listed).__name__}"
+    )
+  boxes = {}
+  for name, entries in listed.items():
+    if not isinstance(entries, list):
+      raise ValueError(
+        f"{path}: picture {name!r}: wanted a list of boxes, found a"
+        f" {type(entries).__name__}"
+      )
+    read = [_read_box(path, name, *numbered) for numbered in enumerate(entries)]
+    boxes[name] = sorted(read, key=lambda box: -box.score)
+  return boxes
+
+
+def _read_box(path, name: str, index: int, entry: Any) -> Box:
+  """Checks one box."""
+  where = f"{path}: picture {name!r}, box {index}"
+  if not isinstance(entry, dict):
+    raise ValueError(f"{where}: wanted an object, found {str(entry)[:80]}")
+  edges, score = entry.get("box"), entry.get("score")
+  four_numbers = isinstance(edges, list) and all(map(_is_finite, edges))
+  if not four_numbers or len(edges) != 4:
+    raise ValueError(
+      f"{where}: wanted four finite numbers as 'box', found {str(edges)[:80]}"
+    )
+  x0, y0, x1, y1 = edges
+  if x0 >= x1 or y0 >= y1:
+    raise ValueError(f"{where}: wanted x0 < x1 and y0 < y1, found {edges}")
+  if not _is_finite(score):
+    raise ValueError(
+      f"{where}: wanted a finite number as 'score', found {str(score)[:80]}"
+    )
+  phrase = entry.get("phrase")
+  if phrase is not None and not isinstance(phrase, str):
+    raise ValueError(
+      f"{where}: wanted text or nothing as 'phrase', found {str(phrase)[:80]}"
+    )
+  return Box((x0, y0, x1, y1), score, phrase, index)
+
+
+def _is_finite(value: Any) -> bool:
+  """Tells numbers from everything else that JSON holds, NaN included."""
+  is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+  return is_number and math.isfinite(value)

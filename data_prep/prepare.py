@@ -1,0 +1,111 @@
+"""A raw tree to a prepared dataset that appears complete, or not at all."""
+
+import contextlib
+import io
+import json
+import os
+import tempfile
+from concurrent.futures import Executor
+from typing import Any
+
+from data_prep import draw, survey
+from data_prep.plan import Planner, Settings
+from ifa_jax.data import schema
+
+
+def prepare(settings: Settings) -> tuple[schema.Prepared, bool]:
+  """Prepares a dataset, unless the same one is there.
+
+  Returns:
+    The dataset, and whether it was written (False: it was there).
+
+  Raises:
+    ValueError: for anything wrong with the raw files, or if a dataset of other
+      settings is there and `overwrite` is off. Nothing is written then.
+  """
+  planner = Planner(settings)
+  found = survey.survey(planner)
+  metadata = survey.metadata(planner, found)
+  folder = os.path.join(
+    settings.data_dir,
+    "mnre",
+    settings.protocol,
+    f"{schema.FORMAT_VERSION}.0.0",
+  )
+  if os.path.lexists(folder):
+    difference = _difference(folder, metadata)
+    if not difference:
+      return schema.read_metadata(folder), False
+    if not settings.overwrite:
+      raise ValueError(
+        f"{folder}: is there with {difference}; give another --data_dir, or"
+        " --overwrite to replace it"
+      )
+  _write(planner, found, metadata, folder)
+  return schema.read_metadata(folder), True
+
+
+def _difference(folder: str, metadata: dict[str, Any]) -> str:
+  """Tells how the dataset in a folder differs from the one asked for."""
+  try:
+    with open(os.path.join(folder, "metadata.json"), encoding="utf-8") as file:
+      there = json.load(file)
+  except (OSError, ValueError):
+    return "files that are no prepared dataset"
+  return survey.first_difference(there, metadata)
+
+
+def _write(
+  planner: Planner,
+  found: survey.Survey,
+  metadata: dict[str, Any],
+  folder: str,
+) -> None:
+  """Builds beside the destination and renames when all is there.
+
+  A run that is killed leaves a hidden folder and what was there before.
+  """
+  settings = planner.settings
+  os.makedirs(os.path.dirname(folder), exist_ok=True)
+  with contextlib.ExitStack() as stack:
+    scratch = stack.enter_context(
+      tempfile.TemporaryDirectory(prefix=".preparing-", dir=settings.data_dir)
+    )
+    # The workers load while TensorFlow does.
+    pool = draw.start_pool(settings.num_workers) if found.num_files else None
+    if pool:
+      stack.callback(pool.shutdown, cancel_futures=True)
+    new = _build(planner, found, metadata, scratch, pool)
+    if os.path.lexists(folder):
+      os.rename(folder, os.path.join(scratch, "replaced"))
+    os.rename(new, folder)
+
+
+def _build(
+  planner: Planner,
+  found: survey.Survey,
+  metadata: dict[str, Any],
+  scratch: str,
+  pool: Executor | None,
+) -> str:
+  """Runs the TFDS builder and returns the folder that it wrote."""
+  # TensorFlow's notes on oneDNN would hide our one line on standard error.
+  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+  os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+  # Loaded here because it takes seconds: whatever is wrong was said before.
+  import tensorflow_datasets as tfds
+
+  from data_prep import builder
+
+  tfds.disable_progress_bar()
+  mnre = builder.Mnre(
+    data_dir=scratch,
+    planner=planner,
+    found=found,
+    metadata=metadata,
+    pool=pool,
+  )
+  # It prints that the dataset was "downloaded" to the scratch folder.
+  with contextlib.redirect_stdout(io.StringIO()):
+    mnre.download_and_prepare()
+  return mnre.data_dir
