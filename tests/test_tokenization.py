@@ -1,0 +1,153 @@
+import json
+
+import pytest
+import raw_tree
+import tokenizers
+
+from ifa_jax.data import tokenization
+from ifa_jax.data.tokenization import Tokenizer
+
+WORDS = ["Bill", "Cosby", "in", "Hollywood"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  return raw_tree.write_tokenizer(tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder):
+  return Tokenizer.load(folder)
+
+
+def pieces(tokenizer, encoded):
+  """Returns the tokens as text, with spaces between."""
+  published = tokenizer.vocab_size - 4
+  names = tokenizer._pretrained.convert_ids_to_tokens
+  return " ".join(
+    names(i) if i < published else tokenization.markers.MARKERS[i - published]
+    for i in encoded.input_ids
+  )
+
+
+def test_markers_and_word_ids(tokenizer):
+  encoded = tokenizer.encode(WORDS, (0, 2), (3, 4), 80)
+  assert pieces(tokenizer, encoded) == (
+    "[CLS] <s> bill c ##o ##s ##b ##y </s> in <o> hollywood </o> [SEP]"
+  )
+  assert encoded.word_ids == [-1, -1, 0, 1, 1, 1, 1, 1, -1, 2, -1, 3, -1, -1]
+  assert (encoded.head_start, encoded.tail_start) == (1, 10)
+  size = tokenizer.vocab_size
+  ids = encoded.input_ids
+  assert [ids[1], ids[8], ids[10], ids[12]] == list(range(size - 4, size))
+
+
+@pytest.mark.parametrize("text", ["[SEP]", "[CLS]", "[PAD]", "[UNK]"])
+def test_text_never_becomes_a_special_token(tokenizer, text):
+  encoded = tokenizer.encode(["Bill", text, "in"], (0, 1), (2, 3), 80)
+  spelled = text[1].lower() + "".join(f" ##{c}" for c in text[2:-1].lower())
+  assert pieces(tokenizer, encoded) == (
+    f"[CLS] <s> bill </s> [ {spelled} ] <o> in </o> [SEP]"
+  )
+
+
+def test_text_never_becomes_a_marker(tokenizer):
+  encoded = tokenizer.encode(["<s>", "</o>", "in"], (0, 1), (1, 2), 80)
+  assert pieces(tokenizer, encoded) == (
+    "[CLS] <s> < s > </s> <o> < / o > </o> in [SEP]"
+  )
+
+
+def test_an_entity_without_pieces_is_unknown(tokenizer):
+  words = ["\u200d", "\u200b", "in", "\u200d", "Bill"]
+  encoded = tokenizer.encode(words, (0, 2), (4, 5), 80)
+  assert pieces(tokenizer, encoded) == (
+    "[CLS] <s> [UNK] </s> in <o> bill </o> [SEP]"
+  )
+  assert encoded.word_ids == [-1, -1, 0, -1, 2, -1, 4, -1, -1]
+  # The word itself stays without pieces elsewhere.
+  again = tokenizer.encode(words, (2, 3), (4, 5), 80)
+  assert "[UNK]" not in pieces(tokenizer, again)
+
+
+def test_a_long_text_keeps_whole_markers_and_entities(tokenizer):
+  words = ["in"] * 100 + ["Bill"] + ["in"] * 100 + ["Hollywood"]
+  encoded = tokenizer.encode(words, (100, 101), (201, 202), 20)
+  assert len(encoded.input_ids) == 20
+  # Twelve words: four on each side, none is left behind the tail.
+  assert pieces(tokenizer, encoded) == (
+    "[CLS] in in in in <s> bill </s> in in in in"
+    " in in in in <o> hollywood </o> [SEP]"
+  )
+
+
+def test_entities_that_do_not_fit_are_refused(tokenizer):
+  with pytest.raises(ValueError, match="take 7 word pieces, only 6 fit"):
+    tokenizer.encode(WORDS, (0, 2), (3, 4), 12)
+
+
+def test_save_and_load_keep_the_fingerprint(tokenizer, tmp_path):
+  tokenizer.save(tmp_path)
+  again = Tokenizer.load(tmp_path)
+  assert again.sha256 == tokenizer.sha256
+  assert again.vocab_size == tokenizer.vocab_size
+  assert again.pad_id == tokenizer.pad_id == 0
+
+
+def test_the_fingerprint_tells_case_and_vocabulary(tokenizer, tmp_path, folder):
+  other = raw_tree.write_tokenizer(tmp_path / "words", words=("rome", "in"))
+  cased = tmp_path / "cased"
+  raw_tree.write_tokenizer(cased)
+  config = json.loads((cased / "tokenizer_config.json").read_text())
+  config["do_lower_case"] = False
+  (cased / "tokenizer_config.json").write_text(json.dumps(config))
+  backend = json.loads((cased / "tokenizer.json").read_text())
+  backend["normalizer"]["lowercase"] = False
+  (cased / "tokenizer.json").write_text(json.dumps(backend))
+  found = {Tokenizer.load(path).sha256 for path in (folder, other, cased)}
+  assert len(found) == 3
+
+
+def test_padding_of_the_published_file_is_switched_off(tokenizer, tmp_path):
+  raw_tree.write_tokenizer(tmp_path)
+  backend = tokenizers.Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+  backend.enable_padding(length=128)
+  backend.enable_truncation(2)
+  backend.save(str(tmp_path / "tokenizer.json"))
+  padded = Tokenizer.load(tmp_path)
+  assert padded.encode(WORDS, (0, 2), (3, 4), 80) == tokenizer.encode(
+    WORDS, (0, 2), (3, 4), 80
+  )
+
+
+def test_the_cache_is_bounded(folder, monkeypatch):
+  monkeypatch.setattr(tokenization, "_MAX_CACHED_WORDS", 30)
+  tokenizer = Tokenizer.load(folder)
+  for i in range(20):
+    words = [f"{i}x{j}" for j in range(10)] + ["in", "Bill"]
+    encoded = tokenizer.encode(words, (10, 11), (11, 12), 80)
+    found = pieces(tokenizer, encoded)
+    assert found.endswith("<s> in </s> <o> bill </o> [SEP]")
+    assert len(tokenizer._pieces) <= 30
+
+
+def test_no_tokenizer_is_one_line(tmp_path):
+  with pytest.raises(ValueError, match="no such folder") as error:
+    Tokenizer.load(tmp_path / "nowhere")
+  assert "\n" not in str(error.value)
+  with pytest.raises(
+    ValueError, match="neither a folder nor a hub id"
+  ) as error:
+    Tokenizer.load(tmp_path)
+  assert "\n" not in str(error.value)
+
+
+def test_another_kind_of_tokenizer_is_refused(tmp_path):
+  bpe = tokenizers.Tokenizer(
+    tokenizers.models.BPE({"a": 0, "<s>": 1}, [], unk_token="<s>")
+  )
+  bpe.save(str(tmp_path / "tokenizer.json"))
+  config = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<s>"}
+  (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+  with pytest.raises(ValueError, match="WordPiece is wanted"):
+    Tokenizer.load(tmp_path)
