@@ -83,6 +83,9 @@ def draw_all(
     patch_size: side of a patch in pixels.
     pool: `start_pool`; None draws in this process.
   """
+  # Files may have changed since an earlier run in this process.
+  for cached in (_square, _picture_size, _open):
+    cached.cache_clear()
   sizes = {"image": image_size, **schema.crop_sizes(patch_size)._asdict()}
   waiting = collections.deque()
   for chunk in _chunks(plans):

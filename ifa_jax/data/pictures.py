@@ -18,8 +18,14 @@ from PIL import Image, ImageOps
 # "decompression bomb").
 MAX_PIXELS = 64_000_000
 
-# Those of the web. PIL opens many more, and starts programs for some of them.
-_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
+# Those of the web, as far as this PIL was built with them. It opens many more,
+# and starts programs for some of them.
+Image.init()
+_FORMATS = [
+  name
+  for name in ("JPEG", "PNG", "GIF", "WEBP", "BMP", "TIFF", "AVIF")
+  if name in Image.OPEN
+]
 
 # Beyond 32 : 1, resizing all of a picture to keep its centre wastes memory.
 _MAX_ASPECT = 32

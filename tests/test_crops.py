@@ -1,0 +1,219 @@
+import json
+import pathlib
+
+import pytest
+import raw_tree
+
+from data_prep import boxes, crops, raw
+from data_prep.lines import RowError
+
+ROW = raw_tree.row()
+
+
+def box(*edges, score=0.5, **more):
+  return {"box": list(edges), "score": score, **more}
+
+
+def write_boxes(tmp_path, content):
+  path = tmp_path / "boxes.json"
+  text = content if isinstance(content, str) else json.dumps(content)
+  path.write_text(text)
+  return path
+
+
+def first_row(tree, split="train"):
+  return next(raw.read_rows(tree, split, None))
+
+
+def released(tmp_path, listed, split="train", name="train"):
+  """A tree whose dictionaries list two crops, but for one split."""
+  files = {
+    f"txt/mre_{s}_dict.pth": raw_tree.torch_pickle({0: ["x.jpg", "y.jpg"]})
+    for s in ("train", "val", "test")
+    if s != split
+  }
+  files[f"txt/mre_{name}_dict.pth"] = raw_tree.torch_pickle(listed)
+  return raw_tree.write_tree(tmp_path, [ROW], files=files)
+
+
+def test_released_lists_the_dictionary_by_line(tmp_path):
+  tree = released(tmp_path, {0: ["a_0.jpg", "a_1.jpg"], 1: []})
+  listed = crops.Crops(tree, "released").grounded(first_row(tree))
+  folder = tmp_path / "img_vg" / "train" / "crops"
+  assert [crop.path for crop in listed] == [
+    str(folder / "a_0.jpg"),
+    str(folder / "a_1.jpg"),
+  ]
+  assert crops.Crops(tree, "released").detected(first_row(tree)) == []
+
+
+def test_val_may_be_called_dev(tmp_path):
+  tree = released(tmp_path, {0: ["z.jpg"]}, split="val", name="dev")
+  (tmp_path / "img_vg" / "dev" / "crops").mkdir(parents=True)
+  (crop,) = crops.Crops(tree, "released").grounded(first_row(tree, "val"))
+  assert crop.path.endswith("img_vg/dev/crops/z.jpg")
+
+
+@pytest.mark.parametrize(
+  ("listed", "message"),
+  [
+    ([1, 2], "found a list"),
+    ({"0": ["a.jpg"]}, "wanted int keys and lists of names, found '0'"),
+    ({0: "a.jpg"}, "wanted int keys"),
+    ({0: [1]}, "wanted int keys"),
+  ],
+)
+def test_a_dictionary_of_another_form_is_refused(listed, message, tmp_path):
+  tree = released(tmp_path, listed)
+  with pytest.raises(ValueError, match=message) as error:
+    crops.Crops(tree, "released")
+  assert "mre_train_dict.pth" in str(error.value)
+
+
+def test_a_row_without_an_entry_is_an_error(tmp_path):
+  tree = released(tmp_path, {5: ["a.jpg"]})
+  with pytest.raises(RowError, match=r"no crop list: mre_train_dict\.pth"):
+    crops.Crops(tree, "released").grounded(first_row(tree))
+
+
+@pytest.mark.parametrize("name", ["../a.jpg", "/etc/passwd", "", "..", "a\0b"])
+def test_crop_names_stay_in_their_folder(name, tmp_path):
+  tree = released(tmp_path, {0: [name]})
+  with pytest.raises(RowError, match="crop name leaves the data folder"):
+    crops.Crops(tree, "released").grounded(first_row(tree))
+
+
+def test_released_without_dictionaries_says_what_is_missing(tmp_path):
+  tree = raw_tree.write_tree(tmp_path, [ROW])
+  with pytest.raises(ValueError, match=r"needs txt/mre_train_dict\.pth"):
+    crops.Crops(tree, "released")
+
+
+def detected_tree(tmp_path, listed):
+  files = {"img_detect/train/train_img2crop.pth": raw_tree.torch_pickle(listed)}
+  return raw_tree.write_tree(tmp_path, [ROW], files=files)
+
+
+def test_detected_crops_are_found_by_the_stem(tmp_path):
+  tree = detected_tree(tmp_path, {"a": ["img_detect/train/crops/a_0.jpg"]})
+  source = crops.Crops(tree, "none")
+  (crop,) = source.detected(first_row(tree))
+  assert crop.path == str(tmp_path / "img_detect/train/crops/a_0.jpg")
+  assert source.grounded(first_row(tree)) == []
+  # The other splits have no list, and so no crop.
+  assert source.detected(first_row(tree, "test")) == []
+  assert [pathlib.Path(f).name for f in source.files] == ["train_img2crop.pth"]
+
+
+@pytest.mark.parametrize("path", ["img_detect/../../x", "/etc/passwd", ""])
+def test_detected_paths_stay_in_the_tree(path, tmp_path):
+  tree = detected_tree(tmp_path, {"a": [path]})
+  with pytest.raises(RowError, match="crop name leaves the data folder"):
+    crops.Crops(tree, "none").detected(first_row(tree))
+
+
+LISTED = {
+  "a.jpg": [
+    box(0, 0, 1, 1, score=0.1, phrase="Hollywood"),
+    box(0, 0, 2, 2, score=0.2),
+    box(0, 0, 3, 3, score=0.3, phrase="Bill Cosby"),
+    box(0, 0, 4, 4, score=0.9, phrase="Hollywood"),
+    box(0, 0, 5, 5, score=0.4, phrase="Bill Cosby"),
+    box(0, 0, 6, 6, score=0.8, phrase="bill cosby"),
+    box(0, 0, 7, 7, score=0.7),
+  ]
+}
+
+
+def widths(listed):
+  return [crop.edges[2] for crop in listed]
+
+
+def test_clean_takes_the_head_then_the_tail_best_first(tmp_path):
+  tree = raw_tree.write_tree(tmp_path, [ROW])
+  listed = boxes.read_boxes(write_boxes(tmp_path, LISTED))
+  source = crops.Crops(tree, "clean", listed)
+  assert widths(source.grounded(first_row(tree))) == [5, 3, 4, 1]
+  assert widths(source.detected(first_row(tree))) == [7, 2]
+  for protocol, grounded in (("none", []), ("clean", [5, 3, 4, 1])):
+    source = crops.Crops(tree, protocol, listed)
+    assert widths(source.grounded(first_row(tree))) == grounded
+
+
+def test_clean_does_not_read_the_relation(tmp_path):
+  """The same post under each label has the same crops."""
+  listed = boxes.read_boxes(write_boxes(tmp_path, LISTED))
+  rows = [{**ROW, "relation": name} for name in raw_tree.RELATIONS]
+  tree = raw_tree.write_tree(tmp_path, rows)
+  source = crops.Crops(tree, "clean", listed)
+  found = [source.grounded(r) for r in raw.read_rows(tree, "train", None)]
+  assert found[0] == found[1] == found[2]
+
+
+def test_equal_names_share_their_boxes(tmp_path):
+  row = raw_tree.row("Rome in Rome", (0, 1), (2, 3))
+  tree = raw_tree.write_tree(tmp_path, [row])
+  listed = {"a.jpg": [box(0, 0, 1, 1, phrase="Rome")]}
+  source = crops.Crops(
+    tree, "clean", boxes.read_boxes(write_boxes(tmp_path, listed))
+  )
+  assert len(source.grounded(first_row(tree))) == 1
+
+
+def test_clean_without_boxes_says_where_they_come_from(tmp_path):
+  tree = raw_tree.write_tree(tmp_path, [ROW])
+  with pytest.raises(ValueError, match=r"--boxes \(data_prep\.objects makes"):
+    crops.Crops(tree, "clean")
+
+
+@pytest.mark.parametrize(
+  ("content", "message"),
+  [
+    ("{", "not JSON"),
+    ("[" * 100_000, "not JSON"),
+    ([], "found a list"),
+    ({"a.jpg": {}}, "picture 'a.jpg': wanted a list"),
+    ({"a.jpg": [box(0, 0, 1, 1), 3]}, "'a.jpg', box 1: wanted an object"),
+    ({"a.jpg": [box(0, 0, 1)]}, "box 0: wanted four finite numbers"),
+    ({"a.jpg": [box(0, 0, 1, "1")]}, "wanted four finite numbers"),
+    ({"a.jpg": [box(0, 0, 1, True)]}, "wanted four finite numbers"),
+    ({"a.jpg": [box(0, 0, 1, float("nan"))]}, "wanted four finite numbers"),
+    ({"a.jpg": [{"score": 1}]}, "wanted four finite numbers .* found None"),
+    ({"a.jpg": [box(2, 0, 1, 1)]}, "wanted x0 < x1"),
+    ({"a.jpg": [box(0, 1, 1, 1)]}, "wanted x0 < x1"),
+    ({"a.jpg": [box(0, 0, 1, 1, score=None)]}, "as 'score', found None"),
+    ({"a.jpg": [box(0, 0, 1, 1, phrase=3)]}, "as 'phrase', found 3"),
+  ],
+)
+def test_bad_boxes_are_named_by_picture_and_index(content, message, tmp_path):
+  with pytest.raises(ValueError, match=message) as error:
+    boxes.read_boxes(write_boxes(tmp_path, content))
+  assert "boxes.json" in str(error.value)
+
+
+def test_pictures_are_searched_in_every_split(tmp_path):
+  one, other = raw_tree.jpeg(seed=1), raw_tree.jpeg(seed=2)
+  tree = raw_tree.write_tree(
+    tmp_path,
+    [raw_tree.row(img_id=f"{name}.jpg") for name in ("own", "far", "no")],
+    pictures={"train/own.jpg": one, "test/far.jpg": other},
+  )
+  own, far, no = raw.read_rows(tree, "train", None)
+  pictures = crops.Pictures(tree)
+  assert pictures.find(own).endswith("train/own.jpg")
+  assert pictures.find(far).endswith("test/far.jpg")
+  assert pictures.find(no) is None
+
+
+def test_one_name_with_different_bytes_is_an_error(tmp_path):
+  one, other = raw_tree.jpeg(seed=1), raw_tree.jpeg(seed=2)
+  same = {"train/a.jpg": one, "test/a.jpg": one}
+  tree = raw_tree.write_tree(tmp_path, [ROW], pictures=same)
+  # Copies do no harm; the split's own folder comes first.
+  found = crops.Pictures(tree).find(first_row(tree, "test"))
+  assert found.endswith("test/a.jpg")
+  (tmp_path / "img_org/test/a.jpg").write_bytes(other)
+  with pytest.raises(RowError, match="duplicate picture: ") as error:
+    crops.Pictures(tree).find(first_row(tree, "test"))
+  assert "train/a.jpg" in str(error.value)
+  assert "test/a.jpg" in str(error.value)

@@ -1,0 +1,168 @@
+import io
+
+import numpy as np
+import pytest
+import raw_tree
+from PIL import Image
+from transformers.models.clip import image_processing_pil_clip
+
+from ifa_jax.data import pictures
+
+RED, WHITE = (255, 0, 0), (255, 255, 255)
+
+
+def encoded(picture, kind="PNG", **options):
+  file = io.BytesIO()
+  picture.save(file, kind, **options)
+  return file.getvalue()
+
+
+def noise(width, height, seed=0):
+  rng = np.random.default_rng(seed)
+  return Image.fromarray(
+    rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+  )
+
+
+@pytest.mark.parametrize("size", [224, 64])
+@pytest.mark.parametrize(
+  "shape", [(50, 30), (301, 777), (640, 427), (1, 1), (1, 40), (900, 3), (7, 5)]
+)
+def test_fit_is_the_clip_image_processor(shape, size):
+  """On noise, where each difference in geometry shows."""
+  picture = noise(*shape)
+  processor = image_processing_pil_clip.CLIPImageProcessorPil(
+    size={"shortest_edge": size},
+    crop_size={"height": size, "width": size},
+    do_rescale=False,
+    do_normalize=False,
+  )
+  values = processor(picture, return_tensors="np")["pixel_values"][0]
+  wanted = np.asarray(values).transpose(1, 2, 0)
+  found = pictures.fit(picture, size)
+  assert (found.shape, found.dtype) == ((size, size, 3), np.uint8)
+  assert np.abs(wanted.astype(int) - found).max() <= 1
+
+
+def test_a_very_thin_picture_is_fitted_without_its_length():
+  """All of it at this scale would take 9 gigabytes."""
+  square = pictures.fit(Image.new("RGB", (1, 60_000), RED), 224)
+  assert (square == RED).all()
+
+
+def test_exif_orientation_is_applied():
+  picture = Image.new("RGB", (40, 20), WHITE)
+  exif = picture.getexif()
+  exif[0x0112] = 6  # Turned by 90 degrees.
+  assert pictures.open_picture(encoded(picture, "JPEG", exif=exif)).size == (
+    20,
+    40,
+  )
+
+
+@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "RGBA", "LA", "I;16"])
+def test_every_mode_becomes_rgb(mode):
+  kind = "JPEG" if mode == "CMYK" else "PNG"
+  white = Image.new("RGB", (8, 8), "white")
+  picture = (
+    Image.fromarray(np.full((8, 8), 65535, np.uint16))
+    if mode == "I;16"
+    else white.convert(mode)
+  )
+  opened = pictures.open_picture(encoded(picture, kind))
+  assert opened.mode == "RGB"
+  assert (np.asarray(opened) >= 254).all()
+
+
+def test_16_bits_are_scaled_not_clipped():
+  ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
+  opened = pictures.open_picture(encoded(Image.fromarray(ramp)))
+  grey = np.asarray(opened)[..., 0].ravel()
+  assert (grey == np.arange(256)).all()
+
+
+def test_transparency_is_laid_on_white():
+  clear = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
+  assert pictures.open_picture(encoded(clear)).getpixel((0, 0)) == WHITE
+  palette = Image.new("P", (4, 4), 0)
+  palette.putpalette([0, 0, 0, 255, 0, 0])
+  opened = pictures.open_picture(encoded(palette, "GIF", transparency=0))
+  assert opened.getpixel((0, 0)) == WHITE
+
+
+def test_the_first_frame_of_an_animation_counts():
+  frames = [Image.new("RGB", (4, 4), c) for c in (RED, WHITE)]
+  animation = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+  assert pictures.open_picture(animation).getpixel((0, 0)) == RED
+
+
+GOOD = raw_tree.jpeg()
+
+
+@pytest.mark.parametrize(
+  ("content", "reason"),
+  [
+    (b"", "not a picture"),
+    (b"\xff\xd8\xff not a jpeg", "not a picture|unreadable"),
+    (GOOD[: len(GOOD) // 2], "unreadable picture .*truncated"),
+    (encoded(noise(40, 40))[:400], "unreadable picture"),
+    (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not a picture"),
+    (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not a picture"),
+  ],
+)
+def test_broken_files_are_named_with_the_reason(content, reason, tmp_path):
+  path = tmp_path / "broken.jpg"
+  path.write_bytes(content)
+  with pytest.raises(ValueError, match=reason) as error:
+    pictures.open_picture(path)
+  assert str(error.value).startswith(str(path))
+  assert "\n" not in str(error.value)
+  with pytest.raises(ValueError, match=f"picture of {len(content)} bytes"):
+    pictures.open_picture(content)
+
+
+def test_an_absent_file_is_named(tmp_path):
+  with pytest.raises(ValueError, match=r"gone\.jpg: there is no such file"):
+    pictures.open_picture(tmp_path / "gone.jpg")
+
+
+def test_a_decompression_bomb_is_refused_by_its_header():
+  bomb = encoded(Image.new("1", (8001, 8000)))
+  assert len(bomb) < 100_000
+  with pytest.raises(ValueError, match="8001 x 8000 pixels, at most 64000000"):
+    pictures.open_picture(bomb)
+
+
+def test_cut_keeps_what_the_box_touches():
+  picture = noise(10, 8)
+  pixels = np.asarray(picture)
+  for box, (x, y) in {
+    (2, 1, 5, 4): (slice(2, 5), slice(1, 4)),
+    (2.4, 1.9, 4.1, 3.2): (slice(2, 5), slice(1, 4)),
+    (-5, -5, 3, 99): (slice(0, 3), slice(0, 8)),
+  }.items():
+    assert (np.asarray(pictures.cut(picture, box)) == pixels[y, x]).all(), box
+
+
+@pytest.mark.parametrize(
+  "box",
+  [
+    (3, 3, 3, 5),
+    (5, 3, 3, 5),
+    (10, 0, 12, 4),
+    (-4, 0, 0, 4),
+    (0, 0, float("nan"), 4),
+    (0, 0, float("inf"), 4),
+  ],
+)
+def test_cut_refuses_empty_boxes(box):
+  with pytest.raises(ValueError, match=r"not finite|holds nothing"):
+    pictures.cut(noise(10, 8), box)
+
+
+def test_png_keeps_every_pixel():
+  square = np.asarray(noise(16, 16))
+  opened = pictures.open_picture(pictures.encode_png(square))
+  assert (np.asarray(opened) == square).all()
+  assert (pictures.grey(3) == 128).all()
+  assert pictures.grey(3).shape == (3, 3, 3)
