@@ -16,6 +16,7 @@ from typing import Any
 # is computed. The dataset is compared by what is in it, not by where it lies.
 _FREE = frozenset({"data.data_dir", "train.log_steps", "train.progress"})
 
+_RECORD = "config.json"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -43,12 +44,18 @@ class RunFolder:
         file.write(json.dumps(value, ensure_ascii=False) + "\n")
 
   def read_json(self, name: str) -> Any | None:
-    """Returns the value in a JSON file, or None if there is no such file."""
+    """Returns the value in a JSON file, or None if there is no such file.
+
+    Raises:
+      ValueError: if it holds something else than JSON, naming it.
+    """
     try:
       with open(self.file(name), encoding="utf-8") as file:
         return json.load(file)
     except FileNotFoundError:
       return None
+    except ValueError as error:
+      raise ValueError(f"{self.file(name)}: no JSON ({error})") from None
 
   def read_record(self) -> dict[str, Any]:
     """Returns what `config.json` holds.
@@ -56,10 +63,11 @@ class RunFolder:
     Raises:
       ValueError: if the folder holds no run.
     """
-    record = self.read_json("config.json")
-    if record is None:
+    record = self.read_json(_RECORD)
+    if not isinstance(record, dict) or not {"config", "dataset"} <= {*record}:
+      found = "none" if record is None else "that of another program"
       raise ValueError(
-        f"{self.path}: want a run's folder with a config.json, found none;"
+        f"{self.path}: want a run's folder with a {_RECORD}, found {found};"
         " train first: python launch.py --config=... --workdir=DIR"
       )
     return record
@@ -77,18 +85,19 @@ class RunFolder:
       ValueError: if the folder holds a run with another config or dataset, or
         files that are no run. Names what differs; nothing is written.
     """
-    there = self.read_json("config.json")
-    if there is not None:
-      self._check_same(there, {"config": config, "dataset": dataset})
+    if os.path.exists(self.file(_RECORD)):
+      here = {"config": config, "dataset": dataset}
+      self._check_same(self.read_record(), here)
       return
-    if os.path.isdir(self.path) and os.listdir(self.path):
+    os.makedirs(self.path, exist_ok=True)
+    # All that a start leaves that was killed here.
+    if {*os.listdir(self.path)} - {_partial(_RECORD)}:
       raise ValueError(
         f"{self.path}: want a new folder or one that holds a run, found other"
-        " files and no config.json"
+        f" files and no {_RECORD}"
       )
-    os.makedirs(self.path, exist_ok=True)
     self.write_json(
-      "config.json",
+      _RECORD,
       {
         "config": config,
         "dataset": dataset,
@@ -115,12 +124,15 @@ class RunFolder:
 @contextlib.contextmanager
 def _replacing(path: str) -> Iterator[Any]:
   """Opens a text file that takes its place only when all is written."""
-  partial = f"{path}.partial"
-  with open(partial, "w", encoding="utf-8") as file:
+  with open(_partial(path), "w", encoding="utf-8") as file:
     yield file
     file.flush()
     os.fsync(file.fileno())
-  os.replace(partial, path)
+  os.replace(_partial(path), path)
+
+
+def _partial(path: str) -> str:
+  return f"{path}.partial"
 
 
 def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

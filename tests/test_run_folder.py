@@ -1,0 +1,146 @@
+"""A run's folder: which runs it takes, and files that appear whole."""
+
+import json
+import pathlib
+
+import pytest
+
+from ifa_jax.run_folder import RunFolder
+
+CONFIG = {
+  "seed": 1,
+  "data": {"data_dir": "here", "text_buckets": (48, 64)},
+  "model": {"vision": {"num_crops": 3}, "exchange": {"visual_bias": None}},
+  "train": {"log_steps": 20, "progress": True},
+}
+DATASET = {"protocol": "clean", "relations": ["None", "été"]}
+
+
+@pytest.fixture(name="folder")
+def claimed_folder(tmp_path):
+  folder = RunFolder(tmp_path / "runs" / "one")
+  folder.claim(CONFIG, DATASET)
+  return folder
+
+
+def changed(**sections):
+  return CONFIG | {k: CONFIG[k] | v for k, v in sections.items()}
+
+
+def listing(path):
+  return {p.name: p.read_bytes() for p in pathlib.Path(path).iterdir()}
+
+
+def test_a_new_folder_is_made_and_keeps_the_whole_record(folder):
+  record = folder.read_record()
+  assert record["config"] == json.loads(json.dumps(CONFIG))
+  assert record["dataset"] == DATASET
+  assert {"python", "jax", "flax"} <= record["versions"].keys()
+  assert set(listing(folder.path)) == {"config.json"}
+
+
+def test_an_empty_folder_counts_as_new(tmp_path):
+  RunFolder(tmp_path).claim(CONFIG, DATASET)
+  assert RunFolder(tmp_path).read_record()["dataset"] == DATASET
+
+
+def test_the_same_run_is_taken_again_and_left_as_it_is(folder):
+  before = listing(folder.path)
+  folder.claim(CONFIG, DATASET)
+  assert listing(folder.path) == before
+
+
+def test_what_changes_no_result_may_differ(folder):
+  before = listing(folder.path)
+  free = changed(
+    data={"data_dir": "there"}, train={"log_steps": 1, "progress": False}
+  )
+  folder.claim(free, DATASET | {"prepared_with": {"python": "3.99"}})
+  assert listing(folder.path) == before
+
+
+@pytest.mark.parametrize(
+  ("config", "dataset", "named"),
+  [
+    (CONFIG | {"seed": 2}, DATASET, "seed=1, asked for 2"),
+    (
+      changed(model={"vision": {"num_crops": 2}}),
+      DATASET,
+      "model.vision.num_crops=3, asked for 2",
+    ),
+    (
+      changed(model={"exchange": {"visual_bias": 0.5}}),
+      DATASET,
+      "model.exchange.visual_bias=None, asked for 0.5",
+    ),
+    (changed(model={"vision": None}), DATASET, "model.vision"),
+    (changed(train={"extra": 1}), DATASET, "train.extra=None, asked for 1"),
+    (
+      CONFIG,
+      DATASET | {"protocol": "none"},
+      "dataset.protocol='clean', asked for 'none'",
+    ),
+  ],
+)
+def test_another_run_is_refused_by_the_name_of_what_differs(
+  folder, config, dataset, named
+):
+  before = listing(folder.path)
+  with pytest.raises(ValueError, match="holds a run with") as error:
+    folder.claim(config, dataset)
+  assert named in str(error.value)
+  assert folder.path in str(error.value)
+  assert listing(folder.path) == before
+
+
+FOREIGN = {
+  "no config.json": {"notes.txt": "mine"},
+  "another program's config.json": {"config.json": '{"model_type": "bert"}'},
+  "no object": {"config.json": "[1]"},
+  "no JSON": {"config.json": '{"config": '},
+}
+
+
+@pytest.mark.parametrize("files", FOREIGN.values(), ids=FOREIGN)
+def test_files_that_are_no_run_are_refused_and_left_alone(tmp_path, files):
+  for name, text in files.items():
+    (tmp_path / name).write_text(text)
+  before = listing(tmp_path)
+  folder = RunFolder(tmp_path)
+  with pytest.raises(ValueError, match=str(tmp_path)):
+    folder.claim(CONFIG, DATASET)
+  with pytest.raises(ValueError, match=str(tmp_path)):
+    folder.read_record()
+  assert listing(tmp_path) == before
+
+
+def test_a_start_that_was_killed_can_be_made_again(tmp_path):
+  (tmp_path / "config.json.partial").write_text('{"config": ')
+  RunFolder(tmp_path).claim(CONFIG, DATASET)
+  assert set(listing(tmp_path)) == {"config.json"}
+
+
+def test_reading_a_record_wants_a_run(tmp_path):
+  with pytest.raises(ValueError, match="want a run's folder"):
+    RunFolder(tmp_path / "nowhere").read_record()
+
+
+def test_files_appear_whole_or_not_at_all(folder):
+  folder.write_json("scores.json", {"f1": 0.5, "name": "été"})
+  folder.write_lines("rows.jsonl", [{"a": 1}, {"b": [2]}])
+
+  def killed():
+    yield {"a": 2}
+    raise KeyboardInterrupt
+
+  with pytest.raises(TypeError):
+    folder.write_json("scores.json", {"f1": 0.6, "name": object()})
+  with pytest.raises(KeyboardInterrupt):
+    folder.write_lines("rows.jsonl", killed())
+  assert folder.read_json("scores.json") == {"f1": 0.5, "name": "été"}
+  lines = pathlib.Path(folder.file("rows.jsonl")).read_text().splitlines()
+  assert [json.loads(line) for line in lines] == [{"a": 1}, {"b": [2]}]
+
+
+def test_a_file_that_is_not_there_reads_as_none(folder):
+  assert folder.read_json("eval_test.json") is None
