@@ -58,13 +58,13 @@ class Shards:
     """
     number, offset, length = self._places[row]
     data = os.pread(self._file(number), length + _CHECKSUM.size, offset)
-    stored = _CHECKSUM.unpack_from(data, length)[0]
-    if masked_checksum(data[:length]) != stored:
+    data, stored = data[:length], data[length:]
+    if _CHECKSUM.pack(masked_checksum(data)) != stored:
       raise ValueError(
         f"{self._paths[number]}: the record at byte {offset} is damaged (its"
         " checksum does not match); prepare the dataset again"
       )
-    return data[:length]
+    return data
 
   def _file(self, number: int) -> int:
     with self._lock:
