@@ -9,6 +9,7 @@ import functools
 import itertools
 import multiprocessing
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import NamedTuple
@@ -65,7 +66,9 @@ def start_pool(num_workers: int) -> Executor | None:
     return None
   # Not "fork": TensorFlow's threads do not survive it.
   pool = concurrent.futures.ProcessPoolExecutor(
-    num_workers, multiprocessing.get_context("spawn")
+    num_workers,
+    multiprocessing.get_context("spawn"),
+    initializer=_end_with_parent,
   )
   for _ in range(num_workers):
     pool.submit(_draw_chunk, [])  # A worker starts when there is work for it.
@@ -108,6 +111,16 @@ def draw(job: Job) -> Drawn:
   except ValueError as error:
     return Drawn({}, (0, 0), str(error))
   return Drawn(squares, size, "")
+
+
+def _end_with_parent() -> None:
+  """Has a worker end when its parent is killed; it would wait for ever."""
+
+  def wait():
+    multiprocessing.parent_process().join()
+    os._exit(1)
+
+  threading.Thread(target=wait, daemon=True).start()
 
 
 def _draw_chunk(jobs: list[Job]) -> list[Drawn]:

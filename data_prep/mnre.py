@@ -14,16 +14,15 @@ Exit status: 0 done or there already, 1 failed with one line on standard error,
 2 wrong usage.
 """
 
-import concurrent.futures.process
 import dataclasses
-import sys
 
 import rich.console
 import rich.table
-from absl import app, flags, logging
+from absl import flags, logging
 
 from data_prep.plan import Settings
 from data_prep.prepare import prepare
+from ifa_jax import command
 from ifa_jax.data import schema
 
 
@@ -32,11 +31,8 @@ def _define_flags():
   default = {
     field.name: field.default for field in dataclasses.fields(Settings)
   }
-  string, enum, integer = (
-    flags.DEFINE_string,
-    flags.DEFINE_enum,
-    flags.DEFINE_integer,
-  )
+  string, enum = flags.DEFINE_string, flags.DEFINE_enum
+  integer = flags.DEFINE_integer
   string("raw_dir", None, "The tree as published (DeepKE's data/).")
   string("data_dir", None, "Folder for prepared datasets.")
   enum("protocol", None, schema.PROTOCOLS, "Where grounded crops come from.")
@@ -75,33 +71,17 @@ def _define_flags():
   flags.mark_flags_as_required(("raw_dir", "data_dir", "protocol"))
 
 
-def main(argv):
-  """Runs the command and returns its exit status."""
-  if len(argv) > 1:
-    raise app.UsageError(f"unexpected argument {argv[1]!r}", exitcode=2)
+def main(_):
+  """Runs the command."""
   names = [field.name for field in dataclasses.fields(Settings)]
   settings = Settings(**{name: flags.FLAGS[name].value for name in names})
   # TFDS warns of every dataset that it does not publish itself.
   logging.set_verbosity(logging.ERROR)
-  try:
-    prepared, is_new = prepare(settings)
-  except (ValueError, OSError) as error:
-    return _fail(str(error))
-  except concurrent.futures.process.BrokenProcessPool:
-    return _fail("a worker was killed, perhaps for its memory; --num_workers=1")
-  except KeyboardInterrupt:
-    return _fail("interrupted; nothing was written")
-  _show(prepared, is_new)
-  return 0
+  prepared, is_new = prepare(settings)
+  show(prepared, is_new)
 
 
-def _fail(message: str) -> int:
-  """Prints one line on standard error and returns the exit status."""
-  print(f"data_prep.mnre: {' '.join(message.split())}", file=sys.stderr)
-  return 1
-
-
-def _show(prepared: schema.Prepared, is_new: bool) -> None:
+def show(prepared: schema.Prepared, is_new: bool) -> None:
   """Prints what was prepared, a split in a column."""
   counts = prepared.metadata["counts"]
   title = "Prepared" if is_new else "Already prepared, nothing to do"
@@ -139,17 +119,6 @@ def _protocol(prepared: schema.Prepared) -> str:
   return f"{protocol}, missing pixels {prepared.metadata['missing_pixels']}"
 
 
-def _parse_flags(argv):
-  """Parses flags as absl does, with exit status 2 for wrong usage."""
-  try:
-    return flags.FLAGS(argv)
-  except flags.Error as error:
-    print(
-      f"data_prep.mnre: {error}\nTry --help for the flags.", file=sys.stderr
-    )
-    raise SystemExit(2) from None
-
-
 if __name__ == "__main__":
   _define_flags()
-  app.run(main, flags_parser=_parse_flags)
+  command.run(main)

@@ -5,7 +5,7 @@ import io
 import json
 import os
 import tempfile
-from concurrent.futures import Executor
+from concurrent.futures import Executor, process
 from typing import Any
 
 from data_prep import draw, survey
@@ -89,9 +89,6 @@ def _build(
   pool: Executor | None,
 ) -> str:
   """Runs the TFDS builder and returns the folder that it wrote."""
-  # TensorFlow's notes on oneDNN would hide our one line on standard error.
-  os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-  os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
   # Loaded here because it takes seconds: whatever is wrong was said before.
   import tensorflow_datasets as tfds
 
@@ -106,6 +103,12 @@ def _build(
     pool=pool,
   )
   # It prints that the dataset was "downloaded" to the scratch folder.
-  with contextlib.redirect_stdout(io.StringIO()):
-    mnre.download_and_prepare()
+  try:
+    with contextlib.redirect_stdout(io.StringIO()):
+      mnre.download_and_prepare()
+  except process.BrokenProcessPool:
+    raise OSError(
+      "a process that draws pictures was killed, perhaps for its memory; try"
+      " --num_workers=1"
+    ) from None
   return mnre.data_dir

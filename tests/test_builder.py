@@ -1,6 +1,8 @@
 import io
 import json
 import pathlib
+import re
+import socket
 import subprocess
 import sys
 
@@ -9,6 +11,7 @@ import pytest
 import raw_tree
 from PIL import Image
 
+from data_prep import mnre
 from data_prep.plan import Settings
 from data_prep.prepare import prepare
 from ifa_jax.data import pictures, schema
@@ -300,6 +303,35 @@ def test_read_metadata_passes_over_killed_runs_and_old_formats(settings):
     schema.read_metadata(settings().data_dir)
 
 
+def test_nothing_asks_the_network(settings, monkeypatch):
+  def refuse(*args, **kwargs):
+    raise AssertionError(f"asked the network for {args}")
+
+  monkeypatch.setattr(socket, "getaddrinfo", refuse)
+  monkeypatch.setattr(socket.socket, "connect", refuse)
+  _, is_new = prepare(settings())
+  assert is_new
+
+
+def test_workers_draw_what_one_process_draws(settings):
+  prepared, _ = prepare(settings(num_workers=2))
+  alone, _ = prepare(settings(data_dir=settings().data_dir + "_alone"))
+  for record, wanted in zip(read(prepared)[1], read(alone)[1], strict=True):
+    for key, value in wanted.items():
+      assert np.array_equal(record[key], value), key
+
+
+def test_the_summary_names_every_count(settings, capsys):
+  prepared, _ = prepare(settings(missing_pixels="error", on_error="skip"))
+  capsys.readouterr()
+  mnre.show(prepared, is_new=True)
+  shown = capsys.readouterr().out
+  assert "Prepared: protocol none, missing pixels error" in shown
+  for line in (r"rows +│ +2 │ +2 │ +2", r"skipped: missing pixels +│ +1 │"):
+    assert re.search(line, shown), shown
+  assert shown.splitlines()[-1] == prepared.folder
+
+
 def command(settings, **changes):
   """Runs the command in a process of its own, as a user does."""
   flags = {
@@ -307,7 +339,6 @@ def command(settings, **changes):
     "data_dir": settings.data_dir,
     "tokenizer": settings.tokenizer,
     "protocol": settings.protocol,
-    "missing_pixels": settings.missing_pixels,
     **changes,
   }
   return subprocess.run(
@@ -323,34 +354,20 @@ def command(settings, **changes):
   )
 
 
-def test_the_command_draws_in_workers_and_sums_up(settings):
-  """Two processes give the records of one."""
-  sizes = {**SIZES, "num_workers": 2}
-  done = command(settings(), **sizes)
-  assert done.returncode == 0, done.stderr
-  assert "Prepared: protocol none" in done.stdout
-  written = schema.read_metadata(settings().data_dir)
-  assert done.stdout.splitlines()[-1] == written.folder
-  _, records = read(written)
-  alone, _ = prepare(settings(data_dir=settings().data_dir + "_alone"))
-  _, wanted = read(alone)
-  for record, other in zip(records, wanted, strict=True):
-    for key, value in other.items():
-      assert np.array_equal(record[key], value), key
-
-
-def test_the_command_fails_with_one_line(settings):
+@pytest.mark.parametrize(
+  ("flag", "status", "message"),
+  [
+    ({}, 1, "error: ours_val.txt:1: not a dict literal"),
+    ({"protocol": "cleanish"}, 2, "error: .*cleanish"),
+  ],
+)
+def test_the_command_fails_with_one_line(settings, flag, status, message):
   path = pathlib.Path(settings().raw_dir) / "txt/ours_val.txt"
   path.write_text("{'token': [\n")
-  done = command(settings())
-  assert done.returncode == 1
+  done = command(settings(), **flag)
+  assert done.returncode == status
   assert "Traceback" not in done.stderr
-  last = done.stderr.strip().splitlines()[-1]
-  assert last.startswith("data_prep.mnre: ours_val.txt:1: not a dict literal")
-  wrong = command(settings(), protocol="cleanish")
-  assert wrong.returncode == 2
-  assert "cleanish" in wrong.stderr
-  assert "Traceback" not in wrong.stderr
+  assert re.match(message, done.stderr.splitlines()[-1]), done.stderr
 
 
 def test_encoded_squares_are_png_files(settings):
