@@ -4,7 +4,7 @@ python launch.py --config=configs/mnre.py[:variant] --workdir=DIR \\
     [--config.section.setting=value ...]
 """
 
-from absl import flags, logging
+from absl import flags
 from ml_collections import config_flags
 
 from ifa_jax import command
@@ -35,7 +35,6 @@ flags.register_validator(
 
 def main(_) -> None:
   """Builds the experiment that the flags describe, and runs it."""
-  logging.set_verbosity(logging.INFO)
   # Behind the flags, so that --help and a wrong flag do not wait for them.
   from ifa_jax import evaluate, experiment, train
   from ifa_jax.run_folder import RunFolder

@@ -43,7 +43,9 @@ VARIANTS = (
 
 # Of bert-base-uncased's vocabulary; see Tokenizer.sha256. Set to None to train
 # on data that was prepared with another vocabulary of the same size.
-BERT_UNCASED = ""
+BERT_UNCASED = (
+  "436f74039a126c0ac82bb6415a69ab28f12bc33d712bdbd8552ac6d0619d2cf9"
+)
 
 # What no pretrained encoder brings: it starts fresh and learns faster.
 NEW = r"relation_head/.*|visual/embed/(grounded|detected)_position"

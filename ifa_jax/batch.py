@@ -1,5 +1,7 @@
 """The one description of what a model reads."""
 
+from collections.abc import Sequence
+
 import jax
 from flax import struct
 
@@ -43,3 +45,16 @@ class Batch:
   detected_mask: Array | None = None
   label: Array | None = None
   valid: Array | None = None
+
+
+def trim_text(batch: Batch, buckets: Sequence[int]) -> Batch:
+  """Cuts padding off a numpy batch, down to the first bucket that holds it."""
+  longest = int(batch.attention_mask.sum(axis=1).max())
+  fitting = [n for n in sorted(buckets) if n >= longest]
+  if not fitting:
+    return batch
+  cut = {
+    name: getattr(batch, name)[:, : fitting[0]]
+    for name in ("input_ids", "attention_mask", "token_type_ids")
+  }
+  return batch.replace(**cut)

@@ -3,11 +3,13 @@
 A mistake of the user's gets one clear line on standard error.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Sequence
 
-from absl import app, flags, logging
+from absl import app, flags
+from absl import logging as absl_logging
 
 # Else TensorFlow's advice would be the first thing that a command prints.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -48,17 +50,27 @@ def _reporting(main: Callable) -> Callable:
   """Returns main with a user's mistakes turned into one line."""
 
   def reporting(argv):
-    # Progress and results, not the libraries' advice.
-    logging.use_absl_handler()
+    _show_progress()
     try:
       return main(argv)
     except (ValueError, KeyError, OSError) as error:
-      if logging.get_verbosity() >= logging.DEBUG:
+      if absl_logging.get_verbosity() >= absl_logging.DEBUG:
         raise
       ours = not isinstance(error, OSError)
       _fail(_message(error) if ours else _last_cause(error), 1)
 
   return reporting
+
+
+def _show_progress() -> None:
+  """Sends this package's log to standard error, as plain lines."""
+  # absl's own log stays at warnings: libraries tell their progress there.
+  handler = logging.StreamHandler()
+  handler.setFormatter(logging.Formatter("%(message)s"))
+  log = logging.getLogger("ifa_jax")
+  log.addHandler(handler)
+  log.setLevel(logging.INFO)
+  log.propagate = False
 
 
 def _last_cause(error: Exception) -> str:

@@ -56,7 +56,7 @@ class Experiment:
     return Geometry(
       data["text_len"],
       tuple(data["text_buckets"]),
-      picture_slots(self.model_config),
+      self.model_config.picture_slots,
     )
 
   def split(self, name: str) -> Split:
@@ -84,19 +84,6 @@ class Experiment:
     """Returns whose pictures training rows get under shuffle(train)."""
     seed = self.config["data"]["visual_shuffle_seed"]
     return None if seed is None else order.visual_shuffle(num_rows, seed)
-
-
-def picture_slots(config: ModelConfig) -> tuple[tuple[str, int, int], ...]:
-  """Returns (field, pictures a row, pixels) of what a model looks at."""
-  vision, slots = config.vision, []
-  if vision is None:
-    return ()
-  if config.use_image and config.rules.image_tokens:
-    slots.append(("image", 1, vision.image_size))
-  if config.use_objects:
-    slots.append(("grounded", vision.num_crops, vision.grounded_size))
-    slots.append(("detected", vision.num_crops, vision.detected_size))
-  return tuple(slots)
 
 
 def build(config: Mapping[str, Any]) -> Experiment:

@@ -5,14 +5,15 @@ again, it goes on from its newest checkpoint with the same batches, dropout and
 updates as if it had never stopped.
 """
 
+import logging
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 import jax
 import numpy as np
-from absl import logging
 from tqdm import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ifa_jax import evaluate, metrics, optim, report
 from ifa_jax.batch import Batch
@@ -23,6 +24,8 @@ from ifa_jax.metrics_log import Meter, MetricsLog
 from ifa_jax.models import parameters
 from ifa_jax.run_folder import RunFolder
 from ifa_jax.step import INIT, TrainState, TrainStep, purpose_key, start_state
+
+_log = logging.getLogger("ifa_jax")
 
 
 def run(experiment: Experiment, workdir: str) -> dict[str, Any]:
@@ -102,7 +105,7 @@ class Trainer:
     fresh = lambda: start_state(self._init_params(), self._tx)  # noqa: E731
     if newest is None:
       return jax.tree.map(np.asarray, jax.jit(fresh)())
-    logging.info("Resuming from step %d of %s", newest, self._folder.path)
+    _log.info("Resuming from step %d of %s", newest, self._folder.path)
     return self._checkpoints.restore(newest, jax.eval_shape(fresh))
 
   def train(self) -> None:
@@ -113,6 +116,7 @@ class Trainer:
     with (
       MetricsLog(self._folder, step) as log,
       self._progress_bar(step) as bar,
+      logging_redirect_tqdm([_log]),
     ):
       while step < self.experiment.num_steps:
         epoch = step // self.experiment.steps_per_epoch
@@ -179,7 +183,7 @@ class Trainer:
     log.write(
       step, epoch + 1, **{f"dev_{name}": x for name, x in scores.items()}
     )
-    logging.info(
+    _log.info(
       "epoch %d of %d (protocol %s): dev F1 %.2f, accuracy %.2f",
       epoch + 1,
       self._train["total_epochs"],

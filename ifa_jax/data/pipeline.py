@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from ifa_jax.batch import Batch
+from ifa_jax.batch import Batch, trim_text
 from ifa_jax.data.shards import Shards
 
 # The model runs elsewhere; TensorFlow must not take the accelerators' memory.
@@ -133,7 +133,7 @@ class Split:
       .prefetch(2)
     )
     for fields in dataset.as_numpy_iterator():
-      yield fit_text(Batch(**fields), geometry.text_buckets)
+      yield trim_text(Batch(**fields), geometry.text_buckets)
 
 
 def _read_text(record: tf.Tensor, text_len: int) -> dict[str, Any]:
@@ -178,16 +178,3 @@ def _read_pictures(
       pictures, mask = pictures[0], mask[0]
     fields |= {name: pictures, f"{name}_mask": mask}
   return fields
-
-
-def fit_text(batch: Batch, buckets: Sequence[int]) -> Batch:
-  """Cuts padding off a numpy batch, down to the first bucket that holds it."""
-  longest = int(batch.attention_mask.sum(axis=1).max())
-  fitting = [n for n in sorted(buckets) if n >= longest]
-  if not fitting:
-    return batch
-  cut = {
-    name: getattr(batch, name)[:, : fitting[0]]
-    for name in ("input_ids", "attention_mask", "token_type_ids")
-  }
-  return batch.replace(**cut)

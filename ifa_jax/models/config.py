@@ -198,6 +198,19 @@ class ModelConfig:
     """The switches in force: `exchange`, or else the preset of `fusion`."""
     return self.exchange or FUSIONS[self.fusion]
 
+  @property
+  def picture_slots(self) -> tuple[tuple[str, int, int], ...]:
+    """What the model looks at: (field of a batch, pictures a row, pixels)."""
+    vision, slots = self.vision, []
+    if vision is None:
+      return ()
+    if self.use_image and self.rules.image_tokens:
+      slots.append(("image", 1, vision.image_size))
+    if self.use_objects:
+      slots.append(("grounded", vision.num_crops, vision.grounded_size))
+      slots.append(("detected", vision.num_crops, vision.detected_size))
+    return tuple(slots)
+
 
 def _check_pair(text: TextConfig, vision: VisionConfig, rules: Exchange):
   """Raises ValueError for streams whose keys and values do not fit."""
