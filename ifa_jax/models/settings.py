@@ -44,14 +44,12 @@ def from_dict(settings: Mapping[str, Any]) -> ModelConfig:
   for name in ("text", "vision"):
     if settings.get(name) is not None:
       nested[name] = _read(_NESTED[name], settings.pop(name), f"model.{name}")
-  departures = {
-    key: value
-    for key, value in (settings.pop("exchange", None) or {}).items()
-    if value is not None
-  }
-  _check_keys(Exchange, departures, "model.exchange")
-  if departures:
-    preset = FUSIONS[settings.get("fusion", "paper")]
+  exchange = settings.pop("exchange", None) or {}
+  _check_keys(Exchange, exchange, "model.exchange")
+  departures = {k: v for k, v in exchange.items() if v is not None}
+  # ModelConfig refuses an unknown fusion, below.
+  preset = FUSIONS.get(settings.get("fusion", "paper"))
+  if departures and preset:
     exchange = dataclasses.replace(preset, **departures)
     nested["exchange"] = None if exchange == preset else exchange
   return _read(ModelConfig, settings | nested, "model")

@@ -1,0 +1,197 @@
+"""The optimizer against PyTorch's, and which parameters it reaches."""
+
+import re
+
+import jax
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from ifa_jax import optim
+
+NUM_STEPS = 20
+SECTION = {
+  "groups": {
+    "new": {"pattern": "head/.*", "peak_lr": 1e-2},
+    "encoder": {"pattern": "text/.*", "peak_lr": 1e-3},
+  },
+  "warmup_percent": 0.2,
+  "b1": 0.9,
+  "b2": 0.999,
+  "epsilon": 1e-8,
+  "weight_decay": 0.1,
+  "decay_exclude": r".*/(bias|scale)",
+  "clip_norm": 1.0,
+}
+
+
+def tree(seed, size=1.0):
+  rng = np.random.default_rng(seed)
+  array = lambda *shape: rng.normal(0, size, shape).astype(np.float32)  # noqa: E731
+  return {
+    "text": {
+      "dense": {"kernel": array(3, 4), "bias": array(4)},
+      "norm": {"scale": array(4)},
+    },
+    "head": {"kernel": array(4, 2), "bias": array(2)},
+  }
+
+
+def updated(section, params, gradients):
+  """Returns the parameters after each gradient."""
+  tx = optim.make_optimizer(section, params, NUM_STEPS)
+  opt_state, states = tx.init(params), []
+  for grads in gradients:
+    updates, opt_state = tx.update(grads, opt_state, params)
+    params = jax.tree.map(np.add, params, updates)
+    states.append(params)
+  return states
+
+
+def flat(params):
+  paths = jax.tree_util.tree_flatten_with_path(params)[0]
+  return {"/".join(k.key for k in keys): np.asarray(x) for keys, x in paths}
+
+
+def torch_updated(section, params, gradients):
+  """As `updated`, by torch.optim.AdamW with groups, clipping and schedule."""
+  weights = {
+    k: torch.tensor(v, requires_grad=True) for k, v in flat(params).items()
+  }
+  kinds = [
+    {
+      "params": [weight],
+      "lr": next(
+        group["peak_lr"]
+        for group in section["groups"].values()
+        if re.fullmatch(group["pattern"], path)
+      ),
+      "weight_decay": 0.0
+      if re.fullmatch(section["decay_exclude"], path)
+      else section["weight_decay"],
+    }
+    for path, weight in weights.items()
+  ]
+  adamw = torch.optim.AdamW(
+    kinds, betas=(section["b1"], section["b2"]), eps=section["epsilon"]
+  )
+  schedule = transformers.get_linear_schedule_with_warmup(
+    adamw, section["warmup_percent"] * NUM_STEPS, NUM_STEPS
+  )
+  states = []
+  for grads in gradients:
+    for path, grad in flat(grads).items():
+      weights[path].grad = torch.tensor(grad)
+    if section["clip_norm"]:
+      torch.nn.utils.clip_grad_norm_(weights.values(), section["clip_norm"])
+    adamw.step()
+    schedule.step()
+    states.append({k: v.detach().numpy().copy() for k, v in weights.items()})
+  return states
+
+
+@pytest.mark.parametrize(
+  "changes",
+  [
+    {},
+    {"clip_norm": 0.0},
+    {"decay_exclude": ""},
+    {"warmup_percent": 0.0},
+    {"warmup_percent": 0.033, "epsilon": 1e-3},
+  ],
+  ids=str,
+)
+def test_updates_equal_those_of_torch(changes):
+  section = SECTION | changes
+  # Norms of about 0.3 and of 6: some are clipped, some are not.
+  gradients = [tree(seed, 0.05 if seed % 3 else 1.0) for seed in range(1, 21)]
+  found = updated(section, tree(0), gradients)
+  wanted = torch_updated(section, tree(0), gradients)
+  for ours, theirs in zip(found, wanted, strict=True):
+    for path, value in flat(ours).items():
+      np.testing.assert_allclose(value, theirs[path], atol=1e-6, rtol=0)
+  moved = np.abs(flat(found[-1])["head/kernel"] - tree(0)["head"]["kernel"])
+  assert moved.min() > 1e-3
+
+
+@pytest.mark.parametrize("percent", [0.0, 0.01, 0.06, 0.5, 1.0])
+def test_schedule_is_that_of_transformers(percent):
+  weight = torch.nn.Parameter(torch.zeros(()))
+  sgd = torch.optim.SGD([weight], lr=1.0)
+  schedule = transformers.get_linear_schedule_with_warmup(
+    sgd, percent * NUM_STEPS, NUM_STEPS
+  )
+  factor = optim.linear_schedule(NUM_STEPS, percent)
+  for step in range(NUM_STEPS + 3):
+    assert float(factor(step)) == pytest.approx(
+      schedule.get_last_lr()[0], abs=1e-6
+    ), step
+    sgd.step()
+    schedule.step()
+
+
+def test_schedule_at_its_corners():
+  factor = optim.linear_schedule(100, 0.1)
+  found = [float(factor(step)) for step in (0, 5, 10, 55, 99, 100, 1000)]
+  assert found == pytest.approx([0, 0.5, 1, 0.5, 1 / 90, 0, 0], abs=1e-6)
+  assert float(optim.linear_schedule(100, 0.0)(0)) == 1.0
+
+
+def test_first_update_of_a_warm_up_moves_nothing():
+  found = updated(SECTION, tree(0), [tree(1)])[0]
+  jax.tree.map(np.testing.assert_array_equal, found, tree(0))
+
+
+@pytest.fixture(name="frozen")
+def frozen_section():
+  groups = SECTION["groups"]
+  still = groups | {"new": groups["new"] | {"peak_lr": 0.0}}
+  return SECTION | {"groups": still}
+
+
+def test_a_frozen_group_stays_and_does_not_count_in_the_clip_norm(frozen):
+  gradients = [tree(seed) for seed in range(1, 6)]
+  huge = [g | {"head": tree(9, 1e6)["head"]} for g in gradients]
+  none = [g | {"head": tree(9, 0.0)["head"]} for g in gradients]
+  found, wanted = (updated(frozen, tree(0), g)[-1] for g in (huge, none))
+  jax.tree.map(np.testing.assert_array_equal, found, wanted)
+  jax.tree.map(np.testing.assert_array_equal, found["head"], tree(0)["head"])
+  kernel = found["text"]["dense"]["kernel"]
+  assert np.abs(kernel - tree(0)["text"]["dense"]["kernel"]).min() > 1e-5
+
+
+def test_a_frozen_group_costs_no_memory(frozen):
+  size = lambda section: sum(  # noqa: E731
+    np.size(x)
+    for x in jax.tree.leaves(
+      optim.make_optimizer(section, tree(0), NUM_STEPS).init(tree(0))
+    )
+    if np.ndim(x)
+  )
+  head = sum(x.size for x in jax.tree.leaves(tree(0)["head"]))
+  assert size(SECTION) - size(frozen) == 2 * head
+
+
+def test_parameters_in_no_group_or_two_are_all_named():
+  groups = {"a": r"text/.*", "b": r".*/kernel"}
+  with pytest.raises(ValueError, match=r"optim\.groups") as error:
+    optim.group_parameters(tree(0), groups)
+  assert str(error.value).splitlines()[1:] == [
+    "  text/dense/kernel: in a and b",
+    "  head/bias: in no group",
+  ]
+
+
+def test_a_pattern_must_match_the_whole_path():
+  with pytest.raises(ValueError, match="head/kernel: in no group"):
+    optim.group_parameters(tree(0), {"a": "text/.*", "b": "head"})
+
+
+def test_decay_mask_reads_whole_paths():
+  mask = optim.decay_mask(tree(0), r".*/(bias|scale)")
+  assert mask["text"] == {
+    "dense": {"kernel": True, "bias": False},
+    "norm": {"scale": False},
+  }
+  assert all(jax.tree.leaves(optim.decay_mask(tree(0), "")))
