@@ -1,0 +1,126 @@
+"""The metrics file: a resumed run's reads like one that never stopped."""
+
+import json
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import pytest
+from tqdm import tqdm
+
+from ifa_jax.metrics_log import Meter, MetricsLog
+from ifa_jax.run_folder import RunFolder
+
+
+@pytest.fixture(name="folder")
+def empty_folder(tmp_path):
+  return RunFolder(tmp_path)
+
+
+def text(folder):
+  return pathlib.Path(folder.file("metrics.jsonl")).read_text()
+
+
+def lines(folder):
+  return [json.loads(line) for line in text(folder).splitlines()]
+
+
+def test_a_line_holds_step_epoch_and_values(folder):
+  with MetricsLog(folder, 0) as log:
+    log.write(20, 1, loss=0.5, accuracy=0.25)
+    assert lines(folder) == [
+      {"step": 20, "epoch": 1, "loss": 0.5, "accuracy": 0.25}
+    ]
+  assert list(pathlib.Path(folder.path).glob("events.out.tfevents.*"))
+
+
+def test_resuming_cuts_what_will_come_again(folder):
+  with MetricsLog(folder, 0) as log:
+    for step in (10, 20, 30, 40):
+      log.write(step, 1, loss=float(step))
+    log.write(20, 1, dev_f1=0.5)
+  with MetricsLog(folder, 20) as log:
+    assert [line["step"] for line in lines(folder)] == [10, 20, 20]
+    log.write(30, 2, loss=1.0)
+  assert [line["step"] for line in lines(folder)] == [10, 20, 20, 30]
+
+
+@pytest.mark.parametrize("cut", [2, 10])
+def test_resuming_cuts_a_line_that_was_half_written(folder, cut):
+  with MetricsLog(folder, 0) as log:
+    log.write(10, 1, loss=1.0)
+    log.write(20, 1, loss=2.0)
+  path = pathlib.Path(folder.file("metrics.jsonl"))
+  path.write_text(path.read_text()[:-cut])
+  with MetricsLog(folder, 20) as log:
+    log.write(30, 1, loss=3.0)
+  assert [line["step"] for line in lines(folder)] == [10, 30]
+
+
+def test_a_last_line_without_its_end_is_kept_as_a_line(folder):
+  with MetricsLog(folder, 0) as log:
+    log.write(10, 1, loss=1.0)
+  path = pathlib.Path(folder.file("metrics.jsonl"))
+  path.write_text(path.read_text()[:-1])
+  with MetricsLog(folder, 10) as log:
+    log.write(20, 1, loss=2.0)
+  assert [line["step"] for line in lines(folder)] == [10, 20]
+
+
+def sums(loss, correct, count, norm):
+  values = {"loss": loss, "correct": correct, "count": count, "grad_norm": norm}
+  return jax.tree.map(jnp.asarray, values)
+
+
+@pytest.fixture(name="metered")
+def log_and_meter(folder):
+  with (
+    MetricsLog(folder, 0) as log,
+    tqdm(total=100, disable=True) as bar,
+  ):
+    yield folder, Meter(log, bar)
+
+
+def test_a_window_weighs_rows_not_steps(metered):
+  folder, meter = metered
+  meter.add(sums(8.0, 3, 4, 1.0), rows=4)
+  meter.add(sums(1.0, 1, 1, 2.0), rows=1)
+  meter.end_window(step=2, epoch=0)
+  meter.flush()
+  (line,) = lines(folder)
+  assert line.pop("examples_per_second") > 0
+  assert line == {
+    "step": 2,
+    "epoch": 1,
+    "loss": pytest.approx(9 / 5),
+    "accuracy": pytest.approx(4 / 5),
+    "grad_norm": pytest.approx(1.5),
+  }
+
+
+def test_windows_are_written_late_once_and_in_order(metered):
+  folder, meter = metered
+  written = []
+  for step in range(1, 6):
+    meter.add(sums(float(step), 1, 1, 1.0), rows=1)
+    meter.end_window(step, epoch=0)
+    written.append(len(lines(folder)))
+  meter.end_window(6, epoch=0)
+  meter.flush()
+  meter.flush()
+  assert written == [0, 1, 2, 3, 4]
+  assert [(x["step"], x["loss"]) for x in lines(folder)] == [
+    (i, float(i)) for i in range(1, 6)
+  ]
+
+
+def test_metrics_are_read_from_either_form_of_parallelism(metered):
+  folder, meter = metered
+  # pmap gives every metric once for each device.
+  mapped = jax.pmap(lambda x: x)(
+    jax.tree.map(lambda x: x[None], sums(6.0, 1, 3, 1.0))
+  )
+  meter.add(mapped, rows=3)
+  meter.end_window(1, epoch=0)
+  meter.flush()
+  assert lines(folder)[0]["loss"] == 2.0
