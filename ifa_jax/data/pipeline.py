@@ -7,6 +7,7 @@ shortest of `text_buckets` that holds the batch.
 import dataclasses
 import glob
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -111,6 +112,9 @@ class Split:
       geometry: shapes of the fields.
       visual_rows: int64[n], the row whose pictures each row gets; None gives
         each its own.
+
+    Raises:
+      ValueError: for a record that is damaged or of another geometry.
     """
     text_rows = np.maximum(order, 0)
     picture_rows = text_rows if visual_rows is None else visual_rows[text_rows]
@@ -132,8 +136,17 @@ class Split:
       .batch(order.shape[1], drop_remainder=True)
       .prefetch(2)
     )
-    for fields in dataset.as_numpy_iterator():
-      yield trim_text(Batch(**fields), geometry.text_buckets)
+    try:
+      for fields in dataset.as_numpy_iterator():
+        yield trim_text(Batch(**fields), geometry.text_buckets)
+    except tf.errors.InvalidArgumentError as error:
+      raise ValueError(f"split {self.name!r}: {_cause(error)}") from None
+
+
+def _cause(error: tf.errors.OpError) -> str:
+  """Returns what went wrong, without TensorFlow's node names and traceback."""
+  first_line = error.message.splitlines()[0]
+  return re.sub(r"^(\{\{.*?\}\} |ValueError: )*", "", first_line)
 
 
 def _read_text(record: tf.Tensor, text_len: int) -> dict[str, Any]:
