@@ -1,0 +1,120 @@
+"""Compares 8 simulated devices with one; prints JSON for `test_parallel`.
+
+A process of its own, because the number of devices is fixed when JAX starts.
+"""
+
+import json
+import os
+
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+os.environ["JAX_PLATFORMS"] = "cpu"
+# Compiling takes most of the time otherwise.
+os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+
+import jax
+import numpy as np
+import tiny
+
+from ifa_jax import models, optim, step
+from ifa_jax.data import order as orders
+from ifa_jax.parallel import FORMS, make_parallel
+
+ROWS, NUM_STEPS = 16, 4
+OPTIM = {
+  "groups": {"all": {"pattern": ".*", "peak_lr": 1e-3}},
+  "warmup_percent": 0.0,
+  "b1": 0.9,
+  "b2": 0.999,
+  "epsilon": 1e-8,
+  "weight_decay": 0.01,
+  "decay_exclude": r".*/(bias|scale)",
+  "clip_norm": 1.0,
+}
+
+
+def batches(config):
+  """Returns a batch for each step; the second is full, others have filler.
+
+  In the third, 6 of 8 devices have no valid row.
+  """
+  return [
+    tiny.random_batch(config, ROWS, seed=i, num_filler=num)
+    for i, num in enumerate((3, 0, 13, 5))
+  ]
+
+
+def train(config, form):
+  """Returns the final parameters and each step's metrics; None: one device."""
+  parallel = make_parallel(form) if form else None
+  axis = parallel.axis if form else None
+  params = tiny.perturbed_params(config)
+  tx = optim.make_optimizer(OPTIM, params, NUM_STEPS)
+  train_step = step.TrainStep(models.build(config), tx, 0, axis=axis)
+  state = jax.tree.map(np.asarray, step.start_state(params, tx))
+  run = parallel.compile_train(train_step) if form else jax.jit(train_step)
+  copy, split, fetch = (
+    (parallel.copy, parallel.split, parallel.fetch)
+    if form
+    else (lambda x: x,) * 3
+  )
+  state, metrics = copy(state), []
+  for batch in batches(config):
+    state, sums = run(state, split(batch))
+    metrics.append(jax.tree.map(float, fetch(sums)))
+  return jax.tree.map(np.asarray, fetch(state.params)), metrics
+
+
+def gaps(found, wanted):
+  """Returns the largest differences of two results of `train`."""
+  params = jax.tree.map(lambda a, b: np.abs(a - b).max(), found[0], wanted[0])
+  pairs = list(zip(found[1], wanted[1], strict=True))
+  return {
+    "params": float(max(jax.tree.leaves(params))),
+    **{
+      name: max(abs(a[name] - b[name]) for a, b in pairs)
+      for name in pairs[0][0]
+    },
+  }
+
+
+def predicted(form):
+  """Returns the numbers of 21 rows as they come back from batches of 16."""
+  parallel = make_parallel(form)
+  run = parallel.compile_rows(
+    lambda params, batch: params["one"] * batch["row"][:, None]
+  )
+  params = parallel.copy({"one": np.ones(3, np.float32)})
+  order = parallel.own_columns(orders.evaluation_order(21, ROWS))
+  results = [
+    parallel.rows(run(params, parallel.split({"row": rows.astype(np.int32)})))
+    for rows in order
+  ]
+  rows = parallel.all_columns(np.stack(results))
+  return rows[rows[:, 0] >= 0].tolist()
+
+
+def refusal(form):
+  try:
+    make_parallel(form).check(12, "train.batch_size")
+  except ValueError as error:
+    return str(error)
+
+
+def main():
+  still = tiny.tiny_config(num_layers=1)
+  dropping = tiny.tiny_config(dropout=0.3, num_layers=1)
+  one = train(still, None)
+  fresh = (tiny.perturbed_params(still), one[1])
+  report = {
+    "devices": jax.device_count(),
+    "moved": gaps(one, fresh)["params"],
+    "gaps": {form: gaps(train(still, form), one) for form in FORMS},
+    "dropout": gaps(train(dropping, "jit"), train(dropping, None)),
+    "rows": {form: predicted(form) for form in FORMS},
+    "refusals": {form: refusal(form) for form in FORMS},
+  }
+  print(json.dumps(report))
+
+
+if __name__ == "__main__":
+  main()
