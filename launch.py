@@ -35,19 +35,18 @@ flags.register_validator(
 
 def main(_) -> None:
   """Builds the experiment that the flags describe, and runs it."""
+  # A file that cannot be read fails here, not as a flag.
+  config = None if _CONFIG.value is None else _CONFIG.value.to_dict()
   # Behind the flags, so that --help and a wrong flag do not wait for them.
   from ifa_jax import evaluate, experiment, train
   from ifa_jax.run_folder import RunFolder
 
   if _MODE.value == "evaluate":
     folder = RunFolder(_WORKDIR.value)
-    config = folder.read_record()["config"]
-    if _CONFIG.value is not None:
-      config = _CONFIG.value.to_dict()
+    config = config or folder.read_record()["config"]
     evaluate.run(experiment.build(config), folder, _SPLIT.value)
   else:
-    built = experiment.build(_CONFIG.value.to_dict())
-    train.run(built, _WORKDIR.value)
+    train.run(experiment.build(config), _WORKDIR.value)
 
 
 if __name__ == "__main__":

@@ -32,14 +32,13 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
   """Parses flags; a wrong one, or a word that is no flag, is wrong usage."""
   try:
     rest = flags.FLAGS(argv)
-  # ml_collections reports unknown settings by all of these.
-  except (
-    flags.Error,
-    AttributeError,
-    KeyError,
-    TypeError,
-    ValueError,
-  ) as error:
+  except SystemExit:
+    # absl exits with 1 when it has printed --help.
+    sys.exit(0)
+  # ml_collections names no flag here, only the part that it did not find.
+  except (AttributeError, KeyError) as error:
+    _fail(f"--config has no such setting: {_last_cause(error)}", 2)
+  except (flags.Error, TypeError, ValueError) as error:
     _fail(f"{_last_cause(error)} (--help lists the flags)", 2)
   if len(rest) > 1:
     _fail(f"want flags only (--name=value), found {rest[1]!r}", 2)
@@ -84,6 +83,8 @@ def _last_cause(error: Exception) -> str:
 
 def _message(error: Exception) -> str:
   """Returns an error's message; that of a KeyError would come in quotes."""
+  if error.args and isinstance(error.args[0], Exception):
+    return _message(error.args[0])
   if isinstance(error, KeyError) and error.args:
     return str(error.args[0])
   return str(error) or type(error).__name__
