@@ -60,8 +60,19 @@ class Experiment:
     )
 
   def split(self, name: str) -> Split:
-    """Opens "train", "dev" or "test"."""
-    return Split(self.prepared.folder, SPLIT_NAMES[name])
+    """Opens "train", "dev" or "test".
+
+    Raises:
+      ValueError: if shards are missing or damaged.
+    """
+    split = Split(self.prepared.folder, SPLIT_NAMES[name])
+    if len(split) != self.num_rows(name):
+      raise ValueError(
+        f"{self.prepared.folder}: want {self.num_rows(name)} rows of"
+        f" {split.name!r}, found {len(split)} in its shards; prepare the"
+        " dataset again"
+      )
+    return split
 
   def num_rows(self, name: str) -> int:
     """Returns the number of rows of "train", "dev" or "test"."""

@@ -1,0 +1,107 @@
+"""Evaluation: every row of a split counts once, with its own prediction."""
+
+import json
+import types
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from ifa_jax import evaluate, models, step
+from ifa_jax.data import schema
+from ifa_jax.data.pipeline import RowText
+from ifa_jax.experiment import Experiment
+from ifa_jax.parallel import FORMS, make_parallel
+from ifa_jax.run_folder import RunFolder
+
+NUM_ROWS = 7
+CONFIG = tiny.tiny_config(num_layers=1)
+RELATIONS = ["None", "friends", "spouse", "member_of", "capital_of"]
+
+
+class FakeSplit:
+  """The rows of one random batch."""
+
+  name = "val"
+  rows = tiny.random_batch(CONFIG, NUM_ROWS)
+
+  def __len__(self):
+    return NUM_ROWS
+
+  def batches(self, order, geometry, visual_rows):
+    assert geometry is visual_rows is None
+    for rows in order:
+      batch = jax.tree.map(lambda x, rows=rows: x[rows], self.rows)
+      yield batch.replace(valid=rows >= 0)
+
+  def describe(self, row):
+    words = ["Zoe", "Roe", "met", "Bob"]
+    return RowText(f"test/{row + 1}", "a.jpg", words, (0, 2), (3, 4))
+
+
+def experiment(form="pmap", batch_size=3):
+  return types.SimpleNamespace(
+    config={"eval": {"batch_size": batch_size}},
+    geometry=None,
+    model=models.build(CONFIG),
+    parallel=make_parallel(form),
+    protocol="clean",
+    relations=RELATIONS,
+    split=lambda _: FakeSplit(),
+  )
+
+
+def predict(made, change=lambda batch: batch):
+  params = made.parallel.copy(tiny.perturbed_params(CONFIG))
+  return evaluate.Evaluator(made).predict(params, FakeSplit(), change=change)
+
+
+@pytest.fixture(scope="module", name="whole")
+def prediction_of_all_rows_as_one_batch():
+  run = jax.jit(step.EvalStep(models.build(CONFIG)))
+  return np.asarray(run(tiny.perturbed_params(CONFIG), FakeSplit.rows))
+
+
+@pytest.mark.parametrize(
+  ("form", "batch_size"), [*((form, 3) for form in FORMS), ("jit", 16)]
+)
+def test_every_row_counts_once_whatever_the_batch(whole, form, batch_size):
+  found = predict(experiment(form, batch_size))
+  np.testing.assert_array_equal(found.gold, FakeSplit.rows.label)
+  np.testing.assert_allclose(found.probabilities, whole, atol=1e-6)
+  np.testing.assert_array_equal(found.predicted, whole.argmax(axis=1))
+
+
+def test_blank_pictures_are_all_absent(whole):
+  found = predict(experiment(), evaluate.blank_pictures)
+  assert np.abs(found.probabilities - whole).max() > 1e-3
+  text = tiny.random_batch(tiny.tiny_config(vision=None), 2)
+  assert evaluate.blank_pictures(text).image_mask is None
+
+
+def test_a_row_is_written_with_its_words_and_probabilities(tmp_path, whole):
+  made = experiment()
+  folder = RunFolder(tmp_path)
+  predictions = evaluate.Predictions(FakeSplit.rows.label, whole)
+  scores = evaluate.write(made, folder, "test", predictions, step=4)
+  assert folder.read_json("eval_test.json") == scores
+  assert scores["protocol"] == "clean"
+  assert (scores["split"], scores["step"], scores["n"]) == ("test", 4, 7)
+  text = (tmp_path / "predictions_test.jsonl").read_text()
+  lines = [json.loads(x) for x in text.splitlines()]
+  assert [line["id"] for line in lines] == [f"test/{i + 1}" for i in range(7)]
+  for line, row, gold in zip(lines, whole, FakeSplit.rows.label, strict=True):
+    assert line["gold"] == RELATIONS[gold]
+    assert line["pred"] == RELATIONS[row.argmax()]
+    assert line["probability"] == max(line["probabilities"].values())
+    assert list(line["probabilities"]) == RELATIONS
+    assert (line["head"], line["tail"]) == ("Zoe Roe", "Bob")
+
+
+def test_missing_shards_are_noticed(monkeypatch):
+  monkeypatch.setattr("ifa_jax.experiment.Split", lambda *_: FakeSplit())
+  prepared = schema.Prepared("data/x", {}, {"val": NUM_ROWS + 1})
+  made = Experiment({}, CONFIG, prepared, make_parallel("jit"))
+  with pytest.raises(ValueError, match="want 8 rows of 'val', found 7"):
+    made.split("dev")
