@@ -48,12 +48,21 @@ class MetricsLog:
 
 @dataclasses.dataclass
 class Window:
-  """Metrics of some steps in a row, still on the device."""
+  """Metrics of some steps in a row, still on the device.
+
+  Attributes:
+    step: the last one.
+    epoch: counted from 0.
+    rows: of all steps, without filler.
+    sums: each step's metrics.
+    begun: when the last step was begun, in seconds.
+  """
 
   step: int
   epoch: int
   rows: int
   sums: list[dict[str, jax.Array]]
+  begun: float
 
 
 class Meter:
@@ -80,8 +89,9 @@ class Meter:
     """Ends the window at a step, if anything was added to it."""
     if not self._open:
       return
+    now = time.monotonic()
     self.flush()
-    self._ended = Window(step, epoch, self._rows, self._open)
+    self._ended = Window(step, epoch, self._rows, self._open, now)
     self._open, self._rows = [], 0
 
   def flush(self) -> None:
@@ -89,10 +99,14 @@ class Meter:
     window, self._ended = self._ended, None
     if window is None:
       return
+    ready = window.sums[-1]["loss"].is_ready()
     first = lambda x: float(np.asarray(x.addressable_shards[0].data).ravel()[0])  # noqa: E731
     sums = [{k: first(v) for k, v in step.items()} for step in window.sums]
     total = {key: sum(step[key] for step in sums) for key in sums[0]}
-    now = time.monotonic()
+    # A device that waits for batches ends a step soon after it was begun, one
+    # that was busy with the window before about now.
+    waiting = ready and window.begun > self._time
+    now = window.begun if waiting else time.monotonic()
     values = {
       "loss": total["loss"] / total["count"],
       "accuracy": total["correct"] / total["count"],

@@ -124,3 +124,20 @@ def test_metrics_are_read_from_either_form_of_parallelism(metered):
   meter.end_window(1, epoch=0)
   meter.flush()
   assert lines(folder)[0]["loss"] == 2.0
+
+
+def test_the_rate_of_a_device_that_waits_is_that_of_the_host(
+  metered, monkeypatch
+):
+  folder, meter = metered
+  clock = [meter._time]
+  monkeypatch.setattr("time.monotonic", lambda: clock[0])
+  for step in range(1, 6):
+    clock[0] += 0.5
+    meter.add(jax.block_until_ready(sums(1.0, 1, 1, 1.0)), rows=8)
+    if step in (2, 4):
+      meter.end_window(step, epoch=0)
+  meter.end_window(5, epoch=0)
+  meter.flush()
+  rates = [line["examples_per_second"] for line in lines(folder)]
+  assert rates == pytest.approx([16.0, 16.0, 16.0])
