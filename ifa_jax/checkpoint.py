@@ -62,6 +62,19 @@ class Checkpoints:
     """Step of the checkpoint with the best dev F1, or None if none has one."""
     return self._manager.best_step()
 
+  def best_scored(self) -> int:
+    """Returns `best`.
+
+    Raises:
+      ValueError: if no checkpoint has dev scores yet.
+    """
+    if self.best is None:
+      raise ValueError(
+        f"{self._manager.directory}: want a checkpoint with dev scores, found"
+        " none; the first is written after an epoch"
+      )
+    return self.best
+
   def dev_scores(self, step: int) -> Scores | None:
     """Returns the dev scores that a checkpoint was saved with, if any."""
     return self._manager.metrics(step)

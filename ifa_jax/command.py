@@ -6,7 +6,8 @@ A mistake of the user's gets one clear line on standard error.
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import ModuleType
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -26,6 +27,19 @@ def run(main: Callable[[Sequence[str]], int | None]) -> None:
     app.run(_reporting(main), flags_parser=_parse)
   except KeyboardInterrupt:
     _fail("stopped", 1)
+
+
+def run_verb(verbs: Mapping[str, ModuleType]) -> None:
+  """Runs the module that the first argument names: `COMMAND VERB --flags`.
+
+  Args:
+    verbs: name -> module with `define_flags()` and `main(argv)`.
+  """
+  name = sys.argv.pop(1) if len(sys.argv) > 1 else None
+  if name not in verbs:
+    _fail(f"want one of {', '.join(verbs)} first, found {name!r}", 2)
+  verbs[name].define_flags()
+  run(verbs[name].main)
 
 
 def _parse(argv: Sequence[str]) -> Sequence[str]:
@@ -63,7 +77,9 @@ def _reporting(main: Callable) -> Callable:
 
 def _show_progress() -> None:
   """Sends this package's log to standard error, as plain lines."""
-  # absl's own log stays at warnings: libraries tell their progress there.
+  # Libraries tell their progress in absl's log.
+  if absl_logging.get_verbosity() < absl_logging.DEBUG:
+    absl_logging.set_verbosity(absl_logging.WARNING)
   handler = logging.StreamHandler()
   handler.setFormatter(logging.Formatter("%(message)s"))
   log = logging.getLogger("ifa_jax")

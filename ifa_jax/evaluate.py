@@ -2,9 +2,8 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 
 from ifa_jax import metrics, report
@@ -163,14 +162,23 @@ def _rounded(probability: float) -> float:
   return round(float(probability), 6)
 
 
-def load_params(
-  experiment: Experiment, checkpoints: Checkpoints, step: int
-) -> Any:
-  """Returns a checkpoint's parameters, copied to the devices."""
-  like = jax.eval_shape(
-    lambda: parameters.init_params(experiment.model_config, jax.random.key(0))
-  )
-  return experiment.parallel.copy(checkpoints.restore_params(step, like))
+class Best(NamedTuple):
+  """A run's selected checkpoint: its step, and parameters on the devices."""
+
+  step: int
+  params: Any
+
+
+def load_best(experiment: Experiment, checkpoints: Checkpoints) -> Best:
+  """Loads the checkpoint with the best dev F1.
+
+  Raises:
+    ValueError: if no checkpoint has dev scores yet.
+  """
+  step = checkpoints.best_scored()
+  like = parameters.abstract_params(experiment.model_config)
+  params = checkpoints.restore_params(step, like)
+  return Best(step, experiment.parallel.copy(params))
 
 
 def run(
@@ -188,14 +196,10 @@ def run(
   """
   folder.claim(experiment.config, experiment.prepared.metadata)
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
-    step = checkpoints.best
-    if step is None:
-      raise ValueError(
-        f"{folder.path}: want a checkpoint with dev scores, found none; the"
-        " first is written after an epoch"
-      )
-    params = load_params(experiment, checkpoints, step)
-  predictions = Evaluator(experiment).predict(params, experiment.split(split))
-  scores = write(experiment, folder, split, predictions, step)
+    best = load_best(experiment, checkpoints)
+  predictions = Evaluator(experiment).predict(
+    best.params, experiment.split(split)
+  )
+  scores = write(experiment, folder, split, predictions, best.step)
   report.print_scores(scores, title=f"{split} scores of {folder.path}")
   return scores

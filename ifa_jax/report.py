@@ -64,6 +64,15 @@ def make_table(
   return table
 
 
+def markdown_table(
+  title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]
+) -> str:
+  """Returns the same table as Markdown."""
+  rule = ["---", *["--:"] * (len(columns) - 1)]
+  lines = ["| " + " | ".join(cells) + " |" for cells in (columns, rule, *rows)]
+  return "\n".join([*title.splitlines(), "", *lines, ""])
+
+
 def print_table(table: Table) -> None:
   """Prints a table, as wide as it needs to be where no terminal limits it."""
   console = Console()

@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
@@ -42,6 +43,18 @@ class RunFolder:
     with _replacing(self.file(name)) as file:
       for value in values:
         file.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+  def write_text(self, name: str, text: str) -> None:
+    """Writes a text file."""
+    with _replacing(self.file(name)) as file:
+      file.write(text)
+
+  def copy(self, source: str) -> None:
+    """Copies a folder into this one under its own name, unless it is there."""
+    target = self.file(os.path.basename(source))
+    if not os.path.isdir(target):
+      shutil.copytree(source, f"{target}.partial", dirs_exist_ok=True)
+      os.replace(f"{target}.partial", target)
 
   def read_json(self, name: str) -> Any | None:
     """Returns the value in a JSON file, or None if there is no such file.

@@ -6,7 +6,7 @@ updates as if it had never stopped.
 """
 
 import logging
-import sys
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ifa_jax import evaluate, metrics, optim, report
+from ifa_jax import evaluate, metrics, optim, progress, report
 from ifa_jax.batch import Batch
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data import order as orders
@@ -43,6 +43,8 @@ def run(experiment: Experiment, workdir: str) -> dict[str, Any]:
   """
   folder = RunFolder(workdir)
   folder.claim(experiment.config, experiment.prepared.metadata)
+  # So that the run can read posts of one's own without the dataset.
+  folder.copy(os.path.join(experiment.prepared.folder, "tokenizer"))
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
     trainer = Trainer(experiment, folder, checkpoints)
     if checkpoints.newest != experiment.num_steps:
@@ -59,12 +61,10 @@ def finish(
   """Scores dev and test with the selected checkpoint, unless that was done."""
   done = folder.read_json("eval_test.json")
   if done is None:
-    params = evaluate.load_params(experiment, checkpoints, checkpoints.best)
+    best = evaluate.load_best(experiment, checkpoints)
     for split in ("dev", "test"):
-      predictions = evaluator.predict(params, experiment.split(split))
-      done = evaluate.write(
-        experiment, folder, split, predictions, checkpoints.best
-      )
+      predictions = evaluator.predict(best.params, experiment.split(split))
+      done = evaluate.write(experiment, folder, split, predictions, best.step)
   report.print_scores(done, title=f"Test scores of {folder.path}")
   return done
 
@@ -200,12 +200,10 @@ class Trainer:
     whole, last = divmod(
       self.experiment.num_steps, self.experiment.steps_per_epoch
     )
-    return tqdm(
+    return progress.bar(
       desc="train",
       total=whole * rows + last * size,
       initial=epochs * rows + rest * size,
       unit=" examples",
       disable=not self._train["progress"] or jax.process_index() > 0,
-      mininterval=0.5 if sys.stderr.isatty() else 10.0,
-      dynamic_ncols=True,
     )

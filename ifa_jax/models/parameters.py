@@ -42,10 +42,14 @@ def init_params(config: ModelConfig, rng: jax.Array) -> dict[str, Any]:
   return IFAformer(config).init(rng, blank_batch(config))["params"]
 
 
+def abstract_params(config: ModelConfig) -> dict[str, Any]:
+  """Returns shapes and dtypes in the parameters' structure."""
+  return jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
+
+
 def param_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
   """Returns path -> shape of every parameter, without computing any."""
-  tree = jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
-  flat = traverse_util.flatten_dict(tree, sep="/")
+  flat = traverse_util.flatten_dict(abstract_params(config), sep="/")
   return {path: leaf.shape for path, leaf in flat.items()}
 
 

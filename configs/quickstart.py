@@ -1,0 +1,63 @@
+r"""IFAformer in toy sizes on generated posts: what `make quickstart` trains.
+
+    python launch.py --config=configs/quickstart.py --workdir=runs/objects
+    python launch.py --config=configs/quickstart.py:text --workdir=runs/text
+
+Variants: `objects`, `vanilla` and `text` as in configs/mnre.py, and
+`shuffled`, which is `objects` trained on shuffled pictures. Neither text nor
+picture tells the relation by itself, so `objects` reaches a test F1 above 90
+and `text` stays below 30; README.md, "Quickstart", has the figures. About a
+minute each on 2 CPU cores. The data is prepared by
+
+    python -m data_prep.quickstart --out=runs/quickstart/raw
+    python -m data_prep.mnre --raw_dir=runs/quickstart/raw \
+        --data_dir=runs/quickstart/data --protocol=clean \
+        --boxes=runs/quickstart/raw/boxes.json \
+        --tokenizer=runs/quickstart/raw/tokenizer \
+        --image_size=56 --patch_size=8 --text_len=40
+"""
+
+from ml_collections import config_dict
+
+from configs import mnre
+from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
+
+VARIANTS = ("objects", "vanilla", "text", "shuffled")
+
+_SIZES = {"hidden_dim": 64, "num_layers": 3, "num_heads": 4, "mlp_dim": 128}
+
+
+def get_config(variant: str = "objects") -> config_dict.ConfigDict:
+  """Returns the config of a variant.
+
+  Raises:
+    ValueError: for an unknown variant.
+  """
+  if variant not in VARIANTS:
+    raise ValueError(
+      f"configs/quickstart.py: want one of {', '.join(VARIANTS)}, found"
+      f" {variant!r}"
+    )
+  config = mnre.base()
+  config.data.data_dir = "runs/quickstart/data"
+  config.data.protocol = "clean"
+  config.data.tokenizer_sha256 = None
+  config.data.text_len = 40
+  config.data.text_buckets = ()
+  # The generated vocabulary's 809 pieces and the four markers.
+  text = TextConfig(vocab_size=813, max_len=40, **_SIZES)
+  vision = VisionConfig(image_size=56, patch_size=8, **_SIZES)
+  config.model = mnre.model_section(
+    ModelConfig(text=text, vision=vision, num_relations=10)
+  )
+  config.optim.groups.new.peak_lr = 1e-3
+  config.optim.groups.encoder.peak_lr = 1e-3
+  config.train.total_epochs = 5
+  if variant == "vanilla":
+    config.model.use_objects = False
+  if variant == "text":
+    config.model.vision = None
+  if variant == "shuffled":
+    config.data.visual_shuffle_seed = 0
+  config.lock()
+  return config

@@ -1,0 +1,12 @@
+"""Progress bars, the same for every command."""
+
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+
+def bar(*args: Any, **options: Any) -> tqdm:
+  """Returns a tqdm bar on standard error; in a log file it shows seldom."""
+  seldom = {} if sys.stderr.isatty() else {"mininterval": 15.0}
+  return tqdm(*args, dynamic_ncols=True, **seldom, **options)
