@@ -1,8 +1,12 @@
 """Raw MNRE trees, and generated ones, to TFRecord shards.
 
-    raw            the published text files, checked line by line
-    crops          where a row's crops come from, by protocol
-    builder        the TFDS builder that writes the shards
-    mnre           the command: python -m data_prep.mnre
-    quickstart     a generator of small posts whose pictures are drawn
+mnre         the command: python -m data_prep.mnre
+prepare      the same as a function
+lines, raw   the published text, checked line by line
+crops        where a row's crops come from, by protocol
+plan         what a row becomes, before a pixel is read
+survey       a first pass over all rows, and the metadata
+draw         pictures and crops, on all cores
+builder      the TFDS builder that writes the shards
+quickstart*  a generator of small posts whose pictures are drawn
 """

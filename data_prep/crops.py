@@ -11,9 +11,9 @@ import os
 from typing import Any, NamedTuple
 
 from data_prep import lines
-from data_prep.boxes import Box
 from data_prep.lines import Row, RowError
 from ifa_jax import torch_file
+from ifa_jax.data import boxes as box_lists
 from ifa_jax.data import schema
 
 # How a split may be called: DeepKE writes dev for val in some names.
@@ -34,6 +34,11 @@ class Crop(NamedTuple):
   origin: str
 
 
+def _cut(row: Row, box: box_lists.Box) -> Crop:
+  """Returns a box of a row's picture as a crop."""
+  return Crop(None, box.edges, f"boxes of {row.img_id!r}, box {box.index}")
+
+
 class Crops:
   """The crops that a tree, and perhaps a boxes file, list for each row.
 
@@ -45,14 +50,14 @@ class Crops:
     self,
     raw_dir: str,
     protocol: str,
-    boxes: dict[str, list[Box]] | None = None,
+    boxes: dict[str, list[box_lists.Box]] | None = None,
   ):
     """Reads the lists that a protocol needs.
 
     Args:
       raw_dir: a tree as published.
       protocol: released, clean or none.
-      boxes: `boxes.read_boxes`; they replace the tree's detected crops.
+      boxes: of `ifa_jax.data.boxes`; they replace the tree's detected crops.
 
     Raises:
       ValueError: if the protocol's lists are not there or not of their form.
@@ -83,9 +88,9 @@ class Crops:
     if self._protocol == "released":
       return self._released(row)
     if self._protocol == "clean":
-      # Equal names share their boxes.
-      names = dict.fromkeys((row.head_name, row.tail_name))
-      return [crop for name in names for crop in self._cut(row, name)]
+      listed = self._boxes.get(row.img_id, [])
+      found = box_lists.grounded(listed, row.head_name, row.tail_name)
+      return [_cut(row, box) for box in found]
     return []
 
   def detected(self, row: Row) -> list[Crop]:
@@ -95,18 +100,11 @@ class Crops:
       RowError: if a path leaves the data folder.
     """
     if self._boxes is not None:
-      return self._cut(row, None)
+      found = box_lists.detected(self._boxes.get(row.img_id, []))
+      return [_cut(row, box) for box in found]
     stem = os.path.splitext(row.img_id)[0]
     file, crops = self._detected[row.split]
     return [self._inside(row, file, path) for path in crops.get(stem, [])]
-
-  def _cut(self, row: Row, phrase: str | None) -> list[Crop]:
-    """Returns the boxes of a row's picture that have this phrase."""
-    return [
-      Crop(None, box.edges, f"boxes of {row.img_id!r}, box {box.index}")
-      for box in self._boxes.get(row.img_id, [])
-      if box.phrase == phrase
-    ]
 
   def _released(self, row: Row) -> list[Crop]:
     """Returns the crop files of a row; the dictionary counts lines from 0."""

@@ -8,9 +8,10 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator
 
-from data_prep import boxes, crops, raw
+from data_prep import crops, raw
 from data_prep.crops import Crop
 from data_prep.lines import Row, RowError
+from ifa_jax.data import boxes
 from ifa_jax.data.tokenization import Encoded, Tokenizer
 
 

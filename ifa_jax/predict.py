@@ -66,11 +66,9 @@ def _post_of_flags(values) -> dict[str, Any]:
     if values[key].value is not None:
       post[key] = _parse_span(key, values[key].value)
   if values.boxes is not None:
-    from ifa_jax.data import boxes
-
-    name = os.path.basename(post["image"] or "")
-    listed = boxes.read_boxes(values.boxes).get(name, [])
-    post["boxes"] = [boxes.to_json(box) for box in listed]
+    with open(values.boxes, encoding="utf-8") as file:
+      listed = json.load(file)
+    post["boxes"] = listed.get(os.path.basename(post["image"] or ""), [])
   return post
 
 

@@ -4,8 +4,9 @@ import pathlib
 import pytest
 import raw_tree
 
-from data_prep import boxes, crops, raw
+from data_prep import crops, raw
 from data_prep.lines import RowError
+from ifa_jax.data import boxes
 
 ROW = raw_tree.row()
 

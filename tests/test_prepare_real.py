@@ -6,9 +6,9 @@ import statistics
 
 import pytest
 
-from data_prep import boxes, crops, raw
+from data_prep import crops, raw
 from data_prep.plan import Planner, Settings
-from ifa_jax.data import markers, schema
+from ifa_jax.data import boxes, markers, schema
 from ifa_jax.data.tokenization import Tokenizer
 
 MNRE_DIR = os.environ.get("MNRE_DIR")

@@ -11,6 +11,7 @@ whose head or tail has that name. So neither can depend on a row's relation.
 import json
 import math
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 
@@ -48,21 +49,47 @@ def read_boxes(path: str | os.PathLike) -> dict[str, list[Box]]:
       f"{path}: wanted an object of picture names to lists of boxes, found a"
       f" {type(listed).__name__}"
     )
-  boxes = {}
-  for name, entries in listed.items():
-    if not isinstance(entries, list):
-      raise ValueError(
-        f"{path}: picture {name!r}: wanted a list of boxes, found a"
-        f" {type(entries).__name__}"
-      )
-    read = [_read_box(path, name, *numbered) for numbered in enumerate(entries)]
-    boxes[name] = sorted(read, key=lambda box: -box.score)
-  return boxes
+  return {
+    name: read_list(entries, f"{path}: picture {name!r}")
+    for name, entries in listed.items()
+  }
 
 
-def _read_box(path, name: str, index: int, entry: Any) -> Box:
+def read_list(entries: Any, where: str) -> list[Box]:
+  """Reads the boxes of one picture, best score first.
+
+  Args:
+    entries: a list of objects, as JSON holds it.
+    where: the list's place, for errors.
+
+  Raises:
+    ValueError: for anything else; names the index of the box.
+  """
+  if not isinstance(entries, list):
+    raise ValueError(
+      f"{where}: wanted a list of boxes, found a {type(entries).__name__}"
+    )
+  read = [
+    _read_box(f"{where}, box {index}", index, entry)
+    for index, entry in enumerate(entries)
+  ]
+  return sorted(read, key=lambda box: -box.score)
+
+
+def detected(listed: Sequence[Box]) -> list[Box]:
+  """Returns a picture's detected objects: the boxes without a phrase."""
+  return [box for box in listed if box.phrase is None]
+
+
+def grounded(listed: Sequence[Box], head: str, tail: str) -> list[Box]:
+  """Returns the grounded objects of a row: the head's, then the tail's."""
+  # Equal names share their boxes.
+  names = dict.fromkeys((head, tail))
+  return [box for name in names for box in listed if box.phrase == name]
+
+
+def _read_box(where: str, index: int, entry: Any) -> Box:
   """Checks one box."""
-  where = f"{path}: picture {name!r}, box {index}"
   if not isinstance(entry, dict):
     raise ValueError(f"{where}: wanted an object, found {str(entry)[:80]}")
   edges, score = entry.get("box"), entry.get("score")
