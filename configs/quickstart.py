@@ -45,13 +45,21 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
   config.data.text_len = 40
   config.data.text_buckets = ()
   # The generated vocabulary's 809 pieces and the four markers.
-  text = TextConfig(vocab_size=813, max_len=40, **_SIZES)
+  text = TextConfig(
+    vocab_size=813,
+    max_len=40,
+    dropout_rate=0.0,
+    attention_dropout_rate=0.0,
+    **_SIZES,
+  )
   vision = VisionConfig(image_size=56, patch_size=8, **_SIZES)
   config.model = mnre.model_section(
-    ModelConfig(text=text, vision=vision, num_relations=10)
+    ModelConfig(
+      text=text, vision=vision, num_relations=10, head_dropout_rate=0.1
+    )
   )
-  config.optim.groups.new.peak_lr = 1e-3
-  config.optim.groups.encoder.peak_lr = 1e-3
+  config.optim.groups.new.peak_lr = 3e-3
+  config.optim.groups.encoder.peak_lr = 3e-3
   config.train.total_epochs = 5
   if variant == "vanilla":
     config.model.use_objects = False

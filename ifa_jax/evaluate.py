@@ -60,8 +60,13 @@ class Evaluator:
       split: whose rows, all of them, once each.
       visual_rows: int64[n], whose pictures each row gets; None: its own.
       change: applied to each batch of numpy arrays, e.g. to blank pictures.
+
+    Raises:
+      ValueError: for a split without rows, or a model that gives NaN.
     """
     batch_size = self._experiment.config["eval"]["batch_size"]
+    if not len(split):
+      raise ValueError(f"split {split.name}: want rows to predict, found none")
     order = orders.evaluation_order(len(split), batch_size)
     own = self._parallel.own_columns(order)
     results = []
@@ -78,6 +83,10 @@ class Evaluator:
         *((g, v, self._parallel.rows(r)) for g, v, r in results), strict=True
       )
     )
+    if not np.all(np.isfinite(rows[valid])):
+      raise ValueError(
+        "the model's probabilities are not finite: training has diverged"
+      )
     return Predictions(gold[valid], rows[valid])
 
 

@@ -5,9 +5,10 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
-from ifa_jax import models
+from ifa_jax import metrics, models
 from ifa_jax.data import order, schema
 from ifa_jax.data.pipeline import Geometry, Split
 from ifa_jax.models import settings
@@ -53,9 +54,11 @@ class Experiment:
   def geometry(self) -> Geometry:
     """Shapes of the fields that the model reads."""
     data = self.config["data"]
+    # Processes see only their own rows of a batch and would cut differently.
+    buckets = data["text_buckets"] if jax.process_count() == 1 else ()
     return Geometry(
       data["text_len"],
-      tuple(data["text_buckets"]),
+      tuple(buckets),
       self.model_config.picture_slots,
     )
 
@@ -113,7 +116,17 @@ def build(config: Mapping[str, Any]) -> Experiment:
   parallel = make_parallel(config["train"]["parallel"])
   for section in ("train", "eval"):
     parallel.check(config[section]["batch_size"], f"{section}.batch_size")
+  _check_slices(config["train"])
   return Experiment(config, model_config, prepared, parallel)
+
+
+def _check_slices(train: Mapping[str, Any]) -> None:
+  rows = train["batch_size"] // jax.device_count()
+  if train["num_slices"] < 1 or rows % train["num_slices"]:
+    raise ValueError(
+      f"train.num_slices: want a divisor of the {rows} rows of a device, found"
+      f" {train['num_slices']}"
+    )
 
 
 def check_dataset(
@@ -142,6 +155,11 @@ def check_dataset(
     for name in ("image_size", "patch_size", "num_crops"):
       wanted = getattr(model.vision, name)
       rows.append((f"model.vision.{name}", wanted, found[name], f"{name} "))
+  if found["relations"][metrics.NONE].lower() != "none":
+    raise ValueError(
+      f"{prepared.folder}: want None as the first relation, found"
+      f" {found['relations'][metrics.NONE]!r}"
+    )
   for setting, wanted, there, what in rows:
     if wanted != there:
       raise ValueError(

@@ -41,20 +41,40 @@ def group_parameters(params: Params, groups: Mapping[str, str]) -> Params:
     groups: group -> regex that must match a parameter's whole path.
 
   Raises:
-    ValueError: for parameters in no group or in several; all are named.
+    ValueError: for parameters in no group or in several, and for groups
+      without any; all are named.
   """
-  labels, problems = {}, []
+  labels, problems = {}, _broken_patterns(groups)
+  if problems:
+    raise ValueError(
+      "\n  ".join(["optim.groups: want regexes, found", *problems])
+    )
   for path in traverse_util.flatten_dict(params, sep="/"):
     hits = [name for name, regex in groups.items() if re.fullmatch(regex, path)]
     labels[path] = hits[0] if hits else None
     if len(hits) != 1:
       problems.append(f"{path}: in {' and '.join(hits) or 'no group'}")
+  problems += [
+    f"group {name!r}: matches no parameter"
+    for name in groups.keys() - set(labels.values())
+  ]
   if problems:
     raise ValueError(
       "optim.groups: want every parameter in exactly one group, found\n  "
       + "\n  ".join(problems)
     )
   return traverse_util.unflatten_dict(labels, sep="/")
+
+
+def _broken_patterns(groups: Mapping[str, str]) -> list[str]:
+  """Returns what is wrong with each regex that is none."""
+  broken = []
+  for name, regex in groups.items():
+    try:
+      re.compile(regex)
+    except re.error as error:
+      broken.append(f"group {name!r}: {regex!r} ({error})")
+  return broken
 
 
 def decay_mask(params: Params, exclude: str) -> Params:

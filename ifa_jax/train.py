@@ -137,6 +137,8 @@ class Trainer:
       if saving or step % self._train["log_steps"] == 0:
         meter.end_window(step, epoch)
       if saving and not self._ends_epoch(step):
+        # A checkpoint must not be newer than the metrics: they come once.
+        meter.flush()
         self._checkpoints.save(self._parallel.fetch(state))
     meter.end_window(step, epoch)
     meter.flush()
