@@ -1,0 +1,57 @@
+# make quickstart   installs, then trains and scores on generated posts
+# make test         installs, then runs the checks and the whole suite
+#
+# PYTHON chooses the interpreter of .venv (3.11 or newer): make PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
+QUICK := runs/quickstart
+
+.PHONY: help install install-dev quickstart test lint constraints
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -4
+
+install: $(VENV)/.installed
+install-dev: $(VENV)/.installed-dev
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; \
+	  sys.exit(v < (3, 11) and "want Python 3.11 or newer, found %d.%d: make PYTHON=python3.12" % v[:2])'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: $(VENV)/bin/python requirements.txt constraints.txt
+	$(PIP) -c constraints.txt -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	$(PIP) -c constraints.txt -r requirements-dev.txt
+	@touch $@
+
+quickstart: install
+	$(RUN) -m data_prep.quickstart --out=$(QUICK)/raw
+	$(RUN) -m data_prep.mnre --raw_dir=$(QUICK)/raw --data_dir=$(QUICK)/data \
+	  --protocol=clean --boxes=$(QUICK)/raw/boxes.json \
+	  --tokenizer=$(QUICK)/raw/tokenizer \
+	  --image_size=56 --patch_size=8 --text_len=40
+	$(RUN) launch.py --config=configs/quickstart.py --workdir=$(QUICK)/objects
+	$(RUN) launch.py --config=configs/quickstart.py:text --workdir=$(QUICK)/text
+	$(RUN) launch.py --config=configs/quickstart.py:shuffled --workdir=$(QUICK)/shuffled
+	$(RUN) -m ifa_jax.analyze shuffle --workdir=$(QUICK)/objects \
+	  --beside=$(QUICK)/shuffled,$(QUICK)/text
+
+lint: install-dev
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+test: lint
+	$(RUN) -m pytest
+
+# Pins for every supported Python, by https://docs.astral.sh/uv. PyTorch is pinned
+# by requirements-dev.txt; it is left out here, and what it needs named in its
+# place, because its CUDA packages would pin those of a JAX for GPUs.
+constraints:
+	(sed /^torch/d requirements-dev.txt; printf 'sympy\nnetworkx\njinja2\n') \
+	  | uv pip compile --universal --python-version 3.11 --no-annotate \
+	    --no-header --output-file constraints.txt requirements.txt -
