@@ -3,15 +3,14 @@
 import numpy as np
 
 from ifa_jax import Batch
-from ifa_jax.convert import deepke, engine
+from ifa_jax.convert import deepke, engine, rules
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, parameters
 
 # Plain ViT has what CLIP's patch projection has not.
 RULES = [
   *deepke.RULES,
-  engine.Rule(
-    r"model\.vision_embeddings\.patch_embedding\.bias",
-    "visual/embed/patch/bias",
+  rules.Rule(
+    "model.vision_embeddings.patch_embedding.bias", "visual/embed/patch/bias"
   ),
 ]
 

@@ -12,89 +12,30 @@ from typing import Any
 import numpy as np
 
 from ifa_jax import torch_file
-from ifa_jax.convert import engine
-from ifa_jax.convert.engine import Drop, Rule, linear, patches
+from ifa_jax.convert import bert, clip, engine
+from ifa_jax.convert.rules import Drop, Rule, linear, norm
 from ifa_jax.models import parameters
 from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
 
-_NORM = {"weight": "scale", "bias": "bias"}
-
-
-def _norm(source: str, target: str) -> list[Rule]:
-  return [
-    Rule(rf"{source}\.{theirs}", f"{target}/{ours}")
-    for theirs, ours in _NORM.items()
-  ]
-
-
-def _linear(source: str, target: str) -> list[Rule]:
-  return [
-    Rule(rf"{source}\.weight", f"{target}/kernel", linear),
-    Rule(rf"{source}\.bias", f"{target}/bias"),
-  ]
-
-
-_TEXT = r"model\.encoder\.text_layer\.(\d+)\."
-_VISUAL = r"model\.encoder\.vision_layers\.(\d+)\."
+_VISUAL = "model.vision_embeddings"
 
 RULES = [
-  Drop(r"model\..*position_ids", "a buffer that counts 0, 1, 2 ..."),
-  Drop(r"model\.text_pooler\..*", "the relation head reads the markers"),
-  Drop(r"model\.vision_post_layernorm\..*", "nothing reads the class token"),
+  Drop("model.{any}position_ids", "buffers that count 0, 1, 2 ..."),
+  Drop("model.text_pooler.{any}", "the relation head reads the markers"),
+  Drop("model.vision_post_layernorm.{any}", "nothing reads the class token"),
+  *bert.embedding_rules("model.text_embeddings"),
+  *bert.layer_rules("model.encoder.text_layer.{n}"),
+  *clip.embedding_rules(_VISUAL),
   Rule(
-    r"model\.text_embeddings\.(word|token_type)_embeddings\.weight",
-    r"text/embed/\1/embedding",
-  ),
-  Rule(
-    r"model\.text_embeddings\.position_embeddings\.weight",
-    "text/embed/position/embedding",
-  ),
-  *_norm(r"model\.text_embeddings\.LayerNorm", "text/embed/norm"),
-  *_linear(
-    _TEXT + r"attention\.self\.(query|key|value)", r"text/layer_\1/attention/\2"
-  ),
-  *_linear(_TEXT + r"attention\.output\.dense", r"text/layer_\1/attention/out"),
-  *_norm(
-    _TEXT + r"attention\.output\.LayerNorm", r"text/layer_\1/attention_norm"
-  ),
-  *_linear(_TEXT + r"intermediate\.dense", r"text/layer_\1/mlp_in"),
-  *_linear(_TEXT + r"output\.dense", r"text/layer_\1/mlp_out"),
-  *_norm(_TEXT + r"output\.LayerNorm", r"text/layer_\1/mlp_norm"),
-  Rule(
-    r"model\.vision_embeddings\.class_embedding", "visual/embed/class_token"
+    f"{_VISUAL}.aux_position_embedding.weight", "visual/embed/grounded_position"
   ),
   Rule(
-    r"model\.vision_embeddings\.patch_embedding\.weight",
-    "visual/embed/patch/kernel",
-    patches,
-  ),
-  Rule(
-    r"model\.vision_embeddings\.position_embedding\.weight",
-    "visual/embed/position",
-  ),
-  Rule(
-    r"model\.vision_embeddings\.aux_position_embedding\.weight",
-    "visual/embed/grounded_position",
-  ),
-  Rule(
-    r"model\.vision_embeddings\.rcnn_position_embedding\.weight",
+    f"{_VISUAL}.rcnn_position_embedding.weight",
     "visual/embed/detected_position",
   ),
-  *_norm(r"model\.vision_pre_layrnorm", "visual/embed/norm"),
-  *(
-    rule
-    for theirs, ours in {"q": "query", "k": "key", "v": "value"}.items()
-    for rule in _linear(
-      _VISUAL + rf"self_attn\.{theirs}_proj",
-      rf"visual/layer_\1/attention/{ours}",
-    )
-  ),
-  *_linear(_VISUAL + r"self_attn\.out_proj", r"visual/layer_\1/attention/out"),
-  *_norm(_VISUAL + "layer_norm1", r"visual/layer_\1/attention_norm"),
-  *_linear(_VISUAL + r"mlp\.fc1", r"visual/layer_\1/mlp_in"),
-  *_linear(_VISUAL + r"mlp\.fc2", r"visual/layer_\1/mlp_out"),
-  *_norm(_VISUAL + "layer_norm2", r"visual/layer_\1/mlp_norm"),
-  *_linear("classifier", "relation_head"),
+  *norm("model.vision_pre_layrnorm", "visual/embed/norm"),
+  *clip.layer_rules("model.encoder.vision_layers.{n}"),
+  *linear("classifier", "relation_head"),
 ]
 
 
