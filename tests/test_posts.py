@@ -1,0 +1,174 @@
+"""Posts: an entity is found where it stands, or an error says why not."""
+
+import random
+
+import pytest
+
+from ifa_jax.posts import Post, read_post
+
+
+def read(text, head, tail, **spans):
+  return read_post({"text": text, "head": head, "tail": tail, **spans})
+
+
+def named(post):
+  """Returns the words of both spans, each as one string."""
+  spans = (post.head, post.tail)
+  return tuple(" ".join(post.words[slice(*span)]) for span in spans)
+
+
+def test_names_are_found_and_punctuation_is_cut_off():
+  found = read("Ann, of Acme.", "Ann", "Acme")
+  assert found == Post(["Ann", ",", "of", "Acme", "."], (0, 1), (3, 4))
+
+
+@pytest.mark.parametrize(
+  ("text", "head", "tail", "words"),
+  [
+    ("Annapolis Ann Acme", "Ann", "Acme", "Annapolis Ann Acme"),
+    ("Joann and Ann at Acme", "Ann", "Acme", "Joann and Ann at Acme"),
+    ("Ann_Lee and Ann at Acme", "Ann", "Acme", "Ann_Lee and Ann at Acme"),
+    ("(Ann)/#Acme", "Ann", "Acme", "( Ann )/# Acme"),
+    ("via @Ann_L: C++ !", "@Ann_L", "C++", "via @Ann_L : C++ !"),
+    ("Ann's at AT&T", "Ann", "AT&T", "Ann 's at AT&T"),
+    (" \tBill\n Cosby in  Rome ", "Bill Cosby", "Rome", "Bill Cosby in Rome"),
+    ("Bill  Cosby in Rome", " Bill\tCosby ", "Rome", "Bill Cosby in Rome"),
+    ("Ann😂Acme 🎉", "Ann", "Acme", "Ann 😂 Acme 🎉"),
+    ("😂 loves 🎉", "😂", "🎉", "😂 loves 🎉"),
+    ("آن تنضم إلى أكمي.", "آن", "أكمي", "آن تنضم إلى أكمي ."),
+    ("Zoë trifft Łódź!", "Zoë", "Łódź", "Zoë trifft Łódź !"),
+  ],
+)
+def test_names_stand_between_word_boundaries(text, head, tail, words):
+  found = read(text, head, tail)
+  assert " ".join(found.words) == words
+  assert named(found) == (" ".join(head.split()), tail)
+
+
+@pytest.mark.parametrize(
+  ("head", "tail", "spans"),
+  [
+    ("New York City", "York", ((0, 3), (1, 2))),
+    ("York", "New York City", ((1, 2), (0, 3))),
+    ("New York", "York City", ((0, 2), (1, 3))),
+    ("New York", "New York", ((0, 2), (0, 2))),
+    ("New York", "City", ((0, 2), (2, 3))),
+  ],
+)
+def test_entities_may_nest_overlap_touch_and_coincide(head, tail, spans):
+  found = read("New York City", head, tail)
+  assert found == Post(["New", "York", "City"], *spans)
+
+
+def test_an_entity_within_a_word_cuts_it_for_both():
+  found = read("Acme-Labs", "Acme-Labs", "Labs")
+  assert found == Post(["Acme-", "Labs"], (0, 2), (1, 2))
+
+
+@pytest.mark.parametrize("name", ["Ann", " Ann "])
+def test_a_name_that_occurs_twice_lists_its_places(name):
+  text = "Ann and Bob, with Ann."
+  with pytest.raises(ValueError, match="occurs 2 times") as error:
+    read(text, name, "Bob")
+  assert str(error.value) == (
+    f"head: {name!r} occurs 2 times, at words 0:1, 4:5; choose one by head_span"
+  )
+  chosen = read(text, name, "Bob", head_span=[0, 1])
+  assert (chosen.head, chosen.tail) == ((0, 1), (2, 3))
+
+
+def test_spans_count_words_between_spaces():
+  words = ["FC", "Basel", "beats", "FC", "Bern", ",", "says", "FC"]
+  for text in (" ".join(words), words, "  ".join(words)):
+    found = read(text, "FC", None, head_span=[0, 2], tail_span=(3, 5))
+    assert found == Post(words, (0, 2), (3, 5))
+
+
+def test_a_span_needs_no_name_and_stays_when_the_other_entity_cuts():
+  found = read_post(
+    {"text": "Ann,Bob of Acme", "head": "Ann", "tail_span": [2, 3]}
+  )
+  assert found == Post(["Ann", ",Bob", "of", "Acme"], (0, 1), (3, 4))
+
+
+def test_a_list_of_words_is_a_text():
+  words = ["Ann", "at", "Acme", "!"]
+  assert read(words, "Ann", "Acme") == Post(words, (0, 1), (2, 3))
+  assert read(("x " * 500).split() + words, "Ann", "Acme").head == (500, 501)
+
+
+GOOD = {"text": "Ann joins Acme", "head": "Ann", "tail": "Acme"}
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"text": None}, "text: want a text or a list of words, found None"),
+    ({"text": "  "}, "text: want a text"),
+    ({"text": []}, "text: want a text"),
+    ({"text": ["Ann", ""]}, "text: want a text"),
+    ({"text": ["Ann Lee", "Acme"]}, "text: want a text"),
+    ({"text": ["Ann", 5]}, "text: want a text"),
+    ({"text": 5}, "text: want a text"),
+    ({"head": None}, "head: want a name in the text, found None"),
+    ({"tail": " "}, "tail: want a name in the text, found ' '"),
+    ({"head": ["Ann"]}, "head: want a name"),
+    ({"head": "ann"}, "head: 'ann' does not occur in the text"),
+    ({"tail": "Acm"}, "tail: 'Acm' does not occur in the text"),
+    ({"tail": "A.me"}, "tail: 'A.me' does not occur in the text"),
+    ({"head_span": [0, 4]}, "head_span: want .* within the text's 3 words"),
+    ({"head_span": [1, 1]}, "head_span: want"),
+    ({"head_span": [-1, 1]}, "head_span: want"),
+    ({"tail_span": [0]}, "tail_span: want"),
+    ({"tail_span": [0, True]}, "tail_span: want"),
+    ({"tail_span": [0.0, 1.0]}, "tail_span: want"),
+    ({"tail_span": "01"}, "tail_span: want"),
+    ({"tail_span": 1}, "tail_span: want"),
+    ({"tail_span": {"0": 1, "1": 2}}, "tail_span: want"),
+  ],
+)
+def test_what_is_wrong_with_a_post_is_said(changes, message):
+  with pytest.raises(ValueError, match=message):
+    read_post(GOOD | changes)
+
+
+# Names may be part of one another, and `re` reads some of them otherwise.
+POOL = ["Ann", "Anna", "(", "C++", "a.b", "@x_y", "😂", "שלום", "é", ".", "\\"]
+SPACES = [" ", "  ", "\n", "\u00a0", "\u2003"]
+
+
+def random_words_and_spans(rng):
+  words = rng.choices(POOL, k=rng.randint(1, 9))
+  spans = []
+  for _ in range(2):
+    begin = rng.randrange(len(words))
+    spans.append((begin, rng.randint(begin + 1, len(words))))
+  text = "".join(word + rng.choice(SPACES) for word in words)
+  return words, spans, rng.choice((text, words))
+
+
+def found_or_why(text, names):
+  try:
+    return read(text, *names)
+  except ValueError as error:
+    return str(error)
+
+
+def test_the_words_of_any_span_are_those_of_its_entity():
+  rng, num_found = random.Random(0), 0
+  for _ in range(300):
+    words, (head, tail), text = random_words_and_spans(rng)
+    by_span = {"text": text, "head_span": head, "tail_span": tail}
+    assert read_post(by_span) == Post(words, head, tail), by_span
+    names = [" ".join(words[slice(*span)]) for span in (head, tail)]
+    found = found_or_why(text, names)
+    if isinstance(found, str):
+      assert "times, at words" in found, (text, names)
+      continue
+    num_found += 1
+    # An entity that stands once may be cut by the other one.
+    pairs = zip((found.head, found.tail), names, strict=True)
+    for span, name in pairs:
+      assert "".join(found.words[slice(*span)]) == name.replace(" ", "")
+    assert "".join(found.words) == "".join(words)
+  assert num_found > 100
