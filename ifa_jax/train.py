@@ -59,14 +59,18 @@ def finish(
   evaluator: evaluate.Evaluator,
 ) -> dict[str, Any]:
   """Scores dev and test with the selected checkpoint, unless that was done."""
-  done = folder.read_json("eval_test.json")
-  if done is None:
+  splits, selected = ("dev", "test"), checkpoints.best_scored()
+  done = [folder.read_json(f"eval_{split}.json") for split in splits]
+  # Scores of a run on its way, by --mode=evaluate, may be of another one.
+  if any(x is None or x["step"] != selected for x in done):
     best = evaluate.load_best(experiment, checkpoints)
-    for split in ("dev", "test"):
+    for i, split in enumerate(splits):
       predictions = evaluator.predict(best.params, experiment.split(split))
-      done = evaluate.write(experiment, folder, split, predictions, best.step)
-  report.print_scores(done, title=f"Test scores of {folder.path}")
-  return done
+      done[i] = evaluate.write(
+        experiment, folder, split, predictions, best.step
+      )
+  report.print_scores(done[-1], title=f"Test scores of {folder.path}")
+  return done[-1]
 
 
 class Trainer:
