@@ -1,0 +1,61 @@
+"""What end-to-end tests share: a generated dataset and a finished run on it."""
+
+import pathlib
+
+import pytest
+import tiny_run
+
+
+@pytest.fixture(scope="session")
+def raw_dir(tmp_path_factory) -> pathlib.Path:
+  """A raw tree of generated posts, with boxes and tokenizer."""
+  from data_prep import quickstart
+
+  folder = tmp_path_factory.mktemp("quickstart") / "raw"
+  quickstart.generate(folder, tiny_run.NUM_ROWS)
+  return folder
+
+
+@pytest.fixture(scope="session")
+def data_dir(raw_dir) -> pathlib.Path:
+  """The tree's dataset, prepared under the protocol clean."""
+  from data_prep import plan, prepare
+
+  folder = raw_dir.parent / "data"
+  settings = plan.Settings(
+    raw_dir=str(raw_dir),
+    data_dir=str(folder),
+    protocol="clean",
+    boxes=str(raw_dir / "boxes.json"),
+    tokenizer=str(raw_dir / "tokenizer"),
+    text_len=40,
+    num_workers=1,
+    **tiny_run.GEOMETRY,
+  )
+  prepare.prepare(settings)
+  return folder
+
+
+@pytest.fixture(scope="session")
+def compiled_dir(tmp_path_factory) -> pathlib.Path:
+  """Where end-to-end tests keep what they have compiled."""
+  return tmp_path_factory.mktemp("compiled")
+
+
+@pytest.fixture(scope="module")
+def fast_compilation(compiled_dir) -> None:
+  """Makes the runs of a module start quickly."""
+  with tiny_run.fast_compilation(compiled_dir):
+    yield
+
+
+@pytest.fixture(scope="session")
+def finished(data_dir, compiled_dir, tmp_path_factory) -> tiny_run.Finished:
+  """A run of a model that looks at everything. Only to be read."""
+  from ifa_jax import experiment, train
+
+  built = experiment.build(tiny_run.tiny_run_config(data_dir))
+  workdir = tmp_path_factory.mktemp("finished") / "run"
+  with tiny_run.fast_compilation(compiled_dir):
+    train.run(built, str(workdir))
+  return tiny_run.Finished(built, workdir)

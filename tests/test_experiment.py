@@ -1,0 +1,196 @@
+"""A config and a dataset that do not fit are refused, naming both sides."""
+
+import json
+import shutil
+
+import jax
+import pytest
+import tiny_run
+
+from ifa_jax import experiment
+from ifa_jax.data import schema
+from ifa_jax.models import settings
+
+SHA = "5" * 64
+OTHER = "6" * 64
+# What `data_prep.mnre` says of a dataset for the tiny model.
+METADATA = {
+  "format_version": schema.FORMAT_VERSION,
+  "protocol": "clean",
+  "text_len": 40,
+  "relations": ["None", *(f"/r/{i}" for i in range(1, 10))],
+  "tokenizer": {"name": "made_up", "vocab_size": 813, "sha256": SHA},
+  **tiny_run.GEOMETRY,
+}
+
+
+def check(dataset=None, **changes):
+  """Checks the tiny config, with changes, against the metadata, likewise."""
+  config = tiny_run.tiny_run_config("data", **changes)
+  metadata = tiny_run.merged(METADATA, dataset or {})
+  prepared = schema.Prepared("data/mnre/clean/1.0.0", metadata, {})
+  model = settings.from_dict(config["model"])
+  experiment.check_dataset(prepared, model, config["data"])
+
+
+def test_what_fits_is_taken():
+  check()
+  check(data={"tokenizer_sha256": SHA})
+  check({"tokenizer": {"sha256": OTHER, "name": "another"}})
+
+
+@pytest.mark.parametrize(
+  ("dataset", "setting", "wanted", "found"),
+  [
+    ({"tokenizer": {"vocab_size": 900}}, "model.text.vocab_size", 813, 900),
+    ({"patch_size": 16}, "model.vision.patch_size", 8, 16),
+    ({"image_size": 224}, "model.vision.image_size", 32, 224),
+    ({"num_crops": 3}, "model.vision.num_crops", 2, 3),
+    ({"text_len": 80}, "data.text_len", 40, 80),
+    ({"relations": ["None", "/r/1"]}, "model.num_relations", 10, 2),
+  ],
+)
+def test_a_dataset_for_another_model_is_refused(
+  dataset, setting, wanted, found
+):
+  with pytest.raises(ValueError, match=setting) as error:
+    check(dataset)
+  message = str(error.value)
+  assert message.startswith("data/mnre/clean/1.0.0: prepared for ")
+  assert f"{found}, but {setting} is {wanted};" in message
+
+
+def test_a_dataset_for_another_tokenizer_is_refused():
+  with pytest.raises(ValueError, match=r"data\.tokenizer_sha256") as error:
+    check({"tokenizer": {"sha256": OTHER}}, data={"tokenizer_sha256": SHA})
+  for part in ("'made_up'", SHA, OTHER):
+    assert part in str(error.value)
+
+
+def test_relations_without_none_in_front_are_refused():
+  relations = [*METADATA["relations"][1:], "None"]
+  with pytest.raises(ValueError, match="want None as the first.*, found '/r/1"):
+    check({"relations": relations})
+
+
+def test_a_text_model_takes_any_pictures():
+  check(
+    {"image_size": 224, "patch_size": 16, "num_crops": 9},
+    model={"vision": None},
+  )
+
+
+def test_texts_longer_than_the_position_table_are_refused():
+  with pytest.raises(ValueError, match=r"max_len 40, found 41"):
+    check({"text_len": 41}, data={"text_len": 41})
+  check(
+    {"text_len": 41}, data={"text_len": 41}, model={"text": {"max_len": 41}}
+  )
+
+
+RELEASED = {"fusion": "released"}
+
+
+def test_released_fusion_refuses_buckets_unless_it_masks_padding():
+  buckets = {"text_buckets": (24, 32)}
+  with pytest.raises(ValueError, match=r"want \(\) .* found \(24, 32\)"):
+    check(model=RELEASED, data=buckets)
+  check(model=RELEASED)
+  check(data=buckets)
+  masked = {"exchange": {"padding_masked_in_visual": True}}
+  check(model=RELEASED | masked, data=buckets)
+  check(model=RELEASED | {"vision": None}, data=buckets)
+
+
+@pytest.fixture(name="dataset")
+def folder_of_a_dataset(tmp_path):
+  """A dataset as far as its description, in a folder of its own protocol."""
+  write_dataset(tmp_path / "clean", METADATA)
+  return tmp_path
+
+
+def write_dataset(folder, metadata):
+  folder.mkdir(parents=True)
+  lengths = {"train": "40", "val": "13", "test": "17"}
+  info = {
+    "splits": [{"name": n, "shardLengths": [x]} for n, x in lengths.items()]
+  }
+  (folder / "metadata.json").write_text(json.dumps(metadata))
+  (folder / "dataset_info.json").write_text(json.dumps(info))
+
+
+def build(data_dir, **changes):
+  return experiment.build(tiny_run.tiny_run_config(data_dir, **changes))
+
+
+def test_an_experiment_counts_rows_and_updates(dataset):
+  made = build(dataset)
+  assert [made.num_rows(x) for x in ("train", "dev", "test")] == [40, 13, 17]
+  assert (made.steps_per_epoch, made.num_steps) == (4, 8)
+  assert build(dataset, train={"max_steps": 5}).num_steps == 5
+  assert build(dataset, train={"max_steps": 50}).num_steps == 8
+  assert made.relations == METADATA["relations"]
+  assert made.protocol == "clean"
+
+
+def test_a_missing_dataset_is_named_with_the_command_that_makes_it(tmp_path):
+  with pytest.raises(ValueError, match=r"no prepared dataset; .*data_prep\.mn"):
+    build(tmp_path / "nowhere")
+
+
+def test_a_dataset_of_another_protocol_is_refused(dataset):
+  with pytest.raises(ValueError, match=r"wanted protocol released, found clea"):
+    build(dataset, data={"protocol": "released"})
+
+
+def test_two_datasets_to_choose_from_are_refused(dataset):
+  shutil.copytree(dataset / "clean", dataset / "again")
+  with pytest.raises(ValueError, match=r"found again .*, clean "):
+    build(dataset)
+  assert build(dataset / "clean").prepared.folder == str(dataset / "clean")
+
+
+def test_a_dataset_of_another_format_is_refused(tmp_path):
+  write_dataset(tmp_path / "old", METADATA | {"format_version": 0})
+  with pytest.raises(ValueError, match="record format 0, this version reads 1"):
+    build(tmp_path)
+
+
+@pytest.mark.parametrize("section", ["train", "eval"])
+def test_a_batch_that_devices_cannot_split_is_refused(
+  dataset, monkeypatch, section
+):
+  changes = {"eval": {"batch_size": 4}}
+  changes = tiny_run.merged(changes, {section: {"batch_size": 9}})
+  build(dataset, **changes)
+  monkeypatch.setattr(jax, "device_count", lambda: 4)
+  with pytest.raises(
+    ValueError,
+    match=rf"{section}\.batch_size: want a multiple of the 4 dev.*, found 9",
+  ):
+    build(dataset, **changes)
+
+
+@pytest.mark.parametrize(
+  ("changes", "kind", "message"),
+  [
+    ({"train": {"parallel": "pjit"}}, ValueError, "train.parallel: want one"),
+    ({"model": {"fusion": "papre"}}, ValueError, "model.fusion: want one of"),
+    ({"model": {"fussion": 1}}, KeyError, "did you mean model.fusion"),
+    ({"train": {"num_slices": 5}}, ValueError, "divisor of the 12 .* found 5"),
+    ({"train": {"num_slices": 0}}, ValueError, "train.num_slices"),
+  ],
+)
+def test_settings_that_cannot_be_are_named(dataset, changes, kind, message):
+  with pytest.raises(kind, match=message):
+    build(dataset, **changes)
+
+
+def test_shuffled_pictures_are_one_fixed_permutation(dataset):
+  assert build(dataset).shuffled_pictures(40) is None
+  first, again, other = (
+    build(dataset, data={"visual_shuffle_seed": seed}).shuffled_pictures(40)
+    for seed in (0, 0, 1)
+  )
+  assert list(first) == list(again) != list(other)
+  assert sorted(first) == sorted(other) == list(range(40))

@@ -1,0 +1,87 @@
+"""Runs of a toy model on the generated dataset of `conftest`, in seconds."""
+
+import contextlib
+import json
+import pathlib
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+from configs import quickstart
+from data_prep.quickstart import Settings
+from ifa_jax.experiment import Experiment
+
+# The batch sizes below divide none of them.
+NUM_ROWS = Settings(num_train=40, num_dev=13, num_test=17)
+GEOMETRY = {"image_size": 32, "patch_size": 8, "num_crops": 2}
+
+_WIDTHS = {"hidden_dim": 16, "num_layers": 1, "num_heads": 2, "mlp_dim": 32}
+# Two epochs of four updates, of 12, 12, 12 and 4 rows.
+SECTIONS = {
+  "model": {"text": _WIDTHS, "vision": _WIDTHS | GEOMETRY},
+  "train": {
+    "batch_size": 12,
+    "total_epochs": 2,
+    "log_steps": 2,
+    "checkpoint_steps": 3,
+    "progress": False,
+  },
+  "eval": {"batch_size": 5},
+}
+
+
+class Finished(NamedTuple):
+  """A run that came to its end without a break."""
+
+  experiment: Experiment
+  workdir: pathlib.Path
+
+
+def tiny_run_config(data_dir: str, **changes: Any) -> dict[str, Any]:
+  """Returns the whole config of a run of eight updates, as plain values.
+
+  Args:
+    data_dir: the session's dataset.
+    **changes: settings over `SECTIONS`, e.g. `train={"max_steps": 6}`.
+  """
+  config = quickstart.get_config().to_dict()
+  for part in (SECTIONS, {"data": {"data_dir": str(data_dir)}}, changes):
+    config = merged(config, part)
+  return config
+
+
+def merged(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+  """Returns nested dicts with some leaves replaced."""
+  result = dict(config)
+  for key, value in changes.items():
+    both = isinstance(value, dict) and isinstance(result.get(key), dict)
+    result[key] = merged(result[key], value) if both else value
+  return result
+
+
+def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
+  """Returns the objects of a file of JSON lines."""
+  return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@contextlib.contextmanager
+def fast_compilation(cache_dir: pathlib.Path) -> Iterator[None]:
+  """Compiles quickly, and a second time not at all: it takes most of a run."""
+  settings = {
+    "jax_disable_most_optimizations": True,
+    "jax_compilation_cache_dir": str(cache_dir),
+    "jax_persistent_cache_min_compile_time_secs": 0.0,
+  }
+  before = {name: jax.config.values[name] for name in settings}
+  _configure(settings)
+  yield
+  _configure(before)
+
+
+def _configure(settings: dict[str, Any]) -> None:
+  for name, value in settings.items():
+    jax.config.update(name, value)
+  # It looks at its settings once.
+  compilation_cache.reset_cache()
