@@ -57,10 +57,7 @@ def load(path: str | os.PathLike) -> Any:
   except FileNotFoundError:
     raise
   except zipfile.BadZipFile as error:
-    raise ValueError(
-      f"{path}: want a zip archive as torch.save writes it, found a file that"
-      f" is none or is cut off ({error})"
-    ) from None
+    raise ValueError(f"{path}: {_why_no_archive(path, error)}") from None
   except pickle.UnpicklingError as error:
     raise ValueError(f"{path}: {error}") from None
   except Exception as error:
@@ -69,6 +66,22 @@ def load(path: str | os.PathLike) -> Any:
     raise ValueError(
       f"{path}: damaged ({type(error).__name__}: {error})"
     ) from None
+
+
+def _why_no_archive(path: str | os.PathLike, error: Exception) -> str:
+  """Returns what to do about a file of the old format, or what it is not."""
+  with open(path, "rb") as file:
+    is_pickle = file.read(2) == pickle.PROTO + b"\x02"
+  if is_pickle:
+    return (
+      "want a zip archive, found the format that torch.save wrote before"
+      " PyTorch 1.6; where PyTorch is installed, save it again:"
+      " torch.save(torch.load(FILE, weights_only=True), FILE)"
+    )
+  return (
+    "want a zip archive as torch.save writes it, found a file that is none or"
+    f" is cut off ({error})"
+  )
 
 
 def _load_archive(archive: zipfile.ZipFile) -> Any:

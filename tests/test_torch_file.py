@@ -77,6 +77,18 @@ def test_a_truncated_file_names_itself(tmp_path):
     torch_file.load(path)
 
 
+def test_the_old_format_says_what_to_do(tmp_path):
+  torch.save(
+    {"x": torch.ones(3)},
+    tmp_path / "a.pth",
+    _use_new_zipfile_serialization=False,
+  )
+  with pytest.raises(
+    ValueError, match=r"a\.pth: .* before PyTorch 1\.6; .* save"
+  ):
+    torch_file.load(tmp_path / "a.pth")
+
+
 def test_any_damage_is_a_value_error(tmp_path):
   torch.save({"x": torch.ones(5), "y": ["z"] * 3}, tmp_path / "a.pth")
   with zipfile.ZipFile(tmp_path / "a.pth") as archive:

@@ -1,9 +1,23 @@
-"""Weights of other programs to this model's parameters.
+"""Weights of other programs to this model's parameters, and back.
 
-engine    one table of rules in, nested parameters out, strict both ways
-deepke    the table of DeepKE's `best_model.pth`
+    bert, vit, clip   tables of encoders of `transformers`
+    deepke            table of DeepKE's `best_model.pth`
+    rules, engine     what a table says, and what is done with it
+    source, stream    a folder or hub id; an encoder to a stream
+    huggingface       two encoders to a model
+    converted         what was converted, on disk
+    export            a model to DeepKE's file, or to two encoders
+
+`python -m ifa_jax.convert VERB --help` describes the commands.
 """
 
+from ifa_jax.convert.converted import load_converted, save_converted
 from ifa_jax.convert.deepke import from_deepke
+from ifa_jax.convert.huggingface import from_huggingface
 
-__all__ = ["from_deepke"]
+__all__ = [
+  "from_deepke",
+  "from_huggingface",
+  "load_converted",
+  "save_converted",
+]

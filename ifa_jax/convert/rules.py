@@ -38,8 +38,11 @@ TRANSPOSE = Move(np.transpose, np.transpose)
 # A convolution [D, 3, patch, patch], a kernel [3 patch^2, D]: within a patch
 # the model reads row, column, channel.
 PATCHES = Move(_into_patches, _out_of_patches)
-# A leading axis of length 1, which is not there in the parameter.
-FIRST = Move(lambda array: array.squeeze(0), lambda array: array[None])
+# Leading axes of length 1, for a batch, that the parameter does not have.
+BATCH = Move(lambda array: array.squeeze(0), lambda array: array[None])
+BATCH_OF_ROWS = Move(
+  lambda array: array.squeeze((0, 1)), lambda array: array[None, None]
+)
 
 
 class Rule(NamedTuple):

@@ -6,7 +6,15 @@ import numpy as np
 
 from ifa_jax.convert import encoder
 from ifa_jax.convert.encoder import Config, Encoder
-from ifa_jax.convert.rules import FIRST, PATCHES, Drop, Rule, linear, norm
+from ifa_jax.convert.rules import (
+  BATCH,
+  BATCH_OF_ROWS,
+  PATCHES,
+  Drop,
+  Rule,
+  linear,
+  norm,
+)
 from ifa_jax.models.config import VisionConfig
 
 _LAYER, _PATH = "encoder.layer.{n}", "visual/layer_{n}"
@@ -15,7 +23,7 @@ RULES = [
   Drop("pooler.{any}", "nothing reads the class token"),
   Drop("layernorm.{any}", "nothing reads the last layer's output"),
   Drop("embeddings.mask_token", "no patch is masked"),
-  Rule("embeddings.cls_token", "visual/embed/class_token", FIRST),
+  Rule("embeddings.cls_token", "visual/embed/class_token", BATCH_OF_ROWS),
   Rule(
     "embeddings.patch_embeddings.projection.weight",
     "visual/embed/patch/kernel",
@@ -24,7 +32,7 @@ RULES = [
   Rule(
     "embeddings.patch_embeddings.projection.bias", "visual/embed/patch/bias"
   ),
-  Rule("embeddings.position_embeddings", "visual/embed/position", FIRST),
+  Rule("embeddings.position_embeddings", "visual/embed/position", BATCH),
   *(
     rule
     for part in ("query", "key", "value")

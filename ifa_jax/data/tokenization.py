@@ -1,5 +1,6 @@
 """Words with entity markers to WordPiece ids."""
 
+import copy
 import hashlib
 import json
 import os
@@ -41,9 +42,10 @@ class Tokenizer:
   """A WordPiece tokenizer with the four entity markers behind its vocabulary.
 
   The markers have the ids V .. V+3 in the order of `markers.MARKERS`, V being
-  the size of the tokenizer as it was published. No text can produce them, nor
-  a special token: each word is split by itself, and "[SEP]" or "<s>" in it is
-  punctuation and letters.
+  the size of the tokenizer as it was published; one that has them there already
+  is the same tokenizer. No text can produce them, nor a special token: each
+  word is split by itself, and "[SEP]" or "<s>" in it is punctuation and
+  letters.
 
   Attributes:
     name: the hub's id, or the last part of the folder's path.
@@ -57,7 +59,7 @@ class Tokenizer:
     """Wraps a fast tokenizer of `transformers`; `load` is the usual way."""
     self._pretrained = pretrained
     self._backend = _plain_backend(pretrained)
-    self._num_published = len(pretrained)
+    self._num_published = _num_published(pretrained)
     self._pieces: dict[str, list[int]] = {}
     self.name = name
     self.vocab_size = self._num_published + len(markers.MARKERS)
@@ -85,6 +87,16 @@ class Tokenizer:
   def save(self, folder: str | os.PathLike) -> None:
     """Writes a folder that `load` reads, with the same `sha256`."""
     self._pretrained.save_pretrained(os.fspath(folder))
+
+  def save_with_markers(self, folder: str | os.PathLike) -> None:
+    """Writes a folder whose tokenizer reads "<s>" in a text as a marker.
+
+    So `transformers` gives the markers the ids that they have here; `load`
+    reads it with the same `sha256` too.
+    """
+    marked = copy.deepcopy(self._pretrained)
+    marked.add_tokens(list(markers.MARKERS), special_tokens=True)
+    marked.save_pretrained(os.fspath(folder))
 
   def encode(
     self,
@@ -145,11 +157,20 @@ class Tokenizer:
   def _fingerprint(self) -> str:
     """Returns the sha256 of the vocabulary in id order and of the probe."""
     vocabulary = self._pretrained.get_vocab()
+    by_id = sorted(vocabulary, key=vocabulary.__getitem__)
     described = {
-      "vocabulary": sorted(vocabulary, key=vocabulary.__getitem__),
+      "vocabulary": by_id[: self._num_published],
       "probe": self._split(_PROBE),
     }
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()
+
+
+def _num_published(pretrained) -> int:
+  """Returns the number of ids in front of the markers."""
+  before = len(pretrained) - len(markers.MARKERS)
+  ids = pretrained.convert_tokens_to_ids(list(markers.MARKERS))
+  has_markers = ids == [before + i for i in range(len(ids))]
+  return before if has_markers else len(pretrained)
 
 
 def _plain_backend(pretrained):

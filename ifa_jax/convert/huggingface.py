@@ -1,0 +1,261 @@
+"""Encoders of `transformers` to a model that is ready to be fine-tuned.
+
+What no encoder brings - the four markers' rows of the word table, the position
+tables of the crops, the relation head, a stream that was left out - starts as a
+new run with the same seed starts it.
+"""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from ifa_jax import step
+from ifa_jax.convert import engine, source
+from ifa_jax.convert import rest as rests
+from ifa_jax.convert.converted import Converted, make_info
+from ifa_jax.convert.positions import resize_positions
+from ifa_jax.convert.rules import Rule
+from ifa_jax.convert.stream import Stream, beside, read_stream
+from ifa_jax.data import markers
+from ifa_jax.models import parameters
+from ifa_jax.models.config import ModelConfig
+
+# In the `config.json` of an export: the ids of the markers, which transformers
+# has no word for.
+MARKERS_KEY = "entity_markers"
+_WORDS, _POSITIONS = "text/embed/word/embedding", "visual/embed/position"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What a checkpoint leaves open.
+
+  Attributes:
+    vision_layers: "first:N" takes the vision encoder's first N layers.
+    text_layers: likewise.
+    image_size: pixels along a picture's side; None: as the encoder was trained.
+      Another one resizes the position table, see `positions`.
+    num_crops: slots for crops of each kind.
+    num_relations: "None" included.
+    fusion: "paper" or "released".
+    seed: of what is initialised.
+  """
+
+  vision_layers: str | None = None
+  text_layers: str | None = None
+  image_size: int | None = None
+  num_crops: int = 3
+  num_relations: int = 23
+  fusion: str = "paper"
+  seed: int = 0
+
+
+def from_huggingface(
+  text: str | os.PathLike | None = None,
+  vision: str | os.PathLike | None = None,
+  rest: str | os.PathLike | None = None,
+  **options: Any,
+) -> tuple[ModelConfig, dict[str, Any]]:
+  """Reads encoders of `transformers`, from folders or by their hub ids.
+
+  Args:
+    text: a `BertModel`, also inside a `BertFor...`; None: the text stream keeps
+      its initialisation, at the vision encoder's depth and width.
+    vision: a `CLIPVisionModel`, also inside a `CLIPModel`, or a `ViTModel`;
+      None: likewise.
+    rest: the `rest.safetensors` of an export, whose encoders these are. The
+      model is the very same then, and there are no options.
+    **options: fields of `Options`.
+
+  Returns:
+    The model's config and its float32 parameters.
+
+  Raises:
+    ValueError: for encoders that are damaged, of another kind, or do not fit
+      each other; names the culprit.
+  """
+  converted = convert(text, vision, rest, Options(**options))
+  return converted.model_config, converted.params
+
+
+def convert(
+  text: str | os.PathLike | None,
+  vision: str | os.PathLike | None,
+  rest: str | os.PathLike | None,
+  options: Options,
+) -> Converted:
+  """Does what `from_huggingface` does, and tells where all comes from."""
+  if text is None and vision is None:
+    raise ValueError("want text, vision or both, found neither")
+  if rest is not None and options != Options():
+    raise ValueError(
+      f"{rest}: holds the model's whole config; leave out the other settings"
+    )
+  streams = {}
+  if text is not None:
+    number = _first(options.text_layers, "text_layers")
+    streams["text"] = read_stream(text, "text", number)
+  if vision is not None:
+    number = _first(options.vision_layers, "vision_layers")
+    streams["vision"] = read_stream(vision, "vision", number)
+  tokenizer = _load_tokenizer(streams)
+  if rest is None:
+    config, params, initialised = _start(streams, tokenizer, options)
+  else:
+    config, params, initialised = *_join(streams, rest), []
+  info = make_info("huggingface")
+  for side, stream in streams.items():
+    info["sources"][side] = {"name": stream.source.name, "files": stream.files}
+    info["dropped"][side] = stream.dropped
+    info["notes"] += [f"{side}: {note}" for note in stream.notes]
+  if rest is not None:
+    files = {os.path.basename(rest): source.sha256(rest)}
+    info["sources"]["rest"] = {"name": os.fspath(rest), "files": files}
+  info["initialised"] = initialised
+  return Converted(
+    config, traverse_util.unflatten_dict(params, sep="/"), info, tokenizer
+  )
+
+
+def _first(layers: str | None, name: str) -> int | None:
+  """Returns N of "first:N"."""
+  if layers is None:
+    return None
+  kind, _, number = layers.partition(":")
+  if kind != "first" or not number.isdecimal():
+    raise ValueError(f"{name}: want first:N, found {layers!r}")
+  return int(number)
+
+
+def _load_tokenizer(streams: Mapping[str, Stream]) -> Any:
+  """Returns the text encoder's tokenizer, or None where it brings none."""
+  if "text" not in streams or not streams["text"].source.has_tokenizer:
+    return None
+  # Loads transformers.
+  from ifa_jax.data.tokenization import Tokenizer
+
+  return Tokenizer.load(streams["text"].source.folder)
+
+
+def _join(
+  streams: Mapping[str, Stream], rest: str | os.PathLike
+) -> tuple[ModelConfig, dict[str, np.ndarray]]:
+  """Returns the model that was exported as these encoders and this rest."""
+  config, arrays = rests.read_rest(rest)
+  for side, stream in streams.items():
+    rests.check_same(config, side, stream.config, stream.source.folder)
+  params = _merged(streams)
+  expected = {
+    path: shape
+    for path, shape in parameters.param_shapes(config).items()
+    if path not in params
+  }
+  rules = [Rule(path, path) for path in expected]
+  joined = engine.convert(arrays, rules, expected, os.fspath(rest))
+  return config, params | traverse_util.flatten_dict(joined, sep="/")
+
+
+def _start(
+  streams: Mapping[str, Stream], tokenizer: Any, options: Options
+) -> tuple[ModelConfig, dict[str, np.ndarray], list[str]]:
+  """Returns a model's config, its parameters, and what of them is fresh."""
+  config = _model_config(streams, tokenizer, options)
+  params = _merged(streams)
+  if _POSITIONS in params:
+    side = config.vision.image_size // config.vision.patch_size
+    params[_POSITIONS] = resize_positions(params[_POSITIONS], side)
+  words = params.pop(_WORDS, np.zeros((0, config.text.hidden_dim)))
+  missing = [
+    path for path in parameters.param_shapes(config) if path not in params
+  ]
+  fresh = _fresh_params(config, missing, options.seed)
+  fresh[_WORDS] = np.concatenate([words, fresh[_WORDS][len(words) :]])
+  named = [path for path in missing if path != _WORDS]
+  if len(words) < config.text.vocab_size:
+    last = config.text.vocab_size - 1
+    named.append(f"{_WORDS}, rows {len(words)} to {last}")
+  return config, params | fresh, sorted(named)
+
+
+def _merged(streams: Mapping[str, Stream]) -> dict[str, np.ndarray]:
+  return {
+    path: array
+    for stream in streams.values()
+    for path, array in stream.params.items()
+  }
+
+
+def _model_config(
+  streams: Mapping[str, Stream], tokenizer: Any, options: Options
+) -> ModelConfig:
+  _check_fit(streams)
+  configs = {side: stream.config for side, stream in streams.items()}
+  if "text" in streams:
+    rows = _vocabulary_rows(streams["text"], tokenizer)
+    configs["text"] = dataclasses.replace(configs["text"], vocab_size=rows)
+  text = configs.get("text") or beside(configs["vision"])
+  vision = configs.get("vision") or beside(configs["text"])
+  vision = dataclasses.replace(
+    vision,
+    num_crops=options.num_crops,
+    image_size=options.image_size or vision.image_size,
+  )
+  return ModelConfig(
+    text, vision, options.fusion, num_relations=options.num_relations
+  )
+
+
+def _vocabulary_rows(text: Stream, tokenizer: Any) -> int:
+  """Returns the rows of the word table, those of the markers included.
+
+  The markers follow the last id that the tokenizer can give. A table that has
+  more rows than that keeps them.
+  """
+  published = text.config.vocab_size
+  marked = text.source.read_config().get(MARKERS_KEY)
+  if marked:
+    published = marked[0]
+  elif tokenizer is not None:
+    published = tokenizer.vocab_size - len(markers.MARKERS)
+  return max(text.config.vocab_size, published + len(markers.MARKERS))
+
+
+def _check_fit(streams: Mapping[str, Stream]) -> None:
+  """Raises ValueError for encoders whose depths or widths differ."""
+  if len(streams) < 2:
+    return
+  text, vision = streams["text"], streams["vision"]
+  for field, what, advice in (
+    ("hidden_dim", "width", "choose encoders of one width"),
+    ("num_layers", "depth", "take part of the deeper one"),
+  ):
+    pair = getattr(text.config, field), getattr(vision.config, field)
+    if pair[0] != pair[1]:
+      if field == "num_layers":
+        deeper = "vision" if pair[0] < pair[1] else "text"
+        advice += f" with {deeper}_layers=first:{min(pair)}"
+      raise ValueError(
+        f"want encoders of one {what}, since they read each other layer by"
+        f" layer; found {pair[0]} in {text.source.name} and {pair[1]} in"
+        f" {vision.source.name}: {advice}"
+      )
+
+
+def _fresh_params(
+  config: ModelConfig, paths: Sequence[str], seed: int
+) -> dict[str, np.ndarray]:
+  """Returns some of the parameters that a run with this seed starts from."""
+
+  def some():
+    rng = step.purpose_key(seed, step.INIT)
+    params = parameters.init_params(config, rng)
+    flat = traverse_util.flatten_dict(params, sep="/")
+    return {path: flat[path] for path in paths}
+
+  # Compiled, it computes none of the others.
+  return {path: np.array(x) for path, x in jax.jit(some)().items()}

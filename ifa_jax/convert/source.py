@@ -1,0 +1,192 @@
+"""Reads a pretrained model's folder, or one of the hub, without PyTorch."""
+
+import functools
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ifa_jax import torch_file
+
+# In the order in which they are tried; an index lists the parts of a model
+# that is spread over files.
+_WEIGHTS = (
+  "model.safetensors",
+  "model.safetensors.index.json",
+  "pytorch_model.bin",
+  "pytorch_model.bin.index.json",
+)
+_SMALL_FILES = (
+  "config.json",
+  "preprocessor_config.json",
+  "processor_config.json",
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "vocab.txt",
+  "special_tokens_map.json",
+  "added_tokens.json",
+)
+
+
+class Source(NamedTuple):
+  """A model on disk.
+
+  Attributes:
+    name: as the user gave it: a folder or a hub id.
+    folder: where it lies.
+  """
+
+  name: str
+  folder: str
+
+  def read_json(self, name: str) -> dict[str, Any] | None:
+    """Returns what a file holds, or None if there is no such file.
+
+    Raises:
+      ValueError: if it holds no JSON object, naming it.
+    """
+    path = os.path.join(self.folder, name)
+    if not os.path.exists(path):
+      return None
+    try:
+      with open(path, encoding="utf-8") as file:
+        value = json.load(file)
+    except ValueError as error:
+      raise ValueError(f"{path}: no JSON ({error})") from None
+    if not isinstance(value, dict):
+      raise ValueError(f"{path}: want a JSON object, found {value!r:.60}")
+    return value
+
+  def read_config(self) -> dict[str, Any]:
+    """Returns `config.json`.
+
+    Raises:
+      ValueError: if there is none, with what the folder holds instead.
+    """
+    config = self.read_json("config.json")
+    if config is None:
+      raise ValueError(
+        f"{self.folder}: want a config.json, found {_list_folder(self.folder)}"
+      )
+    return config
+
+  @property
+  def has_tokenizer(self) -> bool:
+    """Whether the folder holds a vocabulary."""
+    return any(
+      os.path.exists(os.path.join(self.folder, name))
+      for name in ("tokenizer.json", "vocab.txt")
+    )
+
+  def weight_files(self) -> list[str]:
+    """Returns the paths of the files that hold the weights.
+
+    Raises:
+      ValueError: if there are none, naming what is wanted and what is there.
+    """
+    for name in _WEIGHTS:
+      path = os.path.join(self.folder, name)
+      if os.path.exists(path):
+        names = self._parts(name) if name.endswith(".json") else [name]
+        return [os.path.join(self.folder, part) for part in names]
+    raise ValueError(
+      f"{self.folder}: want {' or '.join(_WEIGHTS)}, found"
+      f" {_list_folder(self.folder)}"
+    )
+
+  def _parts(self, index: str) -> list[str]:
+    """Returns the files that an index lists."""
+    parts = self.read_json(index).get("weight_map")
+    if not isinstance(parts, dict) or not parts:
+      raise ValueError(
+        f"{os.path.join(self.folder, index)}: want a weight_map of names to"
+        " files"
+      )
+    # A name could lead out of the folder otherwise.
+    return sorted({os.path.basename(str(part)) for part in parts.values()})
+
+
+def find(id_or_dir: str | os.PathLike) -> Source:
+  """Returns a folder as it is, and the hub's copy of anything else.
+
+  Of the hub, only the files that are read here are fetched, PyTorch's own only
+  where there are no others.
+
+  Raises:
+    ValueError: for what is neither a folder nor can be fetched.
+  """
+  name = os.fspath(id_or_dir)
+  if os.path.isdir(name):
+    return Source(name, name)
+  if name.startswith((".", "/", "~")) or name.count("/") > 1:
+    raise ValueError(f"{name}: there is no such folder")
+  try:
+    return Source(name, _fetch(name))
+  except Exception as error:  # Of the hub, of the network, of the cache.
+    reason = " ".join(str(error).split())[:200]
+    raise ValueError(
+      f"{name}: neither a folder nor a model that can be fetched from the hub"
+      f" ({reason})"
+    ) from None
+
+
+def _fetch(hub_id: str) -> str:
+  import huggingface_hub
+
+  fetch = functools.partial(huggingface_hub.snapshot_download, hub_id)
+  folder = fetch(allow_patterns=[*_SMALL_FILES, "model*.safetensors*"])
+  if not any(".safetensors" in name for name in os.listdir(folder)):
+    folder = fetch(allow_patterns=["pytorch_model*.bin*"])
+  return folder
+
+
+def read_weights(path: str) -> dict[str, np.ndarray]:
+  """Returns name -> array of a `.safetensors` or `.bin` file.
+
+  Raises:
+    ValueError: for a damaged file, or one that holds anything but tensors.
+  """
+  if path.endswith(".safetensors"):
+    return _read_safetensors(path)
+  loaded = torch_file.load(path)
+  if not is_state_dict(loaded):
+    raise ValueError(
+      f"{path}: want a state dict of tensors, found {type(loaded).__name__}"
+    )
+  return dict(loaded)
+
+
+def is_state_dict(loaded: Any) -> bool:
+  """Returns whether an object maps names to arrays."""
+  return isinstance(loaded, Mapping) and all(
+    isinstance(name, str) and isinstance(array, np.ndarray)
+    for name, array in loaded.items()
+  )
+
+
+def _read_safetensors(path: str) -> dict[str, np.ndarray]:
+  import safetensors
+  import safetensors.numpy
+
+  if not os.path.exists(path):
+    raise ValueError(f"{path}: there is no such file")
+  try:
+    return safetensors.numpy.load_file(path)
+  except (safetensors.SafetensorError, KeyError) as error:
+    raise ValueError(
+      f"{path}: damaged, cut off, or no safetensors file ({error})"
+    ) from None
+
+
+def sha256(path: str) -> str:
+  """Returns the hash of a file, in hexadecimal."""
+  with open(path, "rb") as file:
+    return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _list_folder(folder: str) -> str:
+  names = sorted(os.listdir(folder))
+  return ", ".join(names[:8]) + (" ..." if names[8:] else "") or "nothing"

@@ -1,0 +1,41 @@
+"""Folders that appear whole or not at all."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def folder(path: str | os.PathLike) -> Iterator[str]:
+  """Gives a folder to fill, which takes its place when all is written.
+
+  After an error or a kill there is nothing at `path`; what a kill leaves beside
+  it goes when the same is written again.
+
+  Raises:
+    ValueError: if there is something at `path` already.
+  """
+  path = os.path.abspath(path)
+  check_free(path)
+  partial = f"{path}.partial"
+  shutil.rmtree(partial, ignore_errors=True)
+  os.makedirs(partial)
+  try:
+    yield partial
+    # Over an empty folder too.
+    os.rename(partial, path)
+  except BaseException:
+    shutil.rmtree(partial, ignore_errors=True)
+    raise
+
+
+def check_free(path: str | os.PathLike) -> None:
+  """Raises ValueError for a file, or a folder that is not empty."""
+  if os.path.isdir(path) and not os.listdir(path):
+    return
+  if os.path.lexists(path):
+    raise ValueError(
+      f"{path}: want a new or empty folder to write to, found one that holds"
+      " something; nothing is overwritten"
+    )
