@@ -4,6 +4,7 @@ Orbax writes each into a temporary folder and renames it, so one that is listed
 is whole.
 """
 
+import logging
 import os
 from typing import Any
 
@@ -15,6 +16,11 @@ from orbax.checkpoint import checkpoint_managers as policies
 from ifa_jax.step import TrainState
 
 Scores = dict[str, float]
+
+# Orbax warns of every checkpoint without scores, as those within an epoch are.
+logging.getLogger("absl").addFilter(
+  lambda record: "tracked_metric" not in record.getMessage()
+)
 
 
 def _rank(scores: Scores) -> tuple[float, float]:
