@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from ifa_jax import torch_file
-from ifa_jax.convert import bert, clip, engine
+from ifa_jax.convert import bert, clip, engine, source
+from ifa_jax.convert.converted import Converted, make_info
 from ifa_jax.convert.rules import Drop, Rule, linear, norm
 from ifa_jax.models import parameters
 from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
@@ -59,21 +60,43 @@ def from_deepke(
     ValueError: for a damaged file, one that holds anything but tensors, or
       names and shapes that are not DeepKE's; all are listed.
   """
-  loaded = torch_file.load(checkpoint)
-  if not isinstance(loaded, Mapping) or not all(
-    isinstance(array, np.ndarray) for array in loaded.values()
-  ):
+  converted = convert(checkpoint, num_heads, fusion)
+  return converted.model_config, converted.params
+
+
+def convert(
+  checkpoint: str | os.PathLike, num_heads: int, fusion: str
+) -> Converted:
+  """Does what `from_deepke` does, and tells where all comes from."""
+  arrays = torch_file.load(checkpoint)
+  if not source.is_state_dict(arrays):
     raise ValueError(
       f"{checkpoint}: want a state dict of tensors, found"
-      f" {type(loaded).__name__}"
+      f" {type(arrays).__name__}"
     )
-  config = _read_sizes(loaded, num_heads, fusion, checkpoint)
+  config = read_sizes(arrays, num_heads, fusion, checkpoint)
   expected = parameters.param_shapes(config)
-  return config, engine.convert(loaded, RULES, expected, str(checkpoint))
+  params = engine.convert(arrays, RULES, expected, str(checkpoint))
+  info = make_info("deepke")
+  info["sources"]["checkpoint"] = {
+    "name": os.fspath(checkpoint),
+    "files": {os.path.basename(checkpoint): source.sha256(checkpoint)},
+  }
+  info["dropped"]["checkpoint"] = engine.dropped(arrays, RULES)
+  return Converted(config, params, info)
 
 
-def _read_sizes(arrays, num_heads, fusion, checkpoint) -> ModelConfig:
-  """Reads a model's sizes off the shapes of DeepKE's arrays."""
+def read_sizes(
+  arrays: Mapping[str, np.ndarray],
+  num_heads: int,
+  fusion: str,
+  checkpoint: str | os.PathLike,
+) -> ModelConfig:
+  """Reads a model's sizes off the shapes of DeepKE's arrays.
+
+  Raises:
+    ValueError: for an array that is missing or no matrix, naming it.
+  """
 
   def rows_and_width(name: str) -> tuple[int, int]:
     array = arrays.get(name)

@@ -36,6 +36,6 @@ def check_free(path: str | os.PathLike) -> None:
     return
   if os.path.lexists(path):
     raise ValueError(
-      f"{path}: want a new or empty folder to write to, found one that holds"
-      " something; nothing is overwritten"
+      f"{path}: want a new name, or an empty folder, to write to; found"
+      " something there, and nothing is overwritten"
     )
