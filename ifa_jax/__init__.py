@@ -6,5 +6,6 @@ parts that need them do.
 
 from ifa_jax import convert, models
 from ifa_jax.batch import Batch
+from ifa_jax.predictor import Predictor
 
-__all__ = ["Batch", "convert", "models"]
+__all__ = ["Batch", "Predictor", "convert", "models"]
