@@ -51,6 +51,8 @@ def _read_text(text: Any) -> str:
     text = " ".join(word.strip() for word in text)
   if not isinstance(text, str) or not text.strip():
     raise ValueError(f"text: want a text or a list of words, found {text!r}")
+  # Half of a character, as "\ud83d" in JSON, is no text to a tokenizer.
+  text.encode()
   return text
 
 

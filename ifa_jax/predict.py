@@ -106,7 +106,9 @@ def predict_file(
   """
   count = errors = 0
   partial = f"{target}.partial"
-  with open(source, "rb") as lines, open(partial, "w", encoding="utf-8") as out:
+  # Halves of characters are written as they came, as "\ud83d".
+  options = {"encoding": "utf-8", "errors": "backslashreplace"}
+  with open(source, "rb") as lines, open(partial, "w", **options) as out:
     records = predictor.predict_all(_read_lines(lines), batch_size)
     for record in progress.bar(records, unit=" posts"):
       count += 1

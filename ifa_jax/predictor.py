@@ -78,7 +78,7 @@ class Predictor:
   ) -> Iterator[dict[str, Any]]:
     """Yields a record for each post, in order, a batch at a time.
 
-    A record holds the post's own keys but `boxes`, and `relation`,
+    A record holds the post's own keys but `boxes` and `error`, and `relation`,
     `probability`, `probabilities` and `protocol`. A post that cannot be read
     gets `error` in their place, and the rest goes on.
     """
@@ -97,7 +97,8 @@ class Predictor:
       batch = trim_text(batch, self._data["text_buckets"])
       probabilities = iter(np.asarray(self._step(self._params, batch)))
     for post, example in zip(posts, read, strict=True):
-      kept = {key: value for key, value in post.items() if key != "boxes"}
+      # An error may come from a post that was a record once.
+      kept = {k: v for k, v in post.items() if k not in ("boxes", "error")}
       if isinstance(example, str):
         yield kept | {"error": example}
       else:
@@ -129,6 +130,8 @@ class Predictor:
     slots = self._model_config.picture_slots
     if post.get("image") is None or not slots:
       return {}
+    if not isinstance(post["image"], (str, bytes, os.PathLike)):
+      raise ValueError(f"image: want a file, found {post['image']!r}")
     picture = pictures.open_picture(post["image"])
     listed = boxes.read_list(post.get("boxes") or [], "boxes")
     name = lambda span: " ".join(read.words[slice(*span)])  # noqa: E731
