@@ -105,9 +105,9 @@ def beside_row(
     raise ValueError(
       f"{folder.path}: want a finished run, found no test scores"
     )
-  if record["dataset"]["sources"] != built.prepared.metadata["sources"] or (
-    scores["protocol"] != built.protocol
-  ):
+  theirs = record["dataset"]["sources"], scores["protocol"], scores["n"]
+  ours = built.prepared.metadata["sources"], built.protocol
+  if theirs != (*ours, built.num_rows("test")):
     raise ValueError(
       f"{folder.path}: want a run on the data of {built.prepared.folder}"
       f" (protocol {built.protocol}), found one on other data (protocol"
