@@ -2,8 +2,10 @@
 
 Reads a JSON list of argument lists, a Python file first in each, from standard
 input; prints a JSON list of [exit status, standard output, standard error].
+Arguments of its own are modules that all the commands load.
 """
 
+import importlib
 import json
 import os
 import runpy
@@ -34,4 +36,6 @@ def run(argv):
 
 
 if __name__ == "__main__":
+  for name in sys.argv[1:]:
+    importlib.import_module(name)
   print(json.dumps([run(argv) for argv in json.load(sys.stdin)]))

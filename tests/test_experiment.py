@@ -69,7 +69,9 @@ def test_a_dataset_for_another_tokenizer_is_refused():
 
 def test_relations_without_none_in_front_are_refused():
   relations = [*METADATA["relations"][1:], "None"]
-  with pytest.raises(ValueError, match="want None as the first.*, found '/r/1"):
+  with pytest.raises(
+    ValueError, match=r"want None as the first.*, found '/r/1"
+  ):
     check({"relations": relations})
 
 

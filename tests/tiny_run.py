@@ -18,6 +18,8 @@ NUM_ROWS = Settings(num_train=40, num_dev=13, num_test=17)
 GEOMETRY = {"image_size": 32, "patch_size": 8, "num_crops": 2}
 
 _WIDTHS = {"hidden_dim": 16, "num_layers": 1, "num_heads": 2, "mlp_dim": 32}
+# High, so that pictures bear on the predictions after a few updates.
+_RATE = {"peak_lr": 0.1}
 # Two epochs of four updates, of 12, 12, 12 and 4 rows.
 SECTIONS = {
   "model": {"text": _WIDTHS, "vision": _WIDTHS | GEOMETRY},
@@ -28,6 +30,7 @@ SECTIONS = {
     "checkpoint_steps": 3,
     "progress": False,
   },
+  "optim": {"groups": {"new": _RATE, "encoder": _RATE}},
   "eval": {"batch_size": 5},
 }
 
@@ -66,18 +69,29 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
   return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-@contextlib.contextmanager
-def fast_compilation(cache_dir: pathlib.Path) -> Iterator[None]:
+def _fast_settings(cache_dir: pathlib.Path) -> dict[str, Any]:
   """Compiles quickly, and a second time not at all: it takes most of a run."""
-  settings = {
+  return {
     "jax_disable_most_optimizations": True,
     "jax_compilation_cache_dir": str(cache_dir),
     "jax_persistent_cache_min_compile_time_secs": 0.0,
   }
+
+
+@contextlib.contextmanager
+def fast_compilation(cache_dir: pathlib.Path) -> Iterator[None]:
+  """Has runs of this process start quickly; they share what is compiled."""
+  settings = _fast_settings(cache_dir)
   before = {name: jax.config.values[name] for name in settings}
   _configure(settings)
   yield
   _configure(before)
+
+
+def fast_environment(cache_dir: pathlib.Path) -> dict[str, str]:
+  """Returns the same for a process of its own, as environment variables."""
+  settings = _fast_settings(cache_dir)
+  return {name.upper(): str(value) for name, value in settings.items()}
 
 
 def _configure(settings: dict[str, Any]) -> None:

@@ -1,0 +1,149 @@
+"""What the commands say to a user's mistakes about runs and datasets.
+
+Mistakes in flags and configs: `test_command`.
+"""
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import typing
+
+import pytest
+import tiny_run
+
+TESTS = pathlib.Path(__file__).parent
+PREDICT, ANALYZE = "ifa_jax/predict.py", "ifa_jax/analyze/__main__.py"
+PRELOADED = ("ifa_jax.train", "transformers")
+TEXT = ["--text=Ann joins Acme", "--head=Ann", "--tail=Acme"]
+
+
+class Outcome(typing.NamedTuple):
+  status: int
+  out: str
+  err: str
+
+
+def cases(data_dir, workdir, folder):
+  """Returns name -> command line.
+
+  Args:
+    data_dir: of a dataset.
+    workdir: of a finished run on it.
+    folder: an empty one.
+  """
+  (folder / "notes").mkdir()
+  (folder / "notes" / "diary.txt").write_text("dear diary")
+  config = "--config=configs/quickstart.py"
+  data = f"--config.data.data_dir={data_dir}"
+  fresh, foreign = (f"--workdir={folder / x}" for x in ("fresh", "notes"))
+  evaluate = ["launch.py", "--mode=evaluate"]
+  return {
+    "no dataset": [
+      "launch.py", config, fresh, f"--config.data.data_dir={folder}/nowhere"
+    ],
+    "other protocol": [
+      "launch.py", config, data, fresh, "--config.data.protocol=released"
+    ],
+    "other pictures": ["launch.py", config, data, fresh],
+    "unknown fusion": ["launch.py", config, fresh, "--config.model.fusion=pap"],
+    "no run": [*evaluate, fresh],
+    "foreign folder": [*evaluate, foreign],
+    "unknown split": [*evaluate, f"--workdir={workdir}", "--split=train"],
+    "evaluate": [*evaluate, f"--workdir={workdir}", "--split=dev"],
+    "predict without run": [PREDICT, fresh, *TEXT],
+    "predict without text": [PREDICT, f"--workdir={workdir}"],
+    "predict two ways": [PREDICT, fresh, *TEXT, "--input=a", "--output=b"],
+    "predict half a file": [PREDICT, fresh, "--input=posts.jsonl"],
+    "bad span": [PREDICT, f"--workdir={workdir}", *TEXT, "--head_span=1-2"],
+    "predict": [PREDICT, f"--workdir={workdir}", *TEXT],
+    "no verb": [ANALYZE],
+    "shuffle without run": [ANALYZE, "shuffle", fresh],
+  }  # fmt: skip
+
+
+@pytest.fixture(scope="module", name="workdir")
+def copy_of_a_finished_run(finished, tmp_path_factory):
+  copied = tmp_path_factory.mktemp("launch") / "run"
+  shutil.copytree(finished.workdir, copied)
+  return copied
+
+
+@pytest.fixture(scope="module", name="outcomes")
+def outcomes_of_all_cases(data_dir, workdir, compiled_dir, tmp_path_factory):
+  lines = cases(data_dir, workdir, tmp_path_factory.mktemp("folders"))
+  done = subprocess.run(
+    [sys.executable, TESTS / "command_script.py", *PRELOADED],
+    input=json.dumps(list(lines.values())),
+    env={
+      **os.environ,
+      "PYTHONPATH": str(TESTS.parent),
+      **tiny_run.fast_environment(compiled_dir),
+    },
+    cwd=TESTS.parent,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  found = [Outcome(*outcome) for outcome in json.loads(done.stdout)]
+  return dict(zip(lines, found, strict=True))
+
+
+@pytest.mark.parametrize(
+  ("case", "status", "named"),
+  [
+    ("no dataset", 1, "/nowhere: no prepared dataset; make one: python -m"),
+    ("other protocol", 1, "wanted protocol released, found "),
+    ("other pictures", 1, "image_size 32, but model.vision.image_size is 56"),
+    ("unknown fusion", 1, "model.fusion: want one of paper, released, found"),
+    ("no run", 1, "want a run's folder with a config.json, found none"),
+    ("foreign folder", 1, "want a run's folder with a config.json"),
+    ("unknown split", 2, "split"),
+    ("predict without run", 1, "want a run's folder with a config.json"),
+    ("predict without text", 2, "want either --text, or --input with --out"),
+    ("predict two ways", 2, "want either --text, or --input with --output"),
+    ("predict half a file", 2, "want either --text, or --input with --output"),
+    ("bad span", 1, "--head_span: want BEGIN:END in words, found '1-2'"),
+    ("no verb", 2, "want one of "),
+    ("shuffle without run", 1, "want a run's folder with a config.json"),
+  ],
+)
+def test_a_mistake_gets_one_line_and_its_exit_status(
+  outcomes, case, status, named
+):
+  found = outcomes[case]
+  assert (found.status, found.out) == (status, "")
+  (line,) = found.err.splitlines()
+  assert line.startswith("error: ")
+  assert named in line
+
+
+def test_a_mistake_leaves_no_folder_behind(outcomes, tmp_path_factory):
+  folders = pathlib.Path(tmp_path_factory.getbasetemp()).glob("folders*/fresh")
+  assert list(folders) == []
+
+
+def test_a_finished_run_is_evaluated_again(outcomes, workdir, finished):
+  found = outcomes["evaluate"]
+  assert (found.status, found.err) == (0, "")
+  assert f"dev scores of {workdir}" in found.out
+  assert "protocol: clean, 13 rows" in found.out
+  name = "predictions_dev.jsonl"
+  again, before = (
+    tiny_run.read_lines(path / name) for path in (workdir, finished.workdir)
+  )
+  for row, wanted in zip(again, before, strict=True):
+    assert row["probabilities"] == pytest.approx(
+      wanted["probabilities"], abs=1e-5
+    )
+
+
+def test_a_post_is_predicted_and_shown(outcomes):
+  found = outcomes["predict"]
+  assert (found.status, found.err) == (0, "")
+  shown = " ".join(found.out.split())
+  assert shown.startswith("Ann -> Acme (trained under protocol clean)")
+  assert found.out.count("/per/") >= 4

@@ -1,0 +1,270 @@
+"""Predictions of one's own posts: as in evaluation, one bad post at a time."""
+
+import ast
+import json
+import shutil
+
+import numpy as np
+import pytest
+import tiny_run
+
+from ifa_jax import predict
+from ifa_jax.predictor import Predictor
+
+pytestmark = pytest.mark.usefixtures("fast_compilation")
+
+POST = {"text": "Ann Lee joins Acme .", "head": "Ann Lee", "tail": "Acme"}
+
+
+@pytest.fixture(scope="module", name="predictor")
+def predictor_of_the_finished_run(finished, fast_compilation):
+  return Predictor(finished.workdir)
+
+
+@pytest.fixture(scope="module", name="posts")
+def test_rows_as_posts(raw_dir):
+  """The posts that the run was tested on, from the raw tree."""
+  boxes = json.loads((raw_dir / "boxes.json").read_text())
+  text = (raw_dir / "txt" / "ours_test.txt").read_text()
+  return [
+    {
+      "id": f"test/{i}",
+      "text": row["token"],
+      "head": row["h"]["name"],
+      "tail": row["t"]["name"],
+      "head_span": row["h"]["pos"],
+      "tail_span": row["t"]["pos"],
+      "image": str(raw_dir / "img_org" / "test" / row["img_id"]),
+      "boxes": boxes[row["img_id"]],
+    }
+    for i, row in enumerate(map(ast.literal_eval, text.splitlines()), start=1)
+  ]
+
+
+@pytest.fixture(scope="module", name="predicted")
+def predictions_in_batches_of_5(predictor, posts):
+  return list(predictor.predict_all(posts, batch_size=5))
+
+
+def assert_close(found, wanted, atol):
+  relations = list(wanted["probabilities"])
+  assert list(found["probabilities"]) == relations
+  np.testing.assert_allclose(
+    *([x["probabilities"][r] for r in relations] for x in (found, wanted)),
+    atol=atol,
+  )
+
+
+def test_posts_are_predicted_as_the_test_split_was(finished, posts, predicted):
+  rows = tiny_run.read_lines(finished.workdir / "predictions_test.jsonl")
+  for found, row in zip(predicted, rows, strict=True):
+    assert found["id"] == row["id"]
+    assert_close(found, row, atol=1e-5)
+    assert found["relation"] == row["pred"]
+    assert found["probability"] == pytest.approx(row["probability"], abs=1e-5)
+
+
+def test_a_record_holds_the_post_and_all_probabilities(posts, predicted):
+  for found, post in zip(predicted, posts, strict=True):
+    kept = {key: value for key, value in post.items() if key != "boxes"}
+    assert kept.items() <= found.items()
+    assert set(found) - set(kept) == {
+      "relation",
+      "probability",
+      "probabilities",
+      "protocol",
+    }
+    assert found["protocol"] == "clean"
+    best = max(found["probabilities"], key=found["probabilities"].get)
+    assert found["relation"] == best
+    assert found["probability"] == found["probabilities"][best]
+    assert sum(found["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.parametrize("batch_size", [1, 32])
+def test_the_batch_size_changes_nothing(
+  predictor, posts, predicted, batch_size
+):
+  again = predictor.predict_all(posts, batch_size)
+  for found, wanted in zip(again, predicted, strict=True):
+    # The last of six digits may be rounded to either side.
+    assert_close(found, wanted, atol=1.5e-6)
+
+
+@pytest.mark.parametrize("left_out", ["boxes", "image"])
+def test_what_is_left_out_of_a_post_is_not_looked_at(
+  predictor, posts, predicted, left_out
+):
+  fewer = [{k: x for k, x in p.items() if k != left_out} for p in posts]
+  found = list(predictor.predict_all(fewer, batch_size=5))
+  gaps = [
+    abs(record["probabilities"]["None"] - other["probabilities"]["None"])
+    for record, other in zip(found, predicted, strict=True)
+  ]
+  assert max(gaps) > 1e-3
+
+
+def test_boxes_count_by_their_score_and_the_picture_by_its_pixels(
+  predictor, posts
+):
+  post = posts[0]
+  shuffled = [*reversed(post["boxes"])]
+  with open(post["image"], "rb") as file:
+    in_memory = file.read()
+  wanted = predictor.predict(post)
+  for changes in ({"boxes": shuffled}, {"image": in_memory}):
+    found = predictor.predict(post | changes)
+    assert found["probabilities"] == wanted["probabilities"]
+
+
+def test_a_post_is_predicted_by_itself(predictor, posts, predicted):
+  assert_close(predictor.predict(posts[3]), predicted[3], atol=1.5e-6)
+  with pytest.raises(ValueError, match="tail: 'Bob' does not occur"):
+    predictor.predict(POST | {"tail": "Bob"})
+
+
+def test_the_run_needs_no_dataset(finished, predictor, tmp_path):
+  moved = tmp_path / "elsewhere"
+  shutil.copytree(finished.workdir, moved)
+  record = json.loads((moved / "config.json").read_text())
+  record["config"]["data"]["data_dir"] = "gone"
+  (moved / "config.json").write_text(json.dumps(record))
+  assert Predictor(moved).predict(POST) == predictor.predict(POST)
+
+
+BAD_LINES = {
+  "not JSON": '{"text": "Ann',
+  "no object": '["Ann"]',
+  "no text": json.dumps({"head": "Ann", "tail": "Acme"}),
+  "name not in text": json.dumps(POST | {"head": "Bob"}),
+  "no picture": json.dumps(POST | {"image": "nowhere.jpg"}),
+  "picture is a folder": json.dumps(POST | {"image": "."}),
+  "box of three": json.dumps(
+    POST | {"boxes": [{"box": [0, 0, 9], "score": 1}]}
+  ),
+  "too long": json.dumps(
+    {"text": "x " * 200, "head_span": [0, 150], "tail_span": [150, 200]}
+  ),
+}
+
+
+@pytest.fixture(name="write")
+def write_posts_file(tmp_path):
+  """Writes lines to a file; returns its path and one for the predictions."""
+
+  def make(lines):
+    source, target = tmp_path / "posts.jsonl", tmp_path / "predictions.jsonl"
+    source.write_text("".join(f"{line}\n" for line in lines))
+    return str(source), str(target)
+
+  return make
+
+
+def test_bad_lines_become_errors_and_the_rest_goes_on_in_order(
+  predictor, posts, predicted, write, raw_dir
+):
+  picture = posts[0]["image"]
+  bad = [
+    line.replace('"boxes"', f'"image": "{picture}", "boxes"')
+    for line in BAD_LINES.values()
+  ]
+  lines = [json.dumps(posts[0]), ""]
+  for line, post in zip(bad, posts[1:], strict=False):
+    lines += [line, json.dumps(post)]
+  source, target = write(lines)
+  count, errors = predict.predict_file(predictor, source, target, batch_size=4)
+  assert (count, errors) == (2 * len(bad) + 1, len(bad))
+  with open(target) as file:
+    records = [json.loads(line) for line in file]
+  for found, wanted in zip(records[::2], predicted, strict=False):
+    assert found["id"] == wanted["id"]
+    assert_close(found, wanted, atol=1.5e-6)
+  failed = dict(zip(BAD_LINES, records[1::2], strict=True))
+  assert all("relation" not in record for record in failed.values())
+  assert failed["not JSON"]["line"] == 3
+  assert failed["not JSON"]["not_json"] == '{"text": "Ann'
+  for name, named in {
+    "no text": "text: want",
+    "name not in text": "head: 'Bob' does not occur",
+    "no picture": "nowhere.jpg: there is no such file",
+    "picture is a folder": ".: ",
+    "box of three": "box 0",
+    "too long": "only 34 fit",
+  }.items():
+    assert named in failed[name]["error"], name
+    assert (
+      failed[name].items()
+      >= {
+        k: v for k, v in json.loads(BAD_LINES[name]).items() if k != "boxes"
+      }.items()
+    )
+
+
+@pytest.mark.parametrize(
+  "post",
+  [
+    POST | {"image": 5},
+    POST | {"image": ["a.jpg"]},
+    POST | {"image": "a\0b.jpg"},
+    POST | {"text": "Ann Lee \ud83d joins Acme"},
+    POST | {"boxes": 5, "image": "PICTURE"},
+    POST | {"head_span": [0, 10**30]},
+    {},
+  ],
+  ids=["number", "list", "NUL", "half a character", "boxes", "span", "empty"],
+)
+def test_no_line_of_json_stops_the_file(predictor, posts, write, post):
+  picture = json.dumps(posts[0]["image"])
+  line = json.dumps(post).replace('"PICTURE"', picture)
+  source, target = write([json.dumps(POST), line, json.dumps(POST)])
+  assert predict.predict_file(predictor, source, target, 3)[0] == 3
+  with open(target) as file:
+    first, second, third = (json.loads(line) for line in file)
+  assert first == third
+  assert "error" in second or "relation" in second
+
+
+def test_a_record_may_be_predicted_again(predictor):
+  """As when the mistakes of a file were mended in what came of it."""
+  failed = next(predictor.predict_all([POST | {"tail": "Bob"}]))
+  mended = failed | {"tail": "Acme"}
+  (found,) = predictor.predict_all([mended])
+  assert found == predictor.predict(POST)
+  assert predictor.predict(mended) == found
+
+
+def test_a_file_that_is_stopped_leaves_what_was_there(
+  predictor, write, monkeypatch
+):
+  source, target = write([json.dumps(POST)] * 3)
+  with open(target, "w") as file:
+    file.write("earlier\n")
+
+  def stopping(posts, batch_size):
+    yield {"relation": "None"}
+    raise KeyboardInterrupt
+
+  monkeypatch.setattr(predictor, "predict_all", stopping)
+  with pytest.raises(KeyboardInterrupt):
+    predict.predict_file(predictor, source, target, 1)
+  with open(target) as file:
+    assert file.read() == "earlier\n"
+
+
+def test_a_file_that_is_not_there_leaves_nothing(predictor, tmp_path):
+  target = tmp_path / "predictions.jsonl"
+  with pytest.raises(FileNotFoundError):
+    predict.predict_file(predictor, str(tmp_path / "none"), str(target), 1)
+  assert list(tmp_path.iterdir()) == []
+
+
+def test_the_likeliest_relations_are_printed_first(predictor, capsys):
+  found = predictor.predict(POST)
+  predict.print_prediction(found, most=3)
+  shown = capsys.readouterr().out
+  assert "Ann Lee -> Acme" in shown
+  best = sorted(found["probabilities"].values(), reverse=True)[:3]
+  rows = [line for line in shown.splitlines() if line.startswith("│")]
+  assert [row.strip("│ ").split()[-1] for row in rows] == [
+    f"{p:.4f}" for p in best
+  ]

@@ -1,0 +1,92 @@
+"""Tables: what they hold, and that figures read as the paper prints them."""
+
+import numpy as np
+import pytest
+
+from ifa_jax import metrics, report
+
+RELATIONS = ["None", "/per/org/member_of", "/per/per/couple", "/per/loc/visit"]
+GOLD = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
+PREDICTED = np.array([0, 0, 1, 1, 2, 2, 2, 2, 0])
+
+
+@pytest.mark.parametrize(
+  ("fraction", "text"),
+  [
+    (0.81671, "81.67"),
+    (517 / 626, "82.59"),
+    (0.0, "0.00"),
+    (1.0, "100.00"),
+    (2 / 3, "66.67"),
+  ],
+)
+def test_a_percentage_has_two_digits(fraction, text):
+  assert report.percent(fraction) == text
+
+
+def cells(line):
+  return [cell.strip() for cell in line.strip()[1:-1].split("│")]
+
+
+@pytest.fixture(name="shown")
+def lines_of_printed_scores(capsys):
+  """First cell -> the others, of every line; and the lines above the table."""
+  scores = metrics.score(GOLD, PREDICTED, RELATIONS)
+  report.print_scores({"protocol": "none", **scores}, title="Test scores of x")
+  lines = capsys.readouterr().out.splitlines()
+  rows = [cells(line) for line in lines if line.startswith("│")]
+  title = [
+    line.strip() for line in lines if not line.startswith(tuple("│┏┃┡├└"))
+  ]
+  return rows, title
+
+
+def test_scores_are_printed_under_their_protocol(shown):
+  assert shown[1] == ["Test scores of x", "protocol: none, 9 rows"]
+
+
+def test_relations_that_occur_are_listed_the_most_frequent_first(shown):
+  rows = shown[0][:3]
+  assert rows == [
+    ["/per/per/couple", "75.00", "75.00", "75.00", "4", "4"],
+    ["None", "66.67", "66.67", "66.67", "3", "3"],
+    ["/per/org/member_of", "50.00", "50.00", "50.00", "2", "2"],
+  ]
+
+
+def test_sums_leave_none_out_and_name_what_they_count(shown):
+  # Of 6 gold and 6 predicted relations 5 meet, and 4 of these are the same.
+  assert shown[0][3:] == [
+    ["micro, without None", "66.67", "66.67", "66.67", "", ""],
+    ["macro F1", "", "", "62.50", "", ""],
+    ["finding a relation", "83.33", "83.33", "83.33", "", ""],
+    ["naming it, accuracy", "80.00", "", "", "5", ""],
+    ["all rows, accuracy", "66.67", "", "", "9", ""],
+  ]
+
+
+def test_a_table_of_nothing_right_can_be_printed(capsys):
+  gold, predicted = np.array([1, 2]), np.array([0, 0])
+  scores = metrics.score(gold, predicted, RELATIONS)
+  report.print_scores({"protocol": "clean", **scores}, title="x")
+  shown = capsys.readouterr().out
+  assert "nan" not in shown
+  assert ["None", "0.00", "0.00", "0.00", "0", "2"] in map(
+    cells, shown.splitlines()
+  )
+
+
+def test_long_names_of_relations_are_not_cut(capsys):
+  name = "/person/organization/was_once_a_member_of_the_board_of"
+  scores = metrics.score(np.array([1]), np.array([1]), ["None", name])
+  report.print_scores({"protocol": "clean", **scores}, title="x")
+  assert name in capsys.readouterr().out
+
+
+def test_a_markdown_table_aligns_numbers_and_keeps_the_title_above():
+  rows = [["standard", "92.38"], ["blank", "9.00 ± 0.1"]]
+  found = report.markdown_table("Of x\nprotocol: none", ("by", "F1"), rows)
+  assert found == (
+    "Of x\nprotocol: none\n\n"
+    "| by | F1 |\n| --- | --: |\n| standard | 92.38 |\n| blank | 9.00 ± 0.1 |\n"
+  )
