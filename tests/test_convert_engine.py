@@ -1,0 +1,147 @@
+"""Tables there and back, and every problem told at once."""
+
+import numpy as np
+import pytest
+import tiny
+from flax import traverse_util
+
+from ifa_jax.convert import bert, clip, deepke, engine, vit
+from ifa_jax.convert.rules import PATCHES, Drop, Rule, linear
+from ifa_jax.models import parameters
+
+TABLE = [
+  Drop("count.{any}", "counts nothing"),
+  *linear("layers.{n}.out", "layer_{n}/out"),
+  Rule("table", "table"),
+]
+EXPECTED = {
+  "layer_0/out/kernel": (3, 2),
+  "layer_0/out/bias": (2,),
+  "layer_11/out/kernel": (3, 2),
+  "layer_11/out/bias": (2,),
+  "table": (5,),
+}
+
+
+def weights():
+  return {
+    "count.ids": np.arange(3),
+    "layers.0.out.weight": np.arange(6.0).reshape(2, 3),
+    "layers.0.out.bias": np.arange(2.0),
+    "layers.11.out.weight": np.ones((2, 3)),
+    "layers.11.out.bias": np.ones(2),
+    "table": np.zeros(5),
+  }
+
+
+def test_names_and_arrays_move():
+  params = engine.convert(weights(), TABLE, EXPECTED, "a.bin")
+  kernel = params["layer_0"]["out"]["kernel"]
+  np.testing.assert_array_equal(kernel, [[0, 3], [1, 4], [2, 5]])
+  assert kernel.dtype == np.float32
+  assert set(params) == {"layer_0", "layer_11", "table"}
+
+
+def test_the_table_leads_back():
+  params = engine.convert(weights(), TABLE, EXPECTED, "a.bin")
+  back = engine.restore(params, TABLE, "a.bin")
+  want = {k: v for k, v in weights().items() if not k.startswith("count")}
+  assert back.keys() == want.keys()
+  for name, array in want.items():
+    np.testing.assert_array_equal(back[name], array)
+
+
+def test_what_is_dropped_and_what_lies_beyond():
+  assert engine.dropped(weights(), TABLE) == {"counts nothing": ["count.ids"]}
+  late = engine.beyond(weights(), TABLE, 11)
+  assert late == ["layers.11.out.weight", "layers.11.out.bias"]
+
+
+def problems_with(**changes):
+  source = {**weights(), **changes}
+  source = {name: array for name, array in source.items() if array is not None}
+  with pytest.raises(ValueError, match=r"cannot convert a\.bin") as caught:
+    engine.convert(source, TABLE, EXPECTED, "a.bin")
+  return str(caught.value).splitlines()[1:]
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"extra": np.ones(1)}, "extra: want one rule that matches, found 0"),
+    ({"table": None}, "table: want (5,), found nothing in the checkpoint"),
+    ({"table": np.ones((5, 1))}, "table -> table: want (5,), found (5, 1)"),
+    (
+      {"layers.12.out.bias": np.ones(2)},
+      "layers.12.out.bias -> layer_12/out/bias: the model has no such"
+      " parameter",
+    ),
+    (
+      {"table": np.ones(5, np.int8)},
+      "table -> table: want floating point numbers, found int8",
+    ),
+  ],
+)
+def test_a_problem_names_the_weight(changes, message):
+  assert problems_with(**changes) == [f"  {message}"]
+
+
+def test_all_problems_are_told_at_once():
+  found = problems_with(extra=np.ones(1), table=None)
+  assert [line.split(":")[0].strip() for line in found] == ["extra", "table"]
+
+
+def test_a_name_needs_exactly_one_rule():
+  with pytest.raises(ValueError, match=r"table: want one rule .* found 2"):
+    engine.convert(
+      weights(), [*TABLE, Rule("table", "other")], EXPECTED, "a.bin"
+    )
+
+
+def test_a_parameter_without_a_name_is_refused():
+  params = {"table": np.ones(5), "head": {"kernel": np.ones(2)}}
+  with pytest.raises(
+    ValueError, match=r"(?s)express as X.*head/kernel: there is"
+  ):
+    engine.restore(params, TABLE, "X")
+
+
+def test_patches_are_read_row_column_channel():
+  weight = np.arange(2 * 3 * 4 * 4, dtype=np.float32).reshape(2, 3, 4, 4)
+  kernel = PATCHES.into(weight)
+  row, column, channel = 2, 1, 0
+  at = (row * 4 + column) * 3 + channel
+  np.testing.assert_array_equal(kernel[at], weight[:, channel, row, column])
+  np.testing.assert_array_equal(PATCHES.out(kernel), weight)
+
+
+TABLES = {
+  "bert": (bert.RULES, lambda path: path.startswith("text/")),
+  "clip": (clip.RULES, lambda path: path.startswith("visual/")),
+  "vit": (vit.RULES, lambda path: path.startswith("visual/")),
+  "deepke": (deepke.RULES, lambda path: True),
+}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_has_one_place_for_each_parameter(name):
+  rules, takes = TABLES[name]
+  config = tiny.tiny_config()
+  paths = filter(takes, parameters.param_shapes(config))
+  crops = ("visual/embed/grounded_position", "visual/embed/detected_position")
+  lacking = {
+    "clip": crops,
+    "vit": (*crops, "visual/embed/norm/scale", "visual/embed/norm/bias"),
+  }
+  nested = traverse_util.unflatten_dict(
+    {
+      path: np.zeros((3 * 4, 2) if "patch" in path else (2, 2))
+      for path in paths
+      if path not in lacking.get(name, ())
+    },
+    sep="/",
+  )
+  restored = engine.restore(nested, rules, name)
+  assert len(restored) == len(traverse_util.flatten_dict(nested))
+  for weight in restored:
+    assert len([r for r in rules if engine.tables.match(r.name, weight)]) == 1

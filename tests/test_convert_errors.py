@@ -1,0 +1,125 @@
+"""What a user may get wrong with encoders: one message, naming the culprit."""
+
+import os
+
+import hf_models
+import numpy as np
+import pytest
+import torch
+from safetensors.numpy import load_file
+
+from ifa_jax.convert import from_huggingface, source
+from ifa_jax.convert.stream import read_stream
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+  """One folder of each kind that is needed, by the name of its class."""
+  root = tmp_path_factory.mktemp("encoders")
+  kinds = ("BertModel", "CLIPModel")
+  return {kind: hf_models.save(root / kind, kind) for kind in kinds}
+
+
+def spoil_missing(folder):
+  hf_models.change_weights(
+    folder, lambda w: w.pop("encoder.layer.1.output.dense.bias")
+  )
+
+
+def spoil_extra(folder):
+  extra = {"encoder.layer.1.adapter": np.ones(3, np.float32)}
+  hf_models.change_weights(folder, lambda w: w.update(extra))
+
+
+def spoil_shape(folder):
+  name = "embeddings.position_embeddings.weight"
+  hf_models.change_weights(
+    folder, lambda w: w.update({name: w[name][:5].copy()})
+  )
+
+
+def spoil_cut(folder):
+  path = folder / "model.safetensors"
+  path.write_bytes(path.read_bytes()[:-7])
+
+
+def spoil_code(folder):
+  os.remove(folder / "model.safetensors")
+
+  class Evil:
+    def __reduce__(self):
+      return os.mkdir, (os.fspath(folder / "ran"),)
+
+  torch.save({"x": Evil()}, folder / "pytorch_model.bin")
+
+
+def spoil_old_format(folder):
+  weights = load_file(folder / "model.safetensors")
+  os.remove(folder / "model.safetensors")
+  tensors = {name: torch.from_numpy(array) for name, array in weights.items()}
+  torch.save(
+    tensors,
+    folder / "pytorch_model.bin",
+    _use_new_zipfile_serialization=False,
+  )
+
+
+def spoil_config(folder):
+  (folder / "config.json").write_text("{")
+
+
+def spoil_index(folder):
+  (folder / "model.safetensors").rename(folder / "part-1.safetensors")
+  parts = {"a": "part-1.safetensors", "b": "../../part-2.safetensors"}
+  hf_models.change_json(
+    folder / "model.safetensors.index.json", weight_map=parts
+  )
+
+
+CULPRITS = {
+  spoil_missing: "layer_1/mlp_out/bias: want .*found nothing",
+  spoil_extra: r"encoder\.layer\.1\.adapter: want one rule .*found 0",
+  spoil_shape: r"position_embeddings.*want \(16, 24\), found \(5, 24\)",
+  spoil_cut: r"model\.safetensors: damaged, cut off",
+  spoil_code: r"pytorch_model\.bin: wants to run .*mkdir",
+  spoil_old_format: r"pytorch_model\.bin: .*before PyTorch 1\.6.*save it again",
+  spoil_config: r"config\.json: no JSON",
+  spoil_index: r"text.part-2\.safetensors: there is no such file",
+  lambda folder: os.remove(folder / "config.json"): "want a config.json, found",
+  lambda folder: os.remove(folder / "model.safetensors"): (
+    r"want model\.safetensors or .*pytorch_model\.bin.*, found config\.json"
+  ),
+  lambda folder: hf_models.change_json(
+    folder / "config.json", hidden_act="relu"
+  ): (r"config\.json: hidden_act: want one of gelu, quick_gelu, found 'relu'"),
+  lambda folder: hf_models.change_json(
+    folder / "config.json", position_embedding_type="relative_key"
+  ): r"config\.json: position_embedding_type: want 'absolute'",
+  lambda folder: hf_models.change_json(
+    folder / "config.json", model_type="gpt2"
+  ): (r"config\.json: want a text encoder, of model_type bert, found .*'gpt2'"),
+}
+
+
+@pytest.mark.parametrize("spoil", CULPRITS)
+def test_an_error_names_the_culprit(spoil, folders, tmp_path):
+  folder = hf_models.copy(folders["BertModel"], tmp_path / "text")
+  spoil(folder)
+  with pytest.raises(ValueError, match=f"(?s){CULPRITS[spoil]}") as caught:
+    read_stream(folder, "text")
+  assert os.fspath(folder) in str(caught.value)
+  assert not (folder / "ran").exists()
+
+
+def test_sides_that_are_swapped(folders):
+  with pytest.raises(
+    ValueError, match=r"want a vision encoder.*found .*'bert'"
+  ):
+    from_huggingface(vision=folders["BertModel"])
+  with pytest.raises(ValueError, match=r"want a text encoder.*found .*'clip'"):
+    from_huggingface(text=folders["CLIPModel"])
+
+
+def test_a_folder_that_is_not_there():
+  with pytest.raises(ValueError, match=r"\./none: there is no such folder"):
+    source.find("./none")

@@ -1,0 +1,299 @@
+"""Encoders to a model: every way they come, and every way they do not fit."""
+
+import json
+import os
+import shutil
+
+import hf_models
+import numpy as np
+import pytest
+import raw_tree
+import torch
+
+from ifa_jax.convert import from_huggingface, huggingface, source, stream
+from ifa_jax.convert.stream import read_stream
+from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, parameters
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+  """One folder of each kind, by the name of its class."""
+  root = tmp_path_factory.mktemp("encoders")
+  kinds = hf_models.TEXT + hf_models.VISION
+  return {kind: hf_models.save(root / kind, kind) for kind in kinds}
+
+
+def assert_same(got, want):
+  assert got.keys() == want.keys()
+  for path in want:
+    np.testing.assert_array_equal(got[path], want[path], err_msg=path)
+
+
+@pytest.mark.parametrize(
+  ("kind", "inner", "side"),
+  [
+    ("BertForMaskedLM", "BertModel", "text"),
+    ("CLIPModel", "CLIPVisionModel", "vision"),
+    ("ViTForImageClassification", "ViTModel", "vision"),
+  ],
+)
+def test_an_encoder_inside_a_larger_model(kind, inner, side, tmp_path):
+  model = hf_models.make(kind)
+  model.save_pretrained(tmp_path / "whole")
+  alone = hf_models.make(inner)
+  part = hf_models.encoder(model).state_dict()
+  alone.load_state_dict(part, strict=False)
+  alone.save_pretrained(tmp_path / "alone")
+  whole = read_stream(tmp_path / "whole", side)
+  assert_same(whole.params, read_stream(tmp_path / "alone", side).params)
+  assert f"other parts than the {inner}" in whole.dropped
+
+
+@pytest.mark.parametrize("kind", ["BertForMaskedLM", "CLIPModel"])
+@pytest.mark.parametrize("form", ["sharded", "bin", "bin sharded"])
+def test_every_form_of_file_gives_the_same(kind, form, folders, tmp_path):
+  side = "text" if kind in hf_models.TEXT else "vision"
+  want = read_stream(folders[kind], side)
+  model = hf_models.make(kind)
+  if form == "sharded":
+    model.save_pretrained(tmp_path, max_shard_size="8KB")
+    assert (tmp_path / "model.safetensors.index.json").exists()
+  else:
+    hf_models.copy(folders[kind], tmp_path / "in")
+    shutil.move(tmp_path / "in" / "config.json", tmp_path)
+    weights = model.state_dict()
+    names = [*weights]
+    half = len(names) // 2 if "sharded" in form else len(names)
+    files = {"pytorch_model.bin": names}
+    if "sharded" in form:
+      files = {"a.bin": names[:half], "b.bin": names[half:]}
+      index = {name: file for file, part in files.items() for name in part}
+      path = tmp_path / "pytorch_model.bin.index.json"
+      path.write_text(json.dumps({"weight_map": index}))
+    for file, part in files.items():
+      torch.save({name: weights[name] for name in part}, tmp_path / file)
+  found = read_stream(tmp_path, side)
+  assert_same(found.params, want.params)
+  assert found.config == want.config
+
+
+def test_names_of_older_files(folders, tmp_path):
+  """Files from TensorFlow say gamma and beta; older ones hold buffers."""
+
+  def rename(weights):
+    for name in [*weights]:
+      old = name.replace("LayerNorm.weight", "LayerNorm.gamma")
+      old = old.replace("LayerNorm.bias", "LayerNorm.beta")
+      weights[old] = weights.pop(name)
+    weights["bert.embeddings.position_ids"] = np.arange(16)[None]
+
+  folder = hf_models.copy(folders["BertForMaskedLM"], tmp_path / "old")
+  hf_models.change_weights(folder, rename)
+  want = read_stream(folders["BertForMaskedLM"], "text")
+  assert_same(read_stream(folder, "text").params, want.params)
+
+
+def test_half_precision_becomes_float32(tmp_path):
+  model = hf_models.make("BertModel").bfloat16()
+  model.save_pretrained(tmp_path)
+  params = read_stream(tmp_path, "text").params
+  want = model.embeddings.word_embeddings.weight.float().detach().numpy()
+  table = params["text/embed/word/embedding"]
+  assert table.dtype == np.float32
+  np.testing.assert_array_equal(table, want)
+
+
+def test_settings_come_from_the_checkpoint(folders, tmp_path):
+  folder = hf_models.copy(folders["ViTModel"], tmp_path / "vit")
+  statistics = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}
+  hf_models.change_json(folder / "preprocessor_config.json", **statistics)
+  read = read_stream(folder, "vision")
+  assert read.config == VisionConfig(
+    image_size=12,
+    patch_size=4,
+    hidden_dim=24,
+    num_layers=3,
+    num_heads=4,
+    mlp_dim=40,
+    norm_epsilon=1e-12,
+    activation="gelu",
+    patch_bias=True,
+    pre_norm=False,
+    image_mean=(0.1, 0.2, 0.3),
+    image_std=(0.4, 0.5, 0.6),
+  )
+  assert not read.notes
+  usual = read_stream(folders["CLIPModel"], "vision")
+  assert usual.config.image_mean == VisionConfig().image_mean
+  assert "no preprocessor_config.json" in usual.notes[0]
+
+
+def test_keys_left_out_mean_what_they_mean_in_transformers():
+  for encoder in (*stream.ENCODERS["text"], *stream.ENCODERS["vision"]):
+    kind = getattr(hf_models, f"{encoder.architecture[:-5]}Config")
+    assert encoder.read({}) == encoder.read(kind().to_dict())
+
+
+def test_the_vocabulary_grows_by_the_markers(folders):
+  text, vision = folders["BertModel"], folders["CLIPVisionModel"]
+  config, params = from_huggingface(text, vision, seed=3)
+  table = params["text"]["embed"]["word"]["embedding"]
+  published = read_stream(text, "text").params["text/embed/word/embedding"]
+  assert config.text.vocab_size == hf_models.VOCAB + 4 == len(table)
+  np.testing.assert_array_equal(table[:-4], published)
+  assert 0.01 < table[-4:].std() < 0.03
+  again = from_huggingface(text, vision, seed=3)[1]
+  other = from_huggingface(text, vision, seed=4)[1]
+  for params, equal in ((again, True), (other, False)):
+    rows = params["text"]["embed"]["word"]["embedding"][-4:]
+    assert np.array_equal(rows, table[-4:]) == equal
+
+
+@pytest.mark.parametrize(
+  ("rows", "want"), [(0, 4), (-6, 4), (2, 4), (4, 4), (9, 9)]
+)
+def test_markers_follow_the_tokenizer(rows, want, tmp_path):
+  """The table has `rows` more rows than the tokenizer, and none is lost."""
+  raw_tree.write_tokenizer(tmp_path)
+  published = len((tmp_path / "vocab.txt").read_text().splitlines())
+  model = hf_models.make("BertModel")
+  model.resize_token_embeddings(published + rows)
+  model.save_pretrained(tmp_path)
+  text = read_stream(tmp_path, "text")
+  tokenizer = huggingface._load_tokenizer({"text": text})
+  assert tokenizer.vocab_size == published + 4
+  size = huggingface._vocabulary_rows(text, tokenizer)
+  assert size == published + want
+
+
+@pytest.mark.parametrize("given", ["text", "vision"])
+def test_a_side_that_is_left_out_fits_the_other(given, folders):
+  kind = {"text": "BertModel", "vision": "ViTModel"}[given]
+  args = {"text": None, "vision": None, given: folders[kind]}
+  options = huggingface.Options(num_crops=2, num_relations=7)
+  converted = huggingface.convert(**args, rest=None, options=options)
+  config = converted.model_config
+  assert config.text.hidden_dim == config.vision.hidden_dim == 24
+  assert config.text.num_layers == config.vision.num_layers == 3
+  assert (config.vision.num_crops, config.num_relations) == (2, 7)
+  root = {"text": "text", "vision": "visual"}[given]
+  fresh = {path.split("/")[0] for path in converted.info["initialised"]}
+  assert fresh == {"text", "visual", "relation_head"}
+  brought = [p for p in converted.info["initialised"] if p.startswith(root)]
+  assert len(brought) == (1 if given == "text" else 2)
+
+
+def test_part_of_a_deeper_encoder(folders, tmp_path):
+  deep = hf_models.save(tmp_path, "CLIPVisionModel", num_hidden_layers=5)
+  text = folders["BertModel"]
+  message = "one depth.*found 3 in .* and 5 in .*vision_layers=first:3"
+  with pytest.raises(ValueError, match=message):
+    from_huggingface(text, deep)
+  config, params = from_huggingface(text, deep, vision_layers="first:3")
+  assert config.vision.num_layers == 3
+  whole = read_stream(deep, "vision").params
+  kernel = params["visual"]["layer_2"]["mlp_in"]["kernel"]
+  np.testing.assert_array_equal(kernel, whole["visual/layer_2/mlp_in/kernel"])
+  assert set(params["visual"]) == {"embed", "layer_0", "layer_1", "layer_2"}
+
+
+def test_a_deeper_text_encoder(folders, tmp_path):
+  deep = hf_models.save(tmp_path, "BertModel", num_hidden_layers=4)
+  with pytest.raises(ValueError, match="with text_layers=first:3"):
+    from_huggingface(deep, folders["ViTModel"])
+  cut = read_stream(deep, "text", 3)
+  assert cut.config.num_layers == 3
+  assert len(cut.dropped["layers from 3 on"]) == 16
+
+
+@pytest.mark.parametrize(
+  "layers", ["3", "last:3", "first:", "first:0", "first:9"]
+)
+def test_wrong_layers(layers, folders):
+  with pytest.raises(ValueError, match="vision_layers: want"):
+    from_huggingface(vision=folders["ViTModel"], vision_layers=layers)
+
+
+def test_widths_that_differ(folders, tmp_path):
+  wide = hf_models.save(tmp_path, "ViTModel", hidden_size=32)
+  with pytest.raises(ValueError, match=r"one width.*found 24 in .* and 32 in"):
+    from_huggingface(folders["BertModel"], wide)
+
+
+def test_neither_side():
+  with pytest.raises(ValueError, match="want text, vision or both"):
+    from_huggingface()
+
+
+def test_another_image_size(folders):
+  text, vision = folders["BertModel"], folders["ViTModel"]
+  config, params = from_huggingface(text, vision, image_size=20)
+  assert config.vision.image_size == 20
+  assert params["visual"]["embed"]["position"].shape == (1 + 5**2, 24)
+
+
+@pytest.fixture
+def hub(monkeypatch, folders, tmp_path):
+  """A hub with one model; returns the list of what is asked of it."""
+  import huggingface_hub
+
+  asked = []
+
+  def snapshot_download(name, allow_patterns):
+    asked.append(allow_patterns)
+    if name != "some/bert":
+      raise OSError("401 Client Error: no such repository")
+    cache = tmp_path / "cache"
+    if not cache.exists():
+      hf_models.copy(folders["BertModel"], cache)
+    return os.fspath(cache)
+
+  monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+  return asked
+
+
+def test_a_hub_id(hub, folders):
+  found = read_stream("some/bert", "text")
+  assert_same(found.params, read_stream(folders["BertModel"], "text").params)
+  assert found.source.name == "some/bert"
+  (patterns,) = hub
+  assert "config.json" in patterns
+  assert not any(".bin" in pattern for pattern in patterns)
+
+
+def test_a_hub_id_without_safetensors(hub, folders, tmp_path):
+  cache = hf_models.copy(folders["BertModel"], tmp_path / "cache")
+  os.rename(cache / "model.safetensors", cache / "pytorch_model.bin")
+  assert source.find("some/bert").folder == os.fspath(cache)
+  assert hub[1] == ["pytorch_model*.bin*"]
+
+
+def test_an_unknown_hub_id(hub):
+  message = "some/bart: neither a folder nor a model .*401"
+  with pytest.raises(ValueError, match=message):
+    source.find("some/bart")
+
+
+FULL_SIZE = {
+  # 109 482 240 of bert-base-uncased, less 590 592 of the pooler, and 4 rows
+  # of 768 for the markers.
+  "text": (TextConfig(), None, 108_894_720),
+  # 87 456 000 of CLIP's ViT-B/32 tower, less 1 536 of the last norm, and 60
+  # rows of 768 for crops.
+  "CLIP ViT-B/32": (TextConfig(), VisionConfig(), 87_500_544),
+  # 86 389 248 of ViT-B/16, less pooler and last norm, and 60 rows.
+  "ViT-B/16": (
+    TextConfig(),
+    VisionConfig(patch_size=16, patch_bias=True, pre_norm=False),
+    85_843_200,
+  ),
+}
+
+
+@pytest.mark.parametrize("name", FULL_SIZE)
+def test_full_size_counts(name):
+  text, vision, want = FULL_SIZE[name]
+  shapes = parameters.param_shapes(ModelConfig(text, vision))
+  root = "visual/" if vision else "text/"
+  sizes = [np.prod(s) for path, s in shapes.items() if path.startswith(root)]
+  assert sum(sizes) == want

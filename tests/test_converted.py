@@ -1,0 +1,102 @@
+"""Converted weights on disk: whole, equal, or refused."""
+
+import json
+import os
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from ifa_jax.convert import load_converted, save_converted, whole
+
+
+@pytest.fixture(scope="module")
+def model():
+  config = tiny.tiny_config()
+  return config, tiny.perturbed_params(config)
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+  save_converted(tmp_path / "weights", *model, {"origin": "test"})
+  return tmp_path / "weights"
+
+
+def test_what_is_saved_is_loaded(model, folder):
+  config, params, info = load_converted(folder)
+  assert config == model[0]
+  assert info["origin"] == "test"
+  assert "jax" in info["versions"]
+  jax.tree.map(np.testing.assert_array_equal, params, model[1])
+  kinds = {(type(x), x.dtype.name) for x in jax.tree.leaves(params)}
+  assert kinds == {(np.ndarray, "float32")}
+
+
+def test_a_folder_that_holds_something_is_left_alone(model, folder):
+  before = sorted(os.listdir(folder))
+  with pytest.raises(ValueError, match="nothing is overwritten"):
+    save_converted(folder, *model)
+  assert sorted(os.listdir(folder)) == before
+
+
+def test_an_empty_folder_is_taken(model, tmp_path):
+  (tmp_path / "empty").mkdir()
+  save_converted(tmp_path / "empty", *model)
+  assert load_converted(tmp_path / "empty")[0] == model[0]
+
+
+def test_an_error_leaves_nothing(model, tmp_path):
+  with pytest.raises(TypeError):
+    save_converted(tmp_path / "weights", *model, {"bad": object()})
+  assert os.listdir(tmp_path) == []
+
+
+def test_a_kill_leaves_nothing_that_looks_whole(model, tmp_path):
+  # What a killed writer leaves: the next one starts over.
+  (tmp_path / "weights.partial").mkdir()
+  (tmp_path / "weights.partial" / "model.json").write_text("{")
+  with pytest.raises(ValueError, match="want a folder that python -m"):
+    load_converted(tmp_path / "weights")
+  save_converted(tmp_path / "weights", *model)
+  assert os.listdir(tmp_path) == ["weights"]
+  load_converted(tmp_path / "weights")
+
+
+def test_nothing_is_there_before_all_is_written(tmp_path):
+  with whole.folder(tmp_path / "out") as partial:
+    assert os.listdir(tmp_path) == [os.path.basename(partial)]
+  assert os.listdir(tmp_path) == ["out"]
+
+
+def change_model(folder, change):
+  path = folder / "model.json"
+  settings = json.loads(path.read_text())
+  change(settings)
+  path.write_text(json.dumps(settings))
+
+
+def test_params_of_another_model_are_refused(folder):
+  change_model(folder, lambda s: s["text"].update(vocab_size=51))
+  message = r"word/embedding: want \(51, 16\), found \(50, 16\)"
+  with pytest.raises(ValueError, match=message):
+    load_converted(folder)
+
+
+def test_an_unknown_setting_is_refused(folder):
+  change_model(folder, lambda s: s["text"].update(vocabulary=51))
+  with pytest.raises(KeyError, match=r"model\.text\.vocabulary"):
+    load_converted(folder)
+
+
+@pytest.mark.parametrize("name", ["model.json", "provenance.json"])
+def test_damaged_json(name, folder):
+  (folder / name).write_text("{")
+  with pytest.raises(ValueError, match=f"{name}: cannot be read"):
+    load_converted(folder)
+
+
+def test_params_that_are_gone(folder):
+  os.rename(folder / "params", folder / "away")
+  with pytest.raises(ValueError, match="params: missing or damaged"):
+    load_converted(folder)
