@@ -1,0 +1,219 @@
+"""`python -m ifa_jax.convert`: what it writes, says and leaves alone."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import hf_models
+import jax
+import numpy as np
+import pytest
+import raw_tree
+import reference_data
+import tiny
+from test_command import Outcome
+
+from ifa_jax.checkpoint import Checkpoints
+from ifa_jax.convert import load_converted, verb_export
+from ifa_jax.data.tokenization import Tokenizer
+from ifa_jax.models import settings
+from ifa_jax.run_folder import RunFolder
+from ifa_jax.step import TrainState
+
+TESTS = pathlib.Path(__file__).parent
+REFERENCE = reference_data.FOLDER / "best_model.pth"
+
+# Imports that most lines need and that take seconds.
+SCRIPT = f"""
+import runpy, sys
+import orbax.checkpoint
+from transformers import AutoTokenizer
+sys.path.insert(0, {os.fspath(TESTS)!r})
+runpy.run_path({os.fspath(TESTS / "command_script.py")!r}, run_name="__main__")
+"""
+
+# In this order: later lines read what earlier ones wrote.
+LINES = {
+  "hf": "huggingface --text=text --vision=clip --out=hf --num_relations=5",
+  "hf again": "huggingface --text=text --vision=clip --out=hf",
+  "hf text": "huggingface --text=text --out=alone --num_crops=1",
+  "hf swapped": "huggingface --text=clip --vision=text --out=bad",
+  "hf deep": "huggingface --text=text --vision=deep --out=bad",
+  "hf first": "huggingface --text=text --vision=deep --out=deep_out"
+  " --vision_layers=first:3 --image_size=20 --fusion=released",
+  "hf none": "huggingface --out=bad",
+  "deepke": f"deepke --checkpoint={REFERENCE} --out=deepke",
+  "deepke cut": "deepke --checkpoint=cut.pth --out=bad",
+  "to deepke": "export --workdir=deepke --format=deepke --out=new/back.pth",
+  "to deepke again": "export --workdir=deepke --format=deepke"
+  " --out=new/back.pth",
+  "to hf": "export --workdir=hf --format=huggingface --out=exported",
+  "from export": "huggingface --text=exported/text --vision=exported/vision"
+  " --rest=exported/rest.safetensors --out=hf2",
+  "export nothing": "export --workdir=text --format=deepke --out=bad",
+  "no verb": "import --out=bad",
+  "no out": "deepke --checkpoint=best_model.pth",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  """Encoders, and a file that is cut off."""
+  root = tmp_path_factory.mktemp("commands")
+  raw_tree.write_tokenizer(root / "text")
+  model = hf_models.make("BertModel")
+  model.resize_token_embeddings(Tokenizer.load(root / "text").vocab_size - 4)
+  model.save_pretrained(root / "text")
+  hf_models.save(root / "clip", "CLIPModel")
+  hf_models.save(root / "deep", "CLIPModel", num_hidden_layers=5)
+  (root / "cut.pth").write_bytes(REFERENCE.read_bytes()[:3000])
+  return root
+
+
+@pytest.fixture(scope="module")
+def outcomes(folder):
+  main = os.fspath(TESTS.parent / "ifa_jax" / "convert" / "__main__.py")
+  done = subprocess.run(
+    [sys.executable, "-c", SCRIPT],
+    input=json.dumps([[main, *line.split()] for line in LINES.values()]),
+    env={**os.environ, "PYTHONPATH": str(TESTS.parent)},
+    cwd=folder,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  found = (Outcome(*outcome) for outcome in json.loads(done.stdout))
+  return dict(zip(LINES, found, strict=True))
+
+
+def assert_same(got, want):
+  jax.tree.map(np.testing.assert_array_equal, got, want)
+
+
+def test_encoders_to_a_folder(outcomes, folder):
+  status, out, _ = outcomes["hf"]
+  assert status == 0
+  for line in (
+    "together",
+    "left behind in text: pooler.dense.bias, pooler.dense.weight",
+    "left behind in vision: logit_scale ",
+    "keeps its initialisation in text: text/embed/word/embedding, rows",
+    "keeps its initialisation: relation_head",
+    "note: vision: no preprocessor_config.json",
+  ):
+    assert line in out
+  config, _, info = load_converted(folder / "hf")
+  assert config.num_relations == 5
+  tokenizer = Tokenizer.load(folder / "hf" / "tokenizer")
+  assert tokenizer.vocab_size == config.text.vocab_size
+  (digest,) = info["sources"]["vision"]["files"].values()
+  assert len(digest) == 64
+
+
+def test_what_is_there_is_not_overwritten(outcomes):
+  for case, name in (("hf again", "hf"), ("to deepke again", "back.pth")):
+    status, out, err = outcomes[case]
+    assert (status, out) == (1, "")
+    assert f"{name}: want a new name" in err
+
+
+def test_a_side_left_out_is_told(outcomes, folder):
+  status, out, _ = outcomes["hf text"]
+  assert status == 0
+  assert "keeps its initialisation in visual: visual/embed/class_token" in out
+  config, _, _ = load_converted(folder / "alone")
+  assert (config.vision.hidden_dim, config.vision.num_crops) == (24, 1)
+
+
+def test_settings_reach_the_model(outcomes, folder):
+  assert outcomes["hf first"].status == 0
+  config, params, _ = load_converted(folder / "deep_out")
+  assert (config.vision.num_layers, config.vision.image_size) == (3, 20)
+  assert config.fusion == "released"
+  assert len(params["visual"]["embed"]["position"]) == 1 + 5**2
+
+
+@pytest.mark.parametrize(
+  ("case", "named"),
+  [
+    ("hf swapped", "clip/config.json: want a text encoder"),
+    ("hf deep", "vision_layers=first:3"),
+    ("hf none", "want text, vision or both"),
+    ("deepke cut", "cut.pth: want a zip archive"),
+    ("export nothing", "want a run's folder"),
+  ],
+)
+def test_a_mistake_is_named_and_leaves_nothing(case, named, outcomes, folder):
+  status, out, err = outcomes[case]
+  assert (status, out) == (1, "")
+  assert err.startswith("error: ")
+  assert named in err
+  assert len(err.splitlines()) == 1
+  assert not [name for name in os.listdir(folder) if name.startswith("bad")]
+
+
+@pytest.mark.parametrize("case", ["no verb", "no out"])
+def test_wrong_usage(case, outcomes):
+  assert outcomes[case].status == 2
+
+
+def test_deepke_there_and_back(outcomes, folder):
+  assert outcomes["deepke"].status == 0
+  status, out, _ = outcomes["to deepke"]
+  assert status == 0
+  assert "--num_heads=12 and --fusion=released" in out
+  assert os.listdir(folder / "new") == ["back.pth"]
+  config, _, _ = load_converted(folder / "deepke")
+  assert config.fusion == "released"
+
+
+def test_encoders_there_and_back(outcomes, folder):
+  assert outcomes["to hf"].status == outcomes["from export"].status == 0
+  assert "rest.safetensors" in outcomes["to hf"].out
+  first, again = (load_converted(folder / name) for name in ("hf", "hf2"))
+  assert first[0] == again[0]
+  assert_same(again[1], first[1])
+  shas = [
+    Tokenizer.load(folder / n / "tokenizer").sha256 for n in ("hf", "hf2")
+  ]
+  assert shas[0] == shas[1]
+
+
+def test_a_run_is_exported_with_its_best_checkpoint(tmp_path):
+  config = tiny.tiny_config(dropout=0.1)
+  run = RunFolder(tmp_path / "run")
+  run.claim({"model": settings.to_dict(config)}, {})
+  raw_tree.write_tokenizer(tmp_path / "run" / "tokenizer")
+  params = [tiny.perturbed_params(config, seed) for seed in range(3)]
+  with Checkpoints(run.file("checkpoints")) as checkpoints:
+    for step, f1 in enumerate((0.5, 0.7, 0.6)):
+      state = TrainState(np.int32(step), params[step], ())
+      checkpoints.save(state, {"f1": f1})
+  model = verb_export.load_model(run.path)
+  assert model.model_config == config
+  assert model.tokenizer is not None
+  assert_same(model.params, params[1])
+
+
+def test_neither_pytorch_nor_transformers_is_needed(folder, tmp_path):
+  """From both formats of file, and back to both; only a tokenizer needs one."""
+  source = """
+import sys
+sys.modules.update(dict.fromkeys(["torch", "transformers", "tensorflow"]))
+from ifa_jax.convert import from_deepke, from_huggingface
+from ifa_jax.convert.export_deepke import export_deepke
+from ifa_jax.convert.export_huggingface import export_huggingface
+clip, deepke, out = sys.argv[1:]
+export_deepke(out + "/a.pth", *from_deepke(deepke))
+export_huggingface(out + "/hf", *from_deepke(out + "/a.pth"))
+from_huggingface(out + "/hf/text", out + "/hf/vision")
+from_huggingface(vision=clip)
+"""
+  subprocess.run(
+    [sys.executable, "-c", source, folder / "clip", REFERENCE, tmp_path],
+    env={**os.environ, "PYTHONPATH": str(TESTS.parent)},
+    check=True,
+  )

@@ -1,0 +1,118 @@
+"""DeepKE's file: there and back bit by bit, and what is refused."""
+
+import dataclasses
+import math
+
+import jax
+import numpy as np
+import pytest
+import reference_data
+import tiny
+import torch
+
+from ifa_jax import models
+from ifa_jax.convert import from_deepke
+from ifa_jax.convert.export_deepke import export_deepke
+from ifa_jax.models import ModelConfig, parameters
+
+REFERENCE = reference_data.FOLDER / "best_model.pth"
+
+
+def trained(**vision):
+  """Returns the config and random parameters of a model, as if trained."""
+  config = tiny.tiny_config()
+  vision = dataclasses.replace(config.vision, **vision)
+  config = models.replace(config, vision=vision)
+  return config, tiny.perturbed_params(config)
+
+
+@pytest.mark.parametrize("fusion", ["released", "paper"])
+def test_deepke_there_and_back(fusion, tmp_path):
+  config, params = from_deepke(REFERENCE, fusion=fusion)
+  export_deepke(tmp_path / "a.pth", config, params)
+  again, moved = from_deepke(tmp_path / "a.pth", fusion=fusion)
+  assert again == config
+  jax.tree.map(np.testing.assert_array_equal, moved, params)
+  assert [path.name for path in tmp_path.iterdir()] == ["a.pth"]
+
+
+def test_deepke_loads_what_is_exported(tmp_path):
+  """The same names, shapes and dtypes as its own file, and its values."""
+  config, params = from_deepke(REFERENCE)
+  export_deepke(tmp_path / "a.pth", config, params)
+  want = torch.load(REFERENCE, weights_only=True)
+  got = torch.load(tmp_path / "a.pth", weights_only=True)
+  assert got.keys() == want.keys()
+  for name, tensor in want.items():
+    assert (got[name].shape, got[name].dtype) == (tensor.shape, tensor.dtype)
+    unread = "text_pooler" in name or "vision_post_layernorm" in name
+    assert torch.equal(got[name], tensor) != unread, name
+
+
+def test_a_model_that_deepke_cannot_be(tmp_path):
+  config, params = trained(patch_bias=True)
+  message = "(?s)cannot express as DeepKE.*patch/bias: there is no place"
+  with pytest.raises(ValueError, match=message):
+    export_deepke(tmp_path / "a.pth", config, params)
+  config, params = trained(norm_epsilon=1e-6)
+  with pytest.raises(
+    ValueError, match=r"norm_epsilon: want 1e-05, found 1e-06"
+  ):
+    export_deepke(tmp_path / "a.pth", config, params)
+  with pytest.raises(ValueError, match="want both streams, found a text model"):
+    export_deepke(
+      tmp_path / "a.pth", models.replace(config, vision=None), params
+    )
+  assert list(tmp_path.iterdir()) == []
+
+
+def spoiled(path, change):
+  weights = torch.load(REFERENCE, weights_only=True)
+  change(weights)
+  torch.save(weights, path)
+  return path
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    (
+      lambda w: w.pop("classifier.bias"),
+      r"relation_head/bias: want \(23,\), found nothing",
+    ),
+    (
+      lambda w: w.update({"model.adapter": torch.ones(1)}),
+      r"model\.adapter: want one rule that matches, found 0",
+    ),
+    (
+      lambda w: w.update({"classifier.bias": torch.ones(22)}),
+      r"relation_head/bias: want \(23,\), found \(22,\)",
+    ),
+    (
+      lambda w: w.pop("model.vision_embeddings.patch_embedding.weight"),
+      r"patch_embedding\.weight: want an array .* found nothing",
+    ),
+  ],
+)
+def test_a_deepke_file_that_is_not_right(change, message, tmp_path):
+  path = spoiled(tmp_path / "best_model.pth", change)
+  with pytest.raises(ValueError, match=f"(?s)best_model.pth.*{message}"):
+    from_deepke(path)
+
+
+def test_a_truncated_file(tmp_path):
+  path = tmp_path / "best_model.pth"
+  path.write_bytes(REFERENCE.read_bytes()[:-100])
+  with pytest.raises(ValueError, match=r"best_model\.pth: want a zip archive"):
+    from_deepke(path)
+
+
+def test_full_size_counts():
+  """BERT-base, CLIP ViT-B/32 and a head for 23 relations."""
+  shapes = parameters.param_shapes(ModelConfig(fusion="released"))
+  sizes = {path: math.prod(shape) for path, shape in shapes.items()}
+  of = lambda root: sum(n for path, n in sizes.items() if path.startswith(root))  # noqa: E731
+  assert of("text/") == 108_894_720
+  assert of("visual/") == 87_500_544
+  assert of("relation_head/") == 35_351
+  assert sum(sizes.values()) == 196_430_615
