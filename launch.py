@@ -38,15 +38,19 @@ def main(_) -> None:
   # A file that cannot be read fails here, not as a flag.
   config = None if _CONFIG.value is None else _CONFIG.value.to_dict()
   # Behind the flags, so that --help and a wrong flag do not wait for them.
-  from ifa_jax import evaluate, experiment, train
+  from ifa_jax import evaluate, experiment, train, weights
   from ifa_jax.run_folder import RunFolder
 
   if _MODE.value == "evaluate":
     folder = RunFolder(_WORKDIR.value)
-    config = config or folder.read_record()["config"]
+    if config is None:
+      # The run's own has its weights' sizes in it.
+      config = folder.read_record()["config"]
+    else:
+      config = weights.resolve(config)
     evaluate.run(experiment.build(config), folder, _SPLIT.value)
   else:
-    train.run(experiment.build(config), _WORKDIR.value)
+    train.run(experiment.build(weights.resolve(config)), _WORKDIR.value)
 
 
 if __name__ == "__main__":

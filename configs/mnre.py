@@ -81,6 +81,9 @@ def base() -> config_dict.ConfigDict:
   config = config_dict.ConfigDict()
   # DeepKE's seed (train.yaml).
   config.seed = 1234
+  # A folder that `python -m ifa_jax.convert` wrote; its sizes win over those of
+  # config.model. None starts the encoders from random values.
+  config.weights = config_dict.placeholder(str)
 
   config.data = config_dict.ConfigDict()
   config.data.data_dir = "data/mnre"

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ifa_jax import evaluate, metrics, optim, progress, report
+from ifa_jax import evaluate, metrics, optim, progress, report, weights
 from ifa_jax.batch import Batch
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data import order as orders
@@ -107,6 +107,11 @@ class Trainer:
     """Returns the newest checkpoint's state, or a fresh one, numpy arrays."""
     newest = self._checkpoints.newest
     fresh = lambda: start_state(self._init_params(), self._tx)  # noqa: E731
+    if newest is None and self.experiment.config["weights"]:
+      params = weights.start_params(
+        self.experiment.config["weights"], jax.jit(self._init_params)()
+      )
+      return jax.tree.map(np.asarray, start_state(params, self._tx))
     if newest is None:
       return jax.tree.map(np.asarray, jax.jit(fresh)())
     _log.info("Resuming from step %d of %s", newest, self._folder.path)

@@ -103,15 +103,24 @@ def load_converted(
       than its config describes; names them.
   """
   folder = os.path.abspath(folder)
+  config = load_config(folder)
+  params = _restore(os.path.join(folder, _PARAMS))
+  _check_shapes(folder, params, parameters.param_shapes(config))
+  return config, params, _read_json(folder, _PROVENANCE)
+
+
+def load_config(folder: str | os.PathLike) -> ModelConfig:
+  """Reads the model's config that a folder of converted weights holds.
+
+  Raises:
+    ValueError: if the folder holds none.
+  """
   if not is_converted(folder):
     raise ValueError(
       f"{folder}: want a folder that python -m ifa_jax.convert wrote, found no"
       f" {_MODEL}"
     )
-  config = settings.from_dict(_read_json(folder, _MODEL))
-  params = _restore(os.path.join(folder, _PARAMS))
-  _check_shapes(folder, params, parameters.param_shapes(config))
-  return config, params, _read_json(folder, _PROVENANCE)
+  return settings.from_dict(_read_json(os.fspath(folder), _MODEL))
 
 
 def is_converted(folder: str | os.PathLike) -> bool:

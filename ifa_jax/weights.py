@@ -1,0 +1,80 @@
+"""Starts a run from converted weights: the setting `weights`.
+
+The folder that `python -m ifa_jax.convert` wrote decides the encoders' sizes
+and the tokenizer; the config decides all else: what the model looks at, how the
+streams exchange, rates of dropout, relations.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+
+from ifa_jax.convert import converted
+from ifa_jax.data.tokenization import Tokenizer
+from ifa_jax.models import settings
+
+_log = logging.getLogger("ifa_jax")
+
+# Settings of a stream that pretraining does not fix.
+_OWN = ("dropout_rate", "attention_dropout_rate", "crop_position_stddev")
+
+
+def resolve(config: Mapping[str, Any]) -> Mapping[str, Any]:
+  """Returns the config with sizes and tokenizer of its `weights`, if any.
+
+  Raises:
+    ValueError: if the folder holds no converted weights.
+  """
+  folder = config["weights"]
+  if not folder:
+    return config
+  source = settings.to_dict(converted.load_config(folder))
+  model, data = dict(config["model"]), dict(config["data"])
+  for stream in ("text", "vision"):
+    if model[stream] is not None and source[stream] is not None:
+      own = {key: model[stream][key] for key in _OWN if key in model[stream]}
+      model[stream] = source[stream] | own
+  tokenizer = os.path.join(folder, "tokenizer")
+  if os.path.isdir(tokenizer):
+    data["tokenizer_sha256"] = Tokenizer.load(tokenizer).sha256
+  return {**config, "model": model, "data": data}
+
+
+def start_params(folder: str, fresh: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns a run's first parameters: converted ones, else its own fresh ones.
+
+  Args:
+    folder: of converted weights.
+    fresh: the run's freshly started parameters. What conversion had to
+      initialise is taken from here, so that it follows the run's seed, and a
+      relation head for another set of relations too.
+
+  Raises:
+    ValueError: for parameters that the folder does not give or gives in another
+      shape; all are named.
+  """
+  _, given, info = converted.load_converted(folder)
+  given = traverse_util.flatten_dict(given, sep="/")
+  own = set(info.get("initialised", ()))
+  params, started, problems = {}, [], []
+  for path, array in traverse_util.flatten_dict(fresh, sep="/").items():
+    params[path] = np.asarray(array)
+    found = given.get(path)
+    fits = found is not None and found.shape == array.shape
+    if fits and path not in own:
+      params[path] = found
+    elif path in own or path.startswith("relation_head/"):
+      started.append(path)
+    else:
+      shape = None if found is None else found.shape
+      problems.append(f"{path}: want {array.shape}, found {shape}")
+  if problems:
+    raise ValueError("\n  ".join([f"{folder}: weights do not fit", *problems]))
+  _log.info(
+    "Starting from %s; fresh: %s", folder, ", ".join(started) or "nothing"
+  )
+  return traverse_util.unflatten_dict(params, sep="/")
