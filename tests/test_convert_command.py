@@ -25,6 +25,12 @@ from ifa_jax.step import TrainState
 TESTS = pathlib.Path(__file__).parent
 REFERENCE = reference_data.FOLDER / "best_model.pth"
 
+ENVIRONMENT = {
+  "PYTHONPATH": str(TESTS.parent),
+  # What is compiled here runs once.
+  "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+}
+
 # Imports that most lines need and that take seconds.
 SCRIPT = f"""
 import runpy, sys
@@ -78,7 +84,7 @@ def outcomes(folder):
   done = subprocess.run(
     [sys.executable, "-c", SCRIPT],
     input=json.dumps([[main, *line.split()] for line in LINES.values()]),
-    env={**os.environ, "PYTHONPATH": str(TESTS.parent)},
+    env={**os.environ, **ENVIRONMENT},
     cwd=folder,
     capture_output=True,
     text=True,
@@ -129,7 +135,9 @@ def test_a_side_left_out_is_told(outcomes, folder):
 
 
 def test_settings_reach_the_model(outcomes, folder):
-  assert outcomes["hf first"].status == 0
+  status, out, _ = outcomes["hf first"]
+  assert status == 0
+  assert "position table resized from 12 to 20 pixels" in out
   config, params, _ = load_converted(folder / "deep_out")
   assert (config.vision.num_layers, config.vision.image_size) == (3, 20)
   assert config.fusion == "released"
@@ -214,6 +222,6 @@ from_huggingface(vision=clip)
 """
   subprocess.run(
     [sys.executable, "-c", source, folder / "clip", REFERENCE, tmp_path],
-    env={**os.environ, "PYTHONPATH": str(TESTS.parent)},
+    env={**os.environ, **ENVIRONMENT},
     check=True,
   )

@@ -5,12 +5,19 @@ import os
 import shutil
 
 import hf_models
+import jax
 import numpy as np
 import pytest
 import raw_tree
 import torch
 
-from ifa_jax.convert import from_huggingface, huggingface, source, stream
+from ifa_jax.convert import (
+  fit,
+  from_huggingface,
+  huggingface,
+  source,
+  stream,
+)
 from ifa_jax.convert.stream import read_stream
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, parameters
 
@@ -162,7 +169,7 @@ def test_markers_follow_the_tokenizer(rows, want, tmp_path):
   text = read_stream(tmp_path, "text")
   tokenizer = huggingface._load_tokenizer({"text": text})
   assert tokenizer.vocab_size == published + 4
-  size = huggingface._vocabulary_rows(text, tokenizer)
+  size = fit.vocabulary_rows(text, tokenizer)
   assert size == published + want
 
 
@@ -181,6 +188,8 @@ def test_a_side_that_is_left_out_fits_the_other(given, folders):
   assert fresh == {"text", "visual", "relation_head"}
   brought = [p for p in converted.info["initialised"] if p.startswith(root)]
   assert len(brought) == (1 if given == "text" else 2)
+  kinds = {leaf.dtype.name for leaf in jax.tree.leaves(converted.params)}
+  assert kinds == {"float32"}
 
 
 def test_part_of_a_deeper_encoder(folders, tmp_path):

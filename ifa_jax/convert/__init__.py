@@ -4,7 +4,7 @@
     deepke            table of DeepKE's `best_model.pth`
     rules, engine     what a table says, and what is done with it
     source, stream    a folder or hub id; an encoder to a stream
-    huggingface       two encoders to a model
+    fit, huggingface  two encoders to a model
     converted         what was converted, on disk
     export            a model to DeepKE's file, or to two encoders
 

@@ -22,7 +22,7 @@ from ifa_jax.convert import engine, whole
 from ifa_jax.convert.bert import BERT
 from ifa_jax.convert.clip import CLIP
 from ifa_jax.convert.encoder import Encoder
-from ifa_jax.convert.huggingface import MARKERS_KEY
+from ifa_jax.convert.fit import MARKERS_KEY
 from ifa_jax.convert.rest import FILE, write_rest
 from ifa_jax.convert.stream import CROP_POSITIONS
 from ifa_jax.convert.vit import VIT

@@ -5,7 +5,6 @@ tables of the crops, the relation head, a stream that was left out - starts as a
 new run with the same seed starts it.
 """
 
-import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,41 +17,14 @@ from ifa_jax import step
 from ifa_jax.convert import engine, source
 from ifa_jax.convert import rest as rests
 from ifa_jax.convert.converted import Converted, make_info
+from ifa_jax.convert.fit import Options, model_config
 from ifa_jax.convert.positions import resize_positions
 from ifa_jax.convert.rules import Rule
-from ifa_jax.convert.stream import Stream, beside, read_stream
-from ifa_jax.data import markers
+from ifa_jax.convert.stream import Stream, read_stream
 from ifa_jax.models import parameters
 from ifa_jax.models.config import ModelConfig
 
-# In the `config.json` of an export: the ids of the markers, which transformers
-# has no word for.
-MARKERS_KEY = "entity_markers"
 _WORDS, _POSITIONS = "text/embed/word/embedding", "visual/embed/position"
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-  """What a checkpoint leaves open.
-
-  Attributes:
-    vision_layers: "first:N" takes the vision encoder's first N layers.
-    text_layers: likewise.
-    image_size: pixels along a picture's side; None: as the encoder was trained.
-      Another one resizes the position table, see `positions`.
-    num_crops: slots for crops of each kind.
-    num_relations: "None" included.
-    fusion: "paper" or "released".
-    seed: of what is initialised.
-  """
-
-  vision_layers: str | None = None
-  text_layers: str | None = None
-  image_size: int | None = None
-  num_crops: int = 3
-  num_relations: int = 23
-  fusion: str = "paper"
-  seed: int = 0
 
 
 def from_huggingface(
@@ -108,6 +80,17 @@ def convert(
     config, params, initialised = _start(streams, tokenizer, options)
   else:
     config, params, initialised = *_join(streams, rest), []
+  info = _describe(streams, rest, config) | {"initialised": initialised}
+  nested = traverse_util.unflatten_dict(params, sep="/")
+  return Converted(config, nested, info, tokenizer)
+
+
+def _describe(
+  streams: Mapping[str, Stream],
+  rest: str | os.PathLike | None,
+  config: ModelConfig,
+) -> dict[str, Any]:
+  """Returns where a model comes from, and what its encoders lost."""
   info = make_info("huggingface")
   for side, stream in streams.items():
     info["sources"][side] = {"name": stream.source.name, "files": stream.files}
@@ -116,10 +99,12 @@ def convert(
   if rest is not None:
     files = {os.path.basename(rest): source.sha256(rest)}
     info["sources"]["rest"] = {"name": os.fspath(rest), "files": files}
-  info["initialised"] = initialised
-  return Converted(
-    config, traverse_util.unflatten_dict(params, sep="/"), info, tokenizer
-  )
+  if "vision" in streams:
+    old, new = streams["vision"].config.image_size, config.vision.image_size
+    if old != new:
+      resized = f"position table resized from {old} to {new} pixels"
+      info["notes"].append(f"vision: {resized}")
+  return info
 
 
 def _first(layers: str | None, name: str) -> int | None:
@@ -164,12 +149,13 @@ def _start(
   streams: Mapping[str, Stream], tokenizer: Any, options: Options
 ) -> tuple[ModelConfig, dict[str, np.ndarray], list[str]]:
   """Returns a model's config, its parameters, and what of them is fresh."""
-  config = _model_config(streams, tokenizer, options)
+  config = model_config(streams, tokenizer, options)
   params = _merged(streams)
   if _POSITIONS in params:
     side = config.vision.image_size // config.vision.patch_size
     params[_POSITIONS] = resize_positions(params[_POSITIONS], side)
-  words = params.pop(_WORDS, np.zeros((0, config.text.hidden_dim)))
+  none = np.zeros((0, config.text.hidden_dim), np.float32)
+  words = params.pop(_WORDS, none)
   missing = [
     path for path in parameters.param_shapes(config) if path not in params
   ]
@@ -188,62 +174,6 @@ def _merged(streams: Mapping[str, Stream]) -> dict[str, np.ndarray]:
     for stream in streams.values()
     for path, array in stream.params.items()
   }
-
-
-def _model_config(
-  streams: Mapping[str, Stream], tokenizer: Any, options: Options
-) -> ModelConfig:
-  _check_fit(streams)
-  configs = {side: stream.config for side, stream in streams.items()}
-  if "text" in streams:
-    rows = _vocabulary_rows(streams["text"], tokenizer)
-    configs["text"] = dataclasses.replace(configs["text"], vocab_size=rows)
-  text = configs.get("text") or beside(configs["vision"])
-  vision = configs.get("vision") or beside(configs["text"])
-  vision = dataclasses.replace(
-    vision,
-    num_crops=options.num_crops,
-    image_size=options.image_size or vision.image_size,
-  )
-  return ModelConfig(
-    text, vision, options.fusion, num_relations=options.num_relations
-  )
-
-
-def _vocabulary_rows(text: Stream, tokenizer: Any) -> int:
-  """Returns the rows of the word table, those of the markers included.
-
-  The markers follow the last id that the tokenizer can give. A table that has
-  more rows than that keeps them.
-  """
-  published = text.config.vocab_size
-  marked = text.source.read_config().get(MARKERS_KEY)
-  if marked:
-    published = marked[0]
-  elif tokenizer is not None:
-    published = tokenizer.vocab_size - len(markers.MARKERS)
-  return max(text.config.vocab_size, published + len(markers.MARKERS))
-
-
-def _check_fit(streams: Mapping[str, Stream]) -> None:
-  """Raises ValueError for encoders whose depths or widths differ."""
-  if len(streams) < 2:
-    return
-  text, vision = streams["text"], streams["vision"]
-  for field, what, advice in (
-    ("hidden_dim", "width", "choose encoders of one width"),
-    ("num_layers", "depth", "take part of the deeper one"),
-  ):
-    pair = getattr(text.config, field), getattr(vision.config, field)
-    if pair[0] != pair[1]:
-      if field == "num_layers":
-        deeper = "vision" if pair[0] < pair[1] else "text"
-        advice += f" with {deeper}_layers=first:{min(pair)}"
-      raise ValueError(
-        f"want encoders of one {what}, since they read each other layer by"
-        f" layer; found {pair[0]} in {text.source.name} and {pair[1]} in"
-        f" {vision.source.name}: {advice}"
-      )
 
 
 def _fresh_params(
