@@ -1,0 +1,110 @@
+"""Runs that start from converted weights."""
+
+import jax
+import numpy as np
+import pytest
+import tiny
+import tiny_run
+from flax import traverse_util
+
+from ifa_jax import experiment, train, weights
+from ifa_jax.checkpoint import Checkpoints
+from ifa_jax.convert import converted
+from ifa_jax.data.tokenization import Tokenizer
+from ifa_jax.models import parameters, settings
+
+
+def flat(tree):
+  return traverse_util.flatten_dict(tree, sep="/")
+
+
+def save(folder, config, initialised=(), tokenizer=None, seed=3):
+  params = tiny.perturbed_params(config, seed)
+  info = {"initialised": list(initialised)}
+  converted.save_converted(folder, config, params, info, tokenizer)
+  return flat(params)
+
+
+def test_without_weights_a_config_stays():
+  config = {"weights": None, "model": {}}
+  assert weights.resolve(config) is config
+
+
+def test_weights_give_sizes_and_tokenizer_and_nothing_else(tmp_path, raw_dir):
+  source = tiny.tiny_config(fusion="released")
+  tokenizer = Tokenizer.load(raw_dir / "tokenizer")
+  save(tmp_path / "w", source, tokenizer=tokenizer)
+  asked = tiny_run.tiny_run_config("data", weights=str(tmp_path / "w"))
+  asked["model"]["text"]["dropout_rate"] = 0.25
+  got = weights.resolve(asked)
+  sizes = settings.to_dict(source)
+  assert got["model"]["vision"] == sizes["vision"]
+  assert got["model"]["text"] == sizes["text"] | {
+    "dropout_rate": 0.25,
+    "attention_dropout_rate": asked["model"]["text"]["attention_dropout_rate"],
+  }
+  assert got["model"]["fusion"] == "paper"
+  assert got["data"]["tokenizer_sha256"] == tokenizer.sha256
+  assert {k: v for k, v in got.items() if k not in ("model", "data")} == {
+    k: v for k, v in asked.items() if k not in ("model", "data")
+  }
+
+
+def test_a_text_model_stays_one(tmp_path):
+  save(tmp_path / "w", tiny.tiny_config())
+  asked = tiny_run.tiny_run_config(
+    "data", weights=str(tmp_path / "w"), model={"vision": None}
+  )
+  assert weights.resolve(asked)["model"]["vision"] is None
+
+
+def test_a_folder_without_weights_is_named(tmp_path):
+  asked = tiny_run.tiny_run_config("data", weights=str(tmp_path))
+  with pytest.raises(ValueError, match=f"{tmp_path}: want a folder that"):
+    weights.resolve(asked)
+
+
+def test_what_was_initialised_follows_the_runs_seed(tmp_path):
+  config = tiny.tiny_config()
+  own = ["visual/embed/class_token", "relation_head/kernel"]
+  given = save(tmp_path / "w", config, own)
+  fresh = parameters.init_params(config, jax.random.key(7))
+  got = flat(weights.start_params(str(tmp_path / "w"), fresh))
+  want = given | {path: flat(fresh)[path] for path in own}
+  assert got.keys() == want.keys()
+  for path, array in want.items():
+    np.testing.assert_array_equal(got[path], array, err_msg=path)
+
+
+def test_only_the_head_may_have_another_shape(tmp_path):
+  given = save(tmp_path / "w", tiny.tiny_config())
+  more = tiny.tiny_config(num_relations=11)
+  fresh = parameters.init_params(more, jax.random.key(7))
+  got = flat(weights.start_params(str(tmp_path / "w"), fresh))
+  assert got["relation_head/kernel"].shape[1] == 11
+  np.testing.assert_array_equal(
+    got["text/layer_0/mlp_in/kernel"], given["text/layer_0/mlp_in/kernel"]
+  )
+  fresh["text"]["layer_0"]["mlp_in"]["kernel"] = np.zeros((3, 5), np.float32)
+  with pytest.raises(ValueError, match=r"mlp_in/kernel: want \(3, 5\), found"):
+    weights.start_params(str(tmp_path / "w"), fresh)
+
+
+@pytest.mark.usefixtures("fast_compilation")
+def test_a_run_starts_from_them(tmp_path, data_dir):
+  frozen = {"peak_lr": 0.0}
+  asked = tiny_run.tiny_run_config(
+    data_dir,
+    weights=str(tmp_path / "w"),
+    train={"max_steps": 1},
+    optim={"groups": {"new": frozen, "encoder": frozen}},
+  )
+  config = settings.from_dict(asked["model"])
+  given = save(tmp_path / "w", config)
+  built = experiment.build(weights.resolve(asked))
+  train.run(built, str(tmp_path / "run"))
+  like = parameters.abstract_params(config)
+  with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
+    got = flat(checkpoints.restore_params(checkpoints.newest, like))
+  for path, array in given.items():
+    np.testing.assert_array_equal(got[path], array, err_msg=path)
