@@ -1,0 +1,175 @@
+"""An encoder in every form that it comes in, from disk or from the hub."""
+
+import json
+import os
+import shutil
+
+import hf_models
+import numpy as np
+import pytest
+import torch
+
+from ifa_jax.convert import source, stream
+from ifa_jax.convert.stream import read_stream
+from ifa_jax.models import VisionConfig
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+  """One folder of each kind, by the name of its class."""
+  root = tmp_path_factory.mktemp("encoders")
+  kinds = hf_models.TEXT + hf_models.VISION
+  return {kind: hf_models.save(root / kind, kind) for kind in kinds}
+
+
+def assert_same(got, want):
+  assert got.keys() == want.keys()
+  for path in want:
+    np.testing.assert_array_equal(got[path], want[path], err_msg=path)
+
+
+@pytest.mark.parametrize(
+  ("kind", "inner", "side"),
+  [
+    ("BertForMaskedLM", "BertModel", "text"),
+    ("CLIPModel", "CLIPVisionModel", "vision"),
+    ("ViTForImageClassification", "ViTModel", "vision"),
+  ],
+)
+def test_an_encoder_inside_a_larger_model(kind, inner, side, tmp_path):
+  model = hf_models.make(kind)
+  model.save_pretrained(tmp_path / "whole")
+  alone = hf_models.make(inner)
+  part = hf_models.encoder(model).state_dict()
+  alone.load_state_dict(part, strict=False)
+  alone.save_pretrained(tmp_path / "alone")
+  whole = read_stream(tmp_path / "whole", side)
+  assert_same(whole.params, read_stream(tmp_path / "alone", side).params)
+  assert f"other parts than the {inner}" in whole.dropped
+
+
+@pytest.mark.parametrize("kind", ["BertForMaskedLM", "CLIPModel"])
+@pytest.mark.parametrize("form", ["sharded", "bin", "bin sharded"])
+def test_every_form_of_file_gives_the_same(kind, form, folders, tmp_path):
+  side = "text" if kind in hf_models.TEXT else "vision"
+  want = read_stream(folders[kind], side)
+  model = hf_models.make(kind)
+  if form == "sharded":
+    model.save_pretrained(tmp_path, max_shard_size="8KB")
+    assert (tmp_path / "model.safetensors.index.json").exists()
+  else:
+    hf_models.copy(folders[kind], tmp_path / "in")
+    shutil.move(tmp_path / "in" / "config.json", tmp_path)
+    weights = model.state_dict()
+    names = [*weights]
+    half = len(names) // 2 if "sharded" in form else len(names)
+    files = {"pytorch_model.bin": names}
+    if "sharded" in form:
+      files = {"a.bin": names[:half], "b.bin": names[half:]}
+      index = {name: file for file, part in files.items() for name in part}
+      path = tmp_path / "pytorch_model.bin.index.json"
+      path.write_text(json.dumps({"weight_map": index}))
+    for file, part in files.items():
+      torch.save({name: weights[name] for name in part}, tmp_path / file)
+  found = read_stream(tmp_path, side)
+  assert_same(found.params, want.params)
+  assert found.config == want.config
+
+
+def test_names_of_older_files(folders, tmp_path):
+  """Files from TensorFlow say gamma and beta; older ones hold buffers."""
+
+  def rename(weights):
+    for name in [*weights]:
+      old = name.replace("LayerNorm.weight", "LayerNorm.gamma")
+      old = old.replace("LayerNorm.bias", "LayerNorm.beta")
+      weights[old] = weights.pop(name)
+    weights["bert.embeddings.position_ids"] = np.arange(16)[None]
+
+  folder = hf_models.copy(folders["BertForMaskedLM"], tmp_path / "old")
+  hf_models.change_weights(folder, rename)
+  want = read_stream(folders["BertForMaskedLM"], "text")
+  assert_same(read_stream(folder, "text").params, want.params)
+
+
+def test_half_precision_becomes_float32(tmp_path):
+  model = hf_models.make("BertModel").bfloat16()
+  model.save_pretrained(tmp_path)
+  params = read_stream(tmp_path, "text").params
+  want = model.embeddings.word_embeddings.weight.float().detach().numpy()
+  table = params["text/embed/word/embedding"]
+  assert table.dtype == np.float32
+  np.testing.assert_array_equal(table, want)
+
+
+def test_settings_come_from_the_checkpoint(folders, tmp_path):
+  folder = hf_models.copy(folders["ViTModel"], tmp_path / "vit")
+  statistics = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}
+  hf_models.change_json(folder / "preprocessor_config.json", **statistics)
+  read = read_stream(folder, "vision")
+  assert read.config == VisionConfig(
+    image_size=12,
+    patch_size=4,
+    hidden_dim=24,
+    num_layers=3,
+    num_heads=4,
+    mlp_dim=40,
+    norm_epsilon=1e-12,
+    activation="gelu",
+    patch_bias=True,
+    pre_norm=False,
+    image_mean=(0.1, 0.2, 0.3),
+    image_std=(0.4, 0.5, 0.6),
+  )
+  assert not read.notes
+  usual = read_stream(folders["CLIPModel"], "vision")
+  assert usual.config.image_mean == VisionConfig().image_mean
+  assert "no preprocessor_config.json" in usual.notes[0]
+
+
+def test_keys_left_out_mean_what_they_mean_in_transformers():
+  for encoder in (*stream.ENCODERS["text"], *stream.ENCODERS["vision"]):
+    kind = getattr(hf_models, f"{encoder.architecture[:-5]}Config")
+    assert encoder.read({}) == encoder.read(kind().to_dict())
+
+
+@pytest.fixture
+def hub(monkeypatch, folders, tmp_path):
+  """A hub with one model; returns the list of what is asked of it."""
+  import huggingface_hub
+
+  asked = []
+
+  def snapshot_download(name, allow_patterns):
+    asked.append(allow_patterns)
+    if name != "some/bert":
+      raise OSError("401 Client Error: no such repository")
+    cache = tmp_path / "cache"
+    if not cache.exists():
+      hf_models.copy(folders["BertModel"], cache)
+    return os.fspath(cache)
+
+  monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+  return asked
+
+
+def test_a_hub_id(hub, folders):
+  found = read_stream("some/bert", "text")
+  assert_same(found.params, read_stream(folders["BertModel"], "text").params)
+  assert found.source.name == "some/bert"
+  (patterns,) = hub
+  assert "config.json" in patterns
+  assert not any(".bin" in pattern for pattern in patterns)
+
+
+def test_a_hub_id_without_safetensors(hub, folders, tmp_path):
+  cache = hf_models.copy(folders["BertModel"], tmp_path / "cache")
+  os.rename(cache / "model.safetensors", cache / "pytorch_model.bin")
+  assert source.find("some/bert").folder == os.fspath(cache)
+  assert hub[1] == ["pytorch_model*.bin*"]
+
+
+def test_an_unknown_hub_id(hub):
+  message = "some/bart: neither a folder nor a model .*401"
+  with pytest.raises(ValueError, match=message):
+    source.find("some/bart")
