@@ -46,7 +46,7 @@ lint: install-dev
 	$(RUN) -m ruff format --check .
 
 test: lint
-	$(RUN) -m pytest
+	$(RUN) -m pytest --numprocesses=2 --dist=loadfile
 
 # Pins for every supported Python, by https://docs.astral.sh/uv. PyTorch is pinned
 # by requirements-dev.txt; it is left out here, and what it needs named in its

@@ -113,11 +113,24 @@ def build(config: Mapping[str, Any]) -> Experiment:
   data = config["data"]
   prepared = schema.read_metadata(data["data_dir"], data["protocol"])
   check_dataset(prepared, model_config, data)
+  _check_counts(config)
   parallel = make_parallel(config["train"]["parallel"])
   for section in ("train", "eval"):
     parallel.check(config[section]["batch_size"], f"{section}.batch_size")
   _check_slices(config["train"])
   return Experiment(config, model_config, prepared, parallel)
+
+
+def _check_counts(config: Mapping[str, Any]) -> None:
+  least = {"batch_size": 1, "total_epochs": 1, "max_steps": 0}
+  least |= {"log_steps": 1, "checkpoint_steps": 1}
+  for section, names in (("train", least), ("eval", ("batch_size",))):
+    for name in names:
+      if config[section][name] < least[name]:
+        raise ValueError(
+          f"{section}.{name}: want at least {least[name]}, found"
+          f" {config[section][name]}"
+        )
 
 
 def _check_slices(train: Mapping[str, Any]) -> None:
@@ -143,14 +156,17 @@ def check_dataset(
       len(found["relations"]),
       "a relation count of ",
     ),
-    ("model.text.vocab_size", model.text.vocab_size, tokenizer["vocab_size"],
-     named + "vocabulary size "),
-  ]  # fmt: skip
+  ]
   if data["tokenizer_sha256"]:
     wanted = data["tokenizer_sha256"]
     rows.append(
       ("data.tokenizer_sha256", wanted, tokenizer["sha256"], named + "sha256 ")
     )
+  size, there = model.text.vocab_size, tokenizer["vocab_size"]
+  # A pretrained table may have more rows than its tokenizer has ids.
+  if not (data["tokenizer_sha256"] and size >= there):
+    what = named + "vocabulary size "
+    rows.append(("model.text.vocab_size", size, there, what))
   if model.vision is not None:
     for name in ("image_size", "patch_size", "num_crops"):
       wanted = getattr(model.vision, name)

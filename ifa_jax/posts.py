@@ -12,6 +12,7 @@ may be a list of words. `image` and `boxes` may be left out; boxes are those of
 import bisect
 import itertools
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -30,6 +31,12 @@ class Post(NamedTuple):
   words: list[str]
   head: Span
   tail: Span
+
+  def names(self) -> tuple[str, str]:
+    """Returns the words of head and tail."""
+    return tuple(
+      " ".join(self.words[slice(*span)]) for span in (self.head, self.tail)
+    )
 
 
 def read_post(fields: Mapping[str, Any]) -> Post:
@@ -79,7 +86,8 @@ def _find(name: Any, role: str, text: str) -> Span:
   if not isinstance(name, str) or not name.strip():
     raise ValueError(f"{role}: want a name in the text, found {name!r}")
   spaced = r"\s+".join(re.escape(part) for part in name.split())
-  found = list(re.finditer(rf"(?<!\w){spaced}(?!\w)", text))
+  matches = re.finditer(rf"(?<!\w){spaced}(?!\w)", text)
+  found = [match for match in matches if not _goes_on(text, match.end())]
   if len(found) == 1:
     return found[0].span()
   if not found:
@@ -89,6 +97,19 @@ def _find(name: Any, role: str, text: str) -> Span:
     f"{role}: {name!r} occurs {len(found)} times, at words"
     f" {', '.join(f'{begin}:{end}' for begin, end in spans)}; choose one by"
     f" {role}_span"
+  )
+
+
+def _goes_on(text: str, end: int) -> bool:
+  """Returns whether a letter or emoji goes on where a name would end.
+
+  Marks (vowel signs, accents), joiners and skin tones are no \\w to `re`.
+  """
+  after = text[end : end + 1]
+  return bool(after) and (
+    unicodedata.category(after).startswith("M")
+    or after == "\u200d"
+    or "\U0001f3fb" <= after <= "\U0001f3ff"
   )
 
 

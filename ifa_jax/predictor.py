@@ -31,10 +31,12 @@ class Example(NamedTuple):
   Attributes:
     encoded: its text.
     squares: field of a batch -> its pictures, uint8[size, size, 3] each.
+    names: the words of head and tail.
   """
 
   encoded: Encoded
   squares: dict[str, list[np.ndarray]]
+  names: tuple[str, str]
 
 
 class Predictor:
@@ -78,9 +80,10 @@ class Predictor:
   ) -> Iterator[dict[str, Any]]:
     """Yields a record for each post, in order, a batch at a time.
 
-    A record holds the post's own keys but `boxes` and `error`, and `relation`,
-    `probability`, `probabilities` and `protocol`. A post that cannot be read
-    gets `error` in their place, and the rest goes on.
+    A record holds the post's own keys but `boxes` and `error`, `head` and
+    `tail` by name, `relation`, `probability`, `probabilities` and `protocol`.
+    A post that cannot be read gets `error` in place of these four, and the
+    rest goes on.
     """
     posts = iter(posts)
     while some := list(itertools.islice(posts, batch_size)):
@@ -102,7 +105,9 @@ class Predictor:
       if isinstance(example, str):
         yield kept | {"error": example}
       else:
-        yield kept | self._describe(next(probabilities))
+        head, tail = example.names
+        found = self._describe(next(probabilities))
+        yield {"head": head, "tail": tail} | kept | found
 
   def _describe(self, probabilities: np.ndarray) -> dict[str, Any]:
     best = int(probabilities.argmax())
@@ -121,7 +126,7 @@ class Predictor:
       encoded = self._tokenizer.encode(
         read.words, read.head, read.tail, self._data["text_len"]
       )
-      return Example(encoded, self._squares(post, read))
+      return Example(encoded, self._squares(post, read), read.names())
     except (ValueError, OSError) as error:
       return str(error)
 
@@ -134,10 +139,9 @@ class Predictor:
       raise ValueError(f"image: want a file, found {post['image']!r}")
     picture = pictures.open_picture(post["image"])
     listed = boxes.read_list(post.get("boxes") or [], "boxes")
-    name = lambda span: " ".join(read.words[slice(*span)])  # noqa: E731
     chosen = {
       "detected": boxes.detected(listed),
-      "grounded": boxes.grounded(listed, name(read.head), name(read.tail))
+      "grounded": boxes.grounded(listed, *read.names())
       if self.protocol != "none"
       else [],
     }
@@ -162,7 +166,7 @@ def make_batch(
   ids = np.zeros((rows, text_len), np.int32)
   mask = np.zeros((rows, text_len), bool)
   starts = np.zeros((2, rows), np.int32)
-  for i, (encoded, _) in enumerate(examples):
+  for i, (encoded, *_) in enumerate(examples):
     length = len(encoded.input_ids)
     ids[i, :length], mask[i, :length] = encoded.input_ids, True
     starts[:, i] = encoded.head_start, encoded.tail_start
@@ -172,7 +176,7 @@ def make_batch(
   for field, count, size in config.picture_slots:
     pixels = np.zeros((rows, count, size, size, 3), np.uint8)
     there = np.zeros((rows, count), bool)
-    for i, (_, squares) in enumerate(examples):
+    for i, (_, squares, _) in enumerate(examples):
       for slot, square in enumerate(squares.get(field, [])):
         pixels[i, slot], there[i, slot] = square, True
     if field == "image":

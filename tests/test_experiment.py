@@ -196,3 +196,19 @@ def test_shuffled_pictures_are_one_fixed_permutation(dataset):
   )
   assert list(first) == list(again) != list(other)
   assert sorted(first) == sorted(other) == list(range(40))
+
+
+@pytest.mark.parametrize(
+  ("section", "name"),
+  [
+    ("train", "batch_size"),
+    ("train", "total_epochs"),
+    ("train", "log_steps"),
+    ("train", "checkpoint_steps"),
+    ("eval", "batch_size"),
+  ],
+)
+def test_counts_that_cannot_be(data_dir, section, name):
+  config = tiny_run.tiny_run_config(data_dir, **{section: {name: 0}})
+  with pytest.raises(ValueError, match=rf"{section}\.{name}: want at least 1"):
+    experiment.build(config)

@@ -172,3 +172,17 @@ def test_the_words_of_any_span_are_those_of_its_entity():
       assert "".join(found.words[slice(*span)]) == name.replace(" ", "")
     assert "".join(found.words) == "".join(words)
   assert num_found > 100
+
+
+@pytest.mark.parametrize(
+  ("name", "longer"),
+  [
+    ("राम", "रामायण"),
+    ("Ann", "Ann\u0301a"),
+    ("👩", "👩\u200d🚀"),
+    ("👍", "👍🏽"),
+  ],
+)
+def test_a_name_does_not_end_within_a_letter_or_emoji(name, longer):
+  post = read_post({"text": f"{longer} {name} x", "head": name, "tail": "x"})
+  assert post.head == (1, 2)
