@@ -1,8 +1,8 @@
 """The quickstart data: MNRE's format, and no way to the label but the task."""
 
-import ast
 import collections
 import dataclasses
+import functools
 import json
 import pathlib
 import subprocess
@@ -10,14 +10,17 @@ import sys
 
 import numpy as np
 import pytest
+import quickstart_tree
 import transformers
 from PIL import Image
+from quickstart_tree import rows_of
 
 from data_prep import quickstart
 from data_prep import quickstart_pictures as pictures
 
 SETTINGS = quickstart.Settings(num_train=480, num_dev=12, num_test=48, seed=3)
 SMALL = quickstart.Settings(num_train=24, num_dev=12, num_test=12, seed=5)
+cells_of = functools.partial(quickstart_tree.cells_of, SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -25,19 +28,6 @@ def tree(tmp_path_factory):
   out = tmp_path_factory.mktemp("quickstart") / "raw"
   quickstart.generate(out, SETTINGS)
   return out
-
-
-def rows_of(tree, split):
-  path = tree / "txt" / f"ours_{split}.txt"
-  lines = path.read_text(encoding="utf-8").splitlines()
-  return [ast.literal_eval(line) for line in lines]
-
-
-def cells_of(split):
-  """Returns the (type of the tail, emblem) of every row of a split."""
-  index = list(SETTINGS.splits).index(split)
-  count = SETTINGS.splits[split]
-  return quickstart.split_cells([SETTINGS.seed, index], count)
 
 
 def contents(folder):

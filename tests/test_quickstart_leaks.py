@@ -4,18 +4,21 @@ Simple classifiers are trained on one split and scored on another. The seed is
 fixed, so that a bound of four standard errors is passed or missed for good.
 """
 
-import ast
+import functools
 import json
 
 import numpy as np
 import pytest
+import quickstart_tree
 import tokenizers
 from PIL import Image
+from quickstart_tree import rows_of
 from sklearn import ensemble, feature_extraction, linear_model
 
 from data_prep import quickstart
 
 SETTINGS = quickstart.Settings(num_train=600, num_dev=12, num_test=360, seed=3)
+cells_of = functools.partial(quickstart_tree.cells_of, SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -23,19 +26,6 @@ def tree(tmp_path_factory):
   out = tmp_path_factory.mktemp("quickstart") / "raw"
   quickstart.generate(out, SETTINGS)
   return out
-
-
-def rows_of(tree, split):
-  path = tree / "txt" / f"ours_{split}.txt"
-  lines = path.read_text(encoding="utf-8").splitlines()
-  return [ast.literal_eval(line) for line in lines]
-
-
-def cells_of(split):
-  """Returns the (type of the tail, emblem) of every row of a split."""
-  index = list(SETTINGS.splits).index(split)
-  count = SETTINGS.splits[split]
-  return quickstart.split_cells([SETTINGS.seed, index], count)
 
 
 def squares(tree, split, phrase):
