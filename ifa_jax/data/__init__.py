@@ -3,6 +3,9 @@
 markers        entity markers in a list of words, windows around entities
 tokenization   words with markers to WordPiece ids
 pictures       an image file to the squares that the visual stream reads
+boxes          boxes around objects: detected ones, and grounded by a phrase
 schema         what a prepared record holds, and the dataset's metadata
+shards         random access to the records of TFRecord files
+order          which rows stand in which batch, by seed and epoch
 pipeline       TFRecord shards to shuffled, padded batches
 """

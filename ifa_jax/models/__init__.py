@@ -5,6 +5,7 @@
     text         the BERT stream
     visual       the ViT stream
     ifaformer    both streams, layer by layer, and the relation head
+    parameters   a model's parameters: started, described, counted
     settings     a model's config from and to a plain nested dict
 
 Axis letters, in every docstring and einsum:
