@@ -56,11 +56,19 @@ class Experiment:
     data = self.config["data"]
     # Processes see only their own rows of a batch and would cut differently.
     buckets = data["text_buckets"] if jax.process_count() == 1 else ()
-    return Geometry(
-      data["text_len"],
-      tuple(buckets),
-      self.model_config.picture_slots,
-    )
+    return Geometry(data["text_len"], tuple(buckets), self._slots)
+
+  @property
+  def _slots(self) -> tuple[tuple[str, int, int], ...]:
+    """What the model looks at and the dataset has any of.
+
+    Tokens that are absent in every row are masked in every row: the same
+    numbers come out without them, sooner. `released` masks none.
+    """
+    slots = self.model_config.picture_slots
+    if not self.model_config.rules.absent_masked:
+      return slots
+    return tuple(slot for slot in slots if self.prepared.has_any(slot[0]))
 
   def split(self, name: str) -> Split:
     """Opens "train", "dev" or "test".

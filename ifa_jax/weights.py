@@ -2,12 +2,13 @@
 
 The folder that `python -m ifa_jax.convert` wrote decides the encoders' sizes
 and the tokenizer; the config decides all else: what the model looks at, how the
-streams exchange, rates of dropout, relations.
+streams exchange, rates of dropout, relations. A stream that conversion left out
+takes the other's depth, width and heads; its other sizes are the config's too.
 """
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,15 @@ from flax import traverse_util
 
 from ifa_jax.convert import converted
 from ifa_jax.data.tokenization import Tokenizer
-from ifa_jax.models import settings
+from ifa_jax.models import parameters, settings
+from ifa_jax.models.config import ModelConfig
 
 _log = logging.getLogger("ifa_jax")
 
 # Settings of a stream that pretraining does not fix.
 _OWN = ("dropout_rate", "attention_dropout_rate", "crop_position_stddev")
+# Settings that two streams share to read each other, with either fusion.
+_FITTING = ("hidden_dim", "num_layers", "num_heads")
 
 
 def resolve(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -32,16 +36,31 @@ def resolve(config: Mapping[str, Any]) -> Mapping[str, Any]:
   folder = config["weights"]
   if not folder:
     return config
-  source = settings.to_dict(converted.load_config(folder))
+  source_config = converted.load_config(folder)
+  source = settings.to_dict(source_config)
+  initialised = converted.load_provenance(folder).get("initialised", ())
   model, data = dict(config["model"]), dict(config["data"])
-  for stream in ("text", "vision"):
-    if model[stream] is not None and source[stream] is not None:
-      own = {key: model[stream][key] for key in _OWN if key in model[stream]}
-      model[stream] = source[stream] | own
+  for stream, part in (("text", "text"), ("vision", "visual")):
+    if model[stream] is None or source[stream] is None:
+      continue
+    own = model[stream]
+    if _is_fresh(part, source_config, initialised):
+      own = {key: own[key] for key in own if key not in _FITTING}
+    else:
+      own = {key: own[key] for key in _OWN if key in own}
+    model[stream] = source[stream] | own
   tokenizer = os.path.join(folder, "tokenizer")
   if os.path.isdir(tokenizer):
     data["tokenizer_sha256"] = Tokenizer.load(tokenizer).sha256
   return {**config, "model": model, "data": data}
+
+
+def _is_fresh(
+  part: str, config: ModelConfig, initialised: Sequence[str]
+) -> bool:
+  """Tells whether conversion brought nothing of a stream."""
+  paths = parameters.param_shapes(config)
+  return {p for p in paths if p.startswith(f"{part}/")} <= {*initialised}
 
 
 def start_params(folder: str, fresh: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,30 @@ def test_weights_give_sizes_and_tokenizer_and_nothing_else(tmp_path, raw_dir):
   }
 
 
+def test_a_stream_that_nothing_was_converted_for_keeps_its_geometry(tmp_path):
+  source = tiny.tiny_config()
+  paths = parameters.param_shapes(source)
+  visual = [path for path in paths if path.startswith("visual/")]
+  save(tmp_path / "w", source, visual)
+  asked = tiny_run.tiny_run_config(
+    "data", weights=str(tmp_path / "w"), model={"vision": {"mlp_dim": 24}}
+  )
+  got = weights.resolve(asked)["model"]
+  assert got["text"]["vocab_size"] == source.text.vocab_size
+  assert got["vision"]["image_size"] == 32 != source.vision.image_size
+  assert got["vision"]["mlp_dim"] == asked["model"]["vision"]["mlp_dim"]
+  for name in ("hidden_dim", "num_layers", "num_heads"):
+    assert got["vision"][name] == getattr(source.vision, name)
+  fresh = parameters.init_params(settings.from_dict(got), jax.random.key(7))
+  started = flat(weights.start_params(str(tmp_path / "w"), fresh))
+  for path in visual:
+    np.testing.assert_array_equal(started[path], flat(fresh)[path])
+  save(tmp_path / "part", source, visual[1:])
+  asked["weights"] = str(tmp_path / "part")
+  got = weights.resolve(asked)["model"]["vision"]
+  assert got == settings.to_dict(source)["vision"]
+
+
 def test_a_text_model_stays_one(tmp_path):
   save(tmp_path / "w", tiny.tiny_config())
   asked = tiny_run.tiny_run_config(

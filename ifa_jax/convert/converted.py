@@ -106,7 +106,7 @@ def load_converted(
   config = load_config(folder)
   params = _restore(os.path.join(folder, _PARAMS))
   _check_shapes(folder, params, parameters.param_shapes(config))
-  return config, params, _read_json(folder, _PROVENANCE)
+  return config, params, load_provenance(folder)
 
 
 def load_config(folder: str | os.PathLike) -> ModelConfig:
@@ -121,6 +121,15 @@ def load_config(folder: str | os.PathLike) -> ModelConfig:
       f" {_MODEL}"
     )
   return settings.from_dict(_read_json(os.fspath(folder), _MODEL))
+
+
+def load_provenance(folder: str | os.PathLike) -> dict[str, Any]:
+  """Reads `provenance.json`; see `make_info`.
+
+  Raises:
+    ValueError: if it is missing or damaged.
+  """
+  return _read_json(os.fspath(folder), _PROVENANCE)
 
 
 def is_converted(folder: str | os.PathLike) -> bool:

@@ -35,6 +35,14 @@ class Prepared(NamedTuple):
   metadata: dict[str, Any]
   num_rows: dict[str, int]
 
+  def has_any(self, kind: str) -> bool:
+    """Tells whether any row has an "image", a "grounded" or "detected" crop."""
+    name = "pictures" if kind == "image" else kind
+    grey = self.metadata["missing_pixels"] == "grey"
+    counted = [name, f"missing_{name}"] if grey else [name]
+    counts = self.metadata["counts"].values()
+    return any(split[key] for split in counts for key in counted)
+
 
 class CropSizes(NamedTuple):
   """Sides of the two kinds of crops, in pixels."""

