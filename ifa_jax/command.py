@@ -3,11 +3,12 @@
 A mistake of the user's gets one clear line on standard error.
 """
 
+import functools
+import importlib
 import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -17,33 +18,42 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
 
-def run(main: Callable[[Sequence[str]], int | None]) -> None:
+def run(
+  main: Callable[[Sequence[str]], int | None], takes_words: bool = False
+) -> None:
   """Parses flags, runs a command's main function, and exits.
 
   Args:
-    main: takes the arguments that are no flags, with the program's name first.
+    main: takes the arguments that are no flags, with the program's name first,
+      and returns the exit status; None is 0.
+    takes_words: whether there may be such arguments.
   """
+  parse = functools.partial(_parse, takes_words=takes_words)
   try:
-    app.run(_reporting(main), flags_parser=_parse)
+    app.run(_reporting(main), flags_parser=parse)
   except KeyboardInterrupt:
     _fail("stopped", 1)
 
 
-def run_verb(verbs: Mapping[str, ModuleType]) -> None:
+def run_verb(package: str, verbs: Mapping[str, str]) -> None:
   """Runs the module that the first argument names: `COMMAND VERB --flags`.
 
   Args:
-    verbs: name -> module with `define_flags()` and `main(argv)`.
+    package: where the modules are.
+    verbs: name -> its module, with `define_flags()` and `main(argv)`, and with
+      `TAKES_WORDS = True` if it takes arguments that are no flags. Only the
+      module that runs is imported.
   """
   name = sys.argv.pop(1) if len(sys.argv) > 1 else None
   if name not in verbs:
     _fail(f"want one of {', '.join(verbs)} first, found {name!r}", 2)
-  verbs[name].define_flags()
-  run(verbs[name].main)
+  verb = importlib.import_module(f"{package}.{verbs[name]}")
+  verb.define_flags()
+  run(verb.main, takes_words=getattr(verb, "TAKES_WORDS", False))
 
 
-def _parse(argv: Sequence[str]) -> Sequence[str]:
-  """Parses flags; a wrong one, or a word that is no flag, is wrong usage."""
+def _parse(argv: Sequence[str], takes_words: bool) -> Sequence[str]:
+  """Parses flags; a wrong one, or a word out of place, is wrong usage."""
   try:
     rest = flags.FLAGS(argv)
   except SystemExit:
@@ -54,7 +64,7 @@ def _parse(argv: Sequence[str]) -> Sequence[str]:
     _fail(f"--config has no such setting: {_last_cause(error)}", 2)
   except (flags.Error, TypeError, ValueError) as error:
     _fail(f"{_last_cause(error)} (--help lists the flags)", 2)
-  if len(rest) > 1:
+  if len(rest) > 1 and not takes_words:
     _fail(f"want flags only (--name=value), found {rest[1]!r}", 2)
   return rest
 

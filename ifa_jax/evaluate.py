@@ -130,16 +130,17 @@ def write(
   """
   scores = {"split": split, "step": step} | score(experiment, predictions)
   rows = experiment.split(split)
-  lines = _lines(experiment.relations, rows, predictions)
+  lines = _lines(experiment, rows, predictions)
   folder.write_lines(f"predictions_{split}.jsonl", lines)
   folder.write_json(f"eval_{split}.json", scores)
   return scores
 
 
 def _lines(
-  relations: list[str], split: Split, predictions: Predictions
+  experiment: Experiment, split: Split, predictions: Predictions
 ) -> Iterator[dict[str, Any]]:
   """Yields what `predictions_{split}.jsonl` holds of each row."""
+  relations = experiment.relations
   for i, probabilities in enumerate(predictions.probabilities):
     row = split.describe(i)
     best = int(probabilities.argmax())
@@ -148,6 +149,7 @@ def _lines(
       "gold": relations[predictions.gold[i]],
       "pred": relations[best],
       "probability": _rounded(probabilities[best]),
+      "protocol": experiment.protocol,
       **_readable(row),
       "probabilities": {
         name: _rounded(p)

@@ -211,6 +211,7 @@ def test_rows_are_described_in_words(split):
     ["Zoë", "met", "Bob", "."],
     (0, 1),
     (2, 3),
+    {"image": 1, "grounded": 5, "detected": 3},
   )
 
 

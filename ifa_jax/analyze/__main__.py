@@ -1,7 +1,8 @@
 """The command `python -m ifa_jax.analyze VERB --flags`."""
 
 from ifa_jax import command
-from ifa_jax.analyze import shuffle
+
+VERBS = ("leak", "audit", "shuffle", "compare", "alignment")
 
 if __name__ == "__main__":
-  command.run_verb({"shuffle": shuffle})
+  command.run_verb("ifa_jax.analyze", {verb: verb for verb in VERBS})

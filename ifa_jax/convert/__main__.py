@@ -1,13 +1,13 @@
 """The command `python -m ifa_jax.convert VERB --flags`."""
 
 from ifa_jax import command
-from ifa_jax.convert import verb_deepke, verb_export, verb_huggingface
 
 if __name__ == "__main__":
   command.run_verb(
+    "ifa_jax.convert",
     {
-      "huggingface": verb_huggingface,
-      "deepke": verb_deepke,
-      "export": verb_export,
-    }
+      "huggingface": "verb_huggingface",
+      "deepke": "verb_deepke",
+      "export": "verb_export",
+    },
   )

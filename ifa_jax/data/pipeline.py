@@ -40,6 +40,8 @@ class RowText(NamedTuple):
     id: "test/12", split and line of the raw file, counted from 1.
     head: words [begin, end).
     tail: words [begin, end).
+    num_squares: field -> how many pictures or crops of it the row has, "image"
+      0 or 1.
   """
 
   id: str
@@ -47,6 +49,7 @@ class RowText(NamedTuple):
   words: list[str]
   head: tuple[int, int]
   tail: tuple[int, int]
+  num_squares: dict[str, int]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +100,9 @@ class Split:
       words=text("words"),
       head=span("head_span"),
       tail=span("tail_span"),
+      num_squares={
+        name: len(fields[name].bytes_list.value) for name in _PICTURES
+      },
     )
 
   def batches(
