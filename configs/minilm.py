@@ -48,7 +48,7 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
     "new": {"pattern": _NEW, "peak_lr": 5e-4},
     "encoder": {"pattern": rf"(?!{_NEW}).*", "peak_lr": 1e-4},
   }
-  config.train.total_epochs = 3
+  config.train.total_epochs = 2
   if variant == "text":
     config.model.vision = None
   if variant == "shuffled":
