@@ -97,6 +97,10 @@ def base() -> config_dict.ConfigDict:
   # Shuffle(train) of Table 1: a seed here gives training rows the pictures of
   # others, by one fixed permutation.
   config.data.visual_shuffle_seed = config_dict.placeholder(int)
+  # "row", or "image": rows that share a picture go on sharing one.
+  config.data.visual_shuffle_unit = "row"
+  # "nothing", or "count": only among rows with as many pictures and crops.
+  config.data.visual_shuffle_keep = "nothing"
 
   config.model = model_section(ModelConfig())
 

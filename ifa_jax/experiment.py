@@ -8,9 +8,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from ifa_jax import metrics, models
+from ifa_jax import checks, models
 from ifa_jax.data import order, schema
-from ifa_jax.data.pipeline import Geometry, Split
+from ifa_jax.data.pipeline import Geometry, RowText, Split
 from ifa_jax.models import settings
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.parallel import Parallel, make_parallel
@@ -102,10 +102,43 @@ class Experiment:
     steps = train["total_epochs"] * self.steps_per_epoch
     return min(steps, train["max_steps"] or steps)
 
-  def shuffled_pictures(self, num_rows: int) -> np.ndarray | None:
-    """Returns whose pictures training rows get under shuffle(train)."""
-    seed = self.config["data"]["visual_shuffle_seed"]
-    return None if seed is None else order.visual_shuffle(num_rows, seed)
+  def visual_shuffle(
+    self, split: Split, seed: int, unit: str = "row", keep: str = "nothing"
+  ) -> np.ndarray:
+    """Returns int64[n], whose pictures each row gets; see `order`.
+
+    Args:
+      split: whose rows.
+      seed: of the permutation.
+      unit: what moves: the bundle of a "row", or of all rows of an "image".
+      keep: "count" moves bundles only between rows that have as many pictures
+        and crops of each kind that the model looks at; "nothing": anywhere.
+    """
+    if (unit, keep) == ("row", "nothing"):
+      return order.visual_shuffle(len(split), seed)
+    rows = [split.describe(row) for row in range(len(split))]
+    counts = [self._num_seen(row) for row in rows]
+    return order.visual_shuffle(
+      len(split),
+      seed,
+      images=[row.img_id for row in rows] if unit == "image" else None,
+      counts=counts if keep == "count" else None,
+    )
+
+  def _num_seen(self, row: RowText) -> tuple[int, ...]:
+    return tuple(
+      min(row.num_squares[field], most) for field, most, _ in self._slots
+    )
+
+  def train_pictures(self, split: Split) -> np.ndarray | None:
+    """Returns whose pictures training rows get; None: their own."""
+    data = self.config["data"]
+    seed = data["visual_shuffle_seed"]
+    if seed is None:
+      return None
+    return self.visual_shuffle(
+      split, seed, data["visual_shuffle_unit"], data["visual_shuffle_keep"]
+    )
 
 
 def build(config: Mapping[str, Any]) -> Experiment:
@@ -120,91 +153,11 @@ def build(config: Mapping[str, Any]) -> Experiment:
   model_config = settings.from_dict(config["model"])
   data = config["data"]
   prepared = schema.read_metadata(data["data_dir"], data["protocol"])
-  check_dataset(prepared, model_config, data)
-  _check_counts(config)
+  checks.check_dataset(prepared, model_config, data)
+  checks.check_counts(config)
+  checks.check_shuffle(data)
   parallel = make_parallel(config["train"]["parallel"])
   for section in ("train", "eval"):
     parallel.check(config[section]["batch_size"], f"{section}.batch_size")
-  _check_slices(config["train"])
+  checks.check_slices(config["train"])
   return Experiment(config, model_config, prepared, parallel)
-
-
-def _check_counts(config: Mapping[str, Any]) -> None:
-  least = {"batch_size": 1, "total_epochs": 1, "max_steps": 0}
-  least |= {"log_steps": 1, "checkpoint_steps": 1}
-  for section, names in (("train", least), ("eval", ("batch_size",))):
-    for name in names:
-      if config[section][name] < least[name]:
-        raise ValueError(
-          f"{section}.{name}: want at least {least[name]}, found"
-          f" {config[section][name]}"
-        )
-
-
-def _check_slices(train: Mapping[str, Any]) -> None:
-  rows = train["batch_size"] // jax.device_count()
-  if train["num_slices"] < 1 or rows % train["num_slices"]:
-    raise ValueError(
-      f"train.num_slices: want a divisor of the {rows} rows of a device, found"
-      f" {train['num_slices']}"
-    )
-
-
-def check_dataset(
-  prepared: schema.Prepared, model: ModelConfig, data: Mapping[str, Any]
-) -> None:
-  """Raises ValueError for a dataset that was prepared for another model."""
-  found, tokenizer = prepared.metadata, prepared.metadata["tokenizer"]
-  named = f"the tokenizer {tokenizer['name']!r} with "
-  rows = [
-    ("data.text_len", data["text_len"], found["text_len"], "texts of up to "),
-    (
-      "model.num_relations",
-      model.num_relations,
-      len(found["relations"]),
-      "a relation count of ",
-    ),
-  ]
-  if data["tokenizer_sha256"]:
-    wanted = data["tokenizer_sha256"]
-    rows.append(
-      ("data.tokenizer_sha256", wanted, tokenizer["sha256"], named + "sha256 ")
-    )
-  size, there = model.text.vocab_size, tokenizer["vocab_size"]
-  # A pretrained table may have more rows than its tokenizer has ids.
-  if not (data["tokenizer_sha256"] and size >= there):
-    what = named + "vocabulary size "
-    rows.append(("model.text.vocab_size", size, there, what))
-  if model.vision is not None:
-    for name in ("image_size", "patch_size", "num_crops"):
-      wanted = getattr(model.vision, name)
-      rows.append((f"model.vision.{name}", wanted, found[name], f"{name} "))
-  if found["relations"][metrics.NONE].lower() != "none":
-    raise ValueError(
-      f"{prepared.folder}: want None as the first relation, found"
-      f" {found['relations'][metrics.NONE]!r}"
-    )
-  for setting, wanted, there, what in rows:
-    if wanted != there:
-      raise ValueError(
-        f"{prepared.folder}: prepared for {what}{there}, but {setting} is"
-        f" {wanted}; prepare it again or change the setting"
-      )
-  _check_text_len(model, data)
-
-
-def _check_text_len(model: ModelConfig, data: Mapping[str, Any]) -> None:
-  if data["text_len"] > model.text.max_len:
-    raise ValueError(
-      f"data.text_len: want at most model.text.max_len {model.text.max_len},"
-      f" found {data['text_len']}"
-    )
-  sees_padding = (
-    model.vision is not None and not model.rules.padding_masked_in_visual
-  )
-  if sees_padding and data["text_buckets"]:
-    raise ValueError(
-      "data.text_buckets: want () with fusion=released, whose visual stream"
-      " attends to padding, so that its logits depend on the padded length;"
-      f" found {tuple(data['text_buckets'])}"
-    )

@@ -167,7 +167,7 @@ class Trainer:
     return split.batches(
       self._parallel.own_columns(left),
       self.experiment.geometry,
-      self.experiment.shuffled_pictures(len(split)),
+      self.experiment.train_pictures(split),
     )
 
   def _ends_epoch(self, step: int) -> bool:

@@ -7,8 +7,9 @@ import jax
 import pytest
 import tiny_run
 
-from ifa_jax import experiment
-from ifa_jax.data import schema
+from ifa_jax import checks, experiment
+from ifa_jax.data import order, schema
+from ifa_jax.data.pipeline import Split
 from ifa_jax.models import settings
 
 SHA = "5" * 64
@@ -30,7 +31,7 @@ def check(dataset=None, **changes):
   metadata = tiny_run.merged(METADATA, dataset or {})
   prepared = schema.Prepared("data/mnre/clean/1.0.0", metadata, {})
   model = settings.from_dict(config["model"])
-  experiment.check_dataset(prepared, model, config["data"])
+  checks.check_dataset(prepared, model, config["data"])
 
 
 def test_what_fits_is_taken():
@@ -188,14 +189,79 @@ def test_settings_that_cannot_be_are_named(dataset, changes, kind, message):
     build(dataset, **changes)
 
 
-def test_shuffled_pictures_are_one_fixed_permutation(dataset):
-  assert build(dataset).shuffled_pictures(40) is None
-  first, again, other = (
-    build(dataset, data={"visual_shuffle_seed": seed}).shuffled_pictures(40)
-    for seed in (0, 0, 1)
+COUNTS = {
+  "pictures": 0,
+  "missing_pictures": 9,
+  "grounded": 0,
+  "missing_grounded": 5,
+  "detected": 4,
+  "missing_detected": 0,
+}
+
+
+@pytest.mark.parametrize(
+  ("missing_pixels", "fusion", "fields"),
+  [
+    ("absent", "paper", ["detected"]),
+    ("grey", "paper", ["image", "grounded", "detected"]),
+    # Its absent crops are tokens that text attends to.
+    ("absent", "released", ["grounded", "detected"]),
+  ],
+)
+def test_what_no_row_has_is_not_read(tmp_path, missing_pixels, fusion, fields):
+  write_dataset(
+    tmp_path / "data",
+    METADATA
+    | {
+      "missing_pixels": missing_pixels,
+      "counts": {"train": dict.fromkeys(COUNTS, 0), "val": COUNTS},
+    },
   )
-  assert list(first) == list(again) != list(other)
-  assert sorted(first) == sorted(other) == list(range(40))
+  built = build(tmp_path / "data", model={"fusion": fusion})
+  assert [name for name, *_ in built.geometry.slots] == fields
+
+
+def test_training_pictures_are_shuffled_as_the_config_says(
+  data_dir, monkeypatch
+):
+  describe = Split.describe
+
+  def in_pairs(split, row):
+    return describe(split, row)._replace(img_id=f"{row // 2}.jpg")
+
+  # The generated posts have a picture each.
+  monkeypatch.setattr(Split, "describe", in_pairs)
+
+  def pictures(**data):
+    built = experiment.build(tiny_run.tiny_run_config(data_dir, data=data))
+    split = built.split("train")
+    found = built.train_pictures(split)
+    return split, None if found is None else list(found)
+
+  split, found = pictures()
+  assert found is None
+  _, found = pictures(visual_shuffle_seed=3)
+  assert found == list(order.visual_shuffle(len(split), 3))
+  _, kept = pictures(visual_shuffle_seed=3, visual_shuffle_keep="count")
+  assert kept != found
+  rows = [split.describe(row) for row in range(len(split))]
+  most = tiny_run.GEOMETRY["num_crops"]
+  for row, source in enumerate(kept):
+    for name in ("image", "grounded", "detected"):
+      one, other = (rows[i].num_squares[name] for i in (row, source))
+      assert min(one, most) == min(other, most)
+  _, moved = pictures(visual_shuffle_seed=3, visual_shuffle_unit="image")
+  assert {(row // 2, source // 2) for row, source in enumerate(moved)} == {
+    (row // 2, moved[row] // 2) for row in range(0, len(rows), 2)
+  }
+
+
+@pytest.mark.parametrize(
+  ("name", "wanted"), [("unit", "row, image"), ("keep", "nothing, count")]
+)
+def test_a_shuffle_that_is_none_is_refused(dataset, name, wanted):
+  with pytest.raises(ValueError, match=f"_{name}: want one of {wanted}, found"):
+    build(dataset, data={f"visual_shuffle_{name}": "post"})
 
 
 @pytest.mark.parametrize(

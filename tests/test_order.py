@@ -49,3 +49,56 @@ def test_visual_shuffle_is_one_fixed_permutation():
   assert sorted(rows) == list(range(50))
   assert not np.array_equal(rows, np.arange(50))
   assert not np.array_equal(rows, orders.visual_shuffle(50, seed=4))
+
+
+# Five pictures, of 3, 1, 3, 2 and 1 rows, not side by side.
+IMAGES = ["a", "b", "c", "a", "d", "c", "e", "a", "c", "d"]
+COUNTS = [2, 2, 2, 3, 3, 3, 2, 2, 2, 3]
+
+
+def shuffles(**options):
+  """Returns what different seeds make of ten rows."""
+  found = [orders.visual_shuffle(10, seed, **options) for seed in range(40)]
+  for rows in found:
+    assert sorted(rows) == list(range(10))
+  assert len({tuple(rows) for rows in found}) > 1
+  return found
+
+
+def test_without_groups_every_row_may_go_anywhere():
+  found = shuffles()
+  np.testing.assert_array_equal(
+    found[7], np.random.default_rng(7).permutation(10)
+  )
+  assert all(len({rows[i] for rows in found}) == 10 for i in range(10))
+
+
+def test_counts_are_kept_and_bundles_still_move():
+  found = shuffles(counts=COUNTS)
+  for rows in found:
+    assert [COUNTS[row] for row in rows] == COUNTS
+  for row, count in enumerate(COUNTS):
+    reached = {rows[row] for rows in found}
+    assert reached == {i for i in range(10) if COUNTS[i] == count}
+
+
+def test_rows_of_one_post_go_on_sharing_a_picture():
+  found = shuffles(images=IMAGES)
+  for rows in found:
+    new = [IMAGES[row] for row in rows]
+    pairs = set(zip(IMAGES, new, strict=True))
+    assert len(pairs) == len(set(IMAGES))
+    assert len({after for _, after in pairs}) == len(set(IMAGES))
+  moved = {tuple(IMAGES[row] for row in rows) for rows in found}
+  # a and c may swap places, b and e may, and d is alone with its two rows.
+  assert len(moved) == 4
+  assert all(images[4] == images[9] == "d" for images in moved)
+
+
+def test_pictures_move_where_each_row_finds_as_many_crops():
+  found = shuffles(images=IMAGES, counts=COUNTS)
+  for rows in found:
+    assert [COUNTS[row] for row in rows] == COUNTS
+    assert len({(IMAGES[i], IMAGES[row]) for i, row in enumerate(rows)}) == 5
+  # a has crops 2 3 2 and c 2 3 2: they swap, each row to one of its count.
+  assert {IMAGES[rows[0]] for rows in found} == {"a", "c"}

@@ -1,8 +1,8 @@
 """Bootstrap intervals over the rows of a split.
 
-One standard error of F1 is about 1.5 points on MNRE's test split, so scores and
-differences come with 95 % percentile intervals. Rows are drawn, not predictions:
-two systems are compared on the same draws (the paired bootstrap).
+One standard error of F1 is about 1.5 points on MNRE's test split, so scores
+and differences come with 95 % percentile intervals. Rows are drawn, not
+predictions: two systems are compared on the same draws (the paired bootstrap).
 """
 
 from collections.abc import Callable

@@ -4,9 +4,15 @@ An order is int64[steps, B] of row numbers. The last batch is filled up with
 `FILLER`, so that every row counts once whatever the batch size.
 """
 
+import collections
+from collections.abc import Hashable, Iterable, Sequence
+
 import numpy as np
 
 FILLER = -1
+
+# What the visual shuffle moves, and what it leaves as it is.
+UNITS, KEEPS = ("row", "image"), ("nothing", "count")
 
 
 def num_batches(num_rows: int, batch_size: int) -> int:
@@ -35,9 +41,43 @@ def training_order(
   return in_batches(rng.permutation(num_rows), batch_size)
 
 
-def visual_shuffle(num_rows: int, seed: int) -> np.ndarray:
+def visual_shuffle(
+  num_rows: int,
+  seed: int,
+  images: Sequence[str] | None = None,
+  counts: Sequence[Hashable] | None = None,
+) -> np.ndarray:
   """Returns int64[n]: whose pictures each row gets under the visual shuffle.
 
   One fixed permutation of a split's visual bundles; text and labels stay.
+
+  Args:
+    num_rows: n.
+    seed: of the permutation.
+    images: the name of each row's picture. Rows that share one go on sharing
+      one: all their bundles move together, into the places of a picture with
+      as many rows. None moves each row's bundle by itself.
+    counts: what a row's bundle is made of. Bundles move only between rows of
+      equal counts. None lets them move anywhere.
   """
-  return np.random.default_rng(seed).permutation(num_rows)
+  places = collections.defaultdict(list)
+  for unit in _units(num_rows, images, counts):
+    key = tuple(counts[row] for row in unit) if counts else len(unit)
+    places[key].append(unit)
+  rng = np.random.default_rng(seed)
+  sources = np.arange(num_rows)
+  for alike in places.values():
+    for place, source in enumerate(rng.permutation(len(alike))):
+      sources[alike[place]] = alike[source]
+  return sources
+
+
+def _units(num_rows, images, counts) -> Iterable[list[int]]:
+  """Returns the rows that move together, those of equal counts side by side."""
+  if images is None:
+    return [[row] for row in range(num_rows)]
+  units = collections.defaultdict(list)
+  rows = range(num_rows)
+  for row in sorted(rows, key=counts.__getitem__) if counts else rows:
+    units[images[row]].append(row)
+  return units.values()

@@ -1,0 +1,108 @@
+"""What a config must be for its dataset, its devices and itself.
+
+Every check raises ValueError, and names both sides.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from ifa_jax import metrics
+from ifa_jax.data import schema
+from ifa_jax.data.order import KEEPS, UNITS
+from ifa_jax.models.config import ModelConfig
+
+
+def check_counts(config: Mapping[str, Any]) -> None:
+  """Checks batch sizes and the numbers of steps and epochs."""
+  least = {"batch_size": 1, "total_epochs": 1, "max_steps": 0}
+  least |= {"log_steps": 1, "checkpoint_steps": 1}
+  for section, names in (("train", least), ("eval", ("batch_size",))):
+    for name in names:
+      if config[section][name] < least[name]:
+        raise ValueError(
+          f"{section}.{name}: want at least {least[name]}, found"
+          f" {config[section][name]}"
+        )
+
+
+def check_shuffle(data: Mapping[str, Any]) -> None:
+  """Checks how training rows' pictures are shuffled."""
+  for name, wanted in (("unit", UNITS), ("keep", KEEPS)):
+    found = data[f"visual_shuffle_{name}"]
+    if found not in wanted:
+      raise ValueError(
+        f"data.visual_shuffle_{name}: want one of {', '.join(wanted)}, found"
+        f" {found!r}"
+      )
+
+
+def check_slices(train: Mapping[str, Any]) -> None:
+  """Checks that a device can work through its rows in slices."""
+  rows = train["batch_size"] // jax.device_count()
+  if train["num_slices"] < 1 or rows % train["num_slices"]:
+    raise ValueError(
+      f"train.num_slices: want a divisor of the {rows} rows of a device, found"
+      f" {train['num_slices']}"
+    )
+
+
+def check_dataset(
+  prepared: schema.Prepared, model: ModelConfig, data: Mapping[str, Any]
+) -> None:
+  """Checks that a dataset was prepared for a model, and its texts fit."""
+  found, tokenizer = prepared.metadata, prepared.metadata["tokenizer"]
+  named = f"the tokenizer {tokenizer['name']!r} with "
+  rows = [
+    ("data.text_len", data["text_len"], found["text_len"], "texts of up to "),
+    (
+      "model.num_relations",
+      model.num_relations,
+      len(found["relations"]),
+      "a relation count of ",
+    ),
+  ]
+  if data["tokenizer_sha256"]:
+    wanted = data["tokenizer_sha256"]
+    rows.append(
+      ("data.tokenizer_sha256", wanted, tokenizer["sha256"], named + "sha256 ")
+    )
+  size, there = model.text.vocab_size, tokenizer["vocab_size"]
+  # A pretrained table may have more rows than its tokenizer has ids.
+  if not (data["tokenizer_sha256"] and size >= there):
+    what = named + "vocabulary size "
+    rows.append(("model.text.vocab_size", size, there, what))
+  if model.vision is not None:
+    for name in ("image_size", "patch_size", "num_crops"):
+      wanted = getattr(model.vision, name)
+      rows.append((f"model.vision.{name}", wanted, found[name], f"{name} "))
+  if found["relations"][metrics.NONE].lower() != "none":
+    raise ValueError(
+      f"{prepared.folder}: want None as the first relation, found"
+      f" {found['relations'][metrics.NONE]!r}"
+    )
+  for setting, wanted, there, what in rows:
+    if wanted != there:
+      raise ValueError(
+        f"{prepared.folder}: prepared for {what}{there}, but {setting} is"
+        f" {wanted}; prepare it again or change the setting"
+      )
+  _check_text_len(model, data)
+
+
+def _check_text_len(model: ModelConfig, data: Mapping[str, Any]) -> None:
+  if data["text_len"] > model.text.max_len:
+    raise ValueError(
+      f"data.text_len: want at most model.text.max_len {model.text.max_len},"
+      f" found {data['text_len']}"
+    )
+  sees_padding = (
+    model.vision is not None and not model.rules.padding_masked_in_visual
+  )
+  if sees_padding and data["text_buckets"]:
+    raise ValueError(
+      "data.text_buckets: want () with fusion=released, whose visual stream"
+      " attends to padding, so that its logits depend on the padded length;"
+      f" found {tuple(data['text_buckets'])}"
+    )
