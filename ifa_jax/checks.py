@@ -10,7 +10,7 @@ import jax
 
 from ifa_jax import metrics
 from ifa_jax.data import schema
-from ifa_jax.data.order import KEEPS, UNITS
+from ifa_jax.data.order import KEEPS, UNITS, Shuffle
 from ifa_jax.models.config import ModelConfig
 
 
@@ -27,10 +27,10 @@ def check_counts(config: Mapping[str, Any]) -> None:
         )
 
 
-def check_shuffle(data: Mapping[str, Any]) -> None:
+def check_shuffle(shuffle: Shuffle) -> None:
   """Checks how training rows' pictures are shuffled."""
   for name, wanted in (("unit", UNITS), ("keep", KEEPS)):
-    found = data[f"visual_shuffle_{name}"]
+    found = getattr(shuffle, name)
     if found not in wanted:
       raise ValueError(
         f"data.visual_shuffle_{name}: want one of {', '.join(wanted)}, found"

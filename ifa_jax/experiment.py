@@ -10,6 +10,7 @@ import numpy as np
 
 from ifa_jax import checks, models
 from ifa_jax.data import order, schema
+from ifa_jax.data.order import Shuffle
 from ifa_jax.data.pipeline import Geometry, RowText, Split
 from ifa_jax.models import settings
 from ifa_jax.models.config import ModelConfig
@@ -103,26 +104,18 @@ class Experiment:
     return min(steps, train["max_steps"] or steps)
 
   def visual_shuffle(
-    self, split: Split, seed: int, unit: str = "row", keep: str = "nothing"
+    self, split: Split, seed: int, shuffle: Shuffle
   ) -> np.ndarray:
-    """Returns int64[n], whose pictures each row gets; see `order`.
-
-    Args:
-      split: whose rows.
-      seed: of the permutation.
-      unit: what moves: the bundle of a "row", or of all rows of an "image".
-      keep: "count" moves bundles only between rows that have as many pictures
-        and crops of each kind that the model looks at; "nothing": anywhere.
-    """
-    if (unit, keep) == ("row", "nothing"):
+    """Returns int64[n], whose pictures each row gets; see `order`."""
+    if shuffle == Shuffle():
       return order.visual_shuffle(len(split), seed)
     rows = [split.describe(row) for row in range(len(split))]
-    counts = [self._num_seen(row) for row in rows]
+    by_image, by_count = shuffle.unit == "image", shuffle.keep == "count"
     return order.visual_shuffle(
       len(split),
       seed,
-      images=[row.img_id for row in rows] if unit == "image" else None,
-      counts=counts if keep == "count" else None,
+      images=[row.img_id for row in rows] if by_image else None,
+      counts=[self._num_seen(row) for row in rows] if by_count else None,
     )
 
   def _num_seen(self, row: RowText) -> tuple[int, ...]:
@@ -136,9 +129,16 @@ class Experiment:
     seed = data["visual_shuffle_seed"]
     if seed is None:
       return None
-    return self.visual_shuffle(
-      split, seed, data["visual_shuffle_unit"], data["visual_shuffle_keep"]
-    )
+    return self.visual_shuffle(split, seed, train_shuffle(data))
+
+
+def train_shuffle(data: Mapping[str, Any]) -> Shuffle:
+  """Returns the shuffle of training rows' pictures that a config asks for.
+
+  Settings that are left out take their defaults.
+  """
+  names = {field: f"visual_shuffle_{field}" for field in Shuffle._fields}
+  return Shuffle(**{k: data[name] for k, name in names.items() if name in data})
 
 
 def build(config: Mapping[str, Any]) -> Experiment:
@@ -155,7 +155,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
   prepared = schema.read_metadata(data["data_dir"], data["protocol"])
   checks.check_dataset(prepared, model_config, data)
   checks.check_counts(config)
-  checks.check_shuffle(data)
+  checks.check_shuffle(train_shuffle(data))
   parallel = make_parallel(config["train"]["parallel"])
   for section in ("train", "eval"):
     parallel.check(config[section]["batch_size"], f"{section}.batch_size")

@@ -9,8 +9,10 @@ import pytest
 import tiny_run
 
 from ifa_jax import evaluate, experiment, train
-from ifa_jax.analyze import shuffle
+from ifa_jax.analyze import conditions, shuffle
 from ifa_jax.data import order
+from ifa_jax.data.order import Shuffle
+from ifa_jax.data.pipeline import Geometry
 from ifa_jax.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -41,32 +43,78 @@ class Spy:
     monkeypatch.setattr(evaluate.Evaluator, "predict", spying)
 
 
-def table(run, num_seeds=3):
+def table(run, num_seeds=3, **options):
+  folder = RunFolder(run.workdir)
   return shuffle.shuffle_table(
-    run.experiment, RunFolder(run.workdir), num_seeds
+    run.experiment, folder, num_seeds=num_seeds, **options
   )
+
+
+def own_scores(run):
+  return json.loads((run.workdir / "eval_test.json").read_text())
 
 
 def test_a_table_has_a_row_for_each_condition(finished, monkeypatch):
   spy = Spy(monkeypatch)
-  rows = table(finished)
+  found = table(finished)
+  rows = found.pop("rows")
+  assert found == {
+    "run": str(finished.workdir),
+    "protocol": "clean",
+    "split": "test",
+    "n": 17,
+  }
   assert [(row["condition"], row["seeds"]) for row in rows] == [
     ("standard", []),
     ("shuffle(test)", [0, 1, 2]),
     ("blank", []),
   ]
-  assert [[len(x) for x in row["scores"]] for row in rows] == [
-    [1] * 4,
-    [3] * 4,
-    [1] * 4,
-  ]
-  scores = json.loads((finished.workdir / "eval_test.json").read_text())
-  assert rows[0]["scores"] == [[scores[name]] for name in shuffle.SCORES]
   every = spy.probabilities
   assert len(every) == 5
   for one, other in itertools.combinations(every, 2):
     assert np.abs(one - other).max() > 1e-3
+  for name, found in rows[0]["scores"].items():
+    assert found["by_seed"] == [pytest.approx(own_scores(finished)[name])]
   assert json.loads(json.dumps(rows)) == rows
+
+
+def test_scores_are_means_over_seeds_inside_their_intervals(
+  finished, monkeypatch
+):
+  spy = Spy(monkeypatch)
+  standard, shuffled, blank = table(finished)["rows"]
+  assert "minus_standard" not in standard
+  split = finished.experiment.split("test")
+  (batch,) = split.batches(order.evaluation_order(17, 17), Geometry(40))
+  accuracy = [
+    np.mean(found.argmax(axis=-1) == batch.label) for found in spy.probabilities
+  ]
+  scores = [row["scores"]["accuracy"] for row in (standard, shuffled, blank)]
+  np.testing.assert_allclose(scores[1]["by_seed"], accuracy[1:4])
+  for score, want in zip(
+    scores, (accuracy[0], np.mean(accuracy[1:4]), accuracy[4]), strict=True
+  ):
+    assert score["mean"] == pytest.approx(want)
+    assert score["low"] < score["mean"] < score["high"]
+  for row, score in zip((shuffled, blank), scores[1:], strict=True):
+    apart = row["minus_standard"]["accuracy"]
+    assert apart["mean"] == pytest.approx(score["mean"] - scores[0]["mean"])
+    assert apart["low"] <= apart["mean"] <= apart["high"]
+
+
+def test_kinds_of_shuffle_stand_side_by_side(finished, monkeypatch):
+  spy = Spy(monkeypatch)
+  kinds = [Shuffle(), Shuffle(keep="count"), Shuffle("image", "count")]
+  rows = table(finished, num_seeds=1, shuffles=kinds)["rows"]
+  assert [row["condition"] for row in rows[1:4]] == [
+    "shuffle(test)",
+    "shuffle(test), count kept",
+    "shuffle(test), by image, count kept",
+  ]
+  _, free, kept, *_ = spy.visual_rows
+  split = finished.experiment.split("test")
+  seen = [split.describe(row).num_squares for row in range(17)]
+  assert [seen[row] for row in kept] == seen != [seen[row] for row in free]
 
 
 def test_pictures_are_permuted_within_the_split(finished, monkeypatch):
@@ -100,31 +148,58 @@ def test_a_row_gets_the_whole_bundle_of_another_and_keeps_its_text(finished):
 
 def test_a_text_model_predicts_the_same_in_bits(text, monkeypatch):
   spy = Spy(monkeypatch)
-  rows = table(text)
-  assert len(spy.probabilities) == 5
+  kinds = [Shuffle(), Shuffle("image"), Shuffle(keep="count")]
+  rows = table(text, shuffles=kinds)["rows"]
+  assert len(spy.probabilities) == 11
   for found in spy.probabilities[1:]:
     assert found.tobytes() == spy.probabilities[0].tobytes()
-  for row in rows:
-    assert {values[0] for values in row["scores"]} == {
-      values[0] for values in rows[0]["scores"]
-    }
+  for row in rows[1:]:
+    for name, apart in row["minus_standard"].items():
+      # Sums over seeds round in float64.
+      assert max(map(abs, apart.values())) < 1e-15, name
 
 
-def test_other_runs_on_the_data_stand_beside(text, finished, tmp_path):
-  row = shuffle.beside_row(RunFolder(text.workdir), finished.experiment)
-  scores = json.loads((text.workdir / "eval_test.json").read_text())
-  assert row == {
-    "condition": "text only, another run",
-    "seeds": [],
-    "scores": [[scores[name]] for name in shuffle.SCORES],
-  }
-  row = shuffle.beside_row(RunFolder(finished.workdir), text.experiment)
-  assert row["condition"] == "standard, another run"
+def gold(run):
+  split = run.experiment.split("test")
+  (batch,) = split.batches(order.evaluation_order(17, 17), Geometry(40))
+  return batch.label
+
+
+def test_other_runs_on_the_data_stand_beside(text, finished):
+  rows = table(finished, num_seeds=1, others=[RunFolder(text.workdir)])["rows"]
+  assert rows[-1]["condition"] == "text only, another run"
+  for name, found in rows[-1]["scores"].items():
+    assert found["mean"] == pytest.approx(own_scores(text)[name])
+  other = conditions.beside(
+    RunFolder(finished.workdir), text.experiment, gold(text)
+  )
+  assert other.name == "standard, another run"
+
+
+def test_shuffle_train_is_the_runs_config_on_shuffled_pictures(
+  finished, tmp_path
+):
+  folder = tmp_path / "run"
+  shutil.copytree(finished.workdir, folder)
+  new = conditions.train_shuffled(finished.experiment, RunFolder(folder), 5)
+  assert new.path == str(folder / "shuffle_train_5")
+  theirs, ours = (
+    run.read_record()["config"] for run in (new, RunFolder(folder))
+  )
+  assert theirs["data"].pop("visual_shuffle_seed") == 5
+  assert ours["data"].pop("visual_shuffle_seed") is None
+  assert theirs == ours
+  row = conditions.beside(new, finished.experiment, gold(finished))
+  assert row.name == "shuffle(train)"
+  written = folder / "shuffle_train_5" / "eval_test.json"
+  before = written.stat().st_mtime_ns
+  conditions.train_shuffled(finished.experiment, RunFolder(folder), 5)
+  assert written.stat().st_mtime_ns == before
 
 
 @pytest.fixture(name="beside")
 def row_of_a_changed_copy(finished, tmp_path):
-  """Sets a value in a file of a copy of the run and returns its row."""
+  """Sets a value in a file of a copy of the run and puts that beside it."""
   folder = tmp_path / "run"
   shutil.copytree(finished.workdir, folder)
 
@@ -135,15 +210,16 @@ def row_of_a_changed_copy(finished, tmp_path):
       section = section[key]
     section[path[-1]] = value
     (folder / name).write_text(json.dumps(content))
-    return shuffle.beside_row(RunFolder(folder), finished.experiment)
+    return conditions.beside(
+      RunFolder(folder), finished.experiment, gold(finished)
+    )
 
   return make
 
 
 def test_a_run_that_was_trained_on_shuffled_pictures_is_called_so(beside):
   seed = ("config", "data", "visual_shuffle_seed")
-  row = beside("config.json", *seed, value=0)
-  assert row["condition"] == "shuffle(train), another run"
+  assert beside("config.json", *seed, value=0).name == "shuffle(train)"
 
 
 @pytest.mark.parametrize(
@@ -160,19 +236,40 @@ def test_a_run_on_other_data_is_refused(beside, path, value):
 
 
 def test_a_run_that_is_not_finished_is_refused(finished, tmp_path):
+  def beside(path):
+    return conditions.beside(
+      RunFolder(path), finished.experiment, gold(finished)
+    )
+
   with pytest.raises(ValueError, match="want a run's folder"):
-    shuffle.beside_row(RunFolder(tmp_path), finished.experiment)
+    beside(tmp_path)
   folder = tmp_path / "run"
   shutil.copytree(finished.workdir, folder)
   (folder / "eval_test.json").unlink()
   with pytest.raises(ValueError, match="want a finished run, found no test"):
-    shuffle.beside_row(RunFolder(folder), finished.experiment)
+    beside(folder)
   shutil.rmtree(folder / "checkpoints")
   run = tiny_run.Finished(finished.experiment, folder)
   with pytest.raises(ValueError, match="want a checkpoint with dev scores"):
     table(run)
 
 
-def test_cells_are_means_over_seeds_with_their_deviation():
-  assert shuffle._cell([0.81671]) == "81.67"
-  assert shuffle._cell([0.29, 0.30, 0.31]) == "30.00 ± 1.00"
+def test_a_line_of_the_table():
+  bounds = {"low": 0.28, "high": 0.315}
+  scores = {"by_seed": [0.29, 0.30, 0.31], "mean": 0.3, **bounds}
+  row = {
+    "condition": "shuffle(test)",
+    "scores": dict.fromkeys(("accuracy", "precision", "recall", "f1"), scores),
+  }
+  assert shuffle._cells(row) == [
+    "shuffle(test)",
+    *["30.00"] * 3,
+    "30.00 ± 1.00",
+    "[28.00, 31.50]",
+    "",
+  ]
+  row["minus_standard"] = {"f1": {"mean": -0.5, "low": -0.6, "high": -0.4}}
+  assert shuffle._cells(row)[-1] == "-50.00 [-60.00, -40.00]"
+  row["minus_standard"] = {"f1": {"mean": -1e-17, "low": -1e-17, "high": 0.01}}
+  assert shuffle._cells(row)[-1] == "+0.00 [0.00, 1.00]"
+  assert shuffle._mean([0.81671]) == "81.67"

@@ -6,23 +6,40 @@ r"""Table 1: what becomes of a run's scores when its pictures are changed.
 The run's best checkpoint scores the test split as it is (standard), with the
 visual bundles of the rows permuted (shuffle(test), several seeds) and with
 every picture masked (blank). Runs beside it are scored as they are: one trained
-with `data.visual_shuffle_seed` is the table's shuffle(train). Text, labels and
-order of the rows always stay. Writes `shuffle.json` and `shuffle.md` into the
-run's folder.
+with `data.visual_shuffle_seed` is the table's shuffle(train), which
+`--shuffle_train=SEED` trains first, from the run's own config. Text, labels and
+order of the rows always stay.
+
+    --keep=count    adds a shuffle among rows with as many pictures and crops:
+                    what it costs is in the pixels, not in their number
+    --unit=image    adds one that moves pictures, not rows: rows of one post go
+                    on sharing theirs
+
+Scores carry 95 % bootstrap intervals over rows, differences to standard paired
+ones. Writes `shuffle.json` and `shuffle.md` into the run's folder.
 """
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from absl import flags
 
-from ifa_jax import evaluate, experiment, report
-from ifa_jax.checkpoint import Checkpoints
+from ifa_jax import experiment, report
+from ifa_jax.analyze import conditions
 from ifa_jax.data import order
+from ifa_jax.data.order import Shuffle
 from ifa_jax.run_folder import RunFolder
 
-SCORES = ("accuracy", "precision", "recall", "f1")
+COLUMNS = (
+  "pictures",
+  "accuracy",
+  "precision",
+  "recall",
+  "F1",
+  "F1, 95 %",
+  "F1 - standard, 95 %",
+)
 
 
 def define_flags() -> None:
@@ -30,103 +47,114 @@ def define_flags() -> None:
   flags.DEFINE_string("workdir", None, "A finished run's folder.")
   flags.DEFINE_list("beside", [], "Finished runs to show in the same table.")
   flags.DEFINE_integer(
+    "shuffle_train",
+    None,
+    "Train the run's config on pictures shuffled by this seed, inside its"
+    " folder, and show it beside.",
+  )
+  flags.DEFINE_integer(
     "num_seeds", 5, "Permutations of shuffle(test).", lower_bound=1
   )
+  flags.DEFINE_enum("unit", "row", order.UNITS, "What another shuffle moves.")
+  flags.DEFINE_enum("keep", "nothing", order.KEEPS, "What it leaves.")
   flags.mark_flag_as_required("workdir")
 
 
 def main(_) -> None:
   """Runs the command."""
-  folder = RunFolder(flags.FLAGS.workdir)
+  values = flags.FLAGS
+  folder = RunFolder(values.workdir)
   built = experiment.build(folder.read_record()["config"])
-  rows = shuffle_table(built, folder, flags.FLAGS.num_seeds)
-  for beside in flags.FLAGS.beside:
-    rows.append(beside_row(RunFolder(beside), built))
-  title = f"Visual shuffle of {folder.path}, {built.num_rows('test')} test rows"
-  columns = ("pictures", "accuracy", "precision", "recall", "F1")
-  cells = [[row["condition"], *map(_cell, row["scores"])] for row in rows]
-  note = f"{title}\nprotocol: {built.protocol}"
-  report.print_table(report.make_table(note, columns, cells))
-  folder.write_json("shuffle.json", {"protocol": built.protocol, "rows": rows})
-  folder.write_text("shuffle.md", report.markdown_table(note, columns, cells))
-  print(f"written to {folder.file('shuffle.md')} and shuffle.json")
+  others = [RunFolder(path) for path in values.beside]
+  if values.shuffle_train is not None:
+    others.insert(
+      0, conditions.train_shuffled(built, folder, values.shuffle_train)
+    )
+  shuffles = dict.fromkeys([Shuffle(), Shuffle(values.unit, values.keep)])
+  table = shuffle_table(built, folder, [*shuffles], values.num_seeds, others)
+  _show(table, folder)
 
 
 def shuffle_table(
-  built: experiment.Experiment, folder: RunFolder, num_seeds: int
-) -> list[dict[str, Any]]:
+  built: experiment.Experiment,
+  folder: RunFolder,
+  shuffles: Sequence[Shuffle] = (Shuffle(),),
+  num_seeds: int = 5,
+  others: Sequence[RunFolder] = (),
+) -> dict[str, Any]:
   """Scores a run's test split under each condition.
 
+  Args:
+    built: from the run's own config.
+    folder: the run's.
+    shuffles: kinds of shuffle(test).
+    num_seeds: permutations of each kind.
+    others: finished runs on the same data.
+
   Returns:
-    A row for each condition: its name, `seeds`, and under `scores` a list of
-    values for each of `SCORES`, one a seed.
+    Plain values: `run`, `protocol`, `split`, `n`, and under `rows` what
+    `conditions.summarise` returns.
 
   Raises:
-    ValueError: if the folder holds no finished run.
+    ValueError: if a folder holds no finished run, or one on other data.
   """
-  split = built.split("test")
-  evaluator = evaluate.Evaluator(built)
-  with Checkpoints(folder.file("checkpoints")) as checkpoints:
-    params = evaluate.load_best(built, checkpoints).params
+  gold, found = conditions.predict(built, folder, shuffles, num_seeds)
+  found += [conditions.beside(other, built, gold) for other in others]
+  return {
+    "run": folder.path,
+    "protocol": built.protocol,
+    "split": "test",
+    "n": len(gold),
+    "rows": conditions.summarise(gold, found),
+  }
 
-  def score(visual_rows=None, **options):
-    predictions = evaluator.predict(params, split, visual_rows, **options)
-    scores = evaluate.score(built, predictions)
-    return [scores[name] for name in SCORES]
 
-  seeds = list(range(num_seeds))
-  shuffled = [score(order.visual_shuffle(len(split), seed)) for seed in seeds]
+def _show(table: Mapping[str, Any], folder: RunFolder) -> None:
+  """Prints a table and writes it as JSON and Markdown."""
+  note = (
+    f"Visual shuffle of {table['run']}\nprotocol: {table['protocol']},"
+    f" {table['n']} test rows"
+  )
+  cells = [_cells(row) for row in table["rows"]]
+  report.print_table(report.make_table(note, COLUMNS, cells))
+  folder.write_json("shuffle.json", table)
+  folder.write_text("shuffle.md", report.markdown_table(note, COLUMNS, cells))
+  print(f"written to {folder.file('shuffle.md')} and shuffle.json")
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+  """Returns a condition's line of the table."""
+  scores = row["scores"]
+  others = [
+    report.percent(scores[name]["mean"])
+    for name in ("accuracy", "precision", "recall")
+  ]
+  difference = ""
+  if "minus_standard" in row:
+    apart = row["minus_standard"]["f1"]
+    difference = f"{_percent(apart['mean'], '+')} {_interval(apart)}"
+  f1 = scores["f1"]
   return [
-    _row("standard", [score()]),
-    _row("shuffle(test)", shuffled, seeds),
-    _row("blank", [score(change=evaluate.blank_pictures)]),
+    row["condition"],
+    *others,
+    _mean(f1["by_seed"]),
+    _interval(f1),
+    difference,
   ]
 
 
-def _row(
-  condition: str,
-  scores: Sequence[Sequence[float]],
-  seeds: Sequence[int] = (),
-) -> dict[str, Any]:
-  by_score = [list(values) for values in zip(*scores, strict=True)]
-  return {"condition": condition, "seeds": list(seeds), "scores": by_score}
-
-
-def beside_row(
-  folder: RunFolder, built: experiment.Experiment
-) -> dict[str, Any]:
-  """Returns the row of another run's own test scores.
-
-  Raises:
-    ValueError: if it is not finished, or was scored on other data.
-  """
-  scores, record = folder.read_json("eval_test.json"), folder.read_record()
-  if scores is None:
-    raise ValueError(
-      f"{folder.path}: want a finished run, found no test scores"
-    )
-  theirs = record["dataset"]["sources"], scores["protocol"], scores["n"]
-  ours = built.prepared.metadata["sources"], built.protocol
-  if theirs != (*ours, built.num_rows("test")):
-    raise ValueError(
-      f"{folder.path}: want a run on the data of {built.prepared.folder}"
-      f" (protocol {built.protocol}), found one on other data (protocol"
-      f" {scores['protocol']})"
-    )
-  return _row(_describe(record["config"]), [[scores[name] for name in SCORES]])
-
-
-def _describe(config: dict[str, Any]) -> str:
-  if config["model"]["vision"] is None:
-    return "text only, another run"
-  if config["data"]["visual_shuffle_seed"] is not None:
-    return "shuffle(train), another run"
-  return "standard, another run"
-
-
-def _cell(values: Sequence[float]) -> str:
+def _mean(values: Sequence[float]) -> str:
   """Returns "81.67", or "29.52 ± 0.71": mean and deviation over seeds."""
   mean = report.percent(statistics.fmean(values))
   if len(values) == 1:
     return mean
   return f"{mean} ± {report.percent(statistics.stdev(values))}"
+
+
+def _interval(bounds: Mapping[str, float]) -> str:
+  return f"[{_percent(bounds['low'])}, {_percent(bounds['high'])}]"
+
+
+def _percent(fraction: float, sign: str = "-") -> str:
+  """Returns -0.5 as "-50.00", and a rounded 0 without a minus."""
+  return f"{round(100 * fraction, 2) + 0.0:{sign}.2f}"

@@ -6,13 +6,25 @@ An order is int64[steps, B] of row numbers. The last batch is filled up with
 
 import collections
 from collections.abc import Hashable, Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 FILLER = -1
-
-# What the visual shuffle moves, and what it leaves as it is.
 UNITS, KEEPS = ("row", "image"), ("nothing", "count")
+
+
+class Shuffle(NamedTuple):
+  """A kind of visual shuffle.
+
+  Attributes:
+    unit: what moves: the bundle of a "row", or of all rows of an "image".
+    keep: "count" moves bundles only between rows that have as many pictures
+      and crops of each kind that the model looks at; "nothing": anywhere.
+  """
+
+  unit: str = "row"
+  keep: str = "nothing"
 
 
 def num_batches(num_rows: int, batch_size: int) -> int:
