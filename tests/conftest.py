@@ -59,3 +59,14 @@ def finished(data_dir, compiled_dir, tmp_path_factory) -> tiny_run.Finished:
   with tiny_run.fast_compilation(compiled_dir):
     train.run(built, str(workdir))
   return tiny_run.Finished(built, workdir)
+
+
+@pytest.fixture
+def build(data_dir):
+  """Builds the tiny experiment with some settings changed."""
+  from ifa_jax import experiment
+
+  def make(**changes):
+    return experiment.build(tiny_run.tiny_run_config(data_dir, **changes))
+
+  return make

@@ -2,27 +2,22 @@
 
 import ast
 import functools
-import itertools
 import json
-import pathlib
 import shutil
 
-import jax
 import numpy as np
 import pytest
 import tiny_run
+import whole_run
 
 from ifa_jax import evaluate, experiment, metrics, parallel, train
 from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.data.pipeline import Split
 from ifa_jax.metrics_log import Meter
-from ifa_jax.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 TRAIN_KEYS = {"loss", "accuracy", "grad_norm", "examples_per_second"}
 DEV_KEYS = {"dev_accuracy", "dev_precision", "dev_recall", "dev_f1"}
-TEXT = {"model": {"vision": None}}
 STILL = {
   "model": {
     "vision": None,
@@ -30,50 +25,6 @@ STILL = {
     "text": {"dropout_rate": 0.0, "attention_dropout_rate": 0.0},
   }
 }
-
-
-@pytest.fixture
-def build(data_dir):
-  """Builds the tiny experiment with some settings changed."""
-
-  def make(**changes):
-    return experiment.build(tiny_run.tiny_run_config(data_dir, **changes))
-
-  return make
-
-
-def lines(workdir, name="metrics.jsonl"):
-  return tiny_run.read_lines(pathlib.Path(workdir) / name)
-
-
-def newest_state(workdir):
-  """Returns every leaf of the last checkpoint, in bits."""
-  with Checkpoints(pathlib.Path(workdir) / "checkpoints") as checkpoints:
-    tree = checkpoints._manager.restore(checkpoints.newest)
-  return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
-
-
-def outcome(workdir):
-  """Returns all that a run leaves, but its speed and its TensorBoard files."""
-  written = [
-    {key: x for key, x in line.items() if key != "examples_per_second"}
-    for line in lines(workdir)
-  ]
-  scores = [
-    (pathlib.Path(workdir) / name).read_text()
-    for split in ("dev", "test")
-    for name in (f"eval_{split}.json", f"predictions_{split}.jsonl")
-  ]
-  return written, scores, newest_state(workdir)
-
-
-def snapshot(folder):
-  """Returns name -> (time of change, bytes) of every file below a folder."""
-  return {
-    path.relative_to(folder): (path.stat().st_mtime_ns, path.read_bytes())
-    for path in sorted(pathlib.Path(folder).rglob("*"))
-    if path.is_file()
-  }
 
 
 # What a run writes.
@@ -106,7 +57,7 @@ def test_a_run_writes_every_file_of_its_folder(finished):
 
 
 def test_metrics_have_a_line_for_each_window_and_each_epoch(finished):
-  written = lines(finished.workdir)
+  written = whole_run.lines(finished.workdir)
   kinds = {frozenset(TRAIN_KEYS): "train", frozenset(DEV_KEYS): "dev"}
   found = [
     (line["step"], line["epoch"], kinds[frozenset({*line} - {"step", "epoch"})])
@@ -130,7 +81,7 @@ def test_scores_are_those_of_the_predictions_beside_them(
   finished, split, num_rows
 ):
   scores = json.loads((finished.workdir / f"eval_{split}.json").read_text())
-  rows = lines(finished.workdir, f"predictions_{split}.jsonl")
+  rows = whole_run.lines(finished.workdir, f"predictions_{split}.jsonl")
   assert (scores["split"], scores["protocol"]) == (split, "clean")
   prefix = experiment.SPLIT_NAMES[split]
   numbers = range(1, num_rows + 1)
@@ -152,7 +103,7 @@ def test_gold_labels_words_and_pictures_are_those_of_the_raw_tree(
   finished, raw_dir
 ):
   raw = (raw_dir / "txt" / "ours_test.txt").read_text().splitlines()
-  rows = lines(finished.workdir, "predictions_test.jsonl")
+  rows = whole_run.lines(finished.workdir, "predictions_test.jsonl")
   for found, line in zip(rows, raw, strict=True):
     row = ast.literal_eval(line)
     assert found["gold"] == row["relation"]
@@ -167,40 +118,17 @@ def test_gold_labels_words_and_pictures_are_those_of_the_raw_tree(
 # A run that is stopped and started again.
 
 
-class StoppedError(Exception):
-  """Stands for the end of a process."""
-
-
-def stop_at(monkeypatch, owner, name, number):
-  """Ends a process at the call `number` of a function, from 1."""
-  function, count = getattr(owner, name), itertools.count(1)
-
-  def stopping(*args, **kwargs):
-    if next(count) == number:
-      raise StoppedError
-    return function(*args, **kwargs)
-
-  monkeypatch.setattr(owner, name, stopping)
-
-
-def run_until_stopped(built, workdir, owner, name, number):
-  with pytest.MonkeyPatch.context() as patched:
-    stop_at(patched, owner, name, number)
-    with pytest.raises(StoppedError):
-      train.run(built, workdir)
-
-
 def test_a_run_that_is_stopped_anywhere_is_one_that_never_was(
   finished, build, tmp_path
 ):
   updates = functools.partial(
-    run_until_stopped, build(), tmp_path, Meter, "add"
+    whole_run.run_until_stopped, build(), tmp_path, Meter, "add"
   )
   dev = functools.partial(
-    run_until_stopped, build(), tmp_path, train.Trainer, "_score_dev"
+    whole_run.run_until_stopped, build(), tmp_path, train.Trainer, "_score_dev"
   )
   test = functools.partial(
-    run_until_stopped, build(), tmp_path, evaluate, "write"
+    whole_run.run_until_stopped, build(), tmp_path, evaluate, "write"
   )
   # The newest checkpoint when a process ends is where the next one begins.
   for stop, number, newest in (
@@ -216,7 +144,10 @@ def test_a_run_that_is_stopped_anywhere_is_one_that_never_was(
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
       assert checkpoints.newest == newest
   train.run(build(), tmp_path)
-  found, wanted = outcome(tmp_path), outcome(finished.workdir)
+  found, wanted = (
+    whole_run.outcome(tmp_path),
+    whole_run.outcome(finished.workdir),
+  )
   for part, other in zip(found, wanted, strict=True):
     assert part == other
 
@@ -234,17 +165,20 @@ def runs_of_both_forms_that_end_within_an_epoch(
     )
     built = experiment.build(config)
     if form == "jit":
-      run_until_stopped(built, folders[form], Meter, "add", 5)
+      whole_run.run_until_stopped(built, folders[form], Meter, "add", 5)
     train.run(built, folders[form])
   return folders
 
 
 def test_both_forms_compute_the_same(forms):
-  (pmap, *_), (jit, *_) = (outcome(forms[form]) for form in ("pmap", "jit"))
+  (pmap, *_), (jit, *_) = (
+    whole_run.outcome(forms[form]) for form in ("pmap", "jit")
+  )
   for found, wanted in zip(jit, pmap, strict=True):
     assert found == pytest.approx(wanted, rel=1e-6)
   pmap, jit = (
-    lines(forms[form], "predictions_test.jsonl") for form in ("pmap", "jit")
+    whole_run.lines(forms[form], "predictions_test.jsonl")
+    for form in ("pmap", "jit")
   )
   for found, wanted in zip(jit, pmap, strict=True):
     assert found["probabilities"] == pytest.approx(
@@ -254,7 +188,7 @@ def test_both_forms_compute_the_same(forms):
 
 @pytest.mark.parametrize("form", parallel.FORMS)
 def test_a_run_cut_off_within_an_epoch_ends_with_dev_scores(forms, form):
-  written = lines(forms[form])
+  written = whole_run.lines(forms[form])
   scored = [(x["step"], x["epoch"]) for x in written if "dev_f1" in x]
   assert scored == [(4, 1), (6, 2)]
   with Checkpoints(forms[form] / "checkpoints") as checkpoints:
@@ -270,12 +204,12 @@ def test_a_finished_run_started_again_computes_nothing(
   def refuse(*_, **__):
     raise AssertionError("computed something")
 
-  before = snapshot(finished.workdir)
+  before = whole_run.snapshot(finished.workdir)
   monkeypatch.setattr(train.Trainer, "train", refuse)
   monkeypatch.setattr(evaluate.Evaluator, "predict", refuse)
   scores = train.run(build(), finished.workdir)
   assert scores == json.loads((finished.workdir / "eval_test.json").read_text())
-  assert snapshot(finished.workdir) == before
+  assert whole_run.snapshot(finished.workdir) == before
 
 
 def test_a_run_may_find_its_data_elsewhere(finished, build, data_dir, tmp_path):
@@ -299,126 +233,7 @@ def test_a_run_may_find_its_data_elsewhere(finished, build, data_dir, tmp_path):
 def test_another_run_in_the_folder_is_refused_and_kept(
   finished, build, changes, message
 ):
-  before = snapshot(finished.workdir)
+  before = whole_run.snapshot(finished.workdir)
   with pytest.raises(ValueError, match=message):
     train.run(build(**changes), finished.workdir)
-  assert snapshot(finished.workdir) == before
-
-
-# What is selected and scored.
-
-
-class Spy:
-  """Keeps the parameters that each split was predicted with, on the host."""
-
-  def __init__(self, monkeypatch):
-    self.calls = []
-    predict = evaluate.Evaluator.predict
-
-    def spying(evaluator, params, split, *args, **kwargs):
-      leaves = [np.array(x).tobytes() for x in jax.tree.leaves(params)]
-      self.calls.append((split.name, leaves))
-      return predict(evaluator, params, split, *args, **kwargs)
-
-    monkeypatch.setattr(evaluate.Evaluator, "predict", spying)
-
-
-def test_the_best_dev_epoch_is_scored_and_of_equal_ones_the_earlier(
-  build, tmp_path, monkeypatch
-):
-  spy, f1 = Spy(monkeypatch), iter((0.2, 0.7, 0.7))
-  monkeypatch.setattr(
-    train.metrics,
-    "micro_f1",
-    lambda *_: {"precision": 0.0, "recall": 0.0, "f1": next(f1, 0.0)},
-  )
-  scores = train.run(build(**TEXT, train={"total_epochs": 3}), tmp_path)
-  assert scores["step"] == 8
-  names = [name for name, _ in spy.calls]
-  assert names == ["val", "val", "val", "val", "test"]
-  *epochs, dev, test = [leaves for _, leaves in spy.calls]
-  assert len({tuple(leaves) for leaves in epochs}) == 3
-  assert test == dev == epochs[1]
-
-
-def test_scoring_a_finished_run_again_gives_the_same_files(finished, tmp_path):
-  copied = tmp_path / "run"
-  shutil.copytree(finished.workdir, copied)
-  for split in ("dev", "test"):
-    for name in (f"eval_{split}.json", f"predictions_{split}.jsonl"):
-      (copied / name).unlink()
-    evaluate.run(finished.experiment, RunFolder(copied), split)
-  assert outcome(copied) == outcome(finished.workdir)
-
-
-def test_scores_of_a_run_on_its_way_do_not_stand_for_its_end(
-  finished, build, tmp_path
-):
-  """As when one looks at test while the run is stopped."""
-  run_until_stopped(build(), tmp_path, Meter, "add", 6)
-  evaluate.run(build(), RunFolder(tmp_path), "test")
-  train.run(build(), tmp_path)
-  assert outcome(tmp_path) == outcome(finished.workdir)
-
-
-def test_scoring_a_run_without_checkpoint_is_refused(build, tmp_path):
-  run_until_stopped(build(**TEXT), tmp_path, Meter, "add", 1)
-  with pytest.raises(ValueError, match="want a checkpoint with dev scores"):
-    evaluate.run(build(**TEXT), RunFolder(tmp_path), "test")
-
-
-# The visual shuffle.
-
-
-def test_shuffle_train_gives_training_rows_other_pictures_and_no_others(
-  build, tmp_path, monkeypatch
-):
-  batches, calls = Split.batches, []
-
-  def spying(split, order, geometry, visual_rows=None):
-    calls.append((split.name, visual_rows))
-    return batches(split, order, geometry, visual_rows)
-
-  monkeypatch.setattr(Split, "batches", spying)
-  train.run(build(data={"visual_shuffle_seed": 0}), tmp_path)
-  shuffles = [rows for name, rows in calls if name == "train"]
-  assert len(shuffles) == 2
-  np.testing.assert_array_equal(*shuffles)
-  assert sorted(shuffles[0]) == list(range(40))
-  assert list(shuffles[0]) != list(range(40))
-  assert {name for name, _ in calls} == {"train", "val", "test"}
-  assert all(rows is None for name, rows in calls if name != "train")
-
-
-def test_a_text_model_does_not_see_the_shuffle(build, tmp_path):
-  results = []
-  for seed in (None, 0):
-    workdir = tmp_path / str(seed)
-    train.run(build(**TEXT, data={"visual_shuffle_seed": seed}), workdir)
-    results.append(outcome(workdir))
-  assert results[0] == results[1]
-
-
-@pytest.mark.parametrize("vision", [True, False])
-def test_only_a_model_that_looks_notices_other_pictures(
-  build, finished, tmp_path, vision
-):
-  if vision:
-    built, workdir = finished
-  else:
-    built, workdir = build(**TEXT), tmp_path
-    train.run(built, workdir)
-  with Checkpoints(pathlib.Path(workdir) / "checkpoints") as checkpoints:
-    params = evaluate.load_best(built, checkpoints).params
-  evaluator, split = evaluate.Evaluator(built), built.split("test")
-  others = np.roll(np.arange(len(split)), 1)
-  standard, shuffled, blank = (
-    evaluator.predict(params, split, **options).probabilities
-    for options in (
-      {},
-      {"visual_rows": others},
-      {"change": evaluate.blank_pictures},
-    )
-  )
-  assert np.array_equal(standard, shuffled) != vision
-  assert np.array_equal(standard, blank) != vision
+  assert whole_run.snapshot(finished.workdir) == before

@@ -1,0 +1,71 @@
+"""What tests of whole runs share: stopping one, and comparing all it leaves."""
+
+import itertools
+import pathlib
+
+import jax
+import numpy as np
+import pytest
+import tiny_run
+
+from ifa_jax import train
+from ifa_jax.checkpoint import Checkpoints
+
+TEXT = {"model": {"vision": None}}
+
+
+def lines(workdir, name="metrics.jsonl"):
+  return tiny_run.read_lines(pathlib.Path(workdir) / name)
+
+
+def newest_state(workdir):
+  """Returns every leaf of the last checkpoint, in bits."""
+  with Checkpoints(pathlib.Path(workdir) / "checkpoints") as checkpoints:
+    tree = checkpoints._manager.restore(checkpoints.newest)
+  return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
+
+
+def outcome(workdir):
+  """Returns all that a run leaves, but its speed and its TensorBoard files."""
+  written = [
+    {key: x for key, x in line.items() if key != "examples_per_second"}
+    for line in lines(workdir)
+  ]
+  scores = [
+    (pathlib.Path(workdir) / name).read_text()
+    for split in ("dev", "test")
+    for name in (f"eval_{split}.json", f"predictions_{split}.jsonl")
+  ]
+  return written, scores, newest_state(workdir)
+
+
+def snapshot(folder):
+  """Returns name -> (time of change, bytes) of every file below a folder."""
+  return {
+    path.relative_to(folder): (path.stat().st_mtime_ns, path.read_bytes())
+    for path in sorted(pathlib.Path(folder).rglob("*"))
+    if path.is_file()
+  }
+
+
+class StoppedError(Exception):
+  """Stands for the end of a process."""
+
+
+def stop_at(monkeypatch, owner, name, number):
+  """Ends a process at the call `number` of a function, from 1."""
+  function, count = getattr(owner, name), itertools.count(1)
+
+  def stopping(*args, **kwargs):
+    if next(count) == number:
+      raise StoppedError
+    return function(*args, **kwargs)
+
+  monkeypatch.setattr(owner, name, stopping)
+
+
+def run_until_stopped(built, workdir, owner, name, number):
+  with pytest.MonkeyPatch.context() as patched:
+    stop_at(patched, owner, name, number)
+    with pytest.raises(StoppedError):
+      train.run(built, workdir)
