@@ -163,7 +163,7 @@ def _parts(whole: int, percent: int) -> range:
 def _wholes(part: int, percent: int, most: int) -> range:
   """Returns every whole up to `most` of which a part rounds so; 0/0 is 0."""
   if not part:
-    return range(0 if percent else most + 1, most + 1)
+    return range(most + 1 if percent else 0, most + 1)
   low = _ceil(_HALVES * part, 2 * percent + 1)
   high = _HALVES * part // (2 * percent - 1) if percent else most
   return range(low, min(high, most) + 1)
@@ -183,8 +183,9 @@ def _common(*ranges: range) -> range:
 
 def has_two_decimals(percent: float) -> bool:
   """Tells whether this is a percentage as the tables print it."""
-  rest = 100 * percent - round(100 * percent)
-  return 0 <= percent <= 100 and abs(rest) < 1e-6
+  if not 0 <= percent <= 100:
+    return False
+  return abs(100 * percent - round(100 * percent)) < 1e-6
 
 
 def _hundredths(percent: float) -> int:
