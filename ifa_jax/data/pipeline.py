@@ -89,6 +89,10 @@ class Split:
     """Returns the number of rows."""
     return len(self._shards)
 
+  def __getitem__(self, row: int) -> bytes:
+    """Returns a row's record, a serialised `tf.train.Example`."""
+    return self._shards[row]
+
   def describe(self, row: int) -> RowText:
     """Returns the readable part of a row."""
     fields = tf.train.Example.FromString(self._shards[row]).features.feature

@@ -1,0 +1,92 @@
+"""Where crops and their patches lie on the square that a model sees.
+
+A prepared record keeps the square of the whole picture and boxes in pixels of
+the original. Edges on the square are fractions of its side, (x0, y0, x1, y1).
+"""
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+Edges = tuple[float, float, float, float]
+
+
+class Place(NamedTuple):
+  """A crop on the square of its picture.
+
+  Attributes:
+    box: the crop, clipped to the square; None if it lies outside.
+    grid: what its patches cover, which may reach beyond the square: `fit` keeps
+      the centre of a crop that is no square.
+  """
+
+  box: Edges | None
+  grid: Edges
+
+
+def kept(width: int, height: int, size: int) -> Edges:
+  """Returns the part of a picture that `pictures.fit` keeps, in its pixels.
+
+  Args:
+    width: of the picture.
+    height: of the picture.
+    size: side of the square that it becomes, in pixels.
+  """
+  short = min(width, height)
+  starts, ends = [], []
+  for length in (width, height):
+    resized = size if length == short else int(size * length / short)
+    first = (resized - size) // 2
+    starts.append(first * length / resized)
+    ends.append((first + size) * length / resized)
+  return (*starts, *ends)
+
+
+def place(
+  box: Sequence[float],
+  picture_size: tuple[int, int],
+  image_size: int,
+  crop_size: int,
+) -> Place:
+  """Returns where a crop lies on the square.
+
+  Args:
+    box: [x0, y0, x1, y1] in pixels of the original.
+    picture_size: (width, height) of the original.
+    image_size: side of the picture's square in pixels.
+    crop_size: side of the crop's square in pixels.
+  """
+  x0, y0, x1, y1 = _touched(box, picture_size)
+  in_crop = kept(x1 - x0, y1 - y0, crop_size)
+  grid = [edge + (x0, y0)[i % 2] for i, edge in enumerate(in_crop)]
+  square = kept(*picture_size, image_size)
+  return Place(
+    _clip(_on_square((x0, y0, x1, y1), square)), _on_square(grid, square)
+  )
+
+
+def _touched(
+  box: Sequence[float], picture_size: tuple[int, int]
+) -> tuple[int, int, int, int]:
+  """Returns the whole pixels that `pictures.cut` takes for a box."""
+  starts = [max(0, math.floor(edge)) for edge in box[:2]]
+  ends = [
+    min(side, math.ceil(edge))
+    for side, edge in zip(picture_size, box[2:], strict=True)
+  ]
+  return (*starts, *ends)
+
+
+def _on_square(edges: Sequence[float], square: Edges) -> Edges:
+  """Turns pixels into fractions of the square."""
+  starts = square[:2]
+  sides = [square[2] - square[0], square[3] - square[1]]
+  return tuple(
+    (edge - starts[i % 2]) / sides[i % 2] for i, edge in enumerate(edges)
+  )
+
+
+def _clip(edges: Edges) -> Edges | None:
+  """Returns what lies inside the square, if anything."""
+  x0, y0, x1, y1 = (min(1.0, max(0.0, edge)) for edge in edges)
+  return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None

@@ -1,0 +1,223 @@
+"""One page for many posts: HTML that needs no other file and no network."""
+
+import base64
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from ifa_jax.analyze.alignment_maps import ELSEWHERE, ENTITIES, Shares
+from ifa_jax.analyze.alignment_posts import (
+  CELL,
+  CHANGE,
+  Grid,
+  Post,
+  Source,
+)
+
+# Relations shown of a post, the likeliest first, and the gold one.
+_NUM_RELATIONS = 4
+
+# Attention below this is not worth a column.
+_NOTHING = 1e-9
+
+# Nothing of a post can become markup: all that is filled in is escaped.
+_ENVIRONMENT = jinja2.Environment(
+  loader=jinja2.PackageLoader("ifa_jax.analyze", "."),
+  autoescape=True,
+  undefined=jinja2.StrictUndefined,
+  trim_blocks=True,
+  lstrip_blocks=True,
+)
+
+
+def render(source: Source, posts: Sequence[Post], layer: int) -> str:
+  """Returns the page.
+
+  Args:
+    source: named in its first line.
+    posts: in the order that the page starts with.
+    layer: shown first, 0 for the mean.
+  """
+  return _ENVIRONMENT.get_template("alignment.html.j2").render(
+    source=source,
+    posts=[_view(number, post, layer) for number, post in enumerate(posts)],
+    layers=posts[0].alignment.layer_names if posts else ["mean"],
+    layer=layer,
+    cell=CELL,
+    change=CHANGE,
+  )
+
+
+def _view(number: int, post: Post, layer: int) -> dict[str, Any]:
+  """Returns what the template shows of a post."""
+  text, aligned = post.row.text, post.alignment
+  # One scale for all cells of a post, and one for all its patches.
+  cells = _peaks([aligned.words.pictures, aligned.markers.pictures])
+  patches = _peaks(g for grids in aligned.patches.values() for g in grids)
+  show = lambda shares: _rows(post, shares, cells, layer)  # noqa: E731
+  roles = [
+    [name for name in ENTITIES if _holds(getattr(text, name), word)]
+    for word in range(len(text.words))
+  ]
+  squares = {}
+  return {
+    "number": number,
+    "post": post,
+    "text": text,
+    "words": list(zip(text.words, roles, show(aligned.words), strict=True)),
+    "markers": list(zip(ENTITIES, show(aligned.markers), strict=True)),
+    "elsewhere": [ELSEWHERE[i] for i in _elsewhere(post)],
+    "relations": _relations(post),
+    "boxes": _boxes(post),
+    "entities": [
+      _entity(post, name, patches, layer, squares) for name in ENTITIES
+    ],
+    "picture": _store(squares, post.picture) if post.picture else None,
+    "squares": squares,
+    "peaks": {"cells": _join(cells), "patches": _join(patches)},
+  }
+
+
+def _peaks(arrays: Iterable[np.ndarray]) -> np.ndarray:
+  """Returns the largest number of each layer, 1 where there is none."""
+  arrays = [array.reshape(len(array), -1) for array in arrays]
+  if not arrays or not sum(array.shape[1] for array in arrays):
+    return np.ones(1 if not arrays else len(arrays[0]))
+  peaks = np.nanmax(np.concatenate(arrays, axis=1), axis=1)
+  return np.where(peaks > 0, peaks, 1.0)
+
+
+def _holds(span: tuple[int, int], word: int) -> bool:
+  return span[0] <= word < span[1]
+
+
+def _elsewhere(post: Post) -> list[int]:
+  """Returns the columns of `ELSEWHERE` to show: "absent" if it counts."""
+  absent = np.nanmax(post.alignment.markers.elsewhere[..., 1])
+  return [0, 1, 2] if absent > _NOTHING else [0, 2]
+
+
+def _rows(
+  post: Post, shares: Shares, peaks: np.ndarray, layer: int
+) -> list[list[dict[str, Any] | None]]:
+  """Returns each row's cells: of pictures, then of what goes elsewhere."""
+  kept = shares.elsewhere[..., _elsewhere(post)]
+  both = np.concatenate([shares.pictures, kept], axis=-1)
+  return [
+    [_value(both[:, row, i], peaks, layer) for i in range(both.shape[2])]
+    for row in range(both.shape[1])
+  ]
+
+
+def _value(
+  values: np.ndarray, peaks: np.ndarray, layer: int
+) -> dict[str, Any] | None:
+  """Returns a number of each layer, and how one of them is shown."""
+  if np.isnan(values[layer]):
+    return None
+  return {
+    "layers": _join(values),
+    "percent": f"{100 * values[layer]:.1f}",
+    "heat": f"{values[layer] / peaks[layer]:.3g}",
+  }
+
+
+def _join(values: np.ndarray) -> str:
+  return " ".join(f"{value:.3g}" for value in values)
+
+
+def _relations(post: Post) -> list[dict[str, Any]]:
+  """Returns the likeliest relations and the gold one."""
+  names = sorted(post.probabilities, key=lambda n: -post.probabilities[n])
+  shown = [*dict.fromkeys([*names[:_NUM_RELATIONS], post.gold])]
+  return [
+    {
+      "name": name,
+      "probability": post.probabilities[name],
+      "blanked": post.blanked[name],
+    }
+    for name in shown
+  ]
+
+
+def _boxes(post: Post) -> list[dict[str, Any]]:
+  """Returns crops to outline on the picture, in percent of its side."""
+  places = [(c, post.place(c)) for c in post.alignment.columns]
+  return [
+    {"column": column, "rectangle": _rectangle(place.box)}
+    for column, place in places
+    if place and place.box
+  ]
+
+
+def _entity(
+  post: Post,
+  name: str,
+  peaks: np.ndarray,
+  layer: int,
+  squares: dict[str, str],
+) -> dict[str, Any]:
+  """Returns an entity's panels; what they show is added to `squares`."""
+  words = post.row.text.words[slice(*getattr(post.row.text, name))]
+  panels = [
+    {
+      "title": panel.title,
+      "square": _store(squares, panel.square),
+      "is_crop": panel.square != post.picture,
+      "grids": [
+        {
+          "column": post.alignment.columns[grid.column],
+          "rectangle": _rectangle(grid.edges),
+          "patches": _patches(
+            post.alignment.patches[name][grid.column], grid, peaks, layer
+          ),
+        }
+        for grid in panel.grids
+      ],
+    }
+    for panel in post.panels()
+  ]
+  return {"name": name, "words": " ".join(words), "panels": panels}
+
+
+def _patches(
+  weights: np.ndarray, grid: Grid, peaks: np.ndarray, layer: int
+) -> list[dict[str, Any]]:
+  """Returns rectangles with a number of each layer."""
+  side = weights.shape[-1]
+  x0, y0, x1, y1 = grid.edges
+  width, height = (x1 - x0) / side, (y1 - y0) / side
+  return [
+    {
+      "rectangle": _rectangle(
+        (
+          x0 + column * width,
+          y0 + row * height,
+          x0 + (column + 1) * width,
+          y0 + (row + 1) * height,
+        )
+      ),
+      **_value(weights[:, row, column], peaks, layer),
+    }
+    for row, column in np.ndindex(side, side)
+  ]
+
+
+def _rectangle(edges: Sequence[float]) -> dict[str, str]:
+  """Returns SVG's form of edges, in percent of the square's side."""
+  x0, y0, x1, y1 = (100 * edge for edge in edges)
+  named = {"x": x0, "y": y0, "width": x1 - x0, "height": y1 - y0}
+  return {key: f"{value:.4g}" for key, value in named.items()}
+
+
+def _store(squares: dict[str, str], square: bytes) -> str:
+  """Adds a PNG file to those that the page holds, once, and names it."""
+  uri = "data:image/png;base64," + base64.b64encode(square).decode()
+  for name, there in squares.items():
+    if there == uri:
+      return name
+  name = str(len(squares))
+  squares[name] = uri
+  return name

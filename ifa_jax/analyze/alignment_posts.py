@@ -1,0 +1,244 @@
+"""A post with all that its figure and its page show."""
+
+import dataclasses
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from ifa_jax.analyze import alignment_boxes
+from ifa_jax.analyze.alignment_maps import ELSEWHERE, Alignment, PictureKeys
+from ifa_jax.data.pipeline import RowText, Split
+
+# Written beside the numbers, for whoever finds them without this module.
+CELL = (
+  "share of a word's attention (softmax over visual and text keys, mean over"
+  " heads and over the word's WordPieces) that goes to a picture, summed over"
+  " its patches; not renormalised, so pictures and elsewhere add up to 1"
+)
+CHANGE = (
+  "total variation between the relation probabilities with the pictures and"
+  " with every picture masked: half the sum of absolute differences, 0 to 1"
+)
+
+
+class Source(NamedTuple):
+  """Where posts come from and who predicted them.
+
+  Attributes:
+    run: the run's folder.
+    split: "train", "dev" or "test".
+    protocol: of the data.
+    step: of the checkpoint.
+  """
+
+  run: str
+  split: str
+  protocol: str
+  step: int
+
+  def __str__(self) -> str:
+    """Returns one line that names all of it."""
+    return (
+      f"Alignment of {self.run}, split {self.split}, protocol {self.protocol},"
+      f" checkpoint at step {self.step}"
+    )
+
+
+class Row(NamedTuple):
+  """What a prepared dataset keeps of a post beside what a model reads.
+
+  Attributes:
+    text: its words and spans.
+    word_ids: the word of each token, -1 for none.
+    picture_size: (width, height) of the original, (0, 0) without one.
+    boxes: "grounded" and "detected" -> [x0, y0, x1, y1] of each crop in pixels
+      of the original; empty where crops come from files.
+    squares: field -> PNG files, "image" none or one.
+  """
+
+  text: RowText
+  word_ids: list[int]
+  picture_size: tuple[int, int]
+  boxes: dict[str, list[tuple[float, ...]]]
+  squares: dict[str, list[bytes]]
+
+
+def read_row(split: Split, row: int) -> Row:
+  """Reads a row of a prepared dataset, pictures still encoded."""
+  fields = tf.train.Example.FromString(split[row]).features.feature
+  numbers = lambda key: tuple(fields[key].int64_list.value)  # noqa: E731
+  boxes = {}
+  for kind in ("grounded", "detected"):
+    edges = np.asarray(fields[f"{kind}_boxes"].float_list.value, np.float64)
+    boxes[kind] = [tuple(box) for box in edges.reshape(-1, 4).tolist()]
+  return Row(
+    text=split.describe(row),
+    word_ids=list(numbers("word_ids")),
+    picture_size=numbers("picture_size"),
+    boxes=boxes,
+    squares={
+      name: list(fields[name].bytes_list.value)
+      for name in ("image", "grounded", "detected")
+    },
+  )
+
+
+class Grid(NamedTuple):
+  """Patches drawn over a square.
+
+  Attributes:
+    column: number of the column whose patches they are.
+    edges: what they cover, (x0, y0, x1, y1) in fractions of the square.
+  """
+
+  column: int
+  edges: alignment_boxes.Edges
+
+
+class Panel(NamedTuple):
+  """A square with patches over it, drawn once for each entity.
+
+  Attributes:
+    title: what it shows.
+    square: a PNG file.
+    grids: the larger ones first, so that none is hidden.
+  """
+
+  title: str
+  square: bytes
+  grids: list[Grid]
+
+
+@dataclasses.dataclass(frozen=True)
+class Post:
+  """A post, what a run makes of it, and what it looks at.
+
+  Attributes:
+    row: as prepared.
+    gold: its relation.
+    probabilities: of each relation.
+    blanked: the same with every picture masked.
+    alignment: maps of its attention.
+    sizes: (side of the picture's square, and of each kind of crop) in pixels,
+      by field.
+  """
+
+  row: Row
+  gold: str
+  probabilities: dict[str, float]
+  blanked: dict[str, float]
+  alignment: Alignment
+  sizes: dict[str, int]
+
+  @property
+  def predicted(self) -> str:
+    """The likeliest relation."""
+    return max(self.probabilities, key=self.probabilities.__getitem__)
+
+  @property
+  def change(self) -> float:
+    """How much the prediction depends on the pictures, see `CHANGE`."""
+    pairs = zip(self.probabilities.values(), self.blanked.values(), strict=True)
+    return sum(abs(p - q) for p, q in pairs) / 2
+
+  @property
+  def file_name(self) -> str:
+    """The post's id as the stem of a file's name: "test-12"."""
+    return self.row.text.id.replace("/", "-")
+
+  @property
+  def picture(self) -> bytes | None:
+    """The PNG file of the whole picture's square, read or not."""
+    return next(iter(self.row.squares["image"]), None)
+
+  def place(self, column: PictureKeys) -> alignment_boxes.Place | None:
+    """Returns where a crop lies on the picture, or None if nobody knows."""
+    boxes = self.row.boxes.get(column.field, [])
+    if self.picture is None or column.index >= len(boxes):
+      return None
+    return alignment_boxes.place(
+      boxes[column.index],
+      self.row.picture_size,
+      self.sizes["image"],
+      self.sizes[column.field],
+    )
+
+  def panels(self) -> list[Panel]:
+    """Returns the picture, its crops on it, and crops of unknown place."""
+    whole, on_picture, alone = [], [], []
+    for number, column in enumerate(self.alignment.columns):
+      place = self.place(column)
+      if place:
+        on_picture.append(Grid(number, place.grid))
+        continue
+      square = self.row.squares[column.field][column.index]
+      grid = [Grid(number, (0.0, 0.0, 1.0, 1.0))]
+      target = whole if column.field == "image" else alone
+      target.append(Panel(column.name, square, grid))
+    if on_picture:
+      on_picture.sort(key=lambda grid: -_area(grid.edges))
+      whole.append(Panel("crops", self.picture, on_picture))
+    return whole + alone
+
+  def to_json(self) -> dict[str, Any]:
+    """Returns all numbers as plain values; words that were not read are None.
+
+    Arrays over layers have the mean first, as `layers` names them.
+    """
+    aligned, text = self.alignment, self.row.text
+    return {
+      "id": text.id,
+      "img_id": text.img_id,
+      "words": text.words,
+      "head": list(text.head),
+      "tail": list(text.tail),
+      "gold": self.gold,
+      "predicted": self.predicted,
+      "probabilities": _plain(self.probabilities),
+      "blanked": _plain(self.blanked),
+      "change": round(self.change, 7),
+      "layers": aligned.layer_names,
+      "columns": [column.name for column in aligned.columns],
+      "elsewhere_columns": list(ELSEWHERE),
+      "words_to_pictures": _plain(aligned.words.pictures),
+      "words_to_elsewhere": _plain(aligned.words.elsewhere),
+      "markers_to_pictures": _plain(aligned.markers.pictures),
+      "markers_to_elsewhere": _plain(aligned.markers.elsewhere),
+      "patches": {
+        entity: {
+          column.name: _plain(weights)
+          for column, weights in zip(aligned.columns, grids, strict=True)
+        }
+        for entity, grids in aligned.patches.items()
+      },
+      "picture_size": list(self.row.picture_size),
+      "boxes": self._boxes(),
+      "notes": {"cell": CELL, "change": CHANGE},
+    }
+
+  def _boxes(self) -> dict[str, Any]:
+    """Returns the box of each column that has one, in both kinds of pixels."""
+    found = {}
+    for column in self.alignment.columns:
+      if place := self.place(column):
+        found[column.name] = {
+          "box": list(self.row.boxes[column.field][column.index]),
+          "on_square": place.box and _plain(np.array(place.box)),
+          "patches_on_square": _plain(np.array(place.grid)),
+        }
+    return found
+
+
+def _area(edges: alignment_boxes.Edges) -> float:
+  x0, y0, x1, y1 = edges
+  return (x1 - x0) * (y1 - y0)
+
+
+def _plain(value: Any) -> Any:
+  """Rounds to seven digits behind the point; NaN becomes None."""
+  if isinstance(value, dict):
+    return {key: _plain(inner) for key, inner in value.items()}
+  if isinstance(value, (list, np.ndarray)):
+    return [_plain(inner) for inner in value]
+  return None if np.isnan(value) else round(float(value), 7)

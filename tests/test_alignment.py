@@ -1,0 +1,331 @@
+"""The verb `alignment` on a finished run: what it writes and refuses."""
+
+import functools
+import io
+import json
+import os
+import subprocess
+import sys
+
+import aligned
+import jax
+import numpy as np
+import pytest
+import tiny_run
+from PIL import Image
+
+from ifa_jax import experiment, models
+from ifa_jax.analyze import (
+  alignment,
+  alignment_boxes,
+  alignment_compute,
+  alignment_figures,
+  alignment_posts,
+)
+from ifa_jax.data import order
+from ifa_jax.data.pipeline import Split
+from ifa_jax.run_folder import RunFolder
+
+pytestmark = pytest.mark.usefixtures("fast_compilation")
+
+MNRE_DIR = os.environ.get("MNRE_DIR")
+BERT_UNCASED_DIR = os.environ.get("BERT_UNCASED_DIR")
+
+TOLERANCE = 5e-6
+# Rows of the generated test split, in no order.
+ROWS = [5, 0, 11]
+
+
+@pytest.fixture(scope="module", name="best")
+def best_checkpoint(finished):
+  folder = RunFolder(finished.workdir)
+  return alignment_compute.load_best(finished.experiment, folder)
+
+
+@pytest.fixture(scope="module", name="posts")
+def some_posts(finished, best, fast_compilation):
+  aligner = alignment_compute.Aligner(finished.experiment, best.params)
+  return list(aligner.posts(finished.experiment.split("test"), ROWS))
+
+
+@pytest.fixture(scope="module", name="out")
+def written_folder(finished, best, posts, tmp_path_factory):
+  folder = tmp_path_factory.mktemp("alignment") / "out"
+  source = alignment_posts.Source("run", "test", "clean", best.step)
+  alignment.write(folder, source, iter(posts), layer=0)
+  return folder
+
+
+def read_json(out, row):
+  return json.loads((out / "posts" / f"test-{row + 1}.json").read_text())
+
+
+def test_posts_come_in_the_order_asked_for(posts):
+  assert [post.row.text.id for post in posts] == ["test/6", "test/1", "test/12"]
+
+
+def test_predictions_are_those_of_the_evaluation(finished, posts):
+  lines = tiny_run.read_lines(finished.workdir / "predictions_test.jsonl")
+  for row, post in zip(ROWS, posts, strict=True):
+    assert post.row.text.id == lines[row]["id"]
+    assert post.gold == lines[row]["gold"]
+    assert post.predicted == lines[row]["pred"]
+    for name, probability in lines[row]["probabilities"].items():
+      assert post.probabilities[name] == pytest.approx(probability, abs=2e-6)
+
+
+def test_maps_are_sums_of_what_the_model_captures(finished, best, out):
+  """The whole way: shards, batch, model, words, pictures, JSON."""
+  built, split = finished.experiment, finished.experiment.split("test")
+  (batch,) = split.batches(order.in_batches(np.array(ROWS), 3), built.geometry)
+  capture = jax.jit(functools.partial(built.model.apply, capture=True))
+  output = capture({"params": best.params}, batch)
+  # 32 pixels in patches of 8: 16 of the picture, 2 x 16 and 2 x 4 of crops.
+  starts = {"image": 1, "grounded 1": 17, "grounded 2": 33}
+  starts |= {"detected 1": 49, "detected 2": 53}
+  seen = set()
+  for i, row in enumerate(ROWS):
+    written = read_json(out, row)
+    seen.update(written["columns"])
+    word_ids = alignment_posts.read_row(split, row).word_ids
+    attention = np.asarray(output.text_attention[:, i], np.float64)
+    for word in range(len(written["words"])):
+      tokens = [t for t, owner in enumerate(word_ids) if owner == word]
+      for j, name in enumerate(written["columns"]):
+        num = 4 if name.startswith("detected") else 16
+        keys = range(starts[name], starts[name] + num)
+        want = aligned.loop_cell(attention[0], tokens, keys)
+        # One layer: its mean is itself.
+        for layer in range(2):
+          got = written["words_to_pictures"][layer][word][j]
+          assert got == pytest.approx(want, abs=TOLERANCE)
+  assert {"image", "grounded 1", "detected 1"} <= seen
+
+
+def test_a_json_file_holds_all_layers_and_where_they_come_from(out, best):
+  written = read_json(out, 0)
+  named = ("run", "split", "protocol", "step", "layers", "elsewhere_columns")
+  assert [written[name] for name in named] == [
+    "run",
+    "test",
+    "clean",
+    best.step,
+    ["mean", "0"],
+    ["class token", "absent", "text"],
+  ]
+  shape = 2, len(written["words"]), len(written["columns"])
+  assert np.shape(written["words_to_pictures"]) == shape
+  assert np.shape(written["markers_to_elsewhere"]) == (2, 2, 3)
+  assert np.shape(written["patches"]["head"]["image"]) == (2, 4, 4)
+  assert sum(written["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+  gaps = [
+    abs(written["probabilities"][name] - written["blanked"][name])
+    for name in written["probabilities"]
+  ]
+  assert written["change"] == pytest.approx(sum(gaps) / 2, abs=1e-5)
+  assert written["change"] > 1e-3
+  for name, place in written["boxes"].items():
+    assert name in written["columns"]
+    assert len(place["box"]) == len(place["patches_on_square"]) == 4
+
+
+def test_a_png_file_shows_each_post(out):
+  assert sorted(os.listdir(out)) == ["index.html", "posts"]
+  assert len(os.listdir(out / "posts")) == 2 * len(ROWS)
+  for row in ROWS:
+    picture = Image.open(out / "posts" / f"test-{row + 1}.png").convert("RGB")
+    assert min(picture.size) > 400
+    assert len(picture.getcolors(1 << 24)) > 100
+
+
+ODD_POSTS = {
+  "nothing to see": {"num_squares": (0, 0, 0)},
+  "six objects": {"num_squares": (1, 3, 3)},
+  "crops of unknown place": {"boxed": False},
+  "crops alone": {"num_squares": (0, 2, 3), "boxed": False},
+  "money, emoji, Arabic": {"words": ["$x_1", "🎸", "$y$", "السلام"]},
+  "long": {"words": ["x" * 60, *["word"] * 33, "y" * 60]},
+}
+
+
+@pytest.mark.parametrize("case", ODD_POSTS)
+def test_odd_posts_are_drawn(case, tmp_path):
+  post = aligned.make_post(**ODD_POSTS[case])
+  path = tmp_path / "post.png"
+  alignment_figures.save(post, path, layer=1, caption="a run")
+  assert np.asarray(Image.open(path).convert("L")).std() > 5
+  json.dumps(post.to_json(), allow_nan=False)
+
+
+def test_the_layer_that_is_drawn_is_the_one_asked_for(tmp_path):
+  post = aligned.make_post()
+  drawn = []
+  for layer in (0, 1, 2):
+    path = tmp_path / f"{layer}.png"
+    alignment_figures.save(post, path, layer, caption="a run")
+    drawn.append(np.asarray(Image.open(path).convert("RGB"), int))
+  same_size = {pixels.shape for pixels in drawn}
+  assert len(same_size) == 1
+  assert np.abs(drawn[1] - drawn[2]).max() > 50
+
+
+def test_panels_follow_what_is_known():
+  titles = lambda **changes: [  # noqa: E731
+    panel.title for panel in aligned.make_post(**changes).panels()
+  ]
+  assert titles() == ["image", "crops"]
+  assert titles(num_squares=(1, 0, 0)) == ["image"]
+  assert titles(num_squares=(0, 0, 0)) == []
+  alone = ["grounded 1", "detected 1", "detected 2"]
+  assert titles(boxed=False) == ["image", *alone]
+
+
+class FakeSplit:
+  """Rows that are told by how many squares of each field they have."""
+
+  name = "test"
+
+  def __init__(self, *counts):
+    self._counts = counts
+
+  def __len__(self):
+    return len(self._counts)
+
+  def describe(self, row):
+    return aligned.make_post(row + 1, num_squares=self._counts[row]).row.text
+
+
+def test_posts_with_pictures_come_first():
+  split = FakeSplit((0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 2), (1, 1, 1))
+  choose = functools.partial(alignment.choose, split)
+  every = ("image", "grounded", "detected")
+  assert choose(9, "first", every) == [1, 3, 4, 0, 2]
+  assert choose(4, "first", every) == [1, 3, 4, 0]
+  assert choose(9, "only", every) == [1, 3, 4]
+  assert choose(3, "any", every) == [0, 1, 2]
+  # A model that reads crops alone does not see the picture.
+  assert choose(9, "only", every[1:]) == [3, 4]
+
+
+def test_posts_are_found_by_id():
+  split = FakeSplit(*[(0, 0, 0)] * 12)
+  assert alignment.find(split, ["test/11", "test/2", "test/11"]) == [10, 1]
+  with pytest.raises(ValueError, match=r"found 'tset/3'; did you mean test/3"):
+    alignment.find(split, ["tset/3"])
+  with pytest.raises(ValueError, match="want posts with any of image, found"):
+    alignment.choose(split, 3, "only", ["image"])
+
+
+def test_a_layer_that_is_not_there_is_refused():
+  assert [alignment.layer_index(x, 3) for x in ("mean", "0", "2")] == [0, 1, 3]
+  for name in ("3", "-1", "last", ""):
+    with pytest.raises(ValueError, match="want mean or 0 to 2, found"):
+      alignment.layer_index(name, 3)
+
+
+def test_a_run_without_an_alignment_is_refused(finished, tmp_path):
+  folder, built = RunFolder(tmp_path), finished.experiment
+  alignment.check(built, folder)
+  text = models.replace(built.model_config, vision=None)
+  changed = experiment.Experiment(
+    built.config, text, built.prepared, built.parallel
+  )
+  with pytest.raises(ValueError, match="found one that reads only text"):
+    alignment.check(changed, folder)
+  metadata = json.loads(json.dumps(built.prepared.metadata))
+  for counts in metadata["counts"].values():
+    for name in ("pictures", "grounded", "detected"):
+      counts[name] = counts[f"missing_{name}"] = 0
+  nothing = built.prepared._replace(metadata=metadata)
+  changed = experiment.Experiment(
+    built.config, built.model_config, nothing, built.parallel
+  )
+  with pytest.raises(ValueError, match="want posts with any of image, ground"):
+    alignment.check(changed, folder)
+
+
+def run_command(compiled_dir, *flags):
+  return subprocess.run(
+    [sys.executable, "-m", "ifa_jax.analyze", "alignment", *flags],
+    capture_output=True,
+    text=True,
+    env=os.environ | tiny_run.fast_environment(compiled_dir),
+    check=False,
+  )
+
+
+def test_the_command(finished, compiled_dir, tmp_path):
+  out = tmp_path / "out"
+  done = run_command(
+    compiled_dir,
+    f"--workdir={finished.workdir}",
+    "--split=dev",
+    "--num_posts=2",
+    "--layer=0",
+    f"--out={out}",
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout == f"written to {out / 'index.html'}\n"
+  page = (out / "index.html").read_text()
+  first = f"Alignment of {finished.workdir}, split dev, protocol clean"
+  assert page.count(first) == 2
+  assert sorted(os.listdir(out / "posts")) == [
+    "val-1.json",
+    "val-1.png",
+    "val-2.json",
+    "val-2.png",
+  ]
+
+
+def test_a_users_mistake_is_one_line(compiled_dir, tmp_path):
+  failed = run_command(compiled_dir, f"--workdir={tmp_path}")
+  assert failed.returncode == 1
+  assert failed.stderr.startswith("error: ")
+  assert "want a run's folder" in failed.stderr
+  assert failed.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(
+  not (MNRE_DIR and BERT_UNCASED_DIR),
+  reason="set MNRE_DIR to the published data/ folder and BERT_UNCASED_DIR",
+)
+def test_boxes_lie_on_real_pictures(tmp_path):
+  """Cuts crops anew from the places that the maps name."""
+  from data_prep import plan, prepare
+
+  settings = plan.Settings(
+    raw_dir=MNRE_DIR,
+    data_dir=str(tmp_path),
+    protocol="none",
+    boxes=os.path.join(MNRE_DIR, "boxes.json"),
+    tokenizer=BERT_UNCASED_DIR,
+    missing_pixels="absent",
+    limit=1614,
+    num_workers=1,
+  )
+  prepared, _ = prepare.prepare(settings)
+  split = Split(prepared.folder, "test")
+  rows = alignment.choose(split, 1614, "only", ["detected"])
+  assert len(rows) > 30
+  gaps = []
+  for number in rows:
+    row = alignment_posts.read_row(split, number)
+    assert len(row.boxes["detected"]) == len(row.squares["detected"])
+    for box, square in zip(
+      row.boxes["detected"], row.squares["detected"], strict=True
+    ):
+      gaps += gap_to_crop(row, box, square)
+  assert np.median(gaps) < 12
+  assert len(gaps) > 30
+
+
+def gap_to_crop(row, box, square):
+  """Returns how a crop differs from its place on the picture, if it lies in."""
+  place = alignment_boxes.place(box, row.picture_size, 224, 64)
+  edges = [224 * edge for edge in place.grid]
+  if min(edges) < 0 or max(edges) > 224:
+    return []
+  image = Image.open(io.BytesIO(row.squares["image"][0]))
+  again = image.resize((64, 64), Image.Resampling.BICUBIC, box=tuple(edges))
+  crop = Image.open(io.BytesIO(square))
+  return [np.abs(np.asarray(again, int) - np.asarray(crop, int)).mean()]

@@ -1,0 +1,73 @@
+"""Where crops lie: against the pixels that `pictures.fit` and `cut` leave."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ifa_jax.analyze import alignment_boxes
+from ifa_jax.data import pictures
+
+
+def ramps(width, height):
+  """Returns a picture whose red tells x and whose green tells y."""
+  x = np.linspace(0, 255, width)[None].repeat(height, 0)
+  y = np.linspace(0, 255, height)[:, None].repeat(width, 1)
+  pixels = np.stack([x, y, np.zeros_like(x)], axis=-1)
+  return Image.fromarray(np.rint(pixels).astype(np.uint8))
+
+
+def seen(square, width, height):
+  """Returns where the middle of a square of `ramps` comes from, in pixels."""
+  middle = square.shape[0] // 2
+  around = square[middle - 1 : middle + 1, middle - 1 : middle + 1, :2]
+  x, y = around.mean(axis=(0, 1)) / 255
+  return x * (width - 1) + 0.5, y * (height - 1) + 0.5
+
+
+SIZES = [(400, 300), (300, 400), (64, 64), (1000, 120), (333, 217)]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_is_kept_is_what_fit_shows(size):
+  square = pictures.fit(ramps(*size), 64)
+  x0, y0, x1, y1 = alignment_boxes.kept(*size, 64)
+  assert x1 - x0 == pytest.approx(min(size), abs=size[0] / 64)
+  found = seen(square, *size)
+  assert found == pytest.approx(((x0 + x1) / 2, (y0 + y1) / 2), abs=3)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_middle_of_a_crop_is_the_middle_of_its_patches(size):
+  width, height = size
+  box = (0.4 * width, 0.3 * height, 0.55 * width, 0.8 * height)
+  crop = pictures.fit(pictures.cut(ramps(*size), box), 32)
+  place = alignment_boxes.place(box, size, 64, 32)
+  x0, y0, x1, y1 = place.grid
+  left, top, right, bottom = alignment_boxes.kept(*size, 64)
+  middle = (
+    left + (x0 + x1) / 2 * (right - left),
+    top + (y0 + y1) / 2 * (bottom - top),
+  )
+  assert seen(crop, *size) == pytest.approx(middle, abs=0.02 * max(size))
+
+
+def test_boxes_are_fractions_of_the_square():
+  # Of 400 x 300 pixels the columns 50 to 350 are kept.
+  place = alignment_boxes.place((50, 0, 200, 150), (400, 300), 60, 16)
+  assert place.box == pytest.approx((0, 0, 0.5, 0.5))
+  assert place.grid == pytest.approx(place.box)
+
+
+def test_boxes_are_clipped_and_patches_are_not():
+  place = alignment_boxes.place((0, -9, 140.5, 150), (400, 300), 60, 64)
+  # Pixels 0 to 141 by 0 to 150: the middle 141 rows are read.
+  assert place.box == pytest.approx((0, 0, (141 - 50) / 300, 0.5))
+  x0, y0, x1, y1 = place.grid
+  assert x0 == pytest.approx(-50 / 300)
+  assert x1 - x0 == pytest.approx(y1 - y0, abs=0.01)
+  assert 0 < y0 < y1 < 0.5
+
+
+def test_a_box_outside_of_the_square_has_none():
+  place = alignment_boxes.place((0, 0, 40, 300), (400, 300), 60, 16)
+  assert place.box is None
