@@ -1,5 +1,6 @@
 """The audit of printed scores, against a search of everything."""
 
+import functools
 import itertools
 import json
 import os
@@ -41,8 +42,14 @@ def scores(solution, counts):
   ]
 
 
-def everything(counts):
-  """Yields every solution that any figures can have, row by row."""
+@functools.cache
+def scored(counts):
+  """Returns (solution, its scores) for all that any figures can have."""
+  return [(solution, scores(solution, counts)) for solution in sums(counts)]
+
+
+def sums(counts):
+  """Yields all numbers of rows that add up."""
   num_none = counts.num_rows - counts.num_relations
   for right, none_right in itertools.product(
     range(counts.num_relations + 1), range(num_none + 1)
@@ -56,10 +63,10 @@ def brute_force(figures, counts):
   printed = [v if v is None else Fraction(str(v)) for v in figures]
   return sorted(
     solution
-    for solution in everything(counts)
+    for solution, exact in scored(counts)
     if all(
-      value is None or abs(value - exact) <= half
-      for value, exact in zip(printed, scores(solution, counts), strict=True)
+      value is None or abs(value - wanted) <= half
+      for value, wanted in zip(printed, exact, strict=True)
     )
   )
 
@@ -72,15 +79,16 @@ def rounded(exact, up):
 
 @pytest.mark.parametrize("counts", [ClassCounts(*pair) for pair in COUNTS])
 def test_every_row_that_is_possible_is_explained_in_full(counts):
-  possible = list(everything(counts))
+  possible = scored(counts)
   chosen = np.random.default_rng(0).permutation(len(possible))[:60]
   for i, up in itertools.product(chosen, (True, False)):
-    row = [rounded(value, up) for value in scores(possible[i], counts)]
+    solution, exact = possible[i]
+    row = [rounded(value, up) for value in exact]
     for figures in (Figures(*row), Figures(*row[:3])):
       found = audit.audit(figures, counts)
       assert found.solutions == brute_force(figures, counts)
       assert found.num_solutions == len(found.solutions)
-      assert possible[i] in found.solutions
+      assert solution in found.solutions
       assert not found.unreachable
 
 
@@ -88,11 +96,11 @@ def test_every_row_that_is_possible_is_explained_in_full(counts):
 def test_a_row_has_a_solution_or_figures_that_are_not_reached(counts):
   """Rows that are nearly possible: one figure of another solution each."""
   rng = np.random.default_rng(1)
-  possible = list(everything(counts))
+  possible = scored(counts)
   solved = 0
   for _ in range(150):
     drawn = (possible[i] for i in rng.integers(len(possible), size=4))
-    row = [rounded(scores(s, counts)[j], True) for j, s in enumerate(drawn)]
+    row = [rounded(exact[j], True) for j, (_, exact) in enumerate(drawn)]
     found = audit.audit(Figures(*row), counts)
     assert found.solutions == brute_force(Figures(*row), counts)
     assert bool(found.solutions) != bool(found.unreachable)
