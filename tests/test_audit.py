@@ -266,6 +266,7 @@ def test_the_command_prints_json_alone(outcomes):
   status, out, err = outcomes["all json"]
   assert (status, err) == (0, "")
   rows = json.loads(out)["rows"]
+  assert json.loads(out)["protocol"] == "released"
   assert len(rows) == len(published.ROWS) + 3
   (best,) = [r for r in rows if r["name"] == "w/ Visual Objects"]
   solution = {"right": 517, "predicted": 626, "none_right": 974}
