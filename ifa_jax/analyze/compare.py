@@ -35,9 +35,6 @@ from ifa_jax.run_folder import RunFolder
 
 TAKES_WORDS = True
 
-# Equal means of several seeds may differ in their last bits.
-_SMALLEST = 1e-12
-
 
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
@@ -191,8 +188,7 @@ def _both(
 
 def _difference(differences: Estimates, i: int, measure: int) -> dict[str, Any]:
   found = _interval(differences, i, measure, "difference")
-  excludes = found["low"] > _SMALLEST or found["high"] < -_SMALLEST
-  return {**found, "excludes_0": excludes}
+  return {**found, "excludes_0": found["low"] > 0 or found["high"] < 0}
 
 
 def _interval(
