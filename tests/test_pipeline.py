@@ -215,6 +215,10 @@ def test_rows_are_described_in_words(split):
   )
 
 
+def test_a_row_can_be_read_as_it_is_stored(split):
+  assert split[3] == record(3)
+
+
 def test_each_split_has_its_own_shards(folder, split):
   assert len(split) == 5
   assert len(Split(str(folder), "test")) == 1

@@ -62,6 +62,7 @@ def main(_) -> None:
   folder = RunFolder(options.workdir)
   built = experiment.build(folder.read_record()["config"])
   check(built, folder)
+  folder.claim(built.config, built.prepared.metadata)
   layer = layer_index(options.layer, built.model_config.text.num_layers)
   split = built.split(options.split)
   if options.rows:
@@ -69,11 +70,10 @@ def main(_) -> None:
   else:
     fields = [field for field, *_ in built.geometry.slots]
     rows = choose(split, options.num_posts, options.pictures, fields)
-  folder.claim(built.config, built.prepared.metadata)
   best = alignment_compute.load_best(built, folder)
-  source = Source(folder.path, options.split, built.protocol, best.step)
-  out = options.out or folder.file(f"alignment_{options.split}")
   aligner = alignment_compute.Aligner(built, best.params)
+  source = Source(options.workdir, options.split, built.protocol, best.step)
+  out = options.out or folder.file(f"alignment_{options.split}")
   write(out, source, aligner.posts(split, rows), layer)
   print(f"written to {os.path.join(os.path.abspath(out), 'index.html')}")
 

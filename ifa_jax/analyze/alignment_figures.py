@@ -182,7 +182,7 @@ def _draw_patches(axes: Axes, weights: np.ndarray, edges) -> None:
   x0, y0, x1, y1 = edges
   heat = np.empty((*weights.shape, 4))
   heat[..., :3] = colors.to_rgb(HEAT)
-  heat[..., 3] = 0.85 * weights
+  heat[..., 3] = 0.75 * weights
   axes.imshow(heat, extent=(x0, x1, y1, y0), interpolation="nearest")
   # Or the last picture drawn would set the limits.
   axes.set(xlim=(0, 1), ylim=(1, 0))

@@ -7,7 +7,12 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from ifa_jax.analyze.alignment_maps import ELSEWHERE, ENTITIES, Shares
+from ifa_jax.analyze.alignment_maps import (
+  ELSEWHERE,
+  ENTITIES,
+  PictureKeys,
+  Shares,
+)
 from ifa_jax.analyze.alignment_posts import (
   CELL,
   CHANGE,
@@ -146,10 +151,21 @@ def _boxes(post: Post) -> list[dict[str, Any]]:
   """Returns crops to outline on the picture, in percent of its side."""
   places = [(c, post.place(c)) for c in post.alignment.columns]
   return [
-    {"column": column, "rectangle": _rectangle(place.box)}
+    {
+      "column": column,
+      "rectangle": _rectangle(place.box),
+      "label": _label(column, place.box),
+    }
     for column, place in places
     if place and place.box
   ]
+
+
+def _label(column: PictureKeys, box: Sequence[float]) -> dict[str, str]:
+  """Returns where a box's name stands: inside, and beside other names."""
+  right = 11 if column.field == "grounded" else 1
+  x, y = 100 * box[0] + right, 100 * box[1] + 6.5 * column.number
+  return {"x": f"{min(x, 90):.4g}", "y": f"{min(y, 98):.4g}"}
 
 
 def _entity(

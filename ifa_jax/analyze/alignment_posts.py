@@ -26,7 +26,7 @@ class Source(NamedTuple):
   """Where posts come from and who predicted them.
 
   Attributes:
-    run: the run's folder.
+    run: the run's folder, as it was named.
     split: "train", "dev" or "test".
     protocol: of the data.
     step: of the checkpoint.

@@ -1,0 +1,300 @@
+"""The page of alignments, read as text and opened in a headless Chromium."""
+
+import html.parser
+import re
+import shutil
+import subprocess
+
+import aligned
+import numpy as np
+import pytest
+from PIL import Image
+
+from ifa_jax.analyze import alignment_page
+from ifa_jax.analyze.alignment_posts import Source
+
+CHROMIUM = next(
+  filter(
+    None,
+    map(
+      shutil.which,
+      ("chromium", "chromium-browser", "google-chrome", "chrome"),
+    ),
+  ),
+  None,
+)
+needs_browser = pytest.mark.skipif(
+  CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome"
+)
+
+SCRIPT = "<script>document.title='x'</script>"
+LONG = "loooo" * 12
+ARABIC = ("محمد", "يعمل", "في", "القاهرة")
+SOURCE = Source("runs/<b>objects", "test", "clean", 375)
+
+
+def odd_posts():
+  """Returns posts with ids test/1 to test/6.
+
+  Wrong are 2 and 5, the probability of whose gold relation is 0.3 and 0.2. The
+  pictures change 3 most, then 6, 1, 5, 4, 2.
+  """
+  make = aligned.make_post
+  return [
+    make(1, ("Ann", "joins", "Acme"), (1, 1, 2), probability=0.6, blanked=0.5),
+    make(
+      2,
+      ("Ann", LONG, "Acme"),
+      (0, 0, 0),
+      probability=0.7,
+      blanked=0.7,
+      gold="b",
+    ),
+    make(3, ARABIC, (1, 3, 3), probability=0.9, blanked=0.4),
+    make(4, ("Ann", SCRIPT, "&amp;"), (1, 0, 0), probability=0.8, blanked=0.78),
+    make(
+      5,
+      ("A", "B"),
+      (0, 2, 1),
+      boxed=False,
+      probability=0.8,
+      blanked=0.75,
+      gold="b",
+    ),
+    make(6, ("A", "B"), (1, 2, 3), boxed=False, probability=0.7, blanked=0.5),
+  ]
+
+
+@pytest.fixture(scope="module", name="text")
+def page_as_text():
+  return alignment_page.render(SOURCE, odd_posts(), layer=0)
+
+
+@pytest.fixture(scope="module", name="page")
+def page_in_a_file(text, tmp_path_factory):
+  path = tmp_path_factory.mktemp("page") / "index.html"
+  path.write_text(text, encoding="utf-8")
+  return path
+
+
+def chromium(folder, url, *flags):
+  """Opens a page without a network and returns what is printed."""
+  done = subprocess.run(
+    [
+      CHROMIUM,
+      "--headless",
+      "--no-sandbox",
+      "--disable-gpu",
+      "--disable-dev-shm-usage",
+      "--no-first-run",
+      "--hide-scrollbars",
+      "--host-resolver-rules=MAP * ~NOTFOUND",
+      f"--user-data-dir={folder / 'profile'}",
+      "--virtual-time-budget=5000",
+      *flags,
+      url,
+    ],
+    capture_output=True,
+    timeout=300,
+    check=True,
+  )
+  return done.stdout.decode()
+
+
+class Reader(html.parser.HTMLParser):
+  """Collects posts, their words and all addresses of a page."""
+
+  def __init__(self, text):
+    super().__init__()
+    self.posts, self.addresses, self.tags, self.data = [], [], [], []
+    self.feed(text)
+
+  def handle_starttag(self, tag, attributes):
+    attributes = dict(attributes)
+    self.tags.append(tag)
+    for name in ("src", "href", "action", "data", "poster", "srcset"):
+      if name in attributes:
+        self.addresses.append(attributes[name])
+    if tag == "article":
+      self.posts.append(attributes)
+
+  def handle_data(self, data):
+    self.data.append(data)
+
+  def ids(self):
+    return [post["data-id"] for post in self.posts if "hidden" not in post]
+
+
+def test_the_first_line_names_run_split_protocol_and_step(text):
+  line = (
+    "Alignment of runs/&lt;b&gt;objects, split test, protocol clean, checkpoint"
+    " at step 375"
+  )
+  assert f"<title>{line}</title>" in text
+  body = text[text.index("<body>") :]
+  assert body.startswith(f"<body>\n<h1>{line}</h1>")
+
+
+def test_nothing_is_loaded_from_elsewhere(text):
+  reader = Reader(text)
+  assert reader.addresses
+  for address in reader.addresses:
+    assert re.match(r"data:(image/png;base64,|,$)|#", address), address[:60]
+  assert "http://" not in text.replace("http://www.w3.org/", "")
+  assert "https://" not in text
+  assert not re.search(r"@import|url\(|fetch\(|XMLHttp|import\(", text)
+  assert not {"link", "iframe", "object"} & set(reader.tags) - {"link"}
+
+
+def test_posts_are_escaped(text):
+  reader = Reader(text)
+  assert SCRIPT not in text
+  # The page's own, at its end.
+  assert reader.tags.count("script") == 1
+  assert reader.tags.count("b") == 3 * len(odd_posts())
+  everything = "".join(reader.data)
+  assert everything.count(SCRIPT) == 2
+  assert LONG in everything
+  # In the text of a post, its map, and as the name of its tail.
+  assert "&amp;amp;" in text
+  assert "&amp;" in everything
+
+
+def test_a_picture_is_stored_once(text):
+  for post in odd_posts():
+    for squares in post.row.squares.values():
+      for square in squares:
+        uri = alignment_page._store({}, square)
+        assert uri == "0"
+  stored = re.findall(r'href="(data:image/png[^"]+)"', text)
+  assert len(stored) == len(set(stored))
+  # Pictures; crops only where nobody knows their place.
+  assert len(stored) == 1 + 0 + 1 + 1 + (2 + 1) + (1 + 2 + 3)
+
+
+def test_what_is_missing_is_said(text):
+  articles = text.split("<article")[1:]
+  said = "The dataset has no picture of this post."
+  assert [said in article for article in articles] == [
+    post.picture is None for post in odd_posts()
+  ]
+  nothing = "No picture and no crop: there is nothing to align."
+  assert [nothing in article for article in articles] == [
+    False,
+    True,
+    *[False] * 4,
+  ]
+  assert articles[2].count('<td class="picture"') == 7 * (len(ARABIC) + 2)
+
+
+def test_cells_and_their_colors(text):
+  post = odd_posts()[0]
+  article = text.split("<article")[1]
+  found = re.findall(
+    r'<td class="picture" data-v="([^"]*)" style="--v:([^"]*)">([^<]*)</td>',
+    article,
+  )
+  shares = post.alignment.words.pictures
+  num_words, num_columns = shares.shape[1:]
+  assert len(found) == (num_words + 2) * num_columns
+  both = [shares[0], post.alignment.markers.pictures[0]]
+  cells = np.concatenate(both).ravel()
+  for (layers, heat, percent), cell in zip(found, cells, strict=True):
+    assert float(layers.split()[0]) == pytest.approx(cell, rel=0.01)
+    assert float(heat) == pytest.approx(cell / cells.max(), abs=0.01)
+    assert float(percent) == pytest.approx(100 * cell, abs=0.051)
+  assert max(float(heat) for _, heat, _ in found) == 1.0
+
+
+ORDERS = {
+  "": ["1", "2", "3", "4", "5", "6"],
+  "#sort=error": ["5", "2", "1", "6", "4", "3"],
+  "#sort=change": ["3", "6", "1", "5", "4", "2"],
+  "#sort=change&wrong=1": ["5", "2"],
+  "#sort=nonsense&layer=99": ["1", "2", "3", "4", "5", "6"],
+}
+
+
+@needs_browser
+@pytest.mark.parametrize("fragment", ORDERS)
+def test_the_fragment_orders_the_posts(page, tmp_path, fragment):
+  shown = chromium(tmp_path, page.as_uri() + fragment, "--dump-dom")
+  reader = Reader(shown)
+  wanted = [f"test/{number}" for number in ORDERS[fragment]]
+  assert reader.ids() == wanted
+  assert len(reader.posts) == 6
+  assert f"{len(wanted)} of 6 posts" in "".join(reader.data)
+  # What a post says is not run.
+  assert "<title>Alignment of " in shown
+
+
+@needs_browser
+def test_the_fragment_chooses_the_layer(page, tmp_path):
+  shown = chromium(tmp_path, page.as_uri() + "#layer=1", "--dump-dom")
+  post = odd_posts()[0]
+  article = shown.split("<article")[1]
+  found = re.findall(r'<td class="picture"[^>]*>([^<]*)</td>', article)
+  shares = post.alignment
+  both = [shares.words.pictures[2], shares.markers.pictures[2]]
+  want = [f"{100 * cell:.1f}" for cell in np.concatenate(both).ravel()]
+  gaps = [abs(float(a) - float(b)) for a, b in zip(found, want, strict=True)]
+  assert max(gaps) < 0.11
+  heats = re.findall(r'class="picture"[^>]*--v: ?([0-9.]+)', article)
+  assert max(map(float, heats)) == pytest.approx(1, abs=0.01)
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [1280, 500])
+def test_the_page_can_be_seen(page, tmp_path, width):
+  path = tmp_path / "page.png"
+  chromium(
+    tmp_path,
+    page.as_uri(),
+    f"--screenshot={path}",
+    f"--window-size={width},4000",
+  )
+  pixels = np.asarray(Image.open(path).convert("RGB"), int)
+  assert pixels.shape[1] == width
+  first = pixels[:1500]
+  assert first.std() > 10
+  # Orange cells and patches.
+  orange = (first[..., 0] > 200) & (first[..., 2] < 120)
+  assert orange.sum() > 1000
+
+
+# Chromium's window is never below 500 pixels; the page's root may be. The title
+# names what a person would have to scroll sideways for.
+_NARROW = """<style>html { width: 360px; }</style><script>
+addEventListener("load", () => {
+  const wide = [...document.querySelectorAll("body *")].filter(
+    (part) => !part.closest(".scroll > *, .store, svg *")
+      && part.getBoundingClientRect().right > 361);
+  document.title = "wide: " + wide.map((part) => part.outerHTML).join(" ");
+});
+</script></body>"""
+
+
+@needs_browser
+def test_a_narrow_screen_needs_no_scrolling(text, tmp_path):
+  path = tmp_path / "index.html"
+  path.write_text(text.replace("</body>", _NARROW), encoding="utf-8")
+  shown = chromium(tmp_path, path.as_uri(), "--dump-dom")
+  title = re.search(r"<title>(.*?)</title>", shown, re.DOTALL)[1]
+  assert title == "wide: "
+
+
+# Where each post's text starts: an Arabic one on the right.
+_DIRECTIONS = """<script>
+addEventListener("load", () => {
+  document.title = [...document.querySelectorAll(".post-text")].map(
+    (text) => getComputedStyle(text).direction).join(" ");
+});
+</script></body>"""
+
+
+@needs_browser
+def test_right_to_left_text_starts_on_the_right(text, tmp_path):
+  path = tmp_path / "index.html"
+  path.write_text(text.replace("</body>", _DIRECTIONS), encoding="utf-8")
+  shown = chromium(tmp_path, path.as_uri(), "--dump-dom")
+  assert "<title>ltr ltr rtl ltr ltr ltr</title>" in shown
