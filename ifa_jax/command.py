@@ -17,6 +17,9 @@ from absl import logging as absl_logging
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 
+# Flags that are adopted here are those of the module that runs.
+flags.disclaim_key_flags()
+
 
 def run(
   main: Callable[[Sequence[str]], int | None], takes_words: bool = False
@@ -33,6 +36,10 @@ def run(
     app.run(_reporting(main), flags_parser=parse)
   except KeyboardInterrupt:
     _fail("stopped", 1)
+  except BrokenPipeError:
+    # Whoever read the output has enough of it; the exit must not flush more.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(1)
 
 
 def run_verb(package: str, verbs: Mapping[str, str]) -> None:
@@ -49,6 +56,9 @@ def run_verb(package: str, verbs: Mapping[str, str]) -> None:
     _fail(f"want one of {', '.join(verbs)} first, found {name!r}", 2)
   verb = importlib.import_module(f"{package}.{verbs[name]}")
   verb.define_flags()
+  # What --help prints: the docstring and the flags of the main module.
+  sys.modules["__main__"].__doc__ = verb.__doc__
+  flags.adopt_module_key_flags(verb)
   run(verb.main, takes_words=getattr(verb, "TAKES_WORDS", False))
 
 
@@ -76,6 +86,8 @@ def _reporting(main: Callable) -> Callable:
     _show_progress()
     try:
       return main(argv)
+    except BrokenPipeError:
+      raise
     except (ValueError, KeyError, OSError) as error:
       if absl_logging.get_verbosity() >= absl_logging.DEBUG:
         raise

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import converted
+from ifa_jax.convert import converted, summary
 from ifa_jax.data.tokenization import Tokenizer
 from ifa_jax.models import parameters, settings
 from ifa_jax.models.config import ModelConfig
@@ -93,7 +93,6 @@ def start_params(folder: str, fresh: Mapping[str, Any]) -> dict[str, Any]:
       problems.append(f"{path}: want {array.shape}, found {shape}")
   if problems:
     raise ValueError("\n  ".join([f"{folder}: weights do not fit", *problems]))
-  _log.info(
-    "Starting from %s; fresh: %s", folder, ", ".join(started) or "nothing"
-  )
+  listed = "; ".join(summary.listed_by_part(started)) or "nothing"
+  _log.info("Starting from %s, fresh: %s", folder, listed)
   return traverse_util.unflatten_dict(params, sep="/")

@@ -35,6 +35,21 @@ def main(argv):
 command.run(main)
 '''
 
+VERB = '''
+"""Prints as much as nobody reads.
+
+    python -m tool flood
+"""
+from absl import flags
+
+def define_flags():
+  flags.DEFINE_integer("lines", 100_000, "How many.")
+
+def main(_):
+  for _ in range(flags.FLAGS.lines):
+    print("one more line")
+'''
+
 CONFIG = "--config=configs/mnre.py"
 WORKDIR = "--workdir=/nowhere/run"
 CASES = {
@@ -156,3 +171,49 @@ def test_wrong_usage_exits_2_with_one_line_that_names_it(outcomes, case, named):
   (line,) = err.splitlines()
   assert line.startswith("error: ")
   assert named in line
+
+
+@pytest.fixture(name="verb")
+def command_of_one_verb(tmp_path):
+  (tmp_path / "flood.py").write_text(VERB)
+  (tmp_path / "tool.py").write_text(
+    "import sys\n"
+    f"sys.path.append({str(TESTS.parent)!r})\n"
+    "from ifa_jax import command\n"
+    f"command.run_verb({tmp_path.name!r}, {{'flood': 'flood'}})\n"
+  )
+  (tmp_path / "__init__.py").touch()
+  return [sys.executable, "-m", f"{tmp_path.name}.tool"], tmp_path.parent
+
+
+def test_help_of_a_verb_is_its_docstring_and_its_flags(verb):
+  command, folder = verb
+  done = subprocess.run(
+    [*command, "flood", "--help"], cwd=folder, capture_output=True, text=True
+  )
+  assert done.returncode == 0
+  assert "Prints as much as nobody reads." in done.stdout
+  assert "--lines: How many." in done.stdout
+
+
+def test_an_unknown_verb_is_wrong_usage(verb):
+  command, folder = verb
+  done = subprocess.run(
+    [*command, "drain"], cwd=folder, capture_output=True, text=True
+  )
+  assert (done.returncode, done.stdout) == (2, "")
+  assert done.stderr == "error: want one of flood first, found 'drain'\n"
+
+
+def test_a_reader_who_has_enough_ends_it_quietly(verb):
+  command, folder = verb
+  with subprocess.Popen(
+    [*command, "flood"],
+    cwd=folder,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+  ) as process:
+    assert process.stdout.readline() == b"one more line\n"
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 1

@@ -106,7 +106,7 @@ def test_encoders_to_a_folder(outcomes, folder):
     "together",
     "left behind in text: pooler.dense.bias, pooler.dense.weight",
     "left behind in vision: logit_scale ",
-    "keeps its initialisation in text: text/embed/word/embedding, rows",
+    "keeps its initialisation: text/embed/word/embedding, rows",
     "keeps its initialisation: relation_head",
     "note: vision: no preprocessor_config.json",
   ):
@@ -129,7 +129,7 @@ def test_what_is_there_is_not_overwritten(outcomes):
 def test_a_side_left_out_is_told(outcomes, folder):
   status, out, _ = outcomes["hf text"]
   assert status == 0
-  assert "keeps its initialisation in visual: visual/embed/class_token" in out
+  assert "keeps its initialisation: visual/embed/class_token" in out
   config, _, _ = load_converted(folder / "alone")
   assert (config.vision.hidden_dim, config.vision.num_crops) == (24, 1)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny
 
-from ifa_jax.convert import load_converted, save_converted, whole
+from ifa_jax.convert import load_converted, save_converted, summary, whole
 
 
 @pytest.fixture(scope="module")
@@ -100,3 +100,13 @@ def test_params_that_are_gone(folder):
   os.rename(folder / "params", folder / "away")
   with pytest.raises(ValueError, match="params: missing or damaged"):
     load_converted(folder)
+
+
+def test_many_parameters_of_a_part_are_named_by_the_first_and_the_last():
+  visual = [f"visual/layer_{i}/kernel" for i in range(5)]
+  few = ["relation_head/bias", "relation_head/kernel"]
+  assert summary.listed_by_part([*visual, *few]) == [
+    "relation_head/bias, relation_head/kernel",
+    "visual/layer_0/kernel ... visual/layer_4/kernel, 5 arrays",
+  ]
+  assert summary.listed_by_part([]) == []

@@ -1,5 +1,6 @@
 """What a conversion did, for the terminal."""
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -21,12 +22,8 @@ def print_converted(converted: Converted, folder: str) -> None:
   for side, reasons in info["dropped"].items():
     for reason, names in reasons.items():
       print(f"left behind in {side}: {_listed(names)} ({reason})")
-  for side in ("text", "visual"):
-    fresh = [path for path in info["initialised"] if _root(path) == side]
-    if fresh:
-      print(f"keeps its initialisation in {side}: {_listed(fresh)}")
-  if any(_root(path) == "relation_head" for path in info["initialised"]):
-    print("keeps its initialisation: relation_head")
+  for fresh in listed_by_part(info["initialised"]):
+    print(f"keeps its initialisation: {fresh}")
   for note in info["notes"]:
     print(f"note: {note}")
 
@@ -45,6 +42,16 @@ def _count(tree: Any) -> int:
 
 def _root(path: str) -> str:
   return path.split("/")[0]
+
+
+def listed_by_part(paths: Sequence[str]) -> list[str]:
+  """Returns what parameters to name of each part of a model, long lists short.
+
+  Args:
+    paths: of parameters, e.g. "visual/embed/position".
+  """
+  by_part = itertools.groupby(sorted(paths), key=_root)
+  return [_listed(list(group)) for _, group in by_part]
 
 
 def _listed(names: Sequence[str]) -> str:

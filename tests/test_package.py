@@ -1,0 +1,28 @@
+"""What importing the package costs, and the names that it gives."""
+
+import subprocess
+import sys
+
+import pytest
+
+import ifa_jax
+from ifa_jax.batch import Batch
+
+HEAVY = "{'jax', 'flax', 'tensorflow', 'torch', 'transformers', 'matplotlib'}"
+
+
+def test_importing_it_loads_nothing_heavy():
+  code = f"import sys, ifa_jax; print(sorted({HEAVY} & {{*sys.modules}}))"
+  done = subprocess.run(
+    [sys.executable, "-c", code], capture_output=True, text=True, check=True
+  )
+  assert done.stdout.strip() == "[]"
+
+
+def test_its_names_are_loaded_when_they_are_asked_for():
+  assert ifa_jax.Batch is Batch
+  assert ifa_jax.convert.from_deepke.__module__ == "ifa_jax.convert.deepke"
+  assert callable(ifa_jax.models.build)
+  assert dir(ifa_jax) == sorted(ifa_jax.__all__)
+  with pytest.raises(AttributeError, match="no attribute 'Bach'"):
+    _ = ifa_jax.Bach
