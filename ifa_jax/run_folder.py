@@ -70,20 +70,6 @@ class RunFolder:
     except ValueError as error:
       raise ValueError(f"{self.file(name)}: no JSON ({error})") from None
 
-  def read_lines(self, name: str) -> list[Any]:
-    """Returns the values of a file of JSON lines.
-
-    Raises:
-      ValueError: if there is no such file, or something else in it.
-    """
-    try:
-      with open(self.file(name), encoding="utf-8") as file:
-        return [json.loads(line) for line in file]
-    except FileNotFoundError:
-      raise ValueError(f"{self.file(name)}: there is no such file") from None
-    except ValueError as error:
-      raise ValueError(f"{self.file(name)}: no JSON lines ({error})") from None
-
   def read_record(self) -> dict[str, Any]:
     """Returns what `config.json` holds.
 

@@ -223,16 +223,27 @@ def test_a_run_that_was_trained_on_shuffled_pictures_is_called_so(beside):
 
 
 @pytest.mark.parametrize(
-  ("path", "value"),
+  ("path", "value", "message"),
   [
-    (("config.json", "dataset", "sources", "txt/ours_test.txt"), "0" * 64),
-    (("eval_test.json", "n"), 9),
-    (("eval_test.json", "protocol"), "released"),
+    (
+      ("config.json", "dataset", "sources", "txt/ours_test.txt"),
+      "0" * 64,
+      "want a run on the data of",
+    ),
+    (("eval_test.json", "n"), 9, "want n=9 as in eval_test.json, found 17"),
+    (("eval_test.json", "protocol"), "released", "want protocol='released'"),
   ],
 )
-def test_a_run_on_other_data_is_refused(beside, path, value):
-  with pytest.raises(ValueError, match="want a run on the data of"):
+def test_a_run_on_other_data_is_refused(beside, path, value, message):
+  with pytest.raises(ValueError, match=message):
     beside(*path, value=value)
+
+
+def test_a_run_with_other_gold_relations_is_refused(finished):
+  other = gold(finished).copy()
+  other[3] = (other[3] + 1) % 10
+  with pytest.raises(ValueError, match="want a run on the data of"):
+    conditions.beside(RunFolder(finished.workdir), finished.experiment, other)
 
 
 def test_a_run_that_is_not_finished_is_refused(finished, tmp_path):
@@ -246,7 +257,7 @@ def test_a_run_that_is_not_finished_is_refused(finished, tmp_path):
   folder = tmp_path / "run"
   shutil.copytree(finished.workdir, folder)
   (folder / "eval_test.json").unlink()
-  with pytest.raises(ValueError, match="want a finished run, found no test"):
+  with pytest.raises(ValueError, match="found no test predictions"):
     beside(folder)
   shutil.rmtree(folder / "checkpoints")
   run = tiny_run.Finished(finished.experiment, folder)

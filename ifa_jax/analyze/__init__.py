@@ -1,4 +1,14 @@
-"""What a trained run makes of its pictures: python -m ifa_jax.analyze VERB.
+"""What the image really does: `python -m ifa_jax.analyze VERB`.
 
-shuffle    Table 1: scores with the pictures of other rows, and with none
+leak        does a number of crops tell the label of a tree or a dataset?
+audit       which whole numbers of rows can stand behind printed scores?
+shuffle     Table 1: a run's scores with the pictures of other rows, with none
+compare     systems on the same rows: differences, relations, disagreements
+alignment   Figure 1: what each word of a post attends to in its picture
+
+Each verb is the module of its name: `define_flags` and `main` are the command,
+the other functions the same in Python. Modules beside it carry its name first,
+but for `conditions` (shuffle), `systems`, `predictions`, `paired` and
+`disagreement` (compare), `whole_numbers` and `published` (audit), and
+`bootstrap`, whose intervals shuffle and compare share.
 """

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ifa_jax import evaluate, experiment, train
-from ifa_jax.analyze import bootstrap
+from ifa_jax import evaluate, experiment, metrics, train
+from ifa_jax.analyze import bootstrap, predictions
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data.order import Shuffle
 from ifa_jax.experiment import Experiment
@@ -101,25 +101,20 @@ def beside(folder: RunFolder, built: Experiment, gold: np.ndarray) -> Condition:
   Raises:
     ValueError: if it is not finished, or was scored on other data.
   """
-  scores, record = folder.read_json(f"eval_{_SPLIT}.json"), folder.read_record()
-  if scores is None:
-    raise ValueError(
-      f"{folder.path}: want a finished run, found no test scores"
-    )
-  theirs = record["dataset"]["sources"], scores["protocol"], scores["n"]
-  ours = built.prepared.metadata["sources"], built.protocol, len(gold)
-  rows = folder.read_lines(f"predictions_{_SPLIT}.jsonl")
-  names = built.relations
-  if theirs != ours or [row["gold"] for row in rows] != [
-    names[i] for i in gold
-  ]:
+  record = folder.read_record()
+  found = predictions.read(folder.path, _SPLIT)
+  ids = {name: i for i, name in enumerate(built.relations) if i}
+  ids[predictions.NONE] = metrics.NONE
+  lines = found.lines.values()
+  theirs = record["dataset"]["sources"], found.protocol
+  ours = built.prepared.metadata["sources"], built.protocol
+  if theirs != ours or [ids.get(x["gold"]) for x in lines] != [*gold]:
     raise ValueError(
       f"{folder.path}: want a run on the data of {built.prepared.folder}"
       f" (protocol {built.protocol}), found one on other data (protocol"
-      f" {scores['protocol']})"
+      f" {found.protocol})"
     )
-  ids = {name: i for i, name in enumerate(names)}
-  predicted = np.array([[ids[row["pred"]] for row in rows]])
+  predicted = np.array([[ids[line["pred"]] for line in lines]])
   return Condition(_describe(record["config"]), (), predicted)
 
 
