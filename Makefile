@@ -40,6 +40,7 @@ quickstart: install
 	$(RUN) launch.py --config=configs/quickstart.py:shuffled --workdir=$(QUICK)/shuffled
 	$(RUN) -m ifa_jax.analyze shuffle --workdir=$(QUICK)/objects \
 	  --beside=$(QUICK)/shuffled,$(QUICK)/text
+	$(RUN) -m ifa_jax.analyze alignment --workdir=$(QUICK)/objects --num_posts=12
 
 lint: install-dev
 	$(RUN) -m ruff check .

@@ -13,9 +13,9 @@ Variants, and the row of the paper's Table 2 (micro F1 on test) each stands for:
     tiny               objects in toy sizes, for a first try on the same data
 
 The first row's figure rests on a label leak in the published crops (protocol
-`released`); see "The leak" in README.md. The default protocol here is that one,
-because this file reproduces; `--config.data.protocol=clean` or `none` asks the
-question properly. The data is prepared by
+`released`); see README.md, "What the image really does". The default protocol
+here is that one, because this file reproduces; `--config.data.protocol=clean`
+or `none` asks the question properly. The data is prepared by
 
     python -m data_prep.mnre --raw_dir=DATA --data_dir=data/mnre \
         --protocol=released --tokenizer=bert-base-uncased

@@ -3,15 +3,12 @@
 import functools
 import itertools
 import json
-import os
 import pathlib
-import subprocess
-import sys
 from fractions import Fraction
 
+import command_lines
 import numpy as np
 import pytest
-from test_command import Outcome
 
 from ifa_jax.analyze import audit, published, whole_numbers
 from ifa_jax.analyze.published import ClassCounts, Figures
@@ -233,18 +230,9 @@ CASES = {
 @pytest.fixture(scope="module", name="outcomes")
 def outcomes_of_all_cases():
   command = ["ifa_jax/analyze/__main__.py", "audit"]
-  done = subprocess.run(
-    [sys.executable, TESTS / "command_script.py"],
-    input=json.dumps([command + line.split() for line in CASES.values()]),
-    env={**os.environ, "PYTHONPATH": str(TESTS.parent)},
-    cwd=TESTS.parent,
-    capture_output=True,
-    text=True,
-    check=False,
+  return command_lines.run_all(
+    {name: command + line.split() for name, line in CASES.items()}
   )
-  assert done.returncode == 0, done.stderr
-  found = (Outcome(*outcome) for outcome in json.loads(done.stdout))
-  return dict(zip(CASES, found, strict=True))
 
 
 def test_the_command_prints_both_tables(outcomes):

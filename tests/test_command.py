@@ -1,12 +1,10 @@
 """Exit statuses, and one clear line for a user's mistake."""
 
-import json
-import os
 import pathlib
 import subprocess
 import sys
-import typing
 
+import command_lines
 import pytest
 
 TESTS = pathlib.Path(__file__).parent
@@ -85,29 +83,15 @@ CASES = {
 }
 
 
-class Outcome(typing.NamedTuple):
-  status: int
-  out: str
-  err: str
-
-
 @pytest.fixture(scope="module", name="outcomes")
 def outcomes_of_all_cases(tmp_path_factory):
   tool = tmp_path_factory.mktemp("command") / "tool.py"
   tool.write_text(TOOL)
-  lines = [[str(tool) if x == "TOOL" else x for x in c] for c in CASES.values()]
-  done = subprocess.run(
-    [sys.executable, TESTS / "command_script.py"],
-    input=json.dumps(lines),
-    env={**os.environ, "PYTHONPATH": str(TESTS.parent)},
-    cwd=TESTS.parent,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert done.returncode == 0, done.stderr
-  outcomes = (Outcome(*found) for found in json.loads(done.stdout))
-  return dict(zip(CASES, outcomes, strict=True))
+  lines = {
+    name: [str(tool) if word == "TOOL" else word for word in line]
+    for name, line in CASES.items()
+  }
+  return command_lines.run_all(lines)
 
 
 def test_a_command_that_is_done_exits_0(outcomes):

@@ -2,19 +2,15 @@
 
 import itertools
 import json
-import os
 import pathlib
 import statistics
-import subprocess
-import sys
-import typing
 
 import numpy as np
 import predicted
 import pytest
 import sklearn.metrics
+import two_systems
 
-from ifa_jax import report
 from ifa_jax.analyze import (
   bootstrap,
   compare,
@@ -24,44 +20,20 @@ from ifa_jax.analyze import (
 )
 
 TESTS = pathlib.Path(__file__).parent
-NUM_ROWS = 120
-GOLD = predicted.random_names(NUM_ROWS, seed=0)
-# Predictions by three seeds of one system and two of another.
-PREDS = {
-  "a": [predicted.random_names(NUM_ROWS, s, GOLD, 0.5) for s in (1, 2, 3)],
-  "b": [predicted.random_names(NUM_ROWS, s, GOLD, 0.8) for s in (4, 5)],
-}
 SEEN = predicted.RELATIONS[1:]
-
-
-def write(folder, name, preds, gold=GOLD, **same):
-  """Writes a file for each seed; returns the system's word."""
-  paths = [
-    predicted.write(
-      folder / f"{name}{i}.jsonl",
-      predicted.lines(gold, pred, **{"protocol": "clean", **same}),
-    )
-    for i, pred in enumerate(preds)
-  ]
-  return f"{name}={','.join(paths)}"
 
 
 @pytest.fixture(scope="module", name="words")
 def words_of_two_systems(tmp_path_factory):
   folder = tmp_path_factory.mktemp("predictions")
-  return [write(folder, name, preds) for name, preds in PREDS.items()]
+  return [
+    two_systems.write(folder, name, preds)
+    for name, preds in two_systems.PREDS.items()
+  ]
 
 
 @pytest.fixture(scope="module", name="result")
 def what_is_found_of_two_systems(words):
-  return compare.compare(systems.read(words))
-
-
-def compared(folder, gold, *preds, **same):
-  """Compares systems of one seed each, called s0, s1, ..."""
-  words = [
-    write(folder, f"s{i}", [pred], gold, **same) for i, pred in enumerate(preds)
-  ]
   return compare.compare(systems.read(words))
 
 
@@ -74,7 +46,10 @@ def scikit_scores(gold, pred, labels):
 
 def test_scores_are_scikit_learns_averaged_over_seeds(result):
   for system in result["systems"]:
-    wanted = [scikit_scores(GOLD, p, SEEN) for p in PREDS[system["name"]]]
+    wanted = [
+      scikit_scores(two_systems.GOLD, p, SEEN)
+      for p in two_systems.PREDS[system["name"]]
+    ]
     for name, score in system["scores"].items():
       values = [scores[name] for scores in wanted]
       assert score["seeds"] == pytest.approx(values)
@@ -84,7 +59,9 @@ def test_scores_are_scikit_learns_averaged_over_seeds(result):
 
 
 def test_a_single_seed_has_no_deviation(tmp_path):
-  found = compared(tmp_path, GOLD, PREDS["a"][0])
+  found = two_systems.compared(
+    tmp_path, two_systems.GOLD, two_systems.PREDS["a"][0]
+  )
   assert found["pairs"] == []
   (system,) = found["systems"]
   assert {x["deviation"] for x in system["scores"].values()} == {None}
@@ -105,17 +82,20 @@ def test_differences_are_the_others_minus_the_first(result):
 def test_f1_by_relation_is_scikit_learns(result):
   (pair,) = result["pairs"]
   found = pair["f1_by_relation"]
-  by_support = sorted(SEEN, key=lambda name: -GOLD.count(name))
+  by_support = sorted(SEEN, key=lambda name: -two_systems.GOLD.count(name))
   assert list(found) == ["None", *by_support]
   for name, scores in found.items():
     a, b = (
-      statistics.fmean(scikit_scores(GOLD, p, [name])["f1"] for p in PREDS[key])
+      statistics.fmean(
+        scikit_scores(two_systems.GOLD, p, [name])["f1"]
+        for p in two_systems.PREDS[key]
+      )
       for key in "ab"
     )
     assert scores["first"] == pytest.approx(a)
     assert scores["second"] == pytest.approx(b)
     assert scores["difference"] == pytest.approx(b - a)
-    assert scores["support"] == GOLD.count(name)
+    assert scores["support"] == two_systems.GOLD.count(name)
 
 
 def test_accuracy_of_none_is_the_share_of_its_rows(result):
@@ -123,16 +103,16 @@ def test_accuracy_of_none_is_the_share_of_its_rows(result):
   found = pair["none_accuracy"]
   shares = {
     key: statistics.fmean(
-      sum(g == p == "None" for g, p in zip(GOLD, pred, strict=True))
-      / GOLD.count("None")
+      sum(g == p == "None" for g, p in zip(two_systems.GOLD, pred, strict=True))
+      / two_systems.GOLD.count("None")
       for pred in preds
     )
-    for key, preds in PREDS.items()
+    for key, preds in two_systems.PREDS.items()
   }
   assert found["first"] == pytest.approx(shares["a"])
   assert found["second"] == pytest.approx(shares["b"])
   assert found["difference"] == pytest.approx(shares["b"] - shares["a"])
-  assert found["support"] == GOLD.count("None")
+  assert found["support"] == two_systems.GOLD.count("None")
 
 
 @pytest.fixture(name="draws")
@@ -165,13 +145,18 @@ def test_intervals_are_percentiles_over_the_same_draws(
   monkeypatch.setattr(bootstrap, "NUM_RESAMPLES", 999)
   found = compare.compare(systems.read(words))
   drawn = np.concatenate(draws).astype(int)
-  assert drawn.shape == (999, NUM_ROWS)
-  rows = np.repeat(np.tile(np.arange(NUM_ROWS), len(drawn)), drawn.ravel())
+  assert drawn.shape == (999, two_systems.NUM_ROWS)
+  rows = np.repeat(
+    np.tile(np.arange(two_systems.NUM_ROWS), len(drawn)), drawn.ravel()
+  )
   rows = rows.reshape(drawn.shape)
-  gold = np.array(GOLD)[rows]
+  gold = np.array(two_systems.GOLD)[rows]
 
   def f1(name, labels):
-    seeds = [f1_of_rows(gold, np.array(p)[rows], labels) for p in PREDS[name]]
+    seeds = [
+      f1_of_rows(gold, np.array(p)[rows], labels)
+      for p in two_systems.PREDS[name]
+    ]
     return np.mean(seeds, axis=0)
 
   def check(interval, values):
@@ -187,18 +172,22 @@ def test_intervals_are_percentiles_over_the_same_draws(
 
 
 def test_every_pair_is_with_the_first(tmp_path):
-  preds = [*PREDS["a"], *PREDS["b"]]
-  found = compared(tmp_path, GOLD, *preds)
+  preds = [*two_systems.PREDS["a"], *two_systems.PREDS["b"]]
+  found = two_systems.compared(tmp_path, two_systems.GOLD, *preds)
   names = [(pair["first"], pair["second"]) for pair in found["pairs"]]
   assert names == [("s0", f"s{i}") for i in range(1, 5)]
   for pair, pred in zip(found["pairs"], preds[1:], strict=True):
-    apart = compared(tmp_path, GOLD, preds[0], pred)["pairs"][0]
+    apart = two_systems.compared(tmp_path, two_systems.GOLD, preds[0], pred)[
+      "pairs"
+    ][0]
     assert pair == apart | {"second": pair["second"]}
 
 
 def test_a_system_differs_from_itself_by_nothing(tmp_path):
-  first, second = PREDS["a"][0], PREDS["a"][0]
-  (pair,) = compared(tmp_path, GOLD, first, second)["pairs"]
+  first, second = two_systems.PREDS["a"][0], two_systems.PREDS["a"][0]
+  (pair,) = two_systems.compared(tmp_path, two_systems.GOLD, first, second)[
+    "pairs"
+  ]
   every = [
     *pair["differences"].values(),
     *pair["f1_by_relation"].values(),
@@ -214,7 +203,7 @@ def test_seeds_in_another_order_differ_by_nothing(tmp_path):
   gold = ["/a"] * 10
   preds = [["/a"] * n + ["None"] * (10 - n) for n in (1, 2, 3)]
   words = [
-    write(tmp_path, name, seeds, gold)
+    two_systems.write(tmp_path, name, seeds, gold)
     for name, seeds in (("x", preds), ("y", preds[::-1]))
   ]
   (pair,) = compare.compare(systems.read(words))["pairs"]
@@ -230,7 +219,7 @@ def test_rows_are_aligned_by_id(tmp_path, words, result):
     for i, path in enumerate(paths):
       lines = pathlib.Path(path).read_text().splitlines()
       # Each file in an order of its own; the first one's is that of the rows.
-      order = np.random.default_rng(i).permutation(NUM_ROWS)
+      order = np.random.default_rng(i).permutation(two_systems.NUM_ROWS)
       if (name, i) != ("a", 0):
         lines = [lines[row] for row in order]
       paths[i] = tmp_path / pathlib.Path(path).name
@@ -245,7 +234,7 @@ def test_rows_are_aligned_by_id(tmp_path, words, result):
 def test_a_prediction_that_no_row_has_is_wrong(tmp_path):
   gold = ["/a", "/a", "None", "None"]
   pred = ["/a", "/other", "/other", "None"]
-  found = compared(tmp_path, gold, pred, gold)
+  found = two_systems.compared(tmp_path, gold, pred, gold)
   scores = {k: x["mean"] for k, x in found["systems"][0]["scores"].items()}
   assert scores == pytest.approx(
     {"accuracy": 2 / 4, "precision": 1 / 3, "recall": 1 / 2, "f1": 2 / 5}
@@ -254,7 +243,9 @@ def test_a_prediction_that_no_row_has_is_wrong(tmp_path):
 
 
 def test_rows_that_all_have_a_relation_say_nothing_of_none(tmp_path):
-  found = compared(tmp_path, ["/a", "/b"], ["/a", "None"], ["/b", "/b"])
+  found = two_systems.compared(
+    tmp_path, ["/a", "/b"], ["/a", "None"], ["/b", "/b"]
+  )
   (pair,) = found["pairs"]
   assert list(pair["f1_by_relation"]) == ["/a", "/b"]
   assert pair["none_accuracy"]["support"] == 0
@@ -262,14 +253,16 @@ def test_rows_that_all_have_a_relation_say_nothing_of_none(tmp_path):
 
 
 def test_systems_are_checked_however_they_were_read(tmp_path):
-  read = systems.read([write(tmp_path, "s", PREDS["a"])])
+  read = systems.read(
+    [two_systems.write(tmp_path, "s", two_systems.PREDS["a"])]
+  )
   with pytest.raises(ValueError, match="want different names"):
     compare.compare([*read, *read])
 
 
 def test_one_row_is_too_few(tmp_path):
   with pytest.raises(ValueError, match=r"s00.jsonl: want at least 2 rows"):
-    compared(tmp_path, ["None"], ["None"])
+    two_systems.compared(tmp_path, ["None"], ["None"])
 
 
 def test_the_result_is_json_and_follows_the_seed(words, result):
@@ -286,7 +279,7 @@ def test_rows_are_counted_by_who_is_right(tmp_path):
   gold = ["None"] * 10
   first, second = ["None"] * 7 + ["/a"] * 3, ["None"] * 2 + ["/a"] * 8
   first[9], second[9] = "/a", "None"
-  (pair,) = compared(tmp_path, gold, first, second)["pairs"]
+  (pair,) = two_systems.compared(tmp_path, gold, first, second)["pairs"]
   assert pair["rows"] == {
     "both_right": 2,
     "only_first_right": 5,
@@ -302,15 +295,18 @@ def test_counts_of_seeds_are_means_over_their_pairs(result):
   wanted = [
     [
       sum(
-        (x == g, y == g) == who for g, x, y in zip(GOLD, one, two, strict=True)
+        (x == g, y == g) == who
+        for g, x, y in zip(two_systems.GOLD, one, two, strict=True)
       )
       for who in itertools.product([True, False], repeat=2)
     ]
-    for one, two in itertools.product(PREDS["a"], PREDS["b"])
+    for one, two in itertools.product(
+      two_systems.PREDS["a"], two_systems.PREDS["b"]
+    )
   ]
   found = list(pair["rows"].values())
   assert found == pytest.approx(list(np.mean(wanted, axis=0)))
-  assert sum(found) == pytest.approx(NUM_ROWS)
+  assert sum(found) == pytest.approx(two_systems.NUM_ROWS)
   assert pair["mcnemar_p"] is None
 
 
@@ -324,8 +320,10 @@ def test_mcnemars_test_is_exact(first, second, p):
 def test_rows_of_disagreement_hold_every_prediction(tmp_path):
   gold, same = ["None", "/a", "/a"], {"text": "Ann", "head": "A", "tail": "B"}
   words = [
-    write(tmp_path, "x", [["None", "/a", "/b"], ["None", "/a", "/b"]], gold),
-    write(
+    two_systems.write(
+      tmp_path, "x", [["None", "/a", "/b"], ["None", "/a", "/b"]], gold
+    ),
+    two_systems.write(
       tmp_path, "y", [["None", "None", "/b"]], gold, probability=0.5, **same
     ),
   ]
@@ -362,8 +360,8 @@ def test_cells_show_percent_with_their_interval():
 def test_odd_names_are_shown_as_they_are(tmp_path, capsys):
   gold = ["None", "/a|b", "[bold]/c[/bold]"]
   words = [
-    write(tmp_path, "x", [gold], gold),
-    write(tmp_path, "y", [gold[::-1]], gold),
+    two_systems.write(tmp_path, "x", [gold], gold),
+    two_systems.write(tmp_path, "y", [gold[::-1]], gold),
   ]
   read = [
     systems.System(f"[red]{system.name}", system.seeds)
@@ -375,198 +373,3 @@ def test_odd_names_are_shown_as_they_are(tmp_path, capsys):
   assert "Differences from [red]x (clean)" in shown
   assert "│ [bold]/c[/bold] │" in shown
   assert "| /a\\|b | 1 |" in compare_tables.markdown(found)
-
-
-class Outcome(typing.NamedTuple):
-  status: int
-  out: str
-  err: str
-
-
-@pytest.fixture(scope="module", name="folder")
-def folder_of_predictions(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("command")
-  same = {"probability": 0.25, "text": "Ann joins Acme", "img_id": "a.jpg"}
-  same |= {"head": "Ann", "tail": "Acme"}
-  run = predicted.lines(GOLD, PREDS["a"][0], **same)
-  predicted.write_run(folder / "run", run, protocol="released")
-  write(folder, "bag", PREDS["b"])
-  write(folder, "outside", PREDS["b"], protocol=None)
-  predicted.write(folder / "bad.jsonl", [1])
-  return folder
-
-
-CASES = {
-  "mixed": [
-    "run",
-    "bag=bag0.jsonl,bag1.jsonl",
-    "outside0.jsonl",
-    "--json=mixed.json",
-    "--markdown=mixed.md",
-    "--disagreements=rows.jsonl",
-    "--num_shown=2",
-  ],
-  "same": [
-    "bag0.jsonl",
-    "bag1.jsonl",
-    "--json=same.json",
-    "--markdown=same.md",
-    "--bootstrap_seed=3",
-    "--num_shown=0",
-  ],
-  "one": ["run"],
-  "none": [],
-  "help": ["--helpfull"],
-  "unknown flag": ["run", "--sliptt=dev"],
-  "unknown split": ["run", "--split=train"],
-  "nothing there": ["nowhere"],
-  "bad line": ["bad.jsonl"],
-  "other split": ["run", "--split=dev"],
-  "no folder": ["run", "--json=nowhere/a.json"],
-}
-
-
-@pytest.fixture(scope="module", name="outcomes")
-def outcomes_of_all_cases(folder):
-  command = str(TESTS.parent / "ifa_jax" / "analyze" / "__main__.py")
-  done = subprocess.run(
-    [sys.executable, TESTS / "command_script.py", "ifa_jax.analyze.compare"],
-    input=json.dumps([[command, "compare", *case] for case in CASES.values()]),
-    env={**os.environ, "PYTHONPATH": str(TESTS.parent)},
-    cwd=folder,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert done.returncode == 0, done.stderr
-  outcomes = (Outcome(*found) for found in json.loads(done.stdout))
-  return dict(zip(CASES, outcomes, strict=True))
-
-
-def test_protocols_that_differ_stand_in_every_first_line(outcomes, folder):
-  status, out, err = outcomes["mixed"]
-  assert (status, err) == (0, "")
-  wanted = "protocols differ: run released, bag clean, outside0 unknown"
-  assert out.splitlines()[0] == wanted
-  assert (folder / "mixed.md").read_text().splitlines()[0] == wanted
-  text = (folder / "mixed.json").read_text()
-  assert text.splitlines()[0] == f'{{"protocol": "{wanted}",'
-  protocols = [x["protocol"] for x in json.loads(text)["systems"]]
-  assert protocols == ["released", "clean", "unknown"]
-
-
-def test_the_same_protocol_stands_in_every_first_line(outcomes, folder):
-  assert outcomes["same"].out.splitlines()[0] == "protocol: clean"
-  text = (folder / "same.md").read_text()
-  assert text.splitlines()[0] == "protocol: clean"
-  text = (folder / "same.json").read_text()
-  assert text.splitlines()[0] == '{"protocol": "clean",'
-
-
-def test_the_json_is_what_compare_returns(outcomes, folder, monkeypatch):
-  monkeypatch.chdir(folder)
-  read = systems.read(["bag0.jsonl", "bag1.jsonl"])
-  wanted = compare.compare(read, bootstrap_seed=3)
-  assert json.loads((folder / "same.json").read_text()) == wanted
-
-
-def test_tables_hold_what_the_json_holds(outcomes, folder):
-  found = json.loads((folder / "mixed.json").read_text())
-  f1 = found["systems"][1]["scores"]["f1"]
-  percent = lambda x: f"{100 * x:.2f}"  # noqa: E731
-  cells = [
-    "F1",
-    f"{percent(f1['mean'])} [{percent(f1['low'])}, {percent(f1['high'])}]",
-    f"2, sd {percent(f1['deviation'])}",
-  ]
-  printed = [
-    [cell.strip() for cell in line.split("│")[3:-1]]
-    for line in outcomes["mixed"].out.splitlines()
-  ]
-  assert cells in printed
-  text = (folder / "mixed.md").read_text()
-  assert f"|  |  | {' | '.join(cells)} |" in text
-  for pair in found["pairs"]:
-    difference = pair["differences"]["accuracy"]
-    name = pair["second"]
-    assert f"| {name} | {'clean' if name == 'bag' else 'unknown'} |" in text
-    assert f"* +{percent(difference['difference'])} [" in text
-  assert "run (the reference): run/predictions_test.jsonl" in text
-  assert "McNemar's exact test of equal accuracy: p = " in text
-  assert "Who is right (mean over pairs of seeds)" in text
-
-
-def test_rows_of_disagreement_are_written_and_the_first_shown(outcomes, folder):
-  lines = (folder / "rows.jsonl").read_text().splitlines()
-  rows = [json.loads(line) for line in lines]
-  preds = [PREDS["a"][0], *PREDS["b"]]
-  differing = [
-    f"test/{i}"
-    for i, said in enumerate(zip(*preds, strict=True))
-    if len({*said}) > 1
-  ]
-  assert [row["id"] for row in rows] == differing
-  out = outcomes["mixed"].out
-  assert f"{len(rows)} rows with differing predictions; the first 2" in out
-  first = out[out.index(f"\n{differing[0]}: ") :]
-  said = rows[0]["predictions"]["run"][0]["pred"]
-  assert f"\n  run: {said} 0.25" in first
-  assert "\n  Ann -> Acme: Ann joins Acme (a.jpg)\n" in first
-  assert f"\n{differing[1]}: " in first
-  assert f"\n{differing[2]}: " not in first
-  assert "test/" not in outcomes["same"].out
-
-
-def test_one_system_has_scores_and_no_differences(outcomes):
-  status, out, _ = outcomes["one"]
-  assert status == 0
-  assert out.startswith("protocol: released\n120 rows")
-  assert "Scores" in out
-  assert "Differences" not in out
-  assert "differing" not in out
-
-
-@pytest.mark.parametrize(
-  ("case", "status", "named"),
-  [
-    ("none", 2, "want [name=]PATH[,PATH...] of a system"),
-    ("unknown flag", 2, "sliptt"),
-    ("unknown split", 2, "--split=train"),
-    ("nothing there", 1, "nowhere: want a run's folder"),
-    ("bad line", 1, "bad.jsonl, line 1: want a JSON object, found int"),
-    ("other split", 1, "run: want a run with eval_dev.json"),
-    ("no folder", 1, "nowhere/a.json"),
-  ],
-)
-def test_a_mistake_gets_one_line(outcomes, case, status, named):
-  found = outcomes[case]
-  assert found.status == status
-  (line,) = found.err.splitlines()
-  assert line.startswith("error: ")
-  assert named in line
-
-
-def test_help_names_every_flag(outcomes):
-  status, out, _ = outcomes["help"]
-  assert status == 0
-  for flag in ("split", "json", "markdown", "disagreements", "num_shown"):
-    assert f"  --{flag}: " in out
-
-
-def test_mnres_longest_relation_fits_into_80_columns(
-  tmp_path, capsys, monkeypatch
-):
-  name = "/per/loc/place_of_residence"
-  gold = [name, "None"] * 30
-  # Right in half of its rows, and in all but five.
-  first = [name, "None", "None", "None"] * 15
-  second = ["None", "None"] * 5 + [name, "None"] * 25
-  found = compared(tmp_path, gold, first, second)
-  console = report.Console(width=80)
-  monkeypatch.setattr(report, "Console", lambda **_: console)
-  compare_tables.show(found)
-  lines = capsys.readouterr().out.splitlines()
-  (line,) = [line for line in lines if name in line]
-  assert len(line) <= 80
-  interval = found["pairs"][0]["f1_by_relation"][name]
-  assert line.rstrip("│ ").endswith(f", {report.percent(interval['high'])}]")

@@ -1,11 +1,11 @@
 """`python -m ifa_jax.convert`: what it writes, says and leaves alone."""
 
-import json
 import os
 import pathlib
 import subprocess
 import sys
 
+import command_lines
 import hf_models
 import jax
 import numpy as np
@@ -13,7 +13,6 @@ import pytest
 import raw_tree
 import reference_data
 import tiny
-from test_command import Outcome
 
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.convert import load_converted, verb_export
@@ -25,20 +24,8 @@ from ifa_jax.step import TrainState
 TESTS = pathlib.Path(__file__).parent
 REFERENCE = reference_data.FOLDER / "best_model.pth"
 
-ENVIRONMENT = {
-  "PYTHONPATH": str(TESTS.parent),
-  # What is compiled here runs once.
-  "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
-}
-
-# Imports that most lines need and that take seconds.
-SCRIPT = f"""
-import runpy, sys
-import orbax.checkpoint
-from transformers import AutoTokenizer
-sys.path.insert(0, {os.fspath(TESTS)!r})
-runpy.run_path({os.fspath(TESTS / "command_script.py")!r}, run_name="__main__")
-"""
+# What is compiled here runs once.
+ENVIRONMENT = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 # In this order: later lines read what earlier ones wrote.
 LINES = {
@@ -80,19 +67,13 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outcomes(folder):
-  main = os.fspath(TESTS.parent / "ifa_jax" / "convert" / "__main__.py")
-  done = subprocess.run(
-    [sys.executable, "-c", SCRIPT],
-    input=json.dumps([[main, *line.split()] for line in LINES.values()]),
-    env={**os.environ, **ENVIRONMENT},
-    cwd=folder,
-    capture_output=True,
-    text=True,
-    check=False,
+  command = "ifa_jax/convert/__main__.py"
+  return command_lines.run_all(
+    {name: [command, *line.split()] for name, line in LINES.items()},
+    folder,
+    ["orbax.checkpoint", "transformers.models.auto"],
+    ENVIRONMENT,
   )
-  assert done.returncode == 0, done.stderr
-  found = (Outcome(*outcome) for outcome in json.loads(done.stdout))
-  return dict(zip(LINES, found, strict=True))
 
 
 def assert_same(got, want):

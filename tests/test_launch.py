@@ -3,14 +3,10 @@
 Mistakes in flags and configs: `test_command`.
 """
 
-import json
-import os
 import pathlib
 import shutil
-import subprocess
-import sys
-import typing
 
+import command_lines
 import pytest
 import tiny_run
 
@@ -18,12 +14,6 @@ TESTS = pathlib.Path(__file__).parent
 PREDICT, ANALYZE = "ifa_jax/predict.py", "ifa_jax/analyze/__main__.py"
 PRELOADED = ("ifa_jax.train", "transformers")
 TEXT = ["--text=Ann joins Acme", "--head=Ann", "--tail=Acme"]
-
-
-class Outcome(typing.NamedTuple):
-  status: int
-  out: str
-  err: str
 
 
 def cases(data_dir, workdir, folder):
@@ -69,22 +59,11 @@ def copy_of_a_finished_run(finished, tmp_path_factory):
 @pytest.fixture(scope="module", name="outcomes")
 def outcomes_of_all_cases(data_dir, workdir, compiled_dir, tmp_path_factory):
   lines = cases(data_dir, workdir, tmp_path_factory.mktemp("folders"))
-  done = subprocess.run(
-    [sys.executable, TESTS / "command_script.py", *PRELOADED],
-    input=json.dumps(list(lines.values())),
-    env={
-      **os.environ,
-      "PYTHONPATH": str(TESTS.parent),
-      **tiny_run.fast_environment(compiled_dir),
-    },
-    cwd=TESTS.parent,
-    capture_output=True,
-    text=True,
-    check=False,
+  return command_lines.run_all(
+    lines,
+    loaded=PRELOADED,
+    environment=tiny_run.fast_environment(compiled_dir),
   )
-  assert done.returncode == 0, done.stderr
-  found = [Outcome(*outcome) for outcome in json.loads(done.stdout)]
-  return dict(zip(lines, found, strict=True))
 
 
 @pytest.mark.parametrize(

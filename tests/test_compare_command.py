@@ -1,0 +1,190 @@
+"""The command `compare`: what it prints and writes."""
+
+import json
+
+import command_lines
+import predicted
+import pytest
+import two_systems
+
+from ifa_jax import report
+from ifa_jax.analyze import compare, compare_tables, systems
+
+
+@pytest.fixture(scope="module", name="folder")
+def folder_of_predictions(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("command")
+  same = {"probability": 0.25, "text": "Ann joins Acme", "img_id": "a.jpg"}
+  same |= {"head": "Ann", "tail": "Acme"}
+  run = predicted.lines(two_systems.GOLD, two_systems.PREDS["a"][0], **same)
+  predicted.write_run(folder / "run", run, protocol="released")
+  two_systems.write(folder, "bag", two_systems.PREDS["b"])
+  two_systems.write(folder, "outside", two_systems.PREDS["b"], protocol=None)
+  predicted.write(folder / "bad.jsonl", [1])
+  return folder
+
+
+CASES = {
+  "mixed": [
+    "run",
+    "bag=bag0.jsonl,bag1.jsonl",
+    "outside0.jsonl",
+    "--json=mixed.json",
+    "--markdown=mixed.md",
+    "--disagreements=rows.jsonl",
+    "--num_shown=2",
+  ],
+  "same": [
+    "bag0.jsonl",
+    "bag1.jsonl",
+    "--json=same.json",
+    "--markdown=same.md",
+    "--bootstrap_seed=3",
+    "--num_shown=0",
+  ],
+  "one": ["run"],
+  "none": [],
+  "help": ["--helpfull"],
+  "unknown flag": ["run", "--sliptt=dev"],
+  "unknown split": ["run", "--split=train"],
+  "nothing there": ["nowhere"],
+  "bad line": ["bad.jsonl"],
+  "other split": ["run", "--split=dev"],
+  "no folder": ["run", "--json=nowhere/a.json"],
+}
+
+
+@pytest.fixture(scope="module", name="outcomes")
+def outcomes_of_all_cases(folder):
+  command = ["ifa_jax/analyze/__main__.py", "compare"]
+  lines = {name: command + case for name, case in CASES.items()}
+  return command_lines.run_all(lines, folder, ["ifa_jax.analyze.compare"])
+
+
+def test_protocols_that_differ_stand_in_every_first_line(outcomes, folder):
+  status, out, err = outcomes["mixed"]
+  assert (status, err) == (0, "")
+  wanted = "protocols differ: run released, bag clean, outside0 unknown"
+  assert out.splitlines()[0] == wanted
+  assert (folder / "mixed.md").read_text().splitlines()[0] == wanted
+  text = (folder / "mixed.json").read_text()
+  assert text.splitlines()[0] == f'{{"protocol": "{wanted}",'
+  protocols = [x["protocol"] for x in json.loads(text)["systems"]]
+  assert protocols == ["released", "clean", "unknown"]
+
+
+def test_the_same_protocol_stands_in_every_first_line(outcomes, folder):
+  assert outcomes["same"].out.splitlines()[0] == "protocol: clean"
+  text = (folder / "same.md").read_text()
+  assert text.splitlines()[0] == "protocol: clean"
+  text = (folder / "same.json").read_text()
+  assert text.splitlines()[0] == '{"protocol": "clean",'
+
+
+def test_the_json_is_what_compare_returns(outcomes, folder, monkeypatch):
+  monkeypatch.chdir(folder)
+  read = systems.read(["bag0.jsonl", "bag1.jsonl"])
+  wanted = compare.compare(read, bootstrap_seed=3)
+  assert json.loads((folder / "same.json").read_text()) == wanted
+
+
+def test_tables_hold_what_the_json_holds(outcomes, folder):
+  found = json.loads((folder / "mixed.json").read_text())
+  f1 = found["systems"][1]["scores"]["f1"]
+  percent = lambda x: f"{100 * x:.2f}"  # noqa: E731
+  cells = [
+    "F1",
+    f"{percent(f1['mean'])} [{percent(f1['low'])}, {percent(f1['high'])}]",
+    f"2, sd {percent(f1['deviation'])}",
+  ]
+  printed = [
+    [cell.strip() for cell in line.split("│")[3:-1]]
+    for line in outcomes["mixed"].out.splitlines()
+  ]
+  assert cells in printed
+  text = (folder / "mixed.md").read_text()
+  assert f"|  |  | {' | '.join(cells)} |" in text
+  for pair in found["pairs"]:
+    difference = pair["differences"]["accuracy"]
+    name = pair["second"]
+    assert f"| {name} | {'clean' if name == 'bag' else 'unknown'} |" in text
+    assert f"* +{percent(difference['difference'])} [" in text
+  assert "run (the reference): run/predictions_test.jsonl" in text
+  assert "McNemar's exact test of equal accuracy: p = " in text
+  assert "Who is right (mean over pairs of seeds)" in text
+
+
+def test_rows_of_disagreement_are_written_and_the_first_shown(outcomes, folder):
+  lines = (folder / "rows.jsonl").read_text().splitlines()
+  rows = [json.loads(line) for line in lines]
+  preds = [two_systems.PREDS["a"][0], *two_systems.PREDS["b"]]
+  differing = [
+    f"test/{i}"
+    for i, said in enumerate(zip(*preds, strict=True))
+    if len({*said}) > 1
+  ]
+  assert [row["id"] for row in rows] == differing
+  out = outcomes["mixed"].out
+  assert f"{len(rows)} rows with differing predictions; the first 2" in out
+  first = out[out.index(f"\n{differing[0]}: ") :]
+  said = rows[0]["predictions"]["run"][0]["pred"]
+  assert f"\n  run: {said} 0.25" in first
+  assert "\n  Ann -> Acme: Ann joins Acme (a.jpg)\n" in first
+  assert f"\n{differing[1]}: " in first
+  assert f"\n{differing[2]}: " not in first
+  assert "test/" not in outcomes["same"].out
+
+
+def test_one_system_has_scores_and_no_differences(outcomes):
+  status, out, _ = outcomes["one"]
+  assert status == 0
+  assert out.startswith("protocol: released\n120 rows")
+  assert "Scores" in out
+  assert "Differences" not in out
+  assert "differing" not in out
+
+
+@pytest.mark.parametrize(
+  ("case", "status", "named"),
+  [
+    ("none", 2, "want [name=]PATH[,PATH...] of a system"),
+    ("unknown flag", 2, "sliptt"),
+    ("unknown split", 2, "--split=train"),
+    ("nothing there", 1, "nowhere: want a run's folder"),
+    ("bad line", 1, "bad.jsonl, line 1: want a JSON object, found int"),
+    ("other split", 1, "run: want a run with eval_dev.json"),
+    ("no folder", 1, "nowhere/a.json"),
+  ],
+)
+def test_a_mistake_gets_one_line(outcomes, case, status, named):
+  found = outcomes[case]
+  assert found.status == status
+  (line,) = found.err.splitlines()
+  assert line.startswith("error: ")
+  assert named in line
+
+
+def test_help_names_every_flag(outcomes):
+  status, out, _ = outcomes["help"]
+  assert status == 0
+  for flag in ("split", "json", "markdown", "disagreements", "num_shown"):
+    assert f"  --{flag}: " in out
+
+
+def test_mnres_longest_relation_fits_into_80_columns(
+  tmp_path, capsys, monkeypatch
+):
+  name = "/per/loc/place_of_residence"
+  gold = [name, "None"] * 30
+  # Right in half of its rows, and in all but five.
+  first = [name, "None", "None", "None"] * 15
+  second = ["None", "None"] * 5 + [name, "None"] * 25
+  found = two_systems.compared(tmp_path, gold, first, second)
+  console = report.Console(width=80)
+  monkeypatch.setattr(report, "Console", lambda **_: console)
+  compare_tables.show(found)
+  lines = capsys.readouterr().out.splitlines()
+  (line,) = [line for line in lines if name in line]
+  assert len(line) <= 80
+  interval = found["pairs"][0]["f1_by_relation"][name]
+  assert line.rstrip("│ ").endswith(f", {report.percent(interval['high'])}]")
