@@ -37,7 +37,7 @@ class FakeSplit:
 
   def describe(self, row):
     words = ["Zoe", "Roe", "met", "Bob"]
-    return RowText(f"test/{row + 1}", "a.jpg", words, (0, 2), (3, 4))
+    return RowText(f"test/{row + 1}", "a.jpg", words, (0, 2), (3, 4), {})
 
 
 def experiment(form="pmap", batch_size=3):
@@ -96,6 +96,7 @@ def test_a_row_is_written_with_its_words_and_probabilities(tmp_path, whole):
     assert line["pred"] == RELATIONS[row.argmax()]
     assert line["probability"] == max(line["probabilities"].values())
     assert list(line["probabilities"]) == RELATIONS
+    assert line["protocol"] == "clean"
     assert (line["head"], line["tail"]) == ("Zoe Roe", "Bob")
 
 
