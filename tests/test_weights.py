@@ -64,7 +64,7 @@ def test_a_stream_that_nothing_was_converted_for_keeps_its_geometry(tmp_path):
   assert got["vision"]["mlp_dim"] == asked["model"]["vision"]["mlp_dim"]
   for name in ("hidden_dim", "num_layers", "num_heads"):
     assert got["vision"][name] == getattr(source.vision, name)
-  fresh = parameters.init_params(settings.from_dict(got), jax.random.key(7))
+  fresh = tiny.perturbed_params(settings.from_dict(got), seed=7)
   started = flat(weights.start_params(str(tmp_path / "w"), fresh))
   for path in visual:
     np.testing.assert_array_equal(started[path], flat(fresh)[path])
