@@ -8,7 +8,7 @@ alignment   Figure 1: what each word of a post attends to in its picture
 
 Each verb is the module of its name: `define_flags` and `main` are the command,
 the other functions the same in Python. Modules beside it carry its name first,
-but for `conditions` (shuffle), `systems`, `predictions`, `paired` and
-`disagreement` (compare), `whole_numbers` and `published` (audit), and
+but for `verdicts` (leak), `whole_numbers` and `published` (audit), `conditions`
+(shuffle), `systems`, `predictions`, `paired` and `disagreement` (compare), and
 `bootstrap`, whose intervals shuffle and compare share.
 """
