@@ -1,7 +1,6 @@
 """The verb `alignment` on a finished run: what it writes and refuses."""
 
 import functools
-import io
 import json
 import os
 import subprocess
@@ -17,19 +16,14 @@ from PIL import Image
 from ifa_jax import experiment, models
 from ifa_jax.analyze import (
   alignment,
-  alignment_boxes,
   alignment_compute,
   alignment_figures,
   alignment_posts,
 )
 from ifa_jax.data import order
-from ifa_jax.data.pipeline import Split
 from ifa_jax.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
-
-MNRE_DIR = os.environ.get("MNRE_DIR")
-BERT_UNCASED_DIR = os.environ.get("BERT_UNCASED_DIR")
 
 TOLERANCE = 5e-6
 # Rows of the generated test split, in no order.
@@ -283,49 +277,3 @@ def test_a_users_mistake_is_one_line(compiled_dir, tmp_path):
   assert failed.stderr.startswith("error: ")
   assert "want a run's folder" in failed.stderr
   assert failed.stderr.count("\n") == 1
-
-
-@pytest.mark.skipif(
-  not (MNRE_DIR and BERT_UNCASED_DIR),
-  reason="set MNRE_DIR to the published data/ folder and BERT_UNCASED_DIR",
-)
-def test_boxes_lie_on_real_pictures(tmp_path):
-  """Cuts crops anew from the places that the maps name."""
-  from data_prep import plan, prepare
-
-  settings = plan.Settings(
-    raw_dir=MNRE_DIR,
-    data_dir=str(tmp_path),
-    protocol="none",
-    boxes=os.path.join(MNRE_DIR, "boxes.json"),
-    tokenizer=BERT_UNCASED_DIR,
-    missing_pixels="absent",
-    limit=1614,
-    num_workers=1,
-  )
-  prepared, _ = prepare.prepare(settings)
-  split = Split(prepared.folder, "test")
-  rows = alignment.choose(split, 1614, "only", ["detected"])
-  assert len(rows) > 30
-  gaps = []
-  for number in rows:
-    row = alignment_posts.read_row(split, number)
-    assert len(row.boxes["detected"]) == len(row.squares["detected"])
-    for box, square in zip(
-      row.boxes["detected"], row.squares["detected"], strict=True
-    ):
-      gaps += gap_to_crop(row, box, square)
-  assert np.median(gaps) < 12
-  assert len(gaps) > 30
-
-
-def gap_to_crop(row, box, square):
-  """Returns how a crop differs from its place on the picture, if it lies in."""
-  place = alignment_boxes.place(box, row.picture_size, 224, 64)
-  edges = [224 * edge for edge in place.grid]
-  if min(edges) < 0 or max(edges) > 224:
-    return []
-  image = Image.open(io.BytesIO(row.squares["image"][0]))
-  again = image.resize((64, 64), Image.Resampling.BICUBIC, box=tuple(edges))
-  crop = Image.open(io.BytesIO(square))
-  return [np.abs(np.asarray(again, int) - np.asarray(crop, int)).mean()]

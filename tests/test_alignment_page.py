@@ -2,30 +2,15 @@
 
 import html.parser
 import re
-import shutil
-import subprocess
 
 import aligned
+import browser
 import numpy as np
 import pytest
 from PIL import Image
 
 from ifa_jax.analyze import alignment_page
 from ifa_jax.analyze.alignment_posts import Source
-
-CHROMIUM = next(
-  filter(
-    None,
-    map(
-      shutil.which,
-      ("chromium", "chromium-browser", "google-chrome", "chrome"),
-    ),
-  ),
-  None,
-)
-needs_browser = pytest.mark.skipif(
-  CHROMIUM is None, reason="no chromium, chromium-browser or google-chrome"
-)
 
 SCRIPT = "<script>document.title='x'</script>"
 LONG = "loooo" * 12
@@ -75,30 +60,6 @@ def page_in_a_file(text, tmp_path_factory):
   path = tmp_path_factory.mktemp("page") / "index.html"
   path.write_text(text, encoding="utf-8")
   return path
-
-
-def chromium(folder, url, *flags):
-  """Opens a page without a network and returns what is printed."""
-  done = subprocess.run(
-    [
-      CHROMIUM,
-      "--headless",
-      "--no-sandbox",
-      "--disable-gpu",
-      "--disable-dev-shm-usage",
-      "--no-first-run",
-      "--hide-scrollbars",
-      "--host-resolver-rules=MAP * ~NOTFOUND",
-      f"--user-data-dir={folder / 'profile'}",
-      "--virtual-time-budget=5000",
-      *flags,
-      url,
-    ],
-    capture_output=True,
-    timeout=300,
-    check=True,
-  )
-  return done.stdout.decode()
 
 
 class Reader(html.parser.HTMLParser):
@@ -210,10 +171,10 @@ ORDERS = {
 }
 
 
-@needs_browser
+@browser.needs_browser
 @pytest.mark.parametrize("fragment", ORDERS)
 def test_the_fragment_orders_the_posts(page, tmp_path, fragment):
-  shown = chromium(tmp_path, page.as_uri() + fragment, "--dump-dom")
+  shown = browser.chromium(tmp_path, page.as_uri() + fragment, "--dump-dom")
   reader = Reader(shown)
   wanted = [f"test/{number}" for number in ORDERS[fragment]]
   assert reader.ids() == wanted
@@ -223,9 +184,9 @@ def test_the_fragment_orders_the_posts(page, tmp_path, fragment):
   assert "<title>Alignment of " in shown
 
 
-@needs_browser
+@browser.needs_browser
 def test_the_fragment_chooses_the_layer(page, tmp_path):
-  shown = chromium(tmp_path, page.as_uri() + "#layer=1", "--dump-dom")
+  shown = browser.chromium(tmp_path, page.as_uri() + "#layer=1", "--dump-dom")
   post = odd_posts()[0]
   article = shown.split("<article")[1]
   found = re.findall(r'<td class="picture"[^>]*>([^<]*)</td>', article)
@@ -238,11 +199,11 @@ def test_the_fragment_chooses_the_layer(page, tmp_path):
   assert max(map(float, heats)) == pytest.approx(1, abs=0.01)
 
 
-@needs_browser
+@browser.needs_browser
 @pytest.mark.parametrize("width", [1280, 500])
 def test_the_page_can_be_seen(page, tmp_path, width):
   path = tmp_path / "page.png"
-  chromium(
+  browser.chromium(
     tmp_path,
     page.as_uri(),
     f"--screenshot={path}",
@@ -269,11 +230,11 @@ addEventListener("load", () => {
 </script></body>"""
 
 
-@needs_browser
+@browser.needs_browser
 def test_a_narrow_screen_needs_no_scrolling(text, tmp_path):
   path = tmp_path / "index.html"
   path.write_text(text.replace("</body>", _NARROW), encoding="utf-8")
-  shown = chromium(tmp_path, path.as_uri(), "--dump-dom")
+  shown = browser.chromium(tmp_path, path.as_uri(), "--dump-dom")
   title = re.search(r"<title>(.*?)</title>", shown, re.DOTALL)[1]
   assert title == "wide: "
 
@@ -287,9 +248,9 @@ addEventListener("load", () => {
 </script></body>"""
 
 
-@needs_browser
+@browser.needs_browser
 def test_right_to_left_text_starts_on_the_right(text, tmp_path):
   path = tmp_path / "index.html"
   path.write_text(text.replace("</body>", _DIRECTIONS), encoding="utf-8")
-  shown = chromium(tmp_path, path.as_uri(), "--dump-dom")
+  shown = browser.chromium(tmp_path, path.as_uri(), "--dump-dom")
   assert "<title>ltr ltr rtl ltr ltr ltr</title>" in shown

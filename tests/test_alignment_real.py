@@ -1,0 +1,128 @@
+"""Alignments of MNRE's real pictures."""
+
+import io
+import os
+import re
+
+import browser
+import jax
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs import mnre
+from ifa_jax import experiment
+from ifa_jax.analyze import (
+  alignment,
+  alignment_boxes,
+  alignment_compute,
+  alignment_page,
+  alignment_posts,
+)
+from ifa_jax.analyze.alignment_posts import Source
+from ifa_jax.models import parameters
+
+MNRE_DIR = os.environ.get("MNRE_DIR")
+BERT_UNCASED_DIR = os.environ.get("BERT_UNCASED_DIR")
+
+pytestmark = [
+  pytest.mark.skipif(
+    not (MNRE_DIR and BERT_UNCASED_DIR),
+    reason="set MNRE_DIR to the published data/ folder and BERT_UNCASED_DIR",
+  ),
+  pytest.mark.usefixtures("fast_compilation"),
+]
+
+
+@pytest.fixture(scope="module", name="built")
+def toy_model_on_all_of_mnre(tmp_path_factory):
+  from data_prep import plan, prepare
+
+  folder = str(tmp_path_factory.mktemp("prepared"))
+  settings = plan.Settings(
+    raw_dir=MNRE_DIR,
+    data_dir=folder,
+    protocol="none",
+    boxes=os.path.join(MNRE_DIR, "boxes.json"),
+    tokenizer=BERT_UNCASED_DIR,
+    missing_pixels="absent",
+    num_workers=1,
+  )
+  prepare.prepare(settings)
+  config = mnre.get_config("tiny")
+  config.data.data_dir = folder
+  config.data.protocol = "none"
+  return experiment.build(config.to_dict())
+
+
+def with_pictures(built, name):
+  split = built.split(name)
+  fields = ["image", "detected"]
+  return split, alignment.choose(split, len(split), "only", fields)
+
+
+def test_boxes_lie_on_real_pictures(built):
+  """Cuts crops anew from the places that the maps name."""
+  split, rows = with_pictures(built, "test")
+  gaps = []
+  for number in rows:
+    row = alignment_posts.read_row(split, number)
+    assert len(row.boxes["detected"]) == len(row.squares["detected"])
+    for box, square in zip(
+      row.boxes["detected"], row.squares["detected"], strict=True
+    ):
+      gaps += gap_to_crop(row, box, square)
+  assert np.median(gaps) < 12
+  assert len(gaps) > 30
+
+
+def gap_to_crop(row, box, square):
+  """Returns how a crop differs from its place on the picture, if it lies in."""
+  place = alignment_boxes.place(box, row.picture_size, 224, 64)
+  edges = [224 * edge for edge in place.grid]
+  if min(edges) < 0 or max(edges) > 224:
+    return []
+  image = Image.open(io.BytesIO(row.squares["image"][0]))
+  again = image.resize((64, 64), Image.Resampling.BICUBIC, box=tuple(edges))
+  crop = Image.open(io.BytesIO(square))
+  return [np.abs(np.asarray(again, int) - np.asarray(crop, int)).mean()]
+
+
+# How many posts there are, how many pictures, and how many of those decode.
+_COUNTS = """<script>
+const pictures = [...document.querySelectorAll("svg image")];
+for (const picture of pictures) {
+  const image = new Image();
+  image.src = picture.getAttribute("href");
+  document.body.append(image);
+}
+addEventListener("load", () => {
+  const decoded = [...document.images].filter((image) => image.naturalWidth);
+  document.title = document.querySelectorAll(".post-text").length
+    + " posts, " + pictures.length + " pictures, "
+    + decoded.length + " decoded";
+});
+</script></body>"""
+
+
+@browser.needs_browser
+def test_the_page_shows_every_real_picture(built, tmp_path):
+  config = built.model_config
+  params = jax.jit(lambda: parameters.init_params(config, jax.random.key(0)))()
+  aligner = alignment_compute.Aligner(built, params)
+  posts, names = [], set()
+  for name in ("train", "test"):
+    split, rows = with_pictures(built, name)
+    posts += aligner.posts(split, rows)
+    names |= {split.describe(row).img_id for row in rows}
+  assert (len(posts), len(names)) == (45 + 46, 39)
+  source = Source("runs/toy", "test", "none", 0)
+  text = alignment_page.render(source, posts, layer=0)
+  path = tmp_path / "index.html"
+  path.write_text(text.replace("</body>", _COUNTS), encoding="utf-8")
+  shown = browser.chromium(tmp_path, path.as_uri(), "--dump-dom")
+  title = re.search(r"<title>(.*?)</title>", shown, re.DOTALL)[1]
+  number, pictures, decoded = map(int, re.findall(r"\d+", title))
+  assert number == 91
+  # The whole picture of each post, and its crops where they stand alone.
+  assert pictures == decoded >= 91
