@@ -1,4 +1,4 @@
-"""The one description of what a model reads."""
+"""The one description of what the models read."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,8 @@ class Batch:
 
   Pixels are uint8 in [0, 255], which the model scales and normalises, or
   floating point, which it takes as normalised. A visual field may be None: the
-  batch then has none of its tokens. Masks are bool, True = real.
+  batch then has none of its tokens. Masks are bool, True = real. Words and
+  regions are there for models that read them.
 
   Attributes:
     input_ids: int32[B, T], WordPiece ids with the four entity markers.
@@ -28,6 +29,16 @@ class Batch:
     grounded_mask: bool[B, K].
     detected: [B, K, 2 patch, 2 patch, 3], crops found by object detection.
     detected_mask: bool[B, K].
+    words: int32[B, W], ids of whole words in the run's own vocabulary.
+    word_mask: bool[B, W].
+    head_word: int32[B], index of the head's first word.
+    tail_word: int32[B], index of the tail's first word.
+    regions: float32[B, M, Dv], features of the picture's objects, best first;
+      zero where there is none.
+    region_boxes: float32[B, M, 5]: x0, y0, x1, y1 and area, as fractions of the
+      picture's width, height and area.
+    region_mask: bool[B, M].
+    alignment: float32[B, T, M], the structural alignment of tokens and objects.
     label: int32[B], relation ids, or None where nobody knows them.
     valid: bool[B], False for rows that only fill up the batch, or None.
   """
@@ -43,6 +54,14 @@ class Batch:
   grounded_mask: Array | None = None
   detected: Array | None = None
   detected_mask: Array | None = None
+  words: Array | None = None
+  word_mask: Array | None = None
+  head_word: Array | None = None
+  tail_word: Array | None = None
+  regions: Array | None = None
+  region_boxes: Array | None = None
+  region_mask: Array | None = None
+  alignment: Array | None = None
   label: Array | None = None
   valid: Array | None = None
 
@@ -53,8 +72,8 @@ def trim_text(batch: Batch, buckets: Sequence[int]) -> Batch:
   fitting = [n for n in sorted(buckets) if n >= longest]
   if not fitting:
     return batch
-  cut = {
-    name: getattr(batch, name)[:, : fitting[0]]
-    for name in ("input_ids", "attention_mask", "token_type_ids")
-  }
-  return batch.replace(**cut)
+  by_token = ("input_ids", "attention_mask", "token_type_ids", "alignment")
+  fields = {name: getattr(batch, name) for name in by_token}
+  return batch.replace(
+    **{k: v[:, : fitting[0]] for k, v in fields.items() if v is not None}
+  )

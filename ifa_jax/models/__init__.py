@@ -1,10 +1,15 @@
-"""IFAformer as flax.linen modules, one file for each box of the paper's figure.
+"""The systems as flax.linen modules; one file for each idea.
 
-    config       shapes and switches
+    system       what a config tells of its model
+    config       IFAformer's shapes and switches
     attention    attention to one's own and the other stream's tokens
-    text         the BERT stream
+    text         the BERT stream, which all but PCNN share
     visual       the ViT stream
-    ifaformer    both streams, layer by layer, and the relation head
+    head         from hidden states to relation logits
+    ifaformer    both streams, layer by layer
+    bert         BERT and MTB
+    pcnn         PCNN
+    systems      all of them by name
     parameters   a model's parameters: started, described, counted
     settings     a model's config from and to a plain nested dict
 
@@ -17,12 +22,11 @@ Axis letters, in every docstring and einsum:
     S  key positions,      C  relations ("None" is 0)
        lent ones first     V  vocabulary
     L  lent positions      K  crop slots of a kind
+    W  words               M  regions of a picture
 
 Parameter paths read as `text/layer_3/attention/query/kernel`. Kernels are
 [in, out], the transpose of PyTorch's.
 """
-
-from flax import linen as nn
 
 from ifa_jax.models.config import (
   FUSIONS,
@@ -32,10 +36,13 @@ from ifa_jax.models.config import (
   VisionConfig,
   replace,
 )
-from ifa_jax.models.ifaformer import IFAformer, ModelOutput
+from ifa_jax.models.ifaformer import IFAformer
+from ifa_jax.models.output import ModelOutput
+from ifa_jax.models.systems import SYSTEMS, build
 
 __all__ = [
   "FUSIONS",
+  "SYSTEMS",
   "Exchange",
   "IFAformer",
   "ModelConfig",
@@ -45,8 +52,3 @@ __all__ = [
   "build",
   "replace",
 ]
-
-
-def build(config: ModelConfig) -> nn.Module:
-  """Returns the module that a config describes; `apply` it to a `Batch`."""
-  return IFAformer(config)

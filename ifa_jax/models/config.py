@@ -3,9 +3,14 @@
 import dataclasses
 from typing import Any
 
+from ifa_jax.models.system import System, check_choice
+
 # OpenAI's statistics, as in CLIP's preprocessor_config.json. RGB, of [0, 1].
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+# Added to the attention logits of padding: its weight is exactly 0 in float32.
+PADDING_BIAS = -1e30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,8 +94,8 @@ class Exchange:
       stay, as all-zero pixels with a position.
     padding_masked_in_visual: the visual stream does not attend to padding.
       Released: it masks nothing.
-    padding_bias: what text attention adds to the logits of padding. Any number
-      this low makes the weight exactly 0 in float32. Released: -10000.
+    padding_bias: what text attention adds to the logits of padding. Released:
+      -10000.
     visual_bias: what text attention adds to the logits of visual keys.
       Released (359): 1, from an additive mask that is filled with ones.
     keys_as_values: text reads visual keys in place of values. Released (352).
@@ -107,7 +112,7 @@ class Exchange:
   class_position: bool = True
   absent_masked: bool = True
   padding_masked_in_visual: bool = True
-  padding_bias: float = -1e30
+  padding_bias: float = PADDING_BIAS
   visual_bias: float = 0.0
   keys_as_values: bool = False
   raw_first_layer: bool = False
@@ -131,7 +136,7 @@ FUSIONS = {"paper": Exchange(), "released": RELEASED}
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(System):
   """IFAformer and its ablations as settings of one model.
 
   Attributes:
@@ -159,21 +164,16 @@ class ModelConfig:
   head_dropout_rate: float = 0.5
   dtype: str = "float32"
 
+  system = "ifaformer"
+
   def __post_init__(self):
     """Checks that the two streams can lend to each other.
 
     Raises:
       ValueError: naming the field, with what is wanted and what was found.
     """
-    for name, wanted in (
-      ("fusion", tuple(FUSIONS)),
-      ("dtype", ("float32", "bfloat16")),
-    ):
-      if getattr(self, name) not in wanted:
-        raise ValueError(
-          f"model.{name}: want one of {', '.join(wanted)}, found"
-          f" {getattr(self, name)!r}"
-        )
+    check_choice("model.fusion", self.fusion, tuple(FUSIONS))
+    check_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
     streams = {"text": self.text}
     if self.vision is not None:
       streams["vision"] = self.vision
@@ -187,11 +187,7 @@ class ModelConfig:
           " for a text model set model.vision to None"
         )
     for name, stream in streams.items():
-      if stream.hidden_dim % stream.num_heads:
-        raise ValueError(
-          f"model.{name}.num_heads: want a divisor of hidden_dim"
-          f" {stream.hidden_dim}, found {stream.num_heads}"
-        )
+      check_heads(name, stream)
 
   @property
   def rules(self) -> Exchange:
@@ -210,6 +206,15 @@ class ModelConfig:
       slots.append(("grounded", vision.num_crops, vision.grounded_size))
       slots.append(("detected", vision.num_crops, vision.detected_size))
     return tuple(slots)
+
+
+def check_heads(name: str, stream: TextConfig | VisionConfig) -> None:
+  """Raises ValueError unless the heads divide a stream's width evenly."""
+  if stream.hidden_dim % stream.num_heads:
+    raise ValueError(
+      f"model.{name}.num_heads: want a divisor of hidden_dim"
+      f" {stream.hidden_dim}, found {stream.num_heads}"
+    )
 
 
 def _check_pair(text: TextConfig, vision: VisionConfig, rules: Exchange):
@@ -231,7 +236,7 @@ def _check_pair(text: TextConfig, vision: VisionConfig, rules: Exchange):
     )
 
 
-def replace(config: ModelConfig, **changes: Any) -> ModelConfig:
+def replace(config: System, **changes: Any) -> System:
   """Returns the config with fields changed; a new fusion drops `exchange`."""
   if "fusion" in changes:
     changes.setdefault("exchange", None)

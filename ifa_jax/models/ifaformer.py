@@ -9,35 +9,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from flax import struct
 
 from ifa_jax.batch import Batch
 from ifa_jax.models import attention
 from ifa_jax.models.attention import KeyValue
 from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.head import entity_starts
+from ifa_jax.models.output import ModelOutput
 from ifa_jax.models.text import TextStream
 from ifa_jax.models.visual import VisualStream, VisualTokens
-
-
-@struct.dataclass
-class ModelOutput:
-  """What a model returns; all but the logits only under `capture=True`.
-
-  Attributes:
-    logits: float32[B, C].
-    text_hidden: float[layers+1, B, T, D], embeddings and every layer.
-    text_attention: float32[layers, B, T, P+T], head mean, visual keys first.
-    visual_hidden: float[layers+1, B, P, D].
-    visual_attention: float32[layers, B, P, T+P], head mean, text keys first.
-    visual_mask: bool[B, P], True = a token that is there.
-  """
-
-  logits: jax.Array
-  text_hidden: jax.Array | None = None
-  text_attention: jax.Array | None = None
-  visual_hidden: jax.Array | None = None
-  visual_attention: jax.Array | None = None
-  visual_mask: jax.Array | None = None
 
 
 class KeyBiases(NamedTuple):
@@ -76,15 +56,18 @@ class IFAformer(nn.Module):
     self, batch: Batch, *, train: bool = False, capture: bool = False
   ) -> ModelOutput:
     """Returns logits; `train` drops out, `capture` keeps what lies between."""
-    text = self.text.embed(batch.input_ids, batch.token_type_ids, train=train)
     if self.config.vision is None:
-      text, captured = self._encode_text(text, batch.attention_mask, train)
+      text, captured = self._encode_text(batch, train)
     else:
-      text, captured = self._encode(
-        text, self._visual_tokens(batch), batch, train
-      )
+      text, captured = self._encode(self._visual_tokens(batch), batch, train)
     logits = self._classify(text, batch, train)
     return ModelOutput(logits, **captured if capture else {})
+
+  def _encode_text(self, batch, train):
+    """Runs BERT alone; see `_encode`."""
+    bias = self.config.rules.padding_bias
+    read = self.text(batch, train=train, padding_bias=bias)
+    return read.hidden[-1], read.captured()
 
   def _visual_tokens(self, batch: Batch) -> VisualTokens:
     config = self.config
@@ -93,24 +76,10 @@ class IFAformer(nn.Module):
       return tokens
     return tokens._replace(mask=jnp.ones_like(tokens.mask))
 
-  def _encode_text(self, text, mask, train):
-    """Runs BERT alone; see `_encode`."""
-    key_bias = attention.mask_bias(mask, self.config.rules.padding_bias)
-    hidden, weights = [text], []
-    for layer in self.text.layer:
-      query, own = layer.project(text)
-      attended = layer.attend(query, own, None, key_bias, train=train)
-      text = layer.update(text, attended.values, train=train)
-      hidden.append(text)
-      weights.append(attended.weights)
-    return text, {
-      "text_hidden": jnp.stack(hidden),
-      "text_attention": jnp.stack(weights),
-    }
-
-  def _encode(self, text, tokens, batch, train):
+  def _encode(self, tokens, batch, train):
     """Runs both streams; returns float[B, T, D] and what `capture` keeps."""
     config, visual = self.config, tokens.hidden
+    text = self.text.embed(batch.input_ids, batch.token_type_ids, train=train)
     bias = self._key_biases(batch.attention_mask, tokens.mask)
     text_states, visual_states = [text], [visual]
     text_weights, visual_weights = [], []
@@ -172,10 +141,7 @@ class IFAformer(nn.Module):
 
   def _classify(self, text: jax.Array, batch: Batch, train: bool) -> jax.Array:
     """Reads both opening markers, float[B, 2D], and returns float32[B, C]."""
-    rows = jnp.arange(len(text))
-    pair = jnp.concatenate(
-      [text[rows, batch.head_start], text[rows, batch.tail_start]], axis=-1
-    )
+    pair = entity_starts(text, batch)
     drop = train and self.config.rules.head_dropout
     pair = self.head_dropout(pair, deterministic=not drop)
     return self.relation_head(pair.astype(jnp.float32))

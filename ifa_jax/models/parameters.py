@@ -8,23 +8,24 @@ import jax.numpy as jnp
 from flax import traverse_util
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.config import ModelConfig
-from ifa_jax.models.ifaformer import IFAformer
+from ifa_jax.models.system import System
+from ifa_jax.models.systems import build
 
 
-def blank_batch(config: ModelConfig, rows: int = 1, text_len: int = 8) -> Batch:
+def blank_batch(config: System, rows: int = 1, text_len: int = 8) -> Batch:
   """Returns a batch of zeros with every field that the model may read."""
   zeros = lambda *shape: jnp.zeros((rows, *shape), jnp.int32)  # noqa: E731
-  visual = {}
-  if config.vision is not None:
-    slots = (config.vision.num_crops,)
-    for name, count, size in (
-      ("image", (), config.vision.image_size),
-      ("grounded", slots, config.vision.grounded_size),
-      ("detected", slots, config.vision.detected_size),
-    ):
-      visual[name] = jnp.zeros((rows, *count, size, size, 3), jnp.uint8)
-      visual[f"{name}_mask"] = jnp.ones((rows, *count), bool)
+  fields = {}
+  for name, count, size in config.picture_slots:
+    slots = () if name == "image" else (count,)
+    fields[name] = jnp.zeros((rows, *slots, size, size, 3), jnp.uint8)
+    fields[f"{name}_mask"] = jnp.ones((rows, *slots), bool)
+  if config.reads_words:
+    fields["words"] = zeros(text_len)
+    fields["word_mask"] = jnp.ones((rows, text_len), bool)
+    fields |= {"head_word": zeros(), "tail_word": zeros()}
+  if config.regions is not None:
+    fields |= _blank_regions(config, rows, text_len)
   return Batch(
     input_ids=zeros(text_len),
     attention_mask=jnp.ones((rows, text_len), bool),
@@ -33,26 +34,40 @@ def blank_batch(config: ModelConfig, rows: int = 1, text_len: int = 8) -> Batch:
     tail_start=zeros(),
     label=zeros(),
     valid=jnp.ones(rows, bool),
-    **visual,
+    **fields,
   )
 
 
-def init_params(config: ModelConfig, rng: jax.Array) -> dict[str, Any]:
+def _blank_regions(
+  config: System, rows: int, text_len: int
+) -> dict[str, jax.Array]:
+  num, dim = config.regions.num_regions, config.regions.feature_dim
+  fields = {
+    "regions": jnp.zeros((rows, num, dim)),
+    "region_boxes": jnp.zeros((rows, num, 5)),
+    "region_mask": jnp.ones((rows, num), bool),
+  }
+  if config.reads_alignment:
+    fields["alignment"] = jnp.zeros((rows, text_len, num))
+  return fields
+
+
+def init_params(config: System, rng: jax.Array) -> dict[str, Any]:
   """Returns freshly started parameters, float32, as nested dicts."""
-  return IFAformer(config).init(rng, blank_batch(config))["params"]
+  return build(config).init(rng, blank_batch(config))["params"]
 
 
-def abstract_params(config: ModelConfig) -> dict[str, Any]:
+def abstract_params(config: System) -> dict[str, Any]:
   """Returns shapes and dtypes in the parameters' structure."""
   return jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
 
 
-def param_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+def param_shapes(config: System) -> dict[str, tuple[int, ...]]:
   """Returns path -> shape of every parameter, without computing any."""
   flat = traverse_util.flatten_dict(abstract_params(config), sep="/")
   return {path: leaf.shape for path, leaf in flat.items()}
 
 
-def count_params(config: ModelConfig) -> int:
+def count_params(config: System) -> int:
   """Returns the number of parameters, without computing any."""
   return sum(math.prod(shape) for shape in param_shapes(config).values())

@@ -6,63 +6,79 @@ equal.
 
 import dataclasses
 import difflib
+import typing
 from collections.abc import Mapping
 from typing import Any
 
-from ifa_jax.models.config import (
-  FUSIONS,
-  Exchange,
-  ModelConfig,
-  TextConfig,
-  VisionConfig,
-)
-
-_NESTED = {"text": TextConfig, "vision": VisionConfig, "exchange": Exchange}
+from ifa_jax.models.config import FUSIONS, Exchange, ModelConfig
+from ifa_jax.models.system import System
+from ifa_jax.models.systems import SYSTEMS
 
 
-def to_dict(config: ModelConfig) -> dict[str, Any]:
+def to_dict(config: System) -> dict[str, Any]:
   """Returns the config as nested dicts of plain values, tuples as lists."""
   as_lists = lambda pairs: {  # noqa: E731
     key: list(value) if isinstance(value, tuple) else value
     for key, value in pairs
   }
-  return dataclasses.asdict(config, dict_factory=as_lists)
+  return {"system": config.system} | dataclasses.asdict(
+    config, dict_factory=as_lists
+  )
 
 
-def from_dict(settings: Mapping[str, Any]) -> ModelConfig:
+def from_dict(settings: Mapping[str, Any]) -> System:
   """Returns the config that `to_dict`, or a section of a config file, holds.
 
-  Fields that are left out take their defaults. Fields of `exchange` that are
+  `system` chooses the architecture, IFAformer if it is left out. Fields that
+  are left out take their defaults. Fields of IFAformer's `exchange` that are
   left out or None take the preset of `fusion`.
 
   Raises:
     KeyError: for a key that is no field, naming it and the nearest one.
-    ValueError: as `ModelConfig` does.
+    ValueError: for an unknown system, or as its config does.
   """
   settings = {**settings}
-  nested = {}
-  for name in ("text", "vision"):
-    if settings.get(name) is not None:
-      nested[name] = _read(_NESTED[name], settings.pop(name), f"model.{name}")
-  exchange = settings.pop("exchange", None) or {}
+  system = settings.pop("system", ModelConfig.system)
+  if system not in SYSTEMS:
+    raise ValueError(
+      f"model.system: want one of {', '.join(SYSTEMS)}, found {system!r}"
+    )
+  kind, _ = SYSTEMS[system]
+  if kind is ModelConfig:
+    settings["exchange"] = _read_exchange(settings)
+  return _read(kind, settings, "model")
+
+
+def _read_exchange(settings: Mapping[str, Any]) -> Exchange | None:
+  """Returns the departures from a fusion's preset, None without any."""
+  exchange = settings.get("exchange") or {}
   _check_keys(Exchange, exchange, "model.exchange")
   departures = {k: v for k, v in exchange.items() if v is not None}
-  # ModelConfig refuses an unknown fusion, below.
+  # ModelConfig refuses an unknown fusion.
   preset = FUSIONS.get(settings.get("fusion", "paper"))
-  if departures and preset:
-    exchange = dataclasses.replace(preset, **departures)
-    nested["exchange"] = None if exchange == preset else exchange
-  return _read(ModelConfig, settings | nested, "model")
+  if not departures or not preset:
+    return None
+  departed = dataclasses.replace(preset, **departures)
+  return None if departed == preset else departed
 
 
 def _read(kind: type, settings: Mapping[str, Any], where: str) -> Any:
   _check_keys(kind, settings, where)
+  types = typing.get_type_hints(kind)
   return kind(
     **{
-      key: tuple(value) if isinstance(value, list) else value
+      key: _read_value(types[key], value, f"{where}.{key}")
       for key, value in settings.items()
     }
   )
+
+
+def _read_value(declared: Any, value: Any, where: str) -> Any:
+  """Reads a section as the dataclass that its field is declared to hold."""
+  if isinstance(value, Mapping):
+    kinds = typing.get_args(declared) or (declared,)
+    return _read(next(filter(dataclasses.is_dataclass, kinds)), value, where)
+  return tuple(value) if isinstance(value, list) else value
 
 
 def _check_keys(kind: type, settings: Mapping[str, Any], where: str) -> None:

@@ -3,13 +3,16 @@
 Devlin et al. 2019 (arXiv:1810.04805); post-LayerNorm, as released.
 """
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ifa_jax.batch import Batch
 from ifa_jax.models import attention
 from ifa_jax.models.attention import Attended, KeyValue
-from ifa_jax.models.config import TextConfig
+from ifa_jax.models.config import PADDING_BIAS, TextConfig
 
 
 class TextEmbeddings(nn.Module):
@@ -99,8 +102,27 @@ class TextLayer(nn.Module):
     return self.mlp_norm(hidden + drop(mlp))
 
 
+class TextRead(NamedTuple):
+  """What the text stream makes of a batch by itself.
+
+  Attributes:
+    hidden: float[B, T, D] each: the embeddings, then every layer.
+    weights: float32[B, T, T] each, one a layer, mean over heads.
+  """
+
+  hidden: list[jax.Array]
+  weights: list[jax.Array]
+
+  def captured(self) -> dict[str, jax.Array]:
+    """Returns the fields of `ModelOutput` that these are."""
+    return {
+      "text_hidden": jnp.stack(self.hidden),
+      "text_attention": jnp.stack(self.weights),
+    }
+
+
 class TextStream(nn.Module):
-  """BERT's embeddings and layers; `IFAformer` runs them layer by layer."""
+  """BERT: called on a batch, or run layer by layer beside another stream."""
 
   config: TextConfig
   dtype: jnp.dtype
@@ -111,3 +133,37 @@ class TextStream(nn.Module):
     self.layer = [
       TextLayer(self.config, self.dtype) for _ in range(self.config.num_layers)
     ]
+
+  def __call__(
+    self, batch: Batch, *, train: bool, padding_bias: float = PADDING_BIAS
+  ) -> TextRead:
+    """Runs all layers on the text alone."""
+    hidden = self.embed(batch.input_ids, batch.token_type_ids, train=train)
+    key_bias = attention.mask_bias(batch.attention_mask, padding_bias)
+    return self.run(hidden, key_bias, 0, self.config.num_layers, train=train)
+
+  def run(
+    self,
+    hidden: jax.Array,
+    key_bias: jax.Array,
+    start: int,
+    stop: int,
+    *,
+    train: bool,
+  ) -> TextRead:
+    """Runs layers [start, stop) on float[B, T, D], which `hidden` starts with.
+
+    Args:
+      hidden: what goes into layer `start`.
+      key_bias: float32[B, T], added to the attention logits of each key.
+      start: the first layer, from 0.
+      stop: the layer behind the last.
+      train: whether to drop out.
+    """
+    states, weights = [hidden], []
+    for layer in self.layer[start:stop]:
+      query, own = layer.project(states[-1])
+      attended = layer.attend(query, own, None, key_bias, train=train)
+      states.append(layer.update(states[-1], attended.values, train=train))
+      weights.append(attended.weights)
+    return TextRead(states, weights)

@@ -1,0 +1,86 @@
+"""BERT alone: the rows BERT and MTB of the paper's Table 2.
+
+`pooling="cls"` is OpenNRE's `BERTEncoder` (the pooled [CLS] state, although the
+text has its entities marked); `pooling="entity_start"` its `BERTEntityEncoder`,
+which Soares et al. 2019 (arXiv:1906.03158) call entity start and MNRE's authors
+MTB. "Matching the Blanks" weights were never published: both start from BERT.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from ifa_jax.batch import Batch
+from ifa_jax.models import attention
+from ifa_jax.models.config import TextConfig, check_heads
+from ifa_jax.models.head import RelationHead, entity_starts
+from ifa_jax.models.output import ModelOutput
+from ifa_jax.models.system import System, check_choice
+from ifa_jax.models.text import TextStream
+
+POOLINGS = ("cls", "entity_start")
+
+
+@dataclasses.dataclass(frozen=True)
+class BertConfig(System):
+  """BERT with a relation head.
+
+  Attributes:
+    text: the encoder.
+    pooling: "cls" or "entity_start".
+    num_relations: C, the label "None" included.
+    head_dropout_rate: of the last layer's input.
+    dtype: of the computation, "float32" or "bfloat16".
+  """
+
+  text: TextConfig = TextConfig()
+  pooling: str = "entity_start"
+  num_relations: int = 23
+  head_dropout_rate: float = 0.5
+  dtype: str = "float32"
+
+  system = "bert"
+
+  def __post_init__(self):
+    """Raises ValueError for settings that no model can have, naming them."""
+    check_choice("model.pooling", self.pooling, POOLINGS)
+    check_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
+    check_heads("text", self.text)
+
+
+class Bert(nn.Module):
+  """Maps a `Batch` to relation logits; reads no picture."""
+
+  config: BertConfig
+
+  def setup(self):
+    """Declares `text`, `pooler` (for "cls") and `relation_head`."""
+    config = self.config
+    dtype = jnp.dtype(config.dtype)
+    width = config.text.hidden_dim
+    self.text = TextStream(config.text, dtype)
+    by_cls = config.pooling == "cls"
+    if by_cls:
+      self.pooler = attention.dense(width, dtype)
+    self.relation_head = RelationHead(
+      config.num_relations,
+      None if by_cls else 2 * width,
+      config.head_dropout_rate,
+      dtype,
+    )
+
+  def __call__(
+    self, batch: Batch, *, train: bool = False, capture: bool = False
+  ) -> ModelOutput:
+    """Returns logits; `train` drops out, `capture` keeps what lies between."""
+    read = self.text(batch, train=train)
+    pooled = self._pool(read.hidden[-1], batch)
+    logits = self.relation_head(pooled, train=train)
+    return ModelOutput(logits, **read.captured() if capture else {})
+
+  def _pool(self, hidden: jax.Array, batch: Batch) -> jax.Array:
+    if self.config.pooling == "cls":
+      return jnp.tanh(self.pooler(hidden[:, 0]))
+    return entity_starts(hidden, batch)

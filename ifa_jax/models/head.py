@@ -1,0 +1,48 @@
+"""From a text's hidden states to relation logits: what all systems share."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from ifa_jax.batch import Batch
+from ifa_jax.models import attention
+
+
+def entity_starts(hidden: jax.Array, batch: Batch) -> jax.Array:
+  """Reads float[B, T, D] at both opening markers: float[B, 2D], head first."""
+  rows = jnp.arange(len(hidden))
+  starts = (batch.head_start, batch.tail_start)
+  return jnp.concatenate([hidden[rows, start] for start in starts], axis=-1)
+
+
+class RelationHead(nn.Module):
+  """Maps a pair's vector to logits, through a linear layer if `hidden_dim`.
+
+  OpenNRE's `BERTEntityEncoder` and `SoftmaxNN`: no activation between the two,
+  dropout before the last.
+
+  Attributes:
+    num_relations: C.
+    hidden_dim: width of the layer before the logits; None: there is none.
+    dropout_rate: of the last layer's input.
+    dtype: of the hidden layer; logits are float32.
+  """
+
+  num_relations: int
+  hidden_dim: int | None = None
+  dropout_rate: float = 0.5
+  dtype: jnp.dtype = jnp.float32
+
+  def setup(self):
+    """Declares `hidden`, if there is one, and `out`."""
+    if self.hidden_dim:
+      self.hidden = attention.dense(self.hidden_dim, self.dtype)
+    self.out = attention.dense(self.num_relations, jnp.float32)
+    self.dropout = nn.Dropout(self.dropout_rate)
+
+  def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
+    """Maps float[B, D] to float32[B, C]."""
+    if self.hidden_dim:
+      x = self.hidden(x)
+    x = self.dropout(x, deterministic=not train)
+    return self.out(x.astype(jnp.float32))

@@ -1,0 +1,69 @@
+"""What a model's config tells of the model, for whoever feeds it.
+
+Every system has a frozen dataclass of settings, `ModelConfig` among them, that
+inherits from `System`.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class RegionConfig:
+  """Objects of a picture as feature vectors, found by a detector.
+
+  Attributes:
+    num_regions: M, the most objects of a picture, best score first.
+    feature_dim: Dv, width of an object's vector; None: that of the data's
+      scenes, which `inputs.resolve` fills in.
+  """
+
+  num_regions: int = 10
+  feature_dim: int | None = None
+
+
+class System:
+  """Defaults of what a model reads: token ids and nothing else.
+
+  Attributes:
+    system: name of the architecture, a key of `models.SYSTEMS`.
+    text: a `TextConfig`, or None for a model that reads no WordPieces.
+    regions: a `RegionConfig`, or None for a model that reads none.
+  """
+
+  system = ""
+  text = None
+  regions = None
+
+  @property
+  def picture_slots(self) -> tuple[tuple[str, int, int], ...]:
+    """Pixels it looks at: (field of a batch, pictures a row, pixels a side)."""
+    return ()
+
+  @property
+  def reads_words(self) -> bool:
+    """Whether it reads whole words, by the run's own vocabulary."""
+    return False
+
+  @property
+  def reads_alignment(self) -> bool:
+    """Whether it reads the structural alignment of tokens and regions."""
+    return False
+
+  @property
+  def sees_pictures(self) -> bool:
+    """Whether pictures bear on its predictions."""
+    return bool(self.picture_slots) or self.regions is not None
+
+
+def check_choice(name: str, found: str, wanted: tuple[str, ...]) -> None:
+  """Raises ValueError unless a setting is one of the choices.
+
+  Args:
+    name: the setting, as in "model.dtype".
+    found: its value.
+    wanted: the choices.
+  """
+  if found not in wanted:
+    raise ValueError(
+      f"{name}: want one of {', '.join(wanted)}, found {found!r}"
+    )

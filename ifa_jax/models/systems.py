@@ -1,0 +1,25 @@
+"""All architectures, by name: the one place where a new one is entered."""
+
+from flax import linen as nn
+
+from ifa_jax.models.bert import Bert, BertConfig
+from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.ifaformer import IFAformer
+from ifa_jax.models.pcnn import PCNN, PCNNConfig
+from ifa_jax.models.system import System
+
+# Settings and module of each. `System.system` is the key.
+SYSTEMS: dict[str, tuple[type[System], type[nn.Module]]] = {
+  config.system: (config, module)
+  for config, module in (
+    (ModelConfig, IFAformer),
+    (PCNNConfig, PCNN),
+    (BertConfig, Bert),
+  )
+}
+
+
+def build(config: System) -> nn.Module:
+  """Returns the module that a config describes; `apply` it to a `Batch`."""
+  _, module = SYSTEMS[config.system]
+  return module(config)
