@@ -1,0 +1,52 @@
+"""Edges between objects that lie together, where nobody found relations."""
+
+import numpy as np
+
+MAX_EDGES = 3
+_NEAR = 0.25
+
+
+def edges(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+  """Connects boxes that overlap or lie near each other.
+
+  Two boxes may be connected if they share area, if one contains the other's
+  centre, or if their centres are less than a quarter of the picture's diagonal
+  apart. The nearest pairs come first, and no box gets more than three edges.
+
+  Args:
+    boxes: float[M, 4] of (x0, y0, x1, y1) in pixels.
+    size: (width, height) of the picture in pixels.
+
+  Returns:
+    int64[E, 2] with i < j in each edge, nearest first, then by i and j.
+  """
+  boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+  first, second = np.triu_indices(len(boxes), k=1)
+  centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+  apart = np.linalg.norm(centres[first] - centres[second], axis=1)
+  near = (
+    _share_area(boxes[first], boxes[second])
+    | _contains(boxes[first], centres[second])
+    | _contains(boxes[second], centres[first])
+    | (apart < _NEAR * np.hypot(*size))
+  )
+  degree = np.zeros(len(boxes), np.int64)
+  kept = []
+  # Pairs are in the order of i and j, which a stable sort keeps among equals.
+  for pair in np.argsort(apart, kind="stable"):
+    ends = [first[pair], second[pair]]
+    if near[pair] and (degree[ends] < MAX_EDGES).all():
+      degree[ends] += 1
+      kept.append(ends)
+  return np.array(kept, np.int64).reshape(-1, 2)
+
+
+def _share_area(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+  """Tells where float[n, 4] and float[n, 4] have an IoU above 0."""
+  low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
+  return (low < high).all(axis=1)
+
+
+def _contains(box: np.ndarray, point: np.ndarray) -> np.ndarray:
+  """Tells where float[n, 4] holds float[n, 2], its border included."""
+  return ((box[:, :2] <= point) & (point <= box[:, 2:])).all(axis=1)
