@@ -6,6 +6,7 @@
 Pixels of the original picture. A box without a phrase is a detected object of
 every row of its picture; one with a phrase is a grounded object of the rows
 whose head or tail has that name. So neither can depend on a row's relation.
+A detector's class name may stand beside as "label".
 """
 
 import json
@@ -23,12 +24,14 @@ class Box(NamedTuple):
     score: higher is better.
     phrase: what was looked for, or None.
     index: place in the picture's list, from 0.
+    label: the name of the object's class, or None.
   """
 
   edges: tuple[float, float, float, float]
   score: float
   phrase: str | None
   index: int
+  label: str | None = None
 
 
 def read_boxes(path: str | os.PathLike) -> dict[str, list[Box]]:
@@ -105,12 +108,15 @@ def _read_box(where: str, index: int, entry: Any) -> Box:
     raise ValueError(
       f"{where}: wanted a finite number as 'score', found {str(score)[:80]}"
     )
-  phrase = entry.get("phrase")
-  if phrase is not None and not isinstance(phrase, str):
-    raise ValueError(
-      f"{where}: wanted text or nothing as 'phrase', found {str(phrase)[:80]}"
-    )
-  return Box((x0, y0, x1, y1), score, phrase, index)
+  for key in ("phrase", "label"):
+    text = entry.get(key)
+    if text is not None and not isinstance(text, str):
+      raise ValueError(
+        f"{where}: wanted text or nothing as {key!r}, found {str(text)[:80]}"
+      )
+  return Box(
+    (x0, y0, x1, y1), score, entry.get("phrase"), index, entry.get("label")
+  )
 
 
 def _is_finite(value: Any) -> bool:
