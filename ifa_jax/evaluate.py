@@ -70,7 +70,7 @@ class Evaluator:
     order = orders.evaluation_order(len(split), batch_size)
     own = self._parallel.own_columns(order)
     results = []
-    for batch in split.batches(own, self._experiment.geometry, visual_rows):
+    for batch in self._experiment.batches(split, own, visual_rows):
       result = self._step(params, self._parallel.split(change(batch)))
       # Results stay on the device until all steps are under way.
       results.append((batch.label, batch.valid, result))
@@ -90,10 +90,15 @@ class Evaluator:
     return Predictions(gold[valid], rows[valid])
 
 
+# What makes a picture be there; features of regions count where a model masks
+# nothing.
+_THERE = ("image_mask", "grounded_mask", "detected_mask")
+_THERE += ("regions", "region_mask", "alignment")
+
+
 def blank_pictures(batch: Batch) -> Batch:
-  """Returns the batch with every picture and crop marked absent."""
-  masks = ("image_mask", "grounded_mask", "detected_mask")
-  there = {name: getattr(batch, name) for name in masks}
+  """Returns the batch with every picture, crop and object absent."""
+  there = {name: getattr(batch, name) for name in _THERE}
   return batch.replace(
     **{k: np.zeros_like(v) for k, v in there.items() if v is not None}
   )

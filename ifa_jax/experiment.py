@@ -2,18 +2,19 @@
 
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
 import numpy as np
 
-from ifa_jax import checks, models
+from ifa_jax import checks, inputs, models
+from ifa_jax.batch import Batch
 from ifa_jax.data import order, schema
 from ifa_jax.data.order import Shuffle
-from ifa_jax.data.pipeline import Geometry, RowText, Split
+from ifa_jax.data.pipeline import Geometry, Split
 from ifa_jax.models import settings
-from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.system import System
 from ifa_jax.parallel import Parallel, make_parallel
 
 # "val" is the name of the files, "dev" the name in reports and commands.
@@ -32,7 +33,7 @@ class Experiment:
   """
 
   config: Mapping[str, Any]
-  model_config: ModelConfig
+  model_config: System
   prepared: schema.Prepared
   parallel: Parallel
 
@@ -40,6 +41,11 @@ class Experiment:
   def model(self):
     """The linen module."""
     return models.build(self.model_config)
+
+  @functools.cached_property
+  def inputs(self) -> inputs.Inputs:
+    """What the model reads beside ids and pixels."""
+    return inputs.Inputs(self.config, self.model_config, self.prepared)
 
   @property
   def relations(self) -> list[str]:
@@ -67,9 +73,19 @@ class Experiment:
     numbers come out without them, sooner. `released` masks none.
     """
     slots = self.model_config.picture_slots
-    if not self.model_config.rules.absent_masked:
+    if not slots or not self.model_config.rules.absent_masked:
       return slots
     return tuple(slot for slot in slots if self.prepared.has_any(slot[0]))
+
+  def batches(
+    self,
+    split: Split,
+    order: np.ndarray,
+    visual_rows: np.ndarray | None = None,
+  ) -> Iterator[Batch]:
+    """Yields batches of all that the model reads; see `Split.batches`."""
+    readers = self.inputs.readers(split)
+    return split.batches(order, self.geometry, visual_rows, readers)
 
   def split(self, name: str) -> Split:
     """Opens "train", "dev" or "test".
@@ -99,8 +115,23 @@ class Experiment:
   @property
   def num_steps(self) -> int:
     """Updates in the whole run: all epochs, or `train.max_steps` if not 0."""
+    return self._capped(self.steps_per_epoch)
+
+  @property
+  def schedule_steps(self) -> int:
+    """Updates until the learning rate is 0.
+
+    All of them; with `optim.whole_batches` as OpenNRE counts them, which leaves
+    out the batch at an epoch's end that is not full.
+    """
+    size = self.config["train"]["batch_size"]
+    whole = max(1, self.num_rows("train") // size)
+    by_whole = self.config["optim"].get("whole_batches", False)
+    return self._capped(whole if by_whole else self.steps_per_epoch)
+
+  def _capped(self, steps_per_epoch: int) -> int:
     train = self.config["train"]
-    steps = train["total_epochs"] * self.steps_per_epoch
+    steps = train["total_epochs"] * steps_per_epoch
     return min(steps, train["max_steps"] or steps)
 
   def visual_shuffle(
@@ -109,19 +140,26 @@ class Experiment:
     """Returns int64[n], whose pictures each row gets; see `order`."""
     if shuffle == Shuffle():
       return order.visual_shuffle(len(split), seed)
-    rows = [split.describe(row) for row in range(len(split))]
+    texts = self.inputs.texts(split)
     by_image, by_count = shuffle.unit == "image", shuffle.keep == "count"
     return order.visual_shuffle(
       len(split),
       seed,
-      images=[row.img_id for row in rows] if by_image else None,
-      counts=[self._num_seen(row) for row in rows] if by_count else None,
+      images=[text.img_id for text in texts] if by_image else None,
+      counts=self._num_seen(split) if by_count else None,
     )
 
-  def _num_seen(self, row: RowText) -> tuple[int, ...]:
-    return tuple(
-      min(row.num_squares[field], most) for field, most, _ in self._slots
-    )
+  def _num_seen(self, split: Split) -> list[tuple[int, ...]]:
+    """Returns how much of each kind the model sees of each row."""
+    texts = self.inputs.texts(split)
+    seen = [
+      [min(text.num_squares[field], most) for text in texts]
+      for field, most, _ in self._slots
+    ]
+    if self.model_config.regions is not None:
+      reader = self.inputs.region_reader(split)
+      seen.append([reader.num_objects(row) for row in range(len(split))])
+    return [*zip(*seen, strict=True)] if seen else [()] * len(split)
 
   def train_pictures(self, split: Split) -> np.ndarray | None:
     """Returns whose pictures training rows get; None: their own."""
@@ -153,6 +191,8 @@ def build(config: Mapping[str, Any]) -> Experiment:
   model_config = settings.from_dict(config["model"])
   data = config["data"]
   prepared = schema.read_metadata(data["data_dir"], data["protocol"])
+  config = inputs.resolve(config, model_config, prepared)
+  model_config = settings.from_dict(config["model"])
   checks.check_dataset(prepared, model_config, data)
   checks.check_counts(config)
   checks.check_shuffle(train_shuffle(data))

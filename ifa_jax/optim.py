@@ -1,4 +1,4 @@
-"""AdamW with linear warm-up and decay, and groups that cover every parameter.
+"""AdamW or SGD, linear warm-up and decay, groups that cover every parameter.
 
 A parameter belongs to exactly one group of `config.optim.groups`, by a regex
 over its path ("text/layer_0/attention/query/kernel"). A group with a peak
@@ -7,13 +7,15 @@ learning rate of 0 is frozen: it is neither updated nor decayed.
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
 Params = Mapping[str, Any]
+ALGORITHMS = ("adamw", "sgd")
 
 
 def linear_schedule(num_steps: int, warmup_percent: float) -> optax.Schedule:
@@ -90,36 +92,86 @@ def decay_mask(params: Params, exclude: str) -> Params:
   )
 
 
+class Moments(NamedTuple):
+  """Running means of gradients and of their squares, as the parameters."""
+
+  first: Params
+  second: Params
+
+
+def scale_by_uncorrected_adam(
+  b1: float, b2: float, epsilon: float
+) -> optax.GradientTransformation:
+  """Returns Adam without bias correction, as BERT was trained.
+
+  The `AdamW(correct_bias=False)` of older transformers, which OpenNRE, MEGA and
+  ViLBERT use: the moments' first values are too small, and so the ratio of the
+  first update is (1 - b1) / sqrt(1 - b2) of the corrected one's.
+  """
+
+  def init(params):
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    return Moments(zeros, zeros)
+
+  def update(grads, state, params=None):
+    del params
+    first = optax.tree.update_moment(grads, state.first, b1, 1)
+    second = optax.tree.update_moment(grads, state.second, b2, 2)
+    updates = jax.tree.map(
+      lambda m, v: m / (jnp.sqrt(v) + epsilon), first, second
+    )
+    return updates, Moments(first, second)
+
+  return optax.GradientTransformation(init, update)
+
+
+def _direction(optim: Mapping[str, Any]) -> optax.GradientTransformation:
+  """Returns what an algorithm makes of gradients before decay and rate."""
+  if optim.get("algorithm", "adamw") == "sgd":
+    return optax.identity()
+  moments = optim["b1"], optim["b2"], optim["epsilon"]
+  if optim.get("bias_correction", True):
+    return optax.scale_by_adam(*moments)
+  return scale_by_uncorrected_adam(*moments)
+
+
 def make_optimizer(
   optim: Mapping[str, Any], params: Params, num_steps: int
 ) -> optax.GradientTransformation:
   """Returns the optimizer that a config's `optim` section describes.
 
   Args:
-    optim: `groups` (name -> `pattern`, `peak_lr`), `warmup_percent`, `b1`,
-      `b2`, `epsilon`, `weight_decay`, `decay_exclude` and `clip_norm` (of all
-      trained gradients together; 0 does not clip).
+    optim: `algorithm` ("adamw", or "sgd": plain, weight decay being its L2
+      penalty), `groups` (name -> `pattern`, `peak_lr`), `warmup_percent` or, in
+      its place, `warmup_steps`, `b1`, `b2`, `epsilon`, `bias_correction`,
+      `weight_decay`, `decay_exclude` and `clip_norm` (of all trained gradients
+      together; 0 does not clip).
     params: the parameters, or their shapes.
-    num_steps: updates in the whole run.
+    num_steps: updates until the rate is 0.
 
   Raises:
-    ValueError: if the groups do not cover the parameters; see
-      `group_parameters`.
+    ValueError: for an unknown algorithm, or if the groups do not cover the
+      parameters; see `group_parameters`.
   """
+  algorithm = optim.get("algorithm", "adamw")
+  if algorithm not in ALGORITHMS:
+    raise ValueError(
+      f"optim.algorithm: want one of {', '.join(ALGORITHMS)}, found"
+      f" {algorithm!r}"
+    )
   rates = {name: group["peak_lr"] for name, group in optim["groups"].items()}
   patterns = {name: group["pattern"] for name, group in optim["groups"].items()}
   labels = group_parameters(params, patterns)
-  factor = linear_schedule(num_steps, optim["warmup_percent"])
+  warmup_steps = optim.get("warmup_steps", 0)
+  warmup_percent = warmup_steps / num_steps or optim["warmup_percent"]
+  factor = linear_schedule(num_steps, warmup_percent)
   decayed = decay_mask(params, optim["decay_exclude"])
 
-  def adamw(rate: float) -> optax.GradientTransformation:
-    return optax.adamw(
-      lambda step: rate * factor(step),
-      b1=optim["b1"],
-      b2=optim["b2"],
-      eps=optim["epsilon"],
-      weight_decay=optim["weight_decay"],
-      mask=decayed,
+  def descent(rate: float) -> optax.GradientTransformation:
+    return optax.chain(
+      _direction(optim),
+      optax.add_decayed_weights(optim["weight_decay"], decayed),
+      optax.scale_by_learning_rate(lambda step: rate * factor(step)),
     )
 
   freeze = {
@@ -130,7 +182,7 @@ def make_optimizer(
   if optim["clip_norm"]:
     parts.append(optax.clip_by_global_norm(optim["clip_norm"]))
   update = {
-    name: adamw(rate) if rate else optax.set_to_zero()
+    name: descent(rate) if rate else optax.set_to_zero()
     for name, rate in rates.items()
   }
   return optax.chain(*parts, optax.partition(update, labels))

@@ -45,6 +45,8 @@ def run(experiment: Experiment, workdir: str) -> dict[str, Any]:
   folder.claim(experiment.config, experiment.prepared.metadata)
   # So that the run can read posts of one's own without the dataset.
   folder.copy(os.path.join(experiment.prepared.folder, "tokenizer"))
+  for name, text in experiment.inputs.files().items():
+    folder.write_text(name, text)
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
     trainer = Trainer(experiment, folder, checkpoints)
     if checkpoints.newest != experiment.num_steps:
@@ -88,7 +90,7 @@ class Trainer:
     self._train = experiment.config["train"]
     shapes = jax.eval_shape(self._init_params)
     self._tx = optim.make_optimizer(
-      experiment.config["optim"], shapes, experiment.num_steps
+      experiment.config["optim"], shapes, experiment.schedule_steps
     )
     step = TrainStep(
       experiment.model,
@@ -103,18 +105,23 @@ class Trainer:
     rng = purpose_key(self.experiment.config["seed"], INIT)
     return parameters.init_params(self.experiment.model_config, rng)
 
+  def _first_params(self) -> Any:
+    """Returns what the run starts from: numpy arrays, pretrained or fresh."""
+    params = jax.jit(self._init_params)()
+    folder = self.experiment.config["weights"]
+    if folder:
+      system = self.experiment.model_config.system
+      params = weights.start_params(folder, params, system)
+    return self.experiment.inputs.start_params(params)
+
   def _start(self) -> TrainState:
     """Returns the newest checkpoint's state, or a fresh one, numpy arrays."""
     newest = self._checkpoints.newest
-    fresh = lambda: start_state(self._init_params(), self._tx)  # noqa: E731
-    if newest is None and self.experiment.config["weights"]:
-      params = weights.start_params(
-        self.experiment.config["weights"], jax.jit(self._init_params)()
-      )
-      return jax.tree.map(np.asarray, start_state(params, self._tx))
     if newest is None:
-      return jax.tree.map(np.asarray, jax.jit(fresh)())
+      state = start_state(self._first_params(), self._tx)
+      return jax.tree.map(np.asarray, state)
     _log.info("Resuming from step %d of %s", newest, self._folder.path)
+    fresh = lambda: start_state(self._init_params(), self._tx)  # noqa: E731
     return self._checkpoints.restore(newest, jax.eval_shape(fresh))
 
   def train(self) -> None:
@@ -164,9 +171,9 @@ class Trainer:
     )
     start = epoch * self.experiment.steps_per_epoch
     left = order[step - start : self.experiment.num_steps - start]
-    return split.batches(
+    return self.experiment.batches(
+      split,
       self._parallel.own_columns(left),
-      self.experiment.geometry,
       self.experiment.train_pictures(split),
     )
 

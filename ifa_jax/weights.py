@@ -4,6 +4,7 @@ The folder that `python -m ifa_jax.convert` wrote decides the encoders' sizes
 and the tokenizer; the config decides all else: what the model looks at, how the
 streams exchange, rates of dropout, relations. A stream that conversion left out
 takes the other's depth, width and heads; its other sizes are the config's too.
+A run of another system than the folder's takes the text encoder alone.
 """
 
 import logging
@@ -18,11 +19,14 @@ from ifa_jax.convert import converted, summary
 from ifa_jax.data.tokenization import Tokenizer
 from ifa_jax.models import parameters, settings
 from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.system import System
 
 _log = logging.getLogger("ifa_jax")
 
 # Settings of a stream that pretraining does not fix.
 _OWN = ("dropout_rate", "attention_dropout_rate", "crop_position_stddev")
+# Parts of a model that any system may take from another: BERT, and its pooler.
+_SHARED = ("text", "pooler")
 # Settings that two streams share to read each other, with either fusion.
 _FITTING = ("hidden_dim", "num_layers", "num_heads")
 
@@ -40,8 +44,8 @@ def resolve(config: Mapping[str, Any]) -> Mapping[str, Any]:
   source = settings.to_dict(source_config)
   initialised = converted.load_provenance(folder).get("initialised", ())
   model, data = dict(config["model"]), dict(config["data"])
-  for stream, part in (("text", "text"), ("vision", "visual")):
-    if model[stream] is None or source[stream] is None:
+  for stream, part in _streams(model, source):
+    if model.get(stream) is None or source.get(stream) is None:
       continue
     own = model[stream]
     if _is_fresh(part, source_config, initialised):
@@ -55,42 +59,62 @@ def resolve(config: Mapping[str, Any]) -> Mapping[str, Any]:
   return {**config, "model": model, "data": data}
 
 
-def _is_fresh(
-  part: str, config: ModelConfig, initialised: Sequence[str]
-) -> bool:
+def _streams(
+  model: Mapping[str, Any], source: Mapping[str, Any]
+) -> list[tuple[str, str]]:
+  """Returns (section of the config, part of the parameters) to size alike."""
+  text, vision = ("text", "text"), ("vision", "visual")
+  both = model.get("system", ModelConfig.system), source["system"]
+  return [text, vision] if {*both} == {ModelConfig.system} else [text]
+
+
+def _is_fresh(part: str, config: System, initialised: Sequence[str]) -> bool:
   """Tells whether conversion brought nothing of a stream."""
   paths = parameters.param_shapes(config)
   return {p for p in paths if p.startswith(f"{part}/")} <= {*initialised}
 
 
-def start_params(folder: str, fresh: Mapping[str, Any]) -> dict[str, Any]:
+def start_params(
+  folder: str, fresh: Mapping[str, Any], system: str = ModelConfig.system
+) -> dict[str, Any]:
   """Returns a run's first parameters: converted ones, else its own fresh ones.
 
   Args:
     folder: of converted weights.
     fresh: the run's freshly started parameters. What conversion had to
       initialise is taken from here, so that it follows the run's seed, and a
-      relation head for another set of relations too.
+      relation head for another set of relations too, and all that the folder's
+      system has not.
+    system: of the run.
 
   Raises:
     ValueError: for parameters that the folder does not give or gives in another
       shape; all are named.
   """
-  _, given, info = converted.load_converted(folder)
+  source, given, info = converted.load_converted(folder)
   given = traverse_util.flatten_dict(given, sep="/")
   own = set(info.get("initialised", ()))
+  parts = {path.split("/")[0] for path in given}
+  if source.system != system:
+    parts &= {*_SHARED}
   params, started, problems = {}, [], []
   for path, array in traverse_util.flatten_dict(fresh, sep="/").items():
     params[path] = np.asarray(array)
-    found = given.get(path)
+    part = path.split("/")[0]
+    found = given.get(path) if part in parts else None
     fits = found is not None and found.shape == array.shape
     if fits and path not in own:
       params[path] = found
-    elif path in own or path.startswith("relation_head/"):
+    elif path in own or part not in parts or part == "relation_head":
       started.append(path)
     else:
       shape = None if found is None else found.shape
       problems.append(f"{path}: want {array.shape}, found {shape}")
+  if len(started) == len(params):
+    raise ValueError(
+      f"{folder}: want weights of some use to {system}, found those of"
+      f" {source.system}"
+    )
   if problems:
     raise ValueError("\n  ".join([f"{folder}: weights do not fit", *problems]))
   listed = "; ".join(summary.listed_by_part(started)) or "nothing"

@@ -6,6 +6,7 @@ from ifa_jax.analyze import alignment_maps
 from ifa_jax.analyze.alignment_posts import Post, Row
 from ifa_jax.data import pictures
 from ifa_jax.data.pipeline import RowText
+from ifa_jax.data.tokenization import Encoded
 
 PATCH = 8
 SIZES = {"image": 56, "grounded": 32, "detected": 16}
@@ -78,7 +79,10 @@ def make_post(
     kind: [(10.0 + i, 20.0, 60.0 + 5 * i, 60.0) for i in range(there[kind])]
     for kind in ("grounded", "detected")
   }
-  text = RowText(f"test/{number}", "a.jpg", words, *spans.values(), there)
+  encoded = Encoded([0] * len(word_ids), word_ids, 1, tail_start)
+  text = RowText(
+    f"test/{number}", "a.jpg", words, *spans.values(), there, encoded
+  )
   row = Row(
     text=text,
     word_ids=word_ids,

@@ -11,6 +11,7 @@ import tiny
 from ifa_jax import evaluate, models, step
 from ifa_jax.data import schema
 from ifa_jax.data.pipeline import RowText
+from ifa_jax.data.tokenization import Encoded
 from ifa_jax.experiment import Experiment
 from ifa_jax.parallel import FORMS, make_parallel
 from ifa_jax.run_folder import RunFolder
@@ -29,21 +30,22 @@ class FakeSplit:
   def __len__(self):
     return NUM_ROWS
 
-  def batches(self, order, geometry, visual_rows):
-    assert geometry is visual_rows is None
+  def batches(self, order, visual_rows):
+    assert visual_rows is None
     for rows in order:
       batch = jax.tree.map(lambda x, rows=rows: x[rows], self.rows)
       yield batch.replace(valid=rows >= 0)
 
   def describe(self, row):
     words = ["Zoe", "Roe", "met", "Bob"]
-    return RowText(f"test/{row + 1}", "a.jpg", words, (0, 2), (3, 4), {})
+    name, encoded = f"test/{row + 1}", Encoded([], [], 0, 0)
+    return RowText(name, "a.jpg", words, (0, 2), (3, 4), {}, encoded)
 
 
 def experiment(form="pmap", batch_size=3):
   return types.SimpleNamespace(
     config={"eval": {"batch_size": batch_size}},
-    geometry=None,
+    batches=FakeSplit.batches,
     model=models.build(CONFIG),
     parallel=make_parallel(form),
     protocol="clean",

@@ -205,14 +205,17 @@ def test_a_bucket_beyond_the_text_changes_nothing(whole):
 
 
 def test_rows_are_described_in_words(split):
-  assert split.describe(3) == (
+  *described, encoded = split.describe(3)
+  assert described == [
     "train/4",
     "twitter_é.jpg",
     ["Zoë", "met", "Bob", "."],
     (0, 1),
     (2, 3),
     {"image": 1, "grounded": 5, "detected": 3},
-  )
+  ]
+  assert encoded.word_ids[encoded.head_start + 1] == 0
+  assert encoded.word_ids[encoded.tail_start + 1] == 2
 
 
 def test_a_row_can_be_read_as_it_is_stored(split):

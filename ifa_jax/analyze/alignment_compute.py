@@ -92,7 +92,7 @@ class Aligner:
     """Yields a post for each row, in this order."""
     batch_size = min(BATCH_SIZE, len(rows))
     batches = order.in_batches(np.asarray(rows), batch_size)
-    read = split.batches(batches, self._built.geometry)
+    read = self._built.batches(split, batches)
     for numbers, batch in zip(batches, read, strict=True):
       blank = evaluate.blank_pictures(batch)
       looked = jax.device_get(self._look(self._params, batch, blank))

@@ -8,7 +8,7 @@ import dataclasses
 import glob
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from ifa_jax.batch import Batch, trim_text
 from ifa_jax.data.shards import Shards
+from ifa_jax.data.tokenization import Encoded
 
 # The model runs elsewhere; TensorFlow must not take the accelerators' memory.
 tf.config.set_visible_devices([], "GPU")
@@ -33,8 +34,13 @@ _PICTURES = {
 }
 
 
+# Fields of a batch for int[B] text rows and int[B] picture rows, beside or in
+# place of those that a record gives by itself.
+Reader = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
+
+
 class RowText(NamedTuple):
-  """What a report shows of a row.
+  """What a row says, without its pixels.
 
   Attributes:
     id: "test/12", split and line of the raw file, counted from 1.
@@ -42,6 +48,7 @@ class RowText(NamedTuple):
     tail: words [begin, end).
     num_squares: field -> how many pictures or crops of it the row has, "image"
       0 or 1.
+    encoded: its WordPieces, as prepared.
   """
 
   id: str
@@ -50,6 +57,7 @@ class RowText(NamedTuple):
   head: tuple[int, int]
   tail: tuple[int, int]
   num_squares: dict[str, int]
+  encoded: Encoded
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,16 +105,22 @@ class Split:
     """Returns the readable part of a row."""
     fields = tf.train.Example.FromString(self._shards[row]).features.feature
     text = lambda key: [v.decode() for v in fields[key].bytes_list.value]  # noqa: E731
-    span = lambda key: tuple(fields[key].int64_list.value)  # noqa: E731
+    numbers = lambda key: list(fields[key].int64_list.value)  # noqa: E731
     return RowText(
       id=text("id")[0],
       img_id=text("img_id")[0],
       words=text("words"),
-      head=span("head_span"),
-      tail=span("tail_span"),
+      head=tuple(numbers("head_span")),
+      tail=tuple(numbers("tail_span")),
       num_squares={
         name: len(fields[name].bytes_list.value) for name in _PICTURES
       },
+      encoded=Encoded(
+        numbers("input_ids"),
+        numbers("word_ids"),
+        *numbers("head_start"),
+        *numbers("tail_start"),
+      ),
     )
 
   def batches(
@@ -114,6 +128,7 @@ class Split:
     order: np.ndarray,
     geometry: Geometry,
     visual_rows: np.ndarray | None = None,
+    readers: Sequence[Reader] = (),
   ) -> Iterator[Batch]:
     """Yields a batch of numpy arrays for each line of an order.
 
@@ -122,6 +137,7 @@ class Split:
       geometry: shapes of the fields.
       visual_rows: int64[n], the row whose pictures each row gets; None gives
         each its own.
+      readers: of more fields.
 
     Raises:
       ValueError: for a record that is damaged or of another geometry.
@@ -147,7 +163,11 @@ class Split:
       .prefetch(2)
     )
     try:
-      for fields in dataset.as_numpy_iterator():
+      for rows, sources, fields in zip(
+        text_rows, picture_rows, dataset.as_numpy_iterator(), strict=True
+      ):
+        for reader in readers:
+          fields |= reader(rows, sources)
         yield trim_text(Batch(**fields), geometry.text_buckets)
     except tf.errors.InvalidArgumentError as error:
       raise ValueError(f"split {self.name!r}: {_cause(error)}") from None

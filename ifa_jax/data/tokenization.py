@@ -98,6 +98,21 @@ class Tokenizer:
     marked.add_tokens(list(markers.MARKERS), special_tokens=True)
     marked.save_pretrained(os.fspath(folder))
 
+  def ids_of(self, tokens: Sequence[str]) -> list[int]:
+    """Returns the ids of tokens of the vocabulary.
+
+    Raises:
+      ValueError: for tokens that are not in it, naming them.
+    """
+    vocabulary = self._pretrained.get_vocab()
+    missing = [token for token in tokens if token not in vocabulary]
+    if missing:
+      raise ValueError(
+        f"tokenizer {self.name!r}: want {', '.join(missing)} in its vocabulary,"
+        " found none"
+      )
+    return [vocabulary[token] for token in tokens]
+
   def encode(
     self,
     words: Sequence[str],

@@ -35,7 +35,7 @@ class BertConfig(System):
     dtype: of the computation, "float32" or "bfloat16".
   """
 
-  text: TextConfig = TextConfig()
+  text: TextConfig = dataclasses.field(default_factory=TextConfig)
   pooling: str = "entity_start"
   num_relations: int = 23
   head_dropout_rate: float = 0.5

@@ -1,0 +1,104 @@
+"""What all configs start from: data, optimisation and training settings."""
+
+import dataclasses
+
+from ml_collections import config_dict
+
+from ifa_jax.models import ModelConfig, settings
+from ifa_jax.models.config import Exchange
+from ifa_jax.models.system import System
+
+# Of bert-base-uncased's vocabulary; see Tokenizer.sha256. Set to None to train
+# on data that was prepared with another vocabulary of the same size.
+BERT_UNCASED = (
+  "436f74039a126c0ac82bb6415a69ab28f12bc33d712bdbd8552ac6d0619d2cf9"
+)
+
+# What no pretrained encoder brings: it starts fresh and learns faster.
+NEW = r"relation_head/.*|visual/embed/(grounded|detected)_position"
+
+
+def base() -> config_dict.ConfigDict:
+  """Returns IFAformer with visual objects on MNRE, unlocked."""
+  config = config_dict.ConfigDict()
+  # DeepKE's seed (train.yaml).
+  config.seed = 1234
+  # A folder that `python -m ifa_jax.convert` wrote; its sizes win over those of
+  # config.model. None starts the encoders from random values.
+  config.weights = config_dict.placeholder(str)
+
+  config.data = config_dict.ConfigDict()
+  config.data.data_dir = "data/mnre"
+  config.data.protocol = "released"
+  config.data.tokenizer_sha256 = BERT_UNCASED
+  # 80 as DeepKE; with markers MNRE-2 has at most 57, 99 % have at most 46.
+  config.data.text_len = 80
+  # A batch is padded to the shortest that holds it. Each costs a compilation.
+  config.data.text_buckets = (48, 64)
+  # How a text's WordPieces are laid out, see ifa_jax.data.layouts.
+  config.data.layout = "nested"
+  # Folder of scenes (python -m data_prep.scenes) for models that read regions.
+  config.data.scenes = config_dict.placeholder(str)
+  # GloVe's text file for PCNN; None starts from random vectors.
+  config.data.word_vectors = config_dict.placeholder(str)
+  # Shuffle(train) of Table 1: a seed here gives training rows the pictures of
+  # others, by one fixed permutation.
+  config.data.visual_shuffle_seed = config_dict.placeholder(int)
+  # "row", or "image": rows that share a picture go on sharing one.
+  config.data.visual_shuffle_unit = "row"
+  # "nothing", or "count": only among rows with as many pictures and crops.
+  config.data.visual_shuffle_keep = "nothing"
+
+  config.model = model_section(ModelConfig())
+
+  # AdamW as PyTorch's default, rates and warm-up as DeepKE's run.py.
+  config.optim = config_dict.ConfigDict()
+  # "adamw" or "sgd".
+  config.optim.algorithm = "adamw"
+  config.optim.groups = {
+    "new": {"pattern": NEW, "peak_lr": 1e-4},
+    "encoder": {"pattern": rf"(?!{NEW}).*", "peak_lr": 1e-5},
+  }
+  config.optim.warmup_percent = 0.06
+  # If not 0, in place of the percentage.
+  config.optim.warmup_steps = 0
+  # Whether the rate reaches 0 by the count of full batches alone.
+  config.optim.whole_batches = False
+  config.optim.b1 = 0.9
+  config.optim.b2 = 0.999
+  config.optim.epsilon = 1e-8
+  config.optim.bias_correction = True
+  config.optim.weight_decay = 0.01
+  config.optim.decay_exclude = r".*/(bias|scale)"
+  config.optim.clip_norm = 1.0
+
+  config.train = config_dict.ConfigDict()
+  config.train.batch_size = 32
+  config.train.total_epochs = 12
+  # 0 runs all epochs; else the run, its schedule included, ends earlier.
+  config.train.max_steps = 0
+  # Slices that a batch is worked through in, where memory is short.
+  config.train.num_slices = 1
+  # "pmap", or "jit" over a one-axis mesh.
+  config.train.parallel = "pmap"
+  config.train.log_steps = 20
+  # Beside those after each epoch.
+  config.train.checkpoint_steps = 100
+  config.train.progress = True
+
+  config.eval = config_dict.ConfigDict()
+  config.eval.batch_size = 64
+  return config
+
+
+def model_section(model: System) -> config_dict.ConfigDict:
+  """Returns a model as a config section, every setting open to `--config.`."""
+  section = config_dict.ConfigDict(settings.to_dict(model))
+  if not isinstance(model, ModelConfig):
+    return section
+  # None takes the preset of `fusion`; a value departs from it.
+  section.exchange = {
+    field.name: config_dict.placeholder(field.type)
+    for field in dataclasses.fields(Exchange)
+  }
+  return section

@@ -1,0 +1,198 @@
+"""What a run's model reads of a dataset beside its records' ids and pixels.
+
+Words by the run's own vocabulary, regions and structural alignment from scenes
+(`data.scenes`), and WordPieces in another layout (`data.layout`).
+"""
+
+import functools
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ifa_jax.data import layouts, regions, scenes, words
+from ifa_jax.data.pipeline import Reader, RowText, Split
+from ifa_jax.data.regions import RegionGeometry, RegionReader
+from ifa_jax.data.schema import Prepared
+from ifa_jax.data.words import Vocabulary
+from ifa_jax.models.system import System
+
+VOCABULARY_FILE = "words.txt"
+
+
+class Inputs:
+  """Reads words, regions and texts of the splits of one dataset."""
+
+  def __init__(
+    self, config: Mapping[str, Any], model: System, prepared: Prepared
+  ):
+    """Reads nothing yet.
+
+    Args:
+      config: the whole config.
+      model: its `model` section; sizes that the data decides may be None.
+      prepared: the dataset.
+    """
+    self._data = config["data"]
+    self._config = config
+    self._model = model
+    self._prepared = prepared
+    self._texts: dict[str, list[RowText]] = {}
+    self._regions: dict[str, RegionReader] = {}
+
+  @functools.cached_property
+  def vocabulary(self) -> Vocabulary:
+    """The words of `data.word_vectors`, or else of the training texts."""
+    if self._vectors is not None:
+      return Vocabulary(self._vectors.words)
+    return Vocabulary.of_texts(
+      self.texts(Split(self._prepared.folder, "train"))
+    )
+
+  @functools.cached_property
+  def _vectors(self) -> words.Vectors | None:
+    path = self._data.get("word_vectors")
+    return words.read_vectors(path) if path else None
+
+  def sizes(self) -> dict[str, Any]:
+    """Returns settings of the model that the data decides."""
+    if self._model.reads_words:
+      return {"vocab_size": len(self.vocabulary)}
+    if self._model.regions is None:
+      return {}
+    dim = regions.feature_dim(self._scenes("train"))
+    return {"regions": {"feature_dim": dim}}
+
+  def start_params(self, params: dict[str, Any]) -> dict[str, Any]:
+    """Returns a run's first parameters, with pretrained word vectors if any."""
+    if not self._model.reads_words or self._vectors is None:
+      return params
+    fresh = np.asarray(params["word"]["embedding"])
+    table = words.start_table(fresh, self.vocabulary, self._vectors)
+    return {**params, "word": {"embedding": table}}
+
+  def files(self) -> dict[str, str]:
+    """Returns name -> text of what reading a post of one's own needs."""
+    if self._model.reads_words:
+      return {VOCABULARY_FILE: self.vocabulary.lines()}
+    return {}
+
+  def readers(self, split: Split) -> list[Reader]:
+    """Returns what reads the model's fields of a split's rows."""
+    found: list[Reader] = []
+    if self._model.text is not None and self._layout != "nested":
+      text_len = self._data["text_len"]
+      found.append(layouts.TextReader(self.texts(split), text_len))
+    if self._model.reads_words:
+      most = self._model.max_words
+      texts = self.texts(split)
+      found.append(words.WordReader(texts, self.vocabulary, most))
+    if self._model.regions is not None:
+      found.append(self.region_reader(split))
+    return found
+
+  def texts(self, split: Split) -> list[RowText]:
+    """Returns the texts of all rows, laid out as the run has them."""
+    if split.name not in self._texts:
+      rows = [split.describe(row) for row in range(len(split))]
+      self._texts[split.name] = [self._lay_out(row) for row in rows]
+    return self._texts[split.name]
+
+  def region_reader(self, split: Split) -> RegionReader:
+    """Returns what reads the regions of a split's rows."""
+    if split.name not in self._regions:
+      self._regions[split.name] = RegionReader(
+        self._scenes(split.name), self.texts(split), self.region_geometry
+      )
+    return self._regions[split.name]
+
+  @property
+  def region_geometry(self) -> RegionGeometry:
+    """Shapes of the region fields."""
+    return region_geometry(self._model, self._data)
+
+  def visual_source(self, split: Split) -> str | None:
+    """Returns where regions came from, or None for a model without any."""
+    if self._model.regions is None:
+      return None
+    return self.region_reader(split).visual_source
+
+  def _scenes(self, split_name: str) -> scenes.Scenes | None:
+    folder = self._data.get("scenes")
+    return scenes.read_split(folder, split_name) if folder else None
+
+  @property
+  def _layout(self) -> str:
+    return self._data.get("layout", "nested")
+
+  @functools.cached_property
+  def _marker_ids(self) -> list[int]:
+    # Loads transformers.
+    from ifa_jax.data.tokenization import Tokenizer
+
+    folder = os.path.join(self._prepared.folder, "tokenizer")
+    return Tokenizer.load(folder).ids_of(layouts.OPENNRE_MARKERS)
+
+  def _lay_out(self, text: RowText) -> RowText:
+    if self._layout == "nested" or self._model.text is None:
+      return text
+    encoded = layouts.opennre(
+      text.encoded, text.head, text.tail, self._marker_ids,
+      self._data["text_len"],
+    )  # fmt: skip
+    return text._replace(encoded=encoded)
+
+
+def region_geometry(model: System, data: Mapping[str, Any]) -> RegionGeometry:
+  """Returns the shapes of the region fields of a run.
+
+  Args:
+    model: one that reads regions.
+    data: the config's `data` section.
+  """
+  aligned = model.reads_alignment
+  return RegionGeometry(
+    num_regions=model.regions.num_regions,
+    feature_dim=model.regions.feature_dim,
+    text_len=data["text_len"],
+    top_k=model.top_k if aligned else 0,
+    distance=model.distance if aligned else "l2",
+    align=aligned,
+  )
+
+
+def resolve(
+  config: Mapping[str, Any], model: System, prepared: Prepared
+) -> dict[str, Any]:
+  """Returns a config whose model has the sizes that the data decides.
+
+  Raises:
+    ValueError: for a size that is set, and not the data's.
+  """
+  section = dict(config["model"])
+  for name, size in Inputs(config, model, prepared).sizes().items():
+    section[name] = _filled(section.get(name), size, f"model.{name}")
+  return {**config, "model": section}
+
+
+def _filled(setting: Any, size: Any, name: str) -> Any:
+  """Returns a setting, or the data's size in its place if it is None."""
+  if isinstance(size, Mapping):
+    inside = {k: _filled(setting[k], v, f"{name}.{k}") for k, v in size.items()}
+    return {**setting, **inside}
+  if setting not in (None, size):
+    raise ValueError(
+      f"{name}: want {size}, as the data has it, found {setting}"
+    )
+  return size
+
+
+def describe_scenes(
+  data: Mapping[str, Any], split_names: Sequence[str]
+) -> dict[str, Any]:
+  """Returns the manifests of a run's scenes by split; none without scenes."""
+  folder = data.get("scenes")
+  if not folder:
+    return {}
+  return {n: scenes.read_split(folder, n).manifest for n in split_names}
