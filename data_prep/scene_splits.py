@@ -7,9 +7,9 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data_prep import crops, parser, raw, scene_graphs
+from data_prep import crops, raw, scene_graphs
 from data_prep.lines import Row
-from ifa_jax import progress, region_encoder, scene_maker
+from ifa_jax import parser, progress, region_encoder, scene_maker
 from ifa_jax.convert import source, whole
 from ifa_jax.data import boxes, pictures, scenes, schema
 

@@ -17,9 +17,8 @@ from collections.abc import Mapping, Sequence
 
 from absl import flags
 
-from data_prep import parser
 from data_prep.scene_splits import Settings, produce
-from ifa_jax import command, report
+from ifa_jax import command, parser, report
 from ifa_jax.data import scenes, schema
 
 

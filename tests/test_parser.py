@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from data_prep import parser
+from ifa_jax import parser
 
 TEXTS = [["Ann", "joins", "Acme", "."], ["Hi"], [], ["", "Hi"]]
 
