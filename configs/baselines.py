@@ -19,13 +19,20 @@ from ml_collections import config_dict
 from configs.base import model_section
 from ifa_jax.models.bert import BertConfig
 from ifa_jax.models.config import TextConfig
+from ifa_jax.models.mega import MEGAConfig
 from ifa_jax.models.pcnn import PCNNConfig
 from ifa_jax.models.system import System
+from ifa_jax.models.vilbert import ViLBERTConfig
 
 _MODELS = {
   "pcnn": lambda text: PCNNConfig(),
   "bert": lambda text: BertConfig(text, pooling="cls"),
   "mtb": lambda text: BertConfig(text),
+  "bert_sg": lambda text: MEGAConfig(text, structural=False, semantic=False),
+  "bert_sg_att": lambda text: MEGAConfig(text, structural=False),
+  "vilbert": lambda text: ViLBERTConfig(text),
+  "mega": lambda text: MEGAConfig(text),
+  "mega_release": lambda text: MEGAConfig(text, variant="release"),
 }
 VARIANTS = tuple(_MODELS)
 
@@ -60,9 +67,18 @@ def set_published(config: config_dict.ConfigDict, variant: str) -> None:
 def set_model(
   config: config_dict.ConfigDict, variant: str, text: TextConfig
 ) -> None:
-  """Replaces a config's model, and lays texts out as OpenNRE does."""
+  """Replaces a config's model, and lays texts out as OpenNRE does.
+
+  Args:
+    config: of `base`.
+    variant: one of `VARIANTS`.
+    text: its text encoder.
+  """
   config.model = model_section(model(variant, text))
   config.data.layout = "opennre"
+  if variant == "mega_release":
+    # It gives padding weight, so the padded length is part of the model.
+    config.data.text_buckets = ()
 
 
 def set_adamw(config: config_dict.ConfigDict) -> None:

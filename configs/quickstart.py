@@ -1,4 +1,4 @@
-r"""IFAformer in toy sizes on generated posts: what `make quickstart` trains.
+r"""All systems in toy sizes on generated posts: what `make quickstart` trains.
 
     python launch.py --config=configs/quickstart.py --workdir=runs/objects
     python launch.py --config=configs/quickstart.py:text --workdir=runs/text
@@ -15,14 +15,21 @@ minute each on 2 CPU cores. The data is prepared by
         --boxes=runs/quickstart/raw/boxes.json \
         --tokenizer=runs/quickstart/raw/tokenizer \
         --image_size=56 --patch_size=8 --text_len=40
+
+The systems of configs/baselines.py are variants too, all with one budget. Those
+that read regions need their scenes:
+
+    python -m data_prep.scenes --raw_dir=runs/quickstart/raw \
+        --boxes=runs/quickstart/raw/boxes.json --out=runs/quickstart/scenes
 """
 
 from ml_collections import config_dict
 
+from configs import baselines
 from configs.base import base, model_section
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
 
-VARIANTS = ("objects", "vanilla", "text", "shuffled")
+VARIANTS = ("objects", "vanilla", "text", "shuffled", *baselines.VARIANTS)
 
 _SIZES = {"hidden_dim": 64, "num_layers": 3, "num_heads": 4, "mlp_dim": 128}
 
@@ -61,6 +68,8 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
   config.optim.groups.new.peak_lr = 3e-3
   config.optim.groups.encoder.peak_lr = 3e-3
   config.train.total_epochs = 5
+  if variant in baselines.VARIANTS:
+    _set_baseline(config, variant, text)
   if variant == "vanilla":
     config.model.use_objects = False
   if variant == "text":
@@ -69,3 +78,20 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
     config.data.visual_shuffle_seed = 0
   config.lock()
   return config
+
+
+def _set_baseline(
+  config: config_dict.ConfigDict, variant: str, text: TextConfig
+) -> None:
+  """Makes a config that of another system in the same sizes."""
+  baselines.set_model(config, variant, text)
+  # The generated vocabulary has no [unused0].
+  config.data.layout = "nested"
+  config.model.num_relations = 10
+  config.model.head_dropout_rate = 0.1
+  if config.model.get("regions"):
+    config.data.scenes = "runs/quickstart/scenes"
+  if variant == "vilbert":
+    for stream in ("vision", "connection"):
+      config.model[stream].update({**_SIZES, "dropout_rate": 0.0})
+  config.optim.groups = {"all": {"pattern": ".*", "peak_lr": 3e-3}}

@@ -12,6 +12,7 @@ from ifa_jax import metrics
 from ifa_jax.data import schema
 from ifa_jax.data.layouts import LAYOUTS
 from ifa_jax.data.order import KEEPS, UNITS, Shuffle
+from ifa_jax.models.config import ModelConfig
 from ifa_jax.models.system import System
 
 
@@ -105,12 +106,10 @@ def _check_text_len(model: System, data: Mapping[str, Any]) -> None:
       f"data.text_len: want at most model.text.max_len {model.text.max_len},"
       f" found {data['text_len']}"
     )
-  sees_padding = (
-    model.picture_slots and not model.rules.padding_masked_in_visual
-  )
-  if sees_padding and data["text_buckets"]:
+  if model.sees_padding and data["text_buckets"]:
+    form = "fusion" if isinstance(model, ModelConfig) else "variant"
     raise ValueError(
-      "data.text_buckets: want () with fusion=released, whose visual stream"
-      " attends to padding, so that its logits depend on the padded length;"
-      f" found {tuple(data['text_buckets'])}"
+      f"data.text_buckets: want () with the released {form}, which attends to"
+      " padding, so that its logits depend on the padded length; found"
+      f" {tuple(data['text_buckets'])}"
     )

@@ -133,8 +133,10 @@ def write(
   Returns:
     The scores, as written.
   """
-  scores = {"split": split, "step": step} | score(experiment, predictions)
   rows = experiment.split(split)
+  scores = {"split": split, "step": step} | score(experiment, predictions)
+  source = experiment.inputs.visual_source(rows)
+  scores |= {} if source is None else {"visual_source": source}
   lines = _lines(experiment, rows, predictions)
   folder.write_lines(f"predictions_{split}.jsonl", lines)
   folder.write_json(f"eval_{split}.json", scores)

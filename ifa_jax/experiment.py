@@ -146,10 +146,10 @@ class Experiment:
       len(split),
       seed,
       images=[text.img_id for text in texts] if by_image else None,
-      counts=self._num_seen(split) if by_count else None,
+      counts=self.num_seen(split) if by_count else None,
     )
 
-  def _num_seen(self, split: Split) -> list[tuple[int, ...]]:
+  def num_seen(self, split: Split) -> list[tuple[int, ...]]:
     """Returns how much of each kind the model sees of each row."""
     texts = self.inputs.texts(split)
     seen = [

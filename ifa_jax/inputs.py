@@ -5,8 +5,9 @@ Words by the run's own vocabulary, regions and structural alignment from scenes
 """
 
 import functools
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,13 @@ from ifa_jax.data import layouts, regions, scenes, words
 from ifa_jax.data.pipeline import Reader, RowText, Split
 from ifa_jax.data.regions import RegionGeometry, RegionReader
 from ifa_jax.data.schema import Prepared
+from ifa_jax.data.tokenization import Tokenizer
 from ifa_jax.data.words import Vocabulary
+from ifa_jax.label_vectors import LabelVectors
 from ifa_jax.models.system import System
 
-VOCABULARY_FILE = "words.txt"
+# In a run's folder, for reading posts of one's own.
+VOCABULARY_FILE, SCENES_FILE = "words.txt", "scenes.json"
 
 
 class Inputs:
@@ -61,7 +65,10 @@ class Inputs:
       return {"vocab_size": len(self.vocabulary)}
     if self._model.regions is None:
       return {}
-    dim = regions.feature_dim(self._scenes("train"))
+    vectors = self._label_vectors
+    dim = regions.feature_dim(
+      self._scenes("train"), vectors.dim if vectors else None
+    )
     return {"regions": {"feature_dim": dim}}
 
   def start_params(self, params: dict[str, Any]) -> dict[str, Any]:
@@ -76,12 +83,15 @@ class Inputs:
     """Returns name -> text of what reading a post of one's own needs."""
     if self._model.reads_words:
       return {VOCABULARY_FILE: self.vocabulary.lines()}
+    if self._model.regions is not None and self._data.get("scenes"):
+      manifest = self._scenes("train").manifest
+      return {SCENES_FILE: json.dumps(manifest, indent=2) + "\n"}
     return {}
 
   def readers(self, split: Split) -> list[Reader]:
     """Returns what reads the model's fields of a split's rows."""
     found: list[Reader] = []
-    if self._model.text is not None and self._layout != "nested":
+    if self._model.text is not None and layout(self._data) != "nested":
       text_len = self._data["text_len"]
       found.append(layouts.TextReader(self.texts(split), text_len))
     if self._model.reads_words:
@@ -103,14 +113,12 @@ class Inputs:
     """Returns what reads the regions of a split's rows."""
     if split.name not in self._regions:
       self._regions[split.name] = RegionReader(
-        self._scenes(split.name), self.texts(split), self.region_geometry
+        self._scenes(split.name),
+        self.texts(split),
+        region_geometry(self._model, self._data),
+        self._label_vectors,
       )
     return self._regions[split.name]
-
-  @property
-  def region_geometry(self) -> RegionGeometry:
-    """Shapes of the region fields."""
-    return region_geometry(self._model, self._data)
 
   def visual_source(self, split: Split) -> str | None:
     """Returns where regions came from, or None for a model without any."""
@@ -122,26 +130,35 @@ class Inputs:
     folder = self._data.get("scenes")
     return scenes.read_split(folder, split_name) if folder else None
 
-  @property
-  def _layout(self) -> str:
-    return self._data.get("layout", "nested")
+  @functools.cached_property
+  def _label_vectors(self) -> LabelVectors | None:
+    """Word embeddings of class names, where the run starts from any."""
+    folder = self._config["weights"]
+    if self._model.text is None or not folder:
+      return None
+    return LabelVectors(folder, self._tokenizer)
+
+  @functools.cached_property
+  def _tokenizer(self) -> Tokenizer:
+    return Tokenizer.load(os.path.join(self._prepared.folder, "tokenizer"))
 
   @functools.cached_property
   def _marker_ids(self) -> list[int]:
-    # Loads transformers.
-    from ifa_jax.data.tokenization import Tokenizer
-
-    folder = os.path.join(self._prepared.folder, "tokenizer")
-    return Tokenizer.load(folder).ids_of(layouts.OPENNRE_MARKERS)
+    return self._tokenizer.ids_of(layouts.OPENNRE_MARKERS)
 
   def _lay_out(self, text: RowText) -> RowText:
-    if self._layout == "nested" or self._model.text is None:
+    if layout(self._data) == "nested" or self._model.text is None:
       return text
     encoded = layouts.opennre(
       text.encoded, text.head, text.tail, self._marker_ids,
       self._data["text_len"],
     )  # fmt: skip
     return text._replace(encoded=encoded)
+
+
+def layout(data: Mapping[str, Any]) -> str:
+  """Returns the layout of texts that a config's `data` section asks for."""
+  return data.get("layout", "nested")
 
 
 def region_geometry(model: System, data: Mapping[str, Any]) -> RegionGeometry:
@@ -186,13 +203,3 @@ def _filled(setting: Any, size: Any, name: str) -> Any:
       f"{name}: want {size}, as the data has it, found {setting}"
     )
   return size
-
-
-def describe_scenes(
-  data: Mapping[str, Any], split_names: Sequence[str]
-) -> dict[str, Any]:
-  """Returns the manifests of a run's scenes by split; none without scenes."""
-  folder = data.get("scenes")
-  if not folder:
-    return {}
-  return {n: scenes.read_split(folder, n).manifest for n in split_names}

@@ -45,7 +45,7 @@ class RegionEncoder(Protocol):
     """Returns float32[n, Dv] of n pictures in RGB."""
 
   def describe(self) -> dict[str, Any]:
-    """Returns `kind`, and what else tells these vectors from others."""
+    """Returns `kind`, `dim`, and what tells these vectors from others."""
 
 
 def load(source: str) -> RegionEncoder:
@@ -79,7 +79,7 @@ class Pixels:
 
   def describe(self) -> dict[str, Any]:
     """See `RegionEncoder.describe`."""
-    return {"kind": "pixels", "side": _SIDE}
+    return {"kind": "pixels", "side": _SIDE, "dim": self.dim}
 
 
 class VisionEncoder:
@@ -98,8 +98,11 @@ class VisionEncoder:
         stream is absent or keeps its initialisation.
     """
     config, params, provenance = converted.load_converted(folder)
-    if config.vision is None:
-      raise ValueError(f"{folder}: want a vision encoder, found a text model")
+    if not isinstance(config, ModelConfig) or config.vision is None:
+      raise ValueError(
+        f"{folder}: want a vision encoder, found a model without one"
+        f" ({config.system})"
+      )
     arrays = _read_by_encoder(params["visual"])
     fresh = {f"visual/{path}" for path in arrays} & {
       *provenance.get("initialised", ())
@@ -115,6 +118,7 @@ class VisionEncoder:
       "kind": "encoder",
       "folder": os.fspath(folder),
       "state": "class token of the last layer, before the final norm",
+      "dim": self.dim,
       "image_size": self._size,
       "num_params": sum(array.size for array in arrays.values()),
       "sha256": _digest(arrays),
@@ -169,10 +173,13 @@ def _make_step(config: ModelConfig) -> Any:
 
   @jax.jit
   def step(params: Mapping[str, Any], squares: jax.Array) -> jax.Array:
-    batch = parameters.blank_batch(config, rows=len(squares))
+    rows = len(squares)
+    batch = parameters.blank_batch(config, rows).replace(
+      image=squares, image_mask=jnp.ones(rows, bool)
+    )
     # GPUs and TPUs round the factors of float32 products by default.
     with jax.default_matmul_precision("float32"):
-      return encoder.apply({"params": params}, batch.replace(image=squares))
+      return encoder.apply({"params": params}, batch)
 
   return step
 

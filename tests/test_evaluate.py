@@ -46,6 +46,7 @@ def experiment(form="pmap", batch_size=3):
   return types.SimpleNamespace(
     config={"eval": {"batch_size": batch_size}},
     batches=FakeSplit.batches,
+    inputs=types.SimpleNamespace(visual_source=lambda split: None),
     model=models.build(CONFIG),
     parallel=make_parallel(form),
     protocol="clean",

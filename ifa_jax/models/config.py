@@ -207,6 +207,11 @@ class ModelConfig(System):
       slots.append(("detected", vision.num_crops, vision.detected_size))
     return tuple(slots)
 
+  @property
+  def sees_padding(self) -> bool:
+    """Whether the visual stream attends to padding."""
+    return self.vision is not None and not self.rules.padding_masked_in_visual
+
 
 def check_heads(name: str, stream: TextConfig | VisionConfig) -> None:
   """Raises ValueError unless the heads divide a stream's width evenly."""

@@ -50,6 +50,16 @@ class System:
     return False
 
   @property
+  def sees_padding(self) -> bool:
+    """Whether logits depend on how far texts are padded."""
+    return False
+
+  @property
+  def weight_names(self) -> tuple[str, ...]:
+    """What each map of `ModelOutput.region_weights` is, in their order."""
+    return ()
+
+  @property
   def sees_pictures(self) -> bool:
     """Whether pictures bear on its predictions."""
     return bool(self.picture_slots) or self.regions is not None
