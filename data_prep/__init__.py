@@ -8,5 +8,6 @@ plan         what a row becomes, before a pixel is read
 survey       a first pass over all rows, and the metadata
 draw         pictures and crops, on all cores
 builder      the TFDS builder that writes the shards
+mnre1_*      the graphs published with MNRE-1 to scenes
 quickstart*  a generator of small posts whose pictures are drawn
 """
