@@ -17,6 +17,7 @@ from ifa_jax.analyze import (
   compare_tables,
   disagreement,
   systems,
+  tables,
 )
 
 TESTS = pathlib.Path(__file__).parent
@@ -342,19 +343,17 @@ def test_rows_of_disagreement_hold_every_prediction(tmp_path):
 
 def test_cells_show_percent_with_their_interval():
   interval = {"low": 0.791, "high": 0.84019}
-  assert compare_tables._with_interval("81.67", interval) == (
-    "81.67 [79.10, 84.02]"
-  )
+  assert tables.with_interval("81.67", interval) == ("81.67 [79.10, 84.02]")
   found = {"low": -0.00001, "high": 0.03, "excludes_0": False}
   for difference, shown in [
     (0.012, "+1.20 [0.00, 3.00]"),
     (-0.012, "-1.20 [0.00, 3.00]"),
     (-0.00001, "0.00 [0.00, 3.00]"),
   ]:
-    cell = compare_tables._difference(found | {"difference": difference})
+    cell = tables.difference(found | {"difference": difference})
     assert cell == shown
   marked = found | {"difference": 0.012, "excludes_0": True}
-  assert compare_tables._difference(marked) == "* +1.20 [0.00, 3.00]"
+  assert tables.difference(marked) == "* +1.20 [0.00, 3.00]"
 
 
 def test_odd_names_are_shown_as_they_are(tmp_path, capsys):

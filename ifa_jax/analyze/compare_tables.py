@@ -2,11 +2,11 @@
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
-
-from rich import markup
+from typing import Any
 
 from ifa_jax import report
+from ifa_jax.analyze import tables
+from ifa_jax.analyze.tables import Table
 
 _LABELS = {
   "accuracy": "accuracy",
@@ -14,14 +14,6 @@ _LABELS = {
   "recall": "recall",
   "f1": "F1",
 }
-
-
-class _Table(NamedTuple):
-  """A table's text; sections are lines that belong together."""
-
-  title: str
-  columns: Sequence[str]
-  sections: list[list[list[str]]]
 
 
 def show(result: Mapping[str, Any]) -> None:
@@ -33,23 +25,12 @@ def show(result: Mapping[str, Any]) -> None:
   print("\n".join(_head(result)))
   for table in _tables(result):
     print()
-    _print(table)
+    tables.show(table)
 
 
 def markdown(result: Mapping[str, Any]) -> str:
   """Returns all tables as Markdown; the first line says the protocol."""
-  first, *others = _head(result)
-  parts = [first, "\n".join(f"- {line}" for line in others)]
-  for title, columns, sections in _tables(result):
-    # A bar would end the cell.
-    lines = (
-      [cell.replace("|", "\\|") for cell in line]
-      for section in sections
-      for line in section
-    )
-    columns = [column.replace("|", "\\|") for column in columns]
-    parts.append(report.markdown_table(title, columns, lines).rstrip())
-  return "\n\n".join(parts) + "\n"
+  return tables.markdown(_head(result), [*_tables(result)])
 
 
 def show_rows(rows: Sequence[Mapping[str, Any]], most: int) -> None:
@@ -102,7 +83,7 @@ def _head(result: Mapping[str, Any]) -> list[str]:
   return lines
 
 
-def _tables(result: Mapping[str, Any]) -> Iterator[_Table]:
+def _tables(result: Mapping[str, Any]) -> Iterator[Table]:
   protocols = {x["name"]: x["protocol"] for x in result["systems"]}
   yield _scores(result["systems"])
   if result["pairs"]:
@@ -112,43 +93,38 @@ def _tables(result: Mapping[str, Any]) -> Iterator[_Table]:
     yield _counts(pair, protocols)
 
 
-def _scores(systems: Sequence[Mapping[str, Any]]) -> _Table:
+def _scores(systems: Sequence[Mapping[str, Any]]) -> Table:
   sections = []
   for system in systems:
     lines = [
       [
         _LABELS[name],
-        _with_interval(report.percent(score["mean"]), score),
+        tables.with_interval(report.percent(score["mean"]), score),
         _deviation(score),
       ]
       for name, score in system["scores"].items()
     ]
-    sections.append(_named([system["name"], system["protocol"]], lines))
+    sections.append(tables.named([system["name"], system["protocol"]], lines))
   columns = ("system", "protocol", "score", "percent", "seeds")
-  return _Table("Scores", columns, sections)
+  return Table("Scores", columns, sections)
 
 
 def _differences(
   pairs: Sequence[Mapping[str, Any]], protocols: Mapping[str, str]
-) -> _Table:
+) -> Table:
   sections = []
   for pair in pairs:
     lines = [
-      [_LABELS[name], _difference(x)] for name, x in pair["differences"].items()
+      [_LABELS[name], tables.difference(x)]
+      for name, x in pair["differences"].items()
     ]
     names = [pair["second"], protocols[pair["second"]]]
-    sections.append(_named(names, lines))
+    sections.append(tables.named(names, lines))
   title = f"Differences from {_of(pairs[0]['first'], protocols)}"
-  return _Table(title, ("system", "protocol", "score", "points"), sections)
+  return Table(title, ("system", "protocol", "score", "points"), sections)
 
 
-def _named(names: list[str], lines: list[list[str]]) -> list[list[str]]:
-  """Puts names in front of the first line, and as many blanks elsewhere."""
-  blanks = [""] * len(names)
-  return [(blanks if i else names) + line for i, line in enumerate(lines)]
-
-
-def _relations(pair: Mapping[str, Any], protocols: Mapping[str, str]) -> _Table:
+def _relations(pair: Mapping[str, Any], protocols: Mapping[str, str]) -> Table:
   found = dict(pair["f1_by_relation"])
   none = {"None": found.pop("None")} if "None" in found else {}
   none["None, accuracy"] = pair["none_accuracy"]
@@ -160,15 +136,15 @@ def _relations(pair: Mapping[str, Any], protocols: Mapping[str, str]) -> _Table:
     [_relation(name, x) for name, x in part.items()] for part in (found, none)
   ]
   columns = ("relation", "rows", "A", "B", "B - A")
-  return _Table(title, columns, sections)
+  return Table(title, columns, sections)
 
 
 def _relation(name: str, found: Mapping[str, Any]) -> list[str]:
   values = [report.percent(found[key]) for key in ("first", "second")]
-  return [name, str(found["support"]), *values, _difference(found)]
+  return [name, str(found["support"]), *values, tables.difference(found)]
 
 
-def _counts(pair: Mapping[str, Any], protocols: Mapping[str, str]) -> _Table:
+def _counts(pair: Mapping[str, Any], protocols: Mapping[str, str]) -> Table:
   counts, p = pair["rows"], pair["mcnemar_p"]
   note = (
     "mean over pairs of seeds"
@@ -182,7 +158,7 @@ def _counts(pair: Mapping[str, Any], protocols: Mapping[str, str]) -> _Table:
   ]
   cells = [[name, *(f"{n:.{p is None:d}f}" for n in ns)] for name, *ns in lines]
   columns = ("rows", f"{second} right", f"{second} wrong")
-  return _Table(f"Who is right ({note})", columns, [cells])
+  return Table(f"Who is right ({note})", columns, [cells])
 
 
 def _of(name: str, protocols: Mapping[str, str]) -> str:
@@ -195,39 +171,3 @@ def _deviation(score: Mapping[str, Any]) -> str:
   if score["deviation"] is None:
     return count
   return f"{count}, sd {report.percent(score['deviation'])}"
-
-
-def _difference(found: Mapping[str, Any]) -> str:
-  """Returns "+1.20 [-0.30, 2.70]", or "* +1.20 [0.30, 2.10]"."""
-  points = _percent(found["difference"])
-  sign = "" if points.startswith("-") or points == "0.00" else "+"
-  mark = "* " if found["excludes_0"] else ""
-  return mark + _with_interval(f"{sign}{points}", found)
-
-
-def _with_interval(value: str, found: Mapping[str, Any]) -> str:
-  return f"{value} [{_percent(found['low'])}, {_percent(found['high'])}]"
-
-
-def _percent(fraction: float) -> str:
-  text = report.percent(fraction)
-  return "0.00" if text == "-0.00" else text
-
-
-def _print(table: _Table) -> None:
-  """Prints a table with a line between its sections."""
-  # Else "[a]" in a name would be taken for a style.
-  lines = [
-    [markup.escape(cell) for cell in line]
-    for section in table.sections
-    for line in section
-  ]
-  columns = [markup.escape(column) for column in table.columns]
-  made = report.make_table(markup.escape(table.title), columns, lines)
-  # Else MNRE's longest relation would be cut in a terminal of 80 columns.
-  made.collapse_padding = True
-  end = 0
-  for section in table.sections:
-    end += len(section)
-    made.rows[end - 1].end_section = True
-  report.print_table(made)

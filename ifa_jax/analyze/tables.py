@@ -1,0 +1,92 @@
+"""Tables whose lines belong together in sections, and cells with intervals."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from rich import markup
+
+from ifa_jax import report
+
+
+class Table(NamedTuple):
+  """A table's text; sections are lines that belong together."""
+
+  title: str
+  columns: Sequence[str]
+  sections: list[list[list[str]]]
+
+
+def named(names: list[str], lines: list[list[str]]) -> list[list[str]]:
+  """Puts names in front of the first line, and as many blanks elsewhere."""
+  blanks = [""] * len(names)
+  return [(blanks if i else names) + line for i, line in enumerate(lines)]
+
+
+def show(table: Table) -> None:
+  """Prints a table with a line between its sections."""
+  # Else "[a]" in a name would be taken for a style.
+  lines = [
+    [markup.escape(cell) for cell in line]
+    for section in table.sections
+    for line in section
+  ]
+  columns = [markup.escape(column) for column in table.columns]
+  made = report.make_table(markup.escape(table.title), columns, lines)
+  # Else MNRE's longest relation would be cut in a terminal of 80 columns.
+  made.collapse_padding = True
+  end = 0
+  for section in table.sections:
+    end += len(section)
+    made.rows[end - 1].end_section = True
+  report.print_table(made)
+
+
+def markdown(head: Sequence[str], tables: Sequence[Table]) -> str:
+  """Returns tables as Markdown.
+
+  Args:
+    head: the first line, and others that become a list below it.
+    tables: in this order.
+  """
+  first, *others = head
+  parts = [first, "\n".join(f"- {line}" for line in others)]
+  return "\n\n".join([*parts, *map(_markdown_table, tables)]) + "\n"
+
+
+def _markdown_table(table: Table) -> str:
+  # A bar would end the cell.
+  lines = (
+    [cell.replace("|", "\\|") for cell in line]
+    for section in table.sections
+    for line in section
+  )
+  columns = [column.replace("|", "\\|") for column in table.columns]
+  return report.markdown_table(table.title, columns, lines).rstrip()
+
+
+def difference(found: Mapping[str, Any]) -> str:
+  """Returns "+1.20 [-0.30, 2.70]", or "* +1.20 [0.30, 2.10]".
+
+  Args:
+    found: `difference`, `low`, `high` and `excludes_0` of `compare.compare`.
+  """
+  points = percent(found["difference"])
+  sign = "" if points.startswith("-") or points == "0.00" else "+"
+  mark = "* " if found["excludes_0"] else ""
+  return mark + with_interval(f"{sign}{points}", found)
+
+
+def with_interval(value: str, found: Mapping[str, Any]) -> str:
+  """Returns "81.67 [79.10, 84.02]"."""
+  return f"{value} {interval(found)}"
+
+
+def interval(found: Mapping[str, Any]) -> str:
+  """Returns "[79.10, 84.02]"."""
+  return f"[{percent(found['low'])}, {percent(found['high'])}]"
+
+
+def percent(fraction: float) -> str:
+  """Returns 0.81671 as "81.67", and a rounded 0 without a minus."""
+  text = report.percent(fraction)
+  return "0.00" if text == "-0.00" else text
