@@ -93,6 +93,7 @@ def test_an_encoder_is_told_by_its_parameters(weights, tmp_path):
   described = region_encoder.load(weights).describe()
   assert described["kind"] == "encoder"
   assert described["folder"] == weights
+  assert described["dim"] == 24
   assert described["num_params"] == sum(
     weight.numel()
     for name, weight in hf_models.make("CLIPVisionModel").named_parameters()
@@ -108,6 +109,22 @@ def test_an_encoder_is_told_by_its_parameters(weights, tmp_path):
     assert (found["sha256"] == described["sha256"]) == (vision == same)
 
 
+def test_the_model_around_an_encoder_does_not_matter(tmp_path):
+  config = tiny.tiny_config()
+  params = tiny.perturbed_params(config)
+  found = []
+  for name, changes in (
+    ("paper", {}),
+    ("released", {"fusion": "released"}),
+    ("blind", {"use_image": False}),
+  ):
+    save_converted(tmp_path / name, models.replace(config, **changes), params)
+    encoder = region_encoder.load(str(tmp_path / name))
+    found.append(encoder.encode(crops(3, 16, 16)))
+  np.testing.assert_array_equal(found[1], found[0])
+  np.testing.assert_array_equal(found[2], found[0])
+
+
 def test_weights_without_a_vision_encoder_are_refused(tmp_path):
   with pytest.raises(ValueError, match="want a folder that python -m"):
     region_encoder.load(str(tmp_path))
@@ -117,13 +134,15 @@ def test_weights_without_a_vision_encoder_are_refused(tmp_path):
   config = models.replace(tiny.tiny_config(), vision=None)
   blind = tmp_path / "blind"
   save_converted(blind, config, tiny.perturbed_params(config))
-  with pytest.raises(ValueError, match="found a text model"):
+  with pytest.raises(
+    ValueError, match=r"found a model without one \(ifaformer\)"
+  ):
     region_encoder.load(str(blind))
 
 
 def test_pixels_are_the_means_of_flat_crops():
   encoder = region_encoder.load("pixels")
-  assert encoder.describe() == {"kind": "pixels", "side": 8}
+  assert encoder.describe() == {"kind": "pixels", "side": 8, "dim": 192}
   red = Image.new("RGB", (30, 50), (255, 0, 51))
   halves = Image.new("RGB", (64, 16), "white")
   halves.paste((0, 0, 0), (0, 0, 32, 16))
