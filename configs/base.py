@@ -95,6 +95,7 @@ def model_section(model: System) -> config_dict.ConfigDict:
   """Returns a model as a config section, every setting open to `--config.`."""
   section = config_dict.ConfigDict(settings.to_dict(model))
   if not isinstance(model, ModelConfig):
+    _open_sizes(section)
     return section
   # None takes the preset of `fusion`; a value departs from it.
   section.exchange = {
@@ -102,3 +103,12 @@ def model_section(model: System) -> config_dict.ConfigDict:
     for field in dataclasses.fields(Exchange)
   }
   return section
+
+
+def _open_sizes(section: config_dict.ConfigDict) -> None:
+  """Lets sizes that the data decides be set by `--config.` as well."""
+  for name, value in section.items():
+    if isinstance(value, config_dict.ConfigDict):
+      _open_sizes(value)
+    elif value is None:
+      section[name] = config_dict.placeholder(int)

@@ -14,6 +14,8 @@ ones of OpenNRE (PCNN), of MEGA's README (BERT to MEGA: one budget for all) and
 of ViLBERT's fine-tuning.
 """
 
+from typing import Any
+
 from ml_collections import config_dict
 
 from configs.base import model_section
@@ -24,32 +26,36 @@ from ifa_jax.models.pcnn import PCNNConfig
 from ifa_jax.models.system import System
 from ifa_jax.models.vilbert import ViLBERTConfig
 
+# The model's config, and what sets it apart from that config's defaults.
 _MODELS = {
-  "pcnn": lambda text: PCNNConfig(),
-  "bert": lambda text: BertConfig(text, pooling="cls"),
-  "mtb": lambda text: BertConfig(text),
-  "bert_sg": lambda text: MEGAConfig(text, structural=False, semantic=False),
-  "bert_sg_att": lambda text: MEGAConfig(text, structural=False),
-  "vilbert": lambda text: ViLBERTConfig(text),
-  "mega": lambda text: MEGAConfig(text),
-  "mega_release": lambda text: MEGAConfig(text, variant="release"),
+  "pcnn": (PCNNConfig, {}),
+  "bert": (BertConfig, {"pooling": "cls"}),
+  "mtb": (BertConfig, {}),
+  "bert_sg": (MEGAConfig, {"structural": False, "semantic": False}),
+  "bert_sg_att": (MEGAConfig, {"structural": False}),
+  "vilbert": (ViLBERTConfig, {}),
+  "mega": (MEGAConfig, {}),
+  "mega_release": (MEGAConfig, {"variant": "release"}),
 }
 VARIANTS = tuple(_MODELS)
 
 
-def model(variant: str, text: TextConfig) -> System:
+def model(variant: str, text: TextConfig, **changes: Any) -> System:
   """Returns a variant's model.
 
   Args:
     variant: one of `VARIANTS`.
     text: its text encoder; PCNN has none.
+    **changes: other fields to set.
   """
-  return _MODELS[variant](text)
+  kind, fields = _MODELS[variant]
+  encoder = {} if kind is PCNNConfig else {"text": text}
+  return kind(**encoder, **fields, **changes)
 
 
 def set_published(config: config_dict.ConfigDict, variant: str) -> None:
   """Makes a config of `base` that of a variant, with published settings."""
-  set_model(config, variant, TextConfig())
+  set_model(config, variant, model(variant, TextConfig()))
   if variant == "pcnn":
     set_sgd(config)
   else:
@@ -65,16 +71,16 @@ def set_published(config: config_dict.ConfigDict, variant: str) -> None:
 
 
 def set_model(
-  config: config_dict.ConfigDict, variant: str, text: TextConfig
+  config: config_dict.ConfigDict, variant: str, described: System
 ) -> None:
   """Replaces a config's model, and lays texts out as OpenNRE does.
 
   Args:
     config: of `base`.
     variant: one of `VARIANTS`.
-    text: its text encoder.
+    described: its model.
   """
-  config.model = model_section(model(variant, text))
+  config.model = model_section(described)
   config.data.layout = "opennre"
   if variant == "mega_release":
     # It gives padding weight, so the padded length is part of the model.

@@ -75,7 +75,8 @@ def _set_baseline(config: config_dict.ConfigDict, variant: str) -> None:
     baselines.set_published(config, variant)
     config.weights = None
     return
-  baselines.set_model(config, variant, TextConfig())
+  model = baselines.model(variant, TextConfig())
+  baselines.set_model(config, variant, model)
   config.optim.groups = {
     "new": {"pattern": "(?!text/).*", "peak_lr": 1e-3},
     "text": {"pattern": "text/.*", "peak_lr": 1e-4},

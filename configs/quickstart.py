@@ -28,6 +28,8 @@ from ml_collections import config_dict
 from configs import baselines
 from configs.base import base, model_section
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
+from ifa_jax.models.co_attention import CoAttentionConfig
+from ifa_jax.models.regions import RegionStreamConfig
 
 VARIANTS = ("objects", "vanilla", "text", "shuffled", *baselines.VARIANTS)
 
@@ -84,14 +86,19 @@ def _set_baseline(
   config: config_dict.ConfigDict, variant: str, text: TextConfig
 ) -> None:
   """Makes a config that of another system in the same sizes."""
-  baselines.set_model(config, variant, text)
+  sizes = {}
+  if variant == "vilbert":
+    dropout = {"attention_dropout_rate": 0.0}
+    attention = {k: v for k, v in _SIZES.items() if k != "mlp_dim"}
+    sizes["connection"] = CoAttentionConfig(**attention, **dropout)
+    dropout["dropout_rate"] = 0.0
+    sizes["vision"] = RegionStreamConfig(**_SIZES, **dropout)
+  model = baselines.model(
+    variant, text, num_relations=10, head_dropout_rate=0.1, **sizes
+  )
+  baselines.set_model(config, variant, model)
   # The generated vocabulary has no [unused0].
   config.data.layout = "nested"
-  config.model.num_relations = 10
-  config.model.head_dropout_rate = 0.1
-  if config.model.get("regions"):
+  if model.regions is not None:
     config.data.scenes = "runs/quickstart/scenes"
-  if variant == "vilbert":
-    for stream in ("vision", "connection"):
-      config.model[stream].update({**_SIZES, "dropout_rate": 0.0})
   config.optim.groups = {"all": {"pattern": ".*", "peak_lr": 3e-3}}
