@@ -7,6 +7,7 @@ but the root have one governor.
     [[1, 0], [1, 2], [1, 0]]   is   [[1, 0], [1, 2], [4, 3]]
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -128,8 +129,7 @@ def _sentences(edges: Edges) -> list[Edges]:
   starts = [
     i for i, edge in enumerate(edges) if i == 0 or edge[1] <= edges[i - 1][1]
   ]
-  ends = [*starts[1:], len(edges)]
-  return [edges[a:b] for a, b in zip(starts, ends, strict=True)]
+  return [edges[a:b] for a, b in itertools.pairwise([*starts, len(edges)])]
 
 
 def _tree(sentence: Edges, where: str) -> list[int]:

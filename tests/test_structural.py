@@ -9,7 +9,8 @@ import os
 import numpy as np
 import pytest
 
-from ifa_jax.data import structural
+from data_prep import mnre1_graphs
+from ifa_jax.data import scenes, structural
 
 MNRE1_DIR = os.environ.get("MNRE1_DIR")
 
@@ -235,22 +236,25 @@ def test_bad_input_is_named():
     structural.on_tokens(np.ones((2, 1)), [-1, 2, -1], 4)
 
 
+@pytest.fixture(scope="module")
+def real_split(tmp_path_factory):
+  """The scenes of MNRE-1's val."""
+  folder = tmp_path_factory.mktemp("mnre1") / "scenes"
+  mnre1_graphs.convert(MNRE1_DIR, folder)
+  return scenes.read_split(folder, "val")
+
+
 @pytest.mark.skipif(
   not MNRE1_DIR, reason="set MNRE1_DIR to MNRE-1's texts and graphs"
 )
 @pytest.mark.parametrize("distance", structural.DISTANCES)
-def test_the_closed_form_on_real_graphs(distance, tmp_path):
-  from data_prep import mnre1_graphs
-  from ifa_jax.data import scenes
-
-  mnre1_graphs.convert(MNRE1_DIR, tmp_path)
-  split = scenes.read_split(tmp_path, "val")
+def test_the_closed_form_on_real_graphs(distance, real_split):
   rng = np.random.default_rng(0)
   compared = 0
   for row in mnre1_graphs.read_rows(MNRE1_DIR, "val")[::24]:
-    scene = split.scene(row.img_id)
+    scene = real_split.scene(row.img_id)
     if scene.num_objects:
-      heads = split.heads(row.id).tolist()
+      heads = real_split.heads(row.id).tolist()
       words = [(head, i) for i, head in enumerate(heads) if head >= 0]
       graphs = words, len(heads), scene.edges.tolist(), scene.num_objects
       np.testing.assert_allclose(
