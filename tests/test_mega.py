@@ -260,10 +260,8 @@ def test_the_padded_length_counts_in_the_release_alone(case):
     apply(config, params, make_batch(length)).logits for length in (12, 16)
   )
   gap = np.abs(short - long).max()
-  if case in MASKED or not config.semantic:
-    assert gap < TOLERANCE
-  else:
-    assert gap > 1000 * TOLERANCE
+  assert config.sees_padding == (case not in MASKED and config.semantic)
+  assert gap > 1000 * TOLERANCE if config.sees_padding else gap < TOLERANCE
 
 
 def test_the_release_counts_absent_objects():

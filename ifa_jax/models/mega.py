@@ -100,6 +100,11 @@ class MEGAConfig(System):
     return self.semantic and not self.rules.mask_padding
 
   @property
+  def sees_padding(self) -> bool:
+    """Whether attention gives padding weight."""
+    return self.semantic and not self.rules.mask_padding
+
+  @property
   def weight_names(self) -> tuple[str, ...]:
     """What each map of `ModelOutput.region_weights` is, in their order."""
     kinds = {"structural": self.structural, "semantic": self.semantic}

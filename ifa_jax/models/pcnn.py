@@ -106,13 +106,14 @@ class PCNN(nn.Module):
     return ModelOutput(self.relation_head(pieces))
 
   def _embed(self, batch: Batch) -> jax.Array:
-    """Returns float32[B, W+1, D]: each word with its offsets to the entities.
+    """Returns float32[B, W+n, D]: each word with its offsets to the entities.
 
-    One padding word stands behind every text, as in OpenNRE, where all texts
-    are far shorter than W: so the last word's neighbour, which is trained, does
-    not depend on how far a batch is padded.
+    As many padding words as a filter reaches, n, stand behind every text, as in
+    OpenNRE, where all texts are far shorter than W: so the neighbours of the
+    last word, which are trained, do not depend on how far a batch is padded.
     """
-    longer = lambda x: jnp.pad(x, ((0, 0), (0, 1)))  # noqa: E731
+    reach = self.config.kernel_size // 2
+    longer = lambda x: jnp.pad(x, ((0, 0), (0, reach)))  # noqa: E731
     words, mask = longer(batch.words), longer(batch.word_mask)
     embedded = [self.word(words)]
     for table, start in (
