@@ -13,9 +13,11 @@ import pytest
 import raw_tree
 import reference_data
 import tiny
+import torch
+import torch_vilbert
 
 from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.convert import load_converted, verb_export
+from ifa_jax.convert import load_converted, pooler, verb_export
 from ifa_jax.data.tokenization import Tokenizer
 from ifa_jax.models import settings
 from ifa_jax.run_folder import RunFolder
@@ -39,6 +41,10 @@ LINES = {
   "hf none": "huggingface --out=bad",
   "deepke": f"deepke --checkpoint={REFERENCE} --out=deepke",
   "deepke cut": "deepke --checkpoint=cut.pth --out=bad",
+  "vilbert": "vilbert --checkpoint=vilbert.bin --out=vilbert --num_heads=4"
+  " --vision_heads=3 --connection_heads=5 --num_relations=6",
+  "vilbert heads": "vilbert --checkpoint=vilbert.bin --out=bad",
+  "vilbert away": "export --workdir=vilbert --format=huggingface --out=bad",
   "to deepke": "export --workdir=deepke --format=deepke --out=new/back.pth",
   "to deepke again": "export --workdir=deepke --format=deepke"
   " --out=new/back.pth",
@@ -61,6 +67,8 @@ def folder(tmp_path_factory):
   model.save_pretrained(root / "text")
   hf_models.save(root / "clip", "CLIPModel")
   hf_models.save(root / "deep", "CLIPModel", num_hidden_layers=5)
+  weights = torch_vilbert.make_weights(torch_vilbert.Geometry())
+  torch.save(weights, root / "vilbert.bin")
   (root / "cut.pth").write_bytes(REFERENCE.read_bytes()[:3000])
   return root
 
@@ -85,14 +93,16 @@ def test_encoders_to_a_folder(outcomes, folder):
   assert status == 0
   for line in (
     "together",
-    "left behind in text: pooler.dense.bias, pooler.dense.weight",
+    "pooler",
     "left behind in vision: logit_scale ",
     "keeps its initialisation: text/embed/word/embedding, rows",
     "keeps its initialisation: relation_head",
     "note: vision: no preprocessor_config.json",
   ):
     assert line in out
-  config, _, info = load_converted(folder / "hf")
+  config, params, info = load_converted(folder / "hf")
+  assert params["pooler"]["kernel"].shape == (24, 24)
+  assert not info["dropped"]["text"]
   assert config.num_relations == 5
   tokenizer = Tokenizer.load(folder / "hf" / "tokenizer")
   assert tokenizer.vocab_size == config.text.vocab_size
@@ -132,6 +142,8 @@ def test_settings_reach_the_model(outcomes, folder):
     ("hf deep", "vision_layers=first:3"),
     ("hf none", "want text, vision or both"),
     ("deepke cut", "cut.pth: want a zip archive"),
+    ("vilbert heads", "vision.num_heads: want a divisor of hidden_dim 30"),
+    ("vilbert away", "want IFAformer to export, found system 'vilbert'"),
     ("export nothing", "want a run's folder"),
   ],
 )
@@ -159,12 +171,24 @@ def test_deepke_there_and_back(outcomes, folder):
   assert config.fusion == "released"
 
 
+def test_vilbert_to_a_folder(outcomes, folder):
+  status, out, _ = outcomes["vilbert"]
+  assert status == 0
+  assert "(a head of pretraining)" in out
+  assert "keeps its initialisation: relation_head" in out
+  config, _, _ = load_converted(folder / "vilbert")
+  assert (config.system, config.num_relations) == ("vilbert", 6)
+  assert config.connection.num_heads == 5
+
+
 def test_encoders_there_and_back(outcomes, folder):
   assert outcomes["to hf"].status == outcomes["from export"].status == 0
   assert "rest.safetensors" in outcomes["to hf"].out
   first, again = (load_converted(folder / name) for name in ("hf", "hf2"))
   assert first[0] == again[0]
-  assert_same(again[1], first[1])
+  # What an export has in a pooler's place is none.
+  assert "pooler" not in again[1]
+  assert_same(again[1], pooler.without(first[1]))
   shas = [
     Tokenizer.load(folder / n / "tokenizer").sha256 for n in ("hf", "hf2")
   ]

@@ -44,7 +44,10 @@ def test_an_encoder_inside_a_larger_model(kind, inner, side, tmp_path):
   alone.load_state_dict(part, strict=False)
   alone.save_pretrained(tmp_path / "alone")
   whole = read_stream(tmp_path / "whole", side)
-  assert_same(whole.params, read_stream(tmp_path / "alone", side).params)
+  want = read_stream(tmp_path / "alone", side).params
+  # A BertForMaskedLM has none.
+  own = {p: array for p, array in want.items() if not p.startswith("pooler/")}
+  assert_same(whole.params, own)
   assert f"other parts than the {inner}" in whole.dropped
 
 

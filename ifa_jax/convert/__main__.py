@@ -8,6 +8,7 @@ if __name__ == "__main__":
     {
       "huggingface": "verb_huggingface",
       "deepke": "verb_deepke",
+      "vilbert": "verb_vilbert",
       "export": "verb_export",
     },
   )

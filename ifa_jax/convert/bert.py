@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from ifa_jax.convert import encoder
+from ifa_jax.convert import encoder, pooler
 from ifa_jax.convert.encoder import Config, Encoder
 from ifa_jax.convert.rules import Drop, Rule, linear, norm
 from ifa_jax.models.config import TextConfig
@@ -21,9 +21,8 @@ def embedding_rules(name: str) -> list[Rule]:
   ]
 
 
-def layer_rules(name: str) -> list[Rule]:
-  """Returns the rules of the layers, which DeepKE's file shares."""
-  path = "text/layer_{n}"
+def layer_rules(name: str, path: str = "text/layer_{n}") -> list[Rule]:
+  """Returns the rules of the layers, which other programs' files share."""
   rules = []
   for part in ("query", "key", "value"):
     rules += linear(f"{name}.attention.self.{part}", f"{path}/attention/{part}")
@@ -50,9 +49,9 @@ _OLD_NORMS = [
 
 RULES = [
   Drop("embeddings.position_ids", "a buffer that counts 0, 1, 2 ..."),
-  Drop("pooler.{any}", "the relation head reads the markers, not [CLS]"),
   *_RULES,
   *_OLD_NORMS,
+  *pooler.RULES,
 ]
 
 
@@ -92,7 +91,7 @@ _DEFAULTS = _write(TextConfig(vocab_size=30522))
 
 
 def _unread(config: TextConfig) -> dict[str, np.ndarray]:
-  return encoder.blank_linear("pooler.dense", config.hidden_dim)
+  return encoder.blank_linear(pooler.NAME, config.hidden_dim)
 
 
 BERT = Encoder(

@@ -3,7 +3,8 @@
 A folder holds
 
     model.json        the model's config, as `models.settings` reads it
-    params/           an Orbax checkpoint of the parameters, float32
+    params/           an Orbax checkpoint of the parameters, float32; beside
+                      IFAformer's there may be BERT's pooler, see `pooler`
     tokenizer/        of the text encoder, where its source has one
     provenance.json   sources with the sha256 of their files, what was left
                       behind and why, what keeps its initialisation, versions
@@ -21,9 +22,10 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import whole
+from ifa_jax.convert import pooler, whole
 from ifa_jax.models import parameters, settings
 from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.system import System
 
 _MODEL, _PROVENANCE, _PARAMS = "model.json", "provenance.json", "params"
 _PACKAGES = ("jax", "flax", "orbax-checkpoint", "numpy")
@@ -35,12 +37,12 @@ class Converted:
 
   Attributes:
     model_config: its config.
-    params: float32 arrays, nested as the model reads them.
+    params: float32 arrays, nested as the model reads them, and BERT's pooler.
     info: where it comes from, plain values; see `provenance.json` above.
     tokenizer: an `ifa_jax.data.tokenization.Tokenizer`, or None.
   """
 
-  model_config: ModelConfig
+  model_config: System
   params: dict[str, Any]
   info: dict[str, Any]
   tokenizer: Any = None
@@ -63,7 +65,7 @@ def make_info(origin: str) -> dict[str, Any]:
 
 def save_converted(
   folder: str | os.PathLike,
-  model_config: ModelConfig,
+  model_config: System,
   params: Mapping[str, Any],
   info: Mapping[str, Any] | None = None,
   tokenizer: Any = None,
@@ -91,12 +93,12 @@ def save_converted(
 
 def load_converted(
   folder: str | os.PathLike,
-) -> tuple[ModelConfig, dict[str, Any], dict[str, Any]]:
+) -> tuple[System, dict[str, Any], dict[str, Any]]:
   """Reads what `save_converted` wrote.
 
   Returns:
-    The model's config, its parameters as float32 numpy arrays, and
-    `provenance.json`.
+    The model's config, its parameters as float32 numpy arrays, BERT's pooler
+    among them where it was kept, and `provenance.json`.
 
   Raises:
     ValueError: if the folder holds no converted weights, or other parameters
@@ -105,11 +107,14 @@ def load_converted(
   folder = os.path.abspath(folder)
   config = load_config(folder)
   params = _restore(os.path.join(folder, _PARAMS))
-  _check_shapes(folder, params, parameters.param_shapes(config))
+  expected = parameters.param_shapes(config)
+  if isinstance(config, ModelConfig) and pooler.ROOT in params:
+    expected |= pooler.shapes(config.text.hidden_dim)
+  _check_shapes(folder, params, expected)
   return config, params, load_provenance(folder)
 
 
-def load_config(folder: str | os.PathLike) -> ModelConfig:
+def load_config(folder: str | os.PathLike) -> System:
   """Reads the model's config that a folder of converted weights holds.
 
   Raises:

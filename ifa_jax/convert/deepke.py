@@ -97,18 +97,9 @@ def read_sizes(
   Raises:
     ValueError: for an array that is missing or no matrix, naming it.
   """
-
-  def rows_and_width(name: str) -> tuple[int, int]:
-    array = arrays.get(name)
-    if array is None or array.ndim != 2:
-      found = "nothing" if array is None else f"shape {array.shape}"
-      raise ValueError(f"{checkpoint}: {name}: want a matrix, found {found}")
-    return array.shape
-
+  shape = lambda name: source.matrix_shape(arrays, name, checkpoint)  # noqa: E731
   visual = "model.vision_embeddings."
-  vocab_size, dim = rows_and_width(
-    "model.text_embeddings.word_embeddings.weight"
-  )
+  vocab_size, dim = shape("model.text_embeddings.word_embeddings.weight")
   patch = arrays.get(visual + "patch_embedding.weight")
   if patch is None or patch.ndim != 4:
     raise ValueError(
@@ -116,23 +107,19 @@ def read_sizes(
       f" [D, 3, patch, patch], found"
       f" {'nothing' if patch is None else patch.shape}"
     )
-  side = math.isqrt(rows_and_width(visual + "position_embedding.weight")[0] - 1)
-  crops = rows_and_width(visual + "aux_position_embedding.weight")[0]
+  side = math.isqrt(shape(visual + "position_embedding.weight")[0] - 1)
+  crops = shape(visual + "aux_position_embedding.weight")[0]
   shared = {
     "hidden_dim": dim,
     "num_heads": num_heads,
     "num_layers": sum("attention.self.query.weight" in name for name in arrays),
-    "mlp_dim": rows_and_width(
-      "model.encoder.text_layer.0.intermediate.dense.weight"
-    )[0],
+    "mlp_dim": shape("model.encoder.text_layer.0.intermediate.dense.weight")[0],
   }
   return ModelConfig(
     text=TextConfig(
       vocab_size=vocab_size,
-      max_len=rows_and_width(
-        "model.text_embeddings.position_embeddings.weight"
-      )[0],
-      num_token_types=rows_and_width(
+      max_len=shape("model.text_embeddings.position_embeddings.weight")[0],
+      num_token_types=shape(
         "model.text_embeddings.token_type_embeddings.weight"
       )[0],
       **shared,
@@ -144,5 +131,5 @@ def read_sizes(
       **shared,
     ),
     fusion=fusion,
-    num_relations=rows_and_width("classifier.weight")[0],
+    num_relations=shape("classifier.weight")[0],
   )

@@ -2,19 +2,18 @@
 
 What no encoder brings - the four markers' rows of the word table, the position
 tables of the crops, the relation head, a stream that was left out - starts as a
-new run with the same seed starts it.
+new run with the same seed starts it. BERT's pooler, which only another system
+reads, is kept beside the model, see `pooler`.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax import step
-from ifa_jax.convert import engine, source
+from ifa_jax.convert import engine, fresh, pooler, source
 from ifa_jax.convert import rest as rests
 from ifa_jax.convert.converted import Converted, make_info
 from ifa_jax.convert.fit import Options, model_config
@@ -24,7 +23,7 @@ from ifa_jax.convert.stream import Stream, read_stream
 from ifa_jax.models import parameters
 from ifa_jax.models.config import ModelConfig
 
-_WORDS, _POSITIONS = "text/embed/word/embedding", "visual/embed/position"
+_POSITIONS = "visual/embed/position"
 
 
 def from_huggingface(
@@ -45,14 +44,14 @@ def from_huggingface(
     **options: fields of `Options`.
 
   Returns:
-    The model's config and its float32 parameters.
+    The model's config and its float32 parameters, without BERT's pooler.
 
   Raises:
     ValueError: for encoders that are damaged, of another kind, or do not fit
       each other; names the culprit.
   """
   converted = convert(text, vision, rest, Options(**options))
-  return converted.model_config, converted.params
+  return converted.model_config, pooler.without(converted.params)
 
 
 def convert(
@@ -154,18 +153,7 @@ def _start(
   if _POSITIONS in params:
     side = config.vision.image_size // config.vision.patch_size
     params[_POSITIONS] = resize_positions(params[_POSITIONS], side)
-  none = np.zeros((0, config.text.hidden_dim), np.float32)
-  words = params.pop(_WORDS, none)
-  missing = [
-    path for path in parameters.param_shapes(config) if path not in params
-  ]
-  fresh = _fresh_params(config, missing, options.seed)
-  fresh[_WORDS] = np.concatenate([words, fresh[_WORDS][len(words) :]])
-  named = [path for path in missing if path != _WORDS]
-  if len(words) < config.text.vocab_size:
-    last = config.text.vocab_size - 1
-    named.append(f"{_WORDS}, rows {len(words)} to {last}")
-  return config, params | fresh, sorted(named)
+  return config, *fresh.complete(params, config, options.seed)
 
 
 def _merged(streams: Mapping[str, Stream]) -> dict[str, np.ndarray]:
@@ -174,18 +162,3 @@ def _merged(streams: Mapping[str, Stream]) -> dict[str, np.ndarray]:
     for stream in streams.values()
     for path, array in stream.params.items()
   }
-
-
-def _fresh_params(
-  config: ModelConfig, paths: Sequence[str], seed: int
-) -> dict[str, np.ndarray]:
-  """Returns some of the parameters that a run with this seed starts from."""
-
-  def some():
-    rng = step.purpose_key(seed, step.INIT)
-    params = parameters.init_params(config, rng)
-    flat = traverse_util.flatten_dict(params, sep="/")
-    return {path: flat[path] for path in paths}
-
-  # Compiled, it computes none of the others.
-  return {path: np.array(x) for path, x in jax.jit(some)().items()}

@@ -167,6 +167,26 @@ def is_state_dict(loaded: Any) -> bool:
   )
 
 
+def matrix_shape(
+  arrays: Mapping[str, np.ndarray], name: str, where: str | os.PathLike
+) -> tuple[int, int]:
+  """Returns rows and columns of one of a checkpoint's arrays.
+
+  Args:
+    arrays: all of them, by name.
+    name: the wanted one's.
+    where: the checkpoint's name, for the error.
+
+  Raises:
+    ValueError: if it is missing or no matrix.
+  """
+  array = arrays.get(name)
+  if array is None or array.ndim != 2:
+    found = "nothing" if array is None else f"shape {array.shape}"
+    raise ValueError(f"{where}: {name}: want a matrix, found {found}")
+  return array.shape
+
+
 def _read_safetensors(path: str) -> dict[str, np.ndarray]:
   import safetensors
   import safetensors.numpy

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import engine, source
+from ifa_jax.convert import engine, pooler, source
 from ifa_jax.convert.bert import BERT
 from ifa_jax.convert.clip import CLIP
 from ifa_jax.convert.encoder import Encoder
@@ -79,7 +79,12 @@ def read_stream(
     late = engine.beyond(own, encoder.rules, num_layers)
     dropped |= {f"layers from {num_layers} on": late} if late else {}
     own = {name: array for name, array in own.items() if name not in late}
-  params = engine.convert(own, encoder.rules, _shapes(config), found.folder)
+  if side == "text":
+    blank = pooler.blank_names(own)
+    dropped |= {pooler.BLANK: blank} if blank else {}
+    own = {name: array for name, array in own.items() if name not in blank}
+  expected = _shapes(config, own)
+  params = engine.convert(own, encoder.rules, expected, found.folder)
   return Stream(
     found,
     config,
@@ -159,14 +164,24 @@ def _first_layers(config: Any, num_layers: int, side: str) -> Any:
   return dataclasses.replace(config, num_layers=num_layers)
 
 
-def _shapes(config: TextConfig | VisionConfig) -> dict[str, tuple[int, ...]]:
-  """Returns path -> shape of what an encoder brings to its stream."""
+def _shapes(
+  config: TextConfig | VisionConfig, own: Mapping[str, np.ndarray]
+) -> dict[str, tuple[int, ...]]:
+  """Returns path -> shape of what an encoder brings, its pooler if it has one.
+
+  Args:
+    config: of the stream that it becomes.
+    own: its weights, by their names.
+  """
   if isinstance(config, TextConfig):
     model, root = ModelConfig(text=config, vision=None), "text/"
   else:
     model, root = ModelConfig(text=beside(config), vision=config), "visual/"
-  return {
+  shapes = {
     path: shape
     for path, shape in parameters.param_shapes(model).items()
     if path.startswith(root) and path not in CROP_POSITIONS
   }
+  if isinstance(config, TextConfig) and f"{pooler.NAME}.weight" in own:
+    shapes |= pooler.shapes(config.hidden_dim)
+  return shapes

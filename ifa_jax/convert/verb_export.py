@@ -11,7 +11,7 @@ from typing import Any
 
 from absl import flags
 
-from ifa_jax.convert import summary, whole
+from ifa_jax.convert import pooler, summary, whole
 from ifa_jax.convert.converted import (
   Converted,
   is_converted,
@@ -40,6 +40,11 @@ def main(_) -> None:
   whole.check_free(values.out)
   model = load_model(values.workdir)
   config, params = model.model_config, model.params
+  if not isinstance(config, ModelConfig):
+    raise ValueError(
+      f"{values.workdir}: want IFAformer to export, found system"
+      f" {config.system!r}"
+    )
   if values.format == "deepke":
     export_deepke(values.out, config, params)
   else:
@@ -56,6 +61,7 @@ def load_model(folder: str) -> Converted:
   """
   if is_converted(folder):
     config, params, info = load_converted(folder)
+    params = pooler.without(params)
   else:
     config, params = _load_run(RunFolder(folder))
     info = make_info("run")

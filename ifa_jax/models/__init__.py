@@ -8,6 +8,11 @@
     head         from hidden states to relation logits
     ifaformer    both streams, layer by layer
     bert         BERT and MTB
+    mega         BERT+SG, BERT+SG+Att. and MEGA
+    graph_fusion objects read through the text that they are aligned with
+    vilbert      ViLBERT
+    co_attention two streams of any widths that attend to each other
+    regions      BERT's layers over the regions of a picture
     pcnn         PCNN
     systems      all of them by name
     parameters   a model's parameters: started, described, counted

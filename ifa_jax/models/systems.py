@@ -5,8 +5,10 @@ from flax import linen as nn
 from ifa_jax.models.bert import Bert, BertConfig
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.models.ifaformer import IFAformer
+from ifa_jax.models.mega import MEGA, MEGAConfig
 from ifa_jax.models.pcnn import PCNN, PCNNConfig
 from ifa_jax.models.system import System
+from ifa_jax.models.vilbert import ViLBERT, ViLBERTConfig
 
 # Settings and module of each. `System.system` is the key.
 SYSTEMS: dict[str, tuple[type[System], type[nn.Module]]] = {
@@ -15,6 +17,8 @@ SYSTEMS: dict[str, tuple[type[System], type[nn.Module]]] = {
     (ModelConfig, IFAformer),
     (PCNNConfig, PCNN),
     (BertConfig, Bert),
+    (MEGAConfig, MEGA),
+    (ViLBERTConfig, ViLBERT),
   )
 }
 

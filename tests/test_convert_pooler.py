@@ -1,0 +1,99 @@
+"""BERT's pooler: kept beside the model where a source has one."""
+
+import hf_models
+import numpy as np
+import pytest
+import tiny
+from safetensors.numpy import load_file
+
+from ifa_jax.convert import (
+  from_huggingface,
+  huggingface,
+  load_converted,
+  save_converted,
+)
+from ifa_jax.convert.stream import read_stream
+
+OPTIONS = huggingface.Options()
+
+
+@pytest.fixture(scope="module")
+def text(tmp_path_factory):
+  return hf_models.save(tmp_path_factory.mktemp("text") / "bert", "BertModel")
+
+
+def pooler(width, rows=None):
+  """Returns random parameters of a pooler."""
+  draw = np.random.default_rng(0).normal
+  shape = (rows or width, width)
+  return {
+    "kernel": draw(size=shape).astype(np.float32),
+    "bias": draw(size=width).astype(np.float32),
+  }
+
+
+def test_a_conversion_keeps_it(text):
+  kept = huggingface.convert(text, None, None, OPTIONS)
+  weights = load_file(f"{text}/model.safetensors")
+  np.testing.assert_array_equal(
+    kept.params["pooler"]["kernel"], weights["pooler.dense.weight"].T
+  )
+  np.testing.assert_array_equal(
+    kept.params["pooler"]["bias"], weights["pooler.dense.bias"]
+  )
+  assert not kept.info["dropped"]["text"]
+
+
+def test_a_model_of_its_own_has_none(text):
+  _, params = from_huggingface(text)
+  assert set(params) == {"text", "visual", "relation_head"}
+
+
+def test_a_source_without_one_gives_none(tmp_path):
+  text = hf_models.save(tmp_path, "BertForMaskedLM")
+  kept = huggingface.convert(text, None, None, OPTIONS)
+  assert set(kept.params) == {"text", "visual", "relation_head"}
+
+
+def test_half_of_one_is_named(text, tmp_path):
+  for name, message in (
+    ("weight", "pooler/bias: the model has no such parameter"),
+    ("bias", "pooler/bias: want .24,., found nothing"),
+  ):
+    folder = hf_models.copy(text, tmp_path / name)
+    hf_models.change_weights(folder, lambda w: w.pop(f"pooler.dense.{name}"))  # noqa: B023
+    with pytest.raises(ValueError, match=message):
+      read_stream(folder, "text")
+
+
+def test_one_that_is_0_everywhere_is_none(text, tmp_path):
+  folder = hf_models.copy(text, tmp_path / "bert")
+  hf_models.change_weights(
+    folder,
+    lambda w: w.update(
+      {name: np.zeros_like(w[name]) for name in w if "pooler" in name}
+    ),
+  )
+  stream = read_stream(folder, "text")
+  assert not [path for path in stream.params if "pooler" in path]
+  ((reason, names),) = stream.dropped.items()
+  assert reason.startswith("all 0")
+  assert sorted(names) == ["pooler.dense.bias", "pooler.dense.weight"]
+
+
+def test_on_disk_it_is_all_that_a_model_may_have_beside(tmp_path):
+  config = tiny.tiny_config()
+  params = tiny.perturbed_params(config)
+  own = pooler(config.text.hidden_dim)
+  save_converted(tmp_path / "kept", config, params | {"pooler": own})
+  loaded = load_converted(tmp_path / "kept")[1]
+  np.testing.assert_array_equal(loaded["pooler"]["kernel"], own["kernel"])
+  wrong = {"pooler": pooler(16, rows=17), "poolers": pooler(16)}
+  for name, tree in wrong.items():
+    save_converted(tmp_path / name, config, params | {name: tree})
+    with pytest.raises(ValueError, match=rf"{name}/kernel: want .*, found \("):
+      load_converted(tmp_path / name)
+  del own["bias"]
+  save_converted(tmp_path / "half", config, params | {"pooler": own})
+  with pytest.raises(ValueError, match=r"pooler/bias: want .16,., found None"):
+    load_converted(tmp_path / "half")

@@ -1,0 +1,281 @@
+"""ViLBERT against a plain PyTorch computation, and what it must not read.
+
+Weights are perturbed everywhere, norms and biases too: at init a swapped norm
+or a dropped bias would go unseen.
+"""
+
+import dataclasses
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+import torch_vilbert
+from torch.nn import functional
+from torch_vilbert import Geometry
+from vilbert_parity import (
+  TOLERANCE,
+  assert_close,
+  model_config,
+  run,
+  to_batch,
+  to_params,
+)
+
+from ifa_jax import models
+from ifa_jax.models import TextConfig, parameters, settings
+from ifa_jax.models.co_attention import CoAttentionConfig
+from ifa_jax.models.regions import RegionStreamConfig
+from ifa_jax.models.system import RegionConfig
+from ifa_jax.models.vilbert import POOLINGS, ViLBERTConfig
+
+# Where depth does not matter.
+SMALL = Geometry(visual_at=(0,), text_at=(1,), text_layers=2, visual_layers=1)
+CASES = {
+  "as released": (Geometry(), "native_mul"),
+  "by entities": (Geometry(), "entity_start"),
+  # A text stream as deep as there are connections, as MiniLM's.
+  "no text layer alone": (
+    Geometry(text_layers=2, text_at=(0, 1), visual_layers=3),
+    "native_mul",
+  ),
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quickly_compiled():
+  jax.config.update("jax_disable_most_optimizations", True)
+  yield
+  jax.config.update("jax_disable_most_optimizations", False)
+
+
+def example(geometry, pooling):
+  """Returns config, parameters, batch, and the yardstick's two inputs."""
+  weights = torch_vilbert.make_weights(geometry)
+  weights |= torch_vilbert.make_head(geometry, pooling)
+  inputs = torch_vilbert.make_inputs(geometry)
+  config = model_config(geometry, pooling)
+  return config, to_params(weights, config), to_batch(inputs), weights, inputs
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_every_state_is_pytorchs(name):
+  geometry, pooling = CASES[name]
+  config, params, batch, weights, inputs = example(geometry, pooling)
+  got = run(config)(params, batch)
+  want = torch_vilbert.forward(weights, inputs, geometry, pooling)
+  assert_close(got.text_hidden, torch.stack(want["text_hidden"]))
+  # What absent regions make of themselves is nobody's matter.
+  there, states = got.visual_mask, torch.stack(want["visual_hidden"])
+  assert_close(
+    got.visual_hidden[:, there], states[:, torch.tensor(np.asarray(there))]
+  )
+  assert_close(got.region_weights, torch.stack(want["co_attention"])[..., 1:])
+  assert_close(got.logits, want["logits"])
+  connections = len(geometry.text_at)
+  assert len(got.text_hidden) == geometry.text_layers + connections + 1
+  assert len(got.visual_hidden) == geometry.visual_layers + connections + 1
+  np.testing.assert_array_equal(got.visual_mask[:, 1:], batch.region_mask)
+  assert got.visual_mask[:, 0].all()
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_gradients_are_pytorchs(pooling):
+  geometry = SMALL
+  config, params, batch, weights, inputs = example(geometry, pooling)
+  leaves = {name: w.clone().requires_grad_() for name, w in weights.items()}
+  logits = torch_vilbert.forward(leaves, inputs, geometry, pooling)["logits"]
+  functional.cross_entropy(logits, inputs["labels"]).backward()
+  zero = torch.zeros_like
+  slopes = {
+    name: zero(leaf) if leaf.grad is None else leaf.grad
+    for name, leaf in leaves.items()
+  }
+  want = to_params(slopes, config)
+  model = models.build(config)
+
+  def loss(params):
+    logits = model.apply({"params": params}, batch).logits
+    picked = jax.nn.log_softmax(logits)[jnp.arange(len(logits)), batch.label]
+    return -jnp.mean(picked)
+
+  got = jax.jit(jax.grad(loss))(params)
+  check = functools.partial(np.testing.assert_allclose, rtol=0, atol=TOLERANCE)
+  jax.tree.map(check, got, want)
+  last = got["visual"]["layer_0"]["mlp_out"]["kernel"]
+  # By entity starts nothing reads what the last connection gives the regions.
+  assert np.any(last) == (pooling == "native_mul")
+
+
+def test_full_size_counts():
+  config = ViLBERTConfig(
+    text=TextConfig(vocab_size=30522),
+    regions=RegionConfig(36, 2048),
+    pooling="native_mul",
+  )
+  sizes = {
+    path: math.prod(shape)
+    for path, shape in parameters.param_shapes(config).items()
+  }
+  count = lambda root: sum(  # noqa: E731
+    size for path, size in sizes.items() if path.startswith(root)
+  )
+  assert count("connection_0/") == count("connection_5/") == 14_176_768
+  assert count("visual/layer_0/") == count("visual/layer_5/") == 6_301_696
+  # With the poolers of both streams, which are 768 and 1024 to 1024.
+  assert count("") - count("relation_head/") == 235_705_856
+  by_entity = dataclasses.replace(config, pooling="entity_start")
+  head = 1536 * 1537 + 23 * 1537
+  poolers = 1024 * (768 + 1 + 1024 + 1)
+  assert parameters.count_params(by_entity) == 235_705_856 - poolers + head
+
+
+def test_a_smaller_text_stream():
+  """MiniLM: six layers of width 384, a connection before each of them."""
+  text = TextConfig(hidden_dim=384, num_layers=6, mlp_dim=1536)
+  config = ViLBERTConfig(text=text, regions=RegionConfig(36, 512))
+  shapes = parameters.param_shapes(config)
+  query = "connection_0/{}/attention/query/kernel"
+  assert shapes[query.format("text")] == (384, 1024)
+  assert shapes[query.format("visual")] == (1024, 1024)
+  assert shapes["connection_0/text/attention/out/kernel"] == (1024, 384)
+
+
+def test_absent_regions_are_not_read():
+  config, params, batch, *_ = example(SMALL, "native_mul")
+  absent = ~batch.region_mask[..., None]
+  spoiled = batch.replace(
+    regions=np.where(absent, np.nan, batch.regions),
+    region_boxes=np.where(absent, 1e9, batch.region_boxes),
+  )
+  got, want = (run(config)(params, x) for x in (spoiled, batch))
+  np.testing.assert_array_equal(got.logits, want.logits)
+  there = want.visual_mask
+  np.testing.assert_array_equal(
+    got.visual_hidden[:, there], want.visual_hidden[:, there]
+  )
+
+
+def test_regions_that_are_there_are_read():
+  config, params, batch, *_ = example(SMALL, "native_mul")
+  want = run(config)(params, batch).logits
+  for field in ("regions", "region_boxes"):
+    other = batch.replace(**{field: getattr(batch, field) + 1})
+    gap = np.abs(run(config)(params, other).logits - want).max(axis=1)
+    assert (gap > 1e-4).tolist() == batch.region_mask.any(axis=1).tolist()
+
+
+def test_a_batch_without_regions_is_one_whose_regions_are_absent():
+  config, params, batch, *_ = example(SMALL, "native_mul")
+  absent = batch.replace(region_mask=np.zeros_like(batch.region_mask))
+  none = batch.replace(regions=None, region_boxes=None, region_mask=None)
+  got, want = (run(config)(params, x) for x in (none, absent))
+  np.testing.assert_allclose(got.logits, want.logits, rtol=0, atol=TOLERANCE)
+  assert got.region_weights.shape[-1] == 0
+  assert not want.region_weights.any()
+
+
+def test_padding_is_not_read():
+  """Neither how much of it there is, nor its ids; of regions likewise."""
+  config, params, batch, *_ = example(SMALL, "native_mul")
+
+  def grow(x, more):
+    return np.pad(x, ((0, 0), (0, more), (0, 0))[: x.ndim])
+
+  text = ("input_ids", "attention_mask", "token_type_ids")
+  regions = ("regions", "region_boxes", "region_mask")
+  longer = batch.replace(
+    **{name: grow(getattr(batch, name), 6) for name in text},
+    **{name: grow(getattr(batch, name), 3) for name in regions},
+  )
+  longer = longer.replace(
+    input_ids=np.where(longer.attention_mask, longer.input_ids, 7)
+  )
+  got, want = (run(config)(params, x).logits for x in (longer, batch))
+  np.testing.assert_allclose(got, want, rtol=0, atol=TOLERANCE)
+
+
+def test_shares_of_a_token_are_its_attention_to_regions():
+  config, params, batch, *_ = example(SMALL, "native_mul")
+  shares = np.asarray(run(config)(params, batch).region_weights)
+  assert shares.shape == (1, 5, 9, 4)
+  assert (shares >= 0).all()
+  # The whole picture always has a share of its own.
+  assert (shares.sum(-1) < 1).all()
+  there = np.broadcast_to(batch.region_mask[None, :, None], shares.shape)
+  assert (shares[there] > 0).all()
+  assert not shares[~there].any()
+
+
+def test_only_training_drops_out():
+  """By the rates of the regions' stream and of connections too."""
+  config, params, batch, *_ = example(SMALL, "native_mul")
+  calm = run(config)(params, batch).logits
+
+  @functools.partial(jax.jit, static_argnums=(0, 1))
+  def compute(config, train, params, batch, seed):
+    rngs = {"dropout": jax.random.key(seed)}
+    variables = {"params": params}
+    model = models.build(config)
+    return model.apply(variables, batch, train=train, rngs=rngs).logits
+
+  def apply(config, train, seed):
+    return compute(config, train, params, batch, seed)
+
+  everywhere = model_config(SMALL, "native_mul", dropout=0.3)
+  near = functools.partial(np.testing.assert_allclose, rtol=0, atol=TOLERANCE)
+  near(apply(everywhere, False, 0), calm)
+  first, second = (apply(everywhere, True, seed) for seed in range(2))
+  np.testing.assert_array_equal(first, apply(everywhere, True, 0))
+  assert np.abs(first - second).max() > 1e-3
+  for name in ("vision", "connection"):
+    part = {name: getattr(everywhere, name)}
+    one = apply(dataclasses.replace(config, **part), True, 0)
+    assert np.abs(one - calm).max() > 1e-3, name
+
+
+def test_half_precision_stays_near():
+  config, params, batch, *_ = example(SMALL, "native_mul")
+  half = dataclasses.replace(config, dtype="bfloat16")
+  got = run(half)(params, batch)
+  want = run(config)(params, batch)
+  assert got.logits.dtype == got.region_weights.dtype == jnp.float32
+  assert 0 < np.abs(got.logits - want.logits).max() < 0.1
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"pooling": "cls"}, "model.pooling: want one of entity_start, native_mul"),
+    ({"dtype": "float16"}, "model.dtype: want one of"),
+    (
+      {"vision": RegionStreamConfig(num_heads=7)},
+      "model.vision.num_heads: want a divisor of hidden_dim 1024, found 7",
+    ),
+    (
+      {"connection": CoAttentionConfig(num_heads=3)},
+      "model.connection.num_heads: want a divisor",
+    ),
+    (
+      {"connection": CoAttentionConfig(num_layers=7)},
+      "num_layers: want 1 up to the layers of either stream, 6, found 7",
+    ),
+    ({"connection": CoAttentionConfig(num_layers=0)}, "found 0"),
+    ({"text": TextConfig(num_layers=5)}, "either stream, 5, found 6"),
+  ],
+)
+def test_impossible_settings(changes, message):
+  with pytest.raises(ValueError, match=message):
+    ViLBERTConfig(**changes)
+
+
+def test_settings_there_and_back():
+  config = model_config(Geometry(), "native_mul")
+  plain = settings.to_dict(config)
+  assert plain["system"] == "vilbert"
+  assert settings.from_dict(plain) == config
+  assert config.sees_pictures
+  assert not config.picture_slots

@@ -1,0 +1,94 @@
+"""The same weights and batch for ViLBERT and for its PyTorch yardstick."""
+
+import functools
+
+import jax
+import numpy as np
+
+import ifa_jax
+from ifa_jax import models
+from ifa_jax.convert import engine, rules, vilbert
+from ifa_jax.models import TextConfig, parameters
+from ifa_jax.models.co_attention import CoAttentionConfig
+from ifa_jax.models.regions import RegionStreamConfig
+from ifa_jax.models.system import RegionConfig
+from ifa_jax.models.vilbert import ViLBERTConfig
+
+# float32 against float32; a wrong epsilon is 2e-5 off.
+TOLERANCE = 5e-6
+
+RULES = [
+  *vilbert.RULES,
+  *rules.linear("head.0", "relation_head/hidden"),
+  *rules.linear("head.1", "relation_head/out"),
+]
+
+
+def model_config(geometry, pooling, dropout=0.0):
+  """Returns the config with the yardstick's sizes."""
+  g = geometry
+  rates = {"dropout_rate": dropout, "attention_dropout_rate": dropout}
+  return ViLBERTConfig(
+    text=TextConfig(
+      vocab_size=g.vocab,
+      max_len=g.max_len,
+      hidden_dim=g.text_dim,
+      num_layers=g.text_layers,
+      num_heads=g.text_heads,
+      mlp_dim=g.text_mlp,
+      **rates,
+    ),
+    vision=RegionStreamConfig(
+      hidden_dim=g.visual_dim,
+      num_layers=g.visual_layers,
+      num_heads=g.visual_heads,
+      mlp_dim=g.visual_mlp,
+      **rates,
+    ),
+    connection=CoAttentionConfig(
+      hidden_dim=g.dim,
+      num_layers=len(g.text_at),
+      num_heads=g.heads,
+      attention_dropout_rate=dropout,
+    ),
+    regions=RegionConfig(g.num_regions, g.feature_dim),
+    pooling=pooling,
+    num_relations=g.num_relations,
+    head_dropout_rate=dropout,
+  )
+
+
+def to_params(weights, config):
+  """Returns the yardstick's weights as the model's, without unread poolers."""
+  arrays = {
+    name: tensor.detach().numpy()
+    for name, tensor in weights.items()
+    if config.pooling == "native_mul" or "_pooler" not in name
+  }
+  shapes = parameters.param_shapes(config)
+  return engine.convert(arrays, RULES, shapes, "the yardstick")
+
+
+def to_batch(inputs):
+  """Returns the yardstick's inputs as a `Batch`."""
+  fields = {name: tensor.numpy() for name, tensor in inputs.items()}
+  fields["label"] = fields.pop("labels")
+  kinds = {"int64": np.int32, "float32": np.float32, "bool": bool}
+  return ifa_jax.Batch(
+    **{name: x.astype(kinds[x.dtype.name]) for name, x in fields.items()}
+  )
+
+
+@functools.cache
+def run(config):
+  """Returns the compiled model that keeps what lies between."""
+  model = models.build(config)
+  return jax.jit(
+    lambda params, batch: model.apply({"params": params}, batch, capture=True)
+  )
+
+
+def assert_close(got, want):
+  """Holds an array against a tensor."""
+  want = want.detach().numpy()
+  np.testing.assert_allclose(got, want, rtol=0, atol=TOLERANCE)
