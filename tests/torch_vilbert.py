@@ -125,7 +125,7 @@ def make_head(geometry, pooling, seed=1):
 
 
 def make_inputs(geometry, rows=5, text_len=9, seed=2):
-  """Returns a batch; row 0 has every region, row 1 none, row 2 not the first.
+  """Returns a batch; of regions, rows have all, none, all but the first, one.
 
   Absent regions hold numbers as large as the others'.
   """
@@ -135,8 +135,8 @@ def make_inputs(geometry, rows=5, text_len=9, seed=2):
   )
   length = torch.tensor([text_len, 4, 6, 7, 5])[:rows]
   present = torch.rand(rows, g.num_regions, generator=rng) < 0.6
-  present[:3] = torch.tensor([[True], [False], [True]])
-  present[2, 0] = False
+  present[:4] = torch.tensor([[True], [False], [True], [False]])
+  present[2, 0], present[3, 1] = False, True
   return {
     "input_ids": draw(g.vocab, rows, text_len),
     "token_type_ids": draw(2, rows, text_len),
