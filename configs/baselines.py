@@ -14,48 +14,18 @@ ones of OpenNRE (PCNN), of MEGA's README (BERT to MEGA: one budget for all) and
 of ViLBERT's fine-tuning.
 """
 
-from typing import Any
-
 from ml_collections import config_dict
 
 from configs.base import model_section
-from ifa_jax.models.bert import BertConfig
-from ifa_jax.models.config import TextConfig
-from ifa_jax.models.mega import MEGAConfig
-from ifa_jax.models.pcnn import PCNNConfig
+from ifa_jax.models import variants
 from ifa_jax.models.system import System
-from ifa_jax.models.vilbert import ViLBERTConfig
 
-# The model's config, and what sets it apart from that config's defaults.
-_MODELS = {
-  "pcnn": (PCNNConfig, {}),
-  "bert": (BertConfig, {"pooling": "cls"}),
-  "mtb": (BertConfig, {}),
-  "bert_sg": (MEGAConfig, {"structural": False, "semantic": False}),
-  "bert_sg_att": (MEGAConfig, {"structural": False}),
-  "vilbert": (ViLBERTConfig, {}),
-  "mega": (MEGAConfig, {}),
-  "mega_release": (MEGAConfig, {"variant": "release"}),
-}
-VARIANTS = tuple(_MODELS)
-
-
-def model(variant: str, text: TextConfig, **changes: Any) -> System:
-  """Returns a variant's model.
-
-  Args:
-    variant: one of `VARIANTS`.
-    text: its text encoder; PCNN has none.
-    **changes: other fields to set.
-  """
-  kind, fields = _MODELS[variant]
-  encoder = {} if kind is PCNNConfig else {"text": text}
-  return kind(**encoder, **fields, **changes)
+VARIANTS = tuple(variants.BASELINES)
 
 
 def set_published(config: config_dict.ConfigDict, variant: str) -> None:
   """Makes a config of `base` that of a variant, with published settings."""
-  set_model(config, variant, model(variant, TextConfig()))
+  set_model(config, variant, variants.make(variant))
   if variant == "pcnn":
     set_sgd(config)
   else:

@@ -22,7 +22,7 @@ from ml_collections import config_dict
 
 from configs import baselines
 from configs.base import NEW, base, model_section
-from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
+from ifa_jax.models import ModelConfig, VisionConfig, variants
 
 VARIANTS = ("objects", "text", "shuffled", *baselines.VARIANTS)
 
@@ -75,8 +75,7 @@ def _set_baseline(config: config_dict.ConfigDict, variant: str) -> None:
     baselines.set_published(config, variant)
     config.weights = None
     return
-  model = baselines.model(variant, TextConfig())
-  baselines.set_model(config, variant, model)
+  baselines.set_model(config, variant, variants.make(variant))
   config.optim.groups = {
     "new": {"pattern": "(?!text/).*", "peak_lr": 1e-3},
     "text": {"pattern": "text/.*", "peak_lr": 1e-4},

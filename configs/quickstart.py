@@ -27,7 +27,7 @@ from ml_collections import config_dict
 
 from configs import baselines
 from configs.base import base, model_section
-from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
+from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, variants
 from ifa_jax.models.co_attention import CoAttentionConfig
 from ifa_jax.models.regions import RegionStreamConfig
 
@@ -93,9 +93,8 @@ def _set_baseline(
     sizes["connection"] = CoAttentionConfig(**attention, **dropout)
     dropout["dropout_rate"] = 0.0
     sizes["vision"] = RegionStreamConfig(**_SIZES, **dropout)
-  model = baselines.model(
-    variant, text, num_relations=10, head_dropout_rate=0.1, **sizes
-  )
+  shared = {"num_relations": 10, "head_dropout_rate": 0.1}
+  model = variants.make(variant, text=text, **shared, **sizes)
   baselines.set_model(config, variant, model)
   # The generated vocabulary has no [unused0].
   config.data.layout = "nested"

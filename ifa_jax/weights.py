@@ -48,7 +48,7 @@ def resolve(config: Mapping[str, Any]) -> Mapping[str, Any]:
     if model.get(stream) is None or source.get(stream) is None:
       continue
     own = model[stream]
-    if _is_fresh(part, source_config, initialised):
+    if part and _is_fresh(part, source_config, initialised):
       own = {key: own[key] for key in own if key not in _FITTING}
     else:
       own = {key: own[key] for key in _OWN if key in own}
@@ -61,11 +61,20 @@ def resolve(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _streams(
   model: Mapping[str, Any], source: Mapping[str, Any]
-) -> list[tuple[str, str]]:
-  """Returns (section of the config, part of the parameters) to size alike."""
-  text, vision = ("text", "text"), ("vision", "visual")
-  both = model.get("system", ModelConfig.system), source["system"]
-  return [text, vision] if {*both} == {ModelConfig.system} else [text]
+) -> list[tuple[str, str | None]]:
+  """Returns sections of the config whose sizes the folder decides.
+
+  Each with the part of the parameters by which to tell whether conversion
+  brought anything of it; None: it did.
+  """
+  system = model.get("system", ModelConfig.system)
+  if system != source["system"]:
+    return [("text", "text")]
+  if system == ModelConfig.system:
+    return [("text", "text"), ("vision", "visual")]
+  named = [name for name, value in source.items() if isinstance(value, Mapping)]
+  # How many objects a picture has is the run's.
+  return [(name, None) for name in named if name != "regions"]
 
 
 def _is_fresh(part: str, config: System, initialised: Sequence[str]) -> bool:

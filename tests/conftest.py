@@ -1,6 +1,9 @@
 """What end-to-end tests share: a generated dataset and a finished run on it."""
 
+import ast
+import json
 import pathlib
+from typing import Any
 
 import pytest
 import tiny_run
@@ -14,6 +17,26 @@ def raw_dir(tmp_path_factory) -> pathlib.Path:
   folder = tmp_path_factory.mktemp("quickstart") / "raw"
   quickstart.generate(folder, tiny_run.NUM_ROWS)
   return folder
+
+
+@pytest.fixture(scope="session")
+def posts(raw_dir) -> list[dict[str, Any]]:
+  """The tree's test rows as posts of one's own, with their boxes."""
+  boxes = json.loads((raw_dir / "boxes.json").read_text())
+  text = (raw_dir / "txt" / "ours_test.txt").read_text()
+  return [
+    {
+      "id": f"test/{i}",
+      "text": row["token"],
+      "head": row["h"]["name"],
+      "tail": row["t"]["name"],
+      "head_span": row["h"]["pos"],
+      "tail_span": row["t"]["pos"],
+      "image": str(raw_dir / "img_org" / "test" / row["img_id"]),
+      "boxes": boxes[row["img_id"]],
+    }
+    for i, row in enumerate(map(ast.literal_eval, text.splitlines()), start=1)
+  ]
 
 
 @pytest.fixture(scope="session")

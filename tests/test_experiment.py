@@ -136,6 +136,14 @@ def test_an_experiment_counts_rows_and_updates(dataset):
   assert made.protocol == "clean"
 
 
+def test_a_schedule_may_count_whole_batches_alone(dataset):
+  assert build(dataset).schedule_steps == 8
+  whole = {"whole_batches": True}
+  assert build(dataset, optim=whole).schedule_steps == 6
+  short = build(dataset, optim=whole, train={"max_steps": 5})
+  assert short.schedule_steps == short.num_steps == 5
+
+
 def test_a_missing_dataset_is_named_with_the_command_that_makes_it(tmp_path):
   with pytest.raises(ValueError, match=r"no prepared dataset; .*data_prep\.mn"):
     build(tmp_path / "nowhere")

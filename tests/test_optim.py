@@ -115,6 +115,64 @@ def test_updates_equal_those_of_torch(changes):
   assert moved.min() > 1e-3
 
 
+def test_sgd_is_that_of_torch():
+  section = SECTION | {"algorithm": "sgd", "clip_norm": 0.0}
+  section |= {"warmup_percent": 0.0, "decay_exclude": ""}
+  gradients = [tree(seed) for seed in range(1, 6)]
+  found = updated(section, tree(0), gradients)[-1]
+  rates = {"head": 1e-2, "text": 1e-3}
+  weights = {
+    k: torch.tensor(v, requires_grad=True) for k, v in flat(tree(0)).items()
+  }
+  sgd = torch.optim.SGD(
+    [{"params": [w], "lr": rates[k[:4]]} for k, w in weights.items()],
+    lr=1.0,
+    weight_decay=0.1,
+  )
+  schedule = transformers.get_linear_schedule_with_warmup(sgd, 0, NUM_STEPS)
+  for grads in gradients:
+    for path, grad in flat(grads).items():
+      weights[path].grad = torch.tensor(grad)
+    sgd.step()
+    schedule.step()
+  for path, value in flat(found).items():
+    theirs = weights[path].detach().numpy()
+    np.testing.assert_allclose(value, theirs, atol=1e-6, rtol=0)
+
+
+def test_adam_without_bias_correction_is_that_of_its_formula():
+  section = SECTION | {"bias_correction": False, "clip_norm": 0.0}
+  section |= {"warmup_percent": 0.0, "epsilon": 1e-6}
+  gradients = [tree(seed) for seed in range(1, 6)]
+  found = flat(updated(section, tree(0), gradients)[-1])
+  path = "text/dense/kernel"
+  weight, m, v = flat(tree(0))[path].astype(np.float64), 0.0, 0.0
+  for step, grads in enumerate(gradients):
+    grad, rate = flat(grads)[path], 1e-3 * (1 - step / NUM_STEPS)
+    m, v = 0.9 * m + 0.1 * grad, 0.999 * v + 0.001 * grad**2
+    weight -= rate * (m / (np.sqrt(v) + 1e-6) + 0.1 * weight)
+  np.testing.assert_allclose(found[path], weight, atol=1e-6, rtol=0)
+  # The first update is (1 - b1) / sqrt(1 - b2) of the corrected one's.
+  first = optim.scale_by_uncorrected_adam(0.9, 0.999, 0.0)
+  step, _ = first.update(tree(1), first.init(tree(0)))
+  np.testing.assert_allclose(
+    np.abs(step["head"]["kernel"]), 0.1 / np.sqrt(0.001), rtol=1e-4
+  )
+
+
+def test_warm_up_may_be_given_in_updates():
+  section = SECTION | {"warmup_percent": 0.5, "warmup_steps": 4}
+  same = SECTION | {"warmup_percent": 0.2}
+  gradients = [tree(seed) for seed in range(1, 10)]
+  found, wanted = (updated(s, tree(0), gradients)[-1] for s in (section, same))
+  jax.tree.map(np.testing.assert_array_equal, found, wanted)
+
+
+def test_an_unknown_algorithm_is_refused():
+  with pytest.raises(ValueError, match="want one of adamw, sgd, found 'adam'"):
+    updated(SECTION | {"algorithm": "adam"}, tree(0), [])
+
+
 @pytest.mark.parametrize("percent", [0.0, 0.01, 0.06, 0.5, 1.0])
 def test_schedule_is_that_of_transformers(percent):
   weight = torch.nn.Parameter(torch.zeros(()))

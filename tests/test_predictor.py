@@ -1,6 +1,5 @@
 """Predictions of one's own posts: as in evaluation, one bad post at a time."""
 
-import ast
 import json
 import shutil
 
@@ -19,26 +18,6 @@ POST = {"text": "Ann Lee joins Acme .", "head": "Ann Lee", "tail": "Acme"}
 @pytest.fixture(scope="module", name="predictor")
 def predictor_of_the_finished_run(finished, fast_compilation):
   return Predictor(finished.workdir)
-
-
-@pytest.fixture(scope="module", name="posts")
-def test_rows_as_posts(raw_dir):
-  """The posts that the run was tested on, from the raw tree."""
-  boxes = json.loads((raw_dir / "boxes.json").read_text())
-  text = (raw_dir / "txt" / "ours_test.txt").read_text()
-  return [
-    {
-      "id": f"test/{i}",
-      "text": row["token"],
-      "head": row["h"]["name"],
-      "tail": row["t"]["name"],
-      "head_span": row["h"]["pos"],
-      "tail_span": row["t"]["pos"],
-      "image": str(raw_dir / "img_org" / "test" / row["img_id"]),
-      "boxes": boxes[row["img_id"]],
-    }
-    for i, row in enumerate(map(ast.literal_eval, text.splitlines()), start=1)
-  ]
 
 
 @pytest.fixture(scope="module", name="predicted")

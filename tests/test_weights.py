@@ -11,7 +11,11 @@ from ifa_jax import experiment, train, weights
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.convert import converted
 from ifa_jax.data.tokenization import Tokenizer
-from ifa_jax.models import parameters, settings
+from ifa_jax.models import TextConfig, parameters, settings
+from ifa_jax.models.bert import BertConfig
+from ifa_jax.models.mega import MEGAConfig
+from ifa_jax.models.pcnn import PCNNConfig
+from ifa_jax.models.system import RegionConfig
 
 
 def flat(tree):
@@ -80,6 +84,39 @@ def test_a_text_model_stays_one(tmp_path):
     "data", weights=str(tmp_path / "w"), model={"vision": None}
   )
   assert weights.resolve(asked)["model"]["vision"] is None
+
+
+def other_systems(vocab_size):
+  text = TextConfig(vocab_size=vocab_size, max_len=99)
+  return {
+    "bert": BertConfig(text, pooling="cls"),
+    "mega": MEGAConfig(text, RegionConfig(feature_dim=5)),
+  }
+
+
+@pytest.mark.parametrize("system", ["bert", "mega"])
+def test_another_system_takes_the_text_encoder_alone(tmp_path, system):
+  source = tiny.tiny_config()
+  given = save(tmp_path / "w", source)
+  asked = tiny_run.tiny_run_config("data", weights=str(tmp_path / "w"))
+  asked["model"] = settings.to_dict(other_systems(3)[system])
+  model = settings.from_dict(weights.resolve(asked)["model"])
+  assert model.system == system
+  assert (model.text.hidden_dim, model.text.max_len) == (16, 16)
+  fresh = parameters.init_params(model, jax.random.key(7))
+  got = flat(weights.start_params(str(tmp_path / "w"), fresh, system))
+  for path, array in got.items():
+    taken = given if path.startswith("text/") else flat(fresh)
+    np.testing.assert_array_equal(array, taken[path], err_msg=path)
+
+
+def test_weights_of_no_use_are_refused(tmp_path):
+  save(tmp_path / "w", tiny.tiny_config())
+  fresh = parameters.init_params(PCNNConfig(vocab_size=9), jax.random.key(7))
+  with pytest.raises(
+    ValueError, match="of some use to pcnn, found those of if"
+  ):
+    weights.start_params(str(tmp_path / "w"), fresh, "pcnn")
 
 
 def test_a_folder_without_weights_is_named(tmp_path):

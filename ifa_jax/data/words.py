@@ -76,7 +76,7 @@ def read_vectors(path: str | os.PathLike) -> Vectors:
       if not row.size or (rows and row.size != rows[0].size):
         wanted = f"{rows[0].size} numbers" if rows else "numbers"
         raise ValueError(
-          f"{path}:{number}: want a word and {wanted}, found {line[:60]!r}"
+          f"{path}:{number}: want a word and {wanted}, found {line.rstrip()[:60]!r}"
         )
       words.append(word)
       rows.append(row)

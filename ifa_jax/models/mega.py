@@ -96,11 +96,6 @@ class MEGAConfig(System):
 
   @property
   def sees_padding(self) -> bool:
-    """Whether objects attend to padding."""
-    return self.semantic and not self.rules.mask_padding
-
-  @property
-  def sees_padding(self) -> bool:
     """Whether attention gives padding weight."""
     return self.semantic and not self.rules.mask_padding
 

@@ -1,0 +1,252 @@
+r"""Training throughput of the systems, on whatever JAX finds to run on.
+
+    python -m ifa_jax.benchmark
+    python -m ifa_jax.benchmark --rows=mtb,objects --size=base --parallel=jit \
+        --batch_size=64 --dtype=bfloat16 --out=benchmark.json
+
+Each row is the update that `launch.py` runs - forward, backward, AdamW, metrics
+- on one batch of random posts that lies on the device: no data is read, so what
+a slow disk costs is not in it. Rows take turns, round by round, since shared
+machines drift; compare rows of one table, not of two. Sizes: `toy` (3 layers,
+width 64), `mini` (6 layers, width 384, as MiniLM) and `base` (BERT-base and
+CLIP ViT-B/32, the published sizes). PCNN always has its own, and ViLBERT's
+regions in `base`.
+"""
+
+import dataclasses
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib import metadata
+from typing import Any
+
+import jax
+import numpy as np
+from absl import flags
+
+from ifa_jax import command, optim, report
+from ifa_jax.batch import Batch
+from ifa_jax.models import build, parameters, variants
+from ifa_jax.models.co_attention import CoAttentionConfig
+from ifa_jax.models.config import TextConfig, VisionConfig
+from ifa_jax.models.regions import RegionStreamConfig
+from ifa_jax.models.system import RegionConfig, System
+from ifa_jax.parallel import FORMS, make_parallel
+from ifa_jax.step import TrainStep, start_state
+
+ROWS = (*variants.IFAFORMERS, *variants.BASELINES)
+SIZES: dict[str, dict[str, int]] = {
+  "toy": {"hidden_dim": 64, "num_layers": 3, "num_heads": 4, "mlp_dim": 128},
+  "mini": {
+    "hidden_dim": 384,
+    "num_layers": 6,
+    "num_heads": 12,
+    "mlp_dim": 1536,
+  },
+  "base": {},
+}
+# Of MNRE-2's training texts; of an object, as MEGA and ViLBERT have them.
+_NUM_WORDS, _FEATURE_DIM = 30_000, {"mega": 4096, "vilbert": 2048}
+_COLUMNS = (
+  "row",
+  "parameters",
+  "compile, s",
+  "examples/s",
+  "lowest - highest",
+  "of the first",
+)
+_OPTIM = {
+  "groups": {"all": {"pattern": ".*", "peak_lr": 1e-5}},
+  "warmup_percent": 0.06,
+  "b1": 0.9,
+  "b2": 0.999,
+  "epsilon": 1e-8,
+  "weight_decay": 0.01,
+  "decay_exclude": r".*/(bias|scale)",
+  "clip_norm": 1.0,
+}
+
+
+def make_model(row: str, size: str, dtype: str) -> System:
+  """Returns the model of a row in one of `SIZES`."""
+  sizes = SIZES[size]
+  heads = {k: v for k, v in sizes.items() if k != "mlp_dim"}
+  shared = {
+    "text": TextConfig(**sizes),
+    "vision": VisionConfig(**sizes),
+    "vocab_size": _NUM_WORDS,
+    "dtype": dtype,
+  }
+  if row == "vilbert":
+    shared["vision"] = RegionStreamConfig(**sizes)
+    shared["connection"] = CoAttentionConfig(**heads)
+  model = variants.make(row, **shared)
+  if model.regions is None:
+    return model
+  regions = RegionConfig(model.regions.num_regions, _FEATURE_DIM[model.system])
+  return dataclasses.replace(model, regions=regions)
+
+
+def random_batch(model: System, rows: int, text_len: int) -> Batch:
+  """Returns numpy arrays with every field that a model reads, all there."""
+  rng = np.random.default_rng(0)
+  blank = parameters.blank_batch(model, rows, text_len)
+  # Pictures are 0 to 255; ids are below every table's size.
+  draws = {np.dtype(np.uint8): 256, np.dtype(np.int32): 1000}
+
+  def fill(leaf):
+    if leaf.dtype == bool:
+      return np.asarray(leaf)
+    if leaf.dtype in draws:
+      return rng.integers(0, draws[leaf.dtype], leaf.shape, leaf.dtype)
+    return rng.normal(size=leaf.shape).astype(leaf.dtype)
+
+  batch = jax.tree.map(fill, blank)
+  place = lambda most: rng.integers(0, most, rows, np.int32)  # noqa: E731
+  fields = {name: place(text_len) for name in ("head_start", "tail_start")}
+  if model.reads_words:
+    fields |= {name: place(text_len) for name in ("head_word", "tail_word")}
+  return batch.replace(
+    token_type_ids=np.zeros_like(batch.input_ids),
+    label=place(model.num_relations),
+    **fields,
+  )
+
+
+class Runner:
+  """One row's compiled update, ready to be run for a while.
+
+  Attributes:
+    num_params: of the model.
+    compile_seconds: until the first update was done.
+  """
+
+  def __init__(self, model: System, batch: Batch, form: str):
+    """Compiles the update and runs it once."""
+    parallel = make_parallel(form)
+    shapes = parameters.abstract_params(model)
+    self.num_params = parameters.count_params(model)
+    tx = optim.make_optimizer(_OPTIM, shapes, num_steps=10_000)
+    start = jax.jit(
+      lambda key: start_state(parameters.init_params(model, key), tx)
+    )
+    state = parallel.copy(jax.tree.map(np.asarray, start(jax.random.key(0))))
+    step = TrainStep(build(model), tx, seed=0, axis=parallel.axis)
+    self._update = parallel.compile_train(step)
+    self._rows = len(batch.label)
+    self._batch = jax.device_put(parallel.split(batch))
+    began = time.perf_counter()
+    self._state, sums = self._update(state, self._batch)
+    jax.block_until_ready(sums)
+    self.compile_seconds = time.perf_counter() - began
+
+  def run(self, seconds: float) -> float:
+    """Runs updates for at least so long; returns examples per second."""
+    began, updates = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds:
+      self._state, sums = self._update(self._state, self._batch)
+      jax.block_until_ready(sums)
+      updates += 1
+    return updates * self._rows / (time.perf_counter() - began)
+
+
+def measure(
+  runners: Mapping[str, Callable[[float], float]], seconds: float, rounds: int
+) -> dict[str, list[float]]:
+  """Returns examples per second of each row in each round."""
+  rates: dict[str, list[float]] = {row: [] for row in runners}
+  for _ in range(rounds):
+    for row, run in runners.items():
+      rates[row].append(run(seconds))
+  return rates
+
+
+def describe_machine() -> dict[str, Any]:
+  """Returns what figures depend on: devices and versions."""
+  packages = ("jax", "jaxlib", "flax", "optax", "numpy")
+  devices = jax.devices()
+  return {
+    "backend": jax.default_backend(),
+    "device": devices[0].device_kind,
+    "num_devices": len(devices),
+    "python": platform.python_version(),
+    "versions": {name: metadata.version(name) for name in packages},
+  }
+
+
+def _define_flags() -> None:
+  """Defines the flags; importing this module defines none."""
+  flags.DEFINE_list("rows", list(ROWS), "Which models.")
+  flags.DEFINE_enum("size", "mini", [*SIZES], "Of the encoders.")
+  flags.DEFINE_enum("parallel", "pmap", [*FORMS], "How steps are spread.")
+  flags.DEFINE_enum("dtype", "float32", ["float32", "bfloat16"], "Computes.")
+  flags.DEFINE_string("out", None, "JSON file to write.")
+  for name, default, meaning in (
+    ("batch_size", 32, "Rows of an update, over all devices."),
+    ("text_len", 48, "Tokens of a text; 99 % of MNRE have at most 46."),
+    ("rounds", 3, "Turns of each row."),
+  ):
+    flags.DEFINE_integer(name, default, meaning, lower_bound=1)
+  flags.DEFINE_float("seconds", 5.0, "Of a turn, at least.", lower_bound=0.0)
+
+
+def main(_: Sequence[str]) -> None:
+  """Runs the command."""
+  values = flags.FLAGS
+  unknown = [row for row in values.rows if row not in ROWS]
+  if unknown or not values.rows:
+    raise ValueError(
+      f"--rows: want some of {', '.join(ROWS)}, found"
+      f" {', '.join(unknown) or 'none'}"
+    )
+  make_parallel(values.parallel).check(values.batch_size, "--batch_size")
+  runners = {}
+  for row in dict.fromkeys(values.rows):
+    model = make_model(row, values.size, values.dtype)
+    batch = random_batch(model, values.batch_size, values.text_len)
+    runners[row] = Runner(model, batch, values.parallel)
+  turns = {row: runner.run for row, runner in runners.items()}
+  rates = measure(turns, values.seconds, values.rounds)
+  _show(runners, rates, values)
+
+
+def _show(
+  runners: Mapping[str, Runner], rates: Mapping[str, list[float]], values: Any
+) -> None:
+  """Prints the table and writes the file, if one is asked for."""
+  machine = describe_machine()
+  title = (
+    f"Training, size {values.size}, {values.dtype}, {values.batch_size} rows of"
+    f" {values.text_len} tokens\n{values.parallel} on {machine['num_devices']}"
+    f" x {machine['device']} ({machine['backend']})"
+  )
+  first = statistics.median(next(iter(rates.values())))
+  cells = [
+    [
+      row,
+      f"{runners[row].num_params:,}",
+      f"{runners[row].compile_seconds:.1f}",
+      f"{statistics.median(found):.1f}",
+      f"{min(found):.1f} - {max(found):.1f}",
+      f"{statistics.median(found) / first:.2f}",
+    ]
+    for row, found in rates.items()
+  ]
+  report.print_table(report.make_table(title, _COLUMNS, cells))
+  if values.out:
+    settings = ("size", "dtype", "parallel", "batch_size", "text_len")
+    found = {
+      "machine": machine,
+      "settings": {name: values[name].value for name in settings},
+      "examples_per_second": rates,
+    }
+    with open(values.out, "w", encoding="utf-8") as file:
+      json.dump(found, file, indent=2)
+      file.write("\n")
+
+
+if __name__ == "__main__":
+  _define_flags()
+  command.run(main)

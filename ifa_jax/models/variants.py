@@ -1,0 +1,49 @@
+"""The rows of the paper's Table 2 as models, by the names that configs use."""
+
+import dataclasses
+from typing import Any
+
+from ifa_jax.models.bert import BertConfig
+from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.mega import MEGAConfig
+from ifa_jax.models.pcnn import PCNNConfig
+from ifa_jax.models.system import System
+from ifa_jax.models.vilbert import ViLBERTConfig
+
+# A model's config, and what sets a row apart from that config's defaults.
+IFAFORMERS: dict[str, tuple[type[System], dict[str, Any]]] = {
+  "objects": (ModelConfig, {}),
+  "vanilla": (ModelConfig, {"use_objects": False}),
+  "no_text_attention": (
+    ModelConfig,
+    {"use_objects": False, "text_attention": False},
+  ),
+  "text": (ModelConfig, {"vision": None}),
+}
+BASELINES: dict[str, tuple[type[System], dict[str, Any]]] = {
+  "pcnn": (PCNNConfig, {}),
+  "bert": (BertConfig, {"pooling": "cls"}),
+  "mtb": (BertConfig, {}),
+  "bert_sg": (MEGAConfig, {"structural": False, "semantic": False}),
+  "bert_sg_att": (MEGAConfig, {"structural": False}),
+  "vilbert": (ViLBERTConfig, {}),
+  "mega": (MEGAConfig, {}),
+  "mega_release": (MEGAConfig, {"variant": "release"}),
+}
+
+
+def make(name: str, **shared: Any) -> System:
+  """Returns the model of a row.
+
+  Args:
+    name: a key of `IFAFORMERS` or `BASELINES`.
+    **shared: fields that rows have in common, such as `text`; those that this
+      one's config has not, or that set it apart, are passed over.
+
+  Raises:
+    ValueError: as the model's config does.
+  """
+  kind, fields = (IFAFORMERS | BASELINES)[name]
+  known = {field.name for field in dataclasses.fields(kind)}
+  given = {key: value for key, value in shared.items() if key in known}
+  return kind(**given | fields)

@@ -1,0 +1,177 @@
+"""Runs of the other systems: trained, scored, shown posts of one's own."""
+
+import json
+import shutil
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import tiny_run
+import tiny_systems
+
+from data_prep import scene_splits
+from ifa_jax import evaluate, experiment, train
+from ifa_jax.experiment import Experiment
+from ifa_jax.models import settings
+from ifa_jax.predictor import Predictor
+
+pytestmark = pytest.mark.usefixtures("fast_compilation")
+
+# One for each kind of thing that is read beside token ids.
+SYSTEMS = ("pcnn", "mtb", "mega", "vilbert")
+
+
+class Run(NamedTuple):
+  """A finished run."""
+
+  experiment: Experiment
+  workdir: str
+
+
+@pytest.fixture(scope="module", name="scenes_dir")
+def scenes_of_the_tree(raw_dir):
+  """Scenes of the boxes file: pixels as features, spatial edges, chains."""
+  folder = raw_dir.parent / "scenes"
+  made = scene_splits.Settings(
+    raw_dir=str(raw_dir),
+    out=str(folder),
+    boxes=str(raw_dir / "boxes.json"),
+    parser="chain",
+  )
+  scene_splits.produce(made)
+  return folder
+
+
+def config_of(name, data_dir, scenes_dir, **changes):
+  """Returns the config of a run of four updates."""
+  model = tiny_systems.MODELS[name]
+  data = {"scenes": str(scenes_dir)} if model.regions else {}
+  parts = {"train": {"total_epochs": 1}, "data": data} | changes
+  config = tiny_run.tiny_run_config(data_dir, **parts)
+  config["model"] = settings.to_dict(model)
+  config["optim"]["groups"] = {"all": {"pattern": ".*", "peak_lr": 0.03}}
+  return config
+
+
+@pytest.fixture(scope="module", name="run", params=SYSTEMS)
+def run_of_a_system(
+  request, data_dir, scenes_dir, tmp_path_factory, fast_compilation
+):
+  built = experiment.build(config_of(request.param, data_dir, scenes_dir))
+  workdir = tmp_path_factory.mktemp(request.param) / "run"
+  train.run(built, str(workdir))
+  return Run(built, workdir)
+
+
+def test_posts_are_predicted_as_the_test_split_was(run, posts):
+  predictor = Predictor(run.workdir)
+  rows = tiny_run.read_lines(run.workdir / "predictions_test.jsonl")
+  found = list(predictor.predict_all(posts, batch_size=5))
+  assert len(found) == len(rows) == 17
+  gaps = []
+  for post, row in zip(found, rows, strict=True):
+    theirs, ours = row["probabilities"], post["probabilities"]
+    gaps.append(max(abs(theirs[name] - ours[name]) for name in theirs))
+  assert max(gaps) < 1e-5
+  # They differ among themselves, or nothing was shown.
+  assert np.std([row["probability"] for row in rows]) > 1e-4
+
+
+def test_a_post_without_a_picture_is_predicted_too(run, posts):
+  predictor = Predictor(run.workdir)
+  bare = {k: x for k, x in posts[0].items() if k not in ("image", "boxes")}
+  found, whole = predictor.predict(bare), predictor.predict(posts[0])
+  gap = abs(found["probability"] - whole["probability"])
+  assert (gap > 1e-6) == run.experiment.model_config.sees_pictures
+
+
+def test_scores_say_where_regions_come_from(run):
+  scores = json.loads((run.workdir / "eval_test.json").read_text())
+  source = {
+    "mega": "spatial edges, chain graph",
+    "vilbert": "scenes",
+  }.get(run.experiment.model_config.system)
+  assert scores.get("visual_source") == source
+  assert scores["protocol"] == "clean"
+
+
+def test_sizes_that_the_data_decides_are_in_the_record(run):
+  record = json.loads((run.workdir / "config.json").read_text())
+  model = record["config"]["model"]
+  assert settings.from_dict(model) == run.experiment.model_config
+  if "regions" in model:
+    assert model["regions"]["feature_dim"] == 192
+  if "vocab_size" in model:
+    words = (run.workdir / "words.txt").read_text().splitlines()
+    assert model["vocab_size"] == len(words) > 100
+
+
+def test_a_finished_run_scores_again_alike(run):
+  again = experiment.build(
+    json.loads((run.workdir / "config.json").read_text())["config"]
+  )
+  with evaluate.Checkpoints(run.workdir / "checkpoints") as checkpoints:
+    best = evaluate.load_best(again, checkpoints)
+  evaluator = evaluate.Evaluator(again)
+  found = evaluator.predict(best.params, again.split("test"))
+  rows = tiny_run.read_lines(run.workdir / "predictions_test.jsonl")
+  wanted = [[*row["probabilities"].values()] for row in rows]
+  np.testing.assert_allclose(found.probabilities, wanted, atol=1e-6)
+
+
+def test_other_scenes_than_the_runs_are_refused(data_dir, tmp_path):
+  tiny_systems.write_scenes(tmp_path, data_dir)
+  config = config_of("mega", data_dir, tmp_path)
+  config["model"]["regions"]["feature_dim"] = 192
+  with pytest.raises(ValueError, match="feature_dim: want 6, as the data"):
+    experiment.build(config)
+
+
+def test_features_that_other_pictures_cannot_get_are_refused(
+  data_dir, tmp_path
+):
+  scenes = tmp_path / "scenes"
+  tiny_systems.write_scenes(scenes, data_dir)
+  changes = {"train": {"total_epochs": 1, "max_steps": 1}}
+  config = config_of("bert_sg", data_dir, scenes, **changes)
+  train.run(experiment.build(config), str(tmp_path / "run"))
+  with pytest.raises(ValueError, match="want scenes with features of an enc"):
+    Predictor(tmp_path / "run")
+
+
+def test_without_scenes_a_model_of_regions_sees_nothing(data_dir, tmp_path):
+  config = config_of("bert_sg_att", data_dir, None)
+  config["data"]["scenes"] = None
+  config["train"]["max_steps"] = 1
+  built = experiment.build(config)
+  scores = train.run(built, str(tmp_path / "run"))
+  assert scores["visual_source"] == "nothing"
+  (batch, *_) = built.batches(built.split("test"), np.arange(6).reshape(2, 3))
+  assert not batch.region_mask.any()
+  assert not batch.regions.any()
+
+
+def test_the_vocabulary_stays_that_of_the_training_rows(
+  data_dir, scenes_dir, tmp_path, posts
+):
+  changes = {"train": {"total_epochs": 1, "max_steps": 1}}
+  config = config_of("pcnn", data_dir, scenes_dir, **changes)
+  built = experiment.build(config)
+  train.run(built, str(tmp_path / "run"))
+  before = Predictor(tmp_path / "run").predict(posts[0])
+  moved = shutil.move(tmp_path / "run", tmp_path / "moved")
+  assert Predictor(moved).predict(posts[0]) == before
+
+
+def test_pretrained_word_vectors_start_the_table(data_dir, tmp_path, posts):
+  path = tmp_path / "vectors.txt"
+  rows = {"on": [1.0, 2.0, 3.0, 4.0], "zyx": [5.0, 6.0, 7.0, 8.0]}
+  lines = (f"{w} {' '.join(map(str, row))}\n" for w, row in rows.items())
+  path.write_text("".join(lines))
+  config = config_of("pcnn", data_dir, None)
+  config["data"] |= {"scenes": None, "word_vectors": str(path)}
+  built = experiment.build(config)
+  assert built.model_config.vocab_size == 4
+  table = {"word": {"embedding": np.zeros((4, 4), np.float32)}}
+  started = built.inputs.start_params(table)["word"]["embedding"]
+  np.testing.assert_array_equal(started[2:], [*rows.values()])
