@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from ifa_jax.analyze import alignment_maps
-from ifa_jax.analyze.alignment_posts import Post, Row
+from ifa_jax.analyze import alignment_pixels
+from ifa_jax.analyze.alignment_posts import Post
+from ifa_jax.analyze.alignment_rows import Row
 from ifa_jax.data import pictures
 from ifa_jax.data.pipeline import RowText
 from ifa_jax.data.tokenization import Encoded
@@ -29,6 +30,22 @@ def random_attention(rng, num_tokens, num_visual, empty=()):
   weights = rng.random(shape) ** 4
   weights[..., list(empty)] = 0.0
   return weights / weights.sum(axis=-1, keepdims=True)
+
+
+def make_text(word_ids, words, spans, markers) -> RowText:
+  """Returns a text of which the words of tokens matter, not their ids.
+
+  Args:
+    word_ids: the word of each token, -1 for none.
+    words: as they are written.
+    spans: "head" and "tail" -> words [begin, end).
+    markers: tokens of the opening markers of head and tail.
+  """
+  encoded = Encoded([0] * len(word_ids), list(word_ids), *map(int, markers))
+  words = list(words)
+  return RowText(
+    "test/1", "a.jpg", words, spans["head"], spans["tail"], {}, encoded
+  )
 
 
 def random_square(rng, size):
@@ -64,7 +81,7 @@ def make_post(
   word_ids = [-1, -1, 0, -1, *range(1, len(words) - 1), -1]
   tail_start = len(word_ids) - 1
   word_ids += [len(words) - 1, -1, -1]
-  places = alignment_maps.place_pictures(SLOTS, PATCH)
+  places = alignment_pixels.place_pictures(SLOTS, PATCH)
   masks = {
     field: [i < there[field] for i in range(count)] for field, count, _ in SLOTS
   }
@@ -79,13 +96,10 @@ def make_post(
     kind: [(10.0 + i, 20.0, 60.0 + 5 * i, 60.0) for i in range(there[kind])]
     for kind in ("grounded", "detected")
   }
-  encoded = Encoded([0] * len(word_ids), word_ids, 1, tail_start)
-  text = RowText(
-    f"test/{number}", "a.jpg", words, *spans.values(), there, encoded
-  )
+  text = make_text(word_ids, words, spans, (1, tail_start))
+  text = text._replace(id=f"test/{number}", num_squares=there)
   row = Row(
     text=text,
-    word_ids=word_ids,
     picture_size=(100, 80) if there["image"] else (0, 0),
     boxes=boxes if boxed else {kind: [] for kind in boxes},
     squares={
@@ -98,8 +112,6 @@ def make_post(
     gold=gold,
     probabilities={"a": probability, "b": 1 - probability},
     blanked={"a": blanked, "b": 1 - blanked},
-    alignment=alignment_maps.align(
-      attention, word_ids, len(words), spans, (1, tail_start), places, masks
-    ),
+    alignment=alignment_pixels.align(attention, text, places, masks),
     sizes=SIZES,
   )

@@ -19,6 +19,7 @@ from ifa_jax.analyze import (
   alignment_compute,
   alignment_figures,
   alignment_posts,
+  alignment_readers,
 )
 from ifa_jax.data import order
 from ifa_jax.run_folder import RunFolder
@@ -38,15 +39,17 @@ def best_checkpoint(finished):
 
 @pytest.fixture(scope="module", name="posts")
 def some_posts(finished, best, fast_compilation):
-  aligner = alignment_compute.Aligner(finished.experiment, best.params)
-  return list(aligner.posts(finished.experiment.split("test"), ROWS))
+  built = finished.experiment
+  reader = alignment_readers.reader(built)
+  aligner = alignment_compute.Aligner(built, best.params, reader)
+  return list(aligner.posts(built.split("test"), ROWS))
 
 
 @pytest.fixture(scope="module", name="out")
 def written_folder(finished, best, posts, tmp_path_factory):
   folder = tmp_path_factory.mktemp("alignment") / "out"
   source = alignment_posts.Source("run", "test", "clean", best.step)
-  alignment.write(folder, source, iter(posts), layer=0)
+  alignment.write(folder, source, iter(posts), shown=0)
   return folder
 
 
@@ -81,7 +84,7 @@ def test_maps_are_sums_of_what_the_model_captures(finished, best, out):
   for i, row in enumerate(ROWS):
     written = read_json(out, row)
     seen.update(written["columns"])
-    word_ids = alignment_posts.read_row(split, row).word_ids
+    word_ids = split.describe(row).encoded.word_ids
     attention = np.asarray(output.text_attention[:, i], np.float64)
     for word in range(len(written["words"])):
       tokens = [t for t, owner in enumerate(word_ids) if owner == word]
@@ -96,9 +99,9 @@ def test_maps_are_sums_of_what_the_model_captures(finished, best, out):
   assert {"image", "grounded 1", "detected 1"} <= seen
 
 
-def test_a_json_file_holds_all_layers_and_where_they_come_from(out, best):
+def test_a_json_file_holds_all_maps_and_where_they_come_from(out, best):
   written = read_json(out, 0)
-  named = ("run", "split", "protocol", "step", "layers", "elsewhere_columns")
+  named = ("run", "split", "protocol", "step", "maps", "elsewhere_columns")
   assert [written[name] for name in named] == [
     "run",
     "test",
@@ -107,6 +110,8 @@ def test_a_json_file_holds_all_layers_and_where_they_come_from(out, best):
     ["mean", "0"],
     ["class token", "absent", "text"],
   ]
+  assert written["visual_source"] is None
+  assert written["labels"] == [""] * len(written["columns"])
   shape = 2, len(written["words"]), len(written["columns"])
   assert np.shape(written["words_to_pictures"]) == shape
   assert np.shape(written["markers_to_elsewhere"]) == (2, 2, 3)
@@ -146,17 +151,17 @@ ODD_POSTS = {
 def test_odd_posts_are_drawn(case, tmp_path):
   post = aligned.make_post(**ODD_POSTS[case])
   path = tmp_path / "post.png"
-  alignment_figures.save(post, path, layer=1, caption="a run")
+  alignment_figures.save(post, path, shown=1, caption="a run")
   assert np.asarray(Image.open(path).convert("L")).std() > 5
   json.dumps(post.to_json(), allow_nan=False)
 
 
-def test_the_layer_that_is_drawn_is_the_one_asked_for(tmp_path):
+def test_the_map_that_is_drawn_is_the_one_asked_for(tmp_path):
   post = aligned.make_post()
   drawn = []
-  for layer in (0, 1, 2):
-    path = tmp_path / f"{layer}.png"
-    alignment_figures.save(post, path, layer, caption="a run")
+  for shown in (0, 1, 2):
+    path = tmp_path / f"{shown}.png"
+    alignment_figures.save(post, path, shown, caption="a run")
     drawn.append(np.asarray(Image.open(path).convert("RGB"), int))
   same_size = {pixels.shape for pixels in drawn}
   assert len(same_size) == 1
@@ -175,57 +180,60 @@ def test_panels_follow_what_is_known():
 
 
 class FakeSplit:
-  """Rows that are told by how many squares of each field they have."""
+  """Rows with ids."""
 
   name = "test"
 
-  def __init__(self, *counts):
-    self._counts = counts
-
   def __len__(self):
-    return len(self._counts)
+    return 12
 
   def describe(self, row):
-    return aligned.make_post(row + 1, num_squares=self._counts[row]).row.text
+    return aligned.make_post(row + 1).row.text
 
 
 def test_posts_with_pictures_come_first():
-  split = FakeSplit((0, 0, 0), (1, 0, 0), (0, 0, 0), (0, 0, 2), (1, 1, 1))
-  choose = functools.partial(alignment.choose, split)
-  every = ("image", "grounded", "detected")
-  assert choose(9, "first", every) == [1, 3, 4, 0, 2]
-  assert choose(4, "first", every) == [1, 3, 4, 0]
-  assert choose(9, "only", every) == [1, 3, 4]
-  assert choose(3, "any", every) == [0, 1, 2]
-  # A model that reads crops alone does not see the picture.
-  assert choose(9, "only", every[1:]) == [3, 4]
+  seen = [False, True, False, True, True]
+  choose = lambda *options: alignment.choose(seen, *options, "test")  # noqa: E731
+  assert choose(9, "first") == [1, 3, 4, 0, 2]
+  assert choose(4, "first") == [1, 3, 4, 0]
+  assert choose(9, "only") == [1, 3, 4]
+  assert choose(3, "any") == [0, 1, 2]
+  with pytest.raises(ValueError, match="split test: want posts with a picture"):
+    alignment.choose([False] * 3, 3, "only", "test")
+
+
+def test_what_is_seen_is_what_the_model_reads(build):
+  built = build(model={"use_objects": False})
+  split = built.split("test")
+  pictures = [split.describe(i).num_squares["image"] for i in range(17)]
+  assert [num for (num,) in built.num_seen(split)] == pictures
 
 
 def test_posts_are_found_by_id():
-  split = FakeSplit(*[(0, 0, 0)] * 12)
+  split = FakeSplit()
   assert alignment.find(split, ["test/11", "test/2", "test/11"]) == [10, 1]
   with pytest.raises(ValueError, match=r"found 'tset/3'; did you mean test/3"):
     alignment.find(split, ["tset/3"])
-  with pytest.raises(ValueError, match="want posts with any of image, found"):
-    alignment.choose(split, 3, "only", ["image"])
 
 
-def test_a_layer_that_is_not_there_is_refused():
-  assert [alignment.layer_index(x, 3) for x in ("mean", "0", "2")] == [0, 1, 3]
+def test_a_map_that_is_not_there_is_refused():
+  names = ["mean", "0", "1", "2"]
+  places = [alignment.map_index(x, names) for x in ("mean", "0", "2", None)]
+  assert places == [0, 1, 3, 0]
   for name in ("3", "-1", "last", ""):
-    with pytest.raises(ValueError, match="want mean or 0 to 2, found"):
-      alignment.layer_index(name, 3)
+    with pytest.raises(ValueError, match="--map: want one of mean, 0, 1, 2, f"):
+      alignment.map_index(name, names)
 
 
 def test_a_run_without_an_alignment_is_refused(finished, tmp_path):
   folder, built = RunFolder(tmp_path), finished.experiment
-  alignment.check(built, folder)
+  alignment.make_reader(built, folder)
   text = models.replace(built.model_config, vision=None)
   changed = experiment.Experiment(
     built.config, text, built.prepared, built.parallel
   )
   with pytest.raises(ValueError, match="found one that reads only text"):
-    alignment.check(changed, folder)
+    alignment.make_reader(changed, folder)
   metadata = json.loads(json.dumps(built.prepared.metadata))
   for counts in metadata["counts"].values():
     for name in ("pictures", "grounded", "detected"):
@@ -235,7 +243,7 @@ def test_a_run_without_an_alignment_is_refused(finished, tmp_path):
     built.config, built.model_config, nothing, built.parallel
   )
   with pytest.raises(ValueError, match="want posts with any of image, ground"):
-    alignment.check(changed, folder)
+    alignment.make_reader(changed, folder)
 
 
 def run_command(compiled_dir, *flags):
@@ -255,7 +263,7 @@ def test_the_command(finished, compiled_dir, tmp_path):
     f"--workdir={finished.workdir}",
     "--split=dev",
     "--num_posts=2",
-    "--layer=0",
+    "--map=0",
     f"--out={out}",
   )
   assert done.returncode == 0, done.stderr

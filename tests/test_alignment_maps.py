@@ -13,14 +13,15 @@ import torch_reference
 
 import ifa_jax
 from ifa_jax import models
-from ifa_jax.analyze import alignment_compute, alignment_maps
+from ifa_jax.analyze import alignment_compute, alignment_pixels
 
 TOLERANCE = 5e-6
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def look(model, params, batch):
-  return alignment_compute.Look(model)(params, batch, batch)
+  captured = lambda output: output.text_attention  # noqa: E731
+  return alignment_compute.Look(model, captured)(params, batch, batch)
 
 
 def draw_words(batch, seed):
@@ -45,16 +46,18 @@ def draw_words(batch, seed):
 def maps_of(config, params, batch, word_ids):
   """Runs the model and returns the maps of every row."""
   looked = look(models.build(config), params, batch)
-  places = alignment_maps.place_pictures(
+  places = alignment_pixels.place_pictures(
     config.picture_slots, config.vision.patch_size
   )
   return [
-    alignment_maps.align(
-      looked.attention[:, i],
-      ids,
-      max(ids) + 2,
-      {"head": (0, 3), "tail": (2, 4)},
-      (batch.head_start[i], batch.tail_start[i]),
+    alignment_pixels.align(
+      looked.weights[:, i],
+      aligned.make_text(
+        ids,
+        ["word"] * (max(ids) + 2),
+        {"head": (0, 3), "tail": (2, 4)},
+        (batch.head_start[i], batch.tail_start[i]),
+      ),
       places,
       masks_of(config, batch, i),
     )
@@ -205,12 +208,11 @@ def test_columns_are_the_pictures_that_are_there():
 def test_words_without_a_token_have_no_number():
   rng = np.random.default_rng(0)
   attention = aligned.random_attention(rng, 4, 1)
-  got = alignment_maps.align(
+  got = alignment_pixels.align(
     attention,
-    [-1, 0, 2, -1],
-    4,
-    {"head": (0, 1), "tail": (2, 3)},
-    (1, 2),
+    aligned.make_text(
+      [-1, 0, 2, -1], "abcd", {"head": (0, 1), "tail": (2, 3)}, (1, 2)
+    ),
     [],
     {},
   )
@@ -221,19 +223,18 @@ def test_words_without_a_token_have_no_number():
 def test_an_entity_of_several_words_is_the_mean_over_its_tokens():
   rng = np.random.default_rng(0)
   attention = aligned.random_attention(rng, 5, 5)
-  (place,) = alignment_maps.place_pictures([("detected", 1, 16)], 8)
-  got = alignment_maps.align(
+  (place,) = alignment_pixels.place_pictures([("detected", 1, 16)], 8)
+  got = alignment_pixels.align(
     attention,
-    [0, 0, 1, 2, 2],
-    3,
-    {"head": (0, 2), "tail": (2, 3)},
-    (0, 3),
+    aligned.make_text(
+      [0, 0, 1, 2, 2], "abc", {"head": (0, 2), "tail": (2, 3)}, (0, 3)
+    ),
     [place],
     {"detected": [True]},
   )
   want = attention[:, :3, 1:5].mean(axis=1).reshape(-1, 2, 2)
   np.testing.assert_allclose(got.patches["head"][0][1:], want)
-  assert got.layer_names == ["mean", "0", "1"]
+  assert list(got.maps) == ["mean", "0", "1"]
 
 
 @pytest.mark.parametrize(
@@ -245,9 +246,8 @@ def test_an_entity_of_several_words_is_the_mean_over_its_tokens():
 )
 def test_what_does_not_fit_is_refused(word_ids, num_visual, message):
   attention = aligned.random_attention(np.random.default_rng(0), 4, num_visual)
-  places = alignment_maps.place_pictures([("detected", 1, 16)], 8)
+  places = alignment_pixels.place_pictures([("detected", 1, 16)], 8)
   spans = {"head": (0, 1), "tail": (1, 2)}
+  text = aligned.make_text(word_ids, "ab", spans, (1, 2))
   with pytest.raises(ValueError, match=message):
-    alignment_maps.align(
-      attention, word_ids, 2, spans, (1, 2), places, {"detected": [True]}
-    )
+    alignment_pixels.align(attention, text, places, {"detected": [True]})

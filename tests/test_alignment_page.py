@@ -52,7 +52,7 @@ def odd_posts():
 
 @pytest.fixture(scope="module", name="text")
 def page_as_text():
-  return alignment_page.render(SOURCE, odd_posts(), layer=0)
+  return alignment_page.render(SOURCE, odd_posts(), shown=0)
 
 
 @pytest.fixture(scope="module", name="page")
@@ -167,7 +167,7 @@ ORDERS = {
   "#sort=error": ["5", "2", "1", "6", "4", "3"],
   "#sort=change": ["3", "6", "1", "5", "4", "2"],
   "#sort=change&wrong=1": ["5", "2"],
-  "#sort=nonsense&layer=99": ["1", "2", "3", "4", "5", "6"],
+  "#sort=nonsense&map=99": ["1", "2", "3", "4", "5", "6"],
 }
 
 
@@ -185,8 +185,8 @@ def test_the_fragment_orders_the_posts(page, tmp_path, fragment):
 
 
 @browser.needs_browser
-def test_the_fragment_chooses_the_layer(page, tmp_path):
-  shown = browser.chromium(tmp_path, page.as_uri() + "#layer=1", "--dump-dom")
+def test_the_fragment_chooses_the_map(page, tmp_path):
+  shown = browser.chromium(tmp_path, page.as_uri() + "#map=1", "--dump-dom")
   post = odd_posts()[0]
   article = shown.split("<article")[1]
   found = re.findall(r'<td class="picture"[^>]*>([^<]*)</td>', article)

@@ -17,7 +17,8 @@ from ifa_jax.analyze import (
   alignment_boxes,
   alignment_compute,
   alignment_page,
-  alignment_posts,
+  alignment_readers,
+  alignment_rows,
 )
 from ifa_jax.analyze.alignment_posts import Source
 from ifa_jax.models import parameters
@@ -57,8 +58,8 @@ def toy_model_on_all_of_mnre(tmp_path_factory):
 
 def with_pictures(built, name):
   split = built.split(name)
-  fields = ["image", "detected"]
-  return split, alignment.choose(split, len(split), "only", fields)
+  seen = [any(counts) for counts in built.num_seen(split)]
+  return split, alignment.choose(seen, len(split), "only", name)
 
 
 def test_boxes_lie_on_real_pictures(built):
@@ -66,7 +67,7 @@ def test_boxes_lie_on_real_pictures(built):
   split, rows = with_pictures(built, "test")
   gaps = []
   for number in rows:
-    row = alignment_posts.read_row(split, number)
+    row = alignment_rows.read_row(split, number, split.describe(number))
     assert len(row.boxes["detected"]) == len(row.squares["detected"])
     for box, square in zip(
       row.boxes["detected"], row.squares["detected"], strict=True
@@ -109,7 +110,9 @@ addEventListener("load", () => {
 def test_the_page_shows_every_real_picture(built, tmp_path):
   config = built.model_config
   params = jax.jit(lambda: parameters.init_params(config, jax.random.key(0)))()
-  aligner = alignment_compute.Aligner(built, params)
+  aligner = alignment_compute.Aligner(
+    built, params, alignment_readers.reader(built)
+  )
   posts, names = [], set()
   for name in ("train", "test"):
     split, rows = with_pictures(built, name)
@@ -117,7 +120,7 @@ def test_the_page_shows_every_real_picture(built, tmp_path):
     names |= {split.describe(row).img_id for row in rows}
   assert (len(posts), len(names)) == (45 + 46, 39)
   source = Source("runs/toy", "test", "none", 0)
-  text = alignment_page.render(source, posts, layer=0)
+  text = alignment_page.render(source, posts, shown=0)
   path = tmp_path / "index.html"
   path.write_text(text.replace("</body>", _COUNTS), encoding="utf-8")
   shown = browser.chromium(tmp_path, path.as_uri(), "--dump-dom")

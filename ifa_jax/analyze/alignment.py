@@ -2,14 +2,15 @@ r"""Figure 1 for a run: which word of a post looks at which picture.
 
     python -m ifa_jax.analyze alignment --workdir=runs/objects --num_posts=40
     python -m ifa_jax.analyze alignment --workdir=runs/objects \
-        --rows=test/12,test/40 --layer=2 --out=figures
+        --rows=test/12,test/40 --map=2 --out=figures
 
-For each post: the words x objects map (`alignment_maps` says what a cell is),
-and the patches of its pictures as the head and the tail see them. Writes for
-each post a PNG and a JSON file with all numbers of every layer, and one page
-`index.html` for all of them, which needs no other file. Posts are taken in
-stored order; those with pictures come first, unless `--pictures` says
-otherwise.
+For each post: the words x objects map (`alignment_readers` says what a cell
+is), and its pictures' patches or objects as the head and the tail see them.
+Writes for each post a PNG and a JSON file with all numbers of every map, and
+one page `index.html` for all of them, which needs no other file. Posts are
+taken in stored order; those with pictures come first, unless `--pictures` says
+otherwise. A model that reads only text has no map, and BERT+SG, which sums its
+objects, has none.
 """
 
 import difflib
@@ -25,6 +26,7 @@ from ifa_jax.analyze import (
   alignment_compute,
   alignment_figures,
   alignment_page,
+  alignment_readers,
 )
 from ifa_jax.analyze.alignment_posts import Post, Source
 from ifa_jax.data.pipeline import Split
@@ -50,7 +52,10 @@ def define_flags() -> None:
     " take any posts, as they are stored.",
   )
   flags.DEFINE_string(
-    "layer", "mean", "Shown in the figures, from 0, or mean; pages have all."
+    "map",
+    None,
+    "Shown in the figures: mean or a layer from 0, or as the model names its"
+    " maps; its first if not given. Pages have all.",
   )
   flags.DEFINE_string("out", None, "Folder; RUN/alignment_SPLIT if not given.")
   flags.mark_flag_as_required("workdir")
@@ -61,49 +66,60 @@ def main(_) -> None:
   options = flags.FLAGS
   folder = RunFolder(options.workdir)
   built = experiment.build(folder.read_record()["config"])
-  check(built, folder)
+  reader = make_reader(built, folder)
   folder.claim(built.config, built.prepared.metadata)
-  layer = layer_index(options.layer, built.model_config.text.num_layers)
+  shown = map_index(options.map, [*reader.titles])
   split = built.split(options.split)
   if options.rows:
     rows = find(split, options.rows)
   else:
-    fields = [field for field, *_ in built.geometry.slots]
-    rows = choose(split, options.num_posts, options.pictures, fields)
+    seen = [any(counts) for counts in built.num_seen(split)]
+    rows = choose(seen, options.num_posts, options.pictures, split.name)
   best = alignment_compute.load_best(built, folder)
-  aligner = alignment_compute.Aligner(built, best.params)
-  source = Source(options.workdir, options.split, built.protocol, best.step)
+  aligner = alignment_compute.Aligner(built, best.params, reader)
+  source = Source(
+    options.workdir,
+    options.split,
+    built.protocol,
+    best.step,
+    built.inputs.visual_source(split),
+  )
   out = options.out or folder.file(f"alignment_{options.split}")
-  write(out, source, aligner.posts(split, rows), layer)
+  write(out, source, aligner.posts(split, rows), shown)
   print(f"written to {os.path.join(os.path.abspath(out), 'index.html')}")
 
 
-def check(built: experiment.Experiment, folder: RunFolder) -> None:
-  """Raises ValueError for a run that has no alignment to show."""
-  if built.model_config.vision is None:
-    raise ValueError(
-      f"{folder.path}: want a run of a model that looks at pictures, found one"
-      " that reads only text and has no alignment"
-    )
+def make_reader(
+  built: experiment.Experiment, folder: RunFolder
+) -> alignment_readers.Reader:
+  """Returns what reads the maps of a run's model.
+
+  Raises:
+    ValueError: for a run that has no alignment to show, with the reason.
+  """
+  try:
+    reader = alignment_readers.reader(built)
+  except ValueError as error:
+    raise ValueError(f"{folder.path}: {error}") from None
   fields = [field for field, *_ in built.model_config.picture_slots]
-  if not any(built.prepared.has_any(field) for field in fields):
+  if fields and not any(map(built.prepared.has_any, fields)):
     raise ValueError(
       f"{built.prepared.folder}: want posts with any of {', '.join(fields)},"
       " which this run's model looks at, found none"
     )
+  return reader
 
 
-def layer_index(name: str, num_layers: int) -> int:
-  """Returns the place of a layer behind the mean: "mean" is 0, "0" is 1.
+def map_index(name: str | None, names: Sequence[str]) -> int:
+  """Returns the place of a map among those of a model; None is the first.
 
   Raises:
     ValueError: for another name.
   """
-  names = ["mean", *map(str, range(num_layers))]
+  if name is None:
+    return 0
   if name not in names:
-    raise ValueError(
-      f"--layer: want mean or 0 to {num_layers - 1}, found {name!r}"
-    )
+    raise ValueError(f"--map: want one of {', '.join(names)}, found {name!r}")
   return names.index(name)
 
 
@@ -125,40 +141,35 @@ def find(split: Split, ids: Sequence[str]) -> list[int]:
 
 
 def choose(
-  split: Split, num_posts: int, pictures: str, fields: Sequence[str]
+  seen: Sequence[bool], num_posts: int, pictures: str, name: str
 ) -> list[int]:
   """Returns rows in stored order, as `--pictures` says.
 
   Args:
-    split: whose rows.
+    seen: of each row, whether the model sees anything of a picture.
     num_posts: at most so many.
     pictures: one of `PICTURES`.
-    fields: what the model looks at.
+    name: of the split, for messages.
 
   Raises:
     ValueError: if there is none to choose from.
   """
-
-  def looks(row):
-    found = split.describe(row).num_squares
-    return any(found[field] for field in fields)
-
-  rows = list(range(len(split)))
+  there = np.array(seen, bool)
+  rows = np.arange(len(there))
   if pictures != "any":
-    there = [looks(row) for row in rows]
-    _LOG.info("%d of %d posts have pictures", sum(there), len(rows))
-    without = [] if pictures == "only" else np.flatnonzero(~np.array(there))
-    rows = [*map(int, np.flatnonzero(there)), *map(int, without)]
-  if not rows:
+    _LOG.info("%d of %d posts have pictures", there.sum(), len(rows))
+    without = [] if pictures == "only" else rows[~there]
+    rows = np.concatenate([rows[there], without])
+  if not len(rows):
     raise ValueError(
-      f"split {split.name}: want posts with any of {', '.join(fields)}, found"
-      " none; --pictures=any takes posts without"
+      f"split {name}: want posts with a picture, crop or object that the model"
+      " sees, found none; --pictures=any takes posts without"
     )
-  return rows[:num_posts]
+  return [*map(int, rows[:num_posts])]
 
 
 def write(
-  out: str | os.PathLike, source: Source, posts: Iterable[Post], layer: int
+  out: str | os.PathLike, source: Source, posts: Iterable[Post], shown: int
 ) -> None:
   """Writes `posts/ID.png` and `posts/ID.json` for each post, and the page.
 
@@ -166,14 +177,14 @@ def write(
     out: a folder, made if need be; files of the same names are replaced.
     source: named in all of them.
     posts: with their maps.
-    layer: the one to show, 0 for the mean.
+    shown: the map to draw, 0 for the first.
   """
   folder = RunFolder(out)
   os.makedirs(folder.file("posts"), exist_ok=True)
-  shown = []
+  kept = []
   for post in progress.bar(posts, "posts", unit=" posts"):
     stem = os.path.join("posts", post.file_name)
     folder.write_json(f"{stem}.json", source._asdict() | post.to_json())
-    alignment_figures.save(post, folder.file(f"{stem}.png"), layer, str(source))
-    shown.append(post)
-  folder.write_text("index.html", alignment_page.render(source, shown, layer))
+    alignment_figures.save(post, folder.file(f"{stem}.png"), shown, str(source))
+    kept.append(post)
+  folder.write_text("index.html", alignment_page.render(source, kept, shown))

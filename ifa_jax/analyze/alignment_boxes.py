@@ -1,4 +1,4 @@
-"""Where crops and their patches lie on the square that a model sees.
+"""Where crops, their patches and objects lie on the square of a picture.
 
 A prepared record keeps the square of the whole picture and boxes in pixels of
 the original. Edges on the square are fractions of its side, (x0, y0, x1, y1).
@@ -12,12 +12,12 @@ Edges = tuple[float, float, float, float]
 
 
 class Place(NamedTuple):
-  """A crop on the square of its picture.
+  """A crop or an object on the square of its picture.
 
   Attributes:
     box: the crop, clipped to the square; None if it lies outside.
     grid: what its patches cover, which may reach beyond the square: `fit` keeps
-      the centre of a crop that is no square.
+      the centre of a crop that is no square. All of an object.
   """
 
   box: Edges | None
@@ -46,20 +46,23 @@ def place(
   box: Sequence[float],
   picture_size: tuple[int, int],
   image_size: int,
-  crop_size: int,
+  crop_size: int | None,
 ) -> Place:
-  """Returns where a crop lies on the square.
+  """Returns where a crop or an object lies on the square.
 
   Args:
     box: [x0, y0, x1, y1] in pixels of the original.
     picture_size: (width, height) of the original.
     image_size: side of the picture's square in pixels.
-    crop_size: side of the crop's square in pixels.
+    crop_size: side of the crop's square in pixels, None for an object.
   """
+  square = kept(*picture_size, image_size)
+  if crop_size is None:
+    whole = _on_square(box, square)
+    return Place(_clip(whole), whole)
   x0, y0, x1, y1 = _touched(box, picture_size)
   in_crop = kept(x1 - x0, y1 - y0, crop_size)
   grid = [edge + (x0, y0)[i % 2] for i, edge in enumerate(in_crop)]
-  square = kept(*picture_size, image_size)
   return Place(
     _clip(_on_square((x0, y0, x1, y1), square)), _on_square(grid, square)
   )

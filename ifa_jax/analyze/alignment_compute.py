@@ -1,7 +1,7 @@
 """Rows of a prepared dataset to posts with their maps, by a run's model."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -9,13 +9,14 @@ import numpy as np
 from flax import linen as nn
 
 from ifa_jax import evaluate, experiment
-from ifa_jax.analyze import alignment_maps, alignment_posts
-from ifa_jax.analyze.alignment_posts import Post, Row
+from ifa_jax.analyze.alignment_posts import Post
+from ifa_jax.analyze.alignment_readers import Reader
+from ifa_jax.analyze.alignment_rows import Row
 from ifa_jax.batch import Batch
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data import order
 from ifa_jax.data.pipeline import Split
-from ifa_jax.models import parameters
+from ifa_jax.models import ModelOutput, parameters
 from ifa_jax.run_folder import RunFolder
 
 # Attention of every layer is kept: 12 layers of 80 x 190 take 6 MB for 8 rows.
@@ -41,23 +42,25 @@ class Looked(NamedTuple):
   Attributes:
     probabilities: float32[B, C].
     blanked: float32[B, C], every picture masked.
-    attention: float32[layers, B, T, P+T], see `ModelOutput.text_attention`.
+    weights: float32[maps, B, T, S], see `alignment_readers.Reader.captured`.
   """
 
   probabilities: jax.Array
   blanked: jax.Array
-  attention: jax.Array
+  weights: jax.Array
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-  """One batch with captured attention, a pure function.
+  """One batch with captured weights, a pure function.
 
   Attributes:
     model: maps a `Batch` to a `ModelOutput`.
+    captured: what is kept of that.
   """
 
   model: nn.Module
+  captured: Callable[[ModelOutput], jax.Array]
 
   def __call__(self, params: Any, batch: Batch, blank: Batch) -> Looked:
     """Reads a batch, and the same one without its pictures."""
@@ -66,27 +69,19 @@ class Look:
     return Looked(
       jax.nn.softmax(output.logits),
       jax.nn.softmax(without.logits),
-      output.text_attention,
+      self.captured(output),
     )
 
 
 class Aligner:
   """Turns rows of a split into posts with their maps, on one device."""
 
-  def __init__(self, built: experiment.Experiment, params: Any):
+  def __init__(self, built: experiment.Experiment, params: Any, reader: Reader):
     """Compiles nothing yet; the first batch of each shape does."""
     self._built = built
     self._params = params
-    self._look = jax.jit(Look(built.model))
-    vision = built.model_config.vision
-    self._places = alignment_maps.place_pictures(
-      built.geometry.slots, vision.patch_size
-    )
-    self._sizes = {
-      "image": vision.image_size,
-      "grounded": vision.grounded_size,
-      "detected": vision.detected_size,
-    }
+    self._reader = reader
+    self._look = jax.jit(Look(built.model, reader.captured))
 
   def posts(self, split: Split, rows: Sequence[int]) -> Iterator[Post]:
     """Yields a post for each row, in this order."""
@@ -97,31 +92,17 @@ class Aligner:
       blank = evaluate.blank_pictures(batch)
       looked = jax.device_get(self._look(self._params, batch, blank))
       for i in np.flatnonzero(batch.valid):
-        row = alignment_posts.read_row(split, int(numbers[i]))
+        row = self._reader.read_row(split, int(numbers[i]))
         yield self._post(row, batch, looked, i)
 
   def _post(self, row: Row, batch: Batch, looked: Looked, i: int) -> Post:
-    relations, text = self._built.relations, row.text
+    relations = self._built.relations
     named = lambda p: dict(zip(relations, map(float, p), strict=True))  # noqa: E731
     return Post(
       row=row,
       gold=relations[batch.label[i]],
       probabilities=named(looked.probabilities[i]),
       blanked=named(looked.blanked[i]),
-      alignment=alignment_maps.align(
-        looked.attention[:, i],
-        row.word_ids,
-        len(text.words),
-        {"head": text.head, "tail": text.tail},
-        (batch.head_start[i], batch.tail_start[i]),
-        self._places,
-        self._masks(batch, i),
-      ),
-      sizes=self._sizes,
+      alignment=self._reader.align(looked.weights[:, i], row, batch, i),
+      sizes=self._reader.sizes,
     )
-
-  def _masks(self, batch: Batch, i: int) -> dict[str, np.ndarray]:
-    """Returns field -> bool[count] of a row, True = a picture is there."""
-    fields = [field for field, *_ in self._built.geometry.slots]
-    masks = {field: getattr(batch, f"{field}_mask")[i] for field in fields}
-    return {field: np.atleast_1d(mask) for field, mask in masks.items()}

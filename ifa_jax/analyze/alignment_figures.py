@@ -1,4 +1,4 @@
-"""A post's maps as one PNG file: words x pictures, and patches on the picture.
+"""A post's maps as one PNG file: words x pictures, and parts of the picture.
 
 matplotlib's objects alone, no pyplot: nothing is global, no display is needed.
 """
@@ -22,35 +22,39 @@ from ifa_jax.analyze.alignment_posts import Panel, Post
 
 HEAT = "#e8590c"
 COLORS = {"image": "#495057", "grounded": "#1c7ed6", "detected": "#2b8a3e"}
+COLORS["object"] = "#5f3dc4"
 
 # Inches.
 _WORD_HEIGHT = 0.22
 _PANEL = 2.1
 _MAP_WIDTH = 4.2
+_COLUMN_WIDTH = 0.22
 
 _NUM_RELATIONS = 4
 
 
-def save(post: Post, path: str | os.PathLike, layer: int, caption: str) -> None:
+def save(post: Post, path: str | os.PathLike, shown: int, caption: str) -> None:
   """Draws a post.
 
   Args:
     post: with its maps.
     path: of the PNG file.
-    layer: 0 for the mean, 1 for layer 0, ...
+    shown: the map, 0 for the first.
     caption: named below the drawing.
   """
   panels = post.panels()
   num_rows = len(post.row.text.words) + len(ENTITIES)
-  width = _MAP_WIDTH + _PANEL * (1 + len(panels))
+  num_columns = len(post.alignment.columns)
+  map_width = _MAP_WIDTH + _COLUMN_WIDTH * max(0, num_columns - 10)
+  width = map_width + _PANEL * (1 + len(panels))
   height = 1.6 + max(_WORD_HEIGHT * num_rows, 2 * _PANEL)
   figure = Figure((width, height), dpi=100, layout="constrained")
   FigureCanvasAgg(figure)
   left, right = figure.subfigures(
-    1, 2, width_ratios=(_MAP_WIDTH, width - _MAP_WIDTH)
+    1, 2, width_ratios=(map_width, width - map_width)
   )
-  _draw_map(left, post, layer)
-  _draw_panels(right, post, panels, layer)
+  _draw_map(left, post, shown)
+  _draw_panels(right, post, panels, shown)
   figure.suptitle(_title(post, width), fontsize=9, x=0.01, ha="left")
   figure.supxlabel(caption, fontsize=6, x=0.01, ha="left")
   for text in figure.findobj(Text):
@@ -74,15 +78,15 @@ def _title(post: Post, width: float) -> str:
   return "\n".join([*text, *textwrap.wrap(facts, int(14 * width))])
 
 
-def _draw_map(figure: SubFigure, post: Post, layer: int) -> None:
+def _draw_map(figure: SubFigure, post: Post, shown: int) -> None:
   """Draws the heat map, markers below the words."""
   aligned = post.alignment
   axes = figure.subplots()
   cells = 100 * np.concatenate(
-    [aligned.words.pictures[layer], aligned.markers.pictures[layer]]
+    [aligned.words.pictures[shown], aligned.markers.pictures[shown]]
   )
   if not cells.shape[1]:
-    _say(axes, "no picture and no crop")
+    _say(axes, textwrap.fill(aligned.wording.nothing, 40))
     return
   heat = colors.LinearSegmentedColormap.from_list("heat", ["white", HEAT])
   heat = heat.with_extremes(bad="#dee2e6")
@@ -92,13 +96,14 @@ def _draw_map(figure: SubFigure, post: Post, layer: int) -> None:
   axes.set_xticks(range(len(names)), names, rotation=40, ha="left", fontsize=7)
   axes.xaxis.tick_top()
   words = [textwrap.shorten(w, 24) or w[:24] for w in post.row.text.words]
-  axes.set_yticks(range(len(cells)), [*words, "<s> head", "<o> tail"])
+  axes.set_yticks(
+    range(len(cells)), [*words, *(f"{name} marker" for name in ENTITIES)]
+  )
   axes.tick_params(axis="both", length=0, labelsize=7)
   _mark_entities(axes, post)
   bar = figure.colorbar(image, ax=axes, location="bottom", aspect=40)
-  name = aligned.layer_names[layer]
-  where = "mean over layers" if name == "mean" else f"layer {name}"
-  bar.set_label(f"% of a word's attention, {where}", fontsize=7)
+  title = [*aligned.maps.values()][shown]
+  bar.set_label(f"{aligned.wording.unit}: {title}", fontsize=7)
   bar.ax.tick_params(labelsize=7)
 
 
@@ -113,7 +118,7 @@ def _mark_entities(axes: Axes, post: Post) -> None:
 
 
 def _draw_panels(
-  figure: SubFigure, post: Post, panels: list[Panel], layer: int
+  figure: SubFigure, post: Post, panels: list[Panel], shown: int
 ) -> None:
   """Draws the picture with its boxes, then each panel for head and tail."""
   grid = figure.add_gridspec(len(ENTITIES), 1 + len(panels))
@@ -122,7 +127,7 @@ def _draw_panels(
   # One scale, so that all patches of a post compare.
   peak = max(
     (
-      p[layer].max() for grids in post.alignment.patches.values() for p in grids
+      p[shown].max() for grids in post.alignment.patches.values() for p in grids
     ),
     default=0.0,
   )
@@ -134,7 +139,7 @@ def _draw_panels(
       axes.set_title(f"{entity}: {name}\n{panel.title}", fontsize=7)
       _show(axes, panel.square, grey=True)
       for number, edges in panel.grids:
-        weights = post.alignment.patches[entity][number][layer]
+        weights = post.alignment.patches[entity][number][shown]
         _draw_patches(axes, weights / (peak or 1.0), edges)
         _outline(axes, edges, COLORS[post.alignment.columns[number].field])
 
@@ -154,7 +159,7 @@ def _draw_picture(axes: Axes, post: Post) -> None:
     _say(axes, "no picture of this post")
     return
   _show(axes, post.picture)
-  axes.set_title("as the model sees it", fontsize=7)
+  axes.set_title(post.alignment.wording.picture, fontsize=7)
   for column in post.alignment.columns:
     place = post.place(column)
     if place and place.box:

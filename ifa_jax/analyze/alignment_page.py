@@ -7,24 +7,13 @@ from typing import Any
 import jinja2
 import numpy as np
 
-from ifa_jax.analyze.alignment_maps import (
-  ELSEWHERE,
-  ENTITIES,
-  PictureKeys,
-  Shares,
-)
-from ifa_jax.analyze.alignment_posts import (
-  CELL,
-  CHANGE,
-  Grid,
-  Post,
-  Source,
-)
+from ifa_jax.analyze.alignment_maps import ENTITIES, Column, Shares
+from ifa_jax.analyze.alignment_posts import CHANGE, Grid, Post, Source
 
 # Relations shown of a post, the likeliest first, and the gold one.
 _NUM_RELATIONS = 4
 
-# Attention below this is not worth a column.
+# Less than this is not worth a column.
 _NOTHING = 1e-9
 
 # Nothing of a post can become markup: all that is filled in is escaped.
@@ -37,35 +26,36 @@ _ENVIRONMENT = jinja2.Environment(
 )
 
 
-def render(source: Source, posts: Sequence[Post], layer: int) -> str:
+def render(source: Source, posts: Sequence[Post], shown: int) -> str:
   """Returns the page.
 
   Args:
     source: named in its first line.
-    posts: in the order that the page starts with.
-    layer: shown first, 0 for the mean.
+    posts: one or more, in the order that the page starts with.
+    shown: the map to start with, 0 for the first.
   """
   return _ENVIRONMENT.get_template("alignment.html.j2").render(
     source=source,
-    posts=[_view(number, post, layer) for number, post in enumerate(posts)],
-    layers=posts[0].alignment.layer_names if posts else ["mean"],
-    layer=layer,
-    cell=CELL,
+    posts=[_view(number, post, shown) for number, post in enumerate(posts)],
+    maps=posts[0].alignment.maps,
+    shown=shown,
+    wording=posts[0].alignment.wording,
     change=CHANGE,
   )
 
 
-def _view(number: int, post: Post, layer: int) -> dict[str, Any]:
+def _view(number: int, post: Post, shown: int) -> dict[str, Any]:
   """Returns what the template shows of a post."""
   text, aligned = post.row.text, post.alignment
   # One scale for all cells of a post, and one for all its patches.
   cells = _peaks([aligned.words.pictures, aligned.markers.pictures])
   patches = _peaks(g for grids in aligned.patches.values() for g in grids)
-  show = lambda shares: _rows(post, shares, cells, layer)  # noqa: E731
+  show = lambda shares: _rows(post, shares, cells, shown)  # noqa: E731
   roles = [
     [name for name in ENTITIES if _holds(getattr(text, name), word)]
     for word in range(len(text.words))
   ]
+  elsewhere = [*aligned.wording.elsewhere]
   squares = {}
   return {
     "number": number,
@@ -73,11 +63,11 @@ def _view(number: int, post: Post, layer: int) -> dict[str, Any]:
     "text": text,
     "words": list(zip(text.words, roles, show(aligned.words), strict=True)),
     "markers": list(zip(ENTITIES, show(aligned.markers), strict=True)),
-    "elsewhere": [ELSEWHERE[i] for i in _elsewhere(post)],
+    "elsewhere": [elsewhere[i] for i in _elsewhere(post)],
     "relations": _relations(post),
     "boxes": _boxes(post),
     "entities": [
-      _entity(post, name, patches, layer, squares) for name in ENTITIES
+      _entity(post, name, patches, shown, squares) for name in ENTITIES
     ],
     "picture": _store(squares, post.picture) if post.picture else None,
     "squares": squares,
@@ -86,7 +76,7 @@ def _view(number: int, post: Post, layer: int) -> dict[str, Any]:
 
 
 def _peaks(arrays: Iterable[np.ndarray]) -> np.ndarray:
-  """Returns the largest number of each layer, 1 where there is none."""
+  """Returns the largest number of each map, 1 where there is none."""
   arrays = [array.reshape(len(array), -1) for array in arrays]
   if not arrays or not sum(array.shape[1] for array in arrays):
     return np.ones(1 if not arrays else len(arrays[0]))
@@ -99,33 +89,33 @@ def _holds(span: tuple[int, int], word: int) -> bool:
 
 
 def _elsewhere(post: Post) -> list[int]:
-  """Returns the columns of `ELSEWHERE` to show: "absent" if it counts."""
-  absent = np.nanmax(post.alignment.markers.elsewhere[..., 1])
-  return [0, 1, 2] if absent > _NOTHING else [0, 2]
+  """Returns the columns of `Wording.elsewhere` that hold anything."""
+  most = post.alignment.markers.elsewhere.max(axis=(0, 1))
+  return [*map(int, np.flatnonzero(most > _NOTHING))]
 
 
 def _rows(
-  post: Post, shares: Shares, peaks: np.ndarray, layer: int
+  post: Post, shares: Shares, peaks: np.ndarray, shown: int
 ) -> list[list[dict[str, Any] | None]]:
   """Returns each row's cells: of pictures, then of what goes elsewhere."""
   kept = shares.elsewhere[..., _elsewhere(post)]
   both = np.concatenate([shares.pictures, kept], axis=-1)
   return [
-    [_value(both[:, row, i], peaks, layer) for i in range(both.shape[2])]
+    [_value(both[:, row, i], peaks, shown) for i in range(both.shape[2])]
     for row in range(both.shape[1])
   ]
 
 
 def _value(
-  values: np.ndarray, peaks: np.ndarray, layer: int
+  values: np.ndarray, peaks: np.ndarray, shown: int
 ) -> dict[str, Any] | None:
-  """Returns a number of each layer, and how one of them is shown."""
-  if np.isnan(values[layer]):
+  """Returns a number of each map, and how one of them is shown."""
+  if np.isnan(values[shown]):
     return None
   return {
-    "layers": _join(values),
-    "percent": f"{100 * values[layer]:.1f}",
-    "heat": f"{values[layer] / peaks[layer]:.3g}",
+    "maps": _join(values),
+    "percent": f"{100 * values[shown]:.1f}",
+    "heat": f"{values[shown] / peaks[shown]:.3g}",
   }
 
 
@@ -148,7 +138,7 @@ def _relations(post: Post) -> list[dict[str, Any]]:
 
 
 def _boxes(post: Post) -> list[dict[str, Any]]:
-  """Returns crops to outline on the picture, in percent of its side."""
+  """Returns what to outline on the picture, in percent of its side."""
   places = [(c, post.place(c)) for c in post.alignment.columns]
   return [
     {
@@ -161,10 +151,12 @@ def _boxes(post: Post) -> list[dict[str, Any]]:
   ]
 
 
-def _label(column: PictureKeys, box: Sequence[float]) -> dict[str, str]:
+def _label(column: Column, box: Sequence[float]) -> dict[str, str]:
   """Returns where a box's name stands: inside, and beside other names."""
   right = 11 if column.field == "grounded" else 1
-  x, y = 100 * box[0] + right, 100 * box[1] + 6.5 * column.number
+  # Objects are too many to keep out of each other's way.
+  down = 6.5 * (1 if column.field == "object" else column.number)
+  x, y = 100 * box[0] + right, 100 * box[1] + down
   return {"x": f"{min(x, 90):.4g}", "y": f"{min(y, 98):.4g}"}
 
 
@@ -172,7 +164,7 @@ def _entity(
   post: Post,
   name: str,
   peaks: np.ndarray,
-  layer: int,
+  shown: int,
   squares: dict[str, str],
 ) -> dict[str, Any]:
   """Returns an entity's panels; what they show is added to `squares`."""
@@ -187,7 +179,7 @@ def _entity(
           "column": post.alignment.columns[grid.column],
           "rectangle": _rectangle(grid.edges),
           "patches": _patches(
-            post.alignment.patches[name][grid.column], grid, peaks, layer
+            post.alignment.patches[name][grid.column], grid, peaks, shown
           ),
         }
         for grid in panel.grids
@@ -199,9 +191,9 @@ def _entity(
 
 
 def _patches(
-  weights: np.ndarray, grid: Grid, peaks: np.ndarray, layer: int
+  weights: np.ndarray, grid: Grid, peaks: np.ndarray, shown: int
 ) -> list[dict[str, Any]]:
-  """Returns rectangles with a number of each layer."""
+  """Returns rectangles with a number of each map."""
   side = weights.shape[-1]
   x0, y0, x1, y1 = grid.edges
   width, height = (x1 - x0) / side, (y1 - y0) / side
@@ -215,7 +207,7 @@ def _patches(
           y0 + (row + 1) * height,
         )
       ),
-      **_value(weights[:, row, column], peaks, layer),
+      **_value(weights[:, row, column], peaks, shown),
     }
     for row, column in np.ndindex(side, side)
   ]

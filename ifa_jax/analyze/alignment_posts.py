@@ -4,18 +4,12 @@ import dataclasses
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from ifa_jax.analyze import alignment_boxes
-from ifa_jax.analyze.alignment_maps import ELSEWHERE, Alignment, PictureKeys
-from ifa_jax.data.pipeline import RowText, Split
+from ifa_jax.analyze.alignment_maps import Alignment, Column
+from ifa_jax.analyze.alignment_rows import Row
 
 # Written beside the numbers, for whoever finds them without this module.
-CELL = (
-  "share of a word's attention (softmax over visual and text keys, mean over"
-  " heads and over the word's WordPieces) that goes to a picture, summed over"
-  " its patches; not renormalised, so pictures and elsewhere add up to 1"
-)
 CHANGE = (
   "total variation between the relation probabilities with the pictures and"
   " with every picture masked: half the sum of absolute differences, 0 to 1"
@@ -30,58 +24,24 @@ class Source(NamedTuple):
     split: "train", "dev" or "test".
     protocol: of the data.
     step: of the checkpoint.
+    visual_source: where regions came from, see `data.region_sources`; None for
+      a model that looks at pixels.
   """
 
   run: str
   split: str
   protocol: str
   step: int
+  visual_source: str | None = None
 
   def __str__(self) -> str:
     """Returns one line that names all of it."""
-    return (
+    line = (
       f"Alignment of {self.run}, split {self.split}, protocol {self.protocol},"
       f" checkpoint at step {self.step}"
     )
-
-
-class Row(NamedTuple):
-  """What a prepared dataset keeps of a post beside what a model reads.
-
-  Attributes:
-    text: its words and spans.
-    word_ids: the word of each token, -1 for none.
-    picture_size: (width, height) of the original, (0, 0) without one.
-    boxes: "grounded" and "detected" -> [x0, y0, x1, y1] of each crop in pixels
-      of the original; empty where crops come from files.
-    squares: field -> PNG files, "image" none or one.
-  """
-
-  text: RowText
-  word_ids: list[int]
-  picture_size: tuple[int, int]
-  boxes: dict[str, list[tuple[float, ...]]]
-  squares: dict[str, list[bytes]]
-
-
-def read_row(split: Split, row: int) -> Row:
-  """Reads a row of a prepared dataset, pictures still encoded."""
-  fields = tf.train.Example.FromString(split[row]).features.feature
-  numbers = lambda key: tuple(fields[key].int64_list.value)  # noqa: E731
-  boxes = {}
-  for kind in ("grounded", "detected"):
-    edges = np.asarray(fields[f"{kind}_boxes"].float_list.value, np.float64)
-    boxes[kind] = [tuple(box) for box in edges.reshape(-1, 4).tolist()]
-  return Row(
-    text=split.describe(row),
-    word_ids=list(numbers("word_ids")),
-    picture_size=numbers("picture_size"),
-    boxes=boxes,
-    squares={
-      name: list(fields[name].bytes_list.value)
-      for name in ("image", "grounded", "detected")
-    },
-  )
+    source = self.visual_source
+    return line if source is None else f"{line}, visual source: {source}"
 
 
 class Grid(NamedTuple):
@@ -119,9 +79,9 @@ class Post:
     gold: its relation.
     probabilities: of each relation.
     blanked: the same with every picture masked.
-    alignment: maps of its attention.
-    sizes: (side of the picture's square, and of each kind of crop) in pixels,
-      by field.
+    alignment: its maps.
+    sizes: side of the picture's square, and of each kind of crop, in pixels by
+      field; objects are no squares and have none.
   """
 
   row: Row
@@ -152,39 +112,46 @@ class Post:
     """The PNG file of the whole picture's square, read or not."""
     return next(iter(self.row.squares["image"]), None)
 
-  def place(self, column: PictureKeys) -> alignment_boxes.Place | None:
-    """Returns where a crop lies on the picture, or None if nobody knows."""
+  def box(self, column: Column) -> tuple[float, ...] | None:
+    """Returns a crop's or an object's box, or None if nobody knows it."""
     boxes = self.row.boxes.get(column.field, [])
-    if self.picture is None or column.index >= len(boxes):
+    return boxes[column.index] if column.index < len(boxes) else None
+
+  def place(self, column: Column) -> alignment_boxes.Place | None:
+    """Returns where a crop or an object lies on the picture, if known."""
+    box = self.box(column)
+    if self.picture is None or box is None:
       return None
     return alignment_boxes.place(
-      boxes[column.index],
+      box,
       self.row.picture_size,
       self.sizes["image"],
-      self.sizes[column.field],
+      self.sizes.get(column.field),
     )
 
   def panels(self) -> list[Panel]:
-    """Returns the picture, its crops on it, and crops of unknown place."""
+    """Returns the picture, what lies on it, and crops of unknown place."""
     whole, on_picture, alone = [], [], []
     for number, column in enumerate(self.alignment.columns):
       place = self.place(column)
       if place:
         on_picture.append(Grid(number, place.grid))
         continue
-      square = self.row.squares[column.field][column.index]
       grid = [Grid(number, (0.0, 0.0, 1.0, 1.0))]
       target = whole if column.field == "image" else alone
-      target.append(Panel(column.name, square, grid))
+      # An object has no square of its own.
+      for square in self.row.squares.get(column.field, [])[column.index :][:1]:
+        target.append(Panel(column.name, square, grid))
     if on_picture:
       on_picture.sort(key=lambda grid: -_area(grid.edges))
-      whole.append(Panel("crops", self.picture, on_picture))
+      title = "objects" if self.row.objects else "crops"
+      whole.append(Panel(title, self.picture, on_picture))
     return whole + alone
 
   def to_json(self) -> dict[str, Any]:
     """Returns all numbers as plain values; words that were not read are None.
 
-    Arrays over layers have the mean first, as `layers` names them.
+    The first axis of arrays is that of `maps`.
     """
     aligned, text = self.alignment, self.row.text
     return {
@@ -198,9 +165,10 @@ class Post:
       "probabilities": _plain(self.probabilities),
       "blanked": _plain(self.blanked),
       "change": round(self.change, 7),
-      "layers": aligned.layer_names,
+      "maps": list(aligned.maps),
       "columns": [column.name for column in aligned.columns],
-      "elsewhere_columns": list(ELSEWHERE),
+      "labels": [column.label for column in aligned.columns],
+      "elsewhere_columns": list(aligned.wording.elsewhere),
       "words_to_pictures": _plain(aligned.words.pictures),
       "words_to_elsewhere": _plain(aligned.words.elsewhere),
       "markers_to_pictures": _plain(aligned.markers.pictures),
@@ -214,18 +182,19 @@ class Post:
       },
       "picture_size": list(self.row.picture_size),
       "boxes": self._boxes(),
-      "notes": {"cell": CELL, "change": CHANGE},
+      "notes": {"cell": aligned.wording.cell, "change": CHANGE},
     }
 
   def _boxes(self) -> dict[str, Any]:
     """Returns the box of each column that has one, in both kinds of pixels."""
     found = {}
     for column in self.alignment.columns:
-      if place := self.place(column):
+      if box := self.box(column):
+        place = self.place(column)
         found[column.name] = {
-          "box": list(self.row.boxes[column.field][column.index]),
-          "on_square": place.box and _plain(np.array(place.box)),
-          "patches_on_square": _plain(np.array(place.grid)),
+          "box": list(box),
+          "on_square": place and place.box and _plain(np.array(place.box)),
+          "patches_on_square": place and _plain(np.array(place.grid)),
         }
     return found
 

@@ -2,7 +2,7 @@
 
 standard         the test split as it is
 shuffle(test)    each row with the pictures of another, one permutation a seed
-blank            every picture and crop masked
+blank            every picture, crop and object absent
 shuffle(train)   another run, that was trained on shuffled pictures
 """
 
@@ -16,6 +16,8 @@ from ifa_jax.analyze import bootstrap, predictions
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data.order import Shuffle
 from ifa_jax.experiment import Experiment
+from ifa_jax.models import settings
+from ifa_jax.models.system import System
 from ifa_jax.run_folder import RunFolder
 
 _SPLIT = "test"
@@ -115,15 +117,19 @@ def beside(folder: RunFolder, built: Experiment, gold: np.ndarray) -> Condition:
       f" {found.protocol})"
     )
   predicted = np.array([[ids[line["pred"]] for line in lines]])
-  return Condition(_describe(record["config"]), (), predicted)
+  name = _describe(record["config"], built.model_config)
+  return Condition(name, (), predicted)
 
 
-def _describe(config: dict[str, Any]) -> str:
-  if config["model"]["vision"] is None:
-    return "text only, another run"
+def _describe(config: dict[str, Any], ours: System) -> str:
+  """Names another run: its system, if it is none of ours, and its pictures."""
+  theirs = settings.from_dict(config["model"])
+  prefix = "" if theirs.system == ours.system else f"{theirs.system}, "
+  if not theirs.sees_pictures:
+    return f"{prefix}text only, another run"
   if config["data"]["visual_shuffle_seed"] is not None:
-    return "shuffle(train)"
-  return "standard, another run"
+    return f"{prefix}shuffle(train)"
+  return f"{prefix}standard, another run"
 
 
 def summarise(

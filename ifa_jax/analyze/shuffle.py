@@ -10,8 +10,8 @@ with `data.visual_shuffle_seed` is the table's shuffle(train), which
 `--shuffle_train=SEED` trains first, from the run's own config. Text, labels and
 order of the rows always stay.
 
-    --keep=count    adds a shuffle among rows with as many pictures and crops:
-                    what it costs is in the pixels, not in their number
+    --keep=count    adds a shuffle among rows with as many pictures and objects:
+                    what it costs is in what they show, not in their number
     --unit=image    adds one that moves pictures, not rows: rows of one post go
                     on sharing theirs
 

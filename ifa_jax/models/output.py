@@ -15,8 +15,8 @@ class ModelOutput:
     visual_hidden: float[layers+1, B, P, D].
     visual_attention: float32[layers, B, P, T+P], head mean, text keys first.
     visual_mask: bool[B, P], True = a token that is there.
-    region_weights: float32[layers, B, T, M], what a text token and an object of
-      the picture are to each other, by the measure of the model.
+    region_weights: float32[maps, B, T, M], what a text token and an object of
+      the picture are to each other, by each of `System.weight_names`.
   """
 
   logits: jax.Array

@@ -1,0 +1,75 @@
+"""What a prepared row has that can be shown: pictures, crops and objects."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from ifa_jax.analyze import alignment_regions
+from ifa_jax.analyze.alignment_maps import Column
+from ifa_jax.data.pipeline import RowText, Split
+from ifa_jax.data.scenes import Scene
+
+
+class Row(NamedTuple):
+  """What a prepared dataset keeps of a post beside what a model reads.
+
+  Attributes:
+    text: its words, spans and tokens, as the model reads them.
+    picture_size: (width, height) of the original, (0, 0) without one.
+    boxes: "grounded", "detected" or "object" -> [x0, y0, x1, y1] of each in
+      pixels of the original; empty where nobody knows their place.
+    squares: field -> PNG files, "image" none or one.
+    objects: columns of those that the model reads; none for one of pixels.
+  """
+
+  text: RowText
+  picture_size: tuple[int, int]
+  boxes: dict[str, list[tuple[float, ...]]]
+  squares: dict[str, list[bytes]]
+  objects: Sequence[Column] = ()
+
+
+def read_row(split: Split, row: int, text: RowText) -> Row:
+  """Reads a row of a prepared dataset, pictures still encoded.
+
+  Args:
+    split: of the dataset.
+    row: its number.
+    text: what the model reads of it.
+  """
+  fields = tf.train.Example.FromString(split[row]).features.feature
+  numbers = lambda key: tuple(fields[key].int64_list.value)  # noqa: E731
+  boxes = {}
+  for kind in ("grounded", "detected"):
+    edges = np.asarray(fields[f"{kind}_boxes"].float_list.value, np.float64)
+    boxes[kind] = [tuple(box) for box in edges.reshape(-1, 4).tolist()]
+  return Row(
+    text=text,
+    picture_size=numbers("picture_size"),
+    boxes=boxes,
+    squares={
+      name: list(fields[name].bytes_list.value)
+      for name in ("image", "grounded", "detected")
+    },
+  )
+
+
+def with_objects(row: Row, scene: Scene | None, num: int) -> Row:
+  """Returns a row with the objects of its picture in place of its crops.
+
+  Args:
+    row: as prepared.
+    scene: of its picture, or None.
+    num: how many of its objects the model reads, the first.
+  """
+  size, boxes = row.picture_size, []
+  if scene is not None and scene.boxes is not None:
+    # What finds objects may have read the picture in another size.
+    size, boxes = scene.size, scene.boxes[:num].tolist()
+  return row._replace(
+    picture_size=size,
+    boxes={"object": [tuple(box) for box in boxes]},
+    objects=alignment_regions.name_objects(scene, num),
+  )

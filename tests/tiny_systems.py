@@ -1,0 +1,95 @@
+"""The systems beside IFAformer on the generated dataset of `conftest`, tiny."""
+
+import jax
+import numpy as np
+import scene_trees
+import tiny_run
+from flax import traverse_util
+
+from ifa_jax import experiment
+from ifa_jax.data import schema
+from ifa_jax.data.pipeline import Split
+from ifa_jax.models import TextConfig, parameters, settings
+from ifa_jax.models.bert import BertConfig
+from ifa_jax.models.co_attention import CoAttentionConfig
+from ifa_jax.models.mega import MEGAConfig
+from ifa_jax.models.pcnn import PCNNConfig
+from ifa_jax.models.regions import RegionStreamConfig
+from ifa_jax.models.system import RegionConfig
+from ifa_jax.models.vilbert import ViLBERTConfig
+
+# M, below the most objects of a scene.
+NUM_REGIONS, FEATURE_DIM = 3, 6
+MOST_OBJECTS = 4
+
+_SIZES = {"hidden_dim": 16, "num_heads": 2, "mlp_dim": 32}
+_TEXT = TextConfig(vocab_size=813, max_len=40, num_layers=2, **_SIZES)
+_BERT = {"text": _TEXT, "num_relations": 10}
+_REGIONS = _BERT | {"regions": RegionConfig(NUM_REGIONS)}
+MODELS = {
+  "pcnn": PCNNConfig(
+    word_dim=4, position_dim=2, hidden_dim=6, num_relations=10
+  ),
+  "bert": BertConfig(pooling="cls", **_BERT),
+  "mtb": BertConfig(**_BERT),
+  "bert_sg": MEGAConfig(structural=False, semantic=False, **_REGIONS),
+  "bert_sg_att": MEGAConfig(structural=False, **_REGIONS),
+  "mega": MEGAConfig(**_REGIONS),
+  "mega_release": MEGAConfig(variant="release", **_REGIONS),
+  "vilbert": ViLBERTConfig(
+    vision=RegionStreamConfig(num_layers=2, **_SIZES),
+    connection=CoAttentionConfig(hidden_dim=8, num_layers=2, num_heads=2),
+    **_REGIONS,
+  ),
+}
+TEXT_ONLY = ("pcnn", "bert", "mtb")
+
+
+def write_scenes(folder, data_dir):
+  """Writes a scene for each picture, of no object up to `MOST_OBJECTS`.
+
+  Boxes are in pixels of 640 x 480. Returns split -> picture -> scene, and
+  row id -> heads.
+  """
+  rng = np.random.default_rng(0)
+  prepared = schema.read_metadata(data_dir)
+  pictures, heads = {}, {}
+  for name in schema.SPLITS:
+    split = Split(prepared.folder, name)
+    texts = [split.describe(row) for row in range(len(split))]
+    ids = dict.fromkeys(text.img_id for text in texts)
+    pictures[name] = {
+      img_id: scene_trees.scene(rng, i % (MOST_OBJECTS + 1), FEATURE_DIM)
+      for i, img_id in enumerate(ids)
+    }
+    trees = {x.id: scene_trees.heads(rng, len(x.words)) for x in texts}
+    scene_trees.write(folder, pictures[name], trees, name)
+    heads |= trees
+  return pictures, heads
+
+
+def build(name, data_dir, scenes=None, model=None, **data):
+  """Returns the experiment of a system.
+
+  Args:
+    name: of `MODELS`.
+    data_dir: of the generated dataset.
+    scenes: their folder, or None.
+    model: in place of that of `MODELS`.
+    **data: settings of the section `data`.
+  """
+  data |= {"scenes": scenes and str(scenes)}
+  config = tiny_run.tiny_run_config(data_dir, data=data)
+  config["model"] = settings.to_dict(model or MODELS[name])
+  return experiment.build(config)
+
+
+def params(built, seed=0):
+  """Returns perturbed parameters, large enough that inputs bear on results."""
+  rng = np.random.default_rng(seed)
+  shapes = parameters.param_shapes(built.model_config)
+  drawn = {
+    path: rng.normal(path.endswith("scale"), 0.4, shape).astype(np.float32)
+    for path, shape in shapes.items()
+  }
+  return jax.device_put(traverse_util.unflatten_dict(drawn, sep="/"))
