@@ -70,10 +70,14 @@ def difference(found: Mapping[str, Any]) -> str:
   Args:
     found: `difference`, `low`, `high` and `excludes_0` of `compare.compare`.
   """
-  points = percent(found["difference"])
-  sign = "" if points.startswith("-") or points == "0.00" else "+"
-  mark = "* " if found["excludes_0"] else ""
-  return mark + with_interval(f"{sign}{points}", found)
+  return with_interval(points(found), found)
+
+
+def points(found: Mapping[str, Any]) -> str:
+  """Returns a difference without its interval: "+1.20", or "* +1.20"."""
+  shown = percent(found["difference"])
+  sign = "" if shown.startswith("-") or shown == "0.00" else "+"
+  return "* " * found["excludes_0"] + sign + shown
 
 
 def with_interval(value: str, found: Mapping[str, Any]) -> str:

@@ -1,0 +1,225 @@
+"""Table 2: variants of a config file, trained alike, beside the paper."""
+
+import json
+import os
+import shutil
+import statistics
+
+import pytest
+import tiny_run
+import tiny_table
+import whole_run
+
+from ifa_jax import train
+from ifa_jax.analyze import (
+  bootstrap,
+  compare,
+  systems,
+  table2,
+  table2_runs,
+  table2_tables,
+)
+
+pytestmark = pytest.mark.usefixtures("fast_compilation")
+
+
+@pytest.fixture(scope="module", name="workdir")
+def folder_of_a_finished_table(data_dir, fast_compilation, tmp_path_factory):
+  """A table that was stopped in its third run, and went on."""
+  folder = tmp_path_factory.mktemp("table") / "table2"
+  rows = tiny_table.plan(data_dir, folder)
+  with pytest.MonkeyPatch.context() as patched:
+    # Two epochs a run.
+    whole_run.stop_at(patched, train.Trainer, "_score_dev", 6)
+    with pytest.raises(whole_run.StoppedError):
+      table2_runs.train_all(rows)
+  finished = [*folder.rglob("eval_test.json")]
+  assert [path.parent.parent.name for path in finished] == ["objects"] * 2
+  before = whole_run.snapshot(folder / "objects")
+  table2_runs.train_all(rows)
+  assert whole_run.snapshot(folder / "objects") == before
+  return folder
+
+
+@pytest.fixture(scope="module", name="rows")
+def rows_of_the_table(data_dir, workdir):
+  return tiny_table.plan(data_dir, workdir)
+
+
+@pytest.fixture(name="copied")
+def copy_of_the_table(data_dir, workdir, tmp_path):
+  """Its folder and its rows, free to be changed."""
+  folder = tmp_path / "table2"
+  shutil.copytree(workdir, folder)
+  return folder, tiny_table.plan(data_dir, folder)
+
+
+def eval_of(workdir, variant, seed):
+  path = workdir / variant / f"seed_{seed}" / "eval_test.json"
+  return json.loads(path.read_text())
+
+
+def test_each_run_is_the_one_that_launch_makes(data_dir, workdir, tmp_path):
+  # A run that was never stopped, in the folder that was stopped half-way.
+  config = tiny_run.tiny_run_config(
+    data_dir, seed=1, model={"use_objects": False}
+  )
+  built = table2_runs.experiment.build(config)
+  train.run(built, tmp_path / "run")
+  ours = workdir / "vanilla" / "seed_1"
+  assert whole_run.outcome(ours) == whole_run.outcome(tmp_path / "run")
+  theirs = json.loads((tmp_path / "run" / "config.json").read_text())
+  assert json.loads((ours / "config.json").read_text()) == theirs
+
+
+def test_scores_are_the_means_of_the_runs_own(rows, workdir):
+  found = table2.table2(rows)
+  assert (found["protocol"], found["n"], found["split"]) == (
+    "clean",
+    17,
+    "test",
+  )
+  assert found["num_relations"] == eval_of(workdir, "objects", 1)[
+    "finding"
+  ].get("support", found["num_relations"])
+  for row in found["rows"]:
+    evals = [
+      eval_of(workdir, row["variant"], seed) for seed in tiny_table.SEEDS
+    ]
+    for name in bootstrap.SCORES:
+      score, wanted = row["scores"][name], [x[name] for x in evals]
+      assert score["seeds"] == pytest.approx(wanted)
+      assert score["mean"] == pytest.approx(statistics.fmean(wanted))
+      assert score["deviation"] == pytest.approx(statistics.stdev(wanted))
+    assert [run["step"] for run in row["runs"]] == [x["step"] for x in evals]
+    assert [run["seed"] for run in row["runs"]] == [*tiny_table.SEEDS]
+    assert (row["epochs"], row["updates"]) == (2, 8)
+    assert row["visual_source"] == "pixels"
+  assert json.loads(json.dumps(found)) == found
+
+
+def test_intervals_are_those_of_compare(rows, workdir):
+  words = [
+    f"{name}={workdir}/{name}/seed_1,{workdir}/{name}/seed_49"
+    for name in reversed(tiny_table.VARIANTS)
+  ]
+  wanted = compare.compare(systems.read(words))
+  found = table2.table2(rows, "vanilla")
+  assert [row["variant"] for row in found["rows"]] == [*tiny_table.VARIANTS]
+  scores = {x["name"]: x["scores"] for x in wanted["systems"]}
+  assert {x["variant"]: x["scores"] for x in found["rows"]} == scores
+  (pair,) = wanted["pairs"]
+  objects, vanilla = (row["differences"] for row in found["rows"])
+  assert objects == pair["differences"]
+  assert vanilla is None
+  assert [row["differences"] for row in table2.table2(rows)["rows"]] == [
+    None,
+    None,
+  ]
+
+
+def test_a_table_names_both_protocols_where_they_differ(copied):
+  folder, rows = copied
+  for name in ("eval_test.json", "predictions_test.jsonl"):
+    for path in (folder / "vanilla").rglob(name):
+      path.write_text(path.read_text().replace('"clean"', '"released"'))
+  wanted = "protocols differ: objects clean, vanilla released"
+  found = table2.table2(rows)
+  assert found["protocol"] == wanted
+  assert table2_tables.markdown(found).splitlines()[0] == wanted
+
+
+def test_runs_of_other_gold_relations_are_refused(copied):
+  folder, rows = copied
+  (path,) = folder.glob("vanilla/seed_49/predictions_test.jsonl")
+  lines = tiny_run.read_lines(path)
+  wrong = next(x for x in lines if x["gold"] != x["pred"])
+  wrong["gold"] = next(
+    x for x in wrong["probabilities"] if x not in (wrong["gold"], wrong["pred"])
+  )
+  path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+  with pytest.raises(ValueError, match=r"seed_49.*want the gold relations of"):
+    table2.table2(rows)
+
+
+def test_a_table_of_runs_that_are_not_finished_is_refused(copied):
+  folder, rows = copied
+  os.remove(folder / "objects" / "seed_49" / "eval_test.json")
+  with pytest.raises(ValueError, match=r"seed_49: want .*no test predictions"):
+    table2.table2(rows)
+
+
+def test_scores_tell_where_regions_came_from(copied):
+  folder, rows = copied
+  for seed in tiny_table.SEEDS:
+    scores = eval_of(folder, "objects", seed) | {"visual_source": "scenes"}
+    path = folder / "objects" / f"seed_{seed}" / "eval_test.json"
+    path.write_text(json.dumps(scores))
+  sources = [row["visual_source"] for row in table2.table2(rows)["rows"]]
+  assert sources == ["scenes", "pixels"]
+
+
+@pytest.mark.parametrize(
+  ("missing_pixels", "counts", "shown"),
+  [
+    ("error", (17, 0, 30, 0), "pixels"),
+    ("grey", (17, 0, 10, 20), "pixels, 43 % grey"),
+    ("absent", (17, 0, 10, 20), "pixels, 43 % absent"),
+    ("grey", (0, 17, 0, 30), "grey"),
+    ("absent", (0, 17, 0, 30), "nothing"),
+    ("grey", (0, 0, 0, 0), "nothing"),
+  ],
+)
+def test_pictures_without_a_file_are_told(build, missing_pixels, counts, shown):
+  prepared = build().prepared
+  names = ("pictures", "missing_pictures", "grounded", "missing_grounded")
+  test = dict(zip(names, counts, strict=True)) | {"detected": 9}
+  metadata = prepared.metadata | {
+    "missing_pixels": missing_pixels,
+    "counts": {"test": test},
+  }
+  prepared = prepared._replace(metadata=metadata)
+  assert table2_runs._pixels(prepared, ["image", "grounded"]) == shown
+
+
+def test_a_model_without_pictures_sees_none(data_dir, tmp_path):
+  config = tiny_run.tiny_run_config(
+    data_dir, model={"vision": None}, train={"max_steps": 6}
+  )
+  row = table2_runs.plan("text", config, [1], str(tmp_path / "new"))
+  assert row.visual_source == "-"
+  assert (row.epochs, row.updates) == (1.5, 6)
+  assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_of_another_run_is_refused_before_any_trains(
+  data_dir, copied, monkeypatch
+):
+  monkeypatch.setattr(train, "run", pytest.fail)
+  folder, _ = copied
+  match = r"vanilla/seed_1: holds a run with train\.total_epochs=2, asked for 3"
+  with pytest.raises(ValueError, match=match):
+    tiny_table.plan(data_dir, folder, ["vanilla"], train={"total_epochs": 3})
+  shutil.rmtree(folder / "vanilla" / "seed_49" / "checkpoints")
+  os.remove(folder / "vanilla" / "seed_49" / "config.json")
+  with pytest.raises(ValueError, match="seed_49: want a new folder"):
+    tiny_table.plan(data_dir, folder, ["vanilla"])
+
+
+def test_notes_say_what_published_figures_rest_on(rows):
+  text = table2_tables.markdown(table2.table2(rows))
+  assert "other rows than the paper's: 17 with" in text
+  assert "label leak" in text
+  assert "excludes 0" not in text
+  text = table2_tables.markdown(table2.table2(rows[1:]))
+  assert "label leak" not in text
+  whole = table2.table2(rows) | {"n": 1614, "num_relations": 640}
+  assert "other rows" not in table2_tables.markdown(whole)
+
+
+def test_a_row_that_the_paper_lacks_has_no_figures_beside(rows):
+  table = table2.table2([rows[0]._replace(variant="text")])
+  assert table["rows"][0]["published"] is None
+  text = table2_tables.markdown(table)
+  assert "paper |" not in text
+  assert "| text |  | pixels | 1, 49 | 2 | 8 |" in text

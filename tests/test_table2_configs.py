@@ -1,0 +1,48 @@
+"""Variants of a config file, and settings that all of them share."""
+
+from types import SimpleNamespace
+
+import pytest
+import tiny_table
+
+from ifa_jax.analyze import published, table2_configs
+
+
+def test_published_rows_are_those_of_the_paper():
+  found = {name: row.figures.f1 for name, row in published.VARIANTS.items()}
+  assert found["pcnn"] == 53.59
+  assert found["mega"] == found["mega_release"] == 66.41
+  assert found["bert_sg"] == 62.80
+  rows = [row for row in published.ROWS if row.table == "Table 2"]
+  assert {*rows} == {*published.VARIANTS.values()} - {
+    published.VARIANTS["bert_sg"]
+  }
+
+
+def test_rows_are_those_of_table_2_unless_they_are_chosen():
+  file = SimpleNamespace(__file__="x.py", VARIANTS=("text", "objects", "bert"))
+  assert table2_configs.choose(file, []) == ["bert", "objects"]
+  chosen = ["text", "objects"]
+  assert table2_configs.choose(file, chosen) == chosen
+  file.VARIANTS = ("text", "bert_sg")
+  with pytest.raises(ValueError, match="no variant stands for a row of Table"):
+    table2_configs.choose(file, [])
+
+
+def test_settings_keep_their_types():
+  module = table2_configs.load(tiny_table.CONFIG)
+  words = ["data.text_buckets=(24, 32)", "train.progress=false", "weights=a=b"]
+  words += ["optim.groups.new.peak_lr=1", "data.visual_shuffle_seed=3"]
+  found = table2_configs.read(module, "objects", table2_configs.parse(words))
+  assert found["data"]["text_buckets"] == (24, 32)
+  assert found["train"]["progress"] is False
+  assert found["weights"] == "a=b"
+  rate = found["optim"]["groups"]["new"]["peak_lr"]
+  assert (rate, type(rate)) == (1.0, float)
+  assert found["data"]["visual_shuffle_seed"] == 3
+  found["data"]["text_buckets"] = ()
+  others = module.get_config("objects").to_dict()
+  found["weights"] = found["data"]["visual_shuffle_seed"] = None
+  found["optim"]["groups"]["new"]["peak_lr"] = 3e-3
+  found["train"]["progress"] = True
+  assert found == others

@@ -1,0 +1,38 @@
+"""Tables of toy variants on the generated dataset of `conftest`."""
+
+import command_lines
+import tiny_run
+
+from ifa_jax.analyze import table2_configs, table2_runs
+
+CONFIG = str(command_lines.ROOT / "configs" / "quickstart.py")
+VARIANTS, SEEDS = ("objects", "vanilla"), (1, 49)
+
+
+def _flat(sections, prefix=""):
+  """Yields "train.batch_size=12" and all others."""
+  for key, value in sections.items():
+    if isinstance(value, dict):
+      yield from _flat(value, f"{prefix}{key}.")
+    else:
+      yield f"{prefix}{key}={value}"
+
+
+def settings(data_dir, **others):
+  """Returns what --set says of a run of eight updates, `others` over it."""
+  sections = tiny_run.merged(
+    tiny_run.SECTIONS, {"data": {"data_dir": str(data_dir)}}
+  )
+  return [*_flat(tiny_run.merged(sections, others))]
+
+
+def plan(data_dir, workdir, variants=VARIANTS, seeds=SEEDS, **others):
+  """Plans rows of configs/quickstart.py; `others` are sections over theirs."""
+  module = table2_configs.load(CONFIG)
+  changes = table2_configs.parse(settings(data_dir, **others))
+  return [
+    table2_runs.plan(
+      name, table2_configs.read(module, name, changes), seeds, str(workdir)
+    )
+    for name in variants
+  ]
