@@ -1,13 +1,13 @@
 """The systems that the paper's Table 2 compares IFAformer with.
 
-    pcnn          PCNN, 53.59: word vectors and a convolution
-    bert          BERT, 59.32: the pooled [CLS] state
-    mtb           MTB, 64.20: the states of both entity markers
-    bert_sg       BERT+SG: objects' features, summed (in MEGA's paper, 62.80)
-    bert_sg_att   BERT+SG+Att., 63.64: objects attend to the text
-    vilbert       ViLBERT, 63.61: two streams with co-attention
-    mega          MEGA, 66.41: BERT+SG+Att. with a structural alignment
-    mega_release  MEGA as its released code computes it
+    pcnn           PCNN, 53.59: word vectors and a convolution
+    bert           BERT, 59.32: the pooled [CLS] state
+    mtb            MTB, 64.20: the states of both entity markers
+    bert_sg        BERT+SG: objects' features, summed (in MEGA's paper, 62.80)
+    bert_sg_att    BERT+SG+Att., 63.64: objects attend to the text
+    vilbert        ViLBERT, 63.61: two streams with co-attention
+    mega           MEGA, 66.41: BERT+SG+Att. with a structural alignment
+    mega_released  MEGA as its released code computes it
 
 The paper prints no hyper-parameters for its own runs of them. These are the
 ones of OpenNRE (PCNN), of MEGA's README (BERT to MEGA: one budget for all) and
@@ -52,7 +52,7 @@ def set_model(
   """
   config.model = model_section(described)
   config.data.layout = "opennre"
-  if variant == "mega_release":
+  if variant == "mega_released":
     # It gives padding weight, so the padded length is part of the model.
     config.data.text_buckets = ()
 

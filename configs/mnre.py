@@ -13,7 +13,7 @@ Variants, and the row of the paper's Table 2 (micro F1 on test) each stands for:
     tiny               objects in toy sizes, for a first try on the same data
 
 and the systems that it compares with, see configs/baselines.py: pcnn, bert,
-mtb, bert_sg, bert_sg_att, vilbert, mega, mega_release.
+mtb, bert_sg, bert_sg_att, vilbert, mega, mega_released.
 
 The first row's figure rests on a label leak in the published crops (protocol
 `released`); see README.md, "What the image really does". The default protocol

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 TOLERANCE = 5e-6
 # Rows of the generated test split, in no order.
 ROWS = [5, 0, 11, 3]
-ALIGNED = ("bert_sg_att", "mega", "mega_release", "vilbert")
+ALIGNED = ("bert_sg_att", "mega", "mega_released", "vilbert")
 
 
 @pytest.fixture(scope="module", name="made")
@@ -126,7 +126,7 @@ def test_mega_sums_what_objects_give_to_tokens(looked):
   [
     ("bert_sg_att", ["semantic"]),
     # Its mixtures pass a layer side by side: nothing is added.
-    ("mega_release", ["structural", "semantic"]),
+    ("mega_released", ["structural", "semantic"]),
   ],
 )
 def test_weights_that_are_not_added_have_no_sum(looked, name, maps):

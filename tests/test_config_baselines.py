@@ -62,7 +62,7 @@ def test_configs_are_locked_and_complete(file, variant):
     ("bert_sg", {"text", "fusion"}),
     ("bert_sg_att", {"text", "fusion"}),
     ("mega", {"text", "fusion"}),
-    ("mega_release", {"text", "fusion"}),
+    ("mega_released", {"text", "fusion"}),
     ("vilbert", {"text", "visual"}),
   ],
 )
@@ -115,4 +115,4 @@ def test_only_the_released_mega_pads_to_one_length():
   single = [
     v for v in baselines.VARIANTS if not mnre.get_config(v).data.text_buckets
   ]
-  assert single == ["mega_release"]
+  assert single == ["mega_released"]

@@ -9,7 +9,6 @@ from ifa_jax import optim, weights
 from ifa_jax.convert import converted
 from ifa_jax.models import parameters, settings
 
-
 # The others are tested in test_config_baselines.py.
 VARIANTS = [n for n in minilm.VARIANTS if n not in baselines.VARIANTS]
 

@@ -36,22 +36,22 @@ class Case(NamedTuple):
 
 
 NO_GRAPH = {"structural": False}
-RELEASE = {"variant": "release"}
+RELEASE = {"variant": "released"}
 BOTH = ("structural", "semantic")
 CASES = {
   "BERT+SG": Case(NO_GRAPH | {"semantic": False}, torch_mega.bert_sg),
   "BERT+SG+Att.": Case(NO_GRAPH, torch_mega.bert_sg_att, BOTH[1:]),
-  "BERT+SG+Att., release": Case(
+  "BERT+SG+Att., released": Case(
     NO_GRAPH | RELEASE, torch_mega.bert_sg_att_release, BOTH[1:]
   ),
   "MEGA": Case({}, torch_mega.mega, BOTH),
-  "MEGA, release": Case(RELEASE, torch_mega.mega_release, BOTH),
+  "MEGA, released": Case(RELEASE, torch_mega.mega_released, BOTH),
   "structural": Case({"semantic": False}, torch_mega.structural, BOTH[:1]),
-  "structural, release": Case(
+  "structural, released": Case(
     {"semantic": False} | RELEASE, torch_mega.structural_release, BOTH[:1]
   ),
 }
-MASKED = [name for name in CASES if "release" not in name]
+MASKED = [name for name in CASES if "released" not in name]
 
 
 def mega_config(case, dropout=0.0, **changes):
@@ -172,7 +172,7 @@ def test_nothing_is_kept_unless_asked_for():
   assert got.text_hidden is got.text_attention is got.region_weights is None
 
 
-@pytest.mark.parametrize("case", ["MEGA", "MEGA, release"])
+@pytest.mark.parametrize("case", ["MEGA", "MEGA, released"])
 def test_gradients_are_the_formulas(case):
   config, batch = mega_config(case), make_batch()
   params = make_params(config)
@@ -265,7 +265,7 @@ def test_the_padded_length_counts_in_the_release_alone(case):
 
 
 def test_the_release_counts_absent_objects():
-  config, batch = mega_config("MEGA, release"), make_batch()
+  config, batch = mega_config("MEGA, released"), make_batch()
   params = make_params(config)
   fewer = batch.replace(
     regions=batch.regions[:, :2],
@@ -282,12 +282,12 @@ def test_the_release_counts_absent_objects():
 @pytest.mark.parametrize(
   ("case", "count"),
   [
-    ("MEGA, release", 23_996_928),
+    ("MEGA, released", 23_996_928),
     # Two projections of 768, one of 4096, and 3 x 1536 in front of the head.
     ("MEGA", 2 * 769 * 1536 + 4097 * 1536 + 4609 * 1536),
     ("BERT+SG", 4097 * 1536 + 3073 * 1536),
     ("BERT+SG+Att.", 23_996_928 - 3073 * 1536),
-    ("BERT+SG+Att., release", 23_996_928 - 1536 * 1536),
+    ("BERT+SG+Att., released", 23_996_928 - 1536 * 1536),
     ("structural", 769 * 1536 + 4609 * 1536),
   ],
 )
@@ -326,7 +326,7 @@ def test_dropout_is_of_training_alone():
 
 
 def test_bfloat16_keeps_logits_and_weights_in_float32():
-  config, batch = mega_config("MEGA, release"), make_batch()
+  config, batch = mega_config("MEGA, released"), make_batch()
   params = make_params(config)
   want = apply(config, params, batch)
   got = apply(replace(config, dtype="bfloat16"), params, batch)
@@ -358,7 +358,7 @@ def test_left_out_settings_are_the_papers():
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"variant": "released"}, "model.variant: want one of paper, release, f"),
+    ({"variant": "release"}, "model.variant: want one of paper, released, f"),
     ({"distance": "cos"}, "model.distance: want one of l2, sql2, found 'cos'"),
     ({"dtype": "float16"}, "model.dtype: want one of"),
     ({"top_k": -1}, r"model.top_k: want 0 \(all\) to .* 10, found -1"),
@@ -366,7 +366,7 @@ def test_left_out_settings_are_the_papers():
     ({"regions": None}, "model.regions: want .*, found None"),
     ({"text": {"num_heads": 7}}, "model.text.num_heads: want a divisor"),
     (
-      {"structural": False, "semantic": False, "variant": "release"},
+      {"structural": False, "semantic": False, "variant": "released"},
       "model.variant: want paper .*, found release",
     ),
   ],

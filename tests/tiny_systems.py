@@ -35,7 +35,7 @@ MODELS = {
   "bert_sg": MEGAConfig(structural=False, semantic=False, **_REGIONS),
   "bert_sg_att": MEGAConfig(structural=False, **_REGIONS),
   "mega": MEGAConfig(**_REGIONS),
-  "mega_release": MEGAConfig(variant="release", **_REGIONS),
+  "mega_released": MEGAConfig(variant="released", **_REGIONS),
   "vilbert": ViLBERTConfig(
     vision=RegionStreamConfig(num_layers=2, **_SIZES),
     connection=CoAttentionConfig(hidden_dim=8, num_layers=2, num_heads=2),

@@ -56,7 +56,7 @@ def mega(w, H, f, alpha, starts):
   return torch.cat([*V[starts], Y.sum(0)]), beta
 
 
-def mega_release(w, H, f, alpha, starts):
+def mega_released(w, H, f, alpha, starts):
   beta, read = _lifted_attention(w, H, f)
   A = torch.sigmoid(read)
   T = alpha.T @ linear(w, "fusion/text", H)

@@ -95,7 +95,7 @@ VARIANTS = {
     ("bert_sg_att", "BERT+SG+Att."),
     ("vilbert", "ViLBERT"),
     ("mega", "MEGA"),
-    ("mega_release", "MEGA"),
+    ("mega_released", "MEGA"),
     ("vanilla", "Vanilla IFAformer"),
     ("no_text_attention", "w/o Text Attn."),
     ("objects", "w/ Visual Objects"),

@@ -75,8 +75,9 @@ def read_vectors(path: str | os.PathLike) -> Vectors:
         row = np.zeros(0, np.float32)
       if not row.size or (rows and row.size != rows[0].size):
         wanted = f"{rows[0].size} numbers" if rows else "numbers"
+        found = line.rstrip()[:60]
         raise ValueError(
-          f"{path}:{number}: want a word and {wanted}, found {line.rstrip()[:60]!r}"
+          f"{path}:{number}: want a word and {wanted}, found {found!r}"
         )
       words.append(word)
       rows.append(row)

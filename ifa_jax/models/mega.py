@@ -25,7 +25,7 @@ from ifa_jax.models.output import ModelOutput
 from ifa_jax.models.system import RegionConfig, System, check_choice
 from ifa_jax.models.text import TextStream
 
-VARIANTS = ("paper", "release")
+VARIANTS = ("paper", "released")
 
 _RELEASED = FusionRules(
   lifted=True,
@@ -45,7 +45,7 @@ class MEGAConfig(System):
     regions: the scene graph's objects.
     structural: objects read the text by the structural alignment.
     semantic: objects read the text by attention.
-    variant: "paper" (the equations) or "release" (the published code, without
+    variant: "paper" (the equations) or "released" (the published code, without
       what it does by mistake). The release gives padding weight, so that its
       logits depend on the padded length, and counts absent objects.
     top_k: how many objects the structural alignment keeps of each word, the
@@ -83,10 +83,10 @@ class MEGAConfig(System):
         f"model.top_k: want 0 (all) to model.regions.num_regions"
         f" {self.regions.num_regions}, found {self.top_k}"
       )
-    if self.variant == "release" and not self.weight_names:
+    if self.variant == "released" and not self.weight_names:
       raise ValueError(
         "model.variant: want paper without structural and semantic alignment,"
-        " found release, which has no such form"
+        " found released, which has no such form"
       )
 
   @property
@@ -112,7 +112,7 @@ class MEGAConfig(System):
     MEGA's ablations without the structural alignment keep the entities' own
     states, as text baselines do, so their objects are lifted in either variant.
     """
-    if self.variant == "release":
+    if self.variant == "released":
       return _RELEASED
     return FusionRules(lifted=not self.structural)
 

@@ -28,7 +28,7 @@ BASELINES: dict[str, tuple[type[System], dict[str, Any]]] = {
   "bert_sg_att": (MEGAConfig, {"structural": False}),
   "vilbert": (ViLBERTConfig, {}),
   "mega": (MEGAConfig, {}),
-  "mega_release": (MEGAConfig, {"variant": "release"}),
+  "mega_released": (MEGAConfig, {"variant": "released"}),
 }
 
 
