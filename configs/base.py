@@ -8,8 +8,9 @@ from ifa_jax.models import ModelConfig, settings
 from ifa_jax.models.config import Exchange
 from ifa_jax.models.system import System
 
-# Of bert-base-uncased's vocabulary; see Tokenizer.sha256. Set to None to train
-# on data that was prepared with another vocabulary of the same size.
+# Of bert-base-uncased's vocabulary; see Tokenizer.sha256. Set to nothing
+# (--config.data.tokenizer_sha256=) to train on data that was prepared with
+# another vocabulary of the same size.
 BERT_UNCASED = (
   "436f74039a126c0ac82bb6415a69ab28f12bc33d712bdbd8552ac6d0619d2cf9"
 )

@@ -4,7 +4,8 @@ The folder that `python -m ifa_jax.convert` wrote decides the encoders' sizes
 and the tokenizer; the config decides all else: what the model looks at, how the
 streams exchange, rates of dropout, relations. A stream that conversion left out
 takes the other's depth, width and heads; its other sizes are the config's too.
-A run of another system than the folder's takes the text encoder alone.
+A run of another system than the folder's takes the text encoder alone, and one
+without an encoder nothing.
 """
 
 import logging
@@ -40,6 +41,10 @@ def resolve(config: Mapping[str, Any]) -> Mapping[str, Any]:
   folder = config["weights"]
   if not folder:
     return config
+  if config["model"].get("text") is None:
+    system = config["model"]["system"]
+    _log.info("%s has no encoder: it does not start from %s", system, folder)
+    return {**config, "weights": None}
   source_config = converted.load_config(folder)
   source = settings.to_dict(source_config)
   initialised = converted.load_provenance(folder).get("initialised", ())

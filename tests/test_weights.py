@@ -110,6 +110,13 @@ def test_another_system_takes_the_text_encoder_alone(tmp_path, system):
     np.testing.assert_array_equal(array, taken[path], err_msg=path)
 
 
+def test_a_system_without_an_encoder_takes_none(tmp_path):
+  save(tmp_path / "w", tiny.tiny_config())
+  asked = tiny_run.tiny_run_config("data", weights=str(tmp_path / "w"))
+  asked["model"] = settings.to_dict(PCNNConfig(vocab_size=9))
+  assert weights.resolve(asked) == asked | {"weights": None}
+
+
 def test_weights_of_no_use_are_refused(tmp_path):
   save(tmp_path / "w", tiny.tiny_config())
   fresh = parameters.init_params(PCNNConfig(vocab_size=9), jax.random.key(7))
