@@ -18,6 +18,7 @@ from ifa_jax.models import (
   parameters,
   replace,
   settings,
+  variants,
 )
 from ifa_jax.models.config import RELEASED
 
@@ -261,3 +262,9 @@ def test_models_that_cannot_be_are_refused(plain, message):
 
 def test_head_counts_may_differ_where_no_layer_is_raw():
   assert settings.from_dict({"vision": {"num_heads": 6}}).vision.num_heads == 6
+
+
+@pytest.mark.parametrize("name", [*variants.IFAFORMERS, *variants.BASELINES])
+def test_a_model_is_named_after_its_row(name):
+  made = variants.make(name, text=TextConfig(num_layers=12, vocab_size=7))
+  assert variants.name_of(made) == name

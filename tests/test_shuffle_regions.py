@@ -212,11 +212,11 @@ def config_of(name, seed):
 @pytest.mark.parametrize(
   ("theirs", "seed", "wanted"),
   [
-    ("mtb", None, "bert, text only, another run"),
+    ("mtb", None, "mtb, text only, another run"),
     ("pcnn", 0, "pcnn, text only, another run"),
     ("vilbert", None, "vilbert, standard, another run"),
     ("vilbert", 0, "vilbert, shuffle(train)"),
-    ("bert_sg", None, "standard, another run"),
+    ("bert_sg", None, "bert_sg, standard, another run"),
     ("mega", 3, "shuffle(train)"),
   ],
 )

@@ -16,7 +16,8 @@ from ifa_jax.analyze import bootstrap, predictions
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data.order import Shuffle
 from ifa_jax.experiment import Experiment
-from ifa_jax.models import settings
+from ifa_jax.models import settings, variants
+from ifa_jax.models.config import ModelConfig
 from ifa_jax.models.system import System
 from ifa_jax.run_folder import RunFolder
 
@@ -122,9 +123,11 @@ def beside(folder: RunFolder, built: Experiment, gold: np.ndarray) -> Condition:
 
 
 def _describe(config: dict[str, Any], ours: System) -> str:
-  """Names another run: its system, if it is none of ours, and its pictures."""
+  """Names another run: which model, if it is not ours, and its pictures."""
   theirs = settings.from_dict(config["model"])
-  prefix = "" if theirs.system == ours.system else f"{theirs.system}, "
+  name = variants.name_of(theirs)
+  same = theirs.system == ours.system == ModelConfig.system
+  prefix = "" if same or name == variants.name_of(ours) else f"{name}, "
   if not theirs.sees_pictures:
     return f"{prefix}text only, another run"
   if config["data"]["visual_shuffle_seed"] is not None:

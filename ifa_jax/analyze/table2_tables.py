@@ -90,7 +90,10 @@ def _section(row: Mapping[str, Any]) -> list[list[str]]:
   if row["published"]:
     figures = (row["published"][name] for name in bootstrap.SCORES)
     shown = map(report.percent, figures)
-    lines.append(["paper", _PAPERS_PROTOCOL, *shown, ""])
+    # A protocol says where crops come from; the paper's other rows read none.
+    reads_crops = row["variant"] in published.READ_CROPS
+    protocol = _PAPERS_PROTOCOL if reads_crops else ""
+    lines.append(["paper", protocol, *shown, ""])
   return tables.named([row["variant"]], lines)
 
 

@@ -47,3 +47,18 @@ def make(name: str, **shared: Any) -> System:
   known = {field.name for field in dataclasses.fields(kind)}
   given = {key: value for key, value in shared.items() if key in known}
   return kind(**given | fields)
+
+
+def name_of(config: System) -> str:
+  """Returns the row that a model is, whatever its sizes.
+
+  Of several that fit, the one that is set apart by most.
+  """
+  rows = IFAFORMERS | BASELINES
+  fitting = [
+    name
+    for name, (kind, fields) in rows.items()
+    if type(config) is kind
+    and all(getattr(config, key) == value for key, value in fields.items())
+  ]
+  return max(fitting, key=lambda name: len(rows[name][1]))
