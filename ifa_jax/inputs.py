@@ -15,6 +15,7 @@ import numpy as np
 from ifa_jax.data import layouts, regions, scenes, words
 from ifa_jax.data.pipeline import Reader, RowText, Split
 from ifa_jax.data.regions import RegionGeometry, RegionReader
+from ifa_jax.data.scenes import Scenes
 from ifa_jax.data.schema import Prepared
 from ifa_jax.data.tokenization import Tokenizer
 from ifa_jax.data.words import Vocabulary
@@ -42,8 +43,11 @@ class Inputs:
     self._config = config
     self._model = model
     self._prepared = prepared
+    # By split, each made when it is first asked for.
     self._texts: dict[str, list[RowText]] = {}
+    self._scenes: dict[str, Scenes | None] = {}
     self._regions: dict[str, RegionReader] = {}
+    self._readers: dict[str, list[Reader]] = {}
 
   @functools.cached_property
   def vocabulary(self) -> Vocabulary:
@@ -67,7 +71,7 @@ class Inputs:
       return {}
     vectors = self._label_vectors
     dim = regions.feature_dim(
-      self._scenes("train"), vectors.dim if vectors else None
+      self._read_scenes("train"), vectors.dim if vectors else None
     )
     return {"regions": {"feature_dim": dim}}
 
@@ -84,12 +88,17 @@ class Inputs:
     if self._model.reads_words:
       return {VOCABULARY_FILE: self.vocabulary.lines()}
     if self._model.regions is not None and self._data.get("scenes"):
-      manifest = self._scenes("train").manifest
+      manifest = self._read_scenes("train").manifest
       return {SCENES_FILE: json.dumps(manifest, indent=2) + "\n"}
     return {}
 
   def readers(self, split: Split) -> list[Reader]:
     """Returns what reads the model's fields of a split's rows."""
+    if split.name not in self._readers:
+      self._readers[split.name] = self._make_readers(split)
+    return self._readers[split.name]
+
+  def _make_readers(self, split: Split) -> list[Reader]:
     found: list[Reader] = []
     if self._model.text is not None and layout(self._data) != "nested":
       text_len = self._data["text_len"]
@@ -113,7 +122,7 @@ class Inputs:
     """Returns what reads the regions of a split's rows."""
     if split.name not in self._regions:
       self._regions[split.name] = RegionReader(
-        self._scenes(split.name),
+        self._read_scenes(split.name),
         self.texts(split),
         region_geometry(self._model, self._data),
         self._label_vectors,
@@ -126,15 +135,20 @@ class Inputs:
       return None
     return self.region_reader(split).visual_source
 
-  def _scenes(self, split_name: str) -> scenes.Scenes | None:
+  def _read_scenes(self, split_name: str) -> Scenes | None:
     folder = self._data.get("scenes")
-    return scenes.read_split(folder, split_name) if folder else None
+    if split_name not in self._scenes:
+      read = scenes.read_split(folder, split_name) if folder else None
+      self._scenes[split_name] = read
+    return self._scenes[split_name]
 
   @functools.cached_property
   def _label_vectors(self) -> LabelVectors | None:
-    """Word embeddings of class names, where the run starts from any."""
-    folder = self._config["weights"]
+    """Word embeddings of class names, where scenes have nothing better."""
+    folder, found = self._config["weights"], self._read_scenes("train")
     if self._model.text is None or not folder:
+      return None
+    if found is None or found.feature_dim or not found.has_labels:
       return None
     return LabelVectors(folder, self._tokenizer)
 
