@@ -184,7 +184,12 @@ def _read_text(record: tf.Tensor, text_len: int) -> dict[str, Any]:
   fields = tf.io.parse_single_example(record, _TEXT)
   ids = tf.cast(fields["input_ids"], tf.int32)
   padding = text_len - tf.size(ids)
-  tf.debugging.assert_non_negative(padding, "a text is longer than text_len")
+  fits = tf.debugging.assert_non_negative(
+    padding, "a text is longer than text_len"
+  )
+  # Else padding may fail first, with words of its own.
+  with tf.control_dependencies([fits]):
+    padding = tf.identity(padding)
   to_len = lambda x: tf.ensure_shape(tf.pad(x, [[0, padding]]), [text_len])  # noqa: E731
   return {
     "input_ids": to_len(ids),
