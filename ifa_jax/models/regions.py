@@ -14,7 +14,7 @@ from flax import linen as nn
 from ifa_jax.batch import Batch
 from ifa_jax.models import attention
 from ifa_jax.models.system import RegionConfig
-from ifa_jax.models.text import TextLayer
+from ifa_jax.models.text import TextLayer, run_layers
 
 # x0, y0, x1, y1 and area of the whole picture, as fractions of it.
 _WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0, 1.0)
@@ -145,10 +145,5 @@ class RegionStream(nn.Module):
       stop: the layer behind the last.
       train: whether to drop out.
     """
-    states = []
-    for layer in self.layer[start:stop]:
-      query, own = layer.project(hidden)
-      attended = layer.attend(query, own, None, key_bias, train=train)
-      hidden = layer.update(hidden, attended.values, train=train)
-      states.append(hidden)
-    return states
+    read = run_layers(self.layer[start:stop], hidden, key_bias, train=train)
+    return read.hidden[1:]

@@ -3,6 +3,7 @@
 Devlin et al. 2019 (arXiv:1810.04805); post-LayerNorm, as released.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -121,6 +122,30 @@ class TextRead(NamedTuple):
     }
 
 
+def run_layers(
+  layers: Sequence[TextLayer],
+  hidden: jax.Array,
+  key_bias: jax.Array,
+  *,
+  train: bool,
+) -> TextRead:
+  """Runs layers on float[B, T, D] that reads nothing but itself.
+
+  Args:
+    layers: in order.
+    hidden: what goes into the first.
+    key_bias: float32[B, T], added to the attention logits of each key.
+    train: whether to drop out.
+  """
+  states, weights = [hidden], []
+  for layer in layers:
+    query, own = layer.project(states[-1])
+    attended = layer.attend(query, own, None, key_bias, train=train)
+    states.append(layer.update(states[-1], attended.values, train=train))
+    weights.append(attended.weights)
+  return TextRead(states, weights)
+
+
 class TextStream(nn.Module):
   """BERT: called on a batch, or run layer by layer beside another stream."""
 
@@ -160,10 +185,4 @@ class TextStream(nn.Module):
       stop: the layer behind the last.
       train: whether to drop out.
     """
-    states, weights = [hidden], []
-    for layer in self.layer[start:stop]:
-      query, own = layer.project(states[-1])
-      attended = layer.attend(query, own, None, key_bias, train=train)
-      states.append(layer.update(states[-1], attended.values, train=train))
-      weights.append(attended.weights)
-    return TextRead(states, weights)
+    return run_layers(self.layer[start:stop], hidden, key_bias, train=train)
