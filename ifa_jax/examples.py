@@ -13,6 +13,7 @@ from ifa_jax.batch import Batch
 from ifa_jax.data import boxes, layouts, pictures, regions, words
 from ifa_jax.data.boxes import Box
 from ifa_jax.data.pipeline import RowText
+from ifa_jax.data.scenes import Scene
 from ifa_jax.data.tokenization import Tokenizer
 from ifa_jax.models.system import System
 from ifa_jax.post_scenes import PostScenes
@@ -28,12 +29,19 @@ class Example(NamedTuple):
     squares: field of a batch -> its pictures, uint8[size, size, 3] each.
     regions: field of a batch -> of one row, see `regions.one_row`.
     names: the words of head and tail.
+    picture_size: (width, height) of the picture, (0, 0) without one.
+    boxes: "grounded" or "detected" -> (x0, y0, x1, y1) of each crop among
+      `squares`, in pixels of the picture.
+    scene: the objects that `regions` are of, if any is known.
   """
 
   text: RowText
   squares: dict[str, list[np.ndarray]]
   regions: dict[str, np.ndarray]
   names: tuple[str, str]
+  picture_size: tuple[int, int]
+  boxes: dict[str, list[tuple[float, ...]]]
+  scene: Scene | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +52,7 @@ class Reader:
     model: the run's.
     data: the `data` section of its config.
     protocol: of its data.
+    image_size: side of a whole picture's square in its data, in pixels.
     tokenizer: of its data.
     vocabulary: its words, for a model that reads any.
     scenes: makes scenes as those of its data, for a model that reads regions.
@@ -52,6 +61,7 @@ class Reader:
   model: System
   data: Mapping[str, Any]
   protocol: str
+  image_size: int
   tokenizer: Tokenizer
   vocabulary: words.Vocabulary | None
   scenes: PostScenes | None
@@ -76,6 +86,7 @@ class Reader:
       model,
       record["config"]["data"],
       record["dataset"]["protocol"],
+      record["dataset"]["image_size"],
       Tokenizer.load(folder.file("tokenizer")),
       vocabulary,
       scenes,
@@ -91,12 +102,29 @@ class Reader:
     post = read_post(fields)
     text = self._read_text(post)
     picture, listed = self._open_picture(fields)
+    used = self._choose_boxes(post, listed)
+    scene = self._make_scene(picture, listed)
     return Example(
       text,
-      self._cut_squares(post, picture, listed),
-      self._find_regions(text, picture, listed),
+      self._cut_squares(picture, used),
+      self._find_regions(text, scene),
       post.names(),
+      picture.size if picture else (0, 0),
+      {field: [box.edges for box in chosen] for field, chosen in used.items()},
+      scene,
     )
+
+  def read_square(self, fields: Mapping[str, Any]) -> np.ndarray | None:
+    """Returns a post's whole picture as its data would keep it.
+
+    Returns:
+      uint8[image_size, image_size, 3], None without a picture.
+
+    Raises:
+      ValueError: if the picture cannot be opened.
+    """
+    picture, _ = self._open_picture(fields)
+    return pictures.fit(picture, self.image_size) if picture else None
 
   def batch(self, examples: Sequence[Example], rows: int) -> Batch:
     """Returns a batch of numpy arrays, filled up to `rows` with the first.
@@ -135,33 +163,50 @@ class Reader:
     picture = pictures.open_picture(fields["image"])
     return picture, boxes.read_list(fields.get("boxes") or [], "boxes")
 
+  def _choose_boxes(
+    self, post: Post, listed: Sequence[Box]
+  ) -> dict[str, list[Box]]:
+    """Returns the boxes of the crops that the model looks at, by field."""
+    grounded = self.protocol != "none"
+    found = {
+      "detected": boxes.detected(listed),
+      "grounded": boxes.grounded(listed, *post.names()) if grounded else [],
+    }
+    return {
+      field: found[field][:count]
+      for field, count, _ in self.model.picture_slots
+      if field in found
+    }
+
   def _cut_squares(
-    self, post: Post, picture: Image.Image | None, listed: Sequence[Box]
+    self, picture: Image.Image | None, used: Mapping[str, Sequence[Box]]
   ) -> dict[str, list[np.ndarray]]:
     """Cuts what the model looks at out of a picture."""
     if picture is None:
       return {}
-    grounded = self.protocol != "none"
-    chosen = {
-      "detected": boxes.detected(listed),
-      "grounded": boxes.grounded(listed, *post.names()) if grounded else [],
-    }
     squares = {}
-    for field, count, size in self.model.picture_slots:
+    for field, _, size in self.model.picture_slots:
       parts = (
         [picture]
         if field == "image"
-        else [pictures.cut(picture, box.edges) for box in chosen[field][:count]]
+        else [pictures.cut(picture, box.edges) for box in used[field]]
       )
       squares[field] = [pictures.fit(part, size) for part in parts]
     return squares
 
+  def _make_scene(
+    self, picture: Image.Image | None, listed: Sequence[Box]
+  ) -> Scene | None:
+    """Returns the objects of a picture, for a model that reads any."""
+    if self.scenes is None or picture is None:
+      return None
+    return self.scenes.scene(picture, listed)
+
   def _find_regions(
-    self, text: RowText, picture: Image.Image | None, listed: Sequence[Box]
+    self, text: RowText, scene: Scene | None
   ) -> dict[str, np.ndarray]:
     if self.scenes is None:
       return {}
-    scene = self.scenes.scene(picture, listed) if picture else None
     return regions.one_row(
       scene,
       self.scenes.heads(text.words),
