@@ -9,7 +9,7 @@ predictor.predict({"text": "Ann joins Acme", "head": "Ann", "tail": "Acme",
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -17,36 +17,71 @@ import numpy as np
 from ifa_jax import models
 from ifa_jax.batch import trim_text
 from ifa_jax.checkpoint import Checkpoints
+from ifa_jax.data import pictures
 from ifa_jax.examples import Example, Reader
 from ifa_jax.models import parameters, settings
 from ifa_jax.models.system import System
+from ifa_jax.posts import read_post
 from ifa_jax.run_folder import RunFolder
 from ifa_jax.step import EvalStep
+
+if TYPE_CHECKING:
+  from ifa_jax.object_finder import ObjectFinder
 
 
 class Predictor:
   """A trained run that predicts posts; holds its parameters on one device.
 
   Attributes:
+    model: the run's, its settings.
+    params: of the run's best checkpoint, on the device.
+    reader: reads posts as the model does.
     relations: names by id.
     protocol: of the data that the run was trained on.
   """
 
-  def __init__(self, workdir: str | os.PathLike):
+  def __init__(
+    self, workdir: str | os.PathLike, finder: "ObjectFinder | None" = None
+  ):
     """Loads the run's best checkpoint and its tokenizer.
+
+    Args:
+      workdir: the run's folder.
+      finder: finds the objects of pictures that come without boxes; None: such
+        a picture has no objects.
 
     Raises:
       ValueError: if the folder holds no run, or one without a checkpoint.
     """
     folder = RunFolder(workdir)
     record = folder.read_record()
-    config = settings.from_dict(record["config"]["model"])
+    self.model = settings.from_dict(record["config"]["model"])
     self._buckets = record["config"]["data"]["text_buckets"]
     self.relations = record["dataset"]["relations"]
     self.protocol = record["dataset"]["protocol"]
-    self._reader = Reader.of_run(folder, config)
-    self._params = jax.device_put(_best_params(folder, config))
-    self._step = jax.jit(EvalStep(models.build(config)))
+    self.reader = Reader.of_run(folder, self.model)
+    self.params = jax.device_put(_best_params(folder, self.model))
+    self._finder = finder
+    self._step = jax.jit(EvalStep(models.build(self.model)))
+
+  def complete(self, post: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Returns a post with the boxes that the finder finds in its picture.
+
+    The post as it is, if it has no picture, has boxes already, be they an empty
+    list, or if there is no finder or the model looks at no objects.
+
+    Raises:
+      ValueError: for a post that cannot be read, saying what is wrong.
+    """
+    has_boxes = post.get("boxes") is not None
+    if self._finder is None or has_boxes or post.get("image") is None:
+      return post
+    if not _looks_at_objects(self.model):
+      return post
+    names = () if self.protocol == "none" else read_post(post).names()
+    picture = pictures.open_picture(post["image"])
+    (found,) = self._finder.find([picture], [names])
+    return {**post, "boxes": found}
 
   def predict(self, post: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a post's relation and all probabilities; see `ifa_jax.posts`.
@@ -79,9 +114,9 @@ class Predictor:
     examples = [example for example in read if isinstance(example, Example)]
     probabilities = iter(())
     if examples:
-      batch = self._reader.batch(examples, batch_size)
+      batch = self.reader.batch(examples, batch_size)
       batch = trim_text(batch, self._buckets)
-      probabilities = iter(np.asarray(self._step(self._params, batch)))
+      probabilities = iter(np.asarray(self._step(self.params, batch)))
     for post, example in zip(posts, read, strict=True):
       # An error may come from a post that was a record once.
       kept = {k: v for k, v in post.items() if k not in ("boxes", "error")}
@@ -105,9 +140,14 @@ class Predictor:
   def _read(self, post: Mapping[str, Any]) -> Example | str:
     """Returns a post as the model reads it, or what is wrong with it."""
     try:
-      return self._reader.read(post)
+      return self.reader.read(self.complete(post))
     except (ValueError, OSError) as error:
       return str(error)
+
+
+def _looks_at_objects(model: System) -> bool:
+  fields = (field for field, _, _ in model.picture_slots)
+  return model.regions is not None or any(name != "image" for name in fields)
 
 
 def _best_params(folder: RunFolder, config: System) -> Any:
