@@ -34,7 +34,8 @@ class Predictor:
 
   Attributes:
     model: the run's, its settings.
-    params: of the run's best checkpoint, on the device.
+    step: of the run's best checkpoint.
+    params: of that, on the device.
     reader: reads posts as the model does.
     relations: names by id.
     protocol: of the data that the run was trained on.
@@ -60,7 +61,8 @@ class Predictor:
     self.relations = record["dataset"]["relations"]
     self.protocol = record["dataset"]["protocol"]
     self.reader = Reader.of_run(folder, self.model)
-    self.params = jax.device_put(_best_params(folder, self.model))
+    self.step, params = _load_best(folder, self.model)
+    self.params = jax.device_put(params)
     self._finder = finder
     self._step = jax.jit(EvalStep(models.build(self.model)))
 
@@ -150,7 +152,9 @@ def _looks_at_objects(model: System) -> bool:
   return model.regions is not None or any(name != "image" for name in fields)
 
 
-def _best_params(folder: RunFolder, config: System) -> Any:
+def _load_best(folder: RunFolder, config: System) -> tuple[int, Any]:
+  """Returns the best checkpoint's step and parameters."""
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
+    step = checkpoints.best_scored()
     like = parameters.abstract_params(config)
-    return checkpoints.restore_params(checkpoints.best_scored(), like)
+    return step, checkpoints.restore_params(step, like)
