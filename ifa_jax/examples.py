@@ -1,14 +1,13 @@
 """Posts of one's own as a trained run's model reads them."""
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from ifa_jax import inputs
+from ifa_jax import inputs, post_pictures
 from ifa_jax.batch import Batch
 from ifa_jax.data import boxes, layouts, pictures, regions, words
 from ifa_jax.data.boxes import Box
@@ -156,11 +155,11 @@ class Reader:
     self, fields: Mapping[str, Any]
   ) -> tuple[Image.Image | None, list[Box]]:
     """Returns a post's picture with its boxes, None if no model looks at it."""
-    if fields.get("image") is None or not self.model.sees_pictures:
+    seen = self.model.sees_pictures
+    source = post_pictures.source(fields) if seen else None
+    if source is None:
       return None, []
-    if not isinstance(fields["image"], (str, bytes, os.PathLike)):
-      raise ValueError(f"image: want a file, found {fields['image']!r}")
-    picture = pictures.open_picture(fields["image"])
+    picture = pictures.open_picture(source)
     return picture, boxes.read_list(fields.get("boxes") or [], "boxes")
 
   def _choose_boxes(

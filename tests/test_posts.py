@@ -19,7 +19,8 @@ def named(post):
 
 def test_names_are_found_and_punctuation_is_cut_off():
   found = read("Ann, of Acme.", "Ann", "Acme")
-  assert found == Post(["Ann", ",", "of", "Acme", "."], (0, 1), (3, 4))
+  words = ["Ann", ",", "of", "Acme", "."]
+  assert found == Post(words, (0, 1), (3, 4), "Ann", "Acme")
 
 
 @pytest.mark.parametrize(
@@ -57,12 +58,12 @@ def test_names_stand_between_word_boundaries(text, head, tail, words):
 )
 def test_entities_may_nest_overlap_touch_and_coincide(head, tail, spans):
   found = read("New York City", head, tail)
-  assert found == Post(["New", "York", "City"], *spans)
+  assert found == Post(["New", "York", "City"], *spans, head, tail)
 
 
 def test_an_entity_within_a_word_cuts_it_for_both():
   found = read("Acme-Labs", "Acme-Labs", "Labs")
-  assert found == Post(["Acme-", "Labs"], (0, 2), (1, 2))
+  assert found == Post(["Acme-", "Labs"], (0, 2), (1, 2), "Acme-Labs", "Labs")
 
 
 @pytest.mark.parametrize("name", ["Ann", " Ann "])
@@ -71,7 +72,9 @@ def test_a_name_that_occurs_twice_lists_its_places(name):
   with pytest.raises(ValueError, match="occurs 2 times") as error:
     read(text, name, "Bob")
   assert str(error.value) == (
-    f"head: {name!r} occurs 2 times, at words 0:1, 4:5; choose one by head_span"
+    f"head: {name!r} occurs 2 times, at words 0:1 ('Ann and Bob,'), 4:5"
+    " ('Bob, with Ann.'); choose one by head_span, or mark head and tail in the"
+    " text: <s> ... </s>, <o> ... </o>"
   )
   chosen = read(text, name, "Bob", head_span=[0, 1])
   assert (chosen.head, chosen.tail) == ((0, 1), (2, 3))
@@ -80,21 +83,121 @@ def test_a_name_that_occurs_twice_lists_its_places(name):
 def test_spans_count_words_between_spaces():
   words = ["FC", "Basel", "beats", "FC", "Bern", ",", "says", "FC"]
   for text in (" ".join(words), words, "  ".join(words)):
-    found = read(text, "FC", None, head_span=[0, 2], tail_span=(3, 5))
-    assert found == Post(words, (0, 2), (3, 5))
+    found = read(text, "FC  Basel", None, head_span=[0, 2], tail_span=(3, 5))
+    assert found == Post(words, (0, 2), (3, 5), "FC Basel", "FC Bern")
 
 
 def test_a_span_needs_no_name_and_stays_when_the_other_entity_cuts():
   found = read_post(
     {"text": "Ann,Bob of Acme", "head": "Ann", "tail_span": [2, 3]}
   )
-  assert found == Post(["Ann", ",Bob", "of", "Acme"], (0, 1), (3, 4))
+  assert found[:3] == (["Ann", ",Bob", "of", "Acme"], (0, 1), (3, 4))
 
 
 def test_a_list_of_words_is_a_text():
   words = ["Ann", "at", "Acme", "!"]
-  assert read(words, "Ann", "Acme") == Post(words, (0, 1), (2, 3))
+  assert read(words, "Ann", "Acme")[:3] == (words, (0, 1), (2, 3))
   assert read(("x " * 500).split() + words, "Ann", "Acme").head == (500, 501)
+
+
+@pytest.mark.parametrize(
+  ("span", "name", "words"),
+  [
+    ([0, 1], None, "Ann, | of (Acme) and Ann/Bob"),
+    ([0, 1], "Ann", "Ann | , of (Acme) and Ann/Bob"),
+    ([2, 3], "Acme", "Ann, of ( | Acme | ) and Ann/Bob"),
+    ([4, 5], "Ann", "Ann, of (Acme) and | Ann | /Bob"),
+  ],
+)
+def test_a_name_beside_a_span_leaves_out_what_is_attached(span, name, words):
+  text = "Ann, of (Acme) and Ann/Bob"
+  fields = {"text": text, "head": name, "head_span": span, "tail": "of"}
+  found = read_post(fields)
+  begin, end = found.head
+  parts = (found.words[:begin], found.words[begin:end], found.words[end:])
+  assert " | ".join(" ".join(part) for part in parts if part) == words
+  assert found.head_name == " ".join(parts[1])
+
+
+def test_a_name_that_its_span_does_not_hold_is_refused():
+  fields = {"text": "FC Basel beats Bern", "head": "FC", "tail": "Bern"}
+  with pytest.raises(ValueError, match=r"head: want .* 0:2, 'FC Basel', or"):
+    read_post(fields | {"head_span": [0, 2]})
+  with pytest.raises(ValueError, match="'FC' occurs 2 times, at words 0:1"):
+    read_post(fields | {"text": "FC/FC beats Bern", "head_span": [0, 1]})
+
+
+def test_of_many_places_the_first_are_listed():
+  with pytest.raises(ValueError, match="occurs 10000 times") as error:
+    read("Ann " * 10_000 + "Acme", "Ann", "Acme")
+  assert "4:5 ('Ann Ann Ann Ann Ann') and 9995 more;" in str(error.value)
+  assert len(str(error.value)) < 400
+
+
+MARKED = {
+  "<s> Ann </s> joins <o> Acme </o> .": "[Ann] joins {Acme} .",
+  "<o>Acme</o>: <s>Ann Lee</s>!": "{Acme} : [Ann Lee] !",
+  "<s> New <o> York </o> City </s>": "[New {York} City]",
+  "<o>New <s>York City </o>Marathon</s>": "{New [York City} Marathon]",
+  "<s><o>Rome</o></s>": "{[Rome]}",
+  "via@<s>Ann</s>Lee <o> 🎉</o>": "via@ [Ann] Lee {🎉}",
+}
+
+
+@pytest.mark.parametrize(("text", "wanted"), MARKED.items())
+@pytest.mark.parametrize("form", [str, str.split], ids=["text", "words"])
+def test_marked_entities_are_found(text, wanted, form):
+  post = read_post({"text": form(text)})
+  words = list(post.words)
+  for (begin, end), (opening, closing) in (
+    (post.head, "[]"),
+    (post.tail, "{}"),
+  ):
+    words[begin] = opening + words[begin]
+    words[end - 1] += closing
+  assert " ".join(words) == wanted
+  again = dict(zip(("head", "tail"), post.names(), strict=True))
+  assert read_post({"text": text} | again) == post
+
+
+def test_marks_choose_the_place_of_a_name_that_occurs_twice():
+  found = read_post({"text": "Ann and <s>Ann</s> at <o>Acme</o>"})
+  assert found.head == (2, 3)
+
+
+@pytest.mark.parametrize(
+  ("fields", "message"),
+  [
+    ("Ann at Acme", "head, tail: want two names in the text, or a text mark"),
+    ("<s>Ann</s> at Acme", "text: want the mark <o> once, found it 0 times"),
+    ("<s>Ann at <o>Acme</o>", "text: want the mark </s> once, found it 0"),
+    ("<s>A</s> <s>B</s> <o>C</o>", "text: want the mark <s> once, found it 2"),
+    ("</s>Ann<s> at <o>Acme</o>", "text: want an entity after <s> and before"),
+    (
+      "<s>Ann</s> at <o> </o>",
+      "text: want an entity after <o> and before </o>",
+    ),
+    (
+      ("<s>Ann</s> <o>B</o>", "head", "Bob"),
+      "head: want 'Ann', which the text",
+    ),
+    (("<s>Ann</s> <o>B</o>", "tail", "<o>"), "tail: want 'B', which the text"),
+    (("<s>A</s> <o>B</o>", "head_span", [0, 1]), "head_span: want none beside"),
+    (("<s>Ann</s> at Acme", "head", "Ann"), "tail: want a name in the text"),
+  ],
+)
+def test_marks_that_do_not_fit_are_named(fields, message):
+  if isinstance(fields, str):
+    fields = (fields, "head", None)
+  text, key, value = fields
+  with pytest.raises(ValueError, match=message):
+    read_post({"text": text, key: value})
+
+
+def test_marks_are_characters_in_a_text_that_is_not_marked():
+  found = read("a <s>strike</s> of <o> Ann at Acme", "Ann", "Acme")
+  assert " ".join(found.words) == "a <s>strike</s> of <o> Ann at Acme"
+  assert named(found) == ("Ann", "Acme")
 
 
 GOOD = {"text": "Ann joins Acme", "head": "Ann", "tail": "Acme"}
@@ -111,6 +214,11 @@ GOOD = {"text": "Ann joins Acme", "head": "Ann", "tail": "Acme"}
     ({"text": ["Ann", 5]}, "text: want a text"),
     ({"text": 5}, "text: want a text"),
     ({"head": None}, "head: want a name in the text, found None"),
+    (
+      {"head": 5, "head_span": [0, 1]},
+      "head: want a name in the text, found 5",
+    ),
+    ({"line": 7, "not_json": "x"}, "line 7: want a JSON object, found 'x'"),
     ({"tail": " "}, "tail: want a name in the text, found ' '"),
     ({"head": ["Ann"]}, "head: want a name"),
     ({"head": "ann"}, "head: 'ann' does not occur in the text"),
@@ -159,8 +267,10 @@ def test_the_words_of_any_span_are_those_of_its_entity():
   for _ in range(300):
     words, (head, tail), text = random_words_and_spans(rng)
     by_span = {"text": text, "head_span": head, "tail_span": tail}
-    assert read_post(by_span) == Post(words, head, tail), by_span
     names = [" ".join(words[slice(*span)]) for span in (head, tail)]
+    assert read_post(by_span) == Post(words, head, tail, *names), by_span
+    by_both = by_span | dict(zip(("head", "tail"), names, strict=True))
+    assert read_post(by_both) == read_post(by_span), by_both
     found = found_or_why(text, names)
     if isinstance(found, str):
       assert "times, at words" in found, (text, names)

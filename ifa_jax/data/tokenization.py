@@ -162,7 +162,8 @@ class Tokenizer:
     cache = self._pieces
     unseen = [word for word in dict.fromkeys(words) if word not in cache]
     if len(cache) + len(unseen) > _MAX_CACHED_WORDS:
-      cache.clear()
+      # Another thread may still read the one that is full.
+      cache = self._pieces = {}
       unseen = list(dict.fromkeys(words))
     if unseen:
       encodings = self._backend.encode_batch(unseen, add_special_tokens=False)
