@@ -77,3 +77,19 @@ def trim_text(batch: Batch, buckets: Sequence[int]) -> Batch:
   return batch.replace(
     **{k: v[:, : fitting[0]] for k, v in fields.items() if v is not None}
   )
+
+
+# Each has a mask, and models do without those that are None.
+_PICTURES = ("image", "grounded", "detected")
+
+
+def drop_absent(batch: Batch) -> Batch:
+  """Drops the visual fields of a numpy batch that no row has anything of."""
+  absent = [
+    name
+    for name in _PICTURES
+    if getattr(batch, name) is not None
+    and not getattr(batch, f"{name}_mask").any()
+  ]
+  blank = dict.fromkeys(absent) | {f"{name}_mask": None for name in absent}
+  return batch.replace(**blank)

@@ -212,6 +212,11 @@ class ModelConfig(System):
     """Whether the visual stream attends to padding."""
     return self.vision is not None and not self.rules.padding_masked_in_visual
 
+  @property
+  def sees_absent(self) -> bool:
+    """Whether absent pictures and crops stay among the visual tokens."""
+    return self.vision is not None and not self.rules.absent_masked
+
 
 def check_heads(name: str, stream: TextConfig | VisionConfig) -> None:
   """Raises ValueError unless the heads divide a stream's width evenly."""

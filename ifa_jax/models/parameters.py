@@ -62,6 +62,16 @@ def abstract_params(config: System) -> dict[str, Any]:
   return jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
 
 
+def turn_kernels(params: Any) -> Any:
+  """Transposes the matrix of every linear layer; a second time restores it."""
+
+  def turn(path, leaf):
+    is_matrix = path[-1].key == "kernel" and leaf.ndim == 2
+    return leaf.T if is_matrix else leaf
+
+  return jax.tree_util.tree_map_with_path(turn, params)
+
+
 def param_shapes(config: System) -> dict[str, tuple[int, ...]]:
   """Returns path -> shape of every parameter, without computing any."""
   flat = traverse_util.flatten_dict(abstract_params(config), sep="/")

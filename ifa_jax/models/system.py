@@ -55,6 +55,11 @@ class System:
     return False
 
   @property
+  def sees_absent(self) -> bool:
+    """Whether logits depend on pictures and crops that are not there."""
+    return False
+
+  @property
   def weight_names(self) -> tuple[str, ...]:
     """What each map of `ModelOutput.region_weights` is, in their order."""
     return ()

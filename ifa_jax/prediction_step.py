@@ -1,0 +1,61 @@
+"""The step that predicts one's own posts: a batch of them, or one at once.
+
+A batch of posts is as a run evaluates it. One post alone must not wait for what
+it does not have, so its text is padded by a few tokens at most, and pictures
+and crops that are absent are left out.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from ifa_jax import models
+from ifa_jax.batch import Batch, drop_absent, trim_text
+from ifa_jax.models.parameters import turn_kernels
+from ifa_jax.models.system import System
+from ifa_jax.step import EvalStep
+
+# Of one post's text: each length is compiled once, and seven tokens at most
+# are padding.
+_TOKENS = 8
+
+
+class PredictionStep:
+  """Predicts batches of posts with one set of parameters, on one device.
+
+  Compiles for each length of text and each choice of pictures that it meets.
+
+  Attributes:
+    params: on the device, as `turn_kernels` lays them out.
+  """
+
+  def __init__(self, model: System, params: Any, text_buckets: Sequence[int]):
+    """Moves the parameters to the device; compiles nothing yet.
+
+    Args:
+      model: whose parameters they are.
+      params: arrays, as a checkpoint has them.
+      text_buckets: lengths that a batch of several posts may be padded to.
+    """
+    self._model = model
+    self._text_buckets = text_buckets
+    # XLA's CPU products of few rows wait for the matrix, and wait up to a third
+    # shorter for one that is stored transposed.
+    self.params = jax.device_put(turn_kernels(params))
+    step = EvalStep(models.build(model))
+    self._step = jax.jit(lambda p, batch: step(turn_kernels(p), batch))
+
+  def __call__(self, batch: Batch) -> np.ndarray:
+    """Returns the relations' probabilities, float32[B, C]."""
+    return np.asarray(self._step(self.params, self.shrink(batch)))
+
+  def shrink(self, batch: Batch) -> Batch:
+    """Returns a numpy batch without what bears on no prediction of it."""
+    if not self._model.sees_padding:
+      text_len = batch.input_ids.shape[1]
+      alone = len(batch.input_ids) == 1
+      short = range(_TOKENS, text_len, _TOKENS) if alone else self._text_buckets
+      batch = trim_text(batch, short)
+    return batch if self._model.sees_absent else drop_absent(batch)

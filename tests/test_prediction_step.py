@@ -1,0 +1,139 @@
+"""The step for one's own posts: what it leaves out bears on no probability."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from ifa_jax import models
+from ifa_jax.models import parameters
+from ifa_jax.prediction_step import PredictionStep
+from ifa_jax.step import EvalStep
+
+FIELDS = ("image", "grounded", "detected")
+# Long enough for two lengths below it.
+TEXT_LEN = 20
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fast_compilation():
+  """Compiling takes seconds otherwise, and running a tiny model none."""
+  jax.config.update("jax_disable_most_optimizations", True)
+  yield
+  jax.config.update("jax_disable_most_optimizations", False)
+
+
+def make_config(**changes):
+  config = tiny.tiny_config(num_layers=1, **changes)
+  text = models.replace(config.text, max_len=TEXT_LEN)
+  return models.replace(config, text=text)
+
+
+def make_batch(config, num_tokens, there=FIELDS, rows=1):
+  """Returns posts of some tokens that have all or nothing of each field."""
+  batch = tiny.random_batch(config, rows, TEXT_LEN, seed=rows)
+  if config.vision is not None:
+    masks = {name: getattr(batch, f"{name}_mask") for name in FIELDS}
+    batch = batch.replace(
+      **{f"{k}_mask": np.full_like(v, k in there) for k, v in masks.items()}
+    )
+  real = np.zeros((rows, TEXT_LEN), bool)
+  real[:, :num_tokens] = True
+  return batch.replace(attention_mask=real)
+
+
+@functools.cache
+def whole_step(config):
+  return jax.jit(EvalStep(models.build(config)))
+
+
+@pytest.mark.parametrize(
+  ("fusion", "rows", "there"),
+  [
+    ("paper", 1, ()),
+    ("paper", 1, ("detected",)),
+    ("paper", 3, ("image",)),
+    ("released", 1, ("detected",)),
+  ],
+)
+def test_probabilities_are_those_of_the_whole_batch(fusion, rows, there):
+  config = make_config(fusion=fusion)
+  params = tiny.perturbed_params(config)
+  batch = make_batch(config, 7, there, rows)
+  found = PredictionStep(config, params, (12,))(batch)
+  wanted = whole_step(config)(params, batch)
+  np.testing.assert_allclose(found, wanted, atol=5e-6)
+  # Nor is it all the same: what is there does count.
+  other = make_batch(config, 7, ("grounded",), rows)
+  assert abs(whole_step(config)(params, other) - wanted).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+  ("rows", "num_tokens", "length"),
+  [(1, 4, 8), (1, 8, 8), (1, 9, 16), (1, 17, 20), (3, 4, 12), (3, 13, 20)],
+)
+def test_one_post_is_padded_by_little_and_a_batch_to_its_bucket(
+  rows, num_tokens, length
+):
+  config = make_config(vision=None)
+  step = PredictionStep(config, tiny.perturbed_params(config), (12,))
+  shrunk = step.shrink(make_batch(config, num_tokens, rows=rows))
+  assert shrunk.input_ids.shape == (rows, length)
+  assert (
+    shrunk.attention_mask.all(axis=1).tolist() == [num_tokens == length] * rows
+  )
+
+
+def test_what_only_some_posts_have_stays():
+  config = make_config()
+  step = PredictionStep(config, tiny.perturbed_params(config), ())
+  masks = {f"{name}_mask": [] for name in FIELDS}
+  for there in (("image",), ("detected",)):
+    batch = make_batch(config, 7, there)
+    for name, found in masks.items():
+      found.append(getattr(batch, name))
+  batch = make_batch(config, 7, rows=2).replace(
+    **{name: np.concatenate(found) for name, found in masks.items()}
+  )
+  shrunk = step.shrink(batch)
+  assert shrunk.grounded is None
+  assert shrunk.grounded_mask is None
+  for name in ("image", "image_mask", "detected", "detected_mask"):
+    np.testing.assert_array_equal(getattr(shrunk, name), getattr(batch, name))
+
+
+def test_a_model_that_sees_what_is_absent_gets_it():
+  config = make_config(fusion="released")
+  step = PredictionStep(config, tiny.perturbed_params(config), (12,))
+  batch = make_batch(config, 7, ())
+  assert jax.tree.all(jax.tree.map(np.array_equal, step.shrink(batch), batch))
+
+
+def test_posts_of_one_length_are_compiled_once(caplog):
+  config = make_config(vision=None)
+  step = PredictionStep(config, tiny.perturbed_params(config), ())
+
+  def num_compiled(*lengths):
+    caplog.clear()
+    with jax.log_compiles():
+      for length in lengths:
+        step(make_batch(config, length))
+    return sum("Compiling" in line for line in caplog.messages)
+
+  assert num_compiled(7) == 1
+  assert num_compiled(5, 8, 7) == 0
+  assert num_compiled(9) == 1
+
+
+def test_kernels_are_turned_and_nothing_else():
+  params = tiny.perturbed_params(make_config())
+  turned = parameters.turn_kernels(params)
+  head, head_turned = (x["relation_head"] for x in (params, turned))
+  np.testing.assert_array_equal(head_turned["kernel"], head["kernel"].T)
+  np.testing.assert_array_equal(head_turned["bias"], head["bias"])
+  table = params["text"]["embed"]["word"]["embedding"]
+  assert turned["text"]["embed"]["word"]["embedding"] is table
+  again = parameters.turn_kernels(turned)
+  assert jax.tree.all(jax.tree.map(np.array_equal, again, params))
