@@ -6,6 +6,7 @@ from typing import Any
 from PIL import Image
 
 from ifa_jax import parser, region_encoder, scene_maker
+from ifa_jax.data import region_sources
 from ifa_jax.data.boxes import Box
 from ifa_jax.data.scenes import Scene
 
@@ -60,6 +61,19 @@ class PostScenes:
       self._manifest.get("num_objects", scene_maker.NUM_OBJECTS),
       self._manifest["thresholds"]["object"],
     )
+
+  def visual_source(self, aligned: bool) -> str:
+    """Returns where regions come from, see `data.region_sources`.
+
+    Args:
+      aligned: whether the model reads the objects' and the words' graphs.
+    """
+    if self._manifest is None:
+      return region_sources.NOTHING
+    if not aligned:
+      return region_sources.SCENES
+    guessed = [] if self._parser else [region_sources.CHAIN_GRAPH]
+    return ", ".join([region_sources.SPATIAL_EDGES, *guessed])
 
   def heads(self, words: Sequence[str]) -> list[int] | None:
     """Returns the governor of each word, None without a parser."""

@@ -16,10 +16,9 @@ from PIL import Image
 from ifa_jax import experiment, models
 from ifa_jax.analyze import (
   alignment,
-  alignment_compute,
   alignment_figures,
   alignment_posts,
-  alignment_readers,
+  alignment_split,
 )
 from ifa_jax.data import order
 from ifa_jax.run_folder import RunFolder
@@ -34,14 +33,13 @@ ROWS = [5, 0, 11]
 @pytest.fixture(scope="module", name="best")
 def best_checkpoint(finished):
   folder = RunFolder(finished.workdir)
-  return alignment_compute.load_best(finished.experiment, folder)
+  return alignment_split.load_best(finished.experiment, folder)
 
 
 @pytest.fixture(scope="module", name="posts")
 def some_posts(finished, best, fast_compilation):
   built = finished.experiment
-  reader = alignment_readers.reader(built)
-  aligner = alignment_compute.Aligner(built, best.params, reader)
+  aligner = alignment_split.SplitAligner(built, best.params)
   return list(aligner.posts(built.split("test"), ROWS))
 
 

@@ -15,10 +15,9 @@ from ifa_jax import experiment
 from ifa_jax.analyze import (
   alignment,
   alignment_boxes,
-  alignment_compute,
   alignment_page,
-  alignment_readers,
   alignment_rows,
+  alignment_split,
 )
 from ifa_jax.analyze.alignment_posts import Source
 from ifa_jax.models import parameters
@@ -110,9 +109,7 @@ addEventListener("load", () => {
 def test_the_page_shows_every_real_picture(built, tmp_path):
   config = built.model_config
   params = jax.jit(lambda: parameters.init_params(config, jax.random.key(0)))()
-  aligner = alignment_compute.Aligner(
-    built, params, alignment_readers.reader(built)
-  )
+  aligner = alignment_split.SplitAligner(built, params)
   posts, names = [], set()
   for name in ("train", "test"):
     split, rows = with_pictures(built, name)

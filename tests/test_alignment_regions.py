@@ -18,11 +18,11 @@ from PIL import Image
 from ifa_jax.analyze import (
   alignment,
   alignment_boxes,
-  alignment_compute,
   alignment_figures,
   alignment_posts,
   alignment_readers,
   alignment_regions,
+  alignment_split,
 )
 from ifa_jax.analyze.alignment_maps import Column
 from ifa_jax.data import order, structural, tokenization
@@ -49,8 +49,7 @@ def look(name, data_dir, scenes):
   """Returns an experiment, the posts of `ROWS` and what the model captures."""
   built = tiny_systems.build(name, data_dir, scenes)
   params, split = tiny_systems.params(built), built.split("test")
-  reader = alignment_readers.reader(built)
-  posts = alignment_compute.Aligner(built, params, reader).posts(split, ROWS)
+  posts = alignment_split.SplitAligner(built, params).posts(split, ROWS)
   (batch,) = built.batches(split, order.in_batches(np.array(ROWS), len(ROWS)))
   run = jax.jit(functools.partial(built.model.apply, capture=True))
   output = jax.device_get(run({"params": params}, batch))
@@ -210,8 +209,9 @@ def test_words_are_those_of_the_models_own_layout(data_dir, made, monkeypatch):
     tokenization.Tokenizer, "ids_of", lambda *_: [808, 807, 806, 805]
   )
   built = tiny_systems.build("mega", data_dir, made[0], layout="opennre")
-  reader, split = alignment_readers.reader(built), built.split("test")
-  row = reader.read_row(split, 4)
+  split = built.split("test")
+  aligner = alignment_split.SplitAligner(built, tiny_systems.params(built))
+  row = aligner.read_row(split, 4)
   assert row.text == built.inputs.texts(split)[4]
   start = row.text.encoded.head_start
   assert row.text.encoded.input_ids[start] == 808

@@ -23,12 +23,12 @@ from absl import flags
 
 from ifa_jax import experiment, progress
 from ifa_jax.analyze import (
-  alignment_compute,
   alignment_figures,
   alignment_page,
-  alignment_readers,
+  alignment_split,
 )
 from ifa_jax.analyze.alignment_posts import Post, Source
+from ifa_jax.analyze.alignment_readers import Reader
 from ifa_jax.data.pipeline import Split
 from ifa_jax.run_folder import RunFolder
 
@@ -75,8 +75,8 @@ def main(_) -> None:
   else:
     seen = [any(counts) for counts in built.num_seen(split)]
     rows = choose(seen, options.num_posts, options.pictures, split.name)
-  best = alignment_compute.load_best(built, folder)
-  aligner = alignment_compute.Aligner(built, best.params, reader)
+  best = alignment_split.load_best(built, folder)
+  aligner = alignment_split.SplitAligner(built, best.params)
   source = Source(
     options.workdir,
     options.split,
@@ -89,16 +89,14 @@ def main(_) -> None:
   print(f"written to {os.path.join(os.path.abspath(out), 'index.html')}")
 
 
-def make_reader(
-  built: experiment.Experiment, folder: RunFolder
-) -> alignment_readers.Reader:
+def make_reader(built: experiment.Experiment, folder: RunFolder) -> Reader:
   """Returns what reads the maps of a run's model.
 
   Raises:
     ValueError: for a run that has no alignment to show, with the reason.
   """
   try:
-    reader = alignment_readers.reader(built)
+    reader = alignment_split.reader(built)
   except ValueError as error:
     raise ValueError(f"{folder.path}: {error}") from None
   fields = [field for field, *_ in built.model_config.picture_slots]

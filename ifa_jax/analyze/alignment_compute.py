@@ -1,39 +1,19 @@
-"""Rows of a prepared dataset to posts with their maps, by a run's model."""
+"""A batch to posts with their maps, by a run's model."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 from flax import linen as nn
 
-from ifa_jax import evaluate, experiment
+from ifa_jax import evaluate, models
 from ifa_jax.analyze.alignment_posts import Post
 from ifa_jax.analyze.alignment_readers import Reader
 from ifa_jax.analyze.alignment_rows import Row
 from ifa_jax.batch import Batch
-from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.data import order
-from ifa_jax.data.pipeline import Split
-from ifa_jax.models import ModelOutput, parameters
-from ifa_jax.run_folder import RunFolder
-
-# Attention of every layer is kept: 12 layers of 80 x 190 take 6 MB for 8 rows.
-BATCH_SIZE = 8
-
-
-def load_best(built: experiment.Experiment, folder: RunFolder) -> evaluate.Best:
-  """Loads the checkpoint with the best dev F1 to one device.
-
-  Raises:
-    ValueError: if no checkpoint has dev scores yet.
-  """
-  with Checkpoints(folder.file("checkpoints")) as checkpoints:
-    step = checkpoints.best_scored()
-    like = parameters.abstract_params(built.model_config)
-    params = checkpoints.restore_params(step, like)
-  return evaluate.Best(step, jax.device_put(params))
+from ifa_jax.models import ModelOutput
+from ifa_jax.models.system import System
 
 
 class Looked(NamedTuple):
@@ -74,33 +54,45 @@ class Look:
 
 
 class Aligner:
-  """Turns rows of a split into posts with their maps, on one device."""
+  """Turns batches into posts with their maps, on one device."""
 
-  def __init__(self, built: experiment.Experiment, params: Any, reader: Reader):
-    """Compiles nothing yet; the first batch of each shape does."""
-    self._built = built
+  def __init__(
+    self, model: System, params: Any, relations: Sequence[str], reader: Reader
+  ):
+    """Compiles nothing yet; the first batch of each shape does.
+
+    Args:
+      model: the run's.
+      params: on the device.
+      relations: names by id.
+      reader: of the model's maps.
+    """
     self._params = params
+    self._relations = relations
     self._reader = reader
-    self._look = jax.jit(Look(built.model, reader.captured))
+    self._look = jax.jit(Look(models.build(model), reader.captured))
 
-  def posts(self, split: Split, rows: Sequence[int]) -> Iterator[Post]:
-    """Yields a post for each row, in this order."""
-    batch_size = min(BATCH_SIZE, len(rows))
-    batches = order.in_batches(np.asarray(rows), batch_size)
-    read = self._built.batches(split, batches)
-    for numbers, batch in zip(batches, read, strict=True):
-      blank = evaluate.blank_pictures(batch)
-      looked = jax.device_get(self._look(self._params, batch, blank))
-      for i in np.flatnonzero(batch.valid):
-        row = self._reader.read_row(split, int(numbers[i]))
-        yield self._post(row, batch, looked, i)
+  def posts(self, rows: Sequence[Row], batch: Batch) -> Iterator[Post]:
+    """Yields a post for each row.
+
+    Args:
+      rows: what the first rows of the batch are; it may have more.
+      batch: of numpy arrays.
+
+    Raises:
+      ValueError: if no token stands for an entity of a row.
+    """
+    blank = evaluate.blank_pictures(batch)
+    looked = jax.device_get(self._look(self._params, batch, blank))
+    for i, row in enumerate(rows):
+      yield self._post(row, batch, looked, i)
 
   def _post(self, row: Row, batch: Batch, looked: Looked, i: int) -> Post:
-    relations = self._built.relations
-    named = lambda p: dict(zip(relations, map(float, p), strict=True))  # noqa: E731
+    names = self._relations
+    named = lambda p: dict(zip(names, map(float, p), strict=True))  # noqa: E731
     return Post(
       row=row,
-      gold=relations[batch.label[i]],
+      gold=None if batch.label is None else names[batch.label[i]],
       probabilities=named(looked.probabilities[i]),
       blanked=named(looked.blanked[i]),
       alignment=self._reader.align(looked.weights[:, i], row, batch, i),

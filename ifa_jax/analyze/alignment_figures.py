@@ -69,10 +69,12 @@ def save(post: Post, path: str | os.PathLike, shown: int, caption: str) -> None:
 def _title(post: Post, width: float) -> str:
   words = " ".join(post.row.text.words)
   text = textwrap.wrap(words, int(14 * width), max_lines=3)
-  verdict = "right" if post.predicted == post.gold else "wrong"
+  named = f"{post.row.text.id}: " if post.row.text.id else ""
+  gold = f"gold {post.gold}, " if post.gold else ""
+  verdict = f", {post.verdict}" if post.gold else ""
   facts = (
-    f"{post.row.text.id}: gold {post.gold}, predicted {post.predicted}"
-    f" ({post.probabilities[post.predicted]:.2f}, {verdict}); without pictures"
+    f"{named}{gold}predicted {post.predicted}"
+    f" ({post.probabilities[post.predicted]:.2f}{verdict}); without pictures"
     f" the probabilities change by {post.change:.2f}"
   )
   return "\n".join([*text, *textwrap.wrap(facts, int(14 * width))])

@@ -1,6 +1,7 @@
 """A post with all that its figure and its page show."""
 
 import dataclasses
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,12 +17,16 @@ CHANGE = (
 )
 
 
+# Of four bytes each, within the 255 that file systems allow.
+_MOST_CHARACTERS = 50
+
+
 class Source(NamedTuple):
   """Where posts come from and who predicted them.
 
   Attributes:
     run: the run's folder, as it was named.
-    split: "train", "dev" or "test".
+    split: "train", "dev" or "test"; None for posts of one's own.
     protocol: of the data.
     step: of the checkpoint.
     visual_source: where regions came from, see `data.region_sources`; None for
@@ -29,15 +34,16 @@ class Source(NamedTuple):
   """
 
   run: str
-  split: str
+  split: str | None
   protocol: str
   step: int
   visual_source: str | None = None
 
   def __str__(self) -> str:
     """Returns one line that names all of it."""
+    posts = f"split {self.split}" if self.split else "posts of one's own"
     line = (
-      f"Alignment of {self.run}, split {self.split}, protocol {self.protocol},"
+      f"Alignment of {self.run}, {posts}, protocol {self.protocol},"
       f" checkpoint at step {self.step}"
     )
     source = self.visual_source
@@ -75,8 +81,8 @@ class Post:
   """A post, what a run makes of it, and what it looks at.
 
   Attributes:
-    row: as prepared.
-    gold: its relation.
+    row: as prepared or read.
+    gold: its relation, or None where nobody knows it.
     probabilities: of each relation.
     blanked: the same with every picture masked.
     alignment: its maps.
@@ -85,7 +91,7 @@ class Post:
   """
 
   row: Row
-  gold: str
+  gold: str | None
   probabilities: dict[str, float]
   blanked: dict[str, float]
   alignment: Alignment
@@ -97,6 +103,13 @@ class Post:
     return max(self.probabilities, key=self.probabilities.__getitem__)
 
   @property
+  def verdict(self) -> str | None:
+    """Whether the prediction is "right" or "wrong", None without a gold."""
+    if self.gold is None:
+      return None
+    return "right" if self.predicted == self.gold else "wrong"
+
+  @property
   def change(self) -> float:
     """How much the prediction depends on the pictures, see `CHANGE`."""
     pairs = zip(self.probabilities.values(), self.blanked.values(), strict=True)
@@ -104,8 +117,13 @@ class Post:
 
   @property
   def file_name(self) -> str:
-    """The post's id as the stem of a file's name: "test-12"."""
-    return self.row.text.id.replace("/", "-")
+    """The post's id as the stem of a file's name: "test-12".
+
+    What else than words and dots is in it becomes "-", and a long one is cut:
+    an id of one's own may be anything.
+    """
+    words = re.sub(r"[^\w.]+", "-", self.row.text.id)[:_MOST_CHARACTERS]
+    return words.strip(".-") or "post"
 
   @property
   def picture(self) -> bytes | None:
@@ -160,7 +178,7 @@ class Post:
       "words": text.words,
       "head": list(text.head),
       "tail": list(text.tail),
-      "gold": self.gold,
+      **({"gold": self.gold} if self.gold else {}),
       "predicted": self.predicted,
       "probabilities": _plain(self.probabilities),
       "blanked": _plain(self.blanked),

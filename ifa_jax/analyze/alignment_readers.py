@@ -5,23 +5,17 @@ attention to patches. A model of regions says by `System.weight_names` which
 maps of `ModelOutput.region_weights` it has, and `region_maps` what they are.
 """
 
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import jax
 import numpy as np
 
-from ifa_jax.analyze import (
-  alignment_pixels,
-  alignment_regions,
-  alignment_rows,
-)
+from ifa_jax.analyze import alignment_pixels, alignment_regions
 from ifa_jax.analyze.alignment_maps import Alignment, Wording
 from ifa_jax.analyze.alignment_regions import RegionMaps
 from ifa_jax.analyze.alignment_rows import Row
 from ifa_jax.batch import Batch
-from ifa_jax.data import scenes
-from ifa_jax.data.pipeline import Split
-from ifa_jax.experiment import Experiment
 from ifa_jax.models import ModelOutput
 from ifa_jax.models.mega import MEGAConfig
 from ifa_jax.models.system import System
@@ -29,7 +23,7 @@ from ifa_jax.models.vilbert import ViLBERTConfig
 
 
 class Reader(Protocol):
-  """Turns what a model captures of a split's rows into maps.
+  """Turns what a model captures of a batch into maps.
 
   Attributes:
     titles: name of each map -> its title, the one to show first in front.
@@ -42,27 +36,42 @@ class Reader(Protocol):
   def captured(self, output: ModelOutput) -> jax.Array:
     """Returns float32[maps, B, T, S], what has to come from the device."""
 
-  def read_row(self, split: Split, number: int) -> Row:
-    """Returns a row with its pictures and what is boxed on them."""
-
   def align(
     self, weights: np.ndarray, row: Row, batch: Batch, i: int
   ) -> Alignment:
     """Returns the maps of row i of a batch from its float32[maps, T, S]."""
 
 
-def reader(built: Experiment) -> Reader:
-  """Returns what reads the maps of an experiment's model.
+def reader(
+  model: System,
+  data: Mapping[str, Any],
+  slots: Sequence[tuple[str, int, int]],
+  image_size: int,
+) -> Reader:
+  """Returns what reads the maps of a run's model.
+
+  Args:
+    model: the run's.
+    data: the `data` section of its config.
+    slots: what it looks at, as `System.picture_slots`; kinds that are read of
+      no post may be left out.
+    image_size: side of the whole picture's square in its data, in pixels.
 
   Raises:
     ValueError: for a model that has none, with the reason.
   """
-  if reason := _no_map(built.model_config):
+  if reason := _no_map(model):
     raise ValueError(
       f"want a model that aligns words with pictures, found one that {reason}"
     )
-  kind = _Pixels if built.model_config.picture_slots else _Regions
-  return kind(built)
+  if model.picture_slots:
+    return _Pixels(model, slots)
+  if not data.get("scenes"):
+    raise ValueError(
+      "data.scenes: want a folder of scenes, whose objects words are aligned"
+      " with, found none"
+    )
+  return _Regions(model, image_size)
 
 
 def _no_map(config: System) -> str | None:
@@ -76,16 +85,12 @@ def _no_map(config: System) -> str | None:
 class _Pixels:
   """Attention to the patches of pictures and crops."""
 
-  def __init__(self, built: Experiment):
+  def __init__(self, model: System, slots: Sequence[tuple[str, int, int]]):
     """Places the keys of every picture that the model has any for."""
-    vision = built.model_config.vision
-    self._slots = built.geometry.slots
-    self._inputs = built.inputs
-    self._places = alignment_pixels.place_pictures(
-      self._slots, vision.patch_size
-    )
-    num_layers = built.model_config.text.num_layers
-    self.titles = alignment_pixels.map_titles(num_layers)
+    vision = model.vision
+    self._slots = slots
+    self._places = alignment_pixels.place_pictures(slots, vision.patch_size)
+    self.titles = alignment_pixels.map_titles(model.text.num_layers)
     self.sizes = {
       "image": vision.image_size,
       "grounded": vision.grounded_size,
@@ -95,11 +100,6 @@ class _Pixels:
   def captured(self, output: ModelOutput) -> jax.Array:
     """Returns float32[layers, B, T, P+T]."""
     return output.text_attention
-
-  def read_row(self, split: Split, number: int) -> Row:
-    """Returns a row as it is prepared."""
-    text = self._inputs.texts(split)[number]
-    return alignment_rows.read_row(split, number, text)
 
   def align(
     self, weights: np.ndarray, row: Row, batch: Batch, i: int
@@ -115,34 +115,15 @@ class _Pixels:
 class _Regions:
   """Weights of tokens and the objects of scenes."""
 
-  def __init__(self, built: Experiment):
-    """Raises ValueError for a config without scenes."""
-    config, folder = built.model_config, built.config["data"].get("scenes")
-    if not folder:
-      raise ValueError(
-        "data.scenes: want a folder of scenes, whose objects words are aligned"
-        " with, found none"
-      )
-    self._folder = folder
-    self._inputs = built.inputs
-    self._scenes: dict[str, scenes.Scenes] = {}
-    self._kind = region_maps(config)
+  def __init__(self, model: System, image_size: int):
+    """Chooses what the maps are."""
+    self._kind = region_maps(model)
     self.titles = self._kind.shown
-    self.sizes = {"image": built.prepared.metadata["image_size"]}
+    self.sizes = {"image": image_size}
 
   def captured(self, output: ModelOutput) -> jax.Array:
     """Returns float32[maps, B, T, M]."""
     return output.region_weights
-
-  def read_row(self, split: Split, number: int) -> Row:
-    """Returns a row with the objects that the model reads of its picture."""
-    if split.name not in self._scenes:
-      self._scenes[split.name] = scenes.read_split(self._folder, split.name)
-    text = self._inputs.texts(split)[number]
-    num_objects = self._inputs.region_reader(split).num_objects(number)
-    row = alignment_rows.read_row(split, number, text)
-    scene = self._scenes[split.name].scene(text.img_id)
-    return alignment_rows.with_objects(row, scene, num_objects)
 
   def align(
     self, weights: np.ndarray, row: Row, batch: Batch, i: int

@@ -1,4 +1,4 @@
-"""What a prepared row has that can be shown: pictures, crops and objects."""
+"""What a post has that can be shown: pictures, crops and objects."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,12 +8,14 @@ import tensorflow as tf
 
 from ifa_jax.analyze import alignment_regions
 from ifa_jax.analyze.alignment_maps import Column
+from ifa_jax.data import pictures
 from ifa_jax.data.pipeline import RowText, Split
 from ifa_jax.data.scenes import Scene
+from ifa_jax.examples import Example
 
 
 class Row(NamedTuple):
-  """What a prepared dataset keeps of a post beside what a model reads.
+  """What can be shown of a post beside what a model reads.
 
   Attributes:
     text: its words, spans and tokens, as the model reads them.
@@ -56,11 +58,39 @@ def read_row(split: Split, row: int, text: RowText) -> Row:
   )
 
 
+def of_example(
+  example: Example, post_id: str, img_id: str, square: np.ndarray | None
+) -> Row:
+  """Returns what can be shown of a post of one's own.
+
+  Args:
+    example: the post as a model reads it.
+    post_id: its name, may be empty.
+    img_id: the name of its picture, may be empty.
+    square: of the whole picture, uint8[size, size, 3], or None.
+  """
+  encoded = {
+    field: [*map(pictures.encode_png, squares)]
+    for field, squares in example.squares.items()
+  }
+  whole = [] if square is None else [pictures.encode_png(square)]
+  row = Row(
+    text=example.text._replace(id=post_id, img_id=img_id),
+    picture_size=example.picture_size,
+    boxes=example.boxes,
+    squares=encoded | {"image": whole},
+  )
+  if not example.regions:
+    return row
+  num_objects = int(example.regions["region_mask"].sum())
+  return with_objects(row, example.scene, num_objects)
+
+
 def with_objects(row: Row, scene: Scene | None, num: int) -> Row:
   """Returns a row with the objects of its picture in place of its crops.
 
   Args:
-    row: as prepared.
+    row: as prepared or read.
     scene: of its picture, or None.
     num: how many of its objects the model reads, the first.
   """

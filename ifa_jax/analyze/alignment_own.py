@@ -1,0 +1,81 @@
+"""Posts of one's own with their maps, by a run's model.
+
+aligner = alignment_own.PostAligner(ifa_jax.Predictor("runs/objects"))
+post = aligner.post({"text": "Ann joins Acme", "head": "Ann", "tail": "Acme",
+                     "image": "ann.jpg"})
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from ifa_jax.analyze import alignment_readers, alignment_rows
+from ifa_jax.analyze.alignment_compute import Aligner
+from ifa_jax.analyze.alignment_posts import Post, Source
+from ifa_jax.batch import trim_text
+from ifa_jax.predictor import Predictor
+
+
+class PostAligner:
+  """Turns posts into what can be shown of them; needs no dataset.
+
+  Attributes:
+    titles: name of each map -> its title, the one to show first in front.
+  """
+
+  def __init__(self, predictor: Predictor):
+    """Compiles nothing yet; the first post of each padded length does.
+
+    Raises:
+      ValueError: for a model that has no maps, with the reason.
+    """
+    model, data = predictor.model, predictor.reader.data
+    maps = alignment_readers.reader(
+      model, data, model.picture_slots, predictor.reader.image_size
+    )
+    self.titles = maps.titles
+    self._predictor = predictor
+    self._aligner = Aligner(model, predictor.params, predictor.relations, maps)
+
+  def source(self, run: str) -> Source:
+    """Returns what figures and pages say of where posts come from.
+
+    Args:
+      run: the name of the run's folder.
+    """
+    scenes, model = self._predictor.reader.scenes, self._predictor.model
+    return Source(
+      run,
+      None,
+      self._predictor.protocol,
+      self._predictor.step,
+      scenes and scenes.visual_source(model.reads_alignment),
+    )
+
+  def post(self, fields: Mapping[str, Any]) -> Post:
+    """Returns a post with its maps, and without a gold relation.
+
+    Args:
+      fields: as `ifa_jax.posts` describes them; `id` names the post.
+
+    Raises:
+      ValueError: for a post that cannot be read, saying what is wrong.
+      OSError: if its picture cannot be opened.
+    """
+    fields, reader = self._predictor.complete(fields), self._predictor.reader
+    example = reader.read(fields)
+    row = alignment_rows.of_example(
+      example,
+      str(fields.get("id", "")),
+      _name_picture(fields.get("image")),
+      reader.read_square(fields),
+    )
+    batch = trim_text(reader.batch([example], 1), reader.data["text_buckets"])
+    (post,) = self._aligner.posts([row], batch)
+    return post
+
+
+def _name_picture(image: Any) -> str:
+  """Returns the name of a picture's file, nothing for one in memory."""
+  is_path = isinstance(image, (str, os.PathLike))
+  return os.path.basename(image) if is_path else ""

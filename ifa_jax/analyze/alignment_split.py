@@ -1,0 +1,96 @@
+"""Rows of a run's dataset as posts with their maps."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from ifa_jax import evaluate, experiment
+from ifa_jax.analyze import alignment_readers, alignment_rows
+from ifa_jax.analyze.alignment_compute import Aligner
+from ifa_jax.analyze.alignment_posts import Post
+from ifa_jax.analyze.alignment_readers import Reader
+from ifa_jax.analyze.alignment_rows import Row
+from ifa_jax.checkpoint import Checkpoints
+from ifa_jax.data import order, scenes
+from ifa_jax.data.pipeline import Split
+from ifa_jax.data.scenes import Scenes
+from ifa_jax.models import parameters
+from ifa_jax.run_folder import RunFolder
+
+# Attention of every layer is kept: 12 layers of 80 x 190 take 6 MB for 8 rows.
+BATCH_SIZE = 8
+
+
+def reader(built: experiment.Experiment) -> Reader:
+  """Returns what reads the maps of an experiment's model.
+
+  Raises:
+    ValueError: for a model that has none, with the reason.
+  """
+  return alignment_readers.reader(
+    built.model_config,
+    built.config["data"],
+    built.geometry.slots,
+    built.prepared.metadata["image_size"],
+  )
+
+
+def load_best(built: experiment.Experiment, folder: RunFolder) -> evaluate.Best:
+  """Loads the checkpoint with the best dev F1 to one device.
+
+  Raises:
+    ValueError: if no checkpoint has dev scores yet.
+  """
+  with Checkpoints(folder.file("checkpoints")) as checkpoints:
+    step = checkpoints.best_scored()
+    like = parameters.abstract_params(built.model_config)
+    params = checkpoints.restore_params(step, like)
+  return evaluate.Best(step, jax.device_put(params))
+
+
+class SplitAligner:
+  """Turns rows of splits into posts with their maps, on one device."""
+
+  def __init__(self, built: experiment.Experiment, params: Any):
+    """Compiles nothing yet; the first batch of each shape does.
+
+    Args:
+      built: whose model and dataset.
+      params: on the device.
+
+    Raises:
+      ValueError: for a model that has no maps, with the reason.
+    """
+    self._built = built
+    self._scenes: dict[str, Scenes] = {}
+    self._aligner = Aligner(
+      built.model_config, params, built.relations, reader(built)
+    )
+
+  def posts(self, split: Split, rows: Sequence[int]) -> Iterator[Post]:
+    """Yields a post for each row, in this order."""
+    batch_size = min(BATCH_SIZE, len(rows))
+    batches = order.in_batches(np.asarray(rows), batch_size)
+    read = self._built.batches(split, batches)
+    for numbers, batch in zip(batches, read, strict=True):
+      real = [self.read_row(split, int(n)) for n in numbers[batch.valid]]
+      yield from self._aligner.posts(real, batch)
+
+  def read_row(self, split: Split, number: int) -> Row:
+    """Returns a row with its pictures, and with the objects that are read."""
+    inputs = self._built.inputs
+    text = inputs.texts(split)[number]
+    row = alignment_rows.read_row(split, number, text)
+    if self._built.model_config.regions is None:
+      return row
+    num_objects = inputs.region_reader(split).num_objects(number)
+    scene = self._read_scenes(split).scene(text.img_id)
+    return alignment_rows.with_objects(row, scene, num_objects)
+
+  def _read_scenes(self, split: Split) -> Scenes:
+    if split.name not in self._scenes:
+      folder = self._built.config["data"]["scenes"]
+      self._scenes[split.name] = scenes.read_split(folder, split.name)
+    return self._scenes[split.name]
