@@ -8,25 +8,30 @@ predictor.predict({"text": "Ann joins Acme", "head": "Ann", "tail": "Acme",
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 
-from ifa_jax import models
-from ifa_jax.batch import trim_text
+from ifa_jax import models, seen_kinds
+from ifa_jax.batch import Batch, trim_text
 from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.data import pictures
 from ifa_jax.examples import Example, Reader
 from ifa_jax.models import parameters, settings
 from ifa_jax.models.system import System
-from ifa_jax.posts import read_post
+from ifa_jax.post_objects import FoundObjects
+from ifa_jax.read_ahead import read_ahead
 from ifa_jax.run_folder import RunFolder
 from ifa_jax.step import EvalStep
 
 if TYPE_CHECKING:
   from ifa_jax.object_finder import ObjectFinder
+
+# Each may hold a picture open, of up to 256 MB.
+_MAX_THREADS = 8
+
+Fields = Mapping[str, Any]
 
 
 class Predictor:
@@ -63,93 +68,143 @@ class Predictor:
     self.reader = Reader.of_run(folder, self.model)
     self.step, params = _load_best(folder, self.model)
     self.params = jax.device_put(params)
-    self._finder = finder
+    self._trained_with = seen_kinds.of_run(folder, self.model)
+    self._objects = None
+    if finder and "objects" in self._trained_with:
+      grounds = self.protocol != "none"
+      self._objects = FoundObjects(finder, grounds)
     self._step = jax.jit(EvalStep(models.build(self.model)))
 
-  def complete(self, post: Mapping[str, Any]) -> Mapping[str, Any]:
+  def complete(self, post: Fields) -> Fields:
     """Returns a post with the boxes that the finder finds in its picture.
 
-    The post as it is, if it has no picture, has boxes already, be they an empty
-    list, or if there is no finder or the model looks at no objects.
-
-    Raises:
-      ValueError: for a post that cannot be read, saying what is wrong.
+    The post as it is, if it has no picture or has boxes already, be they an
+    empty list, if there is no finder or the run was trained without objects, or
+    if the post cannot be read, which reading it says why.
     """
-    has_boxes = post.get("boxes") is not None
-    if self._finder is None or has_boxes or post.get("image") is None:
-      return post
-    if not _looks_at_objects(self.model):
-      return post
-    names = () if self.protocol == "none" else read_post(post).names()
-    picture = pictures.open_picture(post["image"])
-    (found,) = self._finder.find([picture], [names])
-    return {**post, "boxes": found}
+    return next(self._complete_all([post]))
 
-  def predict(self, post: Mapping[str, Any]) -> dict[str, Any]:
+  def predict(self, post: Fields) -> dict[str, Any]:
     """Returns a post's relation and all probabilities; see `ifa_jax.posts`.
 
     Raises:
       ValueError: for a post that cannot be read, saying what is wrong.
-      OSError: if its picture cannot be opened.
     """
-    prediction = next(self.predict_all([post], batch_size=1))
-    if "error" in prediction:
-      raise ValueError(prediction["error"])
-    return prediction
+    example = self.reader.read(self.complete(post))
+    (probabilities,) = self._collect(self._start([example], rows=1))
+    return self._record(post, example, probabilities)
 
   def predict_all(
-    self, posts: Iterable[Mapping[str, Any]], batch_size: int = 32
+    self, posts: Iterable[Fields], batch_size: int = 32
   ) -> Iterator[dict[str, Any]]:
     """Yields a record for each post, in order, a batch at a time.
 
-    A record holds the post's own keys but `boxes` and `error`, `head` and
-    `tail` by name, `relation`, `probability`, `probabilities` and `protocol`.
-    A post that cannot be read gets `error` in place of these four, and the
-    rest goes on.
+    A record holds the post's own keys but `boxes` and pictures in bytes, `head`
+    and `tail` by name, `relation`, `probability`, `probabilities` and
+    `protocol`. A post that cannot be read gets `error` in place of these four,
+    and the rest goes on. Posts are read in threads while the model computes, at
+    most three batches ahead of the record that is yielded.
     """
-    posts = iter(posts)
-    while some := list(itertools.islice(posts, batch_size)):
-      yield from self._predict_some(some, batch_size)
+    threads = min(_MAX_THREADS, os.cpu_count() or 1)
+    read = read_ahead(
+      self._read,
+      self._complete_all(posts),
+      most=batch_size,
+      # A parser of sentences need not be safe to use from several threads.
+      num_threads=threads if self.reader.scenes is None else 1,
+    )
+    seen: set[str] = set()
+    waiting = None
+    while some := list(itertools.islice(read, batch_size)):
+      examples = [found for _, found in some if isinstance(found, Example)]
+      seen.update(*map(seen_kinds.of_post, examples))
+      started = some, examples and self._start(examples, batch_size)
+      if waiting:
+        yield from self._records(*waiting)
+      waiting = started
+    if waiting:
+      yield from self._records(*waiting)
+      seen_kinds.tell_missing(self._trained_with - seen)
 
-  def _predict_some(self, posts, batch_size: int) -> Iterator[dict[str, Any]]:
-    read = [self._read(post) for post in posts]
-    examples = [example for example in read if isinstance(example, Example)]
-    probabilities = iter(())
-    if examples:
-      batch = self.reader.batch(examples, batch_size)
-      batch = trim_text(batch, self._buckets)
-      probabilities = iter(np.asarray(self._step(self.params, batch)))
-    for post, example in zip(posts, read, strict=True):
-      # An error may come from a post that was a record once.
-      kept = {k: v for k, v in post.items() if k not in ("boxes", "error")}
-      if isinstance(example, str):
-        yield kept | {"error": example}
+  def _complete_all(self, posts: Iterable[Fields]) -> Iterator[Fields]:
+    return self._objects.complete_all(posts) if self._objects else iter(posts)
+
+  def _read(self, post: Fields) -> tuple[Fields, Example | str]:
+    """Returns a post with what the model reads, or what is wrong with it."""
+    try:
+      return post, self.reader.read(post)
+    except (ValueError, OSError) as error:
+      return post, str(error)
+
+  def _start(self, examples: Sequence[Example], rows: int) -> jax.Array:
+    """Has the device compute float32[rows, C]."""
+    batch = trim_text(self.reader.batch(examples, rows), self._buckets)
+    return self._step(self.params, _without_absent(batch, self.model))
+
+  def _collect(self, started: jax.Array) -> np.ndarray:
+    """Waits for float32[rows, C]."""
+    probabilities = np.asarray(started)
+    if not np.all(np.isfinite(probabilities)):
+      raise ValueError(
+        "the model's probabilities are not finite: training has diverged"
+      )
+    return probabilities
+
+  def _records(self, some, started) -> Iterator[dict[str, Any]]:
+    """Yields the records of a batch of read posts."""
+    rows = iter(self._collect(started) if len(started) else ())
+    for post, found in some:
+      if isinstance(found, Example):
+        yield self._record(post, found, next(rows))
       else:
-        head, tail = example.names
-        found = self._describe(next(probabilities))
-        yield {"head": head, "tail": tail} | kept | found
+        yield _kept(post) | {"error": found}
 
-  def _describe(self, probabilities: np.ndarray) -> dict[str, Any]:
+  def _record(
+    self, post: Fields, example: Example, probabilities: np.ndarray
+  ) -> dict[str, Any]:
+    head, tail = example.names
+    kept = {k: v for k, v in _kept(post).items() if k not in _BULKY}
     best = int(probabilities.argmax())
     rounded = [round(float(p), 6) for p in probabilities]
     return {
+      "head": head,
+      "tail": tail,
+      **kept,
       "relation": self.relations[best],
       "probability": rounded[best],
       "probabilities": dict(zip(self.relations, rounded, strict=True)),
       "protocol": self.protocol,
     }
 
-  def _read(self, post: Mapping[str, Any]) -> Example | str:
-    """Returns a post as the model reads it, or what is wrong with it."""
-    try:
-      return self.reader.read(self.complete(post))
-    except (ValueError, OSError) as error:
-      return str(error)
+
+# What a record leaves out: it is long, and an error's record needs it.
+_BULKY = ("boxes", "image_base64")
 
 
-def _looks_at_objects(model: System) -> bool:
-  fields = (field for field, _, _ in model.picture_slots)
-  return model.regions is not None or any(name != "image" for name in fields)
+def _kept(post: Fields) -> dict[str, Any]:
+  """Returns what a record keeps of a post, which may be a record itself."""
+  return {
+    key: value
+    for key, value in post.items()
+    if key != "error" and not isinstance(value, bytes)
+  }
+
+
+def _without_absent(batch: Batch, model: System) -> Batch:
+  """Leaves out kinds of pictures that no post of a batch has.
+
+  Their tokens are masked in every row: the same numbers come out without them,
+  sooner. `released` masks none.
+  """
+  if not model.picture_slots or not model.rules.absent_masked:
+    return batch
+  absent = [
+    field
+    for field, _, _ in model.picture_slots
+    if not getattr(batch, f"{field}_mask").any()
+  ]
+  blank = {name: None for field in absent for name in (field, f"{field}_mask")}
+  return batch.replace(**blank)
 
 
 def _load_best(folder: RunFolder, config: System) -> tuple[int, Any]:

@@ -1,0 +1,40 @@
+"""Work on the next items in threads while the last ones are used."""
+
+import collections
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+def read_ahead(
+  read: Callable[[Item], Result],
+  items: Iterable[Item],
+  most: int,
+  num_threads: int,
+) -> Iterator[Result]:
+  """Yields `read(item)` for each item, in order.
+
+  Items are taken by the thread that asks for results, so they need not be safe
+  to take from another.
+
+  Args:
+    read: safe to call from several threads at once.
+    items: may be endless.
+    most: items that are read, or being read, before their turn.
+    num_threads: that read.
+  """
+  with ThreadPoolExecutor(num_threads) as pool:
+    waiting = collections.deque()
+    try:
+      for item in items:
+        waiting.append(pool.submit(read, item))
+        if len(waiting) > most:
+          yield waiting.popleft().result()
+      while waiting:
+        yield waiting.popleft().result()
+    finally:
+      for future in waiting:
+        future.cancel()
