@@ -4,132 +4,185 @@ r"""Predicts the relations of one's own posts with a trained run.
         --text="Ann joins Acme today" --head=Ann --tail=Acme --image=ann.jpg
 
     python -m ifa_jax.predict --workdir=runs/objects \
+        --text="<s> Ann </s> joins <o> Acme </o> today" --image=ann.jpg \
+        --detector=facebook/detr-resnet-50
+
+    python -m ifa_jax.predict --workdir=runs/objects \
         --input=posts.jsonl --output=predictions.jsonl
 
-A line of posts.jsonl is a post as `ifa_jax.posts` describes it. A line that
-cannot be read becomes a record with `error`, and the rest goes on.
+A line of posts.jsonl is a post as `ifa_jax.posts` describes it; paths of
+pictures are relative to the working directory. A line that cannot be read
+becomes a record with `error`, and the rest goes on. A post's objects are its
+own `boxes`, or else those that --boxes lists for its picture, or else what
+--detector and --grounder find in it, or else none.
 """
 
-import json
 import os
-from collections.abc import Iterator
-from typing import Any
+import re
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from ifa_jax import command, progress, report
+from ifa_jax import command, post_lines, progress, report
+
+if TYPE_CHECKING:
+  from ifa_jax.post_objects import ListedObjects
+
+_ONE_POST = ("text", "head", "tail", "head_span", "tail_span", "image")
+_SPAN = re.compile(r"(\d{1,9}):(\d{1,9})", re.ASCII)
 
 
 def _define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   string = flags.DEFINE_string
   string("workdir", None, "A finished run's folder.")
-  string("text", None, "The post's text.")
+  string("text", None, "The post's text, maybe with marks: <s> Ann </s> ...")
   string("head", None, "The head entity, as it stands in the text.")
   string("tail", None, "The tail entity, as it stands in the text.")
-  string("head_span", None, "The head's words in its place, e.g. 3:5.")
-  string("tail_span", None, "The tail's words in its place, e.g. 3:5.")
+  string("head_span", None, "The words that the head stands in, e.g. 3:5.")
+  string("tail_span", None, "The words that the tail stands in, e.g. 3:5.")
   string("image", None, "The post's picture, a file.")
-  string("boxes", None, "Boxes file that lists the picture by its file name.")
-  string("input", None, "JSON lines of posts, in place of one post.")
-  string("output", None, "Where predictions of --input go, a JSON line each.")
+  string("input", None, "JSON lines of posts, in place of one; - is stdin.")
+  string("output", None, "Where predictions of --input go; - is stdout.")
+  string("boxes", None, "Boxes file that lists pictures by their file names.")
+  string("detector", None, "Hub id or folder of an object detector.")
+  string("grounder", None, "Hub id or folder of a detector by name.")
   flags.DEFINE_integer("batch_size", 32, "Posts at a time.", lower_bound=1)
   flags.mark_flag_as_required("workdir")
+  for name in ("head_span", "tail_span"):
+    flags.register_validator(
+      name,
+      lambda span: span is None or _SPAN.fullmatch(span),
+      "want BEGIN:END, whole numbers",
+    )
   flags.register_multi_flags_validator(
-    ["text", "input", "output"],
-    lambda values: (
-      (values["text"] is None) == (values["input"] is not None)
-      and (values["input"] is None) == (values["output"] is None)
-    ),
-    "want either --text, or --input with --output",
+    [*_ONE_POST, "input", "output"],
+    _is_one_or_many,
+    "want either --text and what belongs to it, or --input with --output",
   )
+
+
+def _is_one_or_many(values: Mapping[str, str | None]) -> bool:
+  given = {name for name, value in values.items() if value is not None}
+  if "text" in given:
+    return not given & {"input", "output"}
+  return given == {"input", "output"}
 
 
 def main(_) -> None:
   """Predicts one post and prints it, or a file of posts."""
+  from ifa_jax.post_objects import ListedObjects
   from ifa_jax.predictor import Predictor
 
   values = flags.FLAGS
-  predictor = Predictor(values.workdir)
+  if values.input is not None:
+    _check_files(values.input, values.output)
+  listed = ListedObjects(values.boxes) if values.boxes else None
+  predictor = Predictor(values.workdir, _make_finder(values))
   if values.text is not None:
-    print_prediction(predictor.predict(_post_of_flags(values)))
+    _predict_one(predictor, _post_of_flags(values), listed)
     return
-  count, errors = predict_file(
-    predictor, values.input, values.output, values.batch_size
+  files = (values.input, values.output)
+  count, errors = predict_file(predictor, *files, values.batch_size, listed)
+  print(
+    f"{values.output}: {count} posts, {errors} of them could not be read",
+    file=sys.stderr if values.output == post_lines.STANDARD else sys.stdout,
   )
-  print(f"{values.output}: {count} posts, {errors} of them could not be read")
+
+
+def _check_files(source: str, target: str) -> None:
+  """Raises before a run is loaded for nothing.
+
+  Raises:
+    ValueError: if the input would be written over, or the output is a folder.
+    OSError: if there is no input.
+  """
+  if os.path.isdir(target):
+    raise ValueError(f"--output: want a file, found the folder {target}")
+  if source == post_lines.STANDARD:
+    return
+  os.stat(source)
+  for path in (target, f"{target}.partial"):
+    if os.path.exists(path) and os.path.samefile(source, path):
+      raise ValueError(f"--output: want another file than --input, {source}")
+
+
+def _make_finder(values):
+  if not values.detector and not values.grounder:
+    return None
+  from ifa_jax.object_finder import ObjectFinder
+
+  return ObjectFinder(values.detector, values.grounder)
 
 
 def _post_of_flags(values) -> dict[str, Any]:
-  post = {key: values[key].value for key in ("text", "head", "tail", "image")}
+  post = {name: values[name].value for name in _ONE_POST}
   for key in ("head_span", "tail_span"):
-    if values[key].value is not None:
-      post[key] = _parse_span(key, values[key].value)
-  if values.boxes is not None:
-    with open(values.boxes, encoding="utf-8") as file:
-      listed = json.load(file)
-    post["boxes"] = listed.get(os.path.basename(post["image"] or ""), [])
+    if post[key] is not None:
+      post[key] = [int(end) for end in _SPAN.fullmatch(post[key]).groups()]
   return post
 
 
-def _parse_span(name: str, text: str) -> list[int]:
-  try:
-    begin, end = text.split(":")
-    return [int(begin), int(end)]
-  except ValueError:
-    raise ValueError(
-      f"--{name}: want BEGIN:END in words, found {text!r}"
-    ) from None
+def _predict_one(predictor, post, listed: "ListedObjects | None") -> None:
+  """Predicts a post and prints it.
+
+  Raises:
+    ValueError: for a post that cannot be read.
+  """
+  completed = listed.complete(post) if listed else post
+  (prediction,) = predictor.predict_all([completed], batch_size=1)
+  if "error" in prediction:
+    raise ValueError(prediction["error"])
+  print_prediction(prediction)
 
 
-def print_prediction(prediction: dict[str, Any], most: int = 5) -> None:
-  """Prints the likeliest relations of a post as a table."""
+def print_prediction(prediction: Mapping[str, Any], most: int = 5) -> None:
+  """Prints the likeliest relations of a post as a table.
+
+  Args:
+    prediction: a record of `Predictor`.
+    most: relations that are printed.
+  """
   ranked = sorted(prediction["probabilities"].items(), key=lambda kv: -kv[1])
-  table = report.make_table(
-    f"{prediction['head']} -> {prediction['tail']}"
-    f" (trained under protocol {prediction['protocol']})",
-    ("relation", "probability"),
-    [(name, f"{p:.4f}") for name, p in ranked[:most]],
-  )
-  report.print_table(table)
+  rows = [(name, f"{p:.4f}") for name, p in ranked[:most]]
+  print(f"{prediction['head']} -> {prediction['tail']}")
+  report.print_table(report.make_table("", ("relation", "probability"), rows))
+  print(f"(trained under protocol {prediction['protocol']})")
 
 
 def predict_file(
-  predictor, source: str, target: str, batch_size: int
+  predictor,
+  source: str,
+  target: str,
+  batch_size: int,
+  listed: "ListedObjects | None" = None,
 ) -> tuple[int, int]:
   """Predicts a file of posts line by line, in constant memory.
 
-  The target appears only when all is predicted.
+  Args:
+    predictor: a `Predictor`.
+    source: JSON lines, see `post_lines`.
+    target: appears when all is predicted.
+    batch_size: posts at a time.
+    listed: boxes of posts without any.
 
   Returns:
     How many posts there were, and how many of them could not be read.
   """
   count = errors = 0
-  partial = f"{target}.partial"
-  # Halves of characters are written as they came, as "\ud83d".
-  options = {"encoding": "utf-8", "errors": "backslashreplace"}
-  with open(source, "rb") as lines, open(partial, "w", **options) as out:
-    records = predictor.predict_all(_read_lines(lines), batch_size)
+  with (
+    post_lines.reading(source) as posts,
+    post_lines.writing(target) as write,
+  ):
+    completed = map(listed.complete, posts) if listed else posts
+    records = predictor.predict_all(completed, batch_size)
     for record in progress.bar(records, unit=" posts"):
       count += 1
       errors += "error" in record
-      out.write(json.dumps(record, ensure_ascii=False) + "\n")
-  os.replace(partial, target)
+      write(record)
   return count, errors
-
-
-def _read_lines(lines) -> Iterator[dict[str, Any]]:
-  """Yields the post of each line that is not blank; a bad one has `line`."""
-  for number, line in enumerate(lines, start=1):
-    if not line.strip():
-      continue
-    try:
-      post = json.loads(line)
-    except (ValueError, RecursionError):
-      post = None
-    if not isinstance(post, dict):
-      post = {"line": number, "not_json": line.decode(errors="replace").strip()}
-    yield post
 
 
 if __name__ == "__main__":

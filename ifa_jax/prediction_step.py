@@ -49,7 +49,11 @@ class PredictionStep:
 
   def __call__(self, batch: Batch) -> np.ndarray:
     """Returns the relations' probabilities, float32[B, C]."""
-    return np.asarray(self._step(self.params, self.shrink(batch)))
+    return np.asarray(self.start(batch))
+
+  def start(self, batch: Batch) -> jax.Array:
+    """Returns the same, while the device may still compute it."""
+    return self._step(self.params, self.shrink(batch))
 
   def shrink(self, batch: Batch) -> Batch:
     """Returns a numpy batch without what bears on no prediction of it."""

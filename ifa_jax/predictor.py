@@ -6,6 +6,7 @@ predictor.predict({"text": "Ann joins Acme", "head": "Ann", "tail": "Acme",
 -> {"relation": "/per/org/member_of", "probability": 0.93, ...}
 """
 
+import functools
 import itertools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,16 +15,15 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from ifa_jax import models, seen_kinds
-from ifa_jax.batch import Batch, trim_text
+from ifa_jax import seen_kinds
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.examples import Example, Reader
 from ifa_jax.models import parameters, settings
 from ifa_jax.models.system import System
 from ifa_jax.post_objects import FoundObjects
+from ifa_jax.prediction_step import PredictionStep
 from ifa_jax.read_ahead import read_ahead
 from ifa_jax.run_folder import RunFolder
-from ifa_jax.step import EvalStep
 
 if TYPE_CHECKING:
   from ifa_jax.object_finder import ObjectFinder
@@ -40,7 +40,6 @@ class Predictor:
   Attributes:
     model: the run's, its settings.
     step: of the run's best checkpoint.
-    params: of that, on the device.
     reader: reads posts as the model does.
     relations: names by id.
     protocol: of the data that the run was trained on.
@@ -62,18 +61,22 @@ class Predictor:
     folder = RunFolder(workdir)
     record = folder.read_record()
     self.model = settings.from_dict(record["config"]["model"])
-    self._buckets = record["config"]["data"]["text_buckets"]
     self.relations = record["dataset"]["relations"]
     self.protocol = record["dataset"]["protocol"]
     self.reader = Reader.of_run(folder, self.model)
     self.step, params = _load_best(folder, self.model)
-    self.params = jax.device_put(params)
     self._trained_with = seen_kinds.of_run(folder, self.model)
     self._objects = None
     if finder and "objects" in self._trained_with:
       grounds = self.protocol != "none"
       self._objects = FoundObjects(finder, grounds)
-    self._step = jax.jit(EvalStep(models.build(self.model)))
+    buckets = record["config"]["data"]["text_buckets"]
+    self._step = PredictionStep(self.model, params, buckets)
+
+  @functools.cached_property
+  def params(self) -> Any:
+    """Parameters of the run's best checkpoint, on the device."""
+    return parameters.turn_kernels(self._step.params)
 
   def complete(self, post: Fields) -> Fields:
     """Returns a post with the boxes that the finder finds in its picture.
@@ -138,8 +141,7 @@ class Predictor:
 
   def _start(self, examples: Sequence[Example], rows: int) -> jax.Array:
     """Has the device compute float32[rows, C]."""
-    batch = trim_text(self.reader.batch(examples, rows), self._buckets)
-    return self._step(self.params, _without_absent(batch, self.model))
+    return self._step.start(self.reader.batch(examples, rows))
 
   def _collect(self, started: jax.Array) -> np.ndarray:
     """Waits for float32[rows, C]."""
@@ -167,9 +169,9 @@ class Predictor:
     best = int(probabilities.argmax())
     rounded = [round(float(p), 6) for p in probabilities]
     return {
+      **kept,
       "head": head,
       "tail": tail,
-      **kept,
       "relation": self.relations[best],
       "probability": rounded[best],
       "probabilities": dict(zip(self.relations, rounded, strict=True)),
@@ -188,23 +190,6 @@ def _kept(post: Fields) -> dict[str, Any]:
     for key, value in post.items()
     if key != "error" and not isinstance(value, bytes)
   }
-
-
-def _without_absent(batch: Batch, model: System) -> Batch:
-  """Leaves out kinds of pictures that no post of a batch has.
-
-  Their tokens are masked in every row: the same numbers come out without them,
-  sooner. `released` masks none.
-  """
-  if not model.picture_slots or not model.rules.absent_masked:
-    return batch
-  absent = [
-    field
-    for field, _, _ in model.picture_slots
-    if not getattr(batch, f"{field}_mask").any()
-  ]
-  blank = {name: None for field in absent for name in (field, f"{field}_mask")}
-  return batch.replace(**blank)
 
 
 def _load_best(folder: RunFolder, config: System) -> tuple[int, Any]:
