@@ -3,10 +3,9 @@
 import functools
 import json
 import os
-import subprocess
-import sys
 
 import aligned
+import command_lines
 import jax
 import numpy as np
 import pytest
@@ -17,6 +16,7 @@ from ifa_jax import experiment, models
 from ifa_jax.analyze import (
   alignment,
   alignment_figures,
+  alignment_files,
   alignment_posts,
   alignment_split,
 )
@@ -47,7 +47,7 @@ def some_posts(finished, best, fast_compilation):
 def written_folder(finished, best, posts, tmp_path_factory):
   folder = tmp_path_factory.mktemp("alignment") / "out"
   source = alignment_posts.Source("run", "test", "clean", best.step)
-  alignment.write(folder, source, iter(posts), shown=0)
+  alignment_files.write(folder, source, iter(posts), shown=0)
   return folder
 
 
@@ -244,42 +244,62 @@ def test_a_run_without_an_alignment_is_refused(finished, tmp_path):
     alignment.make_reader(changed, folder)
 
 
-def run_command(compiled_dir, *flags):
-  return subprocess.run(
-    [sys.executable, "-m", "ifa_jax.analyze", "alignment", *flags],
-    capture_output=True,
-    text=True,
-    env=os.environ | tiny_run.fast_environment(compiled_dir),
-    check=False,
+@pytest.fixture(scope="module", name="commands")
+def all_command_lines(finished, posts_file, compiled_dir, tmp_path_factory):
+  """Returns the folder written to, and name -> outcome."""
+  out = tmp_path_factory.mktemp("commands")
+  run = ["ifa_jax/analyze/__main__.py", "alignment"]
+  ours = [*run, f"--workdir={finished.workdir}", f"--out={out / 'out'}"]
+  lines = {
+    "rows": [*ours, "--split=dev", "--num_posts=2", "--map=0"],
+    "own": [*ours, f"--posts={posts_file}"],
+    "both": [*ours, f"--posts={posts_file}", "--rows=test/1"],
+    "no run": [*run, f"--workdir={out}"],
+    "no posts": [*ours, f"--posts={out / 'nowhere.jsonl'}"],
+  }
+  return out / "out", command_lines.run_all(
+    lines,
+    loaded=["ifa_jax.analyze.alignment"],
+    environment=tiny_run.fast_environment(compiled_dir),
   )
 
 
-def test_the_command(finished, compiled_dir, tmp_path):
-  out = tmp_path / "out"
-  done = run_command(
-    compiled_dir,
-    f"--workdir={finished.workdir}",
-    "--split=dev",
-    "--num_posts=2",
-    "--map=0",
-    f"--out={out}",
-  )
-  assert done.returncode == 0, done.stderr
-  assert done.stdout == f"written to {out / 'index.html'}\n"
+@pytest.fixture(scope="module", name="posts_file")
+def lines_of_posts(tmp_path_factory):
+  path = tmp_path_factory.mktemp("posts") / "posts.jsonl"
+  good = {"text": "Ann joins Acme", "head": "Ann", "tail": "Acme", "id": "mine"}
+  path.write_text(f"{json.dumps(good)}\nno post\n")
+  return path
+
+
+def test_the_command(finished, commands):
+  out, outcomes = commands
+  for name in ("rows", "own"):
+    assert outcomes[name].status == 0, outcomes[name].err
+    assert outcomes[name].out == f"written to {out / 'index.html'}\n"
+  written = sorted(os.listdir(out / "posts"))
+  stems = ["mine", "val-1", "val-2"]
+  assert written == [f"{s}.{end}" for s in stems for end in ("json", "png")]
+  rows = json.loads((out / "posts" / "val-1.json").read_text())
+  assert [rows["run"], rows["split"]] == [str(finished.workdir), "dev"]
+  # That of the last command.
   page = (out / "index.html").read_text()
-  first = f"Alignment of {finished.workdir}, split dev, protocol clean"
+  first = f"Alignment of {finished.workdir}, posts of one&#39;s own, protocol"
   assert page.count(first) == 2
-  assert sorted(os.listdir(out / "posts")) == [
-    "val-1.json",
-    "val-1.png",
-    "val-2.json",
-    "val-2.png",
-  ]
+  assert "passed over post 2: line 2: want a JSON" in outcomes["own"].err
 
 
-def test_a_users_mistake_is_one_line(compiled_dir, tmp_path):
-  failed = run_command(compiled_dir, f"--workdir={tmp_path}")
-  assert failed.returncode == 1
-  assert failed.stderr.startswith("error: ")
-  assert "want a run's folder" in failed.stderr
-  assert failed.stderr.count("\n") == 1
+@pytest.mark.parametrize(
+  ("name", "status", "said"),
+  [
+    ("both", 2, "want either --rows or --posts"),
+    ("no run", 1, "want a run's folder"),
+    ("no posts", 1, "nowhere.jsonl"),
+  ],
+)
+def test_a_users_mistake_is_one_line(commands, name, status, said):
+  outcome = commands[1][name]
+  assert outcome.status == status
+  # Last, behind the progress.
+  assert outcome.err.splitlines()[-1].startswith("error: ")
+  assert said in outcome.err

@@ -19,6 +19,7 @@ from ifa_jax.analyze import (
   alignment,
   alignment_boxes,
   alignment_figures,
+  alignment_files,
   alignment_posts,
   alignment_readers,
   alignment_regions,
@@ -277,7 +278,7 @@ def a_folder_of_posts(looked, tmp_path):
     built, posts, *_ = looked(name)
     visual = built.inputs.visual_source(built.split("test"))
     source = alignment_posts.Source(f"runs/{name}", "test", "clean", 7, visual)
-    alignment.write(tmp_path, source, iter(posts), shown)
+    alignment_files.write(tmp_path, source, iter(posts), shown)
     return tmp_path, posts
 
   return write

@@ -3,6 +3,8 @@ r"""Figure 1 for a run: which word of a post looks at which picture.
     python -m ifa_jax.analyze alignment --workdir=runs/objects --num_posts=40
     python -m ifa_jax.analyze alignment --workdir=runs/objects \
         --rows=test/12,test/40 --map=2 --out=figures
+    python -m ifa_jax.analyze alignment --workdir=runs/objects \
+        --posts=posts.jsonl --out=figures
 
 For each post: the words x objects map (`alignment_readers` says what a cell
 is), and its pictures' patches or objects as the head and the tail see them.
@@ -11,25 +13,31 @@ one page `index.html` for all of them, which needs no other file. Posts are
 taken in stored order; those with pictures come first, unless `--pictures` says
 otherwise. A model that reads only text has no map, and BERT+SG, which sums its
 objects, has none.
+
+Posts of one's own are JSON lines as `ifa_jax.posts` describes them; the dataset
+need not be there. One that cannot be read is told and passed over.
 """
 
 import difflib
 import logging
 import os
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from absl import flags
 
-from ifa_jax import experiment, progress
+from ifa_jax import experiment
 from ifa_jax.analyze import (
-  alignment_figures,
-  alignment_page,
+  alignment_files,
+  alignment_own,
   alignment_split,
 )
+from ifa_jax.analyze.alignment_own import PostAligner
 from ifa_jax.analyze.alignment_posts import Post, Source
 from ifa_jax.analyze.alignment_readers import Reader
 from ifa_jax.data.pipeline import Split
+from ifa_jax.predictor import Predictor
 from ifa_jax.run_folder import RunFolder
 
 _LOG = logging.getLogger(__name__)
@@ -44,6 +52,7 @@ def define_flags() -> None:
   flags.DEFINE_enum("split", "test", [*experiment.SPLIT_NAMES], "Whose posts.")
   flags.DEFINE_integer("num_posts", 40, "At most so many.", lower_bound=1)
   flags.DEFINE_list("rows", [], "These posts instead, by id: test/12,test/40.")
+  flags.DEFINE_string("posts", None, "Posts of one's own instead, JSON lines.")
   flags.DEFINE_enum(
     "pictures",
     "first",
@@ -57,14 +66,47 @@ def define_flags() -> None:
     "Shown in the figures: mean or a layer from 0, or as the model names its"
     " maps; its first if not given. Pages have all.",
   )
-  flags.DEFINE_string("out", None, "Folder; RUN/alignment_SPLIT if not given.")
+  flags.DEFINE_string(
+    "out", None, "Folder; RUN/alignment_SPLIT or _own if not given."
+  )
   flags.mark_flag_as_required("workdir")
+  flags.register_multi_flags_validator(
+    ["rows", "posts"],
+    lambda values: not (values["rows"] and values["posts"]),
+    "want either --rows or --posts",
+  )
 
 
 def main(_) -> None:
   """Runs the command."""
   options = flags.FLAGS
   folder = RunFolder(options.workdir)
+  name = "own" if options.posts else options.split
+  take = take_own if options.posts else take_rows
+  source, posts, shown = take(folder, options)
+  out = options.out or folder.file(f"alignment_{name}")
+  alignment_files.write(out, source, posts, shown)
+  print(f"written to {os.path.join(os.path.abspath(out), 'index.html')}")
+
+
+# What is written: see `alignment_files.write`.
+Taken = tuple[Source, Iterable[Post], int]
+
+
+def take_own(folder: RunFolder, options: Any) -> Taken:
+  """Returns posts of one's own, as the flags say."""
+  predictor = Predictor(folder.path)
+  try:
+    aligner = PostAligner(predictor)
+  except ValueError as error:
+    raise ValueError(f"{folder.path}: {error}") from None
+  shown = map_index(options.map, [*aligner.titles])
+  posts = alignment_own.read_file(aligner, options.posts, options.num_posts)
+  return aligner.source(options.workdir), posts, shown
+
+
+def take_rows(folder: RunFolder, options: Any) -> Taken:
+  """Returns rows of a run's dataset, as the flags say."""
   built = experiment.build(folder.read_record()["config"])
   reader = make_reader(built, folder)
   folder.claim(built.config, built.prepared.metadata)
@@ -84,9 +126,7 @@ def main(_) -> None:
     best.step,
     built.inputs.visual_source(split),
   )
-  out = options.out or folder.file(f"alignment_{options.split}")
-  write(out, source, aligner.posts(split, rows), shown)
-  print(f"written to {os.path.join(os.path.abspath(out), 'index.html')}")
+  return source, aligner.posts(split, rows), shown
 
 
 def make_reader(built: experiment.Experiment, folder: RunFolder) -> Reader:
@@ -164,25 +204,3 @@ def choose(
       " sees, found none; --pictures=any takes posts without"
     )
   return [*map(int, rows[:num_posts])]
-
-
-def write(
-  out: str | os.PathLike, source: Source, posts: Iterable[Post], shown: int
-) -> None:
-  """Writes `posts/ID.png` and `posts/ID.json` for each post, and the page.
-
-  Args:
-    out: a folder, made if need be; files of the same names are replaced.
-    source: named in all of them.
-    posts: with their maps.
-    shown: the map to draw, 0 for the first.
-  """
-  folder = RunFolder(out)
-  os.makedirs(folder.file("posts"), exist_ok=True)
-  kept = []
-  for post in progress.bar(posts, "posts", unit=" posts"):
-    stem = os.path.join("posts", post.file_name)
-    folder.write_json(f"{stem}.json", source._asdict() | post.to_json())
-    alignment_figures.save(post, folder.file(f"{stem}.png"), shown, str(source))
-    kept.append(post)
-  folder.write_text("index.html", alignment_page.render(source, kept, shown))

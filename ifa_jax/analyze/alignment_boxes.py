@@ -8,6 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 Edges = tuple[float, float, float, float]
 
 
@@ -66,6 +68,55 @@ def place(
   return Place(
     _clip(_on_square((x0, y0, x1, y1), square)), _on_square(grid, square)
   )
+
+
+class Heat(NamedTuple):
+  """Rectangles that cover all patches, none over another.
+
+  Attributes:
+    xs: float64[X+1], where columns end, rising.
+    ys: float64[Y+1], where rows end, rising.
+    values: float64[Y, X], 0 where no patch is.
+  """
+
+  xs: np.ndarray
+  ys: np.ndarray
+  values: np.ndarray
+
+
+def lay_over(grids: Sequence[tuple[Edges, np.ndarray]]) -> Heat:
+  """Returns the largest weight at each place, where patches may overlap.
+
+  Many small weights on one place are no large one.
+
+  Args:
+    grids: what patches cover, and float[side, side] of them.
+  """
+  ends = [_ends(edges, len(weights)) for edges, weights in grids]
+  xs, ys = (np.unique(np.concatenate(axis)) for axis in zip(*ends, strict=True))
+  values = np.zeros((len(ys) - 1, len(xs) - 1))
+  for (x_ends, y_ends), (_, weights) in zip(ends, grids, strict=True):
+    columns, in_x = _patch_of(xs, x_ends)
+    rows, in_y = _patch_of(ys, y_ends)
+    part = np.ix_(in_y, in_x)
+    found = weights[np.ix_(rows[in_y], columns[in_x])]
+    values[part] = np.maximum(values[part], found)
+  return Heat(xs, ys, values)
+
+
+def _ends(edges: Edges, side: int) -> tuple[np.ndarray, np.ndarray]:
+  """Returns where the columns and the rows of a grid of patches end."""
+  x0, y0, x1, y1 = edges
+  return np.linspace(x0, x1, side + 1), np.linspace(y0, y1, side + 1)
+
+
+def _patch_of(
+  cuts: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Returns the patch that lies between each two cuts, and if there is one."""
+  middles = (cuts[:-1] + cuts[1:]) / 2
+  patches = np.searchsorted(ends, middles) - 1
+  return patches, (patches >= 0) & (patches < len(ends) - 1)
 
 
 def _touched(

@@ -17,6 +17,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 from PIL import Image
 
+from ifa_jax.analyze import alignment_boxes
 from ifa_jax.analyze.alignment_maps import ENTITIES
 from ifa_jax.analyze.alignment_posts import Panel, Post
 
@@ -140,10 +141,16 @@ def _draw_panels(
       name = textwrap.shorten(" ".join(post.row.text.words[span]), 24)
       axes.set_title(f"{entity}: {name}\n{panel.title}", fontsize=7)
       _show(axes, panel.square, grey=True)
-      for number, edges in panel.grids:
-        weights = post.alignment.patches[entity][number][shown]
-        _draw_patches(axes, weights / (peak or 1.0), edges)
-        _outline(axes, edges, COLORS[post.alignment.columns[number].field])
+      heat = [
+        (edges, post.alignment.patches[entity][number][shown] / (peak or 1.0))
+        for number, edges in panel.grids
+      ]
+      _draw_patches(axes, alignment_boxes.lay_over(heat))
+      for (edges, weights), (number, _) in zip(heat, panel.grids, strict=True):
+        field = post.alignment.columns[number].field
+        # Of many objects those count that something is given to.
+        alpha = 0.15 + 0.85 * weights.item() if weights.size == 1 else 1.0
+        _outline(axes, edges, COLORS[field], alpha=alpha)
 
 
 def _relations(post: Post) -> str:
@@ -184,24 +191,21 @@ def _show(axes: Axes, square: bytes, grey: bool = False) -> None:
   axes.set_axis_off()
 
 
-def _draw_patches(axes: Axes, weights: np.ndarray, edges) -> None:
-  """Lays float[side, side] of [0, 1] over a part of the square."""
-  x0, y0, x1, y1 = edges
-  heat = np.empty((*weights.shape, 4))
-  heat[..., :3] = colors.to_rgb(HEAT)
-  heat[..., 3] = 0.75 * weights
-  axes.imshow(heat, extent=(x0, x1, y1, y0), interpolation="nearest")
+def _draw_patches(axes: Axes, heat: alignment_boxes.Heat) -> None:
+  """Lays weights of [0, 1] over the square."""
+  seen = [colors.to_rgba(HEAT, 0.0), colors.to_rgba(HEAT, 0.75)]
+  see_through = colors.LinearSegmentedColormap.from_list("see_through", seen)
+  axes.pcolormesh(*heat, cmap=see_through, vmin=0, vmax=1)
   # Or the last picture drawn would set the limits.
   axes.set(xlim=(0, 1), ylim=(1, 0))
 
 
-def _outline(axes: Axes, edges, color: str, linewidth: float = 0.8) -> None:
+def _outline(
+  axes: Axes, edges, color: str, linewidth: float = 0.8, alpha: float = 1.0
+) -> None:
   x0, y0, x1, y1 = edges
-  axes.add_patch(
-    Rectangle(
-      (x0, y0), x1 - x0, y1 - y0, fill=False, color=color, linewidth=linewidth
-    )
-  )
+  style = {"color": color, "linewidth": linewidth, "alpha": alpha}
+  axes.add_patch(Rectangle((x0, y0), x1 - x0, y1 - y0, fill=False, **style))
 
 
 def _say(axes: Axes, what: str) -> None:

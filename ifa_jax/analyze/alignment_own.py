@@ -5,15 +5,19 @@ post = aligner.post({"text": "Ann joins Acme", "head": "Ann", "tail": "Acme",
                      "image": "ann.jpg"})
 """
 
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ifa_jax import post_lines
 from ifa_jax.analyze import alignment_readers, alignment_rows
 from ifa_jax.analyze.alignment_compute import Aligner
 from ifa_jax.analyze.alignment_posts import Post, Source
 from ifa_jax.batch import trim_text
 from ifa_jax.predictor import Predictor
+
+_LOG = logging.getLogger(__name__)
 
 
 class PostAligner:
@@ -73,6 +77,31 @@ class PostAligner:
     batch = trim_text(reader.batch([example], 1), reader.data["text_buckets"])
     (post,) = self._aligner.posts([row], batch)
     return post
+
+
+def read_file(aligner: PostAligner, path: str, most: int) -> Iterator[Post]:
+  """Yields the first posts of a file of JSON lines.
+
+  A post without an `id` is named after its place among them. One that cannot be
+  read is told and passed over.
+
+  Args:
+    aligner: what makes posts of lines.
+    path: of the file, see `ifa_jax.post_lines`.
+    most: posts to yield.
+  """
+  with post_lines.reading(path) as lines:
+    for number, fields in enumerate(lines, start=1):
+      named = {"id": f"post {number}", **fields}
+      try:
+        post = aligner.post(named)
+      except (ValueError, OSError) as error:
+        _LOG.warning("%s: passed over %s: %s", path, named["id"], error)
+        continue
+      yield post
+      most -= 1
+      if not most:
+        return
 
 
 def _name_picture(image: Any) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from ifa_jax.analyze.alignment_maps import ENTITIES, Column, Shares
 from ifa_jax.analyze.alignment_posts import CHANGE, Grid, Post, Source
 
-# Relations shown of a post, the likeliest first, and the gold one.
+# Relations shown of a post, the likeliest first; the gold one, too.
 _NUM_RELATIONS = 4
 
 # Less than this is not worth a column.
@@ -37,6 +37,8 @@ def render(source: Source, posts: Sequence[Post], shown: int) -> str:
   return _ENVIRONMENT.get_template("alignment.html.j2").render(
     source=source,
     posts=[_view(number, post, shown) for number, post in enumerate(posts)],
+    is_list=len(posts) > 1,
+    is_scored=any(post.gold for post in posts),
     maps=posts[0].alignment.maps,
     shown=shown,
     wording=posts[0].alignment.wording,
@@ -124,9 +126,10 @@ def _join(values: np.ndarray) -> str:
 
 
 def _relations(post: Post) -> list[dict[str, Any]]:
-  """Returns the likeliest relations and the gold one."""
+  """Returns the likeliest relations, and the gold one if it is known."""
   names = sorted(post.probabilities, key=lambda n: -post.probabilities[n])
-  shown = [*dict.fromkeys([*names[:_NUM_RELATIONS], post.gold])]
+  gold = [post.gold] if post.gold else []
+  shown = [*dict.fromkeys([*names[:_NUM_RELATIONS], *gold])]
   return [
     {
       "name": name,

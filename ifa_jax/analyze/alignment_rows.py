@@ -74,16 +74,24 @@ def of_example(
     for field, squares in example.squares.items()
   }
   whole = [] if square is None else [pictures.encode_png(square)]
+  named = {"id": _writable(post_id), "img_id": _writable(img_id)}
   row = Row(
-    text=example.text._replace(id=post_id, img_id=img_id),
+    text=example.text._replace(**named),
     picture_size=example.picture_size,
     boxes=example.boxes,
     squares=encoded | {"image": whole},
   )
   if not example.regions:
     return row
-  num_objects = int(example.regions["region_mask"].sum())
-  return with_objects(row, example.scene, num_objects)
+  num_objects, scene = int(example.regions["region_mask"].sum()), example.scene
+  if scene is not None:
+    scene = scene._replace(labels=[*map(_writable, scene.labels)])
+  return with_objects(row, scene, num_objects)
+
+
+def _writable(text: str) -> str:
+  """Returns a text with "?" for halves of characters, which no file takes."""
+  return text.encode("utf-8", "replace").decode()
 
 
 def with_objects(row: Row, scene: Scene | None, num: int) -> Row:

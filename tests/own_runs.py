@@ -1,0 +1,52 @@
+"""Folders of runs that were never trained, of models that read regions."""
+
+import json
+
+import jax
+import numpy as np
+import tiny_run
+import tiny_systems
+
+from data_prep import scene_splits
+from ifa_jax import experiment
+from ifa_jax.checkpoint import Checkpoints
+from ifa_jax.models import settings
+from ifa_jax.run_folder import RunFolder
+from ifa_jax.step import TrainState
+
+STEP = 7
+
+
+def make_scenes(raw_dir, folder):
+  """Makes scenes of a tree's boxes file, with pixels as features."""
+  made = scene_splits.Settings(
+    raw_dir=str(raw_dir),
+    out=str(folder),
+    boxes=str(raw_dir / "boxes.json"),
+    parser="chain",
+  )
+  scene_splits.produce(made)
+  return folder
+
+
+def build(name, data_dir, scenes):
+  """Returns the experiment of a system of `tiny_systems` with scenes."""
+  config = tiny_run.tiny_run_config(data_dir, data={"scenes": str(scenes)})
+  config["model"] = settings.to_dict(tiny_systems.MODELS[name])
+  return experiment.build(config)
+
+
+def write(built, params, workdir):
+  """Writes what a run's folder has after training, its dataset gone."""
+  folder = RunFolder(workdir)
+  folder.claim(built.config, built.prepared.metadata)
+  folder.copy(f"{built.prepared.folder}/tokenizer")
+  for name, text in built.inputs.files().items():
+    folder.write_text(name, text)
+  with Checkpoints(folder.file("checkpoints")) as checkpoints:
+    state = TrainState(np.int32(STEP), jax.device_get(params), ())
+    checkpoints.save(state, {"f1": 0.5})
+  record = json.dumps(folder.read_record())
+  gone = record.replace(json.dumps(built.config["data"]["data_dir"]), '"gone"')
+  folder.write_text("config.json", gone)
+  return workdir

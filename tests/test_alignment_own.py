@@ -1,0 +1,249 @@
+"""Alignments of posts of one's own are those of the dataset's rows."""
+
+import dataclasses
+import io
+import json
+import types
+
+import numpy as np
+import own_runs
+import pytest
+import tiny_systems
+from PIL import Image
+
+from ifa_jax.analyze import alignment, alignment_files, alignment_split
+from ifa_jax.analyze.alignment_own import PostAligner
+from ifa_jax.predictor import Predictor
+from ifa_jax.run_folder import RunFolder
+
+pytestmark = pytest.mark.usefixtures("fast_compilation")
+
+TOLERANCE = 1e-5
+# Rows of the generated test split, in no order.
+ROWS = [5, 0, 11, 3]
+REGIONS = ("mega", "vilbert")
+KINDS = ("pixels", *REGIONS)
+
+
+@pytest.fixture(scope="module", name="scenes_dir")
+def scenes_of_the_tree(raw_dir, tmp_path_factory):
+  return own_runs.make_scenes(raw_dir, tmp_path_factory.mktemp("own") / "sc")
+
+
+@pytest.fixture(scope="module", name="aligned")
+def aligned_both_ways(
+  finished, posts, data_dir, scenes_dir, tmp_path_factory, fast_compilation
+):
+  """Returns name -> (run's folder, rows of the dataset, posts of one's own)."""
+  found = {}
+  for name in KINDS:
+    if name == "pixels":
+      built, workdir = finished
+      params = alignment_split.load_best(built, RunFolder(workdir)).params
+    else:
+      built = own_runs.build(name, data_dir, scenes_dir)
+      params = tiny_systems.params(built)
+      workdir = tmp_path_factory.mktemp(name) / "run"
+      own_runs.write(built, params, workdir)
+    aligner = alignment_split.SplitAligner(built, params)
+    split = built.split("test")
+    # One at a time, so that both ways share what is compiled.
+    theirs = [next(aligner.posts(split, [row])) for row in ROWS]
+    own = PostAligner(Predictor(workdir))
+    found[name] = own, theirs, [own.post(posts[row]) for row in ROWS]
+  return found
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_maps_are_those_of_the_datasets_rows(name, aligned):
+  _, theirs, ours = aligned[name]
+  numbers = set()
+  for want, got in zip(theirs, ours, strict=True):
+    assert got.gold is None
+    assert want.gold is not None
+    assert [c.name for c in got.alignment.columns] == [
+      c.name for c in want.alignment.columns
+    ]
+    numbers.add(len(got.alignment.columns))
+    for field in ("words", "markers"):
+      for mine, his in zip(
+        getattr(got.alignment, field),
+        getattr(want.alignment, field),
+        strict=True,
+      ):
+        np.testing.assert_allclose(mine, his, atol=TOLERANCE)
+    for entity, grids in want.alignment.patches.items():
+      for mine, his in zip(got.alignment.patches[entity], grids, strict=True):
+        np.testing.assert_allclose(mine, his, atol=TOLERANCE)
+    for field in ("probabilities", "blanked"):
+      mine, his = getattr(got, field), getattr(want, field)
+      assert [*mine] == [*his]
+      np.testing.assert_allclose([*mine.values()], [*his.values()], atol=1e-5)
+  assert max(numbers) > 1
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_what_is_shown_is_what_the_dataset_has(name, aligned):
+  _, theirs, ours = aligned[name]
+  drawn = 0
+  for want, got in zip(theirs, ours, strict=True):
+    mine, his = got.to_json(), want.to_json()
+    assert "gold" not in mine
+    for key in ("id", "img_id", "words", "head", "tail", "maps", "labels"):
+      assert mine[key] == his[key], key
+    if his["columns"]:
+      assert mine["picture_size"] == his["picture_size"]
+    assert [*mine["boxes"]] == [*his["boxes"]]
+    for column, place in his["boxes"].items():
+      for key, numbers in place.items():
+        # The dataset's are float32.
+        found = mine["boxes"][column][key]
+        assert found == pytest.approx(numbers, rel=1e-5, abs=1e-5)
+    assert [p.title for p in got.panels()] == [p.title for p in want.panels()]
+    for panel, wanted in zip(got.panels(), want.panels(), strict=True):
+      assert (pixels(panel.square) == pixels(wanted.square)).all()
+      drawn += 1
+    assert (got.picture is None) == (want.picture is None)
+  assert drawn > 2
+
+
+def pixels(square):
+  return np.asarray(Image.open(io.BytesIO(square)).convert("RGB"))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_without_a_picture_nothing_is_aligned(name, aligned, posts):
+  own, _, ours = aligned[name]
+  bare = {k: x for k, x in posts[5].items() if k not in ("image", "boxes")}
+  post = own.post(bare)
+  assert post.alignment.columns == []
+  assert post.picture is None
+  assert post.panels() == []
+  assert post.change < 1e-6
+  assert ours[0].change > 1e-6
+  np.testing.assert_allclose(
+    [*post.probabilities.values()],
+    [*ours[0].blanked.values()],
+    atol=TOLERANCE,
+  )
+
+
+@pytest.mark.parametrize(
+  ("name", "columns"), [("pixels", ["image"]), ("mega", [])]
+)
+def test_without_boxes_the_picture_is_there(name, columns, aligned, posts):
+  own, _, ours = aligned[name]
+  post = own.post(posts[5] | {"boxes": []})
+  assert [column.name for column in post.alignment.columns] == columns
+  assert (pixels(post.picture) == pixels(ours[0].picture)).all()
+
+
+def test_objects_that_are_found_are_shown(finished, posts):
+  class Finder:
+    def find(self, pictures, names):
+      return [posts[5]["boxes"] for _ in pictures]
+
+  aligner = PostAligner(Predictor(finished.workdir, Finder()))
+  bare = {k: x for k, x in posts[5].items() if k != "boxes"}
+  found, given = aligner.post(bare), aligner.post(posts[5])
+  assert found.to_json() == given.to_json()
+  assert len(found.alignment.columns) > 1
+
+
+def test_the_source_names_the_run_and_no_split(aligned):
+  source = aligned["mega"][0].source("runs/mega")
+  assert str(source) == (
+    "Alignment of runs/mega, posts of one's own, protocol clean, checkpoint at"
+    f" step {own_runs.STEP}, visual source: spatial edges, chain graph"
+  )
+  assert aligned["vilbert"][0].source("a").visual_source == "scenes"
+  assert aligned["pixels"][0].source("a").visual_source is None
+
+
+NO_MAP = {
+  "mtb": "found one that reads only text",
+  "bert_sg": "found one that sums its objects: no word is aligned with any",
+  "mega": "data.scenes: want a folder of scenes",
+}
+
+
+@pytest.mark.parametrize("name", NO_MAP)
+def test_a_model_without_a_map_is_refused(name):
+  reader = types.SimpleNamespace(data={"scenes": None}, image_size=32)
+  model = tiny_systems.MODELS[name]
+  predictor = types.SimpleNamespace(model=model, reader=reader)
+  with pytest.raises(ValueError, match=NO_MAP[name]):
+    PostAligner(predictor)
+
+
+@pytest.fixture(name="write")
+def write_posts(finished, tmp_path):
+  """Writes lines to a file, and what the verb makes of them to a folder."""
+
+  def make(lines, num_posts=40, **options):
+    path, out = tmp_path / "posts.jsonl", tmp_path / "out"
+    path.write_text("".join(f"{line}\n" for line in lines))
+    options = {"workdir": "run", "map": None, "num_posts": num_posts} | options
+    options = types.SimpleNamespace(posts=str(path), **options)
+    taken = alignment.take_own(RunFolder(finished.workdir), options)
+    alignment_files.write(out, *taken)
+    return out
+
+  return make
+
+
+POST = {"text": "Ann joins Acme .", "head": "Ann", "tail": "Acme"}
+ODD_IDS = ["../../a b", "x" * 300, "a", "A", "\ud83d", "😀" * 90, 5, None, "."]
+
+
+def test_lines_become_figures_numbers_and_a_page(write, posts, caplog):
+  lines = [posts[3], {"text": "Ann"}, POST, POST | {"image": "nowhere.jpg"}]
+  lines += [posts[0], posts[1]]
+  out = write(["nonsense", "", *map(json.dumps, lines)], 3)
+  names = ["post-4", "test-1", "test-4"]
+  files = sorted(path.name for path in (out / "posts").iterdir())
+  assert files == sorted(f"{n}.{e}" for n in names for e in ("json", "png"))
+  passed = [r.getMessage() for r in caplog.records if "passed" in r.msg]
+  assert len(passed) == 3
+  for line, part in zip(
+    passed,
+    ("post 1: line 1: want a JSON", "post 3: ", "nowhere.jpg"),
+    strict=True,
+  ):
+    assert part in line
+  page = (out / "index.html").read_text()
+  assert page.count("<article") == 3
+  assert page.count("posts of one's own".replace("'", "&#39;")) == 2
+  written = json.loads((out / "posts" / "test-4.json").read_text())
+  assert [written["split"], written["id"]] == [None, "test/4"]
+
+
+def test_any_id_becomes_a_file_of_its_own(write):
+  out = write([json.dumps(POST | {"id": name}) for name in ODD_IDS])
+  names = [path.name for path in (out / "posts").glob("*.png")]
+  assert len({name.casefold() for name in names}) == len(ODD_IDS)
+  assert {"a-b.png", "a.png", "A-2.png", "5.png"} <= {*names}
+  assert all(len(name.encode()) < 230 for name in names)
+  assert len([*out.parent.iterdir()]) == 2
+
+
+def test_a_file_without_a_post_leaves_nothing(write, tmp_path):
+  with pytest.raises(ValueError, match=r"own.*: want posts to show, found"):
+    write(['{"text": "Ann"}'])
+  assert not (tmp_path / "out").exists()
+
+
+def test_a_map_that_is_not_there_is_refused(write):
+  with pytest.raises(ValueError, match="--map: want one of mean, 0, found '7'"):
+    write([json.dumps(POST)], map="7")
+
+
+def test_a_run_that_shows_nothing_is_named(finished, monkeypatch, tmp_path):
+  real = Predictor(finished.workdir)
+  text_only = dataclasses.replace(real.model, vision=None)
+  monkeypatch.setattr(real, "model", text_only)
+  monkeypatch.setattr(alignment, "Predictor", lambda _: real)
+  options = types.SimpleNamespace(map=None)
+  with pytest.raises(ValueError, match="only text") as raised:
+    alignment.take_own(RunFolder(tmp_path), options)
+  assert str(raised.value).startswith(f"{tmp_path}: want a model that aligns")
