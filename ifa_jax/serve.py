@@ -1,0 +1,115 @@
+r"""Predicts posts on a local page, with their objects and alignment.
+
+    python -m ifa_jax.serve --workdir=runs/objects
+    python -m ifa_jax.serve --workdir=runs/objects --boxes=boxes.json \
+        --detector=facebook/detr-resnet-50 --port=8000
+
+Open the address that it prints. The page is served to this machine alone,
+unless `--host` says otherwise, and nothing of a post leaves it. A picture's
+objects are those that `--boxes` lists by the picture's file name, else those
+that `--detector` and `--grounder` find. Needs `requirements-serve.txt`.
+"""
+
+import os
+import signal
+import socket
+import tempfile
+import threading
+
+from absl import flags
+
+from ifa_jax import command
+
+
+def _define_flags() -> None:
+  """Defines the flags; importing this module defines none."""
+  string = flags.DEFINE_string
+  string("workdir", None, "A finished run's folder.")
+  string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 serves everybody.")
+  flags.DEFINE_integer(
+    "port", 7860, "Port to listen on.", lower_bound=1, upper_bound=65535
+  )
+  string("boxes", None, "Boxes file that lists pictures by their file names.")
+  string("detector", None, "Finds objects: a model of the hub or a folder.")
+  string("grounder", None, "Finds head and tail: a model or a folder.")
+  flags.mark_flag_as_required("workdir")
+
+
+def main(_) -> None:
+  """Serves the page until Ctrl-C."""
+  values = flags.FLAGS
+  # As Ctrl-C, so that the uploads are deleted.
+  signal.signal(signal.SIGTERM, signal.default_int_handler)
+  with tempfile.TemporaryDirectory(prefix="ifa_jax-") as folder:
+    try:
+      _serve(values, folder)
+    except KeyboardInterrupt:
+      print("\nstopped")
+
+
+def _serve(values, folder: str) -> None:
+  page = _load_page()
+  check_port(values.host, values.port)
+  from ifa_jax.post_objects import ListedObjects
+  from ifa_jax.predictor import Predictor
+  from ifa_jax.serving.answers import Answerer, BoxSources
+  from ifa_jax.serving.samples import make_samples
+
+  os.environ.update(page.environment(folder, values.host))
+  named = [name for name in (values.detector, values.grounder) if name]
+  sources = BoxSources(
+    values.boxes and os.path.basename(values.boxes),
+    values.boxes and ListedObjects(values.boxes),
+    " and ".join(named) or None,
+  )
+  predictor = Predictor(values.workdir, _make_finder(values))
+  samples = make_samples()
+  answerer = Answerer(values.workdir, predictor, sources, samples)
+  with page.running(answerer, samples, values.host, values.port) as address:
+    print(f"{address} predicts posts; Ctrl-C ends it", flush=True)
+    threading.Event().wait()
+
+
+def check_port(host: str, port: int) -> None:
+  """Raises ValueError if nothing can listen there, saying why."""
+  family = socket.AF_INET6 if ":" in host else socket.AF_INET
+  with socket.socket(family) as probe:
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+      probe.bind((host, port))
+    except OSError as error:
+      raise ValueError(
+        f"--port: cannot listen on {host}:{port} ({error.strerror}); choose"
+        " another port"
+      ) from None
+
+
+def _load_page():
+  """Returns the module of the page.
+
+  Raises:
+    ValueError: if Gradio is not installed, saying how to.
+  """
+  try:
+    from ifa_jax.serving import page
+  except ModuleNotFoundError as error:
+    if error.name != "gradio":
+      raise
+    raise ValueError(
+      "the page needs Gradio: pip install -r requirements-serve.txt"
+    ) from None
+  return page
+
+
+def _make_finder(values):
+  """Returns what finds objects, None if no flag asks for it."""
+  if values.detector is None and values.grounder is None:
+    return None
+  from ifa_jax.object_finder import ObjectFinder
+
+  return ObjectFinder(values.detector, values.grounder)
+
+
+if __name__ == "__main__":
+  _define_flags()
+  command.run(main)

@@ -1,0 +1,159 @@
+"""A post to what the page shows of it: relations, objects, alignment."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from PIL import Image
+
+from ifa_jax.analyze import alignment_page
+from ifa_jax.analyze.alignment_own import PostAligner
+from ifa_jax.data import boxes, pictures
+from ifa_jax.data.boxes import Box
+from ifa_jax.models.system import System
+from ifa_jax.post_objects import ListedObjects
+from ifa_jax.predictor import Predictor
+from ifa_jax.serving.form import Form, read_form
+from ifa_jax.serving.samples import Sample
+
+
+class Answer(NamedTuple):
+  """What the page shows of a post.
+
+  Attributes:
+    prediction: as `Predictor.predict` returns it.
+    picture: RGB and upright, or None.
+    boxes: drawn on it, best score first.
+    boxes_from: where they come from.
+    alignment: a page of HTML, or None.
+    no_alignment: why there is none.
+  """
+
+  prediction: Mapping[str, Any]
+  picture: Image.Image | None
+  boxes: Sequence[Box]
+  boxes_from: str
+  alignment: str | None
+  no_alignment: str | None
+
+
+class BoxSources(NamedTuple):
+  """Where the objects of pictures come from.
+
+  Attributes:
+    file: the boxes file by its name, or None.
+    listed: what it holds, or None.
+    finder: names the models that find the objects of other pictures, or None.
+  """
+
+  file: str | None = None
+  listed: ListedObjects | None = None
+  finder: str | None = None
+
+  def __str__(self) -> str:
+    """Returns one line that names them."""
+    found = self.finder and f"found by {self.finder}"
+    if self.file is None:
+      nothing = "none in a picture of yours; --boxes or --detector gives some"
+      return found or nothing
+    rest = found or "none in other pictures"
+    return f"of pictures by file name in {self.file}; {rest}"
+
+
+class Answerer:
+  """Answers posts with one run.
+
+  Attributes:
+    facts: name -> line, what the page says of the run.
+  """
+
+  def __init__(
+    self,
+    workdir: str | os.PathLike,
+    predictor: Predictor,
+    sources: BoxSources,
+    samples: Sequence[Sample],
+  ):
+    """Makes the run's aligner, if its model has an alignment.
+
+    Args:
+      workdir: the run's folder, as it is named on the page.
+      predictor: of the run, with the finder that `sources` names.
+      sources: where boxes come from.
+      samples: posts whose pictures have boxes of their own.
+    """
+    self._run = str(workdir)
+    self._predictor = predictor
+    self._sources = sources
+    self._of_samples = {sample.picture: sample.boxes for sample in samples}
+    self._aligner = self._no_alignment = None
+    try:
+      self._aligner = PostAligner(predictor)
+    except ValueError as error:
+      self._no_alignment = str(error)
+    self.facts = {
+      "Run": f"{workdir}, checkpoint at step {predictor.step}",
+      "Protocol": f"{predictor.protocol}, that of the data it was trained on",
+      "Model": f"{predictor.model.system}, reads {_reads(predictor.model)}",
+      "Objects": str(sources),
+    }
+
+  def answer(self, form: Form) -> Answer:
+    """Answers what somebody filled in.
+
+    Raises:
+      ValueError: for a post or picture that cannot be read, saying why.
+      OSError: if the uploaded file cannot be read.
+    """
+    post = read_form(form)
+    image = post.get("image")
+    picture = None if image is None else pictures.open_picture(image)
+    post, boxes_from = self._with_boxes(post, form.picture_name)
+    return Answer(
+      self._predictor.predict(post),
+      picture,
+      boxes.read_list(post.get("boxes") or [], "boxes"),
+      boxes_from,
+      *self._align(post),
+    )
+
+  def _with_boxes(
+    self, post: Mapping[str, Any], picture_name: str
+  ) -> tuple[Mapping[str, Any], str]:
+    """Returns a post with its picture's boxes, and where they come from."""
+    sources = self._sources
+    if post.get("image") in self._of_samples:
+      given = self._of_samples[post["image"]]
+      return {**post, "boxes": given}, "given with the example"
+    if sources.listed is not None:
+      listed = sources.listed.complete({"image": picture_name})
+      if "boxes" in listed:
+        where = f"of {picture_name} in {sources.file}"
+        return {**post, "boxes": listed["boxes"]}, where
+    if sources.finder is not None:
+      found = self._predictor.complete(post)
+      return found, f"found by {sources.finder}"
+    return post, "nothing lists or looks for any"
+
+  def _align(self, post: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """Returns the page of a post's alignment, or why there is none."""
+    if self._aligner is None:
+      return None, self._no_alignment
+    if post.get("image") is None:
+      return None, "without a picture there is nothing to align"
+    aligned = self._aligner.post(post)
+    source = self._aligner.source(self._run)
+    return alignment_page.render(source, [aligned], shown=0), None
+
+
+def _reads(model: System) -> str:
+  """Returns what a model looks at, in words."""
+  fields = [field for field, _, _ in model.picture_slots]
+  parts = ["the text"]
+  if "image" in fields:
+    parts.append("the whole picture")
+  if model.regions is not None or {*fields} - {"image"}:
+    parts.append("objects in the picture")
+  if len(parts) == 1:
+    return "only the text: no picture and no object changes its answer"
+  return ", ".join(parts)

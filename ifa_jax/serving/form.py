@@ -1,0 +1,54 @@
+"""What somebody filled in on the page, as a post."""
+
+import re
+from typing import Any, NamedTuple
+
+
+class Form(NamedTuple):
+  """The fields of the page; those of text are "" when they are left empty.
+
+  Attributes:
+    text: of the post.
+    head: its name, "" where the text is marked.
+    tail: its name, "" where the text is marked.
+    head_span: "3:5" for words [3, 5), in place of the name.
+    tail_span: the same of the tail.
+    picture: where the uploaded file lies, or None.
+    picture_name: the name that the file had, "" without one.
+  """
+
+  text: str
+  head: str = ""
+  tail: str = ""
+  head_span: str = ""
+  tail_span: str = ""
+  picture: str | None = None
+  picture_name: str = ""
+
+
+def read_form(form: Form) -> dict[str, Any]:
+  """Returns the post of a form, as `ifa_jax.posts` describes it, without boxes.
+
+  Raises:
+    ValueError: for a span that is none.
+    OSError: if the uploaded file cannot be read.
+  """
+  post = {"text": form.text}
+  for role in ("head", "tail"):
+    name, span = getattr(form, role), getattr(form, f"{role}_span")
+    if name.strip():
+      post[role] = name
+    if span.strip():
+      post[f"{role}_span"] = _read_span(f"{role}_span", span)
+  if form.picture is not None:
+    # Bytes, so that no message names a folder of this machine.
+    with open(form.picture, "rb") as file:
+      post["image"] = file.read()
+  return post
+
+
+def _read_span(name: str, text: str) -> list[int]:
+  ends = re.fullmatch(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*", text, re.ASCII)
+  if ends is None:
+    raise ValueError(f"{name}: want BEGIN:END in words, found {text!r}")
+  return [*map(int, ends.groups())]

@@ -1,0 +1,43 @@
+"""Generated posts that the page offers, with pictures and their boxes."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Two relations that only the emblem tells apart, one more, and none.
+_CELLS = (("org", "house"), ("org", "heart"), ("loc", "star"), ("per", "star"))
+# Far from the seeds of datasets, so that no run has seen these posts.
+_SEED = 221_107_504
+
+
+class Sample(NamedTuple):
+  """A post to click on.
+
+  Attributes:
+    text: words and spaces.
+    head: its name, which occurs once.
+    tail: its name, which occurs once.
+    picture: the bytes of a JPEG file.
+    boxes: as `ifa_jax.data.boxes` describes them.
+  """
+
+  text: str
+  head: str
+  tail: str
+  picture: bytes
+  boxes: list[dict[str, Any]]
+
+
+def make_samples() -> list[Sample]:
+  """Returns four posts as those of `data_prep.quickstart`, always the same."""
+  # Pulled in here: what prepares datasets is no part of answering posts.
+  from data_prep import quickstart
+
+  samples = []
+  for number, cell in enumerate(_CELLS):
+    rng = np.random.default_rng([_SEED, number])
+    post = quickstart.make_post(*cell, f"sample_{number}.jpg", rng)
+    names = (post.row[role]["name"] for role in "ht")
+    text = " ".join(post.row["token"])
+    samples.append(Sample(text, *names, post.image, post.boxes))
+  return samples

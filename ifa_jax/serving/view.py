@@ -1,0 +1,84 @@
+"""Answers as HTML."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+from PIL import Image
+
+from ifa_jax.data.boxes import Box
+from ifa_jax.serving.answers import Answer
+
+# Relations shown at once, the likeliest first; the others unfold.
+NUM_RELATIONS = 5
+
+# Longer side of a picture on the page, in the units of its drawing.
+_SIDE = 640
+
+# Nothing of a post can become markup: all that is filled in is escaped.
+_ENVIRONMENT = jinja2.Environment(
+  loader=jinja2.PackageLoader("ifa_jax.serving", "."),
+  autoescape=True,
+  undefined=jinja2.StrictUndefined,
+  trim_blocks=True,
+  lstrip_blocks=True,
+)
+
+
+def render_facts(facts: Mapping[str, str]) -> str:
+  """Returns what is said of the run."""
+  return _render("facts", facts=facts)
+
+
+def render_message(message: str) -> str:
+  """Returns what is wrong with a post."""
+  return _render("message", message=message)
+
+
+def render_answer(answer: Answer) -> str:
+  """Returns relations and picture."""
+  found = answer.prediction
+  ranked = sorted(found["probabilities"].items(), key=lambda kv: -kv[1])
+  return _render(
+    "answer",
+    prediction=found,
+    first=ranked[:NUM_RELATIONS],
+    others=ranked[NUM_RELATIONS:],
+    drawing=_draw(answer.picture, answer.boxes) if answer.picture else None,
+    boxes_from=answer.boxes_from,
+  )
+
+
+def render_alignment(answer: Answer) -> str:
+  """Returns the alignment in a frame of its own, or why there is none."""
+  return _render("alignment", page=answer.alignment, reason=answer.no_alignment)
+
+
+def _render(macro: str, **values: Any) -> str:
+  template = _ENVIRONMENT.get_template("answer.html.j2")
+  return str(getattr(template.module, macro)(**values))
+
+
+def _draw(picture: Image.Image, listed: Sequence[Box]) -> dict[str, Any]:
+  """Returns a picture with its boxes, its longer side being `_SIDE`."""
+  scale = _SIDE / max(picture.size)
+  return {
+    "width": scale * picture.width,
+    "height": scale * picture.height,
+    "uri": _encode(picture),
+    "boxes": [
+      {"edges": [scale * edge for edge in box.edges], "box": box}
+      for box in listed
+    ],
+  }
+
+
+def _encode(picture: Image.Image) -> str:
+  """Returns a picture, made smaller where it is larger, as a data URI."""
+  small = picture.copy()
+  small.thumbnail((_SIDE, _SIDE))
+  file = io.BytesIO()
+  small.save(file, "PNG")
+  return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
