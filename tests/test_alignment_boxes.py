@@ -71,3 +71,49 @@ def test_boxes_are_clipped_and_patches_are_not():
 def test_a_box_outside_of_the_square_has_none():
   place = alignment_boxes.place((0, 0, 40, 300), (400, 300), 60, 16)
   assert place.box is None
+
+
+def overlapping_grids(rng, num):
+  """Returns grids of 1, 4 or 9 patches, some beyond the square."""
+  grids = []
+  for i in range(num):
+    x0, y0 = rng.uniform(-0.2, 0.8, 2)
+    width, height = rng.uniform(0.1, 0.6, 2)
+    side = 1 + i % 3
+    grids.append(((x0, y0, x0 + width, y0 + height), rng.random((side, side))))
+  return grids
+
+
+def loop_largest(grids, x, y):
+  """Returns the largest weight of the patches that a point lies in."""
+  largest = 0.0
+  for (x0, y0, x1, y1), weights in grids:
+    side = len(weights)
+    for row in range(side):
+      for column in range(side):
+        left = x0 + (x1 - x0) * column / side
+        top = y0 + (y1 - y0) * row / side
+        inside = left <= x < left + (x1 - x0) / side
+        if inside and top <= y < top + (y1 - y0) / side:
+          largest = max(largest, weights[row, column])
+  return largest
+
+
+@pytest.mark.parametrize("num", [1, 9])
+def test_of_patches_that_overlap_the_largest_counts(num):
+  rng = np.random.default_rng(num)
+  grids = overlapping_grids(rng, num)
+  xs, ys, values = alignment_boxes.lay_over(grids)
+  assert values.shape == (len(ys) - 1, len(xs) - 1)
+  found = []
+  for x, y in rng.uniform((xs[0], ys[0]), (xs[-1], ys[-1]), (300, 2)):
+    column, row = np.searchsorted(xs, x) - 1, np.searchsorted(ys, y) - 1
+    assert values[row, column] == loop_largest(grids, x, y)
+    found.append(values[row, column])
+  assert max(found) > 0
+
+
+def test_many_small_weights_are_no_large_one():
+  once = alignment_boxes.lay_over([((0, 0, 1, 1), np.array([[0.2]]))])
+  often = alignment_boxes.lay_over([((0, 0, 1, 1), np.array([[0.2]]))] * 9)
+  np.testing.assert_array_equal(once.values, often.values)

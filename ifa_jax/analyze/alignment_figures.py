@@ -33,6 +33,9 @@ _COLUMN_WIDTH = 0.22
 
 _NUM_RELATIONS = 4
 
+# Boxes on a picture.
+_FEW = 12
+
 
 def save(post: Post, path: str | os.PathLike, shown: int, caption: str) -> None:
   """Draws a post.
@@ -169,11 +172,13 @@ def _draw_picture(axes: Axes, post: Post) -> None:
     return
   _show(axes, post.picture)
   axes.set_title(post.alignment.wording.picture, fontsize=7)
+  # Of many objects, some must be seen through the lines of others.
+  linewidth = 1.5 if len(post.alignment.columns) <= _FEW else 0.6
   for column in post.alignment.columns:
     place = post.place(column)
     if place and place.box:
       color = COLORS[column.field]
-      _outline(axes, place.box, color, linewidth=1.5)
+      _outline(axes, place.box, color, linewidth)
       axes.text(
         *place.box[:2],
         column.number,
