@@ -5,16 +5,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image
 
-from ifa_jax import inputs, post_pictures
+from ifa_jax import inputs
 from ifa_jax.batch import Batch
-from ifa_jax.data import boxes, layouts, pictures, regions, words
+from ifa_jax.data import boxes, layouts, regions, words
 from ifa_jax.data.boxes import Box
 from ifa_jax.data.pipeline import RowText
 from ifa_jax.data.scenes import Scene
 from ifa_jax.data.tokenization import Tokenizer
 from ifa_jax.models.system import System
+from ifa_jax.post_pictures import Opened, Opener
 from ifa_jax.post_scenes import PostScenes
 from ifa_jax.posts import Post, read_post
 from ifa_jax.run_folder import RunFolder
@@ -91,8 +91,14 @@ class Reader:
       scenes,
     )
 
-  def read(self, fields: Mapping[str, Any]) -> Example:
+  def read(
+    self, fields: Mapping[str, Any], opener: Opener | None = None
+  ) -> Example:
     """Reads one post.
+
+    Args:
+      fields: of the post.
+      opener: of pictures, one for posts that may share theirs.
 
     Raises:
       ValueError: for a post that cannot be read, saying what is wrong.
@@ -100,7 +106,7 @@ class Reader:
     """
     post = read_post(fields)
     text = self._read_text(post)
-    picture, listed = self._open_picture(fields)
+    picture, listed = self._open_picture(fields, opener or Opener())
     used = self._choose_boxes(post, listed)
     scene = self._make_scene(picture, listed)
     return Example(
@@ -108,7 +114,7 @@ class Reader:
       self._cut_squares(picture, used),
       self._find_regions(text, scene),
       post.names(),
-      picture.size if picture else (0, 0),
+      picture.image.size if picture else (0, 0),
       {field: [box.edges for box in chosen] for field, chosen in used.items()},
       scene,
     )
@@ -122,8 +128,8 @@ class Reader:
     Raises:
       ValueError: if the picture cannot be opened.
     """
-    picture, _ = self._open_picture(fields)
-    return pictures.fit(picture, self.image_size) if picture else None
+    picture, _ = self._open_picture(fields, Opener())
+    return picture.square(self.image_size) if picture else None
 
   def batch(self, examples: Sequence[Example], rows: int) -> Batch:
     """Returns a batch of numpy arrays, filled up to `rows` with the first.
@@ -152,14 +158,12 @@ class Reader:
     return RowText("", "", post.words, post.head, post.tail, {}, encoded)
 
   def _open_picture(
-    self, fields: Mapping[str, Any]
-  ) -> tuple[Image.Image | None, list[Box]]:
+    self, fields: Mapping[str, Any], opener: Opener
+  ) -> tuple[Opened | None, list[Box]]:
     """Returns a post's picture with its boxes, None if no model looks at it."""
-    seen = self.model.sees_pictures
-    source = post_pictures.source(fields) if seen else None
-    if source is None:
+    picture = opener.open(fields) if self.model.sees_pictures else None
+    if picture is None:
       return None, []
-    picture = pictures.open_picture(source)
     return picture, boxes.read_list(fields.get("boxes") or [], "boxes")
 
   def _choose_boxes(
@@ -178,28 +182,26 @@ class Reader:
     }
 
   def _cut_squares(
-    self, picture: Image.Image | None, used: Mapping[str, Sequence[Box]]
+    self, picture: Opened | None, used: Mapping[str, Sequence[Box]]
   ) -> dict[str, list[np.ndarray]]:
     """Cuts what the model looks at out of a picture."""
     if picture is None:
       return {}
     squares = {}
     for field, _, size in self.model.picture_slots:
-      parts = (
-        [picture]
-        if field == "image"
-        else [pictures.cut(picture, box.edges) for box in used[field]]
+      places = (
+        [None] if field == "image" else [box.edges for box in used[field]]
       )
-      squares[field] = [pictures.fit(part, size) for part in parts]
+      squares[field] = [picture.square(size, edges) for edges in places]
     return squares
 
   def _make_scene(
-    self, picture: Image.Image | None, listed: Sequence[Box]
+    self, picture: Opened | None, listed: Sequence[Box]
   ) -> Scene | None:
     """Returns the objects of a picture, for a model that reads any."""
     if self.scenes is None or picture is None:
       return None
-    return self.scenes.scene(picture, listed)
+    return self.scenes.scene(picture.image, listed)
 
   def _find_regions(
     self, text: RowText, scene: Scene | None

@@ -1,10 +1,15 @@
-"""Where a post's picture comes from: a file, or bytes in the post itself."""
+"""A post's picture: a file, or bytes in the post itself; posts may share it."""
 
 import base64
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ifa_jax.data import pictures
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 # Programs that write base64 for the web put this in front of it.
@@ -41,6 +46,56 @@ def source(fields: Mapping[str, Any]) -> str | os.PathLike | bytes | None:
       f"image: want a file, found the address {image[:80]!r}; download it first"
     )
   return image
+
+
+class Opened:
+  """A picture with the squares that were cut from it.
+
+  Attributes:
+    image: RGB, upright.
+  """
+
+  def __init__(self, image: Image.Image):
+    """Cuts nothing yet."""
+    self.image = image
+    self._squares: dict[Any, np.ndarray] = {}
+
+  def square(
+    self, size: int, edges: Sequence[float] | None = None
+  ) -> np.ndarray:
+    """Returns uint8[size, size, 3] of a box in the picture, or of all of it.
+
+    Raises:
+      ValueError: as `pictures.cut`.
+    """
+    key = (size, edges)
+    if key not in self._squares:
+      part = self.image if edges is None else pictures.cut(self.image, edges)
+      self._squares[key] = pictures.fit(part, size)
+    return self._squares[key]
+
+
+class Opener:
+  """Opens pictures; keeps the last one, for posts in a row that share it."""
+
+  def __init__(self):
+    """Opens nothing yet."""
+    self._source: Any = None
+    self._opened: Opened | None = None
+
+  def open(self, fields: Mapping[str, Any]) -> Opened | None:
+    """Returns a post's picture, or None without one.
+
+    Raises:
+      ValueError: as `source` and `pictures.open_picture`.
+    """
+    wanted = source(fields)
+    if wanted is None:
+      return None
+    if self._opened is None or wanted != self._source:
+      self._opened = Opened(pictures.open_picture(wanted))
+      self._source = wanted
+    return self._opened
 
 
 def _decode(encoded: Any) -> bytes:

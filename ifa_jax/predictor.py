@@ -21,6 +21,7 @@ from ifa_jax.examples import Example, Reader
 from ifa_jax.models import parameters, settings
 from ifa_jax.models.system import System
 from ifa_jax.post_objects import FoundObjects
+from ifa_jax.post_pictures import Opener
 from ifa_jax.prediction_step import PredictionStep
 from ifa_jax.read_ahead import read_ahead
 from ifa_jax.run_folder import RunFolder
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 # Each may hold a picture open, of up to 256 MB.
 _MAX_THREADS = 8
+# Posts in a row that one thread reads; it opens a picture they share once.
+_MAX_SHARING = 8
 
 Fields = Mapping[str, Any]
 
@@ -105,17 +108,17 @@ class Predictor:
     A record holds the post's own keys but `boxes` and pictures in bytes, `head`
     and `tail` by name, `relation`, `probability`, `probabilities` and
     `protocol`. A post that cannot be read gets `error` in place of these four,
-    and the rest goes on. Posts are read in threads while the model computes, at
-    most three batches ahead of the record that is yielded.
+    and the rest goes on. Posts are read in threads while the model computes.
     """
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
-    read = read_ahead(
+    groups = read_ahead(
       self._read,
-      self._complete_all(posts),
+      _groups(self._complete_all(posts)),
       most=batch_size,
       # A parser of sentences need not be safe to use from several threads.
       num_threads=threads if self.reader.scenes is None else 1,
     )
+    read = itertools.chain.from_iterable(groups)
     seen: set[str] = set()
     waiting = None
     while some := list(itertools.islice(read, batch_size)):
@@ -132,12 +135,17 @@ class Predictor:
   def _complete_all(self, posts: Iterable[Fields]) -> Iterator[Fields]:
     return self._objects.complete_all(posts) if self._objects else iter(posts)
 
-  def _read(self, post: Fields) -> tuple[Fields, Example | str]:
-    """Returns a post with what the model reads, or what is wrong with it."""
-    try:
-      return post, self.reader.read(post)
-    except (ValueError, OSError) as error:
-      return post, str(error)
+  def _read(
+    self, posts: Sequence[Fields]
+  ) -> list[tuple[Fields, Example | str]]:
+    """Returns posts with what the model reads, or what is wrong with them."""
+    opener, read = Opener(), []
+    for post in posts:
+      try:
+        read.append((post, self.reader.read(post, opener)))
+      except (ValueError, OSError) as error:
+        read.append((post, str(error)))
+    return read
 
   def _start(self, examples: Sequence[Example], rows: int) -> jax.Array:
     """Has the device compute float32[rows, C]."""
@@ -177,6 +185,17 @@ class Predictor:
       "probabilities": dict(zip(self.relations, rounded, strict=True)),
       "protocol": self.protocol,
     }
+
+
+def _groups(posts: Iterable[Fields]) -> Iterator[list[Fields]]:
+  """Yields posts in a row that share a picture's file, so many at most."""
+  for _, sharing in itertools.groupby(posts, key=_file):
+    while some := list(itertools.islice(sharing, _MAX_SHARING)):
+      yield some
+
+
+def _file(post: Fields) -> str | None:
+  return image if isinstance(image := post.get("image"), str) else None
 
 
 # What a record leaves out: it is long, and an error's record needs it.
