@@ -119,8 +119,14 @@ class Reader:
       scene,
     )
 
-  def read_square(self, fields: Mapping[str, Any]) -> np.ndarray | None:
+  def read_square(
+    self, fields: Mapping[str, Any], opener: Opener
+  ) -> np.ndarray | None:
     """Returns a post's whole picture as its data would keep it.
+
+    Args:
+      fields: of the post.
+      opener: of its picture, which `read` may have opened.
 
     Returns:
       uint8[image_size, image_size, 3], None without a picture.
@@ -128,7 +134,7 @@ class Reader:
     Raises:
       ValueError: if the picture cannot be opened.
     """
-    picture, _ = self._open_picture(fields, Opener())
+    picture, _ = self._open_picture(fields, opener)
     return picture.square(self.image_size) if picture else None
 
   def batch(self, examples: Sequence[Example], rows: int) -> Batch:

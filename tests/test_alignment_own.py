@@ -13,6 +13,7 @@ from PIL import Image
 
 from ifa_jax.analyze import alignment, alignment_files, alignment_split
 from ifa_jax.analyze.alignment_own import PostAligner
+from ifa_jax.data import pictures
 from ifa_jax.predictor import Predictor
 from ifa_jax.run_folder import RunFolder
 
@@ -247,3 +248,19 @@ def test_a_run_that_shows_nothing_is_named(finished, monkeypatch, tmp_path):
   with pytest.raises(ValueError, match="only text") as raised:
     alignment.take_own(RunFolder(tmp_path), options)
   assert str(raised.value).startswith(f"{tmp_path}: want a model that aligns")
+
+
+def test_a_picture_in_memory_is_opened_once(aligned, posts, monkeypatch):
+  own, _, ours = aligned["mega"]
+  opened = []
+  open_picture = pictures.open_picture
+  monkeypatch.setattr(
+    pictures,
+    "open_picture",
+    lambda source: opened.append(source) or open_picture(source),
+  )
+  with open(posts[5]["image"], "rb") as file:
+    in_memory = file.read()
+  found = own.post(posts[5] | {"image": in_memory}).to_json()
+  assert opened == [in_memory]
+  assert found == ours[0].to_json() | {"img_id": ""}

@@ -20,13 +20,15 @@ from ifa_jax.analyze import (
   alignment_boxes,
   alignment_figures,
   alignment_files,
+  alignment_maps,
   alignment_posts,
   alignment_readers,
   alignment_regions,
   alignment_split,
 )
 from ifa_jax.analyze.alignment_maps import Column
-from ifa_jax.data import order, structural, tokenization
+from ifa_jax.data import layouts, order, structural, tokenization
+from ifa_jax.data.pipeline import RowText
 from ifa_jax.models import SYSTEMS, replace
 from ifa_jax.run_folder import RunFolder
 
@@ -217,6 +219,28 @@ def test_words_are_those_of_the_models_own_layout(data_dir, made, monkeypatch):
   start = row.text.encoded.head_start
   assert row.text.encoded.input_ids[start] == 808
   assert row.text != split.describe(4)
+
+
+def test_no_layout_leaves_an_entity_without_a_token(raw_dir):
+  """Of which there would be no map; OpenNRE's cuts what it has twice."""
+  tokenizer = tokenization.Tokenizer.load(raw_dir / "tokenizer")
+  rng, cut = np.random.default_rng(0), 0
+  for _ in range(2000):
+    words = rng.choice(["a", "joins", "\u200b", "xq" * 9], rng.integers(1, 14))
+    spans = rng.integers(0, len(words), 2)
+    ends = rng.integers(spans, len(words)) + 1
+    head, tail = zip(spans.tolist(), ends.tolist(), strict=True)
+    try:
+      nested = tokenizer.encode([*words], head, tail, 24)
+    except ValueError:
+      continue
+    encoded = layouts.opennre(nested, head, tail, [1, 2, 3, 4], 24)
+    cut += len(encoded.input_ids) == 24 and encoded.word_ids[-1] != -1
+    text = RowText("", "", [*words], head, tail, {}, encoded)
+    weights = np.ones((1, 24, 1))
+    rows = alignment_maps.by_word(weights, text, np.mean)
+    assert [row.item() for row in rows.entities.values()] == [1, 1]
+  assert cut > 20
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from ifa_jax.analyze import alignment_readers, alignment_rows
 from ifa_jax.analyze.alignment_compute import Aligner
 from ifa_jax.analyze.alignment_posts import Post, Source
 from ifa_jax.batch import trim_text
+from ifa_jax.post_pictures import Opener
 from ifa_jax.predictor import Predictor
 
 _LOG = logging.getLogger(__name__)
@@ -67,12 +68,13 @@ class PostAligner:
       OSError: if its picture cannot be opened.
     """
     fields, reader = self._predictor.complete(fields), self._predictor.reader
-    example = reader.read(fields)
+    opener = Opener()
+    example = reader.read(fields, opener)
     row = alignment_rows.of_example(
       example,
       str(fields.get("id", "")),
       _name_picture(fields.get("image")),
-      reader.read_square(fields),
+      reader.read_square(fields, opener),
     )
     batch = trim_text(reader.batch([example], 1), reader.data["text_buckets"])
     (post,) = self._aligner.posts([row], batch)
