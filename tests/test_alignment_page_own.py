@@ -117,7 +117,7 @@ _PANEL = """<style>section:first-of-type figure svg { position: fixed;
 
 @browser.needs_browser
 def test_where_objects_overlap_the_largest_weight_is_seen(tmp_path):
-  """One object on the left and five on the right, all half of the peak."""
+  """One object on the left; the same and four lesser ones on the right."""
   post = aligned.make_post(num_squares=(1, 0, 0))
   columns = [Column("object", i) for i in range(6)]
   left, right = (0.0, 0.0, 50.0, 100.0), (50.0, 0.0, 100.0, 100.0)
@@ -128,9 +128,10 @@ def test_where_objects_overlap_the_largest_weight_is_seen(tmp_path):
     squares={"image": [grey]},
     objects=columns,
   )
+  weights = {"head": [0.2, 0.2, *[0.05] * 4], "tail": [0.4] * 6}
   patches = {
-    name: [np.full((3, 1, 1), weight)] * 6
-    for name, weight in (("head", 0.2), ("tail", 0.4))
+    name: [np.full((3, 1, 1), weight) for weight in each]
+    for name, each in weights.items()
   }
   shares = lambda rows: Shares(np.zeros((3, rows, 6)), np.zeros((3, rows, 3)))  # noqa: E731
   alignment = post.alignment._replace(
