@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import jax
+import numpy as np
 from flax import struct
 
 Array = jax.Array
@@ -93,3 +94,17 @@ def drop_absent(batch: Batch) -> Batch:
   ]
   blank = dict.fromkeys(absent) | {f"{name}_mask": None for name in absent}
   return batch.replace(**blank)
+
+
+# What makes a picture be there; features of regions count where a model masks
+# nothing.
+_THERE = ("image_mask", "grounded_mask", "detected_mask")
+_THERE += ("regions", "region_mask", "alignment")
+
+
+def blank_pictures(batch: Batch) -> Batch:
+  """Returns a numpy batch with every picture, crop and object absent."""
+  there = {name: getattr(batch, name) for name in _THERE}
+  return batch.replace(
+    **{k: np.zeros_like(v) for k, v in there.items() if v is not None}
+  )

@@ -10,7 +10,8 @@ from ifa_jax import metrics, report
 from ifa_jax.batch import Batch
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data import order as orders
-from ifa_jax.data.pipeline import RowText, Split
+from ifa_jax.data.pipeline import Split
+from ifa_jax.data.rows import RowText
 from ifa_jax.experiment import Experiment
 from ifa_jax.models import parameters
 from ifa_jax.run_folder import RunFolder
@@ -88,20 +89,6 @@ class Evaluator:
         "the model's probabilities are not finite: training has diverged"
       )
     return Predictions(gold[valid], rows[valid])
-
-
-# What makes a picture be there; features of regions count where a model masks
-# nothing.
-_THERE = ("image_mask", "grounded_mask", "detected_mask")
-_THERE += ("regions", "region_mask", "alignment")
-
-
-def blank_pictures(batch: Batch) -> Batch:
-  """Returns the batch with every picture, crop and object absent."""
-  there = {name: getattr(batch, name) for name in _THERE}
-  return batch.replace(
-    **{k: np.zeros_like(v) for k, v in there.items() if v is not None}
-  )
 
 
 def score(experiment: Experiment, predictions: Predictions) -> dict[str, Any]:

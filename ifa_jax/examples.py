@@ -10,7 +10,7 @@ from ifa_jax import inputs
 from ifa_jax.batch import Batch
 from ifa_jax.data import boxes, layouts, regions, words
 from ifa_jax.data.boxes import Box
-from ifa_jax.data.pipeline import RowText
+from ifa_jax.data.rows import RowText
 from ifa_jax.data.scenes import Scene
 from ifa_jax.data.tokenization import Tokenizer
 from ifa_jax.models.system import System

@@ -8,19 +8,22 @@ import functools
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ifa_jax.data import layouts, regions, scenes, words
-from ifa_jax.data.pipeline import Reader, RowText, Split
 from ifa_jax.data.regions import RegionGeometry, RegionReader
+from ifa_jax.data.rows import Reader, RowText
 from ifa_jax.data.scenes import Scenes
 from ifa_jax.data.schema import Prepared
 from ifa_jax.data.tokenization import Tokenizer
 from ifa_jax.data.words import Vocabulary
 from ifa_jax.label_vectors import LabelVectors
 from ifa_jax.models.system import System
+
+if TYPE_CHECKING:
+  from ifa_jax.data.pipeline import Split
 
 # In a run's folder, for reading posts of one's own.
 VOCABULARY_FILE, SCENES_FILE = "words.txt", "scenes.json"
@@ -54,9 +57,11 @@ class Inputs:
     """The words of `data.word_vectors`, or else of the training texts."""
     if self._vectors is not None:
       return Vocabulary(self._vectors.words)
-    return Vocabulary.of_texts(
-      self.texts(Split(self._prepared.folder, "train"))
-    )
+    # Loads TensorFlow, which posts of one's own do without.
+    from ifa_jax.data.pipeline import Split
+
+    train = Split(self._prepared.folder, "train")
+    return Vocabulary.of_texts(self.texts(train))
 
   @functools.cached_property
   def _vectors(self) -> words.Vectors | None:
@@ -92,13 +97,13 @@ class Inputs:
       return {SCENES_FILE: json.dumps(manifest, indent=2) + "\n"}
     return {}
 
-  def readers(self, split: Split) -> list[Reader]:
+  def readers(self, split: "Split") -> list[Reader]:
     """Returns what reads the model's fields of a split's rows."""
     if split.name not in self._readers:
       self._readers[split.name] = self._make_readers(split)
     return self._readers[split.name]
 
-  def _make_readers(self, split: Split) -> list[Reader]:
+  def _make_readers(self, split: "Split") -> list[Reader]:
     found: list[Reader] = []
     if self._model.text is not None and layout(self._data) != "nested":
       text_len = self._data["text_len"]
@@ -111,14 +116,14 @@ class Inputs:
       found.append(self.region_reader(split))
     return found
 
-  def texts(self, split: Split) -> list[RowText]:
+  def texts(self, split: "Split") -> list[RowText]:
     """Returns the texts of all rows, laid out as the run has them."""
     if split.name not in self._texts:
       rows = [split.describe(row) for row in range(len(split))]
       self._texts[split.name] = [self._lay_out(row) for row in rows]
     return self._texts[split.name]
 
-  def region_reader(self, split: Split) -> RegionReader:
+  def region_reader(self, split: "Split") -> RegionReader:
     """Returns what reads the regions of a split's rows."""
     if split.name not in self._regions:
       self._regions[split.name] = RegionReader(
@@ -129,7 +134,7 @@ class Inputs:
       )
     return self._regions[split.name]
 
-  def visual_source(self, split: Split) -> str | None:
+  def visual_source(self, split: "Split") -> str | None:
     """Returns where regions came from, or None for a model without any."""
     if self._model.regions is None:
       return None

@@ -6,7 +6,7 @@ from ifa_jax.analyze import alignment_pixels
 from ifa_jax.analyze.alignment_posts import Post
 from ifa_jax.analyze.alignment_rows import Row
 from ifa_jax.data import pictures
-from ifa_jax.data.pipeline import RowText
+from ifa_jax.data.rows import RowText
 from ifa_jax.data.tokenization import Encoded
 
 PATCH = 8

@@ -16,7 +16,6 @@ from ifa_jax.analyze import (
   alignment,
   alignment_boxes,
   alignment_page,
-  alignment_rows,
   alignment_split,
 )
 from ifa_jax.analyze.alignment_posts import Source
@@ -66,7 +65,7 @@ def test_boxes_lie_on_real_pictures(built):
   split, rows = with_pictures(built, "test")
   gaps = []
   for number in rows:
-    row = alignment_rows.read_row(split, number, split.describe(number))
+    row = alignment_split.read_row(split, number, split.describe(number))
     assert len(row.boxes["detected"]) == len(row.squares["detected"])
     for box, square in zip(
       row.boxes["detected"], row.squares["detected"], strict=True

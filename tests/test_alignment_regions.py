@@ -28,7 +28,7 @@ from ifa_jax.analyze import (
 )
 from ifa_jax.analyze.alignment_maps import Column
 from ifa_jax.data import layouts, order, structural, tokenization
-from ifa_jax.data.pipeline import RowText
+from ifa_jax.data.rows import RowText
 from ifa_jax.models import SYSTEMS, replace
 from ifa_jax.run_folder import RunFolder
 

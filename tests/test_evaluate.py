@@ -9,8 +9,9 @@ import pytest
 import tiny
 
 from ifa_jax import evaluate, models, step
+from ifa_jax.batch import blank_pictures
 from ifa_jax.data import schema
-from ifa_jax.data.pipeline import RowText
+from ifa_jax.data.rows import RowText
 from ifa_jax.data.tokenization import Encoded
 from ifa_jax.experiment import Experiment
 from ifa_jax.parallel import FORMS, make_parallel
@@ -77,10 +78,10 @@ def test_every_row_counts_once_whatever_the_batch(whole, form, batch_size):
 
 
 def test_blank_pictures_are_all_absent(whole):
-  found = predict(experiment(), evaluate.blank_pictures)
+  found = predict(experiment(), blank_pictures)
   assert np.abs(found.probabilities - whole).max() > 1e-3
   text = tiny.random_batch(tiny.tiny_config(vision=None), 2)
-  assert evaluate.blank_pictures(text).image_mask is None
+  assert blank_pictures(text).image_mask is None
 
 
 def test_a_row_is_written_with_its_words_and_probabilities(tmp_path, whole):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ifa_jax.data import layouts
-from ifa_jax.data.pipeline import RowText
+from ifa_jax.data.rows import RowText
 from ifa_jax.data.tokenization import Encoded
 
 CLS, SEP = 101, 102

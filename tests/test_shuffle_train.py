@@ -7,6 +7,7 @@ import pytest
 import whole_run
 
 from ifa_jax import evaluate, train
+from ifa_jax.batch import blank_pictures
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data.pipeline import Split
 
@@ -62,7 +63,7 @@ def test_only_a_model_that_looks_notices_other_pictures(
     for options in (
       {},
       {"visual_rows": others},
-      {"change": evaluate.blank_pictures},
+      {"change": blank_pictures},
     )
   )
   assert np.array_equal(standard, shuffled) != vision

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ifa_jax.data.pipeline import RowText
+from ifa_jax.data.rows import RowText
 from ifa_jax.data.tokenization import Encoded
 from ifa_jax.data.words import (
   Vocabulary,

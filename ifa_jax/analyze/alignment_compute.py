@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 import jax
 from flax import linen as nn
 
-from ifa_jax import evaluate, models
+from ifa_jax import models
 from ifa_jax.analyze.alignment_posts import Post
 from ifa_jax.analyze.alignment_readers import Reader
 from ifa_jax.analyze.alignment_rows import Row
-from ifa_jax.batch import Batch
+from ifa_jax.batch import Batch, blank_pictures
 from ifa_jax.models import ModelOutput
 from ifa_jax.models.system import System
 
@@ -82,7 +82,7 @@ class Aligner:
     Raises:
       ValueError: if no token stands for an entity of a row.
     """
-    blank = evaluate.blank_pictures(batch)
+    blank = blank_pictures(batch)
     looked = jax.device_get(self._look(self._params, batch, blank))
     for i, row in enumerate(rows):
       yield self._post(row, batch, looked, i)

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ifa_jax.data.pipeline import RowText
+from ifa_jax.data.rows import RowText
 
 ENTITIES = ("head", "tail")
 

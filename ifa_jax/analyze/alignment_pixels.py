@@ -13,7 +13,7 @@ import numpy as np
 
 from ifa_jax.analyze import alignment_maps
 from ifa_jax.analyze.alignment_maps import Alignment, Column, Shares, Wording
-from ifa_jax.data.pipeline import RowText
+from ifa_jax.data.rows import RowText
 
 WORDING = Wording(
   cell=(

@@ -13,7 +13,7 @@ from ifa_jax.analyze.alignment_maps import (
   Shares,
   Wording,
 )
-from ifa_jax.data.pipeline import RowText
+from ifa_jax.data.rows import RowText
 from ifa_jax.data.scenes import Scene
 
 

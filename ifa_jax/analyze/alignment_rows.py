@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from ifa_jax.analyze import alignment_regions
 from ifa_jax.analyze.alignment_maps import Column
 from ifa_jax.data import pictures
-from ifa_jax.data.pipeline import RowText, Split
+from ifa_jax.data.rows import RowText
 from ifa_jax.data.scenes import Scene
 from ifa_jax.examples import Example
 
@@ -31,31 +30,6 @@ class Row(NamedTuple):
   boxes: dict[str, list[tuple[float, ...]]]
   squares: dict[str, list[bytes]]
   objects: Sequence[Column] = ()
-
-
-def read_row(split: Split, row: int, text: RowText) -> Row:
-  """Reads a row of a prepared dataset, pictures still encoded.
-
-  Args:
-    split: of the dataset.
-    row: its number.
-    text: what the model reads of it.
-  """
-  fields = tf.train.Example.FromString(split[row]).features.feature
-  numbers = lambda key: tuple(fields[key].int64_list.value)  # noqa: E731
-  boxes = {}
-  for kind in ("grounded", "detected"):
-    edges = np.asarray(fields[f"{kind}_boxes"].float_list.value, np.float64)
-    boxes[kind] = [tuple(box) for box in edges.reshape(-1, 4).tolist()]
-  return Row(
-    text=text,
-    picture_size=numbers("picture_size"),
-    boxes=boxes,
-    squares={
-      name: list(fields[name].bytes_list.value)
-      for name in ("image", "grounded", "detected")
-    },
-  )
 
 
 def of_example(

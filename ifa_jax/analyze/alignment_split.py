@@ -5,6 +5,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import tensorflow as tf
 
 from ifa_jax import evaluate, experiment
 from ifa_jax.analyze import alignment_readers, alignment_rows
@@ -15,6 +16,7 @@ from ifa_jax.analyze.alignment_rows import Row
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data import order, scenes
 from ifa_jax.data.pipeline import Split
+from ifa_jax.data.rows import RowText
 from ifa_jax.data.scenes import Scenes
 from ifa_jax.models import parameters
 from ifa_jax.run_folder import RunFolder
@@ -82,7 +84,7 @@ class SplitAligner:
     """Returns a row with its pictures, and with the objects that are read."""
     inputs = self._built.inputs
     text = inputs.texts(split)[number]
-    row = alignment_rows.read_row(split, number, text)
+    row = read_row(split, number, text)
     if self._built.model_config.regions is None:
       return row
     num_objects = inputs.region_reader(split).num_objects(number)
@@ -94,3 +96,28 @@ class SplitAligner:
       folder = self._built.config["data"]["scenes"]
       self._scenes[split.name] = scenes.read_split(folder, split.name)
     return self._scenes[split.name]
+
+
+def read_row(split: Split, row: int, text: RowText) -> Row:
+  """Reads a row of a prepared dataset, pictures still encoded.
+
+  Args:
+    split: of the dataset.
+    row: its number.
+    text: what the model reads of it.
+  """
+  fields = tf.train.Example.FromString(split[row]).features.feature
+  numbers = lambda key: tuple(fields[key].int64_list.value)  # noqa: E731
+  boxes = {}
+  for kind in ("grounded", "detected"):
+    edges = np.asarray(fields[f"{kind}_boxes"].float_list.value, np.float64)
+    boxes[kind] = [tuple(box) for box in edges.reshape(-1, 4).tolist()]
+  return Row(
+    text=text,
+    picture_size=numbers("picture_size"),
+    boxes=boxes,
+    squares={
+      name: list(fields[name].bytes_list.value)
+      for name in ("image", "grounded", "detected")
+    },
+  )

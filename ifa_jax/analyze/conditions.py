@@ -13,6 +13,7 @@ import numpy as np
 
 from ifa_jax import evaluate, experiment, metrics, train
 from ifa_jax.analyze import bootstrap, predictions
+from ifa_jax.batch import blank_pictures
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data.order import Shuffle
 from ifa_jax.experiment import Experiment
@@ -70,7 +71,7 @@ def predict(
     rows = [evaluator.predict(params, split, rows) for rows in orders]
     predicted = np.stack([one.predicted for one in rows])
     found.append(Condition(_name(shuffle), seeds, predicted))
-  blank = evaluator.predict(params, split, change=evaluate.blank_pictures)
+  blank = evaluator.predict(params, split, change=blank_pictures)
   found.append(Condition("blank", (), blank.predicted[None]))
   return standard.gold, found
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ifa_jax.data.markers import Span
-from ifa_jax.data.pipeline import RowText
+from ifa_jax.data.rows import RowText
 from ifa_jax.data.tokenization import Encoded
 
 LAYOUTS = ("nested", "opennre")

@@ -8,13 +8,14 @@ import dataclasses
 import glob
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from ifa_jax.batch import Batch, trim_text
+from ifa_jax.data.rows import Reader, RowText
 from ifa_jax.data.shards import Shards
 from ifa_jax.data.tokenization import Encoded
 
@@ -32,32 +33,6 @@ _PICTURES = {
   name: tf.io.FixedLenSequenceFeature([], tf.string, True)
   for name in ("image", "grounded", "detected")
 }
-
-
-# Fields of a batch for int[B] text rows and int[B] picture rows, beside or in
-# place of those that a record gives by itself.
-Reader = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
-
-
-class RowText(NamedTuple):
-  """What a row says, without its pixels.
-
-  Attributes:
-    id: "test/12", split and line of the raw file, counted from 1.
-    head: words [begin, end).
-    tail: words [begin, end).
-    num_squares: field -> how many pictures or crops of it the row has, "image"
-      0 or 1.
-    encoded: its WordPieces, as prepared.
-  """
-
-  id: str
-  img_id: str
-  words: list[str]
-  head: tuple[int, int]
-  tail: tuple[int, int]
-  num_squares: dict[str, int]
-  encoded: Encoded
 
 
 @dataclasses.dataclass(frozen=True)

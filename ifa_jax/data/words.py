@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ifa_jax.data.pipeline import RowText
+from ifa_jax.data.rows import RowText
 
 # As `models.pcnn` has them: padding, and words that are not in the vocabulary.
 SPECIAL = ("[PAD]", "[UNK]")
