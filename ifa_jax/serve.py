@@ -72,8 +72,7 @@ def _serve(values, folder: str) -> None:
 
 def check_port(host: str, port: int) -> None:
   """Raises ValueError if nothing can listen there, saying why."""
-  family = socket.AF_INET6 if ":" in host else socket.AF_INET
-  with socket.socket(family) as probe:
+  with socket.socket() as probe:
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
       probe.bind((host, port))

@@ -132,6 +132,8 @@ class Answerer:
         return {**post, "boxes": listed["boxes"]}, where
     if sources.finder is not None:
       found = self._predictor.complete(post)
+      if "boxes" not in found:
+        return post, "not looked for, as the run was trained without any"
       return found, f"found by {sources.finder}"
     return post, "nothing lists or looks for any"
 
