@@ -92,7 +92,7 @@ def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
 
 def _parse(line: bytes) -> Any:
   """Returns what a line holds as JSON, or None."""
-  if len(line) > MAX_BYTES:
+  if len(line.rstrip(b"\n")) > MAX_BYTES:
     return None
   try:
     return json.loads(line, parse_constant=_refuse)

@@ -26,7 +26,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ifa_jax import post_marks
+from ifa_jax import post_lines, post_marks
 
 Span = tuple[int, int]
 
@@ -66,7 +66,10 @@ def read_post(fields: Mapping[str, Any]) -> Post:
   """
   if "not_json" in fields:
     line, found = fields.get("line"), fields["not_json"]
-    raise ValueError(f"line {line}: want a JSON object, found {found!r}")
+    most = f"{post_lines.MAX_BYTES >> 20} MB"
+    raise ValueError(
+      f"line {line}: want a JSON object of at most {most}, found {found!r}"
+    )
   text = _read_text(fields.get("text"))
   given = [fields.get(role + part) for role in ROLES for part in ("", "_span")]
   if post_marks.is_marked(text) or given == [None] * 4:

@@ -26,9 +26,11 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from ifa_jax import command, post_lines, progress, report
+from ifa_jax.post_objects import ListedObjects
+from ifa_jax.posts import read_post
 
 if TYPE_CHECKING:
-  from ifa_jax.post_objects import ListedObjects
+  from ifa_jax.predictor import Predictor
 
 _ONE_POST = ("text", "head", "tail", "head_span", "tail_span", "image")
 _SPAN = re.compile(r"(\d{1,9}):(\d{1,9})", re.ASCII)
@@ -73,16 +75,17 @@ def _is_one_or_many(values: Mapping[str, str | None]) -> bool:
 
 def main(_) -> None:
   """Predicts one post and prints it, or a file of posts."""
-  from ifa_jax.post_objects import ListedObjects
-  from ifa_jax.predictor import Predictor
-
-  values = flags.FLAGS
-  if values.input is not None:
+  values, post = flags.FLAGS, None
+  # A mistake in these is told before a run is loaded for nothing.
+  if values.text is not None:
+    post = _post_of_flags(values)
+    read_post(post)
+  else:
     _check_files(values.input, values.output)
   listed = ListedObjects(values.boxes) if values.boxes else None
-  predictor = Predictor(values.workdir, _make_finder(values))
-  if values.text is not None:
-    _predict_one(predictor, _post_of_flags(values), listed)
+  predictor = _load_run(values)
+  if post is not None:
+    _predict_one(predictor, post, listed)
     return
   files = (values.input, values.output)
   count, errors = predict_file(predictor, *files, values.batch_size, listed)
@@ -93,7 +96,7 @@ def main(_) -> None:
 
 
 def _check_files(source: str, target: str) -> None:
-  """Raises before a run is loaded for nothing.
+  """Checks paths.
 
   Raises:
     ValueError: if the input would be written over, or the output is a folder.
@@ -109,12 +112,16 @@ def _check_files(source: str, target: str) -> None:
       raise ValueError(f"--output: want another file than --input, {source}")
 
 
-def _make_finder(values):
-  if not values.detector and not values.grounder:
-    return None
-  from ifa_jax.object_finder import ObjectFinder
+def _load_run(values) -> "Predictor":
+  # This takes seconds, and usage is to be checked before.
+  from ifa_jax.predictor import Predictor
 
-  return ObjectFinder(values.detector, values.grounder)
+  finder = None
+  if values.detector or values.grounder:
+    from ifa_jax.object_finder import ObjectFinder
+
+    finder = ObjectFinder(values.detector, values.grounder)
+  return Predictor(values.workdir, finder)
 
 
 def _post_of_flags(values) -> dict[str, Any]:
@@ -125,7 +132,9 @@ def _post_of_flags(values) -> dict[str, Any]:
   return post
 
 
-def _predict_one(predictor, post, listed: "ListedObjects | None") -> None:
+def _predict_one(
+  predictor: "Predictor", post, listed: ListedObjects | None
+) -> None:
   """Predicts a post and prints it.
 
   Raises:
@@ -153,16 +162,16 @@ def print_prediction(prediction: Mapping[str, Any], most: int = 5) -> None:
 
 
 def predict_file(
-  predictor,
+  predictor: "Predictor",
   source: str,
   target: str,
   batch_size: int,
-  listed: "ListedObjects | None" = None,
+  listed: ListedObjects | None = None,
 ) -> tuple[int, int]:
   """Predicts a file of posts line by line, in constant memory.
 
   Args:
-    predictor: a `Predictor`.
+    predictor: of the run.
     source: JSON lines, see `post_lines`.
     target: appears when all is predicted.
     batch_size: posts at a time.

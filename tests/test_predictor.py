@@ -1,13 +1,17 @@
 """Predictions of one's own posts: as in evaluation, one bad post at a time."""
 
+import base64
 import json
+import logging
 import shutil
 
+import jax
 import numpy as np
 import pytest
 import tiny_run
 
 from ifa_jax import predict
+from ifa_jax.data import pictures
 from ifa_jax.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -102,6 +106,96 @@ def test_a_post_is_predicted_by_itself(predictor, posts, predicted):
     predictor.predict(POST | {"tail": "Bob"})
 
 
+def test_a_record_leaves_out_pictures_in_bytes(predictor, posts, predicted):
+  """They are no JSON, or much of it; but an error's record needs all."""
+  with open(posts[0]["image"], "rb") as file:
+    content = file.read()
+  text = base64.b64encode(content).decode()
+  bare = {k: v for k, v in posts[0].items() if k != "image"}
+  for picture in ({"image": content}, {"image_base64": text}):
+    found = predictor.predict(bare | picture)
+    assert found["probabilities"] == predicted[0]["probabilities"]
+    assert not {"boxes", *picture} & {*found}
+  bad = bare | {"image_base64": text, "text": ""}
+  (failed,) = predictor.predict_all([bad])
+  assert failed == bad | {"error": failed["error"]}
+
+
+def test_a_marked_text_is_predicted_as_one_with_spans(predictor):
+  marked = {"text": "<s>Ann Lee</s> joins <o>Acme</o> ."}
+  found = predictor.predict(marked)
+  assert found["probabilities"] == predictor.predict(POST)["probabilities"]
+  assert (found["head"], found["tail"]) == ("Ann Lee", "Acme")
+  assert predictor.predict(found) == found
+
+
+def test_posts_in_a_row_open_the_picture_that_they_share_once(
+  predictor, posts, predicted, monkeypatch
+):
+  opened = []
+
+  def opening(source):
+    opened.append(source)
+    return open_picture(source)
+
+  open_picture = pictures.open_picture
+  monkeypatch.setattr(pictures, "open_picture", opening)
+  first, second = posts[:2]
+  other = first | {"boxes": first["boxes"][:1]}
+  row = [first, first, other, second, first, POST, POST]
+  found = list(predictor.predict_all(row, batch_size=2))
+  paths = [first["image"], second["image"], first["image"]]
+  assert sorted(opened) == sorted(paths)
+  for record, wanted in zip(
+    (found[0], found[1], found[3], found[4]),
+    (predicted[0], predicted[0], predicted[1], predicted[0]),
+    strict=True,
+  ):
+    assert_close(record, wanted, atol=1.5e-6)
+  assert_close(found[2], predictor.predict(other), atol=1.5e-6)
+
+
+def test_a_second_post_of_a_length_compiles_nothing(predictor, posts, caplog):
+  predictor.predict(posts[0])
+  caplog.clear()
+  with jax.log_compiles():
+    again = predictor.predict(posts[0])
+    predictor.predict(posts[0] | {"image": posts[1]["image"]})
+  assert not [x for x in caplog.messages if "ompil" in x]
+  assert again["id"] == posts[0]["id"]
+
+
+@pytest.mark.parametrize(
+  ("left_out", "told"),
+  [
+    ((), []),
+    (("boxes",), ["no post has boxes of objects, which the run was trained"]),
+    (("image",), ["no post has a picture; the run was trained with pictures"]),
+  ],
+)
+def test_a_line_tells_of_what_no_post_has(
+  predictor, posts, caplog, left_out, told
+):
+  caplog.set_level(logging.INFO, "ifa_jax")
+  fewer = [{k: x for k, x in p.items() if k not in left_out} for p in posts]
+  list(predictor.predict_all(fewer))
+  assert len(caplog.messages) == len(told)
+  assert all(map(str.startswith, caplog.messages, told))
+  caplog.clear()
+  # Where one has it, those that have not are as their writer wants them.
+  list(predictor.predict_all([*fewer, posts[0]]))
+  assert caplog.messages == []
+
+
+def test_a_model_that_diverged_is_told(predictor, monkeypatch):
+  def diverged(batch):
+    return np.full((len(batch.input_ids), 10), np.nan)
+
+  monkeypatch.setattr(predictor._step, "start", diverged)
+  with pytest.raises(ValueError, match="training has diverged"):
+    predictor.predict(POST)
+
+
 def test_the_run_needs_no_dataset(finished, predictor, tmp_path):
   moved = tmp_path / "elsewhere"
   shutil.copytree(finished.workdir, moved)
@@ -148,6 +242,8 @@ def test_bad_lines_become_errors_and_the_rest_goes_on_in_order(
     for line in BAD_LINES.values()
   ]
   lines = [json.dumps(posts[0]), ""]
+  named = [*BAD_LINES][2:]
+  posts_of_bad = dict(zip(named, map(json.loads, bad[2:]), strict=True))
   for line, post in zip(bad, posts[1:], strict=False):
     lines += [line, json.dumps(post)]
   source, target = write(lines)
@@ -162,6 +258,8 @@ def test_bad_lines_become_errors_and_the_rest_goes_on_in_order(
   assert all("relation" not in record for record in failed.values())
   assert failed["not JSON"]["line"] == 3
   assert failed["not JSON"]["not_json"] == '{"text": "Ann'
+  for name in ("not JSON", "no object"):
+    assert ": want a JSON object of at most 32 MB" in failed[name]["error"]
   for name, named in {
     "no text": "text: want",
     "name not in text": "head: 'Bob' does not occur",
@@ -171,12 +269,8 @@ def test_bad_lines_become_errors_and_the_rest_goes_on_in_order(
     "too long": "only 34 fit",
   }.items():
     assert named in failed[name]["error"], name
-    assert (
-      failed[name].items()
-      >= {
-        k: v for k, v in json.loads(BAD_LINES[name]).items() if k != "boxes"
-      }.items()
-    )
+    # An error's record is the whole post.
+    assert failed[name].items() >= posts_of_bad[name].items(), name
 
 
 @pytest.mark.parametrize(
@@ -210,24 +304,6 @@ def test_a_record_may_be_predicted_again(predictor):
   (found,) = predictor.predict_all([mended])
   assert found == predictor.predict(POST)
   assert predictor.predict(mended) == found
-
-
-def test_a_file_that_is_stopped_leaves_what_was_there(
-  predictor, write, monkeypatch
-):
-  source, target = write([json.dumps(POST)] * 3)
-  with open(target, "w") as file:
-    file.write("earlier\n")
-
-  def stopping(posts, batch_size):
-    yield {"relation": "None"}
-    raise KeyboardInterrupt
-
-  monkeypatch.setattr(predictor, "predict_all", stopping)
-  with pytest.raises(KeyboardInterrupt):
-    predict.predict_file(predictor, source, target, 1)
-  with open(target) as file:
-    assert file.read() == "earlier\n"
 
 
 def test_a_file_that_is_not_there_leaves_nothing(predictor, tmp_path):

@@ -1,0 +1,102 @@
+"""JSON lines of posts and records: whatever a line holds, and however long."""
+
+import io
+import json
+import logging
+import sys
+import types
+
+import pytest
+
+from ifa_jax import post_lines
+
+
+def read(*lines):
+  return list(post_lines.read(io.BytesIO(b"\n".join(lines))))
+
+
+def test_each_line_that_is_not_blank_is_a_post():
+  posts = read(b'{"a": 1}', b"", b"  \r", b'{"a": 2}\r', '{"a": "é"}'.encode())
+  assert posts == [{"a": 1}, {"a": 2}, {"a": "é"}]
+  assert read(b'\xef\xbb\xbf{"a": 1}') == [{"a": 1}]
+  assert read() == []
+
+
+@pytest.mark.parametrize(
+  ("line", "shown"),
+  [
+    (b'{"a": ', '{"a":'),
+    (b'["a"]', '["a"]'),
+    (b"null", "null"),
+    (b'{"a": NaN}', '{"a": NaN}'),
+    (b'{"a": "\xff"}', '{"a": "\ufffd"}'),
+    (b"[" * 100_000, "[" * 200),
+    (b"9" * 5_000, "9" * 200),
+  ],
+)
+def test_a_line_that_is_no_object_is_shown(line, shown):
+  assert read(b'{"a": 1}', b"", line, b'{"a": 2}') == [
+    {"a": 1},
+    {"line": 3, "not_json": shown},
+    {"a": 2},
+  ]
+
+
+def test_of_a_line_that_is_too_long_only_the_start_is_read(monkeypatch):
+  monkeypatch.setattr(post_lines, "MAX_BYTES", 40)
+  fits = json.dumps({"a": "x" * 31}).encode()
+  assert len(fits) == 40
+  long = json.dumps({"a": "y" * 500}).encode()
+  shown = {"line": 2, "not_json": long[:41].decode()}
+  assert read(fits, long, fits) == [json.loads(fits), shown, json.loads(fits)]
+  assert read(fits, long) == [json.loads(fits), shown]
+
+
+def test_lines_are_read_when_their_turn_comes():
+  file = io.BytesIO(b'{"a": 1}\n' * 100)
+  posts = post_lines.read(file)
+  next(posts)
+  assert file.tell() == 9
+
+
+def test_a_file_appears_when_all_is_written(tmp_path):
+  target = tmp_path / "out.jsonl"
+  with post_lines.writing(str(target)) as write:
+    write({"a": "é\ud83d"})
+    assert not target.exists()
+  assert target.read_bytes() == b'{"a": "\xc3\xa9\\ud83d"}\n'
+  assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_what_a_stopped_writing_leaves_is_told(tmp_path, caplog, count):
+  target = tmp_path / "out.jsonl"
+  target.write_text("earlier\n")
+  caplog.set_level(logging.INFO, "ifa_jax")
+
+  def stop_after(write):
+    for number in range(count):
+      write({"number": number})
+    raise KeyboardInterrupt
+
+  with (
+    pytest.raises(KeyboardInterrupt),
+    post_lines.writing(str(target)) as write,
+  ):
+    stop_after(write)
+  assert target.read_text() == "earlier\n"
+  partial = tmp_path / "out.jsonl.partial"
+  assert partial.exists() == bool(count)
+  told = [f"{partial}: holds the first 2 records"] if count else []
+  assert caplog.messages == told
+  if count:
+    assert partial.read_text() == '{"number": 0}\n{"number": 1}\n'
+
+
+def test_a_dash_is_the_standard_input_and_output(monkeypatch, capsys):
+  stdin = types.SimpleNamespace(buffer=io.BytesIO(b'{"a": 1}\n'))
+  monkeypatch.setattr(sys, "stdin", stdin)
+  with post_lines.reading("-") as posts, post_lines.writing("-") as write:
+    for post in posts:
+      write(post)
+  assert capsys.readouterr().out == '{"a": 1}\n'

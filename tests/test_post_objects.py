@@ -1,0 +1,104 @@
+"""Boxes of posts: their own, those of a file, those that a finder finds."""
+
+import json
+
+import pytest
+
+from ifa_jax.post_objects import FoundObjects, ListedObjects
+from ifa_jax.predictor import Predictor
+
+pytestmark = pytest.mark.usefixtures("fast_compilation")
+
+
+class FakeFinder:
+  """Finds what it was given, by the size and the first pixel of pictures."""
+
+  def __init__(self, found):
+    self.found = found
+    self.asked = []
+
+  def find(self, pictures, names):
+    assert len(pictures) == len(names) <= 4
+    self.asked += [tuple(asked) for asked in names]
+    return [self.found[key_of(picture)] for picture in pictures]
+
+
+def key_of(picture):
+  assert picture.mode == "RGB"
+  return picture.tobytes()
+
+
+def without(posts, key):
+  return [{k: v for k, v in post.items() if k != key} for post in posts]
+
+
+@pytest.fixture(name="finder")
+def finder_of_the_boxes_file(posts):
+  from ifa_jax.data.pictures import open_picture
+
+  return FakeFinder(
+    {key_of(open_picture(post["image"])): post["boxes"] for post in posts}
+  )
+
+
+def test_found_boxes_count_as_given_ones(finished, finder, posts):
+  predictor = Predictor(finished.workdir, finder)
+  wanted = Predictor(finished.workdir)
+  found = list(predictor.predict_all(without(posts, "boxes"), batch_size=5))
+  for record, post in zip(found, wanted.predict_all(posts, 5), strict=True):
+    assert record == post
+  assert finder.asked == [(post["head"], post["tail"]) for post in posts]
+  bare = without(posts, "boxes")[0]
+  assert predictor.complete(bare) == posts[0]
+  assert predictor.predict(bare) == wanted.predict(posts[0])
+
+
+def test_a_finder_is_not_asked_where_nothing_is_to_be_found(
+  finished, finder, posts
+):
+  predictor = Predictor(finished.workdir, finder)
+  given = posts[0] | {"boxes": []}
+  bare = without(posts[:1], "image")[0]
+  bad = without(posts[:1], "boxes")[0] | {"head_span": None, "head": "nobody"}
+  gone = without(posts[:1], "boxes")[0] | {"image": "gone.jpg"}
+  for post in (given, bare, bad, gone):
+    assert predictor.complete(post) is post
+  assert finder.asked == []
+  asked = without(posts, "boxes")[1]
+  found = list(predictor.predict_all([bad, asked, gone, given]))
+  assert "does not occur" in found[0]["error"]
+  assert found[1]["relation"] == predictor.predict(posts[1])["relation"]
+  assert "gone.jpg: there is no such file" in found[2]["error"]
+  assert len(finder.asked) == 1
+
+
+def test_names_are_asked_for_only_where_they_count(finder, posts):
+  objects = FoundObjects(finder, grounds=False)
+  completed = list(objects.complete_all(without(posts[:6], "boxes")))
+  assert [post["boxes"] for post in completed] == [
+    p["boxes"] for p in posts[:6]
+  ]
+  assert finder.asked == [()] * 6
+
+
+def test_a_boxes_file_serves_pictures_by_their_file_names(tmp_path):
+  path = tmp_path / "boxes.json"
+  entries = [{"box": [0, 0, 9, 9], "score": 0.5}]
+  path.write_text(json.dumps({"a.jpg": entries}))
+  listed = ListedObjects(path)
+  for image in ("a.jpg", "x/y/a.jpg", tmp_path / "a.jpg"):
+    assert listed.complete({"image": image})["boxes"] == entries
+  for post in (
+    {"image": "a.jpg", "boxes": []},
+    {"image": "b.jpg"},
+    {"image": b"a.jpg"},
+    {"text": "a.jpg"},
+  ):
+    assert listed.complete(post) is post
+
+
+def test_a_boxes_file_of_another_form_is_refused_at_once(tmp_path):
+  path = tmp_path / "boxes.json"
+  path.write_text(json.dumps({"a.jpg": [{"box": [0, 0, 9], "score": 1}]}))
+  with pytest.raises(ValueError, match=r"boxes\.json: picture 'a.jpg', box 0"):
+    ListedObjects(path)

@@ -1,0 +1,146 @@
+"""`python -m ifa_jax.predict`: one post, a file, and every wrong use."""
+
+import json
+
+import command_lines
+import pytest
+import tiny_run
+
+from ifa_jax.predictor import Predictor
+
+TEXT = ["--text=Ann Lee, of Acme.", "--head=Ann Lee", "--tail=Acme"]
+USAGE = {
+  "neither": [],
+  "both": [*TEXT, "--input=a.jsonl", "--output=b.jsonl"],
+  "no output": ["--input=a.jsonl"],
+  "file with a head": ["--input=a.jsonl", "--output=b.jsonl", "--head=Ann"],
+  "span of letters": [*TEXT, "--head_span=a:b"],
+  "span of one": [*TEXT, "--tail_span=3"],
+  "batch of none": [*TEXT, "--batch_size=0"],
+}
+
+
+@pytest.fixture(scope="module", name="folder")
+def folder_of_posts(tmp_path_factory, posts):
+  folder = tmp_path_factory.mktemp("posts")
+  bare = [{k: v for k, v in post.items() if k != "boxes"} for post in posts]
+  lines = [json.dumps(post) for post in bare]
+  lines.insert(1, "{")
+  (folder / "posts.jsonl").write_text("\n".join(lines))
+  (folder / "same.jsonl.partial").write_text("\n".join(lines))
+  (folder / "taken").mkdir()
+  return folder
+
+
+@pytest.fixture(scope="module", name="outcomes")
+def outcomes_of_all_command_lines(folder, raw_dir, finished, compiled_dir):
+  run = ["ifa_jax/predict.py", f"--workdir={finished.workdir}"]
+  (picture,) = sorted((raw_dir / "img_org" / "test").iterdir())[:1]
+  boxes = f"--boxes={raw_dir / 'boxes.json'}"
+  file = "--input=posts.jsonl"
+  lines = {
+    "help": ["ifa_jax/predict.py", "--help"],
+    "no run": ["ifa_jax/predict.py", "--workdir=taken", *TEXT],
+    "one": [*run, *TEXT, f"--image={picture}", boxes],
+    "span": [*run, *TEXT, "--head_span=0:2"],
+    "name": [*run, TEXT[0], "--head=Bob", "--tail=Acme"],
+    "file": [*run, file, "--output=out.jsonl", boxes],
+    "same": [*run, file, "--output=./posts.jsonl"],
+    "same partial": [*run, "--input=same.jsonl.partial", "--output=same.jsonl"],
+    "folder": [*run, file, "--output=taken"],
+    "no input": [*run, "--input=gone.jsonl", "--output=out2.jsonl"],
+    "no boxes": [*run, *TEXT, "--boxes=gone.json"],
+    **{name: [*run, *flags] for name, flags in USAGE.items()},
+  }
+  return command_lines.run_all(
+    lines,
+    cwd=folder,
+    loaded=["ifa_jax.predictor", "transformers.models.auto.tokenization_auto"],
+    environment=tiny_run.fast_environment(compiled_dir),
+  )
+
+
+def test_one_post_is_printed_as_a_table(outcomes, finished, raw_dir):
+  found = outcomes["one"]
+  assert (found.status, found.err) == (0, "")
+  head, *table, last = found.out.splitlines()
+  assert head == "Ann Lee -> Acme"
+  assert last == "(trained under protocol clean)"
+  (name,) = sorted((raw_dir / "img_org" / "test").iterdir())[:1]
+  listed = json.loads((raw_dir / "boxes.json").read_text())[name.name]
+  wanted = Predictor(finished.workdir).predict(
+    {"text": "Ann Lee , of Acme .", "head": "Ann Lee", "tail": "Acme"}
+    | {"image": str(name), "boxes": listed}
+  )
+  best = sorted(wanted["probabilities"].items(), key=lambda item: -item[1])[:5]
+  rows = [line.strip("│ ").split() for line in table if line.startswith("│")]
+  assert [row[0] for row in rows] == [name for name, _ in best]
+  shown = [float(row[-1]) for row in rows]
+  assert shown == pytest.approx([p for _, p in best], abs=1.01e-4)
+
+
+def test_a_post_without_what_the_run_saw_is_told_of_it(outcomes):
+  found = outcomes["span"]
+  assert found.status == 0
+  assert found.out.startswith("Ann Lee -> Acme\n")
+  assert found.err == (
+    "no post has a picture; the run was trained with pictures\n"
+  )
+
+
+def test_a_file_of_posts_is_predicted(outcomes, folder, finished, posts):
+  found = outcomes["file"]
+  assert found.status == 0
+  assert (
+    found.out == f"out.jsonl: {len(posts) + 1} posts, 1 of them could not"
+    " be read\n"
+  )
+  assert "trained with" not in found.err
+  records = tiny_run.read_lines(folder / "out.jsonl")
+  bad = records.pop(1)
+  assert bad["not_json"] == "{"
+  rows = tiny_run.read_lines(finished.workdir / "predictions_test.jsonl")
+  for record, row in zip(records, rows, strict=True):
+    assert record["id"] == row["id"]
+    assert record["probabilities"] == pytest.approx(
+      row["probabilities"], abs=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+  ("name", "message"),
+  [
+    ("no run", "taken: want a run's folder with a config.json, found none"),
+    ("name", "head: 'Bob' does not occur in the text"),
+    ("same", "--output: want another file than --input, posts.jsonl"),
+    ("same partial", "--output: want another file than --input, same.jsonl."),
+    ("folder", "--output: want a file, found the folder taken"),
+    ("no input", "gone.jsonl"),
+    ("no boxes", "gone.json"),
+  ],
+)
+def test_a_mistake_gets_one_line(outcomes, folder, name, message):
+  found = outcomes[name]
+  assert (found.status, found.out) == (1, "")
+  last = found.err.splitlines()[-1]
+  assert last.startswith("error: ")
+  assert message in last
+  assert "Traceback" not in found.err
+  assert (folder / "posts.jsonl").read_text().startswith("{")
+  assert not (folder / "out2.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", USAGE)
+def test_wrong_use_is_refused_before_a_run_is_loaded(outcomes, name):
+  found = outcomes[name]
+  assert (found.status, found.out) == (2, "")
+  assert found.err.startswith("error: ")
+  assert found.err.count("\n") == 1
+
+
+def test_help_explains_every_flag(outcomes):
+  found = outcomes["help"]
+  assert found.status == 0
+  for flag in ("head_span", "image", "boxes", "detector", "grounder", "input"):
+    assert f"--{flag}:" in found.out
+  assert "relative to the working directory" in " ".join(found.out.split())
