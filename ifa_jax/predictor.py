@@ -119,7 +119,8 @@ class Predictor:
       num_threads=threads if self.reader.scenes is None else 1,
     )
     read = itertools.chain.from_iterable(groups)
-    seen: set[str] = set()
+    # A finder's word on objects needs no other.
+    seen = {"objects"} if self._objects else set()
     waiting = None
     while some := list(itertools.islice(read, batch_size)):
       examples = [found for _, found in some if isinstance(found, Example)]

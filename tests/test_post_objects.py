@@ -1,6 +1,7 @@
 """Boxes of posts: their own, those of a file, those that a finder finds."""
 
 import json
+import logging
 
 import pytest
 
@@ -70,6 +71,17 @@ def test_a_finder_is_not_asked_where_nothing_is_to_be_found(
   assert found[1]["relation"] == predictor.predict(posts[1])["relation"]
   assert "gone.jpg: there is no such file" in found[2]["error"]
   assert len(finder.asked) == 1
+
+
+def test_a_finder_that_finds_nothing_is_believed(
+  finished, finder, posts, caplog
+):
+  caplog.set_level(logging.INFO, "ifa_jax")
+  finder.found = {picture: [] for picture in finder.found}
+  predictor = Predictor(finished.workdir, finder)
+  (found,) = predictor.predict_all(without(posts[:1], "boxes"))
+  assert caplog.messages == []
+  assert found == predictor.predict(posts[0] | {"boxes": []})
 
 
 def test_names_are_asked_for_only_where_they_count(finder, posts):
