@@ -5,7 +5,8 @@ it does not have, so its text is padded by a few tokens at most, and pictures
 and crops that are absent are left out.
 """
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -26,9 +27,6 @@ class PredictionStep:
   """Predicts batches of posts with one set of parameters, on one device.
 
   Compiles for each length of text and each choice of pictures that it meets.
-
-  Attributes:
-    params: on the device, as `turn_kernels` lays them out.
   """
 
   def __init__(self, model: System, params: Any, text_buckets: Sequence[int]):
@@ -43,9 +41,17 @@ class PredictionStep:
     self._text_buckets = text_buckets
     # XLA's CPU products of few rows wait for the matrix, and wait up to a third
     # shorter for one that is stored transposed.
-    self.params = jax.device_put(turn_kernels(params))
-    step = EvalStep(models.build(model))
-    self._step = jax.jit(lambda p, batch: step(turn_kernels(p), batch))
+    self._turned = jax.device_put(turn_kernels(params))
+    self._step = self.bind(EvalStep(models.build(model)))
+
+  def bind(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiles a pure function of parameters and batches.
+
+    Returns:
+      The function of the batches alone, with these parameters.
+    """
+    compiled = jax.jit(lambda p, *batches: function(turn_kernels(p), *batches))
+    return functools.partial(compiled, self._turned)
 
   def __call__(self, batch: Batch) -> np.ndarray:
     """Returns the relations' probabilities, float32[B, C]."""
@@ -53,7 +59,7 @@ class PredictionStep:
 
   def start(self, batch: Batch) -> jax.Array:
     """Returns the same, while the device may still compute it."""
-    return self._step(self.params, self.shrink(batch))
+    return self._step(self.shrink(batch))
 
   def shrink(self, batch: Batch) -> Batch:
     """Returns a numpy batch without what bears on no prediction of it."""

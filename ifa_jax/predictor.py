@@ -6,10 +6,9 @@ predictor.predict({"text": "Ann joins Acme", "head": "Ann", "tail": "Acme",
 -> {"relation": "/per/org/member_of", "probability": 0.93, ...}
 """
 
-import functools
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import jax
@@ -76,10 +75,9 @@ class Predictor:
     buckets = record["config"]["data"]["text_buckets"]
     self._step = PredictionStep(self.model, params, buckets)
 
-  @functools.cached_property
-  def params(self) -> Any:
-    """Parameters of the run's best checkpoint, on the device."""
-    return parameters.turn_kernels(self._step.params)
+  def bind(self, function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiles a function of parameters and batches; see `PredictionStep`."""
+    return self._step.bind(function)
 
   def complete(self, post: Fields) -> Fields:
     """Returns a post with the boxes that the finder finds in its picture.

@@ -7,13 +7,11 @@ from typing import Any, NamedTuple
 import jax
 from flax import linen as nn
 
-from ifa_jax import models
 from ifa_jax.analyze.alignment_posts import Post
 from ifa_jax.analyze.alignment_readers import Reader
 from ifa_jax.analyze.alignment_rows import Row
 from ifa_jax.batch import Batch, blank_pictures
 from ifa_jax.models import ModelOutput
-from ifa_jax.models.system import System
 
 
 class Looked(NamedTuple):
@@ -57,20 +55,21 @@ class Aligner:
   """Turns batches into posts with their maps, on one device."""
 
   def __init__(
-    self, model: System, params: Any, relations: Sequence[str], reader: Reader
+    self,
+    look: Callable[[Batch, Batch], Looked],
+    relations: Sequence[str],
+    reader: Reader,
   ):
-    """Compiles nothing yet; the first batch of each shape does.
+    """Computes nothing yet.
 
     Args:
-      model: the run's.
-      params: on the device.
+      look: a `Look`, compiled with the run's parameters.
       relations: names by id.
       reader: of the model's maps.
     """
-    self._params = params
+    self._look = look
     self._relations = relations
     self._reader = reader
-    self._look = jax.jit(Look(models.build(model), reader.captured))
 
   def posts(self, rows: Sequence[Row], batch: Batch) -> Iterator[Post]:
     """Yields a post for each row.
@@ -83,7 +82,7 @@ class Aligner:
       ValueError: if no token stands for an entity of a row.
     """
     blank = blank_pictures(batch)
-    looked = jax.device_get(self._look(self._params, batch, blank))
+    looked = jax.device_get(self._look(batch, blank))
     for i, row in enumerate(rows):
       yield self._post(row, batch, looked, i)
 

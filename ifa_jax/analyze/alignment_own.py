@@ -10,9 +10,9 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ifa_jax import post_lines
+from ifa_jax import models, post_lines
 from ifa_jax.analyze import alignment_readers, alignment_rows
-from ifa_jax.analyze.alignment_compute import Aligner
+from ifa_jax.analyze.alignment_compute import Aligner, Look
 from ifa_jax.analyze.alignment_posts import Post, Source
 from ifa_jax.batch import trim_text
 from ifa_jax.post_pictures import Opener
@@ -40,7 +40,8 @@ class PostAligner:
     )
     self.titles = maps.titles
     self._predictor = predictor
-    self._aligner = Aligner(model, predictor.params, predictor.relations, maps)
+    look = predictor.bind(Look(models.build(model), maps.captured))
+    self._aligner = Aligner(look, predictor.relations, maps)
 
   def source(self, run: str) -> Source:
     """Returns what figures and pages say of where posts come from.

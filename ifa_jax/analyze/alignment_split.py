@@ -1,5 +1,6 @@
 """Rows of a run's dataset as posts with their maps."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import tensorflow as tf
 
 from ifa_jax import evaluate, experiment
 from ifa_jax.analyze import alignment_readers, alignment_rows
-from ifa_jax.analyze.alignment_compute import Aligner
+from ifa_jax.analyze.alignment_compute import Aligner, Look
 from ifa_jax.analyze.alignment_posts import Post
 from ifa_jax.analyze.alignment_readers import Reader
 from ifa_jax.analyze.alignment_rows import Row
@@ -67,8 +68,10 @@ class SplitAligner:
     """
     self._built = built
     self._scenes: dict[str, Scenes] = {}
+    maps = reader(built)
+    look = jax.jit(Look(built.model, maps.captured))
     self._aligner = Aligner(
-      built.model_config, params, built.relations, reader(built)
+      functools.partial(look, params), built.relations, maps
     )
 
   def posts(self, split: Split, rows: Sequence[int]) -> Iterator[Post]:
