@@ -52,6 +52,7 @@ def environment(folder: str, host: str) -> dict[str, str]:
   return {
     "GRADIO_TEMP_DIR": str(folder),
     "GRADIO_ANALYTICS_ENABLED": "False",
+    "GRADIO_ALLOWED_PATHS": "",
     "NO_PROXY": direct,
     "no_proxy": direct,
   }
