@@ -5,6 +5,7 @@ is that of the CLIP image processor: shorter side to `size` with bicubic
 interpolation, then the centre.
 """
 
+import contextlib
 import io
 import math
 import os
@@ -175,10 +176,10 @@ def _check_size(picture: Image.Image) -> None:
 
 def _upright(picture: Image.Image) -> Image.Image:
   """Applies the EXIF orientation; a damaged EXIF block counts as none."""
-  try:
-    return ImageOps.exif_transpose(picture)
-  except Exception:  # The pixels are sound, and EXIF is beside the point.
-    return picture
+  # The pixels are sound, and EXIF is beside the point.
+  with contextlib.suppress(Exception):
+    ImageOps.exif_transpose(picture, in_place=True)
+  return picture
 
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
@@ -191,7 +192,8 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
     return Image.fromarray(grey_8).convert("RGB")
   has_alpha = "A" in picture.getbands() or "transparency" in picture.info
   if not has_alpha:
-    return picture.convert("RGB")
+    # Of a picture in RGB, `convert` would be a copy.
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
   picture = picture.convert("RGBA")
   white = Image.new("RGBA", picture.size, "white")
   return Image.alpha_composite(white, picture).convert("RGB")
