@@ -98,8 +98,9 @@ class ObjectFinder:
     found: list[list[Found]] = [[] for _ in pictures]
     for indices in _same_size(pictures):
       group = [pictures[i] for i in indices]
-      detected = self._detected(group)
-      grounded = self._grounded(group, [names[i] for i in indices])
+      with self._lock:
+        detected = self._detected(group)
+        grounded = self._grounded(group, [names[i] for i in indices])
       for i, *parts in zip(indices, detected, grounded, strict=True):
         found[i] = [box for part in parts for box in part]
     return found

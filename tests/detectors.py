@@ -1,4 +1,4 @@
-"""Folders of tiny detectors and grounders with random weights."""
+"""Folders of tiny detectors and grounders with perturbed weights."""
 
 import os
 
@@ -21,14 +21,8 @@ _VOCABULARY = 1100
 _CHARACTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
-def write_detector(folder, seed=0, biases=None):
-  """Writes a DETR with a ResNet of transformers' own; returns its path.
-
-  Args:
-    folder: where.
-    seed: of the weights.
-    biases: added to the logits of `CLASSES` and of no object.
-  """
+def write_detector(folder, seed=5):
+  """Writes a DETR with a ResNet of transformers' own; returns its path."""
   backbone = transformers.ResNetConfig(
     embedding_size=8,
     hidden_sizes=[8, 8, 16, 16],
@@ -44,16 +38,13 @@ def write_detector(folder, seed=0, biases=None):
     label2id={name: i for i, name in enumerate(CLASSES)},
     **_layers(2, 16),
   )
-  model = _perturbed(transformers.DetrForObjectDetection(config), seed)
-  if biases is not None:
-    with torch.no_grad():
-      model.class_labels_classifier.bias += torch.tensor(biases)
-  model.save_pretrained(folder)
+  model = transformers.DetrForObjectDetection(config)
+  _perturbed(model, seed).save_pretrained(folder)
   transformers.DetrImageProcessorPil(size=SIDES).save_pretrained(folder)
   return os.fspath(folder)
 
 
-def write_grounder(folder, seed=0):
+def write_grounder(folder, seed=5):
   """Writes a Grounding DINO and returns its path."""
   backbone = transformers.SwinConfig(
     embed_dim=8,
@@ -78,8 +69,11 @@ def write_grounder(folder, seed=0):
     max_text_len=24,
     **_layers(2, 16),
   )
-  model = transformers.GroundingDinoForObjectDetection(config)
-  _perturbed(model, seed).save_pretrained(folder)
+  model = _perturbed(transformers.GroundingDinoForObjectDetection(config), seed)
+  with torch.no_grad():
+    # Else no box is as wide as a pixel.
+    model.bbox_embed[0].layers[-1].bias[2:] += 2
+  model.save_pretrained(folder)
   transformers.GroundingDinoImageProcessorPil(size=SIDES).save_pretrained(
     folder
   )
@@ -96,7 +90,12 @@ def write_owl(folder, seed=0):
     "num_attention_heads": 2,
   }
   tokenizer = clip_tokenizer()
-  text = {"vocab_size": len(tokenizer), "max_position_embeddings": OWL_TEXT_LEN}
+  text = {
+    "vocab_size": len(tokenizer),
+    "max_position_embeddings": OWL_TEXT_LEN,
+    "bos_token_id": tokenizer.bos_token_id,
+    "eos_token_id": tokenizer.eos_token_id,
+  }
   config = transformers.OwlViTConfig(
     text_config=sizes | text,
     vision_config=sizes | {"image_size": 32, "patch_size": 8},
@@ -162,6 +161,7 @@ def _perturbed(model, seed):
   with torch.no_grad():
     for name, weight in model.named_parameters():
       is_scale = name.endswith("weight") and weight.ndim == 1
-      drawn = 0.3 * torch.randn(weight.shape, generator=rng)
+      scale = 10.0 if "query_position" in name else 0.3
+      drawn = scale * torch.randn(weight.shape, generator=rng)
       weight.copy_(drawn + is_scale)
   return model.eval()
