@@ -8,6 +8,9 @@ import transformers
 from tokenizers import models, normalizers, pre_tokenizers, processors
 from tokenizers.pre_tokenizers import ByteLevel
 
+# Two threads that share a core with other tests wait for each other.
+torch.set_num_threads(1)
+
 CLASSES = ("person", "dog", "car", "tie")
 # What a picture is resized to, and how many tokens OWL-ViT's text may have.
 SIDES = {"shortest_edge": 72, "longest_edge": 128}

@@ -1,5 +1,6 @@
 """Objects of a tree: stopped and continued, added to, and what is refused."""
 
+import functools
 import json
 import logging
 import os
@@ -20,6 +21,7 @@ from data_prep.object_boxes import Settings, produce
 from data_prep.plan import Settings as Preparation
 from data_prep.prepare import prepare
 from ifa_jax.data import boxes
+from ifa_jax.object_finder import ObjectFinder
 
 MNRE_DIR = os.environ.get("MNRE_DIR")
 SECONDS_TO_START = 120
@@ -50,9 +52,16 @@ def tree(tmp_path):
   return raw_tree.write_tree(tmp_path / "tree", ROWS, PICTURES)
 
 
+@pytest.fixture(scope="module")
+def load():
+  """Loads models once for all tests."""
+  return functools.cache(ObjectFinder)
+
+
 @pytest.fixture
-def find(tree, models, tmp_path):
+def find(tree, models, tmp_path, monkeypatch, load):
   """Runs the command's work with some settings changed."""
+  monkeypatch.setattr(object_boxes, "ObjectFinder", load)
 
   def run(**changes):
     given = {"raw_dir": tree, "out": str(tmp_path / "boxes.json")}
@@ -109,15 +118,15 @@ def test_a_tree_gives_boxes_of_classes_and_of_its_rows_names(find, tmp_path):
   assert [*boxes.read_boxes(tmp_path / "boxes.json")] == list(found)
 
 
-def test_relations_change_nothing(find, tmp_path, monkeypatch, models):
+def test_relations_change_nothing(find, tmp_path, monkeypatch):
   asked = []
-  make = object_boxes.ObjectFinder.find
+  make = ObjectFinder.find
 
   def listening(self, pictures, names):
     asked.extend(names)
     return make(self, pictures, names)
 
-  monkeypatch.setattr(object_boxes.ObjectFinder, "find", listening)
+  monkeypatch.setattr(ObjectFinder, "find", listening)
   find()
   none, birth, present = raw_tree.RELATIONS
   other = {none: birth, birth: present, present: none}
@@ -173,7 +182,8 @@ def test_a_killed_run_ends_as_one_that_was_left_alone(find, models, tmp_path):
         *(f"--{name}={value}" for name, value in given.items()),
       ],
       cwd=command_lines.ROOT,
-      env=os.environ | {"PYTHONPATH": str(command_lines.ROOT)},
+      env=os.environ
+      | {"PYTHONPATH": str(command_lines.ROOT), "OMP_NUM_THREADS": "1"},
       stdout=subprocess.DEVNULL,
       stderr=stderr,
     )

@@ -26,6 +26,8 @@ _SMALL_FILES = (
   "tokenizer.json",
   "tokenizer_config.json",
   "vocab.txt",
+  "vocab.json",
+  "merges.txt",
   "special_tokens_map.json",
   "added_tokens.json",
 )
