@@ -14,9 +14,10 @@ from PIL import Image
 from data_prep import object_tree, raw
 from data_prep.object_journal import Journal
 from data_prep.object_tree import Wanted
-from ifa_jax import object_finder, progress, scene_maker
+from ifa_jax import progress
 from ifa_jax.data import pictures
-from ifa_jax.object_finder import ObjectFinder
+from ifa_jax.objects import finder, scene_maker
+from ifa_jax.objects.finder import ObjectFinder
 from ifa_jax.run_folder import RunFolder
 
 _log = logging.getLogger("ifa_jax")
@@ -44,8 +45,8 @@ class Settings:
 
   raw_dir: str
   out: str
-  detector: str = object_finder.DETECTOR
-  grounder: str = object_finder.GROUNDER
+  detector: str = finder.DETECTOR
+  grounder: str = finder.GROUNDER
   threshold: float = scene_maker.MIN_SCORE
   max_objects: int = scene_maker.NUM_OBJECTS
   batch_size: int | None = None

@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from ifa_jax import scene_maker
 from ifa_jax.data import boxes
 from ifa_jax.data.scenes import Scene
-from ifa_jax.region_encoder import RegionEncoder
+from ifa_jax.objects import scene_maker
+from ifa_jax.objects.region_encoder import RegionEncoder
 
 MIN_RELATION_SCORE = 0.1
 MAX_RELATIONS = 60

@@ -25,9 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from ifa_jax import command, post_lines, progress, report
-from ifa_jax.post_objects import ListedObjects
-from ifa_jax.posts import read_post
+from ifa_jax import command, progress, report
+from ifa_jax.posts import json_lines
+from ifa_jax.posts.picture_boxes import ListedObjects
+from ifa_jax.posts.post import read_post
 
 if TYPE_CHECKING:
   from ifa_jax.predictor import Predictor
@@ -91,7 +92,7 @@ def main(_) -> None:
   count, errors = predict_file(predictor, *files, values.batch_size, listed)
   print(
     f"{values.output}: {count} posts, {errors} of them could not be read",
-    file=sys.stderr if values.output == post_lines.STANDARD else sys.stdout,
+    file=sys.stderr if values.output == json_lines.STANDARD else sys.stdout,
   )
 
 
@@ -104,7 +105,7 @@ def _check_files(source: str, target: str) -> None:
   """
   if os.path.isdir(target):
     raise ValueError(f"--output: want a file, found the folder {target}")
-  if source == post_lines.STANDARD:
+  if source == json_lines.STANDARD:
     return
   os.stat(source)
   for path in (target, f"{target}.partial"):
@@ -118,7 +119,7 @@ def _load_run(values) -> "Predictor":
 
   finder = None
   if values.detector or values.grounder:
-    from ifa_jax.object_finder import ObjectFinder
+    from ifa_jax.objects.finder import ObjectFinder
 
     finder = ObjectFinder(values.detector, values.grounder)
   return Predictor(values.workdir, finder)
@@ -172,7 +173,7 @@ def predict_file(
 
   Args:
     predictor: of the run.
-    source: JSON lines, see `post_lines`.
+    source: JSON lines, see `json_lines`.
     target: appears when all is predicted.
     batch_size: posts at a time.
     listed: boxes of posts without any.
@@ -182,8 +183,8 @@ def predict_file(
   """
   count = errors = 0
   with (
-    post_lines.reading(source) as posts,
-    post_lines.writing(target) as write,
+    json_lines.reading(source) as posts,
+    json_lines.writing(target) as write,
   ):
     completed = map(listed.complete, posts) if listed else posts
     records = predictor.predict_all(completed, batch_size)

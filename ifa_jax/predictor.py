@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from ifa_jax import seen_kinds
 from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.examples import Example, Reader
 from ifa_jax.models import parameters, settings
 from ifa_jax.models.system import System
-from ifa_jax.post_objects import FoundObjects
-from ifa_jax.post_pictures import Opener
+from ifa_jax.posts import seen_kinds
+from ifa_jax.posts.examples import Example, Reader
+from ifa_jax.posts.picture_boxes import FoundObjects
+from ifa_jax.posts.picture_files import Opener
 from ifa_jax.prediction_step import PredictionStep
 from ifa_jax.read_ahead import read_ahead
 from ifa_jax.run_folder import RunFolder
 
 if TYPE_CHECKING:
-  from ifa_jax.object_finder import ObjectFinder
+  from ifa_jax.objects.finder import ObjectFinder
 
 # Each may hold a picture open, of up to 256 MB.
 _MAX_THREADS = 8

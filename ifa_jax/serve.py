@@ -50,7 +50,7 @@ def main(_) -> None:
 def _serve(values, folder: str) -> None:
   page = _load_page()
   check_port(values.host, values.port)
-  from ifa_jax.post_objects import ListedObjects
+  from ifa_jax.posts.picture_boxes import ListedObjects
   from ifa_jax.predictor import Predictor
   from ifa_jax.serving.answers import Answerer, BoxSources
   from ifa_jax.serving.samples import make_samples
@@ -104,7 +104,7 @@ def _make_finder(values):
   """Returns what finds objects, None if no flag asks for it."""
   if values.detector is None and values.grounder is None:
     return None
-  from ifa_jax.object_finder import ObjectFinder
+  from ifa_jax.objects.finder import ObjectFinder
 
   return ObjectFinder(values.detector, values.grounder)
 

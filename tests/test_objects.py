@@ -12,8 +12,8 @@ import transformers
 from PIL import Image
 
 from ifa_jax.data import boxes
-from ifa_jax.object_finder import ObjectFinder
-from ifa_jax.object_queries import Queries
+from ifa_jax.objects.finder import ObjectFinder
+from ifa_jax.objects.queries import Queries
 
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 CLIP = (

@@ -21,7 +21,7 @@ from data_prep.object_boxes import Settings, produce
 from data_prep.plan import Settings as Preparation
 from data_prep.prepare import prepare
 from ifa_jax.data import boxes
-from ifa_jax.object_finder import ObjectFinder
+from ifa_jax.objects.finder import ObjectFinder
 
 MNRE_DIR = os.environ.get("MNRE_DIR")
 SECONDS_TO_START = 120

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from ifa_jax.post_objects import FoundObjects, ListedObjects
+from ifa_jax.posts.picture_boxes import FoundObjects, ListedObjects
 from ifa_jax.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")

@@ -7,10 +7,11 @@ import tiny
 import torch
 from PIL import Image
 
-from ifa_jax import models, region_encoder
+from ifa_jax import models
 from ifa_jax.convert import fit, huggingface, save_converted
 from ifa_jax.data import pictures
 from ifa_jax.models import config as sizes
+from ifa_jax.objects import region_encoder
 
 # Never to be loosened.
 TOLERANCE = 5e-6

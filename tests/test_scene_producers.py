@@ -12,10 +12,10 @@ from PIL import Image
 
 from data_prep import scene_splits
 from data_prep.scene_splits import Settings, produce
-from ifa_jax import region_encoder, scene_maker
 from ifa_jax.data import boxes, schema
 from ifa_jax.data.pictures import open_picture
 from ifa_jax.data.scenes import read_split
+from ifa_jax.objects import region_encoder, scene_maker
 
 PIXELS = region_encoder.load("pixels")
 LISTED = [

@@ -16,7 +16,7 @@ import browser
 import pytest
 
 from ifa_jax import serve
-from ifa_jax.post_objects import ListedObjects
+from ifa_jax.posts.picture_boxes import ListedObjects
 from ifa_jax.predictor import Predictor
 from ifa_jax.serving.answers import Answerer, BoxSources
 from ifa_jax.serving.samples import make_samples

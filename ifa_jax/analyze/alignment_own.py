@@ -10,12 +10,13 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ifa_jax import models, post_lines
+from ifa_jax import models
 from ifa_jax.analyze import alignment_readers, alignment_rows
 from ifa_jax.analyze.alignment_compute import Aligner, Look
 from ifa_jax.analyze.alignment_posts import Post, Source
 from ifa_jax.batch import trim_text
-from ifa_jax.post_pictures import Opener
+from ifa_jax.posts import json_lines
+from ifa_jax.posts.picture_files import Opener
 from ifa_jax.predictor import Predictor
 
 _LOG = logging.getLogger(__name__)
@@ -90,10 +91,10 @@ def read_file(aligner: PostAligner, path: str, most: int) -> Iterator[Post]:
 
   Args:
     aligner: what makes posts of lines.
-    path: of the file, see `ifa_jax.post_lines`.
+    path: of the file, see `ifa_jax.posts.json_lines`.
     most: posts to yield.
   """
-  with post_lines.reading(path) as lines:
+  with json_lines.reading(path) as lines:
     for number, fields in enumerate(lines, start=1):
       named = {"id": f"post {number}", **fields}
       try:

@@ -10,7 +10,7 @@ from ifa_jax.analyze.alignment_maps import Column
 from ifa_jax.data import pictures
 from ifa_jax.data.rows import RowText
 from ifa_jax.data.scenes import Scene
-from ifa_jax.examples import Example
+from ifa_jax.posts.examples import Example
 
 
 class Row(NamedTuple):

@@ -11,7 +11,7 @@ from ifa_jax.analyze.alignment_own import PostAligner
 from ifa_jax.data import boxes, pictures
 from ifa_jax.data.boxes import Box
 from ifa_jax.models.system import System
-from ifa_jax.post_objects import ListedObjects
+from ifa_jax.posts.picture_boxes import ListedObjects
 from ifa_jax.predictor import Predictor
 from ifa_jax.serving.form import Form, read_form
 from ifa_jax.serving.samples import Sample

@@ -1,23 +1,4 @@
-"""Posts of one's own: a text with two entities in it, and maybe a picture.
-
-    {"text": "Ann joins Acme today .", "head": "Ann", "tail": "Acme",
-     "image": "ann.jpg", "boxes": [{"box": [0, 0, 90, 80], "score": 0.9}]}
-    {"text": "<s> Ann </s> joins <o> Acme </o> today ."}
-
-`head` and `tail` are found in the text, or marked in it (`post_marks`). Where a
-name occurs more than once, `head_span` or `tail_span` gives the [begin, end)
-offsets of the words that it stands in. Words are what stands between spaces:
-the span 0:1 of "Ann, of Acme" alone is "Ann,", and with the name "Ann" beside
-it is "Ann". `text` may be a list of words.
-
-A text that holds each of <s> </s> <o> </o> once is a marked one, and names that
-are given beside must be those marked. In any other text with names or spans
-these are characters like any.
-
-`image` is a file (see `post_pictures`), `boxes` are those of
-`ifa_jax.data.boxes`; both may be left out. Any other key is kept and handed
-back, so an `id` is.
-"""
+"""The text of a post and its two entities, checked; see `ifa_jax.posts`."""
 
 import bisect
 import itertools
@@ -26,7 +7,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ifa_jax import post_lines, post_marks
+from ifa_jax.posts import json_lines, text_marks
 
 Span = tuple[int, int]
 
@@ -66,14 +47,14 @@ def read_post(fields: Mapping[str, Any]) -> Post:
   """
   if "not_json" in fields:
     line, found = fields.get("line"), fields["not_json"]
-    most = f"{post_lines.MAX_BYTES >> 20} MB"
+    most = f"{json_lines.MAX_BYTES >> 20} MB"
     raise ValueError(
       f"line {line}: want a JSON object of at most {most}, found {found!r}"
     )
   text = _read_text(fields.get("text"))
   given = [fields.get(role + part) for role in ROLES for part in ("", "_span")]
-  if post_marks.is_marked(text) or given == [None] * 4:
-    text, head, tail = post_marks.unmark(text)
+  if text_marks.is_marked(text) or given == [None] * 4:
+    text, head, tail = text_marks.unmark(text)
     for role, (begin, end) in zip(ROLES, (head, tail), strict=True):
       _check_marked(fields, role, text[begin:end])
   else:

@@ -7,8 +7,8 @@ import logging
 
 from ifa_jax import inputs
 from ifa_jax.data.schema import Prepared
-from ifa_jax.examples import Example
 from ifa_jax.models.system import System
+from ifa_jax.posts.examples import Example
 from ifa_jax.run_folder import RunFolder
 
 _log = logging.getLogger("ifa_jax")

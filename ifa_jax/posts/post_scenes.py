@@ -5,10 +5,11 @@ from typing import Any
 
 from PIL import Image
 
-from ifa_jax import parser, region_encoder, scene_maker
+from ifa_jax import parser
 from ifa_jax.data import region_sources
 from ifa_jax.data.boxes import Box
 from ifa_jax.data.scenes import Scene
+from ifa_jax.objects import region_encoder, scene_maker
 
 
 class PostScenes:

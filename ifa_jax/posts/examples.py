@@ -14,9 +14,9 @@ from ifa_jax.data.rows import RowText
 from ifa_jax.data.scenes import Scene
 from ifa_jax.data.tokenization import Tokenizer
 from ifa_jax.models.system import System
-from ifa_jax.post_pictures import Opened, Opener
-from ifa_jax.post_scenes import PostScenes
-from ifa_jax.posts import Post, read_post
+from ifa_jax.posts.picture_files import Opened, Opener
+from ifa_jax.posts.post import Post, read_post
+from ifa_jax.posts.post_scenes import PostScenes
 from ifa_jax.run_folder import RunFolder
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from ifa_jax.data import pictures, spatial
 from ifa_jax.data.boxes import Box
 from ifa_jax.data.scenes import Scene
-from ifa_jax.region_encoder import RegionEncoder
+from ifa_jax.objects.region_encoder import RegionEncoder
 
 # Of Scene Graph Benchmark's detector; ViLBERT reads up to 36 regions
 # (arXiv:1908.02265, section 3.1), MEGA the first 10 of them.

@@ -11,8 +11,8 @@ from typing import Any
 
 from PIL import Image
 
-from ifa_jax import object_models, scene_maker
-from ifa_jax.object_queries import Queries
+from ifa_jax.objects import pipelines, scene_maker
+from ifa_jax.objects.queries import Queries
 
 DETECTOR = "facebook/detr-resnet-50"
 GROUNDER = "IDEA-Research/grounding-dino-tiny"
@@ -62,7 +62,7 @@ class ObjectFinder:
     """
     if not detector and not grounder:
       raise ValueError("want a detector, a grounder or both, found neither")
-    self.device = object_models.pick_device(device)
+    self.device = pipelines.pick_device(device)
     self.batch_size = batch_size or _BATCH_SIZES.get(self.device, _BATCH_SIZE)
     self._threshold = threshold
     self._max_objects = max_objects
@@ -70,9 +70,9 @@ class ObjectFinder:
     # Tokenizers fail where two threads cut texts at once.
     self._lock = threading.Lock()
     if detector:
-      self._detect = self._load("detector", object_models.DETECTION, detector)
+      self._detect = self._load("detector", pipelines.DETECTION, detector)
     if grounder:
-      self._ground = self._load("grounder", object_models.GROUNDING, grounder)
+      self._ground = self._load("grounder", pipelines.GROUNDING, grounder)
       self._queries = Queries(
         self._ground.tokenizer, self._ground.model.config, grounder
       )
@@ -108,7 +108,7 @@ class ObjectFinder:
   def settings(self) -> dict[str, Any]:
     """Returns what boxes depend on; reads the files of both models."""
     models = {
-      kind: object_models.describe(self._sources[kind])
+      kind: pipelines.describe(self._sources[kind])
       if kind in self._sources
       else None
       for kind in ("detector", "grounder")
@@ -120,7 +120,7 @@ class ObjectFinder:
 
   def _load(self, kind: str, task: str, name: str) -> Any:
     """Loads a pipeline and remembers where it lies."""
-    pipeline, self._sources[kind] = object_models.load(task, name, self.device)
+    pipeline, self._sources[kind] = pipelines.load(task, name, self.device)
     return pipeline
 
   def _run(self, pipeline: Any, items: list[Any]) -> list[list[Found]]:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
-from ifa_jax import post_pictures
 from ifa_jax.data import boxes, pictures
-from ifa_jax.posts import read_post
+from ifa_jax.posts import picture_files
+from ifa_jax.posts.post import read_post
 
 if TYPE_CHECKING:
-  from ifa_jax.object_finder import ObjectFinder
+  from ifa_jax.objects.finder import ObjectFinder
 
 Fields = Mapping[str, Any]
 
@@ -82,7 +82,7 @@ class FoundObjects:
     if post.get("boxes") is not None:
       return None
     try:
-      source = post_pictures.source(post)
+      source = picture_files.source(post)
       names = read_post(post).names()
       picture = None if source is None else pictures.open_picture(source)
     except (ValueError, OSError):
