@@ -16,8 +16,8 @@ from data_prep.object_journal import Journal
 from data_prep.object_tree import Wanted
 from ifa_jax import progress
 from ifa_jax.data import pictures
-from ifa_jax.objects import finder, scene_maker
-from ifa_jax.objects.finder import ObjectFinder
+from ifa_jax.objects import scene_maker
+from ifa_jax.objects.finder import DETECTOR, GROUNDER, ObjectFinder
 from ifa_jax.run_folder import RunFolder
 
 _log = logging.getLogger("ifa_jax")
@@ -45,8 +45,8 @@ class Settings:
 
   raw_dir: str
   out: str
-  detector: str = finder.DETECTOR
-  grounder: str = finder.GROUNDER
+  detector: str = DETECTOR
+  grounder: str = GROUNDER
   threshold: float = scene_maker.MIN_SCORE
   max_objects: int = scene_maker.NUM_OBJECTS
   batch_size: int | None = None

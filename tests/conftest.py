@@ -2,8 +2,14 @@
 
 import ast
 import json
+import os
 import pathlib
 from typing import Any
+
+# Compiling takes most of the suite's time, and running tiny models none. Set
+# before JAX is loaded, for the processes that tests start as well;
+# `test_parity` has code that is compiled as users have it.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import pytest
 import tiny_run
@@ -61,8 +67,12 @@ def data_dir(raw_dir) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def compiled_dir(tmp_path_factory) -> pathlib.Path:
-  """Where end-to-end tests keep what they have compiled."""
-  return tmp_path_factory.mktemp("compiled")
+  """Where end-to-end tests keep what they have compiled, of all workers."""
+  folder = tmp_path_factory.getbasetemp()
+  if "PYTEST_XDIST_WORKER" in os.environ:
+    folder = folder.parent
+  (folder / "compiled").mkdir(exist_ok=True)
+  return folder / "compiled"
 
 
 @pytest.fixture(scope="module")

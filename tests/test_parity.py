@@ -62,6 +62,20 @@ CASES = {
 }
 
 
+# The others are compiled without most optimisations, as all of the suite.
+COMPILED_IN_FULL = ("CLIP, objects", "released")
+
+
+@pytest.fixture(autouse=True)
+def compiled_as_users_have_it(request):
+  named = getattr(request.node, "callspec", None)
+  full = named is None or named.id in COMPILED_IN_FULL
+  before = jax.config.values["jax_disable_most_optimizations"]
+  jax.config.update("jax_disable_most_optimizations", not full)
+  yield
+  jax.config.update("jax_disable_most_optimizations", before)
+
+
 def yardstick(geometry, dtype=torch.float64):
   weights = torch_reference.random_weights(geometry, seed=1, dtype=dtype)
   inputs = reference_data.random_inputs(geometry, seed=2, batch_size=4)

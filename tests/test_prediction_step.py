@@ -17,14 +17,6 @@ FIELDS = ("image", "grounded", "detected")
 TEXT_LEN = 20
 
 
-@pytest.fixture(scope="module", autouse=True)
-def fast_compilation():
-  """Compiling takes seconds otherwise, and running a tiny model none."""
-  jax.config.update("jax_disable_most_optimizations", True)
-  yield
-  jax.config.update("jax_disable_most_optimizations", False)
-
-
 def make_config(**changes):
   config = tiny.tiny_config(num_layers=1, **changes)
   text = models.replace(config.text, max_len=TEXT_LEN)

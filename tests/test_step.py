@@ -17,14 +17,6 @@ DROPPING = tiny.tiny_config(dropout=0.3, num_layers=1, vision=None)
 SGD = optax.sgd(1.0)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def fast_compilation():
-  """Compiling takes seconds otherwise, and running a tiny model none."""
-  jax.config.update("jax_disable_most_optimizations", True)
-  yield
-  jax.config.update("jax_disable_most_optimizations", False)
-
-
 @functools.cache
 def compiled(config, num_slices=1, seed=0):
   train_step = step.TrainStep(models.build(config), SGD, seed, num_slices)

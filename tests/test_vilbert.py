@@ -45,13 +45,6 @@ CASES = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def quickly_compiled():
-  jax.config.update("jax_disable_most_optimizations", True)
-  yield
-  jax.config.update("jax_disable_most_optimizations", False)
-
-
 def example(geometry, pooling):
   """Returns config, parameters, batch, and the yardstick's two inputs."""
   weights = torch_vilbert.make_weights(geometry)
