@@ -16,6 +16,8 @@ from absl import logging as absl_logging
 # Else TensorFlow's advice would be the first thing that a command prints.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+# transformers would say that PyTorch is missing; what needs it says so itself.
+os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 
 # Flags that are adopted here are those of the module that runs.
 flags.disclaim_key_flags()
