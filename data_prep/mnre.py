@@ -14,8 +14,6 @@ Exit status: 0 done or there already, 1 failed with one line on standard error,
 2 wrong usage.
 """
 
-import dataclasses
-
 import rich.console
 import rich.table
 from absl import flags, logging
@@ -28,9 +26,7 @@ from ifa_jax.data import schema
 
 def _define_flags():
   """Defines the flags; importing this module defines none."""
-  default = {
-    field.name: field.default for field in dataclasses.fields(Settings)
-  }
+  default = command.flag_defaults(Settings)
   string, enum = flags.DEFINE_string, flags.DEFINE_enum
   integer = flags.DEFINE_integer
   string("raw_dir", None, "The tree as published (DeepKE's data/).")
@@ -73,8 +69,7 @@ def _define_flags():
 
 def main(_):
   """Runs the command."""
-  names = [field.name for field in dataclasses.fields(Settings)]
-  settings = Settings(**{name: flags.FLAGS[name].value for name in names})
+  settings = command.read_settings(Settings)
   # TFDS warns of every dataset that it does not publish itself.
   logging.set_verbosity(logging.ERROR)
   prepared, is_new = prepare(settings)

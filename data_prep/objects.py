@@ -32,9 +32,7 @@ def show(out: str, counts: Mapping[str, int]) -> None:
 
 def _define_flags() -> None:
   """Defines the flags; importing this module defines none."""
-  default = {
-    field.name: field.default for field in dataclasses.fields(Settings)
-  }
+  default = command.flag_defaults(Settings)
   for name, meaning in (
     ("raw_dir", "The tree as published (DeepKE's data/)."),
     ("out", "Boxes file to write, JSON."),
@@ -64,8 +62,7 @@ def _define_flags() -> None:
 
 def main(_: Sequence[str]) -> None:
   """Runs the command."""
-  names = [field.name for field in dataclasses.fields(Settings)]
-  settings = Settings(**{name: flags.FLAGS[name].value for name in names})
+  settings = command.read_settings(Settings)
   show(settings.out, produce(settings))
 
 

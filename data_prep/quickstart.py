@@ -222,8 +222,7 @@ def _define_flags() -> None:
 
 def main(_: Sequence[str]) -> None:
   """Runs the command."""
-  names = [field.name for field in dataclasses.fields(Settings)]
-  settings = Settings(**{name: flags.FLAGS[name].value for name in names})
+  settings = command.read_settings(Settings)
   generate(flags.FLAGS.out, settings)
 
 

@@ -3,12 +3,14 @@
 A mistake of the user's gets one clear line on standard error.
 """
 
+import dataclasses
 import functools
 import importlib
 import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -18,6 +20,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # transformers would say that PyTorch is missing; what needs it says so itself.
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+
+Settings = TypeVar("Settings")
 
 # Flags that are adopted here are those of the module that runs.
 flags.disclaim_key_flags()
@@ -62,6 +66,17 @@ def run_verb(package: str, verbs: Mapping[str, str]) -> None:
   sys.modules["__main__"].__doc__ = verb.__doc__
   flags.adopt_module_key_flags(verb)
   run(verb.main, takes_words=getattr(verb, "TAKES_WORDS", False))
+
+
+def flag_defaults(settings: type) -> dict[str, Any]:
+  """Returns name -> default of a dataclass's fields, `MISSING` where none."""
+  return {field.name: field.default for field in dataclasses.fields(settings)}
+
+
+def read_settings(settings: type[Settings]) -> Settings:
+  """Returns a dataclass whose fields have the values of the flags so named."""
+  names = [field.name for field in dataclasses.fields(settings)]
+  return settings(**{name: flags.FLAGS[name].value for name in names})
 
 
 def _parse(argv: Sequence[str], takes_words: bool) -> Sequence[str]:

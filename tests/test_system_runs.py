@@ -5,11 +5,11 @@ import shutil
 from typing import NamedTuple
 
 import numpy as np
+import own_runs
 import pytest
 import tiny_run
 import tiny_systems
 
-from data_prep import scene_splits
 from ifa_jax import evaluate, experiment, train
 from ifa_jax.experiment import Experiment
 from ifa_jax.models import settings
@@ -31,15 +31,7 @@ class Run(NamedTuple):
 @pytest.fixture(scope="module", name="scenes_dir")
 def scenes_of_the_tree(raw_dir):
   """Scenes of the boxes file: pixels as features, spatial edges, chains."""
-  folder = raw_dir.parent / "scenes"
-  made = scene_splits.Settings(
-    raw_dir=str(raw_dir),
-    out=str(folder),
-    boxes=str(raw_dir / "boxes.json"),
-    parser="chain",
-  )
-  scene_splits.produce(made)
-  return folder
+  return own_runs.make_scenes(raw_dir, raw_dir.parent / "scenes")
 
 
 def config_of(name, data_dir, scenes_dir, **changes):

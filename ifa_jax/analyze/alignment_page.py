@@ -4,9 +4,9 @@ import base64
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-import jinja2
 import numpy as np
 
+from ifa_jax import html
 from ifa_jax.analyze.alignment_maps import ENTITIES, Column, Shares
 from ifa_jax.analyze.alignment_posts import CHANGE, Grid, Post, Source
 
@@ -16,14 +16,7 @@ _NUM_RELATIONS = 4
 # Less than this is not worth a column.
 _NOTHING = 1e-9
 
-# Nothing of a post can become markup: all that is filled in is escaped.
-_ENVIRONMENT = jinja2.Environment(
-  loader=jinja2.PackageLoader("ifa_jax.analyze", "."),
-  autoescape=True,
-  undefined=jinja2.StrictUndefined,
-  trim_blocks=True,
-  lstrip_blocks=True,
-)
+_TEMPLATES = html.templates("ifa_jax.analyze")
 
 
 def render(source: Source, posts: Sequence[Post], shown: int) -> str:
@@ -34,7 +27,7 @@ def render(source: Source, posts: Sequence[Post], shown: int) -> str:
     posts: one or more, in the order that the page starts with.
     shown: the map to start with, 0 for the first.
   """
-  return _ENVIRONMENT.get_template("alignment.html.j2").render(
+  return _TEMPLATES.get_template("alignment.html.j2").render(
     source=source,
     posts=[_view(number, post, shown) for number, post in enumerate(posts)],
     is_list=len(posts) > 1,

@@ -5,9 +5,9 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
 from PIL import Image
 
+from ifa_jax import html
 from ifa_jax.data.boxes import Box
 from ifa_jax.serving.answers import Answer
 
@@ -17,14 +17,7 @@ NUM_RELATIONS = 5
 # Longer side of a picture on the page, in the units of its drawing.
 _SIDE = 640
 
-# Nothing of a post can become markup: all that is filled in is escaped.
-_ENVIRONMENT = jinja2.Environment(
-  loader=jinja2.PackageLoader("ifa_jax.serving", "."),
-  autoescape=True,
-  undefined=jinja2.StrictUndefined,
-  trim_blocks=True,
-  lstrip_blocks=True,
-)
+_TEMPLATES = html.templates("ifa_jax.serving")
 
 
 def render_facts(facts: Mapping[str, str]) -> str:
@@ -57,7 +50,7 @@ def render_alignment(answer: Answer) -> str:
 
 
 def _render(macro: str, **values: Any) -> str:
-  template = _ENVIRONMENT.get_template("answer.html.j2")
+  template = _TEMPLATES.get_template("answer.html.j2")
   return str(getattr(template.module, macro)(**values))
 
 
