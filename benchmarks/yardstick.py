@@ -1,0 +1,212 @@
+"""IFAformer as one would write it in PyTorch, from Hugging Face's parts.
+
+The layers, projections and MLPs are those of `BertModel` and `CLIPVisionModel`;
+between them each stream's keys and values are put in front of the other's (Li
+et al. 2023, arXiv:2211.07504, equation 2). Sizes and token counts are those of
+the project's own model, and so are logits and loss. Axis letters:
+`ifa_jax.models`.
+"""
+
+from collections.abc import Mapping
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import BertConfig, BertModel, CLIPVisionConfig
+from transformers import CLIPVisionModel as ClipModel
+
+from ifa_jax.batch import Batch
+from ifa_jax.models.config import ModelConfig, VisionConfig
+
+Inputs = Mapping[str, torch.Tensor]
+
+
+def make_encoders(config: ModelConfig) -> tuple[BertModel, nn.Module]:
+  """Returns BERT and CLIP's vision tower in a config's sizes, fresh."""
+  text, vision = config.text, config.vision
+  bert = BertConfig(
+    vocab_size=text.vocab_size,
+    max_position_embeddings=text.max_len,
+    type_vocab_size=text.num_token_types,
+    layer_norm_eps=text.norm_epsilon,
+    hidden_act=text.activation,
+    hidden_dropout_prob=text.dropout_rate,
+    attention_probs_dropout_prob=text.attention_dropout_rate,
+    **_sizes(text),
+  )
+  clip = CLIPVisionConfig(
+    image_size=vision.image_size,
+    patch_size=vision.patch_size,
+    layer_norm_eps=vision.norm_epsilon,
+    hidden_act=vision.activation,
+    **_sizes(vision),
+  )
+  tower = ClipModel(clip)
+  # transformers 5 took the tower out of its wrapper on the way.
+  tower = getattr(tower, "vision_model", tower)
+  return BertModel(bert, add_pooling_layer=False), tower
+
+
+def _sizes(stream) -> dict[str, int]:
+  return {
+    "hidden_size": stream.hidden_dim,
+    "num_hidden_layers": stream.num_layers,
+    "num_attention_heads": stream.num_heads,
+    "intermediate_size": stream.mlp_dim,
+  }
+
+
+class Yardstick(nn.Module):
+  """Maps a batch's tensors to relation logits; see `to_inputs`.
+
+  Attributes:
+    attention: "matmul" (products around a softmax, as the published code), or
+      "sdpa" (`scaled_dot_product_attention`).
+  """
+
+  def __init__(
+    self,
+    config: ModelConfig,
+    attention: Literal["matmul", "sdpa"] = "matmul",
+  ):
+    """Builds the streams of a config with fusion "paper", from random values.
+
+    Raises:
+      ValueError: for a config that is not of the paper's two CLIP streams.
+    """
+    super().__init__()
+    _check(config)
+    self.config, self.attention = config, attention
+    self.text, self.visual = make_encoders(config)
+    width, crops = config.vision.hidden_dim, config.vision.num_crops
+    self.grounded_position = nn.Embedding(16 * crops, width)
+    self.detected_position = nn.Embedding(4 * crops, width)
+    self.head_dropout = nn.Dropout(config.head_dropout_rate)
+    self.head = nn.Linear(2 * width, config.num_relations)
+
+  def forward(self, inputs: Inputs) -> torch.Tensor:
+    """Returns logits, float[B, C]."""
+    text = self.text.embeddings(inputs["input_ids"], inputs["token_type_ids"])
+    visual, there = self._embed_visual(inputs)
+    mask = torch.cat([there, inputs["attention_mask"]], dim=1)
+    mask = mask[:, None, None, :]
+    if self.attention == "matmul":
+      lowest = torch.finfo(torch.float32).min
+      mask = torch.zeros(mask.shape, device=mask.device).masked_fill(
+        ~mask, lowest
+      )
+    for layer, other in zip(
+      self.text.encoder.layer, self.visual.encoder.layers, strict=True
+    ):
+      text, visual = self._layer(layer, other, text, visual, mask)
+    rows = torch.arange(len(text), device=text.device)
+    starts = (inputs["head_start"], inputs["tail_start"])
+    pair = torch.cat([text[rows, start] for start in starts], dim=-1)
+    return self.head(self.head_dropout(pair))
+
+  def _layer(self, layer, other, text, visual, mask):
+    """Runs one layer of both streams; both attend to all P+T tokens."""
+    own, theirs = layer.attention.self, other.self_attn
+    normed = other.layer_norm1(visual)
+    heads = self.config.text.num_heads, self.config.vision.num_heads
+    key = torch.cat([theirs.k_proj(normed), own.key(text)], dim=1)
+    value = torch.cat([theirs.v_proj(normed), own.value(text)], dim=1)
+    dropped = own.dropout.p if self.training else 0.0
+    read = self._attend(own.query(text), key, value, mask, heads[0], dropped)
+    seen = self._attend(theirs.q_proj(normed), key, value, mask, heads[1], 0.0)
+    text = layer.attention.output(read, text)
+    text = layer.output(layer.intermediate(text), text)
+    visual = visual + theirs.out_proj(seen)
+    return text, visual + other.mlp(other.layer_norm2(visual))
+
+  def _attend(self, query, key, value, mask, num_heads, dropped):
+    """Attends from float[B, Q, D] to float[B, S, D]: float[B, Q, D]."""
+    query, key, value = (
+      x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
+      for x in (query, key, value)
+    )
+    if self.attention == "sdpa":
+      attended = functional.scaled_dot_product_attention(
+        query, key, value, attn_mask=mask, dropout_p=dropped
+      )
+    else:
+      logits = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5 + mask
+      weights = functional.dropout(logits.softmax(dim=-1), dropped)
+      attended = weights @ value
+    return attended.transpose(1, 2).flatten(2)
+
+  def _embed_visual(self, inputs):
+    """Returns float[B, P, D] and bool[B, P], True = something is there."""
+    embed = self.visual.embeddings
+    table = embed.position_embedding.weight
+    rows = len(inputs["input_ids"])
+    hidden = [(embed.class_embedding + table[0]).expand(rows, 1, -1)]
+    masks = [inputs["attention_mask"].new_ones(rows, 1)]
+    for name, positions in (
+      ("image", table[1:]),
+      ("grounded", self.grounded_position.weight),
+      ("detected", self.detected_position.weight),
+    ):
+      if name in inputs:
+        pixels, mask = inputs[name], inputs[f"{name}_mask"]
+        patches = embed.patch_embedding(pixels.flatten(0, 1)).flatten(2).mT
+        masks.append(mask.repeat_interleave(patches.shape[1], dim=1))
+        patches = patches.unflatten(0, mask.shape).flatten(1, 2)
+        hidden.append(patches + positions[: patches.shape[1]])
+    return self.visual.pre_layrnorm(torch.cat(hidden, 1)), torch.cat(masks, 1)
+
+
+def _check(config: ModelConfig) -> None:
+  """Raises ValueError unless the config is of the paper's CLIP and BERT."""
+  vision = config.vision
+  is_clip = vision is not None and vision.pre_norm and not vision.patch_bias
+  if config.fusion != "paper" or config.exchange or not is_clip:
+    raise ValueError(
+      f"the yardstick: want fusion 'paper' with CLIP's vision, found"
+      f" {config.fusion!r} with {vision}"
+    )
+  if not config.text_attention:
+    raise ValueError("the yardstick: want text_attention, found False")
+
+
+def to_inputs(
+  batch: Batch, vision: VisionConfig, device: str = "cpu"
+) -> dict[str, torch.Tensor]:
+  """Returns a numpy batch as tensors on a device, pixels normalised.
+
+  Returns:
+    `input_ids`, `token_type_ids` int64[B, T]; `attention_mask` bool[B, T];
+    `head_start`, `tail_start`, `label` int64[B]; of the pictures that the batch
+    has `image`, `grounded`, `detected` float32[B, K, 3, size, size], with
+    K = 1 for `image`, and their masks bool[B, K].
+  """
+  integers = (
+    "input_ids",
+    "token_type_ids",
+    "head_start",
+    "tail_start",
+    "label",
+  )
+  arrays = {k: np.asarray(getattr(batch, k), np.int64) for k in integers}
+  arrays["attention_mask"] = np.asarray(batch.attention_mask)
+  for name in ("image", "grounded", "detected"):
+    pixels, mask = getattr(batch, name), getattr(batch, f"{name}_mask")
+    if pixels is not None:
+      lead = (len(mask), -1)
+      pixels = np.reshape(pixels, (*lead, *pixels.shape[-3:]))
+      mask = np.reshape(mask, lead)
+      arrays[name] = _normalise(pixels, mask, vision)
+      arrays[f"{name}_mask"] = mask
+  return {
+    k: torch.from_numpy(np.array(v)).to(device) for k, v in arrays.items()
+  }
+
+
+def _normalise(pixels, mask, vision):
+  """Returns float32[B, K, 3, size, size], 0 where nothing is there."""
+  if np.issubdtype(pixels.dtype, np.integer):
+    pixels = (pixels / np.float32(255) - vision.image_mean) / vision.image_std
+  pixels = np.where(mask[..., None, None, None], pixels, 0).astype(np.float32)
+  return np.ascontiguousarray(np.moveaxis(pixels, -1, -3))
