@@ -21,24 +21,18 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 from absl import flags
 
 from benchmarks import random_run, sample_posts
+from benchmarks.flops import Product, count_flops, product_side
 from ifa_jax import benchmark, command, progress, report
-from ifa_jax.batch import Batch
-from ifa_jax.models import build, parameters
-from ifa_jax.models.system import System
+from ifa_jax.models import parameters
 from ifa_jax.predictor import Predictor
-from ifa_jax.step import EvalStep
 
-# Of the two square matrices: large enough for the best rate, float32.
-_SIDE = 2048
 _PERCENTS = (50, 95)
 
 
@@ -54,17 +48,6 @@ class Turn(NamedTuple):
   seconds: float
   flops: float
   rate: float
-
-
-def count_flops(model: System, batch: Batch) -> float:
-  """Returns the FLOPs of a model's probabilities, as XLA counts them.
-
-  What is no product comes to less than 2 % of a large model. Dead code is left
-  out, and nothing is compiled or computed.
-  """
-  shapes = parameters.abstract_params(model)
-  lowered = jax.jit(EvalStep(build(model))).lower(shapes, batch)
-  return lowered.cost_analysis()["flops"]
 
 
 class FloorCounter:
@@ -97,35 +80,18 @@ class FloorCounter:
     return count_flops(model, batch)
 
 
-def make_product() -> Callable[[], float]:
-  """Returns what multiplies two large matrices and says at which rate."""
-  rng = np.random.default_rng(0)
-  left, right = (
-    jnp.asarray(rng.normal(size=(_SIDE, _SIDE)), jnp.float32) for _ in range(2)
-  )
-  multiply = jax.jit(jnp.matmul).lower(left, right).compile()
-
-  def run() -> float:
-    began = time.perf_counter()
-    jax.block_until_ready(multiply(left, right))
-    return 2 * _SIDE**3 / (time.perf_counter() - began)
-
-  run()
-  return run
-
-
 def measure(
   predictor: Predictor, posts: Sequence[Mapping[str, Any]], rounds: int
 ) -> list[Turn]:
   """Predicts each post alone, after a first time in which all is compiled."""
-  count, product = FloorCounter(predictor), make_product()
-  flops = [count(post) for post in posts]
+  count, product = FloorCounter(predictor), Product(product_side())
+  counted = [count(post) for post in posts]
   for post in progress.bar(posts, "first time", unit=" posts"):
     predictor.predict(post)
   turns = []
   for _ in progress.bar(range(rounds), "rounds", unit=" rounds"):
-    for post, of_post in zip(posts, flops, strict=True):
-      rate, began = product(), time.perf_counter()
+    for post, of_post in zip(posts, counted, strict=True):
+      rate, began = product.run(0), time.perf_counter()
       predictor.predict(post)
       turns.append(Turn(time.perf_counter() - began, of_post, rate))
   return turns

@@ -189,7 +189,9 @@ def to_inputs(
     "tail_start",
     "label",
   )
-  arrays = {k: np.asarray(getattr(batch, k), np.int64) for k in integers}
+  arrays = {
+    k: np.asarray(getattr(batch, k), np.int64) for k in (*integers, "label")
+  }
   arrays["attention_mask"] = np.asarray(batch.attention_mask)
   for name in ("image", "grounded", "detected"):
     pixels, mask = getattr(batch, name), getattr(batch, f"{name}_mask")

@@ -120,10 +120,13 @@ class Runner:
 
   Attributes:
     num_params: of the model.
-    compile_seconds: until the first update was done.
+    compile_seconds: of tracing and compiling the update.
+    flops: of an update, as XLA counts them before it optimises.
   """
 
-  def __init__(self, model: System, batch: Batch, form: str):
+  def __init__(
+    self, model: System, batch: Batch, form: str, num_slices: int = 1
+  ):
     """Compiles the update and runs it once."""
     parallel = make_parallel(form)
     shapes = parameters.abstract_params(model)
@@ -133,22 +136,28 @@ class Runner:
       lambda key: start_state(parameters.init_params(model, key), tx)
     )
     state = parallel.copy(jax.tree.map(np.asarray, start(jax.random.key(0))))
-    step = TrainStep(build(model), tx, seed=0, axis=parallel.axis)
-    self._update = parallel.compile_train(step)
+    step = TrainStep(build(model), tx, 0, num_slices, parallel.axis)
     self._rows = len(batch.label)
     self._batch = jax.device_put(parallel.split(batch))
     began = time.perf_counter()
+    lowered = parallel.compile_train(step).lower(state, self._batch)
+    self._update = lowered.compile()
+    self.compile_seconds = time.perf_counter() - began
+    # A mapped step is counted for one device.
+    parts = jax.device_count() if parallel.axis else 1
+    self.flops = parts * lowered.cost_analysis()["flops"]
     self._state, sums = self._update(state, self._batch)
     jax.block_until_ready(sums)
-    self.compile_seconds = time.perf_counter() - began
 
   def run(self, seconds: float) -> float:
     """Runs updates for at least so long; returns examples per second."""
-    began, updates = time.perf_counter(), 0
-    while time.perf_counter() - began < seconds:
+    began, updates, waiting = time.perf_counter(), 0, None
+    while not updates or time.perf_counter() - began < seconds:
       self._state, sums = self._update(self._state, self._batch)
-      jax.block_until_ready(sums)
-      updates += 1
+      # One is always queued, so that the device does not wait for the host.
+      jax.block_until_ready(waiting)
+      waiting, updates = sums, updates + 1
+    jax.block_until_ready(waiting)
     return updates * self._rows / (time.perf_counter() - began)
 
 

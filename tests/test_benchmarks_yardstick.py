@@ -1,8 +1,5 @@
 """The PyTorch yardstick computes what the model computes."""
 
-import dataclasses
-
-import jax
 import numpy as np
 import parity
 import pytest
@@ -10,7 +7,7 @@ import reference_data
 import torch
 import torch_reference
 
-from benchmarks import yardstick, yardstick_step
+from benchmarks import yardstick
 from ifa_jax import models, step
 
 TOLERANCE = 5e-6

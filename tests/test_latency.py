@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import latency, random_run, sample_posts
+from benchmarks import flops, latency, random_run, sample_posts
 from ifa_jax import benchmark
 from ifa_jax.models import TextConfig, VisionConfig, variants
 from ifa_jax.predictor import Predictor
@@ -34,7 +34,7 @@ def test_flops_of_text_are_those_of_its_products():
   head = 2 * 2 * WIDTH * NUM_RELATIONS
   wanted = LAYERS * products_of(tokens, tokens) + head
   # Norms, activations and softmax are counted too: 2.4 % at this width.
-  found = latency.count_flops(make_model("text"), batch)
+  found = flops.count_flops(make_model("text"), batch)
   assert wanted < found < 1.03 * wanted
 
 
@@ -52,7 +52,7 @@ def test_flops_of_pictures_leave_out_what_the_last_layer_does_for_nobody():
     + 2 * patches * 3 * PATCH**2 * WIDTH
     + head
   )
-  found = latency.count_flops(make_model("objects"), batch)
+  found = flops.count_flops(make_model("objects"), batch)
   assert wanted < found < 1.03 * wanted
 
 
