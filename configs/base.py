@@ -36,6 +36,9 @@ def base() -> config_dict.ConfigDict:
   config.data.text_len = 80
   # A batch is padded to the shortest that holds it. Each costs a compilation.
   config.data.text_buckets = (48, 64)
+  # Where decoded rows are kept after they are first read: "host" or "device"
+  # memory, "none", or "auto": where all of them fit. See ifa_jax.row_cache.
+  config.data.cache = "auto"
   # How a text's WordPieces are laid out, see ifa_jax.data.layouts.
   config.data.layout = "nested"
   # Folder of scenes (python -m data_prep.scenes) for models that read regions.

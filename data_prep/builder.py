@@ -102,12 +102,15 @@ class Mnre(tfds.core.GeneratorBasedBuilder):
     progress = tqdm.tqdm(
       rows, f"writing {split}", self._found.num_rows[split], unit=" rows"
     )
-    for plan, drawn in progress:
-      if drawn.error:
-        on_error(RowError(plan.row.where, "bad picture", drawn.error))
-        continue
-      _count(counts, plan, settings.num_crops)
-      yield plan.row.line, _record(plan, drawn)
+    path = schema.text_lengths_file(self.data_dir, split)
+    with open(path, "w", encoding="utf-8") as lengths:
+      for plan, drawn in progress:
+        if drawn.error:
+          on_error(RowError(plan.row.where, "bad picture", drawn.error))
+          continue
+        _count(counts, plan, settings.num_crops)
+        lengths.write(f"{len(plan.encoded.input_ids)}\n")
+        yield plan.row.line, _record(plan, drawn)
     if not counts["rows"]:
       raise ValueError(f"{split}: every row is bad and was skipped")
     self._metadata["counts"][split] = {**counts, "skipped": dict(skipped)}

@@ -69,9 +69,8 @@ class Evaluator:
     if not len(split):
       raise ValueError(f"split {split.name}: want rows to predict, found none")
     order = orders.evaluation_order(len(split), batch_size)
-    own = self._parallel.own_columns(order)
     results = []
-    for batch in self._experiment.batches(split, own, visual_rows):
+    for batch in self._experiment.batches(split, order, visual_rows):
       result = self._step(params, self._parallel.split(change(batch)))
       # Results stay on the device until all steps are under way.
       results.append((batch.label, batch.valid, result))

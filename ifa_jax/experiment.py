@@ -5,17 +5,18 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
-from ifa_jax import checks, inputs, models
+from ifa_jax import checks, inputs, models, row_cache
 from ifa_jax.batch import Batch
 from ifa_jax.data import order, schema
+from ifa_jax.data.geometry import Geometry
 from ifa_jax.data.order import Shuffle
-from ifa_jax.data.pipeline import Geometry, Split
+from ifa_jax.data.pipeline import Split
 from ifa_jax.models import settings
 from ifa_jax.models.system import System
 from ifa_jax.parallel import Parallel, make_parallel
+from ifa_jax.row_cache import RowCache
 
 # "val" is the name of the files, "dev" the name in reports and commands.
 SPLIT_NAMES = {"train": "train", "dev": "val", "test": "test"}
@@ -61,9 +62,7 @@ class Experiment:
   def geometry(self) -> Geometry:
     """Shapes of the fields that the model reads."""
     data = self.config["data"]
-    # Processes see only their own rows of a batch and would cut differently.
-    buckets = data["text_buckets"] if jax.process_count() == 1 else ()
-    return Geometry(data["text_len"], tuple(buckets), self._slots)
+    return Geometry(data["text_len"], tuple(data["text_buckets"]), self._slots)
 
   @property
   def _slots(self) -> tuple[tuple[str, int, int], ...]:
@@ -77,22 +76,67 @@ class Experiment:
       return slots
     return tuple(slot for slot in slots if self.prepared.has_any(slot[0]))
 
+  @functools.cached_property
+  def _cache(self) -> RowCache:
+    """Where decoded rows are kept."""
+    place = self.config["data"].get("cache", "auto")
+    rows = self.prepared.num_rows
+    return RowCache(place, rows, self.geometry, self.parallel)
+
   def batches(
     self,
     split: Split,
     order: np.ndarray,
     visual_rows: np.ndarray | None = None,
+    on_host: bool = False,
   ) -> Iterator[Batch]:
-    """Yields batches of all that the model reads; see `Split.batches`."""
-    readers = self.inputs.readers(split)
-    return split.batches(order, self.geometry, visual_rows, readers)
+    """Yields this process's part of all that the model reads of some batches.
+
+    Rows are read once, unless `data.cache` is "none". Text is cut as the whole
+    batch allows, whose other rows other processes have.
+
+    Args:
+      split: of `split`.
+      order: int64[steps, B], the rows of all processes, see `data.order`.
+      visual_rows: int64[n], whose pictures each row gets; None: its own.
+      on_host: whether pixels must be numpy arrays; else `data.cache` may have
+        them on the devices already, as `Parallel.split` leaves them.
+
+    Raises:
+      ValueError: for a record that is damaged or of another geometry.
+    """
+    return split.batches(
+      self.parallel.own_columns(order),
+      self.geometry,
+      visual_rows,
+      self.inputs.readers(split),
+      self._longest(split, order),
+      self._cache.stores(split.name, on_host),
+    )
+
+  def _longest(self, split: Split, order: np.ndarray) -> np.ndarray | None:
+    """Returns the tokens of each batch's longest text, where it matters."""
+    if not self.geometry.text_buckets:
+      return None
+    lengths = split.text_lengths
+    if inputs.layout(self.config["data"]) != "nested":
+      texts = self.inputs.texts(split)
+      lengths = np.array([len(text.encoded.input_ids) for text in texts])
+    return lengths[np.maximum(order, 0)].max(axis=1)
+
+  @functools.cached_property
+  def _splits(self) -> dict[str, Split]:
+    """Those that were opened."""
+    return {}
 
   def split(self, name: str) -> Split:
-    """Opens "train", "dev" or "test".
+    """Returns "train", "dev" or "test", opened once.
 
     Raises:
       ValueError: if shards are missing or damaged.
     """
+    if name in self._splits:
+      return self._splits[name]
     split = Split(self.prepared.folder, SPLIT_NAMES[name])
     if len(split) != self.num_rows(name):
       raise ValueError(
@@ -100,6 +144,7 @@ class Experiment:
         f" {split.name!r}, found {len(split)} in its shards; prepare the"
         " dataset again"
       )
+    self._splits[name] = split
     return split
 
   def num_rows(self, name: str) -> int:
@@ -196,6 +241,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
   checks.check_dataset(prepared, model_config, data)
   checks.check_counts(config)
   checks.check_shuffle(train_shuffle(data))
+  row_cache.check(data.get("cache", "auto"))
   parallel = make_parallel(config["train"]["parallel"])
   for section in ("train", "eval"):
     parallel.check(config[section]["batch_size"], f"{section}.batch_size")

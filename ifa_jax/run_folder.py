@@ -15,7 +15,9 @@ from typing import Any
 
 # Settings that two starts of one run may differ in: none of them changes what
 # is computed. The dataset is compared by what is in it, not by where it lies.
-_FREE = frozenset({"data.data_dir", "train.log_steps", "train.progress"})
+_FREE = frozenset(
+  {"data.data_dir", "data.cache", "train.log_steps", "train.progress"}
+)
 
 _RECORD = "config.json"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")

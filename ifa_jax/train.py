@@ -173,7 +173,7 @@ class Trainer:
     left = order[step - start : self.experiment.num_steps - start]
     return self.experiment.batches(
       split,
-      self._parallel.own_columns(left),
+      left,
       self.experiment.train_pictures(split),
     )
 

@@ -292,14 +292,14 @@ def test_read_metadata_chooses_by_protocol(settings, tmp_path):
 def test_read_metadata_passes_over_killed_runs_and_old_formats(settings):
   prepared, _ = prepare(settings())
   folder = pathlib.Path(prepared.folder)
-  killed = folder.with_name("incomplete.X1_1.0.0")
+  killed = folder.with_name("incomplete.X1_2.0.0")
   folder.rename(killed)
   with pytest.raises(ValueError, match="no prepared dataset"):
     schema.read_metadata(settings().data_dir)
   killed.rename(folder)
   old = {**prepared.metadata, "format_version": 0}
   (folder / "metadata.json").write_text(json.dumps(old))
-  with pytest.raises(ValueError, match="record format 0, this version reads 1"):
+  with pytest.raises(ValueError, match="record format 0, this version reads 2"):
     schema.read_metadata(settings().data_dir)
 
 

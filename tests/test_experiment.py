@@ -29,7 +29,7 @@ def check(dataset=None, **changes):
   """Checks the tiny config, with changes, against the metadata, likewise."""
   config = tiny_run.tiny_run_config("data", **changes)
   metadata = tiny_run.merged(METADATA, dataset or {})
-  prepared = schema.Prepared("data/mnre/clean/1.0.0", metadata, {})
+  prepared = schema.Prepared("data/mnre/clean/2.0.0", metadata, {})
   model = settings.from_dict(config["model"])
   checks.check_dataset(prepared, model, config["data"])
 
@@ -57,7 +57,7 @@ def test_a_dataset_for_another_model_is_refused(
   with pytest.raises(ValueError, match=setting) as error:
     check(dataset)
   message = str(error.value)
-  assert message.startswith("data/mnre/clean/1.0.0: prepared for ")
+  assert message.startswith("data/mnre/clean/2.0.0: prepared for ")
   assert f"{found}, but {setting} is {wanted};" in message
 
 

@@ -78,7 +78,7 @@ class SplitAligner:
     """Yields a post for each row, in this order."""
     batch_size = min(BATCH_SIZE, len(rows))
     batches = order.in_batches(np.asarray(rows), batch_size)
-    read = self._built.batches(split, batches)
+    read = self._built.batches(split, batches, on_host=True)
     for numbers, batch in zip(batches, read, strict=True):
       real = [self.read_row(split, int(n)) for n in numbers[batch.valid]]
       yield from self._aligner.posts(real, batch)

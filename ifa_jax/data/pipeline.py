@@ -1,53 +1,24 @@
-"""TFRecord shards to batches: read, decoded and padded by tf.data.
+"""TFRecord shards to batches, whose rows are read once where they are kept.
 
 Pictures stay uint8 up to the device. Text is padded to `text_len`, or to the
 shortest of `text_buckets` that holds the batch.
 """
 
-import dataclasses
+import functools
 import glob
 import os
-import re
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from ifa_jax.batch import Batch, trim_text
+from ifa_jax.data import records, schema
+from ifa_jax.data.geometry import Geometry
 from ifa_jax.data.rows import Reader, RowText
 from ifa_jax.data.shards import Shards
+from ifa_jax.data.stored_rows import Stores, Unstored
 from ifa_jax.data.tokenization import Encoded
-
-# The model runs elsewhere; TensorFlow must not take the accelerators' memory.
-tf.config.set_visible_devices([], "GPU")
-tf.config.set_visible_devices([], "TPU")
-
-_TEXT = {
-  "input_ids": tf.io.FixedLenSequenceFeature([], tf.int64, True),
-  "head_start": tf.io.FixedLenFeature([], tf.int64),
-  "tail_start": tf.io.FixedLenFeature([], tf.int64),
-  "relation": tf.io.FixedLenFeature([], tf.int64),
-}
-_PICTURES = {
-  name: tf.io.FixedLenSequenceFeature([], tf.string, True)
-  for name in ("image", "grounded", "detected")
-}
-
-
-@dataclasses.dataclass(frozen=True)
-class Geometry:
-  """Shapes of a batch's fields; pictures are squares, sizes in pixels.
-
-  Attributes:
-    text_len: T, what text is padded to.
-    text_buckets: shorter lengths that a batch may be padded to instead.
-    slots: (field, pictures a row, size) of the visual fields to read.
-  """
-
-  text_len: int
-  text_buckets: tuple[int, ...] = ()
-  slots: tuple[tuple[str, int, int], ...] = ()
 
 
 class Split:
@@ -66,6 +37,7 @@ class Split:
         f"{dataset_dir}: want shards of the split {name!r}, found none"
       )
     self.name = name
+    self._folder = dataset_dir
     self._shards = Shards(paths)
 
   def __len__(self) -> int:
@@ -88,7 +60,7 @@ class Split:
       head=tuple(numbers("head_span")),
       tail=tuple(numbers("tail_span")),
       num_squares={
-        name: len(fields[name].bytes_list.value) for name in _PICTURES
+        name: len(fields[name].bytes_list.value) for name in schema.PICTURES
       },
       encoded=Encoded(
         numbers("input_ids"),
@@ -98,14 +70,25 @@ class Split:
       ),
     )
 
+  @functools.cached_property
+  def text_lengths(self) -> np.ndarray:
+    """Tokens of each row's text, int32[n], without reading a record.
+
+    Raises:
+      ValueError: if the file of them is not there or not of these rows.
+    """
+    return schema.read_text_lengths(self._folder, self.name, len(self))
+
   def batches(
     self,
     order: np.ndarray,
     geometry: Geometry,
     visual_rows: np.ndarray | None = None,
     readers: Sequence[Reader] = (),
+    longest: Sequence[int] | None = None,
+    stores: Stores | None = None,
   ) -> Iterator[Batch]:
-    """Yields a batch of numpy arrays for each line of an order.
+    """Yields a batch of arrays for each line of an order.
 
     Args:
       order: int64[steps, B], see `order`. Filler rows have `valid` False.
@@ -113,91 +96,41 @@ class Split:
       visual_rows: int64[n], the row whose pictures each row gets; None gives
         each its own.
       readers: of more fields.
+      longest: tokens of each batch's longest text, where other processes have
+        rows of it too; None counts those of the rows at hand.
+      stores: where rows are kept once they are read; None keeps none.
 
     Raises:
       ValueError: for a record that is damaged or of another geometry.
     """
+    stores = stores or Stores(Unstored(), Unstored())
     text_rows = np.maximum(order, 0)
     picture_rows = text_rows if visual_rows is None else visual_rows[text_rows]
-    rows = tf.data.Dataset.from_tensor_slices(
-      (text_rows.ravel(), picture_rows.ravel(), order.ravel() >= 0)
+    # Of a geometry without pictures, no picture is missing.
+    seen_rows = picture_rows if geometry.slots else picture_rows[:, :0]
+    missing = zip(
+      stores.text.missing(text_rows),
+      stores.pictures.missing(seen_rows),
+      strict=True,
     )
-    read = lambda row: tf.ensure_shape(  # noqa: E731
-      tf.numpy_function(lambda i: self._shards[i], [row], tf.string), []
-    )
-
-    def load(text_row, picture_row, valid):
-      fields = _read_text(read(text_row), geometry.text_len)
+    wanted = [records.Wanted(*rows) for rows in missing]
+    reading = records.read(self._shards.__getitem__, wanted, geometry)
+    for step, found in enumerate(self._named(reading)):
+      fields = stores.text.take(text_rows[step], wanted[step].text, found.text)
       if geometry.slots:
-        fields |= _read_pictures(read(picture_row), geometry.slots)
-      return fields | {"valid": valid}
+        fields |= stores.pictures.take(
+          picture_rows[step], wanted[step].pictures, found.pictures
+        )
+      for reader in readers:
+        fields |= reader(text_rows[step], picture_rows[step])
+      batch = Batch(**fields, valid=order[step] >= 0)
+      least = 0 if longest is None else longest[step]
+      buckets = [n for n in geometry.text_buckets if n >= least]
+      yield trim_text(batch, buckets)
 
-    dataset = (
-      rows.map(load, tf.data.AUTOTUNE, deterministic=True)
-      .batch(order.shape[1], drop_remainder=True)
-      .prefetch(2)
-    )
+  def _named(self, reading: Iterator[records.Found]) -> Iterator[records.Found]:
+    """Adds the split's name to what is wrong with a record."""
     try:
-      for rows, sources, fields in zip(
-        text_rows, picture_rows, dataset.as_numpy_iterator(), strict=True
-      ):
-        for reader in readers:
-          fields |= reader(rows, sources)
-        yield trim_text(Batch(**fields), geometry.text_buckets)
-    except tf.errors.InvalidArgumentError as error:
-      raise ValueError(f"split {self.name!r}: {_cause(error)}") from None
-
-
-def _cause(error: tf.errors.OpError) -> str:
-  """Returns what went wrong, without TensorFlow's node names and traceback."""
-  first_line = error.message.splitlines()[0]
-  return re.sub(r"^(\{\{.*?\}\} |ValueError: )*", "", first_line)
-
-
-def _read_text(record: tf.Tensor, text_len: int) -> dict[str, Any]:
-  """Parses the text fields of a record, padded to int32[T]."""
-  fields = tf.io.parse_single_example(record, _TEXT)
-  ids = tf.cast(fields["input_ids"], tf.int32)
-  padding = text_len - tf.size(ids)
-  fits = tf.debugging.assert_non_negative(
-    padding, "a text is longer than text_len"
-  )
-  # Else padding may fail first, with words of its own.
-  with tf.control_dependencies([fits]):
-    padding = tf.identity(padding)
-  to_len = lambda x: tf.ensure_shape(tf.pad(x, [[0, padding]]), [text_len])  # noqa: E731
-  return {
-    "input_ids": to_len(ids),
-    "attention_mask": to_len(tf.ones_like(ids, tf.bool)),
-    "token_type_ids": tf.zeros(text_len, tf.int32),
-    "head_start": tf.cast(fields["head_start"], tf.int32),
-    "tail_start": tf.cast(fields["tail_start"], tf.int32),
-    "label": tf.cast(fields["relation"], tf.int32),
-  }
-
-
-def _read_pictures(
-  record: tf.Tensor, slots: Sequence[tuple[str, int, int]]
-) -> dict[str, tf.Tensor]:
-  """Decodes a record's pictures to uint8[K, size, size, 3] with bool[K]."""
-  encoded = tf.io.parse_single_example(record, _PICTURES)
-  fields = {}
-  for name, count, size in slots:
-    found = tf.size(encoded[name])
-    blank = tf.zeros([size, size, 3], tf.uint8)
-
-    def decode(i, name=name, size=size):
-      picture = tf.io.decode_png(encoded[name][i], channels=3)
-      return tf.ensure_shape(picture, [size, size, 3])
-
-    pictures = tf.stack(
-      [
-        tf.cond(i < found, lambda i=i, d=decode: d(i), lambda b=blank: b)
-        for i in range(count)
-      ]
-    )
-    mask = tf.range(count) < found
-    if name == "image":
-      pictures, mask = pictures[0], mask[0]
-    fields |= {name: pictures, f"{name}_mask": mask}
-  return fields
+      yield from reading
+    except ValueError as error:
+      raise ValueError(f"split {self.name!r}: {error}") from None

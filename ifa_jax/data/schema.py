@@ -1,6 +1,9 @@
 """What a prepared record holds, and where a prepared dataset lies.
 
 The one description of a record: `data_prep` writes it, `pipeline` reads it.
+Beside the records and their metadata lie the tokenizer and, for each split, the
+lengths of its texts, a number a line: `text_lengths-train.txt`. So whoever
+reads a part of a batch's rows knows how long all of its texts are.
 """
 
 import glob
@@ -9,11 +12,15 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-# Goes up when a record or its metadata changes meaning.
-FORMAT_VERSION = 1
+import numpy as np
+
+# Goes up when a record, its metadata or a file beside them changes meaning.
+FORMAT_VERSION = 2
 
 PROTOCOLS = ("released", "clean", "none")
 SPLITS = ("train", "val", "test")
+# The kinds of pictures that a record has.
+PICTURES = ("image", "grounded", "detected")
 
 _PREPARE = (
   "python -m data_prep.mnre --raw_dir=DATA --data_dir=OUT"
@@ -64,7 +71,6 @@ def features(image_size: int, patch_size: int, relations: Sequence[str]):
     patch_size: side of a patch in pixels; crops are 4 and 2 patches wide.
     relations: class names in the order of their ids.
   """
-  import numpy as np
   import tensorflow_datasets as tfds
 
   def squares(size):
@@ -112,6 +118,31 @@ def features(image_size: int, patch_size: int, relations: Sequence[str]):
   )
 
 
+def text_lengths_file(folder: str, split: str) -> str:
+  """Returns the path of the lengths of a split's texts."""
+  return os.path.join(folder, f"text_lengths-{split}.txt")
+
+
+def read_text_lengths(folder: str, split: str, num_rows: int) -> np.ndarray:
+  """Returns the tokens of each row's text, int32[n].
+
+  Raises:
+    ValueError: if the file is not there, or of other rows.
+  """
+  path = text_lengths_file(folder, split)
+  try:
+    with open(path, encoding="utf-8") as file:
+      lengths = [int(line) for line in file]
+  except (OSError, ValueError):
+    lengths = []
+  if len(lengths) != num_rows:
+    raise ValueError(
+      f"{path}: want the text lengths of {num_rows} rows, found {len(lengths)};"
+      " prepare the dataset again"
+    )
+  return np.array(lengths, np.int32)
+
+
 def read_metadata(
   data_dir: str | os.PathLike, protocol: str | None = None
 ) -> Prepared:
@@ -133,6 +164,9 @@ def read_metadata(
     for prepared in found
     if protocol in (None, prepared.metadata["protocol"])
   ]
+  # Beside a dataset of this format may lie the one that it replaced.
+  readable = [x for x in chosen if _version(x) == FORMAT_VERSION]
+  chosen = readable or chosen
   if len(chosen) != 1:
     wanted = f"protocol {protocol}" if protocol else "one dataset"
     there = ", ".join(
@@ -144,13 +178,16 @@ def read_metadata(
       f"{data_dir}: wanted {wanted}, found {there}; name a protocol that is"
       f" there, or prepare it: {_PREPARE}"
     )
-  version = chosen[0].metadata["format_version"]
-  if version != FORMAT_VERSION:
+  if not readable:
     raise ValueError(
-      f"{chosen[0].folder}: record format {version}, this version reads"
-      f" {FORMAT_VERSION}; prepare it again: {_PREPARE}"
+      f"{chosen[0].folder}: record format {_version(chosen[0])}, this version"
+      f" reads {FORMAT_VERSION}; prepare it again: {_PREPARE}"
     )
   return chosen[0]
+
+
+def _version(prepared: Prepared) -> int:
+  return prepared.metadata["format_version"]
 
 
 def find_prepared(data_dir: str | os.PathLike) -> list[Prepared]:

@@ -9,6 +9,7 @@ number of processes.
 import os
 import struct
 import threading
+import weakref
 from collections.abc import Sequence
 
 import google_crc32c
@@ -44,6 +45,7 @@ class Shards:
       for place in _find_records(path)
     ]
     self._files: dict[int, int] = {}
+    weakref.finalize(self, _close, self._files)
     self._lock = threading.Lock()
 
   def __len__(self) -> int:
@@ -72,10 +74,10 @@ class Shards:
         self._files[number] = os.open(self._paths[number], os.O_RDONLY)
       return self._files[number]
 
-  def __del__(self):
-    """Closes the files."""
-    for file in getattr(self, "_files", {}).values():
-      os.close(file)
+
+def _close(files: dict[int, int]) -> None:
+  for file in files.values():
+    os.close(file)
 
 
 def _find_records(path: str) -> list[tuple[int, int]]:
