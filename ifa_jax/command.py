@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 from absl import app, flags
 from absl import logging as absl_logging
 
+from ifa_jax import compilation
+
 # Else TensorFlow's advice would be the first thing that a command prints.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -28,7 +30,9 @@ flags.disclaim_key_flags()
 
 
 def run(
-  main: Callable[[Sequence[str]], int | None], takes_words: bool = False
+  main: Callable[[Sequence[str]], int | None],
+  takes_words: bool = False,
+  compiles: bool = False,
 ) -> None:
   """Parses flags, runs a command's main function, and exits.
 
@@ -36,10 +40,12 @@ def run(
     main: takes the arguments that are no flags, with the program's name first,
       and returns the exit status; None is 0.
     takes_words: whether there may be such arguments.
+    compiles: whether it runs models; what JAX compiles is then kept for the
+      next start, see `compilation`.
   """
   parse = functools.partial(_parse, takes_words=takes_words)
   try:
-    app.run(_reporting(main), flags_parser=parse)
+    app.run(_reporting(main, compiles), flags_parser=parse)
   except KeyboardInterrupt:
     _fail("stopped", 1)
   except BrokenPipeError:
@@ -54,8 +60,9 @@ def run_verb(package: str, verbs: Mapping[str, str]) -> None:
   Args:
     package: where the modules are.
     verbs: name -> its module, with `define_flags()` and `main(argv)`, and with
-      `TAKES_WORDS = True` if it takes arguments that are no flags. Only the
-      module that runs is imported.
+      `TAKES_WORDS = True` if it takes arguments that are no flags, and
+      `COMPILES = True` if it runs models. Only the module that runs is
+      imported.
   """
   name = sys.argv.pop(1) if len(sys.argv) > 1 else None
   if name not in verbs:
@@ -65,7 +72,11 @@ def run_verb(package: str, verbs: Mapping[str, str]) -> None:
   # What --help prints: the docstring and the flags of the main module.
   sys.modules["__main__"].__doc__ = verb.__doc__
   flags.adopt_module_key_flags(verb)
-  run(verb.main, takes_words=getattr(verb, "TAKES_WORDS", False))
+  run(
+    verb.main,
+    takes_words=getattr(verb, "TAKES_WORDS", False),
+    compiles=getattr(verb, "COMPILES", False),
+  )
 
 
 def flag_defaults(settings: type) -> dict[str, Any]:
@@ -96,11 +107,13 @@ def _parse(argv: Sequence[str], takes_words: bool) -> Sequence[str]:
   return rest
 
 
-def _reporting(main: Callable) -> Callable:
+def _reporting(main: Callable, compiles: bool) -> Callable:
   """Returns main with a user's mistakes turned into one line."""
 
   def reporting(argv):
     _show_progress()
+    if compiles:
+      compilation.keep_executables()
     try:
       return main(argv)
     except BrokenPipeError:

@@ -197,4 +197,4 @@ def predict_file(
 
 if __name__ == "__main__":
   _define_flags()
-  command.run(main)
+  command.run(main, compiles=True)

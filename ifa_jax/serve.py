@@ -111,4 +111,4 @@ def _make_finder(values):
 
 if __name__ == "__main__":
   _define_flags()
-  command.run(main)
+  command.run(main, compiles=True)

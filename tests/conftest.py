@@ -10,6 +10,8 @@ from typing import Any
 # before JAX is loaded, for the processes that tests start as well;
 # `test_parity` has code that is compiled as users have it.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# Nothing goes to the user's cache folder; `fast_compilation` has its own.
+os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
 import pytest
 import tiny_run

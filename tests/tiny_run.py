@@ -72,6 +72,7 @@ def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
 def _fast_settings(cache_dir: pathlib.Path) -> dict[str, Any]:
   """Compiles nothing a second time: it takes most of a run."""
   return {
+    "jax_enable_compilation_cache": True,
     "jax_compilation_cache_dir": str(cache_dir),
     "jax_persistent_cache_min_compile_time_secs": 0.0,
   }

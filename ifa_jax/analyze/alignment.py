@@ -40,6 +40,8 @@ from ifa_jax.data.pipeline import Split
 from ifa_jax.predictor import Predictor
 from ifa_jax.run_folder import RunFolder
 
+COMPILES = True
+
 _LOG = logging.getLogger(__name__)
 
 # Which posts to take: those with pictures first, no others, or as they come.

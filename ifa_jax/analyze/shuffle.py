@@ -31,6 +31,8 @@ from ifa_jax.data import order
 from ifa_jax.data.order import Shuffle
 from ifa_jax.run_folder import RunFolder
 
+COMPILES = True
+
 COLUMNS = (
   "pictures",
   "accuracy",

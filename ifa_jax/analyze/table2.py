@@ -32,6 +32,8 @@ from ifa_jax.analyze.systems import System
 from ifa_jax.analyze.table2_runs import Row
 from ifa_jax.run_folder import RunFolder
 
+COMPILES = True
+
 
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
