@@ -54,4 +54,4 @@ def main(_) -> None:
 
 
 if __name__ == "__main__":
-  command.run(main)
+  command.run(main, compiles=True)
