@@ -4,13 +4,13 @@ A product of [m, k] and [k, n] has 2 m k n. Axis letters: `ifa_jax.models`; F is
 the width between an MLP's two layers.
 """
 
-import time
 from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ifa_jax import benchmark
 from ifa_jax.batch import Batch
 from ifa_jax.models import build, parameters
 from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
@@ -98,11 +98,4 @@ class Product:
 
   def run(self, seconds: float) -> float:
     """Multiplies for at least so long, or once; returns FLOPs a second."""
-    began, count, waiting = time.perf_counter(), 0, None
-    while not count or time.perf_counter() - began < seconds:
-      product = self._once()
-      # One is always queued, so that the device does not wait for the host.
-      jax.block_until_ready(waiting)
-      waiting, count = product, count + 1
-    jax.block_until_ready(waiting)
-    return count * self._flops / (time.perf_counter() - began)
+    return self._flops * benchmark.steps_per_second(self._once, seconds)

@@ -151,14 +151,28 @@ class Runner:
 
   def run(self, seconds: float) -> float:
     """Runs updates for at least so long; returns examples per second."""
-    began, updates, waiting = time.perf_counter(), 0, None
-    while not updates or time.perf_counter() - began < seconds:
-      self._state, sums = self._update(self._state, self._batch)
-      # One is always queued, so that the device does not wait for the host.
-      jax.block_until_ready(waiting)
-      waiting, updates = sums, updates + 1
+    return self._rows * steps_per_second(self._start, seconds)
+
+  def _start(self) -> dict[str, jax.Array]:
+    self._state, sums = self._update(self._state, self._batch)
+    return sums
+
+
+def steps_per_second(start: Callable[[], Any], seconds: float) -> float:
+  """Runs a step for at least so long, or once.
+
+  Args:
+    start: sets the device to work; returns arrays that it computes.
+    seconds: after which no other step is started.
+  """
+  began, count, waiting = time.perf_counter(), 0, None
+  while not count or time.perf_counter() - began < seconds:
+    started = start()
+    # One is always queued, so that the device does not wait for the host.
     jax.block_until_ready(waiting)
-    return updates * self._rows / (time.perf_counter() - began)
+    waiting, count = started, count + 1
+  jax.block_until_ready(waiting)
+  return count / (time.perf_counter() - began)
 
 
 def measure(

@@ -1,0 +1,69 @@
+r"""Evaluation at full size: the model's step beside PyTorch's, in turn.
+
+    python -m benchmarks.inference
+    python -m benchmarks.inference --dtype=bfloat16 --batch_size=256 \
+        --rows=ours,eager,compiled --seconds=5
+
+Ours is the step that evaluates a split, from uint8 pixels to probabilities; the
+rest is as in `benchmarks.training`. What reading posts and decoding pictures
+adds is in `benchmarks.throughput`.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import jax
+import numpy as np
+
+from benchmarks import comparison_table, flops
+from benchmarks.comparison import Comparison, Settings
+from ifa_jax import benchmark, command
+from ifa_jax.batch import Batch
+from ifa_jax.models import build, parameters
+from ifa_jax.models.system import System
+from ifa_jax.parallel import make_parallel
+from ifa_jax.step import EvalStep
+
+
+class Predictions:
+  """The compiled evaluation of one batch, ready to be run for a while.
+
+  Attributes:
+    compile_seconds: of tracing and compiling the step.
+  """
+
+  def __init__(self, model: System, batch: Batch, form: str):
+    """Compiles the step and runs it once."""
+    parallel = make_parallel(form)
+    start = jax.jit(lambda key: parameters.init_params(model, key))
+    params = jax.tree.map(np.asarray, start(jax.random.key(0)))
+    self._params = parallel.copy(params)
+    self._batch = jax.device_put(parallel.split(batch))
+    self._rows = len(batch.label)
+    step = parallel.compile_rows(EvalStep(build(model)))
+    began = time.perf_counter()
+    self._step = step.lower(self._params, self._batch).compile()
+    self.compile_seconds = time.perf_counter() - began
+    self.run(0)
+
+  def run(self, seconds: float) -> float:
+    """Predicts for at least so long, or once; returns examples per second."""
+    start = lambda: self._step(self._params, self._batch)  # noqa: E731
+    return self._rows * benchmark.steps_per_second(start, seconds)
+
+
+def compare(settings: Settings, of_length: Mapping[int, int]) -> Comparison:
+  """Builds the rows; see `Comparison`."""
+  return Comparison(
+    settings, of_length, Predictions, flops.of_prediction, train=False
+  )
+
+
+def main(_: Sequence[str]) -> None:
+  """Runs the command."""
+  comparison_table.run_command("Evaluation", compare)
+
+
+if __name__ == "__main__":
+  comparison_table.define_flags(batch_size=64)
+  command.run(main)

@@ -1,0 +1,142 @@
+"""The benchmarks beside PyTorch: what they count, and a run of both."""
+
+import collections
+import dataclasses
+import json
+import os
+
+import jax
+import numpy as np
+import pytest
+
+from benchmarks import (
+  comparison,
+  comparison_table,
+  flops,
+  inference,
+  lengths,
+  training,
+)
+from ifa_jax import benchmark, optim
+from ifa_jax.models import TextConfig, VisionConfig, build, parameters, variants
+from ifa_jax.step import TrainStep, start_state
+
+MNRE_DIR, TOKENIZER = (
+  os.environ.get(name) for name in ("MNRE_DIR", "BERT_UNCASED_DIR")
+)
+TOY = comparison.Settings(size="toy", batch_size=4, rounds=2)
+
+
+def wide_model(use_image):
+  """A model so wide that what is no product hardly counts."""
+  sizes = {"hidden_dim": 768, "num_layers": 2, "num_heads": 12}
+  text, vision = TextConfig(vocab_size=50, **sizes), VisionConfig(**sizes)
+  return variants.make(
+    "objects", text=text, vision=vision, use_image=use_image, dtype="float32"
+  )
+
+
+@pytest.mark.parametrize("use_image", [False, True])
+def test_flops_are_those_that_xla_counts(use_image):
+  model, rows, text_len = wide_model(use_image), 32, 48
+  batch = benchmark.random_batch(model, rows, text_len)
+  counted = flops.count_flops(model, batch) / rows
+  wanted = flops.of_prediction(model, text_len)
+  assert wanted < counted < 1.03 * wanted
+  tx = optim.make_optimizer(
+    benchmark._OPTIM, parameters.abstract_params(model), num_steps=10
+  )
+  state = jax.eval_shape(
+    lambda key: start_state(parameters.init_params(model, key), tx),
+    jax.random.key(0),
+  )
+  lowered = jax.jit(TrainStep(build(model), tx, seed=0)).lower(state, batch)
+  counted = lowered.cost_analysis()["flops"] / rows
+  wanted = flops.of_update(model, text_len)
+  assert wanted < counted < 1.05 * wanted
+
+
+def test_a_picture_more_costs_its_tokens():
+  small, large = wide_model(False), wide_model(True)
+  more = flops.of_prediction(large, 48) - flops.of_prediction(small, 48)
+  # 49 tokens: a whole layer, the keys and values of the last, the patches; and
+  # as many keys more for the 48 + 61 tokens that were there in one layer, and
+  # for the text alone in the other.
+  width, patch = 768, 3 * 32**2
+  tokens = 8 * width**2 + 4 * 768 * 3072 + 4 * width**2 + 2 * patch * width
+  keys = 4 * width * (49 * (48 + 110) + 49 * (48 + 61) + 49 * 48)
+  assert more == 49 * tokens + keys
+
+
+def test_shares_of_buckets_are_those_of_shuffled_epochs():
+  of_length = {10: 60, 20: 30, 30: 10}
+  found = lengths.bucket_shares(of_length, 5, (20, 10), 30)
+  rows = np.repeat([*of_length], [*of_length.values()])
+  rng = np.random.default_rng(0)
+  longest = [rng.permutation(rows)[:5].max() for _ in range(20_000)]
+  drawn = collections.Counter(int(n) for n in longest)
+  for bucket, share in found.items():
+    assert share == pytest.approx(drawn[bucket] / 20_000, abs=0.015)
+  assert sum(found.values()) == pytest.approx(1)
+
+
+def test_texts_have_the_lengths_that_were_drawn():
+  drawn = lengths.draw(lengths.MNRE, 500, 48)
+  assert drawn.max() <= 48
+  assert drawn.mean() == pytest.approx(30.6, abs=0.7)
+  model = TOY.model
+  batch = comparison.make_batch(model, drawn[:4], 48)
+  assert [*batch.attention_mask.sum(axis=1)] == [*drawn[:4]]
+  assert (batch.head_start < drawn[:4]).all()
+  assert (batch.tail_start < drawn[:4]).all()
+  with pytest.raises(ValueError, match="want at least 10"):
+    lengths.draw(lengths.MNRE, 4, 9)
+
+
+@pytest.mark.skipif(
+  not (MNRE_DIR and TOKENIZER), reason="set MNRE_DIR and BERT_UNCASED_DIR"
+)
+def test_lengths_are_those_of_mnre():
+  assert lengths.count(MNRE_DIR, TOKENIZER, 80) == lengths.MNRE
+
+
+def test_rounds_are_compared_with_themselves():
+  found = comparison.summarise(
+    [2.0, 4.0, 4.0], [3.0, 4.0, 8.0], [20, 80, 40], 5
+  )
+  assert found["ours_over_this"] == [1.5, 1, 2]
+  assert found["share_of_peak"] == [0.5, 0.25, 0.5]
+  assert found["flops_per_second"] == 20
+  alone = comparison.summarise([2.0], None, None, 5)
+  assert alone["ours_over_this"] is alone["share_of_peak"] is None
+
+
+def test_wrong_settings_are_refused():
+  with pytest.raises(
+    ValueError, match=r"--rows: want some of ours, .* found x"
+  ):
+    dataclasses.replace(TOY, rows=("ours", "x"))
+  with pytest.raises(ValueError, match=r"--rows: .* found none"):
+    dataclasses.replace(TOY, rows=())
+
+
+def test_updates_and_predictions_run_in_turn(monkeypatch):
+  sizes = {"hidden_dim": 16, "num_layers": 1, "num_heads": 2, "mlp_dim": 32}
+  monkeypatch.setitem(benchmark.SIZES, "toy", sizes)
+  for compare in (training.compare, inference.compare):
+    compared = compare(TOY, lengths.MNRE)
+    assert [*compared.rows] == ["ours", "eager80", "eager"]
+    found = compared.measure()
+    json.dumps(found)
+    of_row = found["rows"]
+    assert [row["text_len"] for row in of_row.values()] == [48, 80, 48]
+    assert len(found["product_flops_per_second"]) == 2
+    ours, eager = (
+      of_row[name]["examples_per_second"] for name in ("ours", "eager")
+    )
+    assert min(ours) > 0
+    assert of_row["eager"]["ours_over_this"] == [
+      a / b for a, b in zip(ours, eager, strict=True)
+    ]
+    table = comparison_table.make_table("Training", found)
+    assert table.row_count == 3
