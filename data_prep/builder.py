@@ -1,7 +1,12 @@
-"""The TensorFlow Datasets builder: plans and squares to TFRecord shards."""
+"""Plans and squares to a TensorFlow Datasets folder of TFRecord shards.
+
+Rows are written as they come. A `GeneratorBasedBuilder` would hold a split in
+memory to sort rows that are in order.
+"""
 
 import collections
 import io
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -18,53 +23,69 @@ from data_prep.plan import Plan, Planner
 from data_prep.survey import Survey
 from ifa_jax.data import schema
 
+NAME = "mnre"
 SKIPPED_FILE = "skipped.jsonl"
 TOKENIZER_FOLDER = "tokenizer"
 
+# About 200 MB.
+_SHARD_ROWS = 1024
+# The splits' lengths are written anew with each of so many rows.
+_CHUNK_ROWS = 128
 
-class Mnre(tfds.core.GeneratorBasedBuilder):
-  """Writes `mnre/<protocol>/<version>/` with the rows in file order."""
 
-  VERSION = tfds.core.Version(f"{schema.FORMAT_VERSION}.0.0")
-  # Nothing is downloaded. Without this line TFDS 4.9.10 looks for checksums by
-  # `importlib_resources`, which it does not install.
-  url_infos = None
+class Builder:
+  """Writes all splits with their rows in file order, and what lies beside."""
 
   def __init__(
     self,
-    *,
-    data_dir: str,
+    folder: str,
     planner: Planner,
     found: Survey,
     metadata: dict[str, Any],
     pool: Executor | None = None,
   ):
-    """Prepares nothing yet; `download_and_prepare` does.
+    """Writes nothing yet; `write` does.
 
     Args:
-      data_dir: where `mnre/` is written.
+      folder: absent or empty.
       planner: what each row becomes.
       found: the survey, for the progress bars.
       metadata: `survey.metadata`; the counts are added while writing.
       pool: `draw.start_pool`, or None to draw in this process.
     """
+    self._folder = folder
     self._planner = planner
     self._found = found
     self._pool = pool
     self._metadata = tfds.core.MetadataDict(metadata)
-    protocol = planner.settings.protocol
-    super().__init__(
-      data_dir=data_dir,
-      config=tfds.core.BuilderConfig(
-        name=protocol, description=f"Grounded crops: protocol {protocol}."
-      ),
-    )
+
+  def write(self) -> None:
+    """Writes the folder; what is there after an error is no dataset.
+
+    Raises:
+      ValueError: for a bad row, unless rows are skipped, or if all are bad.
+    """
+    self._planner.tokenizer.save(os.path.join(self._folder, TOKENIZER_FOLDER))
+    writer = tfds.core.SequentialWriter(self._info(), _SHARD_ROWS)
+    writer.initialize_splits([*schema.SPLITS])
+    for split in schema.SPLITS:
+      records = self._records(split)
+      while chunk := list(itertools.islice(records, _CHUNK_ROWS)):
+        writer.add_examples({split: chunk})
+      writer.close_splits([split])
 
   def _info(self) -> tfds.core.DatasetInfo:
     """Describes the records."""
     settings = self._planner.settings
     return tfds.core.DatasetInfo(
-      builder=self,
+      builder=tfds.core.DatasetIdentity(
+        name=NAME,
+        version=tfds.core.Version(f"{schema.FORMAT_VERSION}.0.0"),
+        data_dir=self._folder,
+        module_name=__name__,
+        config_name=settings.protocol,
+        config_description=f"Grounded crops: protocol {settings.protocol}.",
+      ),
       description="MNRE: relations between two entities of a post.",
       features=schema.features(
         settings.image_size, settings.patch_size, self._planner.relations
@@ -73,15 +94,7 @@ class Mnre(tfds.core.GeneratorBasedBuilder):
       disable_shuffling=True,
     )
 
-  def _split_generators(self, dl_manager):
-    """Returns the three splits; nothing is downloaded."""
-    # TFDS points data_dir to a folder that it renames when all is written.
-    self._planner.tokenizer.save(os.path.join(self.data_dir, TOKENIZER_FOLDER))
-    return {split: self._generate_examples(split) for split in schema.SPLITS}
-
-  def _generate_examples(
-    self, split: str
-  ) -> Iterator[tuple[int, dict[str, Any]]]:
+  def _records(self, split: str) -> Iterator[dict[str, Any]]:
     """Yields the records of a split and counts what they hold."""
     settings = self._planner.settings
     counts = collections.Counter(longest_text=0)
@@ -102,7 +115,7 @@ class Mnre(tfds.core.GeneratorBasedBuilder):
     progress = tqdm.tqdm(
       rows, f"writing {split}", self._found.num_rows[split], unit=" rows"
     )
-    path = schema.text_lengths_file(self.data_dir, split)
+    path = schema.text_lengths_file(self._folder, split)
     with open(path, "w", encoding="utf-8") as lengths:
       for plan, drawn in progress:
         if drawn.error:
@@ -110,7 +123,7 @@ class Mnre(tfds.core.GeneratorBasedBuilder):
           continue
         _count(counts, plan, settings.num_crops)
         lengths.write(f"{len(plan.encoded.input_ids)}\n")
-        yield plan.row.line, _record(plan, drawn)
+        yield _record(plan, drawn)
     if not counts["rows"]:
       raise ValueError(f"{split}: every row is bad and was skipped")
     self._metadata["counts"][split] = {**counts, "skipped": dict(skipped)}
@@ -123,7 +136,7 @@ class Mnre(tfds.core.GeneratorBasedBuilder):
       "reason": error.reason,
       "error": str(error),
     }
-    path = os.path.join(self.data_dir, SKIPPED_FILE)
+    path = os.path.join(self._folder, SKIPPED_FILE)
     with open(path, "a", encoding="utf-8") as file:
       file.write(json.dumps(line) + "\n")
 

@@ -1,7 +1,6 @@
 """A raw tree to a prepared dataset that appears complete, or not at all."""
 
 import contextlib
-import io
 import json
 import os
 import tempfile
@@ -75,7 +74,8 @@ def _write(
     pool = draw.start_pool(settings.num_workers) if found.num_files else None
     if pool:
       stack.callback(pool.shutdown, cancel_futures=True)
-    new = _build(planner, found, metadata, scratch, pool)
+    new = os.path.join(scratch, "new")
+    _build(planner, found, metadata, new, pool)
     if os.path.lexists(folder):
       os.rename(folder, os.path.join(scratch, "replaced"))
     os.rename(new, folder)
@@ -85,30 +85,17 @@ def _build(
   planner: Planner,
   found: survey.Survey,
   metadata: dict[str, Any],
-  scratch: str,
+  folder: str,
   pool: Executor | None,
-) -> str:
-  """Runs the TFDS builder and returns the folder that it wrote."""
+) -> None:
+  """Writes a dataset's folder."""
   # Loaded here because it takes seconds: whatever is wrong was said before.
-  import tensorflow_datasets as tfds
-
   from data_prep import builder
 
-  tfds.disable_progress_bar()
-  mnre = builder.Mnre(
-    data_dir=scratch,
-    planner=planner,
-    found=found,
-    metadata=metadata,
-    pool=pool,
-  )
-  # It prints that the dataset was "downloaded" to the scratch folder.
   try:
-    with contextlib.redirect_stdout(io.StringIO()):
-      mnre.download_and_prepare()
+    builder.Builder(folder, planner, found, metadata, pool).write()
   except process.BrokenProcessPool:
     raise OSError(
       "a process that draws pictures was killed, perhaps for its memory; try"
       " --num_workers=1"
     ) from None
-  return mnre.data_dir

@@ -292,7 +292,7 @@ def test_read_metadata_chooses_by_protocol(settings, tmp_path):
 def test_read_metadata_passes_over_killed_runs_and_old_formats(settings):
   prepared, _ = prepare(settings())
   folder = pathlib.Path(prepared.folder)
-  killed = folder.with_name("incomplete.X1_2.0.0")
+  killed = folder.with_name(".preparing-x")
   folder.rename(killed)
   with pytest.raises(ValueError, match="no prepared dataset"):
     schema.read_metadata(settings().data_dir)

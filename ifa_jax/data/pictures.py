@@ -10,6 +10,7 @@ import io
 import math
 import os
 import warnings
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -160,8 +161,10 @@ def grey(size: int) -> np.ndarray:
 def encode_png(square: np.ndarray) -> bytes:
   """Returns the PNG file of uint8[H, W, 3]."""
   file = io.BytesIO()
-  # Level 1 takes a third of the time of PIL's 6 for 7 % more bytes.
-  Image.fromarray(square).save(file, "PNG", compress_level=1)
+  # Of filtered photos no strings repeat: looking for runs alone takes less time
+  # than level 1's strings and 5 % fewer bytes.
+  options = {"compress_level": 1, "compress_type": zlib.Z_RLE}
+  Image.fromarray(square).save(file, "PNG", **options)
   return file.getvalue()
 
 

@@ -193,8 +193,8 @@ def _version(prepared: Prepared) -> int:
 def find_prepared(data_dir: str | os.PathLike) -> list[Prepared]:
   """Returns every complete dataset under a folder, sorted by path.
 
-  TFDS renames a dataset's folder when all is written, so those of a killed run
-  ("incomplete.*") are passed over, and so are hidden ones.
+  `data_prep` writes into a hidden folder and renames it when all is there, so
+  those of a killed run are passed over.
   """
   pattern = os.path.join(
     glob.escape(os.fspath(data_dir)), "**", "dataset_info.json"
@@ -203,8 +203,7 @@ def find_prepared(data_dir: str | os.PathLike) -> list[Prepared]:
   for path in sorted(glob.glob(pattern, recursive=True)):
     folder = os.path.dirname(path)
     metadata_path = os.path.join(folder, "metadata.json")
-    incomplete = os.path.basename(folder).startswith("incomplete")
-    if incomplete or not os.path.isfile(metadata_path):
+    if not os.path.isfile(metadata_path):
       continue
     metadata = _read_json(metadata_path)
     if "format_version" in metadata and "protocol" in metadata:
