@@ -8,24 +8,32 @@ from typing import Any
 
 import jax
 import numpy as np
-import tensorboardX
 from tqdm import tqdm
 
+from ifa_jax import lean_imports, processes
 from ifa_jax.run_folder import RunFolder
+
+with lean_imports.without("torch"):
+  import tensorboardX
 
 NAME = "metrics.jsonl"
 
 
 class MetricsLog:
-  """Appends metrics, one JSON object a line. Use as a context manager."""
+  """Appends metrics, one JSON object a line. Use as a context manager.
+
+  Of a run's processes, which all have the same metrics, the first writes them.
+  """
 
   def __init__(self, folder: RunFolder, step: int):
     """Opens the log; lines of later steps than `step` will come again."""
     self._path = folder.file(NAME)
     folder.write_lines(NAME, _lines_until(self._path, step))
-    self._file = open(self._path, "a", encoding="utf-8")  # noqa: SIM115
+    first = processes.is_first()
+    path = self._path if first else os.devnull
+    self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115
     self._tensorboard = tensorboardX.SummaryWriter(
-      folder.path, purge_step=step + 1
+      folder.path, purge_step=step + 1, write_to_disk=first
     )
 
   def __enter__(self) -> "MetricsLog":

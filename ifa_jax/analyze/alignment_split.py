@@ -6,7 +6,6 @@ from typing import Any
 
 import jax
 import numpy as np
-import tensorflow as tf
 
 from ifa_jax import evaluate, experiment
 from ifa_jax.analyze import alignment_readers, alignment_rows
@@ -16,6 +15,7 @@ from ifa_jax.analyze.alignment_readers import Reader
 from ifa_jax.analyze.alignment_rows import Row
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data import order, scenes
+from ifa_jax.data.lean_tensorflow import tf
 from ifa_jax.data.pipeline import Split
 from ifa_jax.data.rows import RowText
 from ifa_jax.data.scenes import Scenes

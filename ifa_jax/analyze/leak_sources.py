@@ -157,7 +157,7 @@ def _read_prepared(prepared: schema.Prepared) -> Source:
 
 def _records(folder: str, split: str) -> Iterator[Mapping]:
   """Yields the features of every record of a split."""
-  import tensorflow as tf
+  from ifa_jax.data.lean_tensorflow import tf
 
   pattern = os.path.join(glob.escape(folder), f"*-{split}.tfrecord-*")
   paths = sorted(glob.glob(pattern))

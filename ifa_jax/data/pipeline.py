@@ -10,11 +10,11 @@ import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import tensorflow as tf
 
 from ifa_jax.batch import Batch, trim_text
 from ifa_jax.data import records, schema
 from ifa_jax.data.geometry import Geometry
+from ifa_jax.data.lean_tensorflow import tf
 from ifa_jax.data.rows import Reader, RowText
 from ifa_jax.data.shards import Shards
 from ifa_jax.data.stored_rows import Stores, Unstored

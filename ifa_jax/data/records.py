@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from ifa_jax.data.geometry import Geometry
+from ifa_jax.data.lean_tensorflow import tf
 
 # The model runs elsewhere; TensorFlow must not take the accelerators' memory.
 tf.config.set_visible_devices([], "GPU")

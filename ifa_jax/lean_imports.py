@@ -1,0 +1,30 @@
+"""Imports packages without what they would load beside, for nothing.
+
+TensorFlow loads Keras where it is installed, and tensorboardX PyTorch: seconds
+of a command's start, for parts that this project does not use.
+"""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def without(package: str) -> Iterator[None]:
+  """Has imports inside go on as if a package were not installed.
+
+  One that is loaded already stays. Behind it, the package can be imported as
+  ever.
+
+  Args:
+    package: which the imported one must be able to do without.
+  """
+  if package in sys.modules:
+    yield
+    return
+  # Python's own mark of a module that cannot be imported.
+  sys.modules[package] = None
+  try:
+    yield
+  finally:
+    del sys.modules[package]
