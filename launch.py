@@ -2,6 +2,8 @@
 
 python launch.py --config=configs/mnre.py[:variant] --workdir=DIR \\
     [--config.section.setting=value ...]
+
+In several processes: docs/pods.md.
 """
 
 from absl import flags
@@ -24,6 +26,20 @@ _MODE = flags.DEFINE_enum(
 _SPLIT = flags.DEFINE_enum(
   "split", "test", ["dev", "test"], "What --mode=evaluate scores."
 )
+_COORDINATOR_ADDRESS = flags.DEFINE_string(
+  "coordinator_address",
+  None,
+  "HOST:PORT where process 0 of several listens; JAX_COORDINATOR_ADDRESS.",
+)
+_NUM_PROCESSES = flags.DEFINE_integer(
+  "num_processes",
+  None,
+  "Of the run; JAX_NUM_PROCESSES. By default as the cluster says, else 1.",
+  lower_bound=1,
+)
+_PROCESS_ID = flags.DEFINE_integer(
+  "process_id", None, "Of this process, from 0; JAX_PROCESS_ID.", lower_bound=0
+)
 flags.mark_flag_as_required("workdir")
 flags.register_validator(
   "config",
@@ -38,19 +54,29 @@ def main(_) -> None:
   # A file that cannot be read fails here, not as a flag.
   config = None if _CONFIG.value is None else _CONFIG.value.to_dict()
   # Behind the flags, so that --help and a wrong flag do not wait for them.
-  from ifa_jax import evaluate, experiment, train, weights
+  from ifa_jax import cluster, processes
+
+  # Before anything asks JAX for its devices.
+  cluster.join(
+    _COORDINATOR_ADDRESS.value, _NUM_PROCESSES.value, _PROCESS_ID.value
+  )
+  from ifa_jax import evaluate, experiment, precision, train, weights
   from ifa_jax.run_folder import RunFolder
 
+  folder = RunFolder(_WORKDIR.value)
+
+  def build() -> experiment.Experiment:
+    if config is not None:
+      begun = precision.resolve(config, folder)
+      return experiment.build(weights.resolve(begun))
+    # The run's own has its weights' sizes in it.
+    return experiment.build(folder.read_record()["config"])
+
+  built = processes.together(build)
   if _MODE.value == "evaluate":
-    folder = RunFolder(_WORKDIR.value)
-    if config is None:
-      # The run's own has its weights' sizes in it.
-      config = folder.read_record()["config"]
-    else:
-      config = weights.resolve(config)
-    evaluate.run(experiment.build(config), folder, _SPLIT.value)
+    evaluate.run(built, folder, _SPLIT.value)
   else:
-    train.run(experiment.build(weights.resolve(config)), _WORKDIR.value)
+    train.run(built, _WORKDIR.value)
 
 
 if __name__ == "__main__":

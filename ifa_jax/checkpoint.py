@@ -1,7 +1,8 @@
 """Checkpoints of a run: the newest, to resume, and the best on dev, to report.
 
 Orbax writes each into a temporary folder and renames it, so one that is listed
-is whole.
+is whole. All processes of a run write their part of it, and any number of them
+reads it again.
 """
 
 import logging
@@ -13,6 +14,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers as policies
 
+from ifa_jax import processes
 from ifa_jax.step import TrainState
 
 Scores = dict[str, float]
@@ -42,12 +44,23 @@ class Checkpoints:
         ),
       ]
     )
+    folder = os.path.abspath(folder)
+    processes.together(lambda: os.makedirs(folder, exist_ok=True))
+    # With the processes named, Orbax lets them wait for each other by messages:
+    # its other way, a sum over all devices, would wait for the steps too.
+    wait = ocp.options.MultiprocessingOptions(
+      active_processes=set(range(processes.count()))
+    )
     self._manager = ocp.CheckpointManager(
-      os.path.abspath(folder),
+      folder,
       options=ocp.CheckpointManagerOptions(
-        preservation_policy=keep, best_fn=_rank
+        preservation_policy=keep,
+        best_fn=_rank,
+        create=False,
+        multiprocessing_options=wait,
       ),
     )
+    self._check_seen()
 
   def __enter__(self) -> "Checkpoints":
     """Returns itself."""
@@ -55,8 +68,26 @@ class Checkpoints:
 
   def __exit__(self, *_: object) -> None:
     """Waits for what is being written, and closes."""
-    self._manager.wait_until_finished()
+    self.wait()
     self._manager.close()
+
+  def _check_seen(self) -> None:
+    """Checks that all processes would go on from the same checkpoint."""
+    found = -1 if self.newest is None else self.newest
+    wanted = processes.first_says(found)
+
+    def check():
+      if found != wanted:
+        raise ValueError(
+          f"{self._manager.directory}: want the checkpoints that process 0"
+          f" sees, up to step {wanted}, found them up to step {found}"
+        )
+
+    processes.together(check)
+
+  def wait(self) -> None:
+    """Waits for what is being written."""
+    self._manager.wait_until_finished()
 
   @property
   def newest(self) -> int | None:
@@ -86,10 +117,10 @@ class Checkpoints:
     return self._manager.metrics(step)
 
   def save(self, state: TrainState, dev_scores: Scores | None = None) -> None:
-    """Saves a state of numpy arrays, in the background.
+    """Saves a state in the background, once it has come from the devices.
 
     Args:
-      state: as `Parallel.fetch` gives it.
+      state: as `Parallel.snapshot` gives it, or numpy arrays.
       dev_scores: at least `f1`, where this step was evaluated.
     """
     step = int(state.step)

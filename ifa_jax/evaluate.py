@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ifa_jax import metrics, report
+from ifa_jax import metrics, processes, report
 from ifa_jax.batch import Batch
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data import order as orders
@@ -69,11 +69,11 @@ class Evaluator:
     if not len(split):
       raise ValueError(f"split {split.name}: want rows to predict, found none")
     order = orders.evaluation_order(len(split), batch_size)
+    batches = self._experiment.batches(split, order, visual_rows)
     results = []
-    for batch in self._experiment.batches(split, order, visual_rows):
-      result = self._step(params, self._parallel.split(change(batch)))
+    for batch, sent in self._parallel.ahead(map(change, batches)):
       # Results stay on the device until all steps are under way.
-      results.append((batch.label, batch.valid, result))
+      results.append((batch.label, batch.valid, self._step(params, sent)))
     return self._collect(results)
 
   def _collect(self, results) -> Predictions:
@@ -107,7 +107,9 @@ def write(
   predictions: Predictions,
   step: int,
 ) -> dict[str, Any]:
-  """Writes `eval_{split}.json` and `predictions_{split}.jsonl`.
+  """Writes `eval_{split}.json` and `predictions_{split}.jsonl`, by process 0.
+
+  No process returns before.
 
   Args:
     experiment: whose model predicted.
@@ -124,8 +126,12 @@ def write(
   source = experiment.inputs.visual_source(rows)
   scores |= {} if source is None else {"visual_source": source}
   lines = _lines(experiment, rows, predictions)
-  folder.write_lines(f"predictions_{split}.jsonl", lines)
-  folder.write_json(f"eval_{split}.json", scores)
+
+  def write_files():
+    folder.write_lines(f"predictions_{split}.jsonl", lines)
+    folder.write_json(f"eval_{split}.json", scores)
+
+  processes.together(write_files)
   return scores
 
 
@@ -205,5 +211,6 @@ def run(
     best.params, experiment.split(split)
   )
   scores = write(experiment, folder, split, predictions, best.step)
-  report.print_scores(scores, title=f"{split} scores of {folder.path}")
+  if processes.is_first():
+    report.print_scores(scores, title=f"{split} scores of {folder.path}")
   return scores

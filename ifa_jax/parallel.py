@@ -5,13 +5,20 @@ dropout keys, and the step sums over the axis "data". `jit` lets the compiler
 split the batch over a one-axis mesh; dropout then does not depend on the number
 of devices. JAX keeps pmap in maintenance mode, see
 docs.jax.dev/en/latest/migrate_pmap.html.
+
+In both forms the state lies whole on every device, and is the same to a
+checkpoint. Devices are in the order of their processes, so that a process has a
+block of each batch, and each row the same device however many processes there
+are.
 """
 
 import abc
-from collections.abc import Callable
+import collections
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
@@ -27,6 +34,14 @@ class Parallel(abc.ABC):
   """
 
   axis: str | None = None
+
+  def __init__(self):
+    """Builds the mesh over the devices of all processes."""
+    devices = sorted(jax.devices(), key=lambda device: device.process_index)
+    # Linen cannot trace under the Explicit axes of make_mesh's default.
+    self._mesh = Mesh(np.asarray(devices), (AXIS,), axis_types=(AxisType.Auto,))
+    self._copied = NamedSharding(self._mesh, PartitionSpec())
+    self._split = NamedSharding(self._mesh, PartitionSpec(AXIS))
 
   def check(self, batch_size: int, name: str) -> None:
     """Raises ValueError for a global batch that the devices cannot split."""
@@ -58,53 +73,122 @@ class Parallel(abc.ABC):
   def compile_rows(self, function: Callable) -> Callable:
     """Compiles (params, batch) -> an array with one line for each row."""
 
-  @abc.abstractmethod
+  @property
+  def local_mesh(self) -> Mesh:
+    """This process's devices, in the order of its rows, on the axis "data"."""
+    return self._mesh.local_mesh
+
   def copy(self, tree: Any) -> Any:
-    """Copies a tree of host arrays to every device."""
+    """Copies a tree of host arrays, the same on all processes, to each device.
+
+    The host arrays must not be changed any more.
+    """
+    # device_put would compare the arrays of all processes first.
+    put = lambda x: jax.make_array_from_callback(  # noqa: E731
+      np.shape(x), self._copied, lambda _: np.asarray(x)
+    )
+    return jax.tree.map(put, tree)
+
+  def fetch(self, tree: Any) -> Any:
+    """Returns one copy of a tree that lies on every device, as numpy arrays."""
+    # A copy: a view would change when the next step reuses the memory.
+    first = lambda x: np.array(x.addressable_shards[0].data)  # noqa: E731
+    return jax.tree.map(first, tree)
+
+  def snapshot(self, tree: Any) -> Any:
+    """Returns a copy of a tree that lies on every device, spread over them.
+
+    It is computed on the devices, in turn: nobody waits for it, and what comes
+    after may take the tree's memory. Each device has an equal part of what can
+    be cut into as many.
+    """
+    tree = jax.tree.map(self._globally, tree)
+    spread = jax.tree.map(self._spread, tree)
+    return jax.jit(_copied, out_shardings=spread)(tree)
+
+  def _globally(self, x: jax.Array) -> jax.Array:
+    """Returns an array of this process's devices as one of all devices."""
+    parts = [shard.data for shard in x.addressable_shards]
+    return jax.make_array_from_single_device_arrays(
+      x.shape, self._copied, parts
+    )
+
+  def _spread(self, x: jax.Array) -> NamedSharding:
+    """Returns how an array is cut along its first axis that can be."""
+    for axis, size in enumerate(x.shape):
+      if size and size % self._mesh.size == 0:
+        spec = PartitionSpec(*[None] * axis, AXIS)
+        return NamedSharding(self._mesh, spec)
+    return self._copied
+
+  def ahead(self, batches: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    """Yields (batch, split batch), the next one sent on its way by then."""
+    waiting = collections.deque()
+    for batch in batches:
+      waiting.append((batch, self.split(batch)))
+      if len(waiting) > 1:
+        yield waiting.popleft()
+    yield from waiting
 
   @abc.abstractmethod
   def split(self, batch: Any) -> Any:
-    """Splits this process's rows, numpy arrays [B, ...], over its devices."""
+    """Sends this process's rows, arrays [B, ...], to their devices.
+
+    Does not wait for them; numpy arrays must not be changed any more. What is a
+    `jax.Array` already lies as the step wants it.
+    """
 
   @abc.abstractmethod
-  def fetch(self, tree: Any) -> Any:
-    """Returns one copy of a tree that lies on every device, as numpy arrays."""
+  def fold(self, rows: np.ndarray) -> np.ndarray:
+    """Shapes this process's rows [B, ...] so that axis 0 can be split."""
+
+  @abc.abstractmethod
+  def join(self, rows: jax.Array) -> jax.Array:
+    """Lays folded rows out as `split` does, from over `local_mesh`."""
 
   @abc.abstractmethod
   def rows(self, result: jax.Array) -> np.ndarray:
     """Returns this process's rows of what a `compile_rows` function gave."""
 
 
+def _copied(tree: Any) -> Any:
+  return jax.tree.map(jnp.copy, tree)
+
+
 class Pmap(Parallel):
-  """`jax.pmap`: every array has the local devices as its first axis."""
+  """`jax.pmap`: batches have the local devices as their first axis."""
 
   axis = AXIS
 
   def compile_train(self, step: Callable) -> Callable:
     """See `Parallel`."""
-    return jax.pmap(step, axis_name=AXIS, donate_argnums=0)
+    return jax.pmap(
+      step,
+      axis_name=AXIS,
+      in_axes=(None, 0),
+      out_axes=(None, None),
+      donate_argnums=0,
+    )
 
   def compile_rows(self, function: Callable) -> Callable:
     """See `Parallel`."""
-    return jax.pmap(function, axis_name=AXIS)
-
-  def copy(self, tree: Any) -> Any:
-    """See `Parallel`."""
-    devices = np.asarray(jax.local_devices())
-    over = NamedSharding(Mesh(devices, (AXIS,)), PartitionSpec(AXIS))
-    repeat = lambda x: np.broadcast_to(x, (len(devices), *np.shape(x)))  # noqa: E731
-    return jax.tree.map(lambda x: jax.device_put(repeat(x), over), tree)
+    return jax.pmap(function, axis_name=AXIS, in_axes=(None, 0))
 
   def split(self, batch: Any) -> Any:
     """See `Parallel`."""
-    count = jax.local_device_count()
-    return jax.tree.map(lambda x: x.reshape(count, -1, *x.shape[1:]), batch)
+    over = NamedSharding(self.local_mesh, PartitionSpec(AXIS))
+    put = lambda x: jax.device_put(self.fold(x), over)  # noqa: E731
+    return jax.tree.map(
+      lambda x: x if isinstance(x, jax.Array) else put(x), batch
+    )
 
-  def fetch(self, tree: Any) -> Any:
+  def fold(self, rows: np.ndarray) -> np.ndarray:
     """See `Parallel`."""
-    # A copy: a view would change when the next step reuses the memory.
-    first = lambda x: np.array(x.addressable_shards[0].data[0])  # noqa: E731
-    return jax.tree.map(first, tree)
+    return rows.reshape(jax.local_device_count(), -1, *rows.shape[1:])
+
+  def join(self, rows: jax.Array) -> jax.Array:
+    """See `Parallel`."""
+    return rows
 
   def rows(self, result: jax.Array) -> np.ndarray:
     """See `Parallel`."""
@@ -113,13 +197,6 @@ class Pmap(Parallel):
 
 class OneMesh(Parallel):
   """`jax.jit` over a mesh of all devices with the one axis "data"."""
-
-  def __init__(self):
-    """Builds the mesh over the devices of all processes."""
-    # Linen cannot trace under the Explicit axes of make_mesh's default.
-    mesh = jax.make_mesh((jax.device_count(),), (AXIS,), (AxisType.Auto,))
-    self._copied = NamedSharding(mesh, PartitionSpec())
-    self._split = NamedSharding(mesh, PartitionSpec(AXIS))
 
   def compile_train(self, step: Callable) -> Callable:
     """See `Parallel`."""
@@ -138,20 +215,22 @@ class OneMesh(Parallel):
       out_shardings=self._split,
     )
 
-  def copy(self, tree: Any) -> Any:
-    """See `Parallel`."""
-    return jax.tree.map(lambda x: jax.device_put(x, self._copied), tree)
-
   def split(self, batch: Any) -> Any:
     """See `Parallel`."""
     place = jax.make_array_from_process_local_data
-    return jax.tree.map(lambda x: place(self._split, x), batch)
+    return jax.tree.map(
+      lambda x: x if isinstance(x, jax.Array) else place(self._split, x), batch
+    )
 
-  def fetch(self, tree: Any) -> Any:
+  def fold(self, rows: np.ndarray) -> np.ndarray:
     """See `Parallel`."""
-    # A copy: a view would change when the next step reuses the memory.
-    first = lambda x: np.array(x.addressable_shards[0].data)  # noqa: E731
-    return jax.tree.map(first, tree)
+    return rows
+
+  def join(self, rows: jax.Array) -> jax.Array:
+    """See `Parallel`."""
+    shape = (rows.shape[0] * jax.process_count(), *rows.shape[1:])
+    parts = [shard.data for shard in rows.addressable_shards]
+    return jax.make_array_from_single_device_arrays(shape, self._split, parts)
 
   def rows(self, result: jax.Array) -> np.ndarray:
     """See `Parallel`."""

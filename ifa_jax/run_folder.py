@@ -1,6 +1,7 @@
 """A run's folder: its config, metrics, scores and predictions.
 
 Files appear whole or not at all: each is written beside its place and renamed.
+Of a run's processes, which share the folder, the first writes it.
 """
 
 import contextlib
@@ -12,6 +13,8 @@ import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from typing import Any
+
+from ifa_jax import processes
 
 # Settings that two starts of one run may differ in: none of them changes what
 # is computed. The dataset is compared by what is in it, not by where it lies.
@@ -36,25 +39,31 @@ class RunFolder:
 
   def write_json(self, name: str, value: Any) -> None:
     """Writes a value as indented JSON."""
+    if not processes.is_first():
+      return
     with _replacing(self.file(name)) as file:
       json.dump(value, file, indent=2, ensure_ascii=False)
       file.write("\n")
 
   def write_lines(self, name: str, values: Iterable[Any]) -> None:
     """Writes JSON values, one a line."""
+    if not processes.is_first():
+      return
     with _replacing(self.file(name)) as file:
       for value in values:
         file.write(json.dumps(value, ensure_ascii=False) + "\n")
 
   def write_text(self, name: str, text: str) -> None:
     """Writes a text file."""
+    if not processes.is_first():
+      return
     with _replacing(self.file(name)) as file:
       file.write(text)
 
   def copy(self, source: str) -> None:
     """Copies a folder into this one under its own name, unless it is there."""
     target = self.file(os.path.basename(source))
-    if not os.path.isdir(target):
+    if processes.is_first() and not os.path.isdir(target):
       shutil.copytree(source, f"{target}.partial", dirs_exist_ok=True)
       os.replace(f"{target}.partial", target)
 
@@ -92,14 +101,23 @@ class RunFolder:
   ) -> None:
     """Writes `config.json`, or checks that the folder holds this very run.
 
+    Every process of a run checks, and one that finds a mistake stops all.
+
     Args:
       config: the run's whole config, plain values.
       dataset: metadata of the prepared dataset.
 
     Raises:
       ValueError: if the folder holds a run with another config or dataset, or
-        files that are no run. Names what differs; nothing is written.
+        files that are no run, or the processes do not share it. Names what
+        differs; nothing is written.
     """
+    claim = lambda: self._claim(config, dataset)  # noqa: E731
+    processes.together(lambda: claim() if processes.is_first() else None)
+    processes.check_shared(self.path)
+    processes.together(lambda: None if processes.is_first() else claim())
+
+  def _claim(self, config: Any, dataset: Any) -> None:
     if os.path.exists(self.file(_RECORD)):
       here = {"config": config, "dataset": dataset}
       self._check_same(self.read_record(), here)

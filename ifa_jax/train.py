@@ -15,9 +15,17 @@ import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ifa_jax import evaluate, metrics, optim, progress, report, weights
+from ifa_jax import (
+  evaluate,
+  metrics,
+  optim,
+  processes,
+  progress,
+  report,
+  weights,
+)
 from ifa_jax.batch import Batch
-from ifa_jax.checkpoint import Checkpoints
+from ifa_jax.checkpoint import Checkpoints, Scores
 from ifa_jax.data import order as orders
 from ifa_jax.experiment import Experiment
 from ifa_jax.metrics_log import Meter, MetricsLog
@@ -51,6 +59,7 @@ def run(experiment: Experiment, workdir: str) -> dict[str, Any]:
     trainer = Trainer(experiment, folder, checkpoints)
     if checkpoints.newest != experiment.num_steps:
       trainer.train()
+    checkpoints.wait()
     return finish(experiment, folder, checkpoints, trainer.evaluator)
 
 
@@ -64,14 +73,16 @@ def finish(
   splits, selected = ("dev", "test"), checkpoints.best_scored()
   done = [folder.read_json(f"eval_{split}.json") for split in splits]
   # Scores of a run on its way, by --mode=evaluate, may be of another one.
-  if any(x is None or x["step"] != selected for x in done):
+  missing = any(x is None or x["step"] != selected for x in done)
+  if processes.first_says(missing):
     best = evaluate.load_best(experiment, checkpoints)
     for i, split in enumerate(splits):
       predictions = evaluator.predict(best.params, experiment.split(split))
       done[i] = evaluate.write(
         experiment, folder, split, predictions, best.step
       )
-  report.print_scores(done[-1], title=f"Test scores of {folder.path}")
+  if processes.is_first():
+    report.print_scores(done[-1], title=f"Test scores of {folder.path}")
   return done[-1]
 
 
@@ -86,6 +97,7 @@ class Trainer:
     self.evaluator = evaluate.Evaluator(experiment)
     self._folder = folder
     self._checkpoints = checkpoints
+    self._unsaved: tuple[TrainState, Scores | None] | None = None
     self._parallel = experiment.parallel
     self._train = experiment.config["train"]
     shapes = jax.eval_shape(self._init_params)
@@ -138,14 +150,19 @@ class Trainer:
         epoch = step // self.experiment.steps_per_epoch
         state, step = self._run_epoch(state, step, epoch, Meter(log, bar))
         scores = self._score_dev(state, step, epoch, log)
-        self._checkpoints.save(self._parallel.fetch(state), scores)
+        self._unsaved = self._parallel.snapshot(state), scores
+      self._save()
 
   def _run_epoch(
     self, state: TrainState, step: int, epoch: int, meter: Meter
   ) -> tuple[TrainState, int]:
     """Runs the rest of an epoch, counted from 0, with its checkpoints."""
-    for batch in self._batches(step, epoch):
-      state, sums = self._step(state, self._parallel.split(batch))
+    for _, batch in self._parallel.ahead(self._batches(step, epoch)):
+      state, sums = self._step(state, batch)
+      # A checkpoint must not be newer than the metrics: they come once.
+      if self._unsaved:
+        meter.flush()
+        self._save()
       step += 1
       meter.add(sums, self._real_rows(step))
       saving = step % self._train["checkpoint_steps"] == 0
@@ -153,12 +170,19 @@ class Trainer:
       if saving or step % self._train["log_steps"] == 0:
         meter.end_window(step, epoch)
       if saving and not self._ends_epoch(step):
-        # A checkpoint must not be newer than the metrics: they come once.
-        meter.flush()
-        self._checkpoints.save(self._parallel.fetch(state))
+        self._unsaved = self._parallel.snapshot(state), None
     meter.end_window(step, epoch)
     meter.flush()
     return state, step
+
+  def _save(self) -> None:
+    """Begins to write what was asked for, with the next step under way.
+
+    The device computes while the state comes to the host.
+    """
+    state, scores = self._unsaved
+    self._unsaved = None
+    self._checkpoints.save(state, scores)
 
   def _batches(self, step: int, epoch: int) -> Iterator[Batch]:
     """Yields this process's batches of an epoch, from `step` on."""
@@ -223,5 +247,5 @@ class Trainer:
       total=whole * rows + last * size,
       initial=epochs * rows + rest * size,
       unit=" examples",
-      disable=not self._train["progress"] or jax.process_index() > 0,
+      disable=not self._train["progress"] or not processes.is_first(),
     )
