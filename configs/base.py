@@ -4,6 +4,7 @@ import dataclasses
 
 from ml_collections import config_dict
 
+from ifa_jax import precision
 from ifa_jax.models import ModelConfig, settings
 from ifa_jax.models.config import Exchange
 from ifa_jax.models.system import System
@@ -98,6 +99,9 @@ def base() -> config_dict.ConfigDict:
 def model_section(model: System) -> config_dict.ConfigDict:
   """Returns a model as a config section, every setting open to `--config.`."""
   section = config_dict.ConfigDict(settings.to_dict(model))
+  if "dtype" in section:
+    # "float32", "bfloat16", or the one that suits the device.
+    section.dtype = precision.AUTO
   if not isinstance(model, ModelConfig):
     _open_sizes(section)
     return section

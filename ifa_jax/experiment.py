@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ifa_jax import checks, inputs, models, row_cache
+from ifa_jax import checks, inputs, models, precision, row_cache
 from ifa_jax.batch import Batch
 from ifa_jax.data import order, schema
 from ifa_jax.data.geometry import Geometry
@@ -233,6 +233,7 @@ def build(config: Mapping[str, Any]) -> Experiment:
       split, or a model that cannot be. Names both sides.
     KeyError: for an unknown setting of the model.
   """
+  config = precision.resolve(config)
   model_config = settings.from_dict(config["model"])
   data = config["data"]
   prepared = schema.read_metadata(data["data_dir"], data["protocol"])

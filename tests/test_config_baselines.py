@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from configs import baselines, minilm, mnre, quickstart
-from ifa_jax import optim
+from ifa_jax import optim, precision
 from ifa_jax.models import parameters, settings
 
 FILES = {"mnre": mnre, "minilm": minilm, "quickstart": quickstart}
@@ -16,7 +16,7 @@ VOCABULARY, FEATURE_DIM = 100, 4096
 
 
 def model_of(config):
-  section = config["model"]
+  section = precision.resolve(config)["model"]
   if "vocab_size" in section:
     section["vocab_size"] = VOCABULARY
   if "regions" in section:

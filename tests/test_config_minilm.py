@@ -5,7 +5,7 @@ import pytest
 import tiny
 
 from configs import baselines, minilm
-from ifa_jax import optim, weights
+from ifa_jax import optim, precision, weights
 from ifa_jax.convert import converted
 from ifa_jax.models import parameters, settings
 
@@ -28,7 +28,7 @@ def config_of_a_variant(tmp_path):
   def make(variant):
     config = minilm.get_config(variant)
     config.weights = str(tmp_path / "w")
-    return weights.resolve(config.to_dict())
+    return weights.resolve(precision.resolve(config.to_dict()))
 
   return make
 

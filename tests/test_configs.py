@@ -9,7 +9,7 @@ import jax
 import pytest
 
 from configs import baselines, mnre
-from ifa_jax import optim
+from ifa_jax import optim, precision
 from ifa_jax.models import (
   FUSIONS,
   ModelConfig,
@@ -36,9 +36,14 @@ def variant(name):
   return mnre.get_config(name)
 
 
+def model_of(config):
+  section = precision.resolve(config.to_dict())["model"]
+  return settings.from_dict(section)
+
+
 @functools.cache
 def shapes(name):
-  config = settings.from_dict(variant(name).model.to_dict())
+  config = model_of(variant(name))
   return jax.eval_shape(
     lambda: parameters.init_params(config, jax.random.key(0))
   )
@@ -127,7 +132,7 @@ MODELS = {
 
 @pytest.mark.parametrize("name", MODELS)
 def test_variants_describe_these_models(name):
-  assert settings.from_dict(variant(name).model.to_dict()) == MODELS[name]
+  assert model_of(variant(name)) == MODELS[name]
 
 
 def test_tiny_keeps_the_data_of_objects():
@@ -163,7 +168,7 @@ def test_an_unknown_variant_is_refused():
 def test_an_exchange_switch_can_be_set_from_the_config():
   config = mnre.get_config("released")
   config.model.exchange.keys_as_values = False
-  rules = settings.from_dict(config.model.to_dict()).rules
+  rules = model_of(config).rules
   assert rules == dataclasses.replace(RELEASED, keys_as_values=False)
 
 

@@ -22,7 +22,11 @@ _WIDTHS = {"hidden_dim": 16, "num_layers": 1, "num_heads": 2, "mlp_dim": 32}
 _RATE = {"peak_lr": 0.1}
 # Two epochs of four updates, of 12, 12, 12 and 4 rows.
 SECTIONS = {
-  "model": {"text": _WIDTHS, "vision": _WIDTHS | GEOMETRY},
+  "model": {
+    "text": _WIDTHS,
+    "vision": _WIDTHS | GEOMETRY,
+    "dtype": "float32",
+  },
   "train": {
     "batch_size": 12,
     "total_epochs": 2,

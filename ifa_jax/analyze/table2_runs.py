@@ -10,7 +10,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ifa_jax import experiment, train, weights
+from ifa_jax import experiment, precision, train, weights
 from ifa_jax.analyze import predictions
 from ifa_jax.analyze.systems import System
 from ifa_jax.data.schema import Prepared
@@ -129,5 +129,6 @@ def train_all(rows: Sequence[Row]) -> None:
       seed,
       folder.path,
     )
-    built = experiment.build({**row.config, "seed": seed})
+    config = precision.resolve({**row.config, "seed": seed}, folder)
+    built = experiment.build(config)
     train.run(built, folder.path)
