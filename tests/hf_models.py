@@ -42,19 +42,19 @@ def _clip(sizes):
   # Token ids of CLIP's own vocabulary would not fit so small a one.
   ends = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
   text = {"vocab_size": VOCAB, **_SIZES, **ends}
-  return CLIPModel(CLIPConfig(text_config=text, vision_config=sizes | _PICTURE))
+  return CLIPModel(CLIPConfig(text_config=text, vision_config=_PICTURE | sizes))
 
 
 _MAKERS = {
   "BertModel": lambda sizes: _bert(BertModel, sizes),
   "BertForMaskedLM": lambda sizes: _bert(BertForMaskedLM, sizes),
   "CLIPVisionModel": lambda sizes: CLIPVisionModel(
-    CLIPVisionConfig(**sizes | _PICTURE)
+    CLIPVisionConfig(**_PICTURE | sizes)
   ),
   "CLIPModel": _clip,
-  "ViTModel": lambda sizes: ViTModel(ViTConfig(**sizes | _PICTURE)),
+  "ViTModel": lambda sizes: ViTModel(ViTConfig(**_PICTURE | sizes)),
   "ViTForImageClassification": lambda sizes: ViTForImageClassification(
-    ViTConfig(**sizes | _PICTURE)
+    ViTConfig(**_PICTURE | sizes)
   ),
 }
 TEXT = ("BertModel", "BertForMaskedLM")

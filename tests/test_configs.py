@@ -29,6 +29,8 @@ VARIANTS = [n for n in mnre.VARIANTS if n not in baselines.VARIANTS]
 BERT_BASE = 109_482_240
 # openai/clip-vit-base-patch32 as transformers' CLIPVisionModel.
 CLIP_VIT_B32 = 87_456_000
+# bert-large-uncased and openai/clip-vit-large-patch14, likewise.
+BERT_LARGE, CLIP_VIT_L14 = 335_141_888, 303_179_776
 
 
 @functools.cache
@@ -68,23 +70,29 @@ def text_size(dim, layers, mlp_dim):
   return tables + norm(dim) + layers * layer(dim, mlp_dim)
 
 
-def visual_size(dim, layers, mlp_dim):
-  patch, class_token = 32 * 32 * 3 * dim, dim
-  positions = (1 + 7 * 7 + 3 * 4 * 4 + 3 * 2 * 2) * dim
+def visual_size(dim, layers, mlp_dim, patch_size=32):
+  patch, class_token = patch_size**2 * 3 * dim, dim
+  grid = (224 // patch_size) ** 2
+  positions = (1 + grid + 3 * 4 * 4 + 3 * 2 * 2) * dim
   embed = patch + class_token + positions + norm(dim)
   return embed + layers * layer(dim, mlp_dim)
 
 
+# Width, layers and width of the MLPs.
+SIZES = {"tiny": (64, 2, 128), "large": (1024, 24, 4096)}
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_parameter_counts(name):
-  sizes = (64, 2, 128) if name == "tiny" else (768, 12, 3072)
+  sizes = SIZES.get(name, (768, 12, 3072))
   tree = shapes(name)
   assert size(tree["text"]) == text_size(*sizes)
   assert size(tree["relation_head"]) == 2 * sizes[0] * 23 + 23
   if name == "text":
     assert set(tree) == {"text", "relation_head"}
   else:
-    assert size(tree["visual"]) == visual_size(*sizes)
+    patch_size = 14 if name == "large" else 32
+    assert size(tree["visual"]) == visual_size(*sizes, patch_size)
 
 
 def test_full_size_counts_are_those_of_the_published_encoders():
@@ -92,6 +100,21 @@ def test_full_size_counts_are_those_of_the_published_encoders():
   assert text_size(768, 12, 3072) == BERT_BASE - pooler + markers
   last_norm, crops = norm(768), (48 + 12) * 768
   assert visual_size(768, 12, 3072) == CLIP_VIT_B32 - last_norm + crops
+
+
+def test_large_counts_are_those_of_the_published_encoders():
+  pooler, markers = 1024 * 1024 + 1024, 4 * 1024
+  assert text_size(*SIZES["large"]) == BERT_LARGE - pooler + markers
+  last_norm, crops = norm(1024), (48 + 12) * 1024
+  found = visual_size(*SIZES["large"], patch_size=14)
+  assert found == CLIP_VIT_L14 - last_norm + crops
+  assert round(size(shapes("large")) / 1e6) == 637
+
+
+def test_large_reads_squares_of_its_own():
+  model = model_of(variant("large"))
+  fields = {name: (count, side) for name, count, side in model.picture_slots}
+  assert fields == {"image": (1, 224), "grounded": (3, 56), "detected": (3, 28)}
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -119,8 +142,13 @@ def test_the_released_head_is_frozen_and_everything_else_decays():
   assert usual["text"]["embed"]["norm"] == {"scale": False, "bias": False}
 
 
+LARGE = {"hidden_dim": 1024, "num_layers": 24, "num_heads": 16}
 MODELS = {
   "objects": ModelConfig(),
+  "large": ModelConfig(
+    text=TextConfig(mlp_dim=4096, **LARGE),
+    vision=VisionConfig(patch_size=14, mlp_dim=4096, **LARGE),
+  ),
   "vanilla": ModelConfig(use_objects=False),
   "no_text_attention": ModelConfig(use_objects=False, text_attention=False),
   "text": ModelConfig(vision=None),

@@ -5,10 +5,17 @@ import jax
 import numpy as np
 import pytest
 import raw_tree
+import tiny
 
 from ifa_jax.convert import fit, from_huggingface, huggingface
 from ifa_jax.convert.stream import read_stream
-from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, parameters
+from ifa_jax.models import (
+  ModelConfig,
+  TextConfig,
+  VisionConfig,
+  build,
+  parameters,
+)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +124,23 @@ def test_another_image_size(folders):
   config, params = from_huggingface(text, vision, image_size=20)
   assert config.vision.image_size == 20
   assert params["visual"]["embed"]["position"].shape == (1 + 5**2, 24)
+
+
+def test_patches_of_14_pixels(folders, tmp_path):
+  sizes = {"image_size": 56, "patch_size": 14}
+  vision = hf_models.save(tmp_path / "vit", "CLIPVisionModel", **sizes)
+  config, params = from_huggingface(folders["BertModel"], vision)
+  sides = {name: side for name, _, side in config.picture_slots}
+  assert sides == {"image": 56, "grounded": 56, "detected": 28}
+  embed = params["visual"]["embed"]
+  assert embed["patch"]["kernel"].shape == (14 * 14 * 3, 24)
+  assert embed["position"].shape == (1 + 4 * 4, 24)
+  batch = tiny.random_batch(config, 2)
+  apply = jax.jit(build(config).apply)
+  found = apply({"params": params}, batch).logits
+  changed = apply({"params": params}, batch.replace(image=255 - batch.image))
+  assert np.all(np.isfinite(found))
+  assert np.abs(found - changed.logits).max() > 1e-4
 
 
 FULL_SIZE = {
