@@ -11,14 +11,13 @@ that the model needs over those that the product reached at that moment is the
 import dataclasses
 import os
 import resource
-import statistics
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import numpy as np
 
-from benchmarks import flops, lengths
+from benchmarks import flops, lengths, rounds
 from ifa_jax import benchmark
 from ifa_jax.batch import Batch
 from ifa_jax.models import replace
@@ -156,11 +155,12 @@ class Comparison:
 
     Returns:
       `machine`, `settings`, `bucket_shares`, the `product`'s FLOP/s in each
-      round and `rows`: name -> what `summarise` gives.
+      round and `rows`: name -> what `rounds.summarise` gives.
     """
     settings = self._settings
-    turns = {name: row.runner.run for name, row in self.rows.items()}
-    turns["product"] = self._product.run
+    clock = rounds.CpuClock
+    clocks = {name: clock(row.runner.run) for name, row in self.rows.items()}
+    turns = dict(clocks) | {"product": self._product.run}
     rates = benchmark.measure(turns, settings.seconds, settings.rounds)
     product = rates.pop("product")
     return {
@@ -171,7 +171,8 @@ class Comparison:
       "process_peak_rss_bytes": _peak_rss(),
       "rows": {
         name: self._describe(row)
-        | summarise(
+        | {"cpu_seconds_per_example": clocks[name].of_example}
+        | rounds.summarise(
           rates[name],
           rates.get(OURS),
           product if row.dtype == settings.dtype else None,
@@ -189,31 +190,6 @@ class Comparison:
       "device_memory_bytes": row.memory_bytes,
       "flops_by_xla": getattr(row.runner, "flops", None),
     }
-
-
-def summarise(
-  rates: list[float],
-  ours: list[float] | None,
-  product: list[float] | None,
-  flops_of_example: float,
-) -> dict[str, Any]:
-  """Returns a row's figures; each round is compared with its own.
-
-  Args:
-    rates: the row's examples per second, round by round.
-    ours: those of the model, or None where it was left out.
-    product: FLOP/s of the product, or None where its dtype is another.
-    flops_of_example: what the model needs.
-  """
-  achieved = np.multiply(rates, flops_of_example)
-  shares = None if product is None else np.divide(achieved, product).tolist()
-  return {
-    "examples_per_second": rates,
-    "flops_per_example": flops_of_example,
-    "flops_per_second": statistics.median(achieved.tolist()),
-    "share_of_peak": shares,
-    "ours_over_this": ours and np.divide(ours, rates).tolist(),
-  }
 
 
 def _torch_row(name: str, model: ModelConfig, batch: Batch, train: bool) -> Row:

@@ -57,7 +57,7 @@ _COLUMNS = (
   "lowest - highest",
   "of the first",
 )
-_OPTIM = {
+OPTIM = {
   "groups": {"all": {"pattern": ".*", "peak_lr": 1e-5}},
   "warmup_percent": 0.06,
   "b1": 0.9,
@@ -131,7 +131,7 @@ class Runner:
     parallel = make_parallel(form)
     shapes = parameters.abstract_params(model)
     self.num_params = parameters.count_params(model)
-    tx = optim.make_optimizer(_OPTIM, shapes, num_steps=10_000)
+    tx = optim.make_optimizer(OPTIM, shapes, num_steps=10_000)
     start = jax.jit(
       lambda key: start_state(parameters.init_params(model, key), tx)
     )

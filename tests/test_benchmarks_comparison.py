@@ -4,10 +4,12 @@ import collections
 import dataclasses
 import json
 import os
+import time
 
 import jax
 import numpy as np
 import pytest
+import torch
 
 from benchmarks import (
   comparison,
@@ -15,6 +17,7 @@ from benchmarks import (
   flops,
   inference,
   lengths,
+  rounds,
   training,
 )
 from ifa_jax import benchmark, optim
@@ -44,7 +47,7 @@ def test_flops_are_those_that_xla_counts(use_image):
   wanted = flops.of_prediction(model, text_len)
   assert wanted < counted < 1.03 * wanted
   tx = optim.make_optimizer(
-    benchmark._OPTIM, parameters.abstract_params(model), num_steps=10
+    benchmark.OPTIM, parameters.abstract_params(model), num_steps=10
   )
   state = jax.eval_shape(
     lambda key: start_state(parameters.init_params(model, key), tx),
@@ -101,14 +104,24 @@ def test_lengths_are_those_of_mnre():
 
 
 def test_rounds_are_compared_with_themselves():
-  found = comparison.summarise(
-    [2.0, 4.0, 4.0], [3.0, 4.0, 8.0], [20, 80, 40], 5
-  )
+  found = rounds.summarise([2.0, 4.0, 4.0], [3.0, 4.0, 8.0], [20, 80, 40], 5)
   assert found["ours_over_this"] == [1.5, 1, 2]
   assert found["share_of_peak"] == [0.5, 0.25, 0.5]
   assert found["flops_per_second"] == 20
-  alone = comparison.summarise([2.0], None, None, 5)
+  alone = rounds.summarise([2.0], None, None, 5)
   assert alone["ours_over_this"] is alone["share_of_peak"] is None
+
+
+def test_processors_are_counted_by_example():
+  def work(seconds):
+    began = time.process_time()
+    while time.process_time() - began < seconds:
+      pass
+    return 10 / (time.perf_counter() - start)
+
+  clock, start = rounds.CpuClock(work), time.perf_counter()
+  clock(0.1)
+  assert clock.of_example[0] == pytest.approx(0.01, rel=0.2)
 
 
 def test_wrong_settings_are_refused():
@@ -123,6 +136,8 @@ def test_wrong_settings_are_refused():
 def test_updates_and_predictions_run_in_turn(monkeypatch):
   sizes = {"hidden_dim": 16, "num_layers": 1, "num_heads": 2, "mlp_dim": 32}
   monkeypatch.setitem(benchmark.SIZES, "toy", sizes)
+  # Two threads that wait busily for each other are slow beside other tests.
+  torch.set_num_threads(1)
   for compare in (training.compare, inference.compare):
     compared = compare(TOY, lengths.MNRE)
     assert [*compared.rows] == ["ours", "eager80", "eager"]
@@ -135,6 +150,7 @@ def test_updates_and_predictions_run_in_turn(monkeypatch):
       of_row[name]["examples_per_second"] for name in ("ours", "eager")
     )
     assert min(ours) > 0
+    assert len(of_row["ours"]["cpu_seconds_per_example"]) == 2
     assert of_row["eager"]["ours_over_this"] == [
       a / b for a, b in zip(ours, eager, strict=True)
     ]
