@@ -1,7 +1,8 @@
 """Pictures that cost what photos do: to decode, to resize and to store.
 
-Several frequencies, as in photos, things with edges, and grain. A JPEG file of
-800 x 600 takes about 140 KB, as one of MNRE does.
+Several frequencies, as in photos, things with edges, and grain. At 800 x 600 a
+JPEG file takes about 120 KB and the square of 224 pixels 80 KB as PNG; of 39 of
+MNRE's pictures, 143 and 79 KB.
 """
 
 import io
@@ -14,7 +15,7 @@ _QUALITY = 85
 _NUM_SHEETS, _MARGIN = 12, 1.5
 # (side in pixels of what is of one colour, how strong it is).
 _OCTAVES = ((200, 60.0), (50, 35.0), (13, 9.0), (5, 3.0))
-_GRAIN = 8.5
+_GRAIN = 7.0
 _NUM_THINGS = 4
 
 

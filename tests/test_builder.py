@@ -122,6 +122,8 @@ def test_records_hold_what_the_tree_says(settings, tmp_path):
   assert first["detected_boxes"].tolist() == [[1, 1, 9, 9], [2, 2, 9, 9]]
   assert np.array_equal(first["grounded_boxes"], [[0, 0, 20, 10.5]])
   assert (first["num_grounded"], first["num_detected"]) == (1, 3)
+  lengths = schema.read_text_lengths(prepared.folder, "train", 3)
+  assert lengths.tolist() == [len(r["input_ids"]) for r in records]
   # Without its picture a row has no pixels, and the list still counts.
   assert third["image"].shape == (0, 32, 32, 3)
   assert third["detected"].shape == (0, 16, 16, 3)
@@ -242,6 +244,8 @@ def test_skipped_rows_are_counted_and_listed(settings, tmp_path):
   listed = [json.loads(line) for line in text.splitlines()]
   assert len(listed) == 9
   assert {row["split"] for row in listed} == set(schema.SPLITS)
+  lengths = schema.read_text_lengths(prepared.folder, "train", 3)
+  assert lengths.tolist() == [len(r["input_ids"]) for r in records]
   assert {"ours_val.txt:3", "ours_val.txt:4"} <= {
     row["where"] for row in listed
   }
@@ -301,6 +305,21 @@ def test_read_metadata_passes_over_killed_runs_and_old_formats(settings):
   (folder / "metadata.json").write_text(json.dumps(old))
   with pytest.raises(ValueError, match="record format 0, this version reads 2"):
     schema.read_metadata(settings().data_dir)
+  # Beside its successor the old one is passed over.
+  folder.rename(folder.with_name("0.0.0"))
+  assert prepare(settings())[0] == prepared
+
+
+@pytest.mark.parametrize(
+  "lines", [None, "14\n9\n", "14\n9\n8\n7\n", "a\n9\n8\n"]
+)
+def test_lengths_of_other_rows_are_refused(tmp_path, lines):
+  path = tmp_path / "text_lengths-val.txt"
+  if lines is not None:
+    path.write_text(lines)
+  with pytest.raises(ValueError, match="want the text lengths of 3 rows") as e:
+    schema.read_text_lengths(str(tmp_path), "val", 3)
+  assert str(path) in str(e.value)
 
 
 def test_nothing_asks_the_network(settings, monkeypatch):

@@ -20,7 +20,7 @@ _TEXT = {
   "tail_start": tf.io.FixedLenFeature([], tf.int64),
   "relation": tf.io.FixedLenFeature([], tf.int64),
 }
-_STRINGS = tf.io.FixedLenSequenceFeature([], tf.string, True)
+_FILES = tf.io.FixedLenSequenceFeature([], tf.string, True)
 
 
 class Wanted(NamedTuple):
@@ -95,15 +95,16 @@ def _stream(
   geometry: Geometry,
 ) -> Iterator[dict[str, Any]]:
   """Yields each task with the fields that it wants, blank ones in between."""
+  kinds = _TEXT | {name: _FILES for name, _, _ in geometry.slots}
 
   def load(row, wants_text, wants_pictures):
     record = tf.numpy_function(records, [row], tf.string)
-    record = tf.ensure_shape(record, [])
+    fields = tf.io.parse_single_example(tf.ensure_shape(record, []), kinds)
     return {
       "wants_text": wants_text,
       "wants_pictures": wants_pictures,
-      "text": _read_text(record, geometry.text_len),
-      "pictures": _read_pictures(record, wants_pictures, geometry),
+      "text": _pad_text(fields, geometry.text_len),
+      "pictures": _decode_pictures(fields, wants_pictures, geometry),
     }
 
   columns = tuple(map(np.array, zip(*tasks, strict=True)))
@@ -118,9 +119,8 @@ def _cause(error: tf.errors.OpError) -> str:
   return re.sub(r"^(\{\{.*?\}\} |ValueError: )*", "", first_line)
 
 
-def _read_text(record: tf.Tensor, text_len: int) -> dict[str, Any]:
-  """Parses the text fields of a record, padded to int32[T]."""
-  fields = tf.io.parse_single_example(record, _TEXT)
+def _pad_text(fields: dict[str, tf.Tensor], text_len: int) -> dict[str, Any]:
+  """Returns the text fields of a parsed record, padded to int32[T]."""
   ids = tf.cast(fields["input_ids"], tf.int32)
   padding = text_len - tf.size(ids)
   fits = tf.debugging.assert_non_negative(
@@ -140,18 +140,16 @@ def _read_text(record: tf.Tensor, text_len: int) -> dict[str, Any]:
   }
 
 
-def _read_pictures(
-  record: tf.Tensor, is_wanted: tf.Tensor, geometry: Geometry
+def _decode_pictures(
+  files: dict[str, tf.Tensor], is_wanted: tf.Tensor, geometry: Geometry
 ) -> dict[str, tf.Tensor]:
   """Decodes a record's pictures with their masks; blank if nobody wants any."""
-  kinds = {name: _STRINGS for name, _, _ in geometry.slots}
-  files = tf.io.parse_single_example(record, kinds) if kinds else {}
   shapes = geometry.picture_fields | geometry.mask_fields
   fields = {}
   for name, count, size in geometry.slots:
     num_found = tf.where(is_wanted, tf.size(files[name]), 0)
     squares = [
-      _read_square(files[name], i, i < num_found, size) for i in range(count)
+      _decode_square(files[name], i, i < num_found, size) for i in range(count)
     ]
     fields[name] = tf.stack(squares)
     fields[f"{name}_mask"] = tf.range(count) < num_found
@@ -160,7 +158,7 @@ def _read_pictures(
   }
 
 
-def _read_square(
+def _decode_square(
   files: tf.Tensor, number: int, is_there: tf.Tensor, size: int
 ) -> tf.Tensor:
   """Decodes one of some PNG files to uint8[size, size, 3], zero if absent."""
