@@ -1,0 +1,59 @@
+"""A start is watched part by part up to its first update."""
+
+import pathlib
+import subprocess
+
+import pytest
+import test_kill
+import tiny_run
+
+from benchmarks import start
+from configs import quickstart
+
+
+def flags_of_a_tiny_run(data_dir):
+  changes = tiny_run.SECTIONS | {"data": {"data_dir": str(data_dir)}}
+  return [f"--config={quickstart.__file__}", *test_kill.flags(changes)]
+
+
+def test_a_start_stops_at_the_first_update(data_dir, compiled_dir, tmp_path):
+  tiny_flags = flags_of_a_tiny_run(data_dir)
+  environment = tiny_run.fast_environment(compiled_dir)
+  with pytest.MonkeyPatch.context() as patch:
+    for name, value in environment.items():
+      patch.setenv(name, value)
+    found = start.start(tiny_flags, str(tmp_path), str(compiled_dir))
+  assert [*found["parts"]] == [
+    "imports",
+    "dataset and checks",
+    "state and first batch",
+    "first update dispatched",
+  ]
+  for seconds in found["parts"].values():
+    assert seconds["wall"] > 0
+    assert seconds["cpu"] >= 0
+  assert {"trace", "lower", "compile or load"} <= {*found["jax"]}
+  run = pathlib.Path(tmp_path / "run")
+  assert (run / "config.json").exists()
+  assert not (run / "eval_test.json").exists()
+
+
+def test_a_run_that_fails_is_told(tmp_path, monkeypatch):
+  failed = subprocess.CompletedProcess([], 1, stderr="one\nerror: no data\n")
+  monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+  with pytest.raises(ValueError, match="launch.py failed: error: no data"):
+    start.start([], str(tmp_path), str(tmp_path))
+
+
+def test_parts_add_up():
+  parts = {
+    "imports": {"wall": 1.0, "cpu": 2.0},
+    "update": {"wall": 0.5, "cpu": 0.25},
+  }
+  found = {"parts": parts, "jax": {"trace": 0.125}}
+  assert start.make_rows({"cold": found, "warm": found | {"jax": {}}}) == [
+    ["imports", "1.00 (2.00)", "1.00 (2.00)"],
+    ["update", "0.50 (0.25)", "0.50 (0.25)"],
+    ["in all", "1.50 (2.25)", "1.50 (2.25)"],
+    ["of that, JAX: trace", "0.12", "0.00"],
+  ]
