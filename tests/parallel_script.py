@@ -93,6 +93,23 @@ def predicted(form):
   return rows[rows[:, 0] >= 0].tolist()
 
 
+def snapshot(form):
+  """Returns what a snapshot has of a state that the next step gave up.
+
+  With the shape of each device's part.
+  """
+  parallel = make_parallel(form)
+  tree = {"even": np.arange(48.0).reshape(3, 16), "odd": np.arange(3.0)}
+  state = parallel.copy(tree | {"step": np.int32(4)})
+  add = lambda state, batch: (jax.tree.map(lambda x: x + 1, state), batch)  # noqa: E731
+  kept = parallel.snapshot(state)
+  parallel.compile_train(add)(state, parallel.split(np.ones(8)))
+  return {
+    name: [np.asarray(x).tolist(), x.addressable_shards[0].data.shape]
+    for name, x in kept.items()
+  } | {"given_up": state["even"].is_deleted()}
+
+
 def refusal(form):
   try:
     make_parallel(form).check(12, "train.batch_size")
@@ -111,6 +128,7 @@ def main():
     "gaps": {form: gaps(train(still, form), one) for form in FORMS},
     "dropout": gaps(train(dropping, "jit"), train(dropping, None)),
     "rows": {form: predicted(form) for form in FORMS},
+    "snapshots": {form: snapshot(form) for form in FORMS},
     "refusals": {form: refusal(form) for form in FORMS},
   }
   print(json.dumps(report))

@@ -59,6 +59,33 @@ def test_a_batch_that_the_devices_cannot_split_is_refused(report, form):
   )
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_a_snapshot_is_spread_and_outlives_its_state(report, form):
+  even = np.arange(48.0).reshape(3, 16).tolist()
+  assert report["snapshots"][form] == {
+    "even": [even, [3, 2]],
+    "odd": [[0.0, 1.0, 2.0], [3]],
+    "step": [4, []],
+    "given_up": True,
+  }
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_batch_is_sent_before_the_last_one_is_used(form):
+  made, asked = parallel.make_parallel(form), []
+
+  def batches():
+    for i in range(3):
+      asked.append(i)
+      yield {"rows": np.full(2, i)}
+
+  used = []
+  for batch, sent in made.ahead(batches()):
+    used.append((asked[-1], batch["rows"][0], made.rows(sent["rows"])[0]))
+  assert used == [(1, 0, 0), (2, 1, 1), (2, 2, 2)]
+  assert list(made.ahead([])) == []
+
+
 def test_an_unknown_form_is_refused():
   with pytest.raises(ValueError, match=r"pmap, jit, found 'pjit'"):
     parallel.make_parallel("pjit")

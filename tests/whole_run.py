@@ -5,6 +5,7 @@ import pathlib
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 import tiny_run
 
@@ -18,11 +19,20 @@ def lines(workdir, name="metrics.jsonl"):
   return tiny_run.read_lines(pathlib.Path(workdir) / name)
 
 
+def newest_leaves(workdir):
+  """Returns every leaf of the last checkpoint, whoever wrote it."""
+  folder = pathlib.Path(workdir) / "checkpoints"
+  with Checkpoints(folder) as checkpoints:
+    saved = folder / str(checkpoints.newest) / "default"
+  as_numpy = lambda _: ocp.RestoreArgs(restore_type=np.ndarray)  # noqa: E731
+  with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as reader:
+    args = jax.tree.map(as_numpy, reader.metadata(saved).item_metadata.tree)
+    return jax.tree.leaves(reader.restore(saved, restore_args=args))
+
+
 def newest_state(workdir):
   """Returns every leaf of the last checkpoint, in bits."""
-  with Checkpoints(pathlib.Path(workdir) / "checkpoints") as checkpoints:
-    tree = checkpoints._manager.restore(checkpoints.newest)
-  return [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(tree)]
+  return [leaf.tobytes() for leaf in newest_leaves(workdir)]
 
 
 def outcome(workdir):

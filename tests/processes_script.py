@@ -1,0 +1,52 @@
+"""Runs as one of several processes, for `test_processes`; prints JSON.
+
+Reads {"cases": [...], "apart": [a folder for each process]} from standard
+input. A case is a run to train: workdir, a config for each process, and the
+number of the step that it is stopped at, if any.
+"""
+
+import json
+import os
+import sys
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+
+import jax
+import whole_run
+
+from ifa_jax import cluster, experiment, processes, train
+from ifa_jax.metrics_log import Meter
+
+
+def fails(function, *args):
+  """Returns the message of the mistake that a function finds, or None."""
+  try:
+    function(*args)
+  except ValueError as error:
+    return str(error)
+
+
+def run(case):
+  config = case["configs"][processes.index() % len(case["configs"])]
+  built, workdir = experiment.build(config), case["workdir"]
+  if case["stop"]:
+    whole_run.run_until_stopped(built, workdir, Meter, "add", case["stop"])
+  else:
+    train.run(built, workdir)
+
+
+def main():
+  cluster.join()
+  asked = json.load(sys.stdin)
+  report = {
+    "processes": [processes.count(), processes.index(), jax.device_count()],
+    "failures": {
+      name: fails(run, case) for name, case in asked["cases"].items()
+    },
+    "apart": fails(processes.check_shared, asked["apart"][processes.index()]),
+  }
+  print(f"\n{json.dumps(report)}")
+
+
+if __name__ == "__main__":
+  main()

@@ -1,0 +1,148 @@
+"""Whom a process connects with: nobody, unless flags or a cluster say so."""
+
+import socket
+
+import pytest
+
+from ifa_jax import cluster
+
+EXPLICIT = {
+  "coordinator_address": "localhost:1234",
+  "num_processes": 4,
+  "process_id": 0,
+}
+SLURM = {
+  "SLURM_JOB_ID": "7",
+  "SLURM_NTASKS": "4",
+  "SLURM_STEP_NUM_TASKS": "4",
+  "SLURM_STEP_NUM_NODES": "4",
+}
+
+
+@pytest.fixture(name="calls")
+def calls_of_initialize(monkeypatch):
+  """Leaves no variable that says of others, and records what JAX is told."""
+  for name in (
+    *cluster.VARIABLES.values(),
+    *SLURM,
+    "OMPI_COMM_WORLD_SIZE",
+    "JOB_COMPLETION_INDEX",
+    "TPU_ML_PLATFORM",
+  ):
+    monkeypatch.delenv(name, raising=False)
+  calls = []
+
+  def initialize(**settings):
+    del settings["initialization_timeout"], settings["shutdown_timeout_seconds"]
+    calls.append(settings)
+
+  monkeypatch.setattr(cluster.jax.distributed, "initialize", initialize)
+  return calls
+
+
+def setenv(monkeypatch, variables):
+  for name, value in variables.items():
+    monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+  "variables",
+  [
+    {},
+    SLURM | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1"},
+    # A batch script without srun is one process of an allocation for many.
+    {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "4"},
+    {"OMPI_COMM_WORLD_SIZE": "1"},
+    {"JAX_NUM_PROCESSES": "1"},
+    SLURM | {"JAX_NUM_PROCESSES": "1"},
+    {"TPU_ML_PLATFORM": "JAX", "JAX_PLATFORMS": "cpu"},
+    # The pods of a sweep, each a run of its own.
+    {"JOB_COMPLETION_INDEX": "3"},
+  ],
+)
+def test_a_process_that_is_alone_waits_for_nobody(
+  calls, monkeypatch, variables
+):
+  setenv(monkeypatch, variables)
+  cluster.join()
+  assert calls == []
+
+
+@pytest.mark.parametrize(
+  ("variables", "devices"),
+  [
+    # Of a node with one task, all.
+    (SLURM, []),
+    (SLURM | {"SLURM_STEP_NUM_NODES": "2"}, None),
+    ({"OMPI_COMM_WORLD_SIZE": "2"}, None),
+    ({"TPU_ML_PLATFORM": "JAX", "JAX_PLATFORMS": "tpu,cpu"}, None),
+  ],
+)
+def test_a_cluster_is_left_to_jax(calls, monkeypatch, variables, devices):
+  setenv(monkeypatch, variables)
+  cluster.join()
+  assert calls == [{"local_device_ids": devices}]
+
+
+def test_flags_win_over_variables_and_both_over_a_cluster(calls, monkeypatch):
+  explicit = {
+    cluster.VARIABLES[name]: str(value) for name, value in EXPLICIT.items()
+  }
+  setenv(monkeypatch, SLURM | explicit)
+  cluster.join()
+  cluster.join(num_processes=2)
+  off = {"cluster_detection_method": "deactivate"}
+  assert calls == [EXPLICIT | off, EXPLICIT | off | {"num_processes": 2}]
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    (
+      {"process_id": None},
+      r"want --process_id \(JAX_PROCESS_ID\) beside --coordinator_address",
+    ),
+    (
+      {"coordinator_address": None, "num_processes": None},
+      r"want --coordinator_address \(.*\) and --num_processes \(.*\) beside",
+    ),
+    ({"coordinator_address": "here"}, "want HOST:PORT, found here"),
+    ({"process_id": 4}, "--process_id: want 0 to 3, .* found 4"),
+  ],
+)
+def test_settings_that_describe_no_process_are_refused(calls, changes, message):
+  with pytest.raises(ValueError, match=message):
+    cluster.join(**(EXPLICIT | changes))
+  assert calls == []
+
+
+def test_a_variable_that_is_no_number_is_named(calls, monkeypatch):
+  monkeypatch.setenv("JAX_PROCESS_ID", "first")
+  with pytest.raises(ValueError, match="JAX_PROCESS_ID: want a whole number"):
+    cluster.join()
+
+
+def test_a_process_waits_for_the_first_to_listen(calls, monkeypatch):
+  with socket.socket() as listener:
+    listener.bind(("localhost", 0))
+    address = f"localhost:{listener.getsockname()[1]}"
+    others = EXPLICIT | {"coordinator_address": address, "process_id": 1}
+    monkeypatch.setattr(cluster, "SECONDS_TO_START", 0)
+    with pytest.raises(
+      ValueError, match=f"{address}: want process 0 to listen"
+    ):
+      cluster.join(**others)
+    assert calls == []
+    listener.listen()
+    cluster.join(**others)
+  assert calls[0]["process_id"] == 1
+
+
+def test_what_jax_finds_wrong_is_one_line(calls, monkeypatch):
+  def fail(**_):
+    raise RuntimeError("no coordinator\nand a long story")
+
+  monkeypatch.setattr(cluster.jax.distributed, "initialize", fail)
+  wanted = "the processes of the run did not connect: no coordinator; see"
+  with pytest.raises(ValueError, match=wanted):
+    cluster.join(**EXPLICIT)
