@@ -41,7 +41,7 @@ def test_a_start_stops_at_the_first_update(data_dir, compiled_dir, tmp_path):
 def test_a_run_that_fails_is_told(tmp_path, monkeypatch):
   failed = subprocess.CompletedProcess([], 1, stderr="one\nerror: no data\n")
   monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
-  with pytest.raises(ValueError, match="launch.py failed: error: no data"):
+  with pytest.raises(ValueError, match=r"launch\.py failed: error: no data"):
     start.start([], str(tmp_path), str(tmp_path))
 
 

@@ -1,0 +1,125 @@
+r"""What an update needs of a device's memory, from shapes alone.
+
+    python -m benchmarks.memory --config=configs/mnre.py:large
+    python -m benchmarks.memory --config=configs/mnre.py:large \
+        --config.train.batch_size=256 --config.train.num_slices=8 \
+        --config.model.dtype=bfloat16 --num_devices=8
+
+Parameters, gradients and the optimizer's state lie on every device; what the
+forward pass keeps for the backward pass grows with the rows that a device works
+through at once. That is what JAX's `vjp` keeps: XLA may keep less, by computing
+something twice, and needs some room to work beside. Nothing is computed, and no
+accelerator is asked for.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+from absl import flags
+from ml_collections import config_flags
+
+from ifa_jax import command, optim, precision, report
+from ifa_jax.models import build, parameters, settings
+from ifa_jax.models.system import System
+from ifa_jax.step import row_sums
+
+_GB = 1e9
+
+
+def size_of(tree: Any) -> int:
+  """Returns the bytes of a tree of shapes."""
+  leaves = jax.tree.leaves(tree)
+  return sum(math.prod(x.shape) * x.dtype.itemsize for x in leaves)
+
+
+def kept_bytes(model: System, text_len: int) -> tuple[int, int]:
+  """Returns the bytes that the forward pass keeps: of one row, and besides.
+
+  What does not grow with the rows is parameters, in the dtype of the
+  computation.
+  """
+  shapes = parameters.abstract_params(model)
+  module = build(model)
+
+  def keep(params, batch):
+    def loss(params):
+      rngs = {"dropout": jax.random.key(0)}
+      output = module.apply({"params": params}, batch, train=True, rngs=rngs)
+      return row_sums(output.logits, batch)[0]
+
+    return jax.vjp(loss, params)[1]
+
+  def size(rows):
+    batch = jax.eval_shape(
+      lambda: parameters.blank_batch(model, rows, text_len)
+    )
+    return size_of(jax.eval_shape(keep, shapes, batch))
+
+  one, two = size(1), size(2)
+  return two - one, 2 * one - two
+
+
+def estimate(
+  config: Mapping[str, Any], num_devices: int, text_len: int
+) -> dict[str, float]:
+  """Returns the bytes of each part of an update, on one device.
+
+  Args:
+    config: the whole config.
+    num_devices: that share a batch.
+    text_len: tokens of the longest batch.
+
+  Raises:
+    ValueError: if devices and slices do not divide the batch.
+  """
+  model = settings.from_dict(precision.resolve(config)["model"])
+  train = config["train"]
+  parts = num_devices * train["num_slices"]
+  rows, rest = divmod(train["batch_size"], parts)
+  if rest:
+    raise ValueError(
+      f"train.batch_size: want a multiple of {parts}, devices times"
+      f" train.num_slices, found {train['batch_size']}"
+    )
+  shapes = parameters.abstract_params(model)
+  tx = optim.make_optimizer(config["optim"], shapes, num_steps=1000)
+  of_a_row, copies = kept_bytes(model, text_len)
+  # In float32 these are the parameters themselves.
+  half = getattr(model, "dtype", "float32") == "bfloat16"
+  return {
+    "parameters": size_of(shapes),
+    "optimizer": size_of(jax.eval_shape(tx.init, shapes)),
+    "gradients": size_of(shapes) * (2 if train["num_slices"] > 1 else 1),
+    "parameters in bfloat16": copies if half else 0,
+    f"kept of {rows} rows": rows * of_a_row,
+  }
+
+
+def _define_flags() -> None:
+  """Defines the flags; importing this module defines none."""
+  config_flags.DEFINE_config_file("config", None, "FILE[:VARIANT].")
+  flags.DEFINE_integer("num_devices", 1, "That share a batch.", lower_bound=1)
+  flags.DEFINE_integer("text_len", 48, "Tokens of a text.", lower_bound=1)
+  flags.mark_flag_as_required("config")
+
+
+def main(_: Sequence[str]) -> None:
+  """Runs the command."""
+  values = flags.FLAGS
+  config = precision.resolve(values.config.to_dict())
+  found = estimate(config, values.num_devices, values.text_len)
+  rows = [[name, f"{size / _GB:.2f}"] for name, size in found.items()]
+  rows.append(["in all", f"{sum(found.values()) / _GB:.2f}"])
+  title = (
+    f"An update of {config['train']['batch_size']} rows over"
+    f" {values.num_devices} devices, {config['train']['num_slices']} slices,"
+    f" {config['model'].get('dtype', 'float32')}"
+  )
+  report.print_table(report.make_table(title, ("on each", "GB"), rows))
+
+
+if __name__ == "__main__":
+  _define_flags()
+  command.run(main)

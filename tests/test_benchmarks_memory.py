@@ -1,0 +1,68 @@
+"""What an update needs of memory, against sizes counted by hand."""
+
+import jax
+import pytest
+import tiny
+
+from benchmarks import memory
+from configs import mnre
+from ifa_jax.models import parameters
+
+
+def config(**train):
+  found = mnre.get_config("tiny").to_dict()
+  found["train"] |= {"batch_size": 32, "num_slices": 1} | train
+  return found
+
+
+def test_a_linear_layer_keeps_its_input():
+  def keep(params, x):
+    return jax.vjp(lambda p: (x @ p).sum(), params)[1]
+
+  shape = jax.ShapeDtypeStruct
+  matrix, rows = shape((3, 5), "float32"), shape((7, 3), "float32")
+  assert memory.size_of(jax.eval_shape(keep, matrix, rows)) == 7 * 3 * 4
+
+
+def test_parameters_moments_and_gradients_are_counted():
+  found = memory.estimate(config(), num_devices=1, text_len=48)
+  model = tiny.tiny_config()
+  assert memory.size_of(parameters.abstract_params(model)) == (
+    4 * parameters.count_params(model)
+  )
+  size = found["parameters"]
+  assert found["gradients"] == size
+  # Two moments for each parameter, and a few counters.
+  assert 2 * size < found["optimizer"] < 2 * size + 100
+  assert found["parameters in bfloat16"] == 0
+
+
+def test_rows_cost_what_a_device_works_through_at_once():
+  whole = memory.estimate(config(), 1, 48)["kept of 32 rows"]
+  halved = memory.estimate(config(), 2, 48)["kept of 16 rows"]
+  sliced = memory.estimate(config(num_slices=4), 1, 48)
+  assert whole == 2 * halved == 4 * sliced["kept of 8 rows"]
+  # The sum over slices beside those of a slice.
+  assert sliced["gradients"] == 2 * sliced["parameters"]
+
+
+def test_a_row_keeps_more_than_its_hidden_states():
+  model = tiny.tiny_config(num_layers=2)
+  short, long = (memory.kept_bytes(model, n)[0] for n in (8, 16))
+  # Of each layer at least the inputs of six products, float32 of width 16.
+  assert long - short > 2 * 6 * 8 * 16 * 4
+  deeper = memory.kept_bytes(tiny.tiny_config(num_layers=3), 8)[0]
+  assert deeper > 1.3 * short
+
+
+def test_half_precision_keeps_less_of_a_row_and_copies_of_matrices():
+  changed = config()
+  changed["model"]["dtype"] = "bfloat16"
+  half, full = (memory.estimate(c, 1, 48) for c in (changed, config()))
+  assert half["kept of 32 rows"] < 0.8 * full["kept of 32 rows"]
+  assert 0 < half["parameters in bfloat16"] < 0.6 * half["parameters"]
+
+
+def test_a_batch_that_cannot_be_divided_is_refused():
+  with pytest.raises(ValueError, match=r"want a multiple of 24, .* found 32"):
+    memory.estimate(config(num_slices=3), num_devices=8, text_len=48)
