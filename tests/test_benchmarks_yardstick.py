@@ -1,5 +1,8 @@
 """The PyTorch yardstick computes what the model computes."""
 
+import functools
+
+import jax
 import numpy as np
 import parity
 import pytest
@@ -7,7 +10,7 @@ import reference_data
 import torch
 import torch_reference
 
-from benchmarks import yardstick
+from benchmarks import yardstick, yardstick_step
 from ifa_jax import models, step
 
 TOLERANCE = 5e-6
@@ -23,7 +26,10 @@ GEOMETRY = torch_reference.Geometry(
   num_relations=7,
 )
 # The two settings that are measured: without the whole picture, and with it.
-CASES = {"crops": {"use_image": False}, "picture and crops": {}}
+CASES = {
+  "crops": ("sdpa", {"use_image": False}),
+  "picture and crops": ("matmul", {}),
+}
 # Name in `torch_reference` -> name in the yardstick.
 STEMS = {
   "model.vision_embeddings.aux_position_embedding": "grounded_position",
@@ -57,10 +63,16 @@ def pictures(inputs, options):
   return batch.replace(image=None, image_mask=None)
 
 
-@pytest.mark.parametrize("attention", ["matmul", "sdpa"])
+@functools.partial(jax.jit, static_argnums=0)
+def compute(model, params, batch):
+  """Returns the model's logits and mean loss."""
+  logits = model.apply({"params": params}, batch).logits
+  return logits, step.row_sums(logits, batch)[0] / len(batch.label)
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_logits_and_loss_are_the_models(case, attention):
-  options = CASES[case]
+def test_logits_and_loss_are_the_models(case):
+  attention, options = CASES[case]
   weights = torch_reference.random_weights(
     GEOMETRY, seed=1, dtype=torch.float32
   )
@@ -68,12 +80,36 @@ def test_logits_and_loss_are_the_models(case, attention):
   config = parity.model_config(GEOMETRY, **options)
   batch = pictures(inputs, options)
   params = parity.to_params(weights, config)
-  logits = models.build(config).apply({"params": params}, batch).logits
-  want = float(step.row_sums(logits, batch)[0]) / len(batch.label)
+  logits, want = compute(models.build(config), params, batch)
   model = yardstick.Yardstick(config, attention).eval()
   model.load_state_dict(rename(weights))
   given = yardstick.to_inputs(batch, config.vision)
   got = model(given)
   loss = torch.nn.functional.cross_entropy(got, given["label"])
   assert np.abs(got.detach().numpy() - logits).max() < TOLERANCE
-  assert abs(loss.item() - want) < TOLERANCE
+  assert abs(loss.item() - float(want)) < TOLERANCE
+
+
+def test_an_update_lowers_the_loss_and_a_prediction_is_of_all_relations():
+  config = parity.model_config(GEOMETRY)
+  inputs = reference_data.random_inputs(GEOMETRY, seed=2, batch_size=4)
+  batch = parity.to_batch(inputs)
+  trained = yardstick_step.TorchRunner(config, batch, "eager")
+  losses = [trained.step().item() for _ in range(200)]
+  assert np.mean(losses[-20:]) < np.mean(losses[:20]) - 0.02
+  assert trained.compile_seconds is trained.memory_bytes is None
+  predicted = yardstick_step.TorchRunner(config, batch, "eager", train=False)
+  found = predicted.step()
+  assert found.shape == (4, GEOMETRY.num_relations)
+  np.testing.assert_allclose(found.sum(dim=-1), 1, atol=1e-6)
+  assert predicted.run(0.0) > 0
+
+
+@pytest.mark.parametrize(
+  ("change", "found"),
+  [({"text_attention": False}, "False"), ({"vision": None}, "None")],
+)
+def test_other_models_are_refused(change, found):
+  config = models.replace(parity.model_config(GEOMETRY), **change)
+  with pytest.raises(ValueError, match=f"found .*{found}"):
+    yardstick.Yardstick(config)
