@@ -163,7 +163,7 @@ def test_two_datasets_to_choose_from_are_refused(dataset):
 
 def test_a_dataset_of_another_format_is_refused(tmp_path):
   write_dataset(tmp_path / "old", METADATA | {"format_version": 0})
-  with pytest.raises(ValueError, match="record format 0, this version reads 1"):
+  with pytest.raises(ValueError, match="record format 0, this version reads 2"):
     build(tmp_path)
 
 

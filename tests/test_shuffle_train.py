@@ -19,9 +19,9 @@ def test_shuffle_train_gives_training_rows_other_pictures_and_no_others(
 ):
   batches, calls = Split.batches, []
 
-  def spying(split, order, geometry, visual_rows=None, readers=()):
+  def spying(split, order, geometry, visual_rows, *others):
     calls.append((split.name, visual_rows))
-    return batches(split, order, geometry, visual_rows, readers)
+    return batches(split, order, geometry, visual_rows, *others)
 
   monkeypatch.setattr(Split, "batches", spying)
   train.run(build(data={"visual_shuffle_seed": 0}), tmp_path)
