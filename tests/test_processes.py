@@ -17,8 +17,10 @@ from ifa_jax.checkpoint import Checkpoints
 
 TESTS = pathlib.Path(__file__).parent
 # Six updates, two of them of the second epoch. No dropout: what pmap drops
-# depends on the number of devices.
+# depends on the number of devices. AdamW divides a gradient by its own size;
+# those of keys' biases are rounding alone, which epsilon keeps small.
 CHANGES = {
+  "optim": {"epsilon": 1e-2},
   "model": {
     "vision": None,
     "head_dropout_rate": 0.0,
@@ -180,7 +182,9 @@ def test_one_process_goes_on_where_two_were_stopped(
 def test_the_first_process_prints_and_the_other_is_silent(made):
   _, ((_, first), (_, second)) = made
   assert first.count("Test scores of") == 2
-  assert len(second.splitlines()) <= 2
+  # The last line is the script's own.
+  said = [x for x in second.splitlines()[:-1] if not x.startswith("[Gloo]")]
+  assert [x for x in said if x] == []
 
 
 def test_a_mistake_that_one_process_finds_ends_both(made):
