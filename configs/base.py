@@ -84,6 +84,9 @@ def base() -> config_dict.ConfigDict:
   config.train.max_steps = 0
   # Slices that a batch is worked through in, where memory is short.
   config.train.num_slices = 1
+  # Whether the backward pass computes layers anew: less memory still, a third
+  # more work.
+  config.train.remat = False
   # "pmap", or "jit" over a one-axis mesh.
   config.train.parallel = "pmap"
   config.train.log_steps = 20

@@ -32,6 +32,7 @@ from ifa_jax.models import build, parameters, variants
 from ifa_jax.models.co_attention import CoAttentionConfig
 from ifa_jax.models.config import TextConfig, VisionConfig
 from ifa_jax.models.regions import RegionStreamConfig
+from ifa_jax.models.stacking import stack_layers
 from ifa_jax.models.system import RegionConfig, System
 from ifa_jax.parallel import FORMS, make_parallel
 from ifa_jax.step import TrainStep, start_state
@@ -121,7 +122,6 @@ class Runner:
   Attributes:
     num_params: of the model.
     compile_seconds: of tracing and compiling the update.
-    flops: of an update, as XLA counts them before it optimises.
   """
 
   def __init__(
@@ -131,21 +131,21 @@ class Runner:
     parallel = make_parallel(form)
     shapes = parameters.abstract_params(model)
     self.num_params = parameters.count_params(model)
-    tx = optim.make_optimizer(OPTIM, shapes, num_steps=10_000)
-    start = jax.jit(
-      lambda key: start_state(parameters.init_params(model, key), tx)
-    )
-    state = parallel.copy(jax.tree.map(np.asarray, start(jax.random.key(0))))
+    stacked = model.scans_layers
+    tx = optim.make_optimizer(OPTIM, shapes, 10_000, stacked)
+
+    def start(key):
+      params = parameters.init_params(model, key)
+      return start_state(stack_layers(params) if stacked else params, tx)
+
+    state = parallel.copy(jax.jit(start)(jax.random.key(0)))
     step = TrainStep(build(model), tx, 0, num_slices, parallel.axis)
     self._rows = len(batch.label)
     self._batch = jax.device_put(parallel.split(batch))
     began = time.perf_counter()
-    lowered = parallel.compile_train(step).lower(state, self._batch)
-    self._update = lowered.compile()
+    update = parallel.compile_train(step)
+    self._update = update.lower(state, self._batch).compile()
     self.compile_seconds = time.perf_counter() - began
-    # A mapped step is counted for one device.
-    parts = jax.device_count() if parallel.axis else 1
-    self.flops = parts * lowered.cost_analysis()["flops"]
     self._state, sums = self._update(state, self._batch)
     jax.block_until_ready(sums)
 

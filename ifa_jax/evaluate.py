@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
 from ifa_jax import metrics, processes, report
@@ -14,6 +15,7 @@ from ifa_jax.data.pipeline import Split
 from ifa_jax.data.rows import RowText
 from ifa_jax.experiment import Experiment
 from ifa_jax.models import parameters
+from ifa_jax.models.stacking import are_stacked, stack_layers
 from ifa_jax.run_folder import RunFolder
 from ifa_jax.step import EvalStep
 
@@ -46,6 +48,7 @@ class Evaluator:
     self._experiment = experiment
     self._parallel = experiment.parallel
     self._step = self._parallel.compile_rows(EvalStep(experiment.model))
+    self._scans = experiment.model_config.scans_layers
 
   def predict(
     self,
@@ -68,6 +71,10 @@ class Evaluator:
     batch_size = self._experiment.config["eval"]["batch_size"]
     if not len(split):
       raise ValueError(f"split {split.name}: want rows to predict, found none")
+    if self._scans and not are_stacked(params):
+      # As in training, so that both are one function: it is compiled once, and
+      # gives the same bits.
+      params = jax.jit(stack_layers)(params)
     order = orders.evaluation_order(len(split), batch_size)
     batches = self._experiment.batches(split, order, visual_rows)
     results = []

@@ -41,7 +41,7 @@ class Experiment:
   @functools.cached_property
   def model(self):
     """The linen module."""
-    return models.build(self.model_config)
+    return models.build(self.model_config, self.config["train"].get("remat"))
 
   @functools.cached_property
   def inputs(self) -> inputs.Inputs:

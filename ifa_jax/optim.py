@@ -5,6 +5,7 @@ over its path ("text/layer_0/attention/query/kernel"). A group with a peak
 learning rate of 0 is frozen: it is neither updated nor decayed.
 """
 
+import operator
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import traverse_util
+
+from ifa_jax.models.stacking import stack_layers
 
 Params = Mapping[str, Any]
 ALGORITHMS = ("adamw", "sgd")
@@ -135,8 +138,36 @@ def _direction(optim: Mapping[str, Any]) -> optax.GradientTransformation:
   return scale_by_uncorrected_adam(*moments)
 
 
+def _labels(optim: Mapping[str, Any], params: Params) -> tuple[Params, Params]:
+  """Returns each parameter's group, and whether weight decay applies."""
+  groups = {name: group["pattern"] for name, group in optim["groups"].items()}
+  return (
+    group_parameters(params, groups),
+    decay_mask(params, optim["decay_exclude"]),
+  )
+
+
+def layers_alike(optim: Mapping[str, Any], params: Params) -> bool:
+  """Tells whether layers but the last have the same groups and decay.
+
+  Args:
+    optim: as for `make_optimizer`.
+    params: the parameters, or their shapes, layers apart.
+  """
+  alike = []
+
+  def compare(leaves):
+    alike.append(len({*leaves}) == 1)
+
+  stack_layers(_labels(optim, params), compare)
+  return all(alike)
+
+
 def make_optimizer(
-  optim: Mapping[str, Any], params: Params, num_steps: int
+  optim: Mapping[str, Any],
+  params: Params,
+  num_steps: int,
+  stacked: bool = False,
 ) -> optax.GradientTransformation:
   """Returns the optimizer that a config's `optim` section describes.
 
@@ -146,8 +177,10 @@ def make_optimizer(
       its place, `warmup_steps`, `b1`, `b2`, `epsilon`, `bias_correction`,
       `weight_decay`, `decay_exclude` and `clip_norm` (of all trained gradients
       together; 0 does not clip).
-    params: the parameters, or their shapes.
+    params: the parameters, or their shapes, layers apart.
     num_steps: updates until the rate is 0.
+    stacked: whether it will update stacked layers (`stack_layers`), which must
+      be alike.
 
   Raises:
     ValueError: for an unknown algorithm, or if the groups do not cover the
@@ -160,12 +193,12 @@ def make_optimizer(
       f" {algorithm!r}"
     )
   rates = {name: group["peak_lr"] for name, group in optim["groups"].items()}
-  patterns = {name: group["pattern"] for name, group in optim["groups"].items()}
-  labels = group_parameters(params, patterns)
+  labels, decayed = _labels(optim, params)
+  if stacked:
+    labels, decayed = stack_layers((labels, decayed), operator.itemgetter(0))
   warmup_steps = optim.get("warmup_steps", 0)
   warmup_percent = warmup_steps / num_steps or optim["warmup_percent"]
   factor = linear_schedule(num_steps, warmup_percent)
-  decayed = decay_mask(params, optim["decay_exclude"])
 
   def descent(rate: float) -> optax.GradientTransformation:
     return optax.chain(

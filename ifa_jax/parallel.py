@@ -14,6 +14,7 @@ are.
 
 import abc
 import collections
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -23,7 +24,22 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
+from ifa_jax.cpu_products import with_eigen
+
 AXIS = "data"
+
+
+Change = Callable[[Any], Any]
+
+
+def _same(tree: Any) -> Any:
+  return tree
+
+
+# One function for each change, so that it is compiled once.
+@functools.cache
+def _copying(change: Change) -> Change:
+  return lambda tree: jax.tree.map(jnp.copy, change(tree))
 
 
 class Parallel(abc.ABC):
@@ -79,11 +95,14 @@ class Parallel(abc.ABC):
     return self._mesh.local_mesh
 
   def copy(self, tree: Any) -> Any:
-    """Copies a tree of host arrays, the same on all processes, to each device.
+    """Copies a tree of arrays, the same on all processes, to each device.
 
-    The host arrays must not be changed any more.
+    Host arrays must not be changed any more. Nobody waits for arrays that one
+    process still computes.
     """
     # device_put would compare the arrays of all processes first.
+    if jax.process_count() == 1:
+      return jax.device_put(tree, self._copied)
     put = lambda x: jax.make_array_from_callback(  # noqa: E731
       np.shape(x), self._copied, lambda _: np.asarray(x)
     )
@@ -95,16 +114,17 @@ class Parallel(abc.ABC):
     first = lambda x: np.array(x.addressable_shards[0].data)  # noqa: E731
     return jax.tree.map(first, tree)
 
-  def snapshot(self, tree: Any) -> Any:
+  def snapshot(self, tree: Any, change: Change = _same) -> Any:
     """Returns a copy of a tree that lies on every device, spread over them.
 
     It is computed on the devices, in turn: nobody waits for it, and what comes
     after may take the tree's memory. Each device has an equal part of what can
-    be cut into as many.
+    be cut into as many. `change` makes the tree that is copied of it.
     """
     tree = jax.tree.map(self._globally, tree)
-    spread = jax.tree.map(self._spread, tree)
-    return jax.jit(_copied, out_shardings=spread)(tree)
+    copy = _copying(change)
+    spread = jax.tree.map(self._spread, jax.eval_shape(copy, tree))
+    return jax.jit(copy, out_shardings=spread)(tree)
 
   def _globally(self, x: jax.Array) -> jax.Array:
     """Returns an array of this process's devices as one of all devices."""
@@ -113,7 +133,7 @@ class Parallel(abc.ABC):
       x.shape, self._copied, parts
     )
 
-  def _spread(self, x: jax.Array) -> NamedSharding:
+  def _spread(self, x: jax.ShapeDtypeStruct) -> NamedSharding:
     """Returns how an array is cut along its first axis that can be."""
     for axis, size in enumerate(x.shape):
       if size and size % self._mesh.size == 0:
@@ -151,10 +171,6 @@ class Parallel(abc.ABC):
     """Returns this process's rows of what a `compile_rows` function gave."""
 
 
-def _copied(tree: Any) -> Any:
-  return jax.tree.map(jnp.copy, tree)
-
-
 class Pmap(Parallel):
   """`jax.pmap`: batches have the local devices as their first axis."""
 
@@ -162,17 +178,18 @@ class Pmap(Parallel):
 
   def compile_train(self, step: Callable) -> Callable:
     """See `Parallel`."""
-    return jax.pmap(
+    mapped = jax.pmap(
       step,
       axis_name=AXIS,
       in_axes=(None, 0),
       out_axes=(None, None),
       donate_argnums=0,
     )
+    return with_eigen(mapped)
 
   def compile_rows(self, function: Callable) -> Callable:
     """See `Parallel`."""
-    return jax.pmap(function, axis_name=AXIS, in_axes=(None, 0))
+    return with_eigen(jax.pmap(function, axis_name=AXIS, in_axes=(None, 0)))
 
   def split(self, batch: Any) -> Any:
     """See `Parallel`."""
@@ -200,20 +217,22 @@ class OneMesh(Parallel):
 
   def compile_train(self, step: Callable) -> Callable:
     """See `Parallel`."""
-    return jax.jit(
+    compiled = jax.jit(
       step,
       donate_argnums=0,
       in_shardings=(self._copied, self._split),
       out_shardings=(self._copied, self._copied),
     )
+    return with_eigen(compiled)
 
   def compile_rows(self, function: Callable) -> Callable:
     """See `Parallel`."""
-    return jax.jit(
+    compiled = jax.jit(
       function,
       in_shardings=(self._copied, self._split),
       out_shardings=self._split,
     )
+    return with_eigen(compiled)
 
   def split(self, batch: Any) -> Any:
     """See `Parallel`."""

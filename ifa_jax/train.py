@@ -29,7 +29,7 @@ from ifa_jax.checkpoint import Checkpoints, Scores
 from ifa_jax.data import order as orders
 from ifa_jax.experiment import Experiment
 from ifa_jax.metrics_log import Meter, MetricsLog
-from ifa_jax.models import parameters
+from ifa_jax.models import parameters, stacking
 from ifa_jax.run_folder import RunFolder
 from ifa_jax.step import INIT, TrainState, TrainStep, purpose_key, start_state
 
@@ -101,9 +101,10 @@ class Trainer:
     self._parallel = experiment.parallel
     self._train = experiment.config["train"]
     shapes = jax.eval_shape(self._init_params)
-    self._tx = optim.make_optimizer(
-      experiment.config["optim"], shapes, experiment.schedule_steps
-    )
+    settings, steps = experiment.config["optim"], experiment.schedule_steps
+    scans = experiment.model_config.scans_layers
+    self._stacked = scans and optim.layers_alike(settings, shapes)
+    self._tx = optim.make_optimizer(settings, shapes, steps, self._stacked)
     step = TrainStep(
       experiment.model,
       self._tx,
@@ -117,8 +118,14 @@ class Trainer:
     rng = purpose_key(self.experiment.config["seed"], INIT)
     return parameters.init_params(self.experiment.model_config, rng)
 
+  def _state_of(self, params: Any) -> TrainState:
+    """Returns the state before the first update."""
+    if self._stacked:
+      params = stacking.stack_layers(params)
+    return start_state(params, self._tx)
+
   def _first_params(self) -> Any:
-    """Returns what the run starts from: numpy arrays, pretrained or fresh."""
+    """Returns what the run starts from: arrays, pretrained or fresh."""
     params = jax.jit(self._init_params)()
     folder = self.experiment.config["weights"]
     if folder:
@@ -127,20 +134,24 @@ class Trainer:
     return self.experiment.inputs.start_params(params)
 
   def _start(self) -> TrainState:
-    """Returns the newest checkpoint's state, or a fresh one, numpy arrays."""
+    """Returns the newest checkpoint's state, or a fresh one."""
     newest = self._checkpoints.newest
     if newest is None:
-      state = start_state(self._first_params(), self._tx)
-      return jax.tree.map(np.asarray, state)
+      return jax.jit(self._state_of)(self._first_params())
     _log.info("Resuming from step %d of %s", newest, self._folder.path)
-    fresh = lambda: start_state(self._init_params(), self._tx)  # noqa: E731
-    return self._checkpoints.restore(newest, jax.eval_shape(fresh))
+    like = jax.eval_shape(lambda: self._state_of(self._init_params()))
+    like = jax.eval_shape(stacking.unstack_layers, like)
+    state = self._checkpoints.restore(newest, like)
+    return stacking.stack_layers(state, np.stack) if self._stacked else state
+
+  def _snapshot(self, state: TrainState) -> TrainState:
+    """Returns a copy of a state as checkpoints have it, every layer apart."""
+    return self._parallel.snapshot(state, stacking.unstack_layers)
 
   def train(self) -> None:
     """Runs all updates that are left."""
-    state = self._start()
-    step = int(state.step)
-    state = self._parallel.copy(state)
+    step = self._checkpoints.newest or 0
+    state = self._parallel.copy(self._start())
     with (
       MetricsLog(self._folder, step) as log,
       self._progress_bar(step) as bar,
@@ -150,7 +161,7 @@ class Trainer:
         epoch = step // self.experiment.steps_per_epoch
         state, step = self._run_epoch(state, step, epoch, Meter(log, bar))
         scores = self._score_dev(state, step, epoch, log)
-        self._unsaved = self._parallel.snapshot(state), scores
+        self._unsaved = self._snapshot(state), scores
       self._save()
 
   def _run_epoch(
@@ -170,7 +181,7 @@ class Trainer:
       if saving or step % self._train["log_steps"] == 0:
         meter.end_window(step, epoch)
       if saving and not self._ends_epoch(step):
-        self._unsaved = self._parallel.snapshot(state), None
+        self._unsaved = self._snapshot(state), None
     meter.end_window(step, epoch)
     meter.flush()
     return state, step

@@ -15,10 +15,10 @@ from flax import linen as nn
 from ifa_jax.batch import Batch
 from ifa_jax.models import attention
 from ifa_jax.models.config import TextConfig, check_heads
-from ifa_jax.models.head import RelationHead, entity_starts
+from ifa_jax.models.head import RelationHead, marker_positions
 from ifa_jax.models.output import ModelOutput
 from ifa_jax.models.system import System, check_choice
-from ifa_jax.models.text import TextStream
+from ifa_jax.models.text import TextStream, read_rows
 
 POOLINGS = ("cls", "entity_start")
 
@@ -42,6 +42,7 @@ class BertConfig(System):
   dtype: str = "float32"
 
   system = "bert"
+  scans_layers = True
 
   def __post_init__(self):
     """Raises ValueError for settings that no model can have, naming them."""
@@ -51,16 +52,22 @@ class BertConfig(System):
 
 
 class Bert(nn.Module):
-  """Maps a `Batch` to relation logits; reads no picture."""
+  """Maps a `Batch` to relation logits; reads no picture.
+
+  Attributes:
+    config: shape of the model.
+    remat: see `stacking.scan_layers`; of layers that are stacked.
+  """
 
   config: BertConfig
+  remat: bool = False
 
   def setup(self):
     """Declares `text`, `pooler` (for "cls") and `relation_head`."""
     config = self.config
     dtype = jnp.dtype(config.dtype)
     width = config.text.hidden_dim
-    self.text = TextStream(config.text, dtype)
+    self.text = TextStream(config.text, dtype, self.remat)
     by_cls = config.pooling == "cls"
     if by_cls:
       self.pooler = attention.dense(width, dtype)
@@ -75,12 +82,24 @@ class Bert(nn.Module):
     self, batch: Batch, *, train: bool = False, capture: bool = False
   ) -> ModelOutput:
     """Returns logits; `train` drops out, `capture` keeps what lies between."""
-    read = self.text(batch, train=train)
-    pooled = self._pool(read.hidden[-1], batch)
+    positions = self._positions(batch)
+    if capture:
+      read = self.text(batch, train=train)
+      pooled = self._pool(read_rows(read.hidden[-1], positions))
+    else:
+      read = self.text(batch, train=train, positions=positions)
+      pooled = self._pool(read.hidden[-1])
     logits = self.relation_head(pooled, train=train)
     return ModelOutput(logits, **read.captured() if capture else {})
 
-  def _pool(self, hidden: jax.Array, batch: Batch) -> jax.Array:
+  def _positions(self, batch: Batch) -> jax.Array:
+    """Returns the tokens whose last states are read, int32[B, 1 or 2]."""
     if self.config.pooling == "cls":
-      return jnp.tanh(self.pooler(hidden[:, 0]))
-    return entity_starts(hidden, batch)
+      return jnp.zeros((len(batch.input_ids), 1), jnp.int32)
+    return marker_positions(batch)
+
+  def _pool(self, states: jax.Array) -> jax.Array:
+    """Maps the states of those tokens to float[B, D] or float[B, 2D]."""
+    pooled = states.reshape(len(states), -1)
+    by_cls = self.config.pooling == "cls"
+    return jnp.tanh(self.pooler(pooled)) if by_cls else pooled

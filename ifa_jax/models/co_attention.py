@@ -14,6 +14,7 @@ from flax import linen as nn
 from ifa_jax.models import attention
 from ifa_jax.models.attention import Attended, KeyValue
 from ifa_jax.models.config import TextConfig
+from ifa_jax.models.dropout import Dropout
 from ifa_jax.models.regions import RegionStreamConfig
 from ifa_jax.models.text import TextLayer
 
@@ -77,8 +78,8 @@ class CrossLayer(TextLayer):
     self.mlp_in = attention.dense(config.mlp_dim, self.dtype)
     self.mlp_out = attention.dense(config.hidden_dim, self.dtype)
     self.mlp_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
-    self.dropout = nn.Dropout(config.dropout_rate)
-    self.attention_dropout = nn.Dropout(connection.attention_dropout_rate)
+    self.dropout = Dropout(config.dropout_rate)
+    self.attention_dropout = Dropout(connection.attention_dropout_rate)
 
   def cross_attend(
     self, query: jax.Array, other: KeyValue, key_bias: jax.Array, *, train: bool

@@ -208,6 +208,13 @@ class ModelConfig(System):
     return tuple(slots)
 
   @property
+  def scans_layers(self) -> bool:
+    """Whether all layers but the last compute alike."""
+    alone = self.vision is None
+    rules = self.rules
+    return alone or not (rules.raw_first_layer or rules.text_lends_late)
+
+  @property
   def sees_padding(self) -> bool:
     """Whether the visual stream attends to padding."""
     return self.vision is not None and not self.rules.padding_masked_in_visual

@@ -6,6 +6,12 @@ from flax import linen as nn
 
 from ifa_jax.batch import Batch
 from ifa_jax.models import attention
+from ifa_jax.models.dropout import Dropout
+
+
+def marker_positions(batch: Batch) -> jax.Array:
+  """Returns where both opening markers stand, int32[B, 2], head first."""
+  return jnp.stack([batch.head_start, batch.tail_start], axis=1)
 
 
 def entity_starts(hidden: jax.Array, batch: Batch) -> jax.Array:
@@ -38,7 +44,7 @@ class RelationHead(nn.Module):
     if self.hidden_dim:
       self.hidden = attention.dense(self.hidden_dim, self.dtype)
     self.out = attention.dense(self.num_relations, jnp.float32)
-    self.dropout = nn.Dropout(self.dropout_rate)
+    self.dropout = Dropout(self.dropout_rate)
 
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:
     """Maps float[B, D] to float32[B, C]."""

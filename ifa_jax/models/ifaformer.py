@@ -1,73 +1,80 @@
 """IFAformer: two streams that lend each other keys and values at every layer.
 
-Li et al. 2023 (arXiv:2211.07504), equations (1) and (2); the released code's
-departures are the fields of `config.Exchange`.
+Li et al. 2023 (arXiv:2211.07504), equations (1) and (2); `layer_pair` is one
+layer of both.
 """
-
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.models import attention
-from ifa_jax.models.attention import KeyValue
+from ifa_jax.models import attention, stacking
 from ifa_jax.models.config import ModelConfig
-from ifa_jax.models.head import entity_starts
+from ifa_jax.models.dropout import Dropout
+from ifa_jax.models.head import marker_positions
+from ifa_jax.models.layer_pair import (
+  KeyBiases,
+  LayerPair,
+  Streams,
+  key_biases,
+)
 from ifa_jax.models.output import ModelOutput
-from ifa_jax.models.text import TextStream
-from ifa_jax.models.visual import VisualStream, VisualTokens
-
-
-class KeyBiases(NamedTuple):
-  """What is added to attention logits, lent keys first.
-
-  Attributes:
-    text: float32[B, P+T] (float32[B, T] without a visual stream).
-    visual: float32[B, T+P], or float32[B, P] where it reads no text.
-  """
-
-  text: jax.Array
-  visual: jax.Array | None
+from ifa_jax.models.text import TextLayer, TextStream, read_rows
+from ifa_jax.models.visual import VisualLayer, VisualStream, VisualTokens
 
 
 class IFAformer(nn.Module):
   """Maps a `Batch` to relation logits.
 
   The last visual layer's output reaches nothing, since text layer l reads what
-  goes *into* visual layer l. It is computed here all the same, for `capture`
-  and so that every parameter exists; compiled code drops it.
+  goes *into* visual layer l; of the last text layer's, only the two markers
+  reach a logit. Both are computed whole for `capture` alone, and once at the
+  start, so that every parameter exists.
+
+  Attributes:
+    config: shapes and switches.
+    remat: see `stacking.scan_layers`; of layers that are stacked.
   """
 
   config: ModelConfig
+  remat: bool = False
 
   def setup(self):
     """Declares `text`, `visual` (unless text only) and `relation_head`."""
     config = self.config
     dtype = jnp.dtype(config.dtype)
-    self.text = TextStream(config.text, dtype)
+    self.text = TextStream(config.text, dtype, self.remat)
     if config.vision is not None:
       self.visual = VisualStream(config.vision, config.rules, dtype)
     self.relation_head = attention.dense(config.num_relations, jnp.float32)
-    self.head_dropout = nn.Dropout(config.head_dropout_rate)
+    self.head_dropout = Dropout(config.head_dropout_rate)
 
   def __call__(
     self, batch: Batch, *, train: bool = False, capture: bool = False
   ) -> ModelOutput:
-    """Returns logits; `train` drops out, `capture` keeps what lies between."""
+    """Returns logits; `train` drops out, `capture` keeps what lies between.
+
+    Stacked layers (see `stacking`) can be run, but nothing of them captured.
+    """
+    whole = capture or self.is_initializing()
     if self.config.vision is None:
-      text, captured = self._encode_text(batch, train)
+      markers, captured = self._read_text(batch, whole, train)
+    elif whole:
+      markers, captured = self._capture_both(batch, train)
     else:
-      text, captured = self._encode(self._visual_tokens(batch), batch, train)
-    logits = self._classify(text, batch, train)
+      markers, captured = self._read_both(batch, train), {}
+    logits = self._classify(markers, train)
     return ModelOutput(logits, **captured if capture else {})
 
-  def _encode_text(self, batch, train):
-    """Runs BERT alone; see `_encode`."""
-    bias = self.config.rules.padding_bias
-    read = self.text(batch, train=train, padding_bias=bias)
-    return read.hidden[-1], read.captured()
+  def _read_text(self, batch, whole, train):
+    """Runs BERT alone; returns float[B, 2, D] and what `capture` keeps."""
+    bias, markers = self.config.rules.padding_bias, marker_positions(batch)
+    positions = None if whole else markers
+    read = self.text(batch, train=train, padding_bias=bias, positions=positions)
+    if not whole:
+      return read.hidden[-1], {}
+    return read_rows(read.hidden[-1], markers), read.captured()
 
   def _visual_tokens(self, batch: Batch) -> VisualTokens:
     config = self.config
@@ -76,72 +83,65 @@ class IFAformer(nn.Module):
       return tokens
     return tokens._replace(mask=jnp.ones_like(tokens.mask))
 
-  def _encode(self, tokens, batch, train):
-    """Runs both streams; returns float[B, T, D] and what `capture` keeps."""
-    config, visual = self.config, tokens.hidden
+  def _start(self, batch: Batch, train: bool):
+    """Returns what goes into the first pair, its biases, and visual mask."""
+    tokens = self._visual_tokens(batch)
     text = self.text.embed(batch.input_ids, batch.token_type_ids, train=train)
-    bias = self._key_biases(batch.attention_mask, tokens.mask)
-    text_states, visual_states = [text], [visual]
-    text_weights, visual_weights = [], []
-    earlier = None
-    for i, (text_layer, visual_layer) in enumerate(
-      zip(self.text.layer, self.visual.layer, strict=True)
-    ):
-      text_query, text_own = text_layer.project(text)
-      visual_query, visual_own = visual_layer.project(visual)
-      to_text, to_visual = visual_own, text_own
-      if config.rules.raw_first_layer and i == 0:
-        to_text = self._raw(visual, config.text.num_heads)
-        to_visual = self._raw(text, config.vision.num_heads)
-      elif config.rules.text_lends_late and i > 0:
-        to_visual = earlier
-      if config.rules.keys_as_values:
-        to_text = KeyValue(to_text.key, to_text.key)
-      if not config.text_attention:
-        to_visual = None
-      earlier = text_own
+    bias = key_biases(batch.attention_mask, tokens.mask, self.config)
+    return Streams(text, tokens.hidden), bias, tokens.mask
 
-      read_text = text_layer.attend(
-        text_query, text_own, to_text, bias.text, train=train
-      )
-      read_visual = visual_layer.attend(
-        visual_query, visual_own, to_visual, bias.visual
-      )
-      text = text_layer.update(text, read_text.values, train=train)
-      visual = visual_layer.update(visual, read_visual.values)
-      text_states.append(text)
-      visual_states.append(visual)
-      text_weights.append(read_text.weights)
-      visual_weights.append(read_visual.weights)
-    return text, {
-      "text_hidden": jnp.stack(text_states),
-      "text_attention": jnp.stack(text_weights),
-      "visual_hidden": jnp.stack(visual_states),
-      "visual_attention": jnp.stack(visual_weights),
-      "visual_mask": tokens.mask,
+  def _pairs(self) -> list[LayerPair]:
+    layers = zip(self.text.layer, self.visual.layer, strict=True)
+    return [
+      LayerPair(text, visual, self.config, first=i == 0)
+      for i, (text, visual) in enumerate(layers)
+    ]
+
+  def _read_both(self, batch: Batch, train: bool) -> jax.Array:
+    """Runs both streams; returns the text's states at the markers."""
+    streams, bias, _ = self._start(batch, train)
+    *pairs, last = self._pairs()
+    if stacking.stacked_layers(self.text) is not None:
+      streams = self._scan(streams, bias, train)
+    else:
+      for pair in pairs:
+        streams, _ = pair.run(streams, bias, train)
+    return last.read(streams, bias, marker_positions(batch), train)
+
+  def _scan(self, streams: Streams, bias: KeyBiases, train: bool) -> Streams:
+    """Runs all pairs but the last, whose layers are stacked."""
+    config = self.config
+    dtype = jnp.dtype(config.dtype)
+
+    def run_pair(streams, params, rng):
+      bind = lambda layer, p: stacking.bind_layer(layer, p, rng)  # noqa: E731
+      text = bind(TextLayer(config.text, dtype, parent=None), params[0])
+      visual = bind(VisualLayer(config.vision, dtype, parent=None), params[1])
+      return LayerPair(text, visual, config).run(streams, bias, train)[0]
+
+    stacked = tuple(map(stacking.stacked_layers, (self.text, self.visual)))
+    rng = self.make_rng("dropout") if train else None
+    return stacking.scan_layers(run_pair, streams, stacked, rng, self.remat)
+
+  def _capture_both(self, batch: Batch, train: bool):
+    """Runs both streams whole; see `_read_text`."""
+    streams, bias, mask = self._start(batch, train)
+    states, weights = [streams], []
+    for pair in self._pairs():
+      streams, found = pair.run(streams, bias, train)
+      states.append(streams)
+      weights.append(found)
+    return read_rows(streams.text, marker_positions(batch)), {
+      "text_hidden": jnp.stack([state.text for state in states]),
+      "text_attention": jnp.stack([weight.text for weight in weights]),
+      "visual_hidden": jnp.stack([state.visual for state in states]),
+      "visual_attention": jnp.stack([weight.visual for weight in weights]),
+      "visual_mask": mask,
     }
 
-  def _raw(self, embedded: jax.Array, num_heads: int) -> KeyValue:
-    """Lends a stream's embeddings as keys and values alike."""
-    scrambled = attention.scrambled_heads(embedded, num_heads)
-    return KeyValue(scrambled, scrambled)
-
-  def _key_biases(self, text_mask, visual_mask) -> KeyBiases:
-    """Returns the biases for bool[B, T] and bool[B, P] (True = real)."""
-    rules = self.config.rules
-    padding = attention.mask_bias(text_mask, rules.padding_bias)
-    absent = attention.mask_bias(visual_mask, rules.padding_bias)
-    lent = padding if rules.padding_masked_in_visual else 0 * padding
-    return KeyBiases(
-      text=jnp.concatenate([absent + rules.visual_bias, padding], axis=1),
-      visual=jnp.concatenate([lent, absent], axis=1)
-      if self.config.text_attention
-      else absent,
-    )
-
-  def _classify(self, text: jax.Array, batch: Batch, train: bool) -> jax.Array:
-    """Reads both opening markers, float[B, 2D], and returns float32[B, C]."""
-    pair = entity_starts(text, batch)
+  def _classify(self, markers: jax.Array, train: bool) -> jax.Array:
+    """Maps the markers' states, float[B, 2, D], to float32[B, C]."""
+    pair = markers.reshape(len(markers), -1)
     drop = train and self.config.rules.head_dropout
     pair = self.head_dropout(pair, deterministic=not drop)
     return self.relation_head(pair.astype(jnp.float32))

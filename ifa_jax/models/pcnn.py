@@ -12,6 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
+from ifa_jax.models.dropout import Dropout
 from ifa_jax.models.output import ModelOutput
 from ifa_jax.models.system import System
 
@@ -88,7 +89,7 @@ class PCNN(nn.Module):
       kernel_init=_init_kernel,
       bias_init=_init_bias(fan_in),
     )
-    self.dropout = nn.Dropout(config.head_dropout_rate)
+    self.dropout = Dropout(config.head_dropout_rate)
     self.relation_head = nn.Dense(
       config.num_relations,
       kernel_init=_init_kernel,

@@ -13,6 +13,7 @@ from flax import linen as nn
 
 from ifa_jax.batch import Batch
 from ifa_jax.models import attention
+from ifa_jax.models.dropout import Dropout
 from ifa_jax.models.system import RegionConfig
 from ifa_jax.models.text import TextLayer, run_layers
 
@@ -104,7 +105,7 @@ class RegionEmbeddings(nn.Module):
     self.feature = attention.dense(config.hidden_dim, self.dtype)
     self.box = attention.dense(config.hidden_dim, self.dtype)
     self.norm = attention.layer_norm(config.norm_epsilon, self.dtype)
-    self.dropout = nn.Dropout(config.dropout_rate)
+    self.dropout = Dropout(config.dropout_rate)
 
   def __call__(self, batch: Batch, *, train: bool) -> RegionTokens:
     """Returns the tokens of a batch."""

@@ -60,6 +60,11 @@ class System:
     return False
 
   @property
+  def scans_layers(self) -> bool:
+    """Whether it runs layers that are stacked, see `stacking`."""
+    return False
+
+  @property
   def weight_names(self) -> tuple[str, ...]:
     """What each map of `ModelOutput.region_weights` is, in their order."""
     return ()

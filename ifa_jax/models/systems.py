@@ -23,7 +23,20 @@ SYSTEMS: dict[str, tuple[type[System], type[nn.Module]]] = {
 }
 
 
-def build(config: System) -> nn.Module:
-  """Returns the module that a config describes; `apply` it to a `Batch`."""
+def build(config: System, remat: bool = False) -> nn.Module:
+  """Returns the module that a config describes; `apply` it to a `Batch`.
+
+  Args:
+    config: shape of the model.
+    remat: whether the backward pass computes layers anew, to save memory.
+
+  Raises:
+    ValueError: for `remat` of a model that cannot.
+  """
   _, module = SYSTEMS[config.system]
-  return module(config)
+  if remat and not config.scans_layers:
+    raise ValueError(
+      "train.remat: want False for a model whose layers are not all alike,"
+      f" found {remat} for {config.system}"
+    )
+  return module(config, remat=remat) if remat else module(config)

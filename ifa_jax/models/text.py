@@ -11,9 +11,10 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.models import attention
+from ifa_jax.models import attention, stacking
 from ifa_jax.models.attention import Attended, KeyValue
 from ifa_jax.models.config import PADDING_BIAS, TextConfig
+from ifa_jax.models.dropout import Dropout
 
 
 class TextEmbeddings(nn.Module):
@@ -29,7 +30,7 @@ class TextEmbeddings(nn.Module):
     self.position = self._table(config.max_len)
     self.token_type = self._table(config.num_token_types)
     self.norm = attention.layer_norm(config.norm_epsilon, self.dtype)
-    self.dropout = nn.Dropout(config.dropout_rate)
+    self.dropout = Dropout(config.dropout_rate)
 
   def _table(self, rows: int) -> nn.Embed:
     return nn.Embed(
@@ -66,8 +67,8 @@ class TextLayer(nn.Module):
     self.mlp_in = attention.dense(config.mlp_dim, self.dtype)
     self.mlp_out = attention.dense(config.hidden_dim, self.dtype)
     self.mlp_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
-    self.dropout = nn.Dropout(config.dropout_rate)
-    self.attention_dropout = nn.Dropout(config.attention_dropout_rate)
+    self.dropout = Dropout(config.dropout_rate)
+    self.attention_dropout = Dropout(config.attention_dropout_rate)
 
   def project(self, hidden: jax.Array) -> tuple[jax.Array, KeyValue]:
     """Projects float[B, T, D] to queries, and to keys and values to lend."""
@@ -101,6 +102,28 @@ class TextLayer(nn.Module):
     activation = attention.ACTIVATIONS[self.config.activation]
     mlp = self.mlp_out(activation(self.mlp_in(hidden)))
     return self.mlp_norm(hidden + drop(mlp))
+
+  def run(
+    self,
+    hidden: jax.Array,
+    own: KeyValue,
+    lent: KeyValue | None,
+    key_bias: jax.Array,
+    *,
+    train: bool,
+  ) -> jax.Array:
+    """Maps float[B, R, D] that reads `own` and `lent` keys to the same.
+
+    The whole layer at some positions; `own` has keys and values of all.
+    """
+    query = self.attention.query(hidden)
+    attended = self.attend(query, own, lent, key_bias, train=train)
+    return self.update(hidden, attended.values, train=train)
+
+
+def read_rows(hidden: jax.Array, positions: jax.Array) -> jax.Array:
+  """Reads float[B, T, D] at int32[B, R]: float[B, R, D]."""
+  return jnp.take_along_axis(hidden, positions[:, :, None], axis=1)
 
 
 class TextRead(NamedTuple):
@@ -147,10 +170,15 @@ def run_layers(
 
 
 class TextStream(nn.Module):
-  """BERT: called on a batch, or run layer by layer beside another stream."""
+  """BERT: called on a batch, or run layer by layer beside another stream.
+
+  Attributes:
+    remat: see `stacking.scan_layers`; of layers that are stacked.
+  """
 
   config: TextConfig
   dtype: jnp.dtype
+  remat: bool = False
 
   def setup(self):
     """Declares `embed` and `layer_0` ... `layer_{n-1}`."""
@@ -160,12 +188,47 @@ class TextStream(nn.Module):
     ]
 
   def __call__(
-    self, batch: Batch, *, train: bool, padding_bias: float = PADDING_BIAS
+    self,
+    batch: Batch,
+    *,
+    train: bool,
+    padding_bias: float = PADDING_BIAS,
+    positions: jax.Array | None = None,
   ) -> TextRead:
-    """Runs all layers on the text alone."""
+    """Runs all layers on the text alone.
+
+    Args:
+      batch: whose text.
+      train: whether to drop out.
+      padding_bias: added to the attention logits of padding.
+      positions: int32[B, R], where alone the last layer is wanted: what is read
+        then is its states float[B, R, D]. None wants all layers everywhere,
+        which stacked layers do not give.
+    """
     hidden = self.embed(batch.input_ids, batch.token_type_ids, train=train)
     key_bias = attention.mask_bias(batch.attention_mask, padding_bias)
-    return self.run(hidden, key_bias, 0, self.config.num_layers, train=train)
+    if positions is None:
+      return self.run(hidden, key_bias, 0, self.config.num_layers, train=train)
+    hidden = self._run_to_last(hidden, key_bias, train)
+    _, own = self.layer[-1].project(hidden)
+    hidden = read_rows(hidden, positions)
+    hidden = self.layer[-1].run(hidden, own, None, key_bias, train=train)
+    return TextRead([hidden], [])
+
+  def _run_to_last(self, hidden, key_bias, train) -> jax.Array:
+    """Runs all layers but the last on float[B, T, D]."""
+    stacked = stacking.stacked_layers(self)
+    if stacked is None:
+      layers = self.layer[:-1]
+      return run_layers(layers, hidden, key_bias, train=train).hidden[-1]
+
+    def run_layer(hidden, params, rng):
+      unbound = TextLayer(self.config, self.dtype, parent=None)
+      layer = stacking.bind_layer(unbound, params, rng)
+      return run_layers([layer], hidden, key_bias, train=train).hidden[-1]
+
+    rng = self.make_rng("dropout") if train else None
+    return stacking.scan_layers(run_layer, hidden, stacked, rng, self.remat)
 
   def run(
     self,

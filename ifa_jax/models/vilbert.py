@@ -21,6 +21,7 @@ from ifa_jax.batch import Batch
 from ifa_jax.models import attention
 from ifa_jax.models.co_attention import CoAttention, CoAttentionConfig
 from ifa_jax.models.config import PADDING_BIAS, TextConfig, check_heads
+from ifa_jax.models.dropout import Dropout
 from ifa_jax.models.head import RelationHead, entity_starts
 from ifa_jax.models.output import ModelOutput
 from ifa_jax.models.regions import RegionStream, RegionStreamConfig
@@ -147,7 +148,7 @@ class ViLBERT(nn.Module):
       self.text_pooler = attention.dense(config.connection.hidden_dim, dtype)
       self.visual_pooler = attention.dense(config.connection.hidden_dim, dtype)
       # The text stream's rate, 0.1 in vilbert_beta too.
-      self.dropout = nn.Dropout(config.text.dropout_rate)
+      self.dropout = Dropout(config.text.dropout_rate)
     self.relation_head = head(
       config.num_relations, width, config.head_dropout_rate, dtype
     )
