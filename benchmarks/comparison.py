@@ -188,7 +188,6 @@ class Comparison:
       "dtype": row.dtype,
       "compile_seconds": row.runner.compile_seconds,
       "device_memory_bytes": row.memory_bytes,
-      "flops_by_xla": getattr(row.runner, "flops", None),
     }
 
 

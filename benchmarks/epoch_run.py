@@ -8,15 +8,15 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from benchmarks import lengths
+from benchmarks import fresh_state, lengths
 from benchmarks.comparison import BUCKETS, TEXT_LEN, VISUAL_TOKENS
 from benchmarks.made_split import MadeSplit
-from ifa_jax import benchmark, metrics, optim
+from ifa_jax import benchmark, metrics
 from ifa_jax.data import order as orders
-from ifa_jax.models import build, parameters, replace
+from ifa_jax.models import build, replace
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.parallel import make_parallel
-from ifa_jax.step import EvalStep, TrainStep, start_state
+from ifa_jax.step import EvalStep, TrainStep
 
 # Rows of MNRE-2's train, dev and test.
 NUM_ROWS = (12_247, 1_624, 1_614)
@@ -75,16 +75,10 @@ class EpochRun:
     )
     self.train, self.dev, self.test = map(make, settings.num_rows)
     self.began = time.perf_counter()
-    tx = optim.make_optimizer(
-      benchmark.OPTIM,
-      parameters.abstract_params(model),
-      settings.epochs
-      * orders.num_batches(len(self.train), settings.batch_size),
+    steps = orders.num_batches(len(self.train), settings.batch_size)
+    state, tx = fresh_state.make(
+      model, benchmark.OPTIM, settings.epochs * steps
     )
-    start = jax.jit(
-      lambda key: start_state(parameters.init_params(model, key), tx)
-    )
-    state = jax.tree.map(np.asarray, start(jax.random.key(0)))
     self._state = self._parallel.copy(state)
     axis, module = self._parallel.axis, build(model)
     step = TrainStep(module, tx, seed=0, axis=axis)

@@ -32,8 +32,8 @@ def count_flops(model: System, batch: Batch) -> float:
 def of_prediction(model: ModelConfig, text_len: int) -> float:
   """Returns the FLOPs of one example's products, forward.
 
-  The last visual layer only lends keys and values: the rest of it reaches
-  nothing.
+  Of the last layers the text's two markers are all that reaches the logits, so
+  the visual one only lends keys and values.
 
   Args:
     model: IFAformer with a visual stream; all its pictures are there.
@@ -59,11 +59,11 @@ def _parts(model: ModelConfig, text_len: int) -> Mapping[str, float]:
   )
   visual_len = 1 + patches
   keys = text_len + visual_len
-  lends = 4 * visual_len * vision.hidden_dim**2
   return {
-    "text": text.num_layers * _layer(text, text_len, keys),
+    "text": (text.num_layers - 1) * _layer(text, text_len, keys),
     "visual": (vision.num_layers - 1) * _layer(vision, visual_len, keys),
-    "last visual": lends,
+    "last keys and values": 4 * keys * vision.hidden_dim**2,
+    "markers": _layer(text, 2, keys) - 4 * 2 * text.hidden_dim**2,
     "patches": 2 * patches * 3 * vision.patch_size**2 * vision.hidden_dim,
     "head": 2 * 2 * text.hidden_dim * model.num_relations,
   }

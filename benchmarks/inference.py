@@ -13,13 +13,13 @@ import time
 from collections.abc import Mapping, Sequence
 
 import jax
-import numpy as np
 
 from benchmarks import comparison_table, flops
 from benchmarks.comparison import Comparison, Settings
 from ifa_jax import benchmark, command
 from ifa_jax.batch import Batch
 from ifa_jax.models import build, parameters
+from ifa_jax.models.stacking import stack_layers
 from ifa_jax.models.system import System
 from ifa_jax.parallel import make_parallel
 from ifa_jax.step import EvalStep
@@ -35,9 +35,12 @@ class Predictions:
   def __init__(self, model: System, batch: Batch, form: str):
     """Compiles the step and runs it once."""
     parallel = make_parallel(form)
-    start = jax.jit(lambda key: parameters.init_params(model, key))
-    params = jax.tree.map(np.asarray, start(jax.random.key(0)))
-    self._params = parallel.copy(params)
+
+    def start(key):
+      params = parameters.init_params(model, key)
+      return stack_layers(params) if model.scans_layers else params
+
+    self._params = parallel.copy(jax.jit(start)(jax.random.key(0)))
     self._batch = jax.device_put(parallel.split(batch))
     self._rows = len(batch.label)
     step = parallel.compile_rows(EvalStep(build(model)))

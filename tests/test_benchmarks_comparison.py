@@ -60,10 +60,10 @@ def test_a_picture_more_costs_its_tokens():
   more = flops.of_prediction(large, 48) - flops.of_prediction(small, 48)
   # 49 tokens: a whole layer, the keys and values of the last, the patches; and
   # as many keys more for the 48 + 61 tokens that were there in one layer, and
-  # for the text alone in the other.
+  # for the two markers alone in the other.
   width, patch = 768, 3 * 32**2
   tokens = 8 * width**2 + 4 * 768 * 3072 + 4 * width**2 + 2 * patch * width
-  keys = 4 * width * (49 * (48 + 110) + 49 * (48 + 61) + 49 * 48)
+  keys = 4 * width * (49 * (48 + 110) + 49 * (48 + 61) + 49 * 2)
   assert more == 49 * tokens + keys
 
 

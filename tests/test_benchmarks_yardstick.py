@@ -91,6 +91,8 @@ def test_logits_and_loss_are_the_models(case):
 
 
 def test_an_update_lowers_the_loss_and_a_prediction_is_of_all_relations():
+  # Two threads that wait busily for each other are slow beside other tests.
+  torch.set_num_threads(1)
   config = parity.model_config(GEOMETRY)
   inputs = reference_data.random_inputs(GEOMETRY, seed=2, batch_size=4)
   batch = parity.to_batch(inputs)

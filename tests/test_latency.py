@@ -21,6 +21,11 @@ def make_model(row, layers=LAYERS, width=WIDTH):
   )
 
 
+def last_products_of(tokens, keys):
+  """FLOPs of the last text layer: all are keys, two markers are read on."""
+  return products_of(2, keys) + 2 * 2 * (tokens - 2) * WIDTH**2
+
+
 def products_of(tokens, keys):
   """FLOPs of a layer's products: four projections, attention, and the MLP."""
   projections = 4 * 2 * tokens * WIDTH**2
@@ -32,7 +37,11 @@ def test_flops_of_text_are_those_of_its_products():
   tokens = 24
   batch = benchmark.random_batch(make_model("text"), 1, tokens)
   head = 2 * 2 * WIDTH * NUM_RELATIONS
-  wanted = LAYERS * products_of(tokens, tokens) + head
+  wanted = (
+    (LAYERS - 1) * products_of(tokens, tokens)
+    + last_products_of(tokens, tokens)
+    + head
+  )
   # Norms, activations and softmax are counted too: 2.4 % at this width.
   found = flops.count_flops(make_model("text"), batch)
   assert wanted < found < 1.03 * wanted
@@ -45,7 +54,8 @@ def test_flops_of_pictures_leave_out_what_the_last_layer_does_for_nobody():
   batch = benchmark.random_batch(make_model("objects"), 1, tokens)
   head = 2 * 2 * WIDTH * NUM_RELATIONS
   wanted = (
-    LAYERS * products_of(tokens, keys)
+    (LAYERS - 1) * products_of(tokens, keys)
+    + last_products_of(tokens, keys)
     + (LAYERS - 1) * products_of(visual, keys)
     # The last one lends its keys and values.
     + 2 * 2 * visual * WIDTH**2
