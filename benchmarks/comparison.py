@@ -26,7 +26,7 @@ from ifa_jax.parallel import make_parallel
 
 # DeepKE's max_seq (conf/train.yaml), and the project's own buckets
 # (configs/base.py).
-TEXT_LEN, BUCKETS = 80, (48, 64)
+TEXT_LEN, BUCKETS = 80, (44, 48, 56)
 # Visual tokens -> settings: class token and crops; or these and the picture.
 VISUAL_TOKENS = {"61": {"use_image": False}, "110": {}}
 # Row -> the yardstick's form.

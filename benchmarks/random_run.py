@@ -12,7 +12,7 @@ from ifa_jax.run_folder import RunFolder
 from ifa_jax.step import TrainState
 
 # Of config.data, as configs/mnre.py has it.
-_DATA = {"text_len": 80, "text_buckets": (48, 64), "layout": "nested"}
+_DATA = {"text_len": 80, "text_buckets": (44, 48, 56), "layout": "nested"}
 
 
 def write(workdir: str, model: System, tokenizer: str) -> None:

@@ -36,7 +36,7 @@ def base() -> config_dict.ConfigDict:
   # 80 as DeepKE; with markers MNRE-2 has at most 57, 99 % have at most 46.
   config.data.text_len = 80
   # A batch is padded to the shortest that holds it. Each costs a compilation.
-  config.data.text_buckets = (48, 64)
+  config.data.text_buckets = (44, 48, 56)
   # Where decoded rows are kept after they are first read: "host" or "device"
   # memory, "none", or "auto": where all of them fit. See ifa_jax.row_cache.
   config.data.cache = "auto"

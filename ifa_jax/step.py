@@ -72,7 +72,8 @@ class TrainStep:
     if self.axis:
       rng = jax.random.fold_in(rng, jax.lax.axis_index(self.axis))
     grads, sums = self._sum_slices(state.params, batch, rng)
-    if self.axis:
+    # Over one device it would copy all gradients to themselves.
+    if self.axis and jax.lax.axis_size(self.axis) > 1:
       grads, sums = jax.lax.psum((grads, sums), self.axis)
     grads = jax.tree.map(lambda g: g / sums["count"], grads)
     updates, opt_state = self.tx.update(grads, state.opt_state, state.params)

@@ -55,6 +55,14 @@ def test_flops_of_an_update_are_those_that_xla_counts():
   assert wanted < counted < 1.05 * wanted
 
 
+def test_texts_are_padded_as_a_config_has_it():
+  from configs.base import base
+
+  data = base().data
+  assert data.text_len == comparison.TEXT_LEN
+  assert data.text_buckets == comparison.BUCKETS
+
+
 def test_a_picture_more_costs_its_tokens():
   small, large = wide_model(False), wide_model(True)
   more = flops.of_prediction(large, 48) - flops.of_prediction(small, 48)

@@ -1,0 +1,137 @@
+"""Stacked layers: the same parameters, numbers and updates as layers apart."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from ifa_jax import models, optim, step
+from ifa_jax.models import parameters, stacking
+from ifa_jax.models.bert import BertConfig
+
+PAPER = tiny.tiny_config(num_layers=3)
+MODELS = {
+  "both streams": PAPER,
+  "text alone": models.replace(PAPER, vision=None),
+  "bert": BertConfig(PAPER.text, "cls", num_relations=5, head_dropout_rate=0.0),
+}
+SETTINGS = {
+  "groups": {
+    "frozen": {"pattern": ".*/query/.*", "peak_lr": 0.0},
+    "rest": {"pattern": "(?!.*/query/).*", "peak_lr": 1e-2},
+  },
+  "warmup_percent": 0.0,
+  "b1": 0.9,
+  "b2": 0.99,
+  "epsilon": 1e-3,
+  "weight_decay": 0.1,
+  "decay_exclude": ".*/(bias|scale)",
+  "clip_norm": 0.5,
+}
+
+
+@functools.cache
+def loss_and_gradient(config, stacked, remat=False):
+  """Returns logits, and the gradient with layers apart, of a training step."""
+  model = models.build(config, remat)
+  batch = tiny.random_batch(PAPER, 4)
+
+  def loss_fn(params):
+    if stacked:
+      params = stacking.stack_layers(params)
+    rngs = {"dropout": jax.random.key(0)}
+    output = model.apply({"params": params}, batch, train=True, rngs=rngs)
+    return step.row_sums(output.logits, batch)[0], output.logits
+
+  grad, logits = jax.jit(jax.grad(loss_fn, has_aux=True))(
+    tiny.perturbed_params(config)
+  )
+  return logits, grad
+
+
+def assert_equal(found, wanted, atol=0.0):
+  compare = functools.partial(np.testing.assert_allclose, rtol=0, atol=atol)
+  jax.tree.map(compare, found, wanted)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_logits_and_gradient_are_those_of_layers_apart(name):
+  found = loss_and_gradient(MODELS[name], stacked=True)
+  assert_equal(found, loss_and_gradient(MODELS[name], stacked=False), 5e-6)
+
+
+def test_rematerialised_layers_compute_the_same():
+  found = loss_and_gradient(PAPER, stacked=True, remat=True)
+  assert_equal(found, loss_and_gradient(PAPER, stacked=True), 5e-6)
+
+
+def test_predictions_are_those_of_layers_apart():
+  model, batch = models.build(PAPER), tiny.random_batch(PAPER, 4)
+  params = tiny.perturbed_params(PAPER)
+  predict = jax.jit(step.EvalStep(model))
+  found = predict(stacking.stack_layers(params), batch)
+  np.testing.assert_allclose(found, predict(params, batch), rtol=0, atol=5e-6)
+
+
+@functools.cache
+def state(stacked, num_updates=2):
+  """Returns a state after some updates, layers apart."""
+  shapes = parameters.abstract_params(PAPER)
+  tx = optim.make_optimizer(SETTINGS, shapes, 10, stacked)
+  params = tiny.perturbed_params(PAPER)
+  if stacked:
+    params = stacking.stack_layers(params)
+  update = jax.jit(step.TrainStep(models.build(PAPER), tx, seed=0))
+  found = step.start_state(params, tx)
+  for number in range(num_updates):
+    found, _ = update(found, tiny.random_batch(PAPER, 4, seed=number))
+  return stacking.unstack_layers(found)
+
+
+def test_updates_and_optimizer_state_are_those_of_layers_apart():
+  found, wanted = state(stacked=True), state(stacked=False)
+  # A structure with the frozen group's gaps is kept as well.
+  assert jax.tree.structure(found) == jax.tree.structure(wanted)
+  assert_equal(found, wanted, 5e-6)
+
+
+def test_stacking_is_undone_bit_for_bit():
+  wanted = jax.tree.map(np.asarray, state(stacked=False))
+  stacked = stacking.stack_layers(wanted, np.stack)
+  assert stacking.are_stacked(stacked)
+  assert not stacking.are_stacked(wanted)
+  visual = stacked.params["visual"]
+  assert {*visual} == {"embed", "layers", "layer_2"}
+  assert visual["layers"]["mlp_in"]["kernel"].shape == (2, 16, 32)
+  assert_equal(stacking.unstack_layers(stacked), wanted)
+
+
+def test_one_layer_is_not_stacked():
+  params = tiny.perturbed_params(tiny.tiny_config(num_layers=1))
+  assert not stacking.are_stacked(stacking.stack_layers(params))
+
+
+@pytest.mark.parametrize(
+  ("pattern", "alike"),
+  [
+    (".*/layer_[01]/.*", True),
+    ("text/embed/.*", True),
+    (".*/layer_0/.*", False),
+  ],
+)
+def test_layers_are_alike_that_are_trained_alike(pattern, alike):
+  groups = {
+    "low": {"pattern": pattern, "peak_lr": 0.0},
+    "rest": {"pattern": f"(?!{pattern}).*", "peak_lr": 1e-3},
+  }
+  shapes = parameters.abstract_params(PAPER)
+  assert optim.layers_alike({**SETTINGS, "groups": groups}, shapes) == alike
+
+
+def test_models_whose_layers_are_not_alike_refuse_remat():
+  released = models.replace(PAPER, fusion="released")
+  assert not released.scans_layers
+  with pytest.raises(ValueError, match=r"train\.remat.*ifaformer"):
+    models.build(released, remat=True)
