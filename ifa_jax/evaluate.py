@@ -48,7 +48,6 @@ class Evaluator:
     self._experiment = experiment
     self._parallel = experiment.parallel
     self._step = self._parallel.compile_rows(EvalStep(experiment.model))
-    self._scans = experiment.model_config.scans_layers
 
   def predict(
     self,
@@ -71,7 +70,7 @@ class Evaluator:
     batch_size = self._experiment.config["eval"]["batch_size"]
     if not len(split):
       raise ValueError(f"split {split.name}: want rows to predict, found none")
-    if self._scans and not are_stacked(params):
+    if self._experiment.scans and not are_stacked(params):
       # As in training, so that both are one function: it is compiled once, and
       # gives the same bits.
       params = jax.jit(stack_layers)(params)

@@ -43,6 +43,12 @@ class Experiment:
     """The linen module."""
     return models.build(self.model_config, self.config["train"].get("remat"))
 
+  @property
+  def scans(self) -> bool:
+    """Whether the model's layers are stacked where it is trained."""
+    wanted = self.config["train"].get("scan_layers", True)
+    return wanted and self.model_config.scans_layers
+
   @functools.cached_property
   def inputs(self) -> inputs.Inputs:
     """What the model reads beside ids and pixels."""

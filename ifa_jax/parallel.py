@@ -185,11 +185,16 @@ class Pmap(Parallel):
       out_axes=(None, None),
       donate_argnums=0,
     )
-    return with_eigen(mapped)
+    return self._tuned(mapped)
 
   def compile_rows(self, function: Callable) -> Callable:
     """See `Parallel`."""
-    return with_eigen(jax.pmap(function, axis_name=AXIS, in_axes=(None, 0)))
+    return self._tuned(jax.pmap(function, axis_name=AXIS, in_axes=(None, 0)))
+
+  def _tuned(self, mapped: Callable) -> Callable:
+    # Compiled ahead of its call, as that needs, a mapped function expects the
+    # rows of all processes.
+    return with_eigen(mapped) if jax.process_count() == 1 else mapped
 
   def split(self, batch: Any) -> Any:
     """See `Parallel`."""

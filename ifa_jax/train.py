@@ -102,8 +102,12 @@ class Trainer:
     self._train = experiment.config["train"]
     shapes = jax.eval_shape(self._init_params)
     settings, steps = experiment.config["optim"], experiment.schedule_steps
-    scans = experiment.model_config.scans_layers
-    self._stacked = scans and optim.layers_alike(settings, shapes)
+    self._stacked = experiment.scans and optim.layers_alike(settings, shapes)
+    if self._train.get("remat") and not self._stacked:
+      raise ValueError(
+        "train.remat: want layers that are scanned (train.scan_layers, and all"
+        " but the last in the same of optim.groups), found layers apart"
+      )
     self._tx = optim.make_optimizer(settings, shapes, steps, self._stacked)
     step = TrainStep(
       experiment.model,

@@ -49,7 +49,7 @@ def experiment(form="pmap", batch_size=3):
     batches=FakeSplit.batches,
     inputs=types.SimpleNamespace(visual_source=lambda split: None),
     model=models.build(CONFIG),
-    model_config=CONFIG,
+    scans=CONFIG.scans_layers,
     parallel=make_parallel(form),
     protocol="clean",
     relations=RELATIONS,

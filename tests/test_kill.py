@@ -17,7 +17,11 @@ from ifa_jax.checkpoint import Checkpoints
 
 ROOT = pathlib.Path(__file__).parent.parent
 # Two epochs of 20 updates: long enough to be killed on its way.
-CHANGES = {"train": {"batch_size": 2, "log_steps": 1, "checkpoint_steps": 3}}
+CHANGES = {
+  "train": {"batch_size": 2, "log_steps": 1, "checkpoint_steps": 3},
+  # One of each stream is stacked, and one stands apart.
+  "model": {"text": {"num_layers": 2}, "vision": {"num_layers": 2}},
+}
 SECONDS_TO_START = 120
 
 

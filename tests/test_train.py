@@ -237,3 +237,9 @@ def test_another_run_in_the_folder_is_refused_and_kept(
   with pytest.raises(ValueError, match=message):
     train.run(build(**changes), finished.workdir)
   assert whole_run.snapshot(finished.workdir) == before
+
+
+def test_remat_wants_scanned_layers(build, tmp_path):
+  built = build(train={"remat": True, "scan_layers": False})
+  with pytest.raises(ValueError, match=r"train\.remat: want layers that are"):
+    train.run(built, str(tmp_path / "run"))

@@ -19,7 +19,7 @@ GEOMETRY = {"image_size": 32, "patch_size": 8, "num_crops": 2}
 
 _WIDTHS = {"hidden_dim": 16, "num_layers": 1, "num_heads": 2, "mlp_dim": 32}
 # High, so that pictures bear on the predictions after a few updates.
-_RATE = {"peak_lr": 0.1}
+_RATE = {"peak_lr": 0.05}
 # Two epochs of four updates, of 12, 12, 12 and 4 rows.
 SECTIONS = {
   "model": {
