@@ -24,8 +24,6 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from ifa_jax.cpu_products import with_eigen
-
 AXIS = "data"
 
 
@@ -178,23 +176,17 @@ class Pmap(Parallel):
 
   def compile_train(self, step: Callable) -> Callable:
     """See `Parallel`."""
-    mapped = jax.pmap(
+    return jax.pmap(
       step,
       axis_name=AXIS,
       in_axes=(None, 0),
       out_axes=(None, None),
       donate_argnums=0,
     )
-    return self._tuned(mapped)
 
   def compile_rows(self, function: Callable) -> Callable:
     """See `Parallel`."""
-    return self._tuned(jax.pmap(function, axis_name=AXIS, in_axes=(None, 0)))
-
-  def _tuned(self, mapped: Callable) -> Callable:
-    # Compiled ahead of its call, as that needs, a mapped function expects the
-    # rows of all processes.
-    return with_eigen(mapped) if jax.process_count() == 1 else mapped
+    return jax.pmap(function, axis_name=AXIS, in_axes=(None, 0))
 
   def split(self, batch: Any) -> Any:
     """See `Parallel`."""
@@ -222,22 +214,20 @@ class OneMesh(Parallel):
 
   def compile_train(self, step: Callable) -> Callable:
     """See `Parallel`."""
-    compiled = jax.jit(
+    return jax.jit(
       step,
       donate_argnums=0,
       in_shardings=(self._copied, self._split),
       out_shardings=(self._copied, self._copied),
     )
-    return with_eigen(compiled)
 
   def compile_rows(self, function: Callable) -> Callable:
     """See `Parallel`."""
-    compiled = jax.jit(
+    return jax.jit(
       function,
       in_shardings=(self._copied, self._split),
       out_shardings=self._split,
     )
-    return with_eigen(compiled)
 
   def split(self, batch: Any) -> Any:
     """See `Parallel`."""

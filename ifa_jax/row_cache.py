@@ -23,6 +23,8 @@ PLACES = ("auto", "host", "device", "none")
 _SHARE = 0.5
 
 _log = logging.getLogger("ifa_jax")
+# Memory that a user may want to know of, in bytes.
+_WORTH_A_LINE = 10**9
 
 
 def check(place: str) -> None:
@@ -58,9 +60,10 @@ class RowCache:
     self._pictures: dict[str, HostRows | DeviceStore] = {}
     num_bytes = sum(num_rows.values()) * geometry.picture_bytes
     self.place = choose(num_bytes) if place == "auto" else place
-    _log.info(
-      "Decoded pictures: %.1f GB, cache %s", num_bytes / 1e9, self.place
-    )
+    if num_bytes > _WORTH_A_LINE:
+      _log.info(
+        "Decoded pictures: %.1f GB, cache %s", num_bytes / 1e9, self.place
+      )
 
   def stores(self, split: str, on_host: bool) -> Stores | None:
     """Returns where a split's rows are kept, or None if nowhere.

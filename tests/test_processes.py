@@ -24,12 +24,7 @@ CHANGES = {
   "model": {
     "vision": None,
     "head_dropout_rate": 0.0,
-    # One is stacked, and one stands apart.
-    "text": {
-      "num_layers": 2,
-      "dropout_rate": 0.0,
-      "attention_dropout_rate": 0.0,
-    },
+    "text": {"dropout_rate": 0.0, "attention_dropout_rate": 0.0},
   },
   "eval": {"batch_size": 8},
 }
