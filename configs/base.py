@@ -84,8 +84,8 @@ def base() -> config_dict.ConfigDict:
   config.train.max_steps = 0
   # Slices that a batch is worked through in, where memory is short.
   config.train.num_slices = 1
-  # Whether equal layers are compiled as one: a start in half the time and less,
-  # and updates that take an eighth longer on a CPU (benchmarks/README.md).
+  # Whether equal layers are compiled as one: a start in half the time, and
+  # updates that take an eighth longer on a CPU (benchmarks/README.md).
   config.train.scan_layers = True
   # Whether the backward pass computes scanned layers anew: less memory still, a
   # third more work.
