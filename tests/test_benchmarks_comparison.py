@@ -164,11 +164,11 @@ def test_updates_take_turns_with_those_of_pytorch(monkeypatch):
   monkeypatch.setattr(benchmark, "Runner", Turns)
   compared = training.compare(TOY, lengths.MNRE)
   assert [*compared.rows] == ["ours", "eager80", "eager"]
-  assert compared.rows["ours"].runner.seen == (TOY.model, (4, 48), "pmap")
+  assert compared.rows["ours"].runner.seen == (TOY.model, (4, 44), "pmap")
   found = compared.measure()
   json.dumps(found)
   of_row = found["rows"]
-  assert [row["text_len"] for row in of_row.values()] == [48, 80, 48]
+  assert [row["text_len"] for row in of_row.values()] == [44, 80, 44]
   assert len(found["product_flops_per_second"]) == 2
   assert len(of_row["eager"]["cpu_seconds_per_example"]) == 2
   rates = of_row["eager"]["examples_per_second"]
@@ -182,7 +182,7 @@ def test_predictions_are_made_and_counted():
   found = inference.compare(settings, lengths.MNRE).measure()
   (row,) = found["rows"].values()
   assert row["dtype"] == "bfloat16"
-  assert row["flops_per_example"] == flops.of_prediction(settings.model, 48)
+  assert row["flops_per_example"] == flops.of_prediction(settings.model, 44)
   assert min(row["examples_per_second"]) > 0
   assert row["compile_seconds"] > 0
   assert "torch" not in found["machine"]
