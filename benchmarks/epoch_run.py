@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from benchmarks import fresh_state, lengths
+from benchmarks import lengths
 from benchmarks.comparison import BUCKETS, TEXT_LEN, VISUAL_TOKENS
 from benchmarks.made_split import MadeSplit
 from ifa_jax import benchmark, metrics
@@ -76,7 +76,7 @@ class EpochRun:
     self.train, self.dev, self.test = map(make, settings.num_rows)
     self.began = time.perf_counter()
     steps = orders.num_batches(len(self.train), settings.batch_size)
-    state, tx = fresh_state.make(
+    state, tx = benchmark.fresh_state(
       model, benchmark.OPTIM, settings.epochs * steps
     )
     self._state = self._parallel.copy(state)

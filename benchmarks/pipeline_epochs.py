@@ -23,7 +23,6 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from benchmarks import fresh_state
 from ifa_jax import benchmark, command, experiment, report
 from ifa_jax.data import order as orders
 from ifa_jax.step import TrainStep
@@ -55,7 +54,7 @@ class PipelineEpochs:
   def __init__(self, built: experiment.Experiment):
     """Starts from fresh parameters; compiles nothing yet."""
     self._built, self._parallel = built, built.parallel
-    state, tx = fresh_state.make(
+    state, tx = benchmark.fresh_state(
       built.model_config, built.config["optim"], built.schedule_steps
     )
     self._state = self._parallel.copy(state)

@@ -24,6 +24,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import optax
 from absl import flags
 
 from ifa_jax import command, optim, report
@@ -35,7 +36,7 @@ from ifa_jax.models.regions import RegionStreamConfig
 from ifa_jax.models.stacking import stack_layers
 from ifa_jax.models.system import RegionConfig, System
 from ifa_jax.parallel import FORMS, make_parallel
-from ifa_jax.step import TrainStep, start_state
+from ifa_jax.step import TrainState, TrainStep, start_state
 
 ROWS = (*variants.IFAFORMERS, *variants.BASELINES)
 SIZES: dict[str, dict[str, int]] = {
@@ -116,6 +117,27 @@ def random_batch(model: System, rows: int, text_len: int) -> Batch:
   )
 
 
+def fresh_state(
+  model: System, settings: Mapping[str, Any], num_steps: int
+) -> tuple[TrainState, optax.GradientTransformation]:
+  """Returns a fresh state as `train` lays it out, and its optimizer.
+
+  Args:
+    model: whose parameters are drawn.
+    settings: a config's `optim` section.
+    num_steps: updates until the rate is 0.
+  """
+  shapes = parameters.abstract_params(model)
+  stacked = model.scans_layers and optim.layers_alike(settings, shapes)
+  tx = optim.make_optimizer(settings, shapes, num_steps, stacked)
+
+  def start(key):
+    params = parameters.init_params(model, key)
+    return start_state(stack_layers(params) if stacked else params, tx)
+
+  return jax.jit(start)(jax.random.key(0)), tx
+
+
 class Runner:
   """One row's compiled update, ready to be run for a while.
 
@@ -129,16 +151,9 @@ class Runner:
   ):
     """Compiles the update and runs it once."""
     parallel = make_parallel(form)
-    shapes = parameters.abstract_params(model)
     self.num_params = parameters.count_params(model)
-    stacked = model.scans_layers
-    tx = optim.make_optimizer(OPTIM, shapes, 10_000, stacked)
-
-    def start(key):
-      params = parameters.init_params(model, key)
-      return start_state(stack_layers(params) if stacked else params, tx)
-
-    state = parallel.copy(jax.jit(start)(jax.random.key(0)))
+    state, tx = fresh_state(model, OPTIM, num_steps=10_000)
+    state = parallel.copy(state)
     step = TrainStep(build(model), tx, 0, num_slices, parallel.axis)
     self._rows = len(batch.label)
     self._batch = jax.device_put(parallel.split(batch))

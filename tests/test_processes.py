@@ -28,16 +28,6 @@ CHANGES = {
   },
   "eval": {"batch_size": 8},
 }
-FILES = {
-  "checkpoints",
-  "config.json",
-  "eval_dev.json",
-  "eval_test.json",
-  "metrics.jsonl",
-  "predictions_dev.jsonl",
-  "predictions_test.jsonl",
-  "tokenizer",
-}
 
 
 def run_config(data_dir, form, seed=1234):
@@ -159,7 +149,7 @@ def test_two_processes_train_as_one_and_write_the_same(made):
   check_same(folder / "two_jit", folder / "one_jit")
   names = {path.name for path in (folder / "two_jit").iterdir()}
   events = {name for name in names if name.startswith("events.out.")}
-  assert names - events == FILES
+  assert names - events == tiny_run.FILES
   assert len(events) == 1
 
 

@@ -33,16 +33,7 @@ STILL = {
 def test_a_run_writes_every_file_of_its_folder(finished):
   names = {p.name for p in finished.workdir.iterdir()}
   (events,) = {n for n in names if n.startswith("events.out.tfevents.")}
-  assert names - {events} == {
-    "checkpoints",
-    "config.json",
-    "eval_dev.json",
-    "eval_test.json",
-    "metrics.jsonl",
-    "predictions_dev.jsonl",
-    "predictions_test.jsonl",
-    "tokenizer",
-  }
+  assert names - {events} == tiny_run.FILES
   record = json.loads((finished.workdir / "config.json").read_text())
   asked = json.loads(json.dumps(finished.experiment.config))
   assert record["config"] == asked

@@ -37,6 +37,17 @@ SECTIONS = {
   "optim": {"groups": {"new": _RATE, "encoder": _RATE}},
   "eval": {"batch_size": 5},
 }
+# What a finished run's folder holds beside TensorBoard's file.
+FILES = {
+  "checkpoints",
+  "config.json",
+  "eval_dev.json",
+  "eval_test.json",
+  "metrics.jsonl",
+  "predictions_dev.jsonl",
+  "predictions_test.jsonl",
+  "tokenizer",
+}
 
 
 class Finished(NamedTuple):

@@ -7,6 +7,7 @@ from flax import linen as nn
 from ifa_jax.batch import Batch
 from ifa_jax.models import attention
 from ifa_jax.models.dropout import Dropout
+from ifa_jax.models.text import read_rows
 
 
 def marker_positions(batch: Batch) -> jax.Array:
@@ -16,9 +17,7 @@ def marker_positions(batch: Batch) -> jax.Array:
 
 def entity_starts(hidden: jax.Array, batch: Batch) -> jax.Array:
   """Reads float[B, T, D] at both opening markers: float[B, 2D], head first."""
-  rows = jnp.arange(len(hidden))
-  starts = (batch.head_start, batch.tail_start)
-  return jnp.concatenate([hidden[rows, start] for start in starts], axis=-1)
+  return read_rows(hidden, marker_positions(batch)).reshape(len(hidden), -1)
 
 
 class RelationHead(nn.Module):
