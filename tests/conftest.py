@@ -17,6 +17,21 @@ import pytest
 import tiny_run
 
 
+def pytest_addoption(parser) -> None:
+  """Adds `--thorough`, for what takes too long to be run at each change."""
+  parser.addoption(
+    "--thorough",
+    action="store_true",
+    help="kill more often, try more inputs, generate larger ones (half an hour)",
+  )
+
+
+@pytest.fixture(scope="session")
+def thorough(request) -> bool:
+  """Whether the run was asked to take its time."""
+  return request.config.getoption("--thorough")
+
+
 @pytest.fixture(scope="session")
 def raw_dir(tmp_path_factory) -> pathlib.Path:
   """A raw tree of generated posts, with boxes and tokenizer."""
