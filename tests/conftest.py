@@ -22,7 +22,7 @@ def pytest_addoption(parser) -> None:
   parser.addoption(
     "--thorough",
     action="store_true",
-    help="kill more often, try more inputs, generate larger ones (half an hour)",
+    help="kill more often, try more inputs, make larger ones (half an hour)",
   )
 
 
