@@ -15,6 +15,7 @@ from data_prep.lines import Row, RowError
 from ifa_jax import torch_file
 from ifa_jax.data import boxes as box_lists
 from ifa_jax.data import schema
+from ifa_jax.shown import shown
 
 # How a split may be called: DeepKE writes dev for val in some names.
 _SPLIT_NAMES = {"train": ["train"], "val": ["val", "dev"], "test": ["test"]}
@@ -119,18 +120,27 @@ class Crops:
     folder = self._first("img_vg/{0}/crops", row.split) or os.path.join(
       self._raw_dir, "img_vg", row.split, "crops"
     )
-    return [Crop(os.path.join(folder, name), None, file) for name in names]
+    paths = [os.path.join(folder, name) for name in names]
+    for path in paths:
+      self._check_link(row, path)
+    return [Crop(path, None, file) for path in paths]
 
   def _inside(self, row: Row, file: str, path: str) -> Crop:
     """Resolves a path relative to the data root, which it must not leave."""
     parts = path.replace("\\", "/").split("/")
-    if not path or ".." in parts or os.path.isabs(path) or "\0" in path:
+    leaves = ".." in parts or os.path.isabs(path) or "\0" in path
+    if leaves or not path or not lines.is_text(path):
       raise RowError(
         row.where,
         "crop name leaves the data folder",
         f"wanted a path inside the tree, found {path[:80]!r} in {file}",
       )
-    return Crop(os.path.join(self._raw_dir, *parts), None, file)
+    inside = os.path.join(self._raw_dir, *parts)
+    self._check_link(row, inside)
+    return Crop(inside, None, file)
+
+  def _check_link(self, row: Row, path: str) -> None:
+    check_link(row.where, self._raw_dir, path)
 
   def _load_grounded(self, split: str) -> tuple[str, dict[int, list[str]]]:
     """Reads mre_{split}_dict.pth."""
@@ -160,7 +170,7 @@ class Crops:
       if type(key) is not key_type or not all_text:
         raise ValueError(
           f"{path}: wanted {key_type.__name__} keys and lists of names, found"
-          f" {str(key)[:40]!r}: {str(names)[:80]}"
+          f" {shown(key)}: {shown(names)}"
         )
     self.files.append(path)
     return os.path.basename(path), listed
@@ -174,6 +184,28 @@ class Crops:
     return None
 
 
+def check_link(where: str, raw_dir: str, path: str) -> None:
+  """Raises RowError for a file that is a link out of a tree.
+
+  A link in data of others could have any picture of this machine read. Folders
+  may be links: whoever lays out a tree makes those.
+  """
+  if not os.path.islink(path):
+    return
+  found = os.path.realpath(path)
+  folders = (raw_dir, os.path.dirname(path))
+  if not any(_is_in(os.path.realpath(folder), found) for folder in folders):
+    raise RowError(
+      where,
+      "link leaves the data folder",
+      f"wanted a file in the tree, found {path}, a link to {found}",
+    )
+
+
+def _is_in(folder: str, path: str) -> bool:
+  return os.path.commonpath((folder, path)) == folder
+
+
 class Pictures:
   """Finds pictures in `img_org/`, a split's own folder first.
 
@@ -182,6 +214,7 @@ class Pictures:
 
   def __init__(self, raw_dir: str):
     """Remembers the tree; reads nothing."""
+    self._raw_dir = raw_dir
     self._folders = {
       split: [os.path.join(raw_dir, "img_org", name) for name in names]
       for split, names in _SPLIT_NAMES.items()
@@ -193,7 +226,8 @@ class Pictures:
     """Returns the path of a row's picture, or None if there is no file.
 
     Raises:
-      RowError: if two folders hold files of that name with different bytes.
+      RowError: if two folders hold files of that name with different bytes, or
+        if one is a link out of the tree.
     """
     key = (row.split, row.img_id)
     if self._last is None or self._last[0] != key:
@@ -205,6 +239,8 @@ class Pictures:
     order = sorted(schema.SPLITS, key=lambda split: split != row.split)
     folders = [folder for split in order for folder in self._folders[split]]
     paths = [os.path.join(folder, row.img_id) for folder in folders]
+    for path in paths:
+      check_link(row.where, self._raw_dir, path)
     first, *others = [path for path in paths if os.path.isfile(path)] or [None]
     for other in others:
       if not filecmp.cmp(first, other, shallow=False):

@@ -10,9 +10,12 @@ import dataclasses
 from typing import Any
 
 from ifa_jax.data import markers
+from ifa_jax.shown import shown
 
 # The longest published line has 426 bytes.
 MAX_BYTES = 1 << 20
+# MNRE-1 names pictures by the posts' numbers, which fit into 64 bits.
+_MAX_NUMBER = 1 << 63
 
 _PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tiff")
 
@@ -101,9 +104,9 @@ def read_line(
   where = f"{file_name}:{line}"
   fields = _parse(text, where)
   words = fields["token"]
-  if not words or not all(isinstance(word, str) for word in words):
+  if not words or not all(map(is_text, words)):
     raise RowError(
-      where, "bad token list", f"wanted words, found {str(words)[:80]}"
+      where, "bad token list", f"wanted words, found {shown(words)}"
     )
   head, head_name = _read_entity(where, "h", fields["h"], words)
   tail, tail_name = _read_entity(where, "t", fields["t"], words)
@@ -114,7 +117,8 @@ def read_line(
       "unknown relation",
       f"{relation[:80]!r} is none of the {len(relations)} relations",
     )
-  img_id = _picture_name(fields["img_id"])
+  check_relation(where, relation)
+  img_id = _picture_name(where, fields["img_id"])
   check_bare_name(where, "img_id", img_id)
   return Row(
     split=split,
@@ -130,18 +134,37 @@ def read_line(
   )
 
 
+def check_relation(where: str, relation: str) -> None:
+  """Raises RowError unless a relation's name can stand in a line of a list."""
+  if not relation or not relation.isprintable():
+    raise RowError(
+      where,
+      "unknown relation",
+      f"wanted a name in printable characters, found {shown(relation)}",
+    )
+
+
 def check_bare_name(where: str, kind: str, name: Any) -> None:
   """Raises RowError unless `name` is a file's name without a folder.
 
   `../../etc/passwd` would have a file read that is none of the data.
   """
-  bare = isinstance(name, str) and name not in ("", ".", "..")
+  bare = is_text(name) and name not in ("", ".", "..")
   if not bare or any(character in name for character in "/\\\0"):
     raise RowError(
       where,
       f"{kind} leaves the data folder",
-      f"wanted the bare name of a file, found {str(name)[:80]!r}",
+      f"wanted the bare name of a file, found {shown(name)}",
     )
+
+
+def is_text(value: Any) -> bool:
+  """Tells text from all else, and from halves of characters, "\\ud83d"."""
+  try:
+    value.encode()
+  except (AttributeError, UnicodeEncodeError):
+    return False
+  return isinstance(value, str)
 
 
 def _parse(text: bytes, where: str) -> dict[str, Any]:
@@ -165,7 +188,7 @@ def _parse(text: bytes, where: str) -> dict[str, Any]:
       raise RowError(
         where,
         "missing key",
-        f"wanted {key!r}, found {sorted(map(str, fields))}",
+        f"wanted {key!r}, found {shown(list(fields))}",
       )
     value = fields[key]
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -184,7 +207,7 @@ def _read_entity(
       raise RowError(
         where,
         "missing key",
-        f"wanted {wanted!r} in {key!r}, found {sorted(map(str, entity))}",
+        f"wanted {wanted!r} in {key!r}, found {shown(list(entity))}",
       )
   name, pos = entity["name"], entity["pos"]
   integers = isinstance(pos, (list, tuple)) and all(type(p) is int for p in pos)
@@ -193,15 +216,15 @@ def _read_entity(
       where,
       "wrong type",
       f"wanted a name and a pos of two integers in {key!r}, found"
-      f" {str(entity)[:80]}",
+      f" {shown(entity)}",
     )
   begin, end = pos
   if not 0 <= begin < end <= len(words):
     raise RowError(
       where,
       "bad span",
-      f"{key!r} has pos [{begin}, {end}), empty or outside the {len(words)}"
-      " words",
+      f"{key!r} has pos [{shown(begin)}, {shown(end)}), empty or outside the"
+      f" {len(words)} words",
     )
   # MNRE-1 splits "#Bears" into two words and keeps the name whole.
   if "".join(name.split()) != "".join("".join(words[begin:end]).split()):
@@ -214,7 +237,11 @@ def _read_entity(
   return (begin, end), name
 
 
-def _picture_name(img_id: str | int) -> str:
+def _picture_name(where: str, img_id: str | int) -> str:
   """Adds the ".jpg" that MNRE-1 leaves out, as in 64738 for "64738.jpg"."""
+  if isinstance(img_id, int) and not 0 <= img_id < _MAX_NUMBER:
+    raise RowError(
+      where, "wrong type", f"wanted 'img_id' below 2^63, found {shown(img_id)}"
+    )
   name = str(img_id)
   return name if name.lower().endswith(_PICTURE_SUFFIXES) else f"{name}.jpg"

@@ -17,7 +17,6 @@ Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
 """
 
 import collections
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -28,12 +27,15 @@ from absl import flags
 from data_prep import mnre1_words, raw
 from data_prep.lines import Row
 from data_prep.mnre1_words import Sentence
-from ifa_jax import command, report
+from ifa_jax import command, json_file, report
 from ifa_jax.convert import whole
 from ifa_jax.data import scenes, schema
 from ifa_jax.data.scenes import Scene
+from ifa_jax.shown import shown
 
 NUM_OBJECTS = 10
+# Words of a text and more; scenes keep their places as 32 bits.
+_MOST = 1 << 31
 
 _MANIFEST = {
   "tool": "data_prep.mnre1_graphs",
@@ -101,7 +103,7 @@ def read_scenes(graphs: str | os.PathLike, split: str) -> dict[str, Scene]:
     ValueError: for a file of another form; names the image.
   """
   name = f"graph_of_image_{split}.json"
-  listed = _parse(_read(graphs, name), name)
+  listed = json_file.parse(_read(graphs, name), name)
   if not isinstance(listed, dict):
     raise ValueError(
       f"{name}: wanted an object of images, found a {type(listed).__name__}"
@@ -143,11 +145,11 @@ def _read_sentences(
   sentences = {}
   for index, (row, line) in enumerate(zip(rows, lines, strict=True)):
     where = f"{name}:{index + 1}"
-    entry = _parse(line, where)
+    entry = json_file.parse(line, where)
     edges = _edges(entry, "edges", where)
     if entry.get("index") != index:
       raise ValueError(
-        f"{where}: wanted index {index}, found {entry.get('index')!r}"
+        f"{where}: wanted index {index}, found {shown(entry.get('index'))}"
       )
     if row.img_id not in pictures:
       raise ValueError(f"{where}: no image {row.img_id!r} among the graphs")
@@ -176,13 +178,13 @@ def _edges(entry: Any, key: str, where: str) -> list[list[int]]:
   are_pairs = isinstance(edges, list) and all(
     isinstance(edge, list)
     and len(edge) == 2
-    and all(type(end) is int and end >= 0 for end in edge)
+    and all(type(end) is int and 0 <= end < _MOST for end in edge)
     for edge in edges
   )
   if not are_pairs:
     raise ValueError(
       f"{where}: wanted pairs of numbers from 0 as {key!r}, found"
-      f" {str(entry)[:80]}"
+      f" {shown(entry)}"
     )
   return edges
 
@@ -196,14 +198,6 @@ def _read(graphs: str | os.PathLike, name: str) -> str:
     raise ValueError(f"{graphs}: wanted {name}, found no such file") from None
   except UnicodeDecodeError as error:
     raise ValueError(f"{name}: not UTF-8: {error}") from None
-
-
-def _parse(text: str, where: str) -> Any:
-  """Returns what a JSON text holds."""
-  try:
-    return json.loads(text)
-  except (ValueError, RecursionError) as error:
-    raise ValueError(f"{where}: not JSON: {error}") from None
 
 
 def main(_: Sequence[str]) -> None:

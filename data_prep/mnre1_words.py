@@ -134,19 +134,29 @@ def _sentences(edges: Edges) -> list[Edges]:
 
 def _tree(sentence: Edges, where: str) -> list[int]:
   """Returns the head of each word of one sentence, -1 for its root."""
-  heads_of = [-1] * (1 + max(max(edge) for edge in sentence))
-  for governor, dependent in sentence:
-    heads_of[dependent] = governor
-  for word in range(len(heads_of)):
-    top = word
-    # A path to the root is shorter than the sentence; a circle never ends.
-    for _ in heads_of:
-      top = heads_of[top] if heads_of[top] >= 0 else top
-    if heads_of[top] >= 0:
-      raise ValueError(f"{where}: wanted a tree of words, found a circle")
-  if heads_of.count(-1) != 1:
+  num_words = 1 + max(max(edge) for edge in sentence)
+  heads_of = {dependent: governor for governor, dependent in sentence}
+  # All words but the roots have one governor.
+  num_roots = num_words - len(heads_of)
+  if num_roots > 1:
     raise ValueError(
-      f"{where}: wanted a tree of {len(heads_of)} words with one root, found"
-      f" {heads_of.count(-1)} roots"
+      f"{where}: wanted a tree of {num_words} words with one root, found"
+      f" {num_roots} roots"
     )
-  return heads_of
+  if not num_roots or not _reach_root(heads_of):
+    raise ValueError(f"{where}: wanted a tree of words, found a circle")
+  return [heads_of.get(word, -1) for word in range(num_words)]
+
+
+def _reach_root(heads_of: dict[int, int]) -> bool:
+  """Tells whether every word has a path of governors to one without any."""
+  settled: set[int] = set()
+  for word in heads_of:
+    path: dict[int, None] = {}
+    while word in heads_of and word not in settled:
+      if word in path:
+        return False
+      path[word] = None
+      word = heads_of[word]
+    settled |= path.keys()
+  return True

@@ -4,13 +4,14 @@ A tree holds `txt/ours_{train,val,test}.txt` (MNRE-1: without the folder), one
 Python dict literal a line, and `ours_rel2id.json` (MNRE-1: none).
 """
 
-import json
 import os
 from collections.abc import Callable, Iterator
 
 from data_prep import lines
 from data_prep.lines import Row, RowError
+from ifa_jax import json_file
 from ifa_jax.data import schema
+from ifa_jax.shown import shown
 
 
 def raise_error(error: RowError) -> None:
@@ -105,18 +106,16 @@ def read_rows(
 
 def _read_ids(path: str) -> list[str]:
   """Returns the names of `ours_rel2id.json` in the order of their ids."""
-  with open(path, encoding="utf-8") as file:
-    try:
-      ids = json.load(file)
-    except ValueError as error:
-      raise ValueError(f"{path}: not JSON: {error}") from None
+  ids = json_file.load(path)
   if not isinstance(ids, dict) or any(type(i) is not int for i in ids.values()):
     raise ValueError(f"{path}: wanted one object of names to ids")
   if sorted(ids.values()) != list(range(len(ids))):
     raise ValueError(
       f"{path}: wanted the ids 0 to {len(ids) - 1}, found"
-      f" {sorted(ids.values())}"
+      f" {shown(sorted(ids.values()))}"
     )
+  for name in ids:
+    lines.check_relation(path, name)
   return sorted(ids, key=ids.__getitem__)
 
 

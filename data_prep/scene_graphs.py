@@ -14,8 +14,6 @@ Its boxes are in the pixels of the picture as its detector resizes it, with the
 right and lower edge inclusive.
 """
 
-import json
-import math
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -23,10 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from ifa_jax import json_file
 from ifa_jax.data import boxes
 from ifa_jax.data.scenes import Scene
 from ifa_jax.objects import scene_maker
 from ifa_jax.objects.region_encoder import RegionEncoder
+from ifa_jax.shown import shown
 
 MIN_RELATION_SCORE = 0.1
 MAX_RELATIONS = 60
@@ -79,9 +79,10 @@ def read_graphs(path: str) -> dict[str, Graph]:
     _list(info_path, info, key)
     for key in ("idx_to_files", "ind_to_classes", "ind_to_predicates")
   )
+  places = {str(place) for place in range(len(names))}
   graphs = {}
   for number, entry in found.items():
-    if not number.isdecimal() or int(number) >= len(names):
+    if number not in places:
       raise ValueError(
         f"{path}: wanted pictures 0 to {len(names) - 1} of {_INFO}, found"
         f" {number[:80]!r}"
@@ -203,11 +204,11 @@ def _check_relation(ends: Any, score: Any, num_boxes: int, where: str) -> None:
   is_pair = isinstance(ends, list) and len(ends) == 2
   if not is_pair or any(type(e) is not int or e not in places for e in ends):
     raise ValueError(
-      f"{where}: wanted two of {num_boxes} boxes, found {str(ends)[:80]}"
+      f"{where}: wanted two of {num_boxes} boxes, found {shown(ends)}"
     )
-  if not isinstance(score, (int, float)) or not math.isfinite(score):
+  if not boxes.is_finite(score):
     raise ValueError(
-      f"{where}: wanted a finite number as score, found {str(score)[:80]}"
+      f"{where}: wanted a finite number as score, found {shown(score)}"
     )
 
 
@@ -215,7 +216,7 @@ def _name(names: Sequence[str], number: Any, where: str) -> str:
   """Returns the name of a class or a predicate."""
   if type(number) is not int or not 0 <= number < len(names):
     raise ValueError(
-      f"{where}: wanted one of {len(names)} names, found {str(number)[:80]}"
+      f"{where}: wanted one of {len(names)} names, found {shown(number)}"
     )
   return str(names[number])
 
@@ -237,16 +238,13 @@ def _list(where: str, entry: Any, key: str) -> list[Any]:
   """Returns the list that an object has under a key."""
   found = entry.get(key) if isinstance(entry, dict) else None
   if not isinstance(found, list):
-    raise ValueError(
-      f"{where}: wanted a list as {key!r}, found {str(found)[:80]}"
-    )
+    raise ValueError(f"{where}: wanted a list as {key!r}, found {shown(found)}")
   return found
 
 
 def _read_json(path: str) -> Any:
   """Returns what a JSON file holds."""
   try:
-    with open(path, encoding="utf-8") as file:
-      return json.load(file)
-  except (OSError, ValueError, RecursionError) as error:
+    return json_file.load(path)
+  except OSError as error:
     raise ValueError(f"{path}: cannot be read ({error})") from None

@@ -3,13 +3,9 @@
 Such a file is a zip archive: `*/data.pkl` describes the object, and each
 tensor's bytes lie in `*/data/<key>`. A pickle can name any function of any
 module and have it called. Here it may name only what rebuilds a tensor or a
-plain container; every other name is an error, so nothing of the file's choosing
-ever runs.
+plain container; every other name is an error, and `pickle_data` runs nothing.
 """
 
-import collections
-import dataclasses
-import io
 import math
 import os
 import pickle
@@ -19,25 +15,26 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from ifa_jax import archives, pickle_data
+from ifa_jax.shown import shown
+
 _DTYPES = {
-  "DoubleStorage": np.float64,
-  "FloatStorage": np.float32,
-  "HalfStorage": np.float16,
-  "BFloat16Storage": ml_dtypes.bfloat16,
-  "LongStorage": np.int64,
-  "IntStorage": np.int32,
-  "ShortStorage": np.int16,
-  "CharStorage": np.int8,
-  "ByteStorage": np.uint8,
-  "BoolStorage": np.bool_,
+  "torch.DoubleStorage": np.float64,
+  "torch.FloatStorage": np.float32,
+  "torch.HalfStorage": np.float16,
+  "torch.BFloat16Storage": ml_dtypes.bfloat16,
+  "torch.LongStorage": np.int64,
+  "torch.IntStorage": np.int32,
+  "torch.ShortStorage": np.int16,
+  "torch.CharStorage": np.int8,
+  "torch.ByteStorage": np.uint8,
+  "torch.BoolStorage": np.bool_,
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class _StorageType:
-  """Stands for `torch.FloatStorage` and its kind."""
-
-  dtype: Any
+# A tensor may repeat its storage, as torch's `expand` does, up to so many
+# elements; a file of a few bytes could ask for any number.
+_MOST_REPEATED = 1 << 20
 
 
 def load(path: str | os.PathLike) -> Any:
@@ -49,22 +46,24 @@ def load(path: str | os.PathLike) -> Any:
   Raises:
     ValueError: for a file that is no such archive, is damaged, or names
       anything but tensors and plain containers. The message names the file.
-    FileNotFoundError: if there is no such file.
+    OSError: if it cannot be opened.
   """
   try:
     with zipfile.ZipFile(path) as archive:
+      archives.check_size(archive)
       return _load_archive(archive)
-  except FileNotFoundError:
+  except OSError:
     raise
   except zipfile.BadZipFile as error:
     raise ValueError(f"{path}: {_why_no_archive(path, error)}") from None
   except pickle.UnpicklingError as error:
     raise ValueError(f"{path}: {error}") from None
   except Exception as error:
-    # The unpickler meets damaged opcodes with whatever error they happen to
+    # Damage meets the archive and numpy with whatever error it happens to
     # cause, so no list of types would be complete.
+    reason = " ".join(str(error).split())
     raise ValueError(
-      f"{path}: damaged ({type(error).__name__}: {error})"
+      f"{path}: damaged ({type(error).__name__}: {reason})"
     ) from None
 
 
@@ -91,37 +90,31 @@ def _load_archive(archive: zipfile.ZipFile) -> Any:
       f"want one */data.pkl in the archive, found {described or 'none'}"
     )
   root = described[0].removesuffix("data.pkl")
-  return _Reader(archive, root).load()
+  storages = _Storages(archive, root)
+  pickled = archive.read(described[0])
+  return pickle_data.load(pickled, _CALLS, _DTYPES.keys(), storages.read)
 
 
-class _Reader(pickle.Unpickler):
-  """An unpickler that knows tensors and plain containers, nothing else."""
+class _Storages:
+  """The numbers that the tensors of an archive are views of."""
 
   def __init__(self, archive: zipfile.ZipFile, root: str):
-    super().__init__(io.BytesIO(archive.read(root + "data.pkl")))
     self._archive = archive
     self._root = root
-    self._storages: dict[str, np.ndarray] = {}
+    self._read: dict[str, np.ndarray] = {}
 
-  def find_class(self, module: str, name: str) -> Any:
-    if module == "torch" and name in _DTYPES:
-      return _StorageType(_DTYPES[name])
-    try:
-      return _ALLOWED[module, name]
-    except KeyError:
-      raise pickle.UnpicklingError(
-        f"wants to run {module}.{name}; only tensors and plain containers are"
-        " read"
-      ) from None
-
-  def persistent_load(self, pid: Any) -> np.ndarray:
+  def read(self, pid: Any) -> np.ndarray:
+    """Returns the storage that a persistent id names."""
     kind, storage_type, key, _, _ = pid
-    if kind != "storage" or not isinstance(storage_type, _StorageType):
-      raise pickle.UnpicklingError(f"want a tensor's storage, found {pid!r}")
-    if key not in self._storages:
+    of_tensor = kind == "storage" and isinstance(key, str)
+    if not of_tensor or not isinstance(storage_type, pickle_data.Name):
+      raise pickle.UnpicklingError(
+        f"want a tensor's storage, found {shown(pid)}"
+      )
+    if key not in self._read:
       raw = self._archive.read(f"{self._root}data/{key}")
-      self._storages[key] = np.frombuffer(raw, storage_type.dtype)
-    return self._storages[key]
+      self._read[key] = np.frombuffer(raw, _DTYPES[storage_type.text])
+    return self._read[key]
 
 
 def _rebuild_tensor(storage, offset, size, stride, *_) -> np.ndarray:
@@ -131,7 +124,12 @@ def _rebuild_tensor(storage, offset, size, stride, *_) -> np.ndarray:
     math.prod(size) and last >= len(storage)
   ):
     raise pickle.UnpicklingError(
-      f"a tensor of shape {tuple(size)} reaches beyond its storage of"
+      f"a tensor of shape {shown(tuple(size))} reaches beyond its storage of"
+      f" {len(storage)} elements"
+    )
+  if math.prod(size) > max(len(storage), _MOST_REPEATED):
+    raise pickle.UnpicklingError(
+      f"a tensor of shape {shown(tuple(size))} repeats its storage of"
       f" {len(storage)} elements"
     )
   steps = [s * storage.itemsize for s in stride]
@@ -144,8 +142,13 @@ def _rebuild_parameter(data, *_) -> np.ndarray:
   return data
 
 
-_ALLOWED = {
-  ("collections", "OrderedDict"): collections.OrderedDict,
-  ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
-  ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
+def _empty_dict() -> dict[Any, Any]:
+  # Items come later, each by an opcode that looks at its key.
+  return {}
+
+
+_CALLS = {
+  "collections.OrderedDict": _empty_dict,
+  "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
+  "torch._utils._rebuild_parameter": _rebuild_parameter,
 }

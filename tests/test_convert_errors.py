@@ -83,7 +83,7 @@ CULPRITS = {
   spoil_cut: r"model\.safetensors: damaged, cut off",
   spoil_code: r"pytorch_model\.bin: wants to run .*mkdir",
   spoil_old_format: r"pytorch_model\.bin: .*before PyTorch 1\.6.*save it again",
-  spoil_config: r"config\.json: no JSON",
+  spoil_config: r"config\.json: not JSON",
   spoil_index: r"text.part-2\.safetensors: there is no such file",
   lambda folder: os.remove(folder / "config.json"): "want a config.json, found",
   lambda folder: os.remove(folder / "model.safetensors"): (

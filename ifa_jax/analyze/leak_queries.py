@@ -9,15 +9,19 @@ and "RT @" and keep their HTML escapes, so only the words behind them are read.
 """
 
 import itertools
-import json
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import scipy.stats
 
+from ifa_jax import json_file
 from ifa_jax.analyze import verdicts
 from ifa_jax.metrics import ratio
+from ifa_jax.shown import shown
+
+# Of a line's number; Python refuses to read thousands.
+_MOST_DIGITS = 18
 
 _WORDS = {"per": "person", "org": "organization", "loc": "location"}
 
@@ -61,21 +65,18 @@ def read_queries(raw_dir: str, split: str) -> dict[int, str] | None:
   path = next(filter(os.path.isfile, paths), None)
   if path is None:
     return None
-  with open(path, encoding="utf-8") as file:
-    try:
-      listed = json.load(file)
-    except (ValueError, RecursionError) as error:
-      raise ValueError(f"{path}: not JSON: {error}") from None
+  listed = json_file.load(path)
   if not isinstance(listed, dict):
     found = type(listed).__name__
     raise ValueError(
       f"{path}: wanted an object of lines to queries, found a {found}"
     )
   for line, query in listed.items():
-    if not line.isdecimal() or not isinstance(query, str):
+    is_number = line.isdecimal() and len(line) <= _MOST_DIGITS
+    if not is_number or not isinstance(query, str):
       raise ValueError(
         f"{path}: wanted lines and queries, found {line[:40]!r}:"
-        f" {str(query)[:80]}"
+        f" {shown(query)}"
       )
   return {int(line): query for line, query in listed.items()}
 

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
+from ifa_jax import json_file
 from ifa_jax.convert import pooler, whole
 from ifa_jax.models import parameters, settings
 from ifa_jax.models.config import ModelConfig
@@ -183,7 +184,6 @@ def _write_json(folder: str, name: str, value: Any) -> None:
 def _read_json(folder: str, name: str) -> Any:
   path = os.path.join(folder, name)
   try:
-    with open(path, encoding="utf-8") as file:
-      return json.load(file)
-  except (OSError, ValueError) as error:
+    return json_file.load(path)
+  except OSError as error:
     raise ValueError(f"{path}: cannot be read ({error})") from None

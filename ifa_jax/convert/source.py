@@ -2,14 +2,14 @@
 
 import functools
 import hashlib
-import json
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ifa_jax import torch_file
+from ifa_jax import json_file, torch_file
+from ifa_jax.shown import shown
 
 # In the order in which they are tried; an index lists the parts of a model
 # that is spread over files.
@@ -53,13 +53,9 @@ class Source(NamedTuple):
     path = os.path.join(self.folder, name)
     if not os.path.exists(path):
       return None
-    try:
-      with open(path, encoding="utf-8") as file:
-        value = json.load(file)
-    except ValueError as error:
-      raise ValueError(f"{path}: no JSON ({error})") from None
+    value = json_file.load(path)
     if not isinstance(value, dict):
-      raise ValueError(f"{path}: want a JSON object, found {value!r:.60}")
+      raise ValueError(f"{path}: want a JSON object, found {shown(value)}")
     return value
 
   def read_config(self) -> dict[str, Any]:

@@ -9,11 +9,17 @@ whose head or tail has that name. So neither can depend on a row's relation.
 A detector's class name may stand beside as "label".
 """
 
-import json
-import math
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
+
+import numpy as np
+
+from ifa_jax import json_file
+from ifa_jax.shown import shown
+
+# Records keep edges as float32.
+_MOST = float(np.finfo(np.float32).max)
 
 
 class Box(NamedTuple):
@@ -42,11 +48,7 @@ def read_boxes(path: str | os.PathLike) -> dict[str, list[Box]]:
   Raises:
     ValueError: for a file of another form; names picture and index of the box.
   """
-  with open(path, encoding="utf-8") as file:
-    try:
-      listed = json.load(file)
-    except (ValueError, RecursionError) as error:
-      raise ValueError(f"{path}: not JSON: {error}") from None
+  listed = json_file.load(path)
   if not isinstance(listed, dict):
     raise ValueError(
       f"{path}: wanted an object of picture names to lists of boxes, found a"
@@ -91,35 +93,37 @@ def grounded(listed: Sequence[Box], head: str, tail: str) -> list[Box]:
   return [box for name in names for box in listed if box.phrase == name]
 
 
+def is_finite(value: Any) -> bool:
+  """Tells finite numbers from everything else that JSON holds."""
+  is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+  return is_number and -_MOST <= value <= _MOST
+
+
 def _read_box(where: str, index: int, entry: Any) -> Box:
   """Checks one box."""
   if not isinstance(entry, dict):
-    raise ValueError(f"{where}: wanted an object, found {str(entry)[:80]}")
+    raise ValueError(f"{where}: wanted an object, found {shown(entry)}")
   edges, score = entry.get("box"), entry.get("score")
-  four_numbers = isinstance(edges, list) and all(map(_is_finite, edges))
+  four_numbers = isinstance(edges, list) and all(map(is_finite, edges))
   if not four_numbers or len(edges) != 4:
     raise ValueError(
-      f"{where}: wanted four finite numbers as 'box', found {str(edges)[:80]}"
+      f"{where}: wanted four finite numbers as 'box', found {shown(edges)}"
     )
   x0, y0, x1, y1 = edges
   if x0 >= x1 or y0 >= y1:
-    raise ValueError(f"{where}: wanted x0 < x1 and y0 < y1, found {edges}")
-  if not _is_finite(score):
     raise ValueError(
-      f"{where}: wanted a finite number as 'score', found {str(score)[:80]}"
+      f"{where}: wanted x0 < x1 and y0 < y1, found {shown(edges)}"
+    )
+  if not is_finite(score):
+    raise ValueError(
+      f"{where}: wanted a finite number as 'score', found {shown(score)}"
     )
   for key in ("phrase", "label"):
     text = entry.get(key)
     if text is not None and not isinstance(text, str):
       raise ValueError(
-        f"{where}: wanted text or nothing as {key!r}, found {str(text)[:80]}"
+        f"{where}: wanted text or nothing as {key!r}, found {shown(text)}"
       )
   return Box(
     (x0, y0, x1, y1), score, entry.get("phrase"), index, entry.get("label")
   )
-
-
-def _is_finite(value: Any) -> bool:
-  """Tells numbers from everything else that JSON holds, NaN included."""
-  is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-  return is_number and math.isfinite(value)

@@ -11,7 +11,7 @@ import math
 import os
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -31,6 +31,9 @@ _FORMATS = [
 
 # Beyond 32 : 1, resizing all of a picture to keep its centre wastes memory.
 _MAX_ASPECT = 32
+
+# Rows of pixels that are converted at a time.
+_STRIP = 256
 
 _GREY_LEVEL = 128
 _MAX_16_BIT = 65535
@@ -53,6 +56,8 @@ def open_picture(source: str | os.PathLike | bytes) -> Image.Image:
   in_memory = isinstance(source, bytes)
   name = f"picture of {len(source)} bytes" if in_memory else os.fspath(source)
   try:
+    if not in_memory and os.path.exists(source) and not os.path.isfile(source):
+      raise ValueError("a folder, or a device that may never answer")
     with warnings.catch_warnings():
       # PIL warns from 89 million pixels on; the check below is stricter.
       warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -189,14 +194,37 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
   """Converts any mode to RGB."""
   if picture.mode == "F":
     raise ValueError("floating-point pixels have no known range")
-  if picture.mode.startswith("I"):
-    grey_16 = np.clip(np.asarray(picture).astype(np.float32), 0, _MAX_16_BIT)
-    grey_8 = np.rint(grey_16 * (255 / _MAX_16_BIT)).astype(np.uint8)
-    return Image.fromarray(grey_8).convert("RGB")
   has_alpha = "A" in picture.getbands() or "transparency" in picture.info
-  if not has_alpha:
-    # Of a picture in RGB, `convert` would be a copy.
-    return picture if picture.mode == "RGB" else picture.convert("RGB")
+  if picture.mode == "RGB" and not has_alpha:
+    return picture
+  if picture.mode.startswith("I"):
+    return _in_strips(picture, _scale_16_bit)
+  return _in_strips(picture, _lay_on_white if has_alpha else _plain_rgb)
+
+
+def _in_strips(
+  picture: Image.Image, convert: Callable[[Image.Image], Image.Image]
+) -> Image.Image:
+  """Converts a part at a time: all at once would take several copies."""
+  width, height = picture.size
+  converted = Image.new("RGB", picture.size)
+  for top in range(0, height, _STRIP):
+    strip = picture.crop((0, top, width, min(top + _STRIP, height)))
+    converted.paste(convert(strip), (0, top))
+  return converted
+
+
+def _plain_rgb(picture: Image.Image) -> Image.Image:
+  return picture.convert("RGB")
+
+
+def _scale_16_bit(picture: Image.Image) -> Image.Image:
+  grey_16 = np.clip(np.asarray(picture).astype(np.float32), 0, _MAX_16_BIT)
+  grey_8 = np.rint(grey_16 * (255 / _MAX_16_BIT)).astype(np.uint8)
+  return Image.fromarray(grey_8).convert("RGB")
+
+
+def _lay_on_white(picture: Image.Image) -> Image.Image:
   picture = picture.convert("RGBA")
   white = Image.new("RGBA", picture.size, "white")
   return Image.alpha_composite(white, picture).convert("RGB")

@@ -22,17 +22,17 @@ last five keys are added.
 """
 
 import hashlib
-import json
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ifa_jax import archives, json_file
 from ifa_jax.data import scene_arrays, scene_checks, schema
 from ifa_jax.data.scene_arrays import Scene
 from ifa_jax.run_folder import RunFolder
+from ifa_jax.shown import shown
 
 # Goes up when an array or a key changes meaning.
 FORMAT_VERSION = 1
@@ -152,7 +152,7 @@ def read_split(folder: str | os.PathLike, split: str) -> Scenes:
   for key, found in _facts(arrays).items():
     if manifest[key] != found:
       raise ValueError(
-        f"{manifest_path}: says {key}={manifest[key]!r}, {split}.npz holds"
+        f"{manifest_path}: says {key}={shown(manifest[key])}, {split}.npz holds"
         f" {found!r}"
       )
   return Scenes(manifest, arrays)
@@ -176,18 +176,15 @@ def _facts(arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
 def _read_manifest(path: str) -> dict[str, Any]:
   """Returns a manifest that this version reads."""
   try:
-    with open(path, encoding="utf-8") as file:
-      manifest = json.load(file)
+    manifest = json_file.load(path)
   except FileNotFoundError:
     raise ValueError(f"{path}: wanted scenes of this split, no file") from None
-  except (ValueError, RecursionError) as error:
-    raise ValueError(f"{path}: not JSON: {error}") from None
   if not isinstance(manifest, dict) or "format_version" not in manifest:
     raise ValueError(f"{path}: wanted an object with a format_version")
   if manifest["format_version"] != FORMAT_VERSION:
     raise ValueError(
-      f"{path}: scene format {manifest['format_version']!r}, this version"
-      f" reads {FORMAT_VERSION}; make the scenes again"
+      f"{path}: scene format {shown(manifest['format_version'])}, this"
+      f" version reads {FORMAT_VERSION}; make the scenes again"
     )
   _check_manifest(manifest, path, also=("sha256",))
   return manifest
@@ -203,7 +200,7 @@ def _check_manifest(
   if manifest["relations"] not in RELATIONS:
     raise ValueError(
       f"{path}: wanted relations of {RELATIONS}, found"
-      f" {manifest['relations']!r}"
+      f" {shown(manifest['relations'])}"
     )
 
 
@@ -214,14 +211,18 @@ def _read_arrays(path: str, sha256: str) -> dict[str, np.ndarray]:
   found = _sha256(path)
   if found != sha256:
     raise ValueError(
-      f"{path}: wanted the sha256 {sha256!r} of its .json, found {found!r};"
-      " make the scenes again"
+      f"{path}: wanted the sha256 {shown(sha256)} of its .json, found"
+      f" {found!r}; make the scenes again"
     )
   try:
     with np.load(path, allow_pickle=False) as file:
+      archives.check_size(file.zip)
       return dict(file)
-  except (ValueError, EOFError, zipfile.BadZipFile) as error:
-    raise ValueError(f"{path}: not arrays of numpy: {error}") from None
+  except OSError:
+    raise
+  except Exception as error:  # Of numpy and zipfile.
+    reason = " ".join(str(error).split())
+    raise ValueError(f"{path}: not arrays of numpy: {reason}") from None
 
 
 def _sha256(path: str) -> str:

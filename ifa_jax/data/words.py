@@ -1,6 +1,7 @@
 """Whole words, lower-cased, to ids: what PCNN reads."""
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -12,6 +13,7 @@ from ifa_jax.data.rows import RowText
 SPECIAL = ("[PAD]", "[UNK]")
 # Words are padded to a multiple of this, so that few shapes are compiled.
 _MULTIPLE = 8
+_BREAK = re.compile(r"[\n\r]")
 
 
 class Vocabulary:
@@ -28,14 +30,25 @@ class Vocabulary:
 
   @classmethod
   def of_texts(cls, texts: Iterable[RowText]) -> "Vocabulary":
-    """Numbers the words of texts as they first occur."""
-    return cls(word.lower() for text in texts for word in text.words)
+    """Numbers the words of texts as they first occur.
+
+    Words that do not fit into a line of `lines` stay unknown.
+    """
+    spoken = (word.lower() for text in texts for word in text.words)
+    return cls(word for word in spoken if not _BREAK.search(word))
 
   @classmethod
   def load(cls, path: str | os.PathLike) -> "Vocabulary":
-    """Reads a file of `lines`."""
+    """Reads a file of `lines`.
+
+    Raises:
+      ValueError: if it is not text, naming it.
+    """
     with open(path, encoding="utf-8") as file:
-      return cls(file.read().split("\n")[:-1])
+      try:
+        return cls(file.read().split("\n")[:-1])
+      except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: want text in UTF-8 ({error})") from None
 
   def lines(self) -> str:
     """Returns a word a line, in the order of their ids."""
@@ -66,16 +79,17 @@ def read_vectors(path: str | os.PathLike) -> Vectors:
     ValueError: for a line of another form, naming it.
   """
   words, rows = [], []
-  with open(path, encoding="utf-8") as file:
+  with open(path, "rb") as file:
     for number, line in enumerate(file, start=1):
-      word, *values = line.rstrip("\n").split(" ")
       try:
+        word, *values = line.rstrip(b"\r\n").decode().split(" ")
         row = np.array(values, np.float32)
       except ValueError:
         row = np.zeros(0, np.float32)
-      if not row.size or (rows and row.size != rows[0].size):
+      of_one_width = not rows or row.size == rows[0].size
+      if not row.size or not of_one_width or not np.isfinite(row).all():
         wanted = f"{rows[0].size} numbers" if rows else "numbers"
-        found = line.rstrip()[:60]
+        found = line.rstrip()[:60].decode(errors="replace")
         raise ValueError(
           f"{path}:{number}: want a word and {wanted}, found {found!r}"
         )

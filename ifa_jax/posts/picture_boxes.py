@@ -5,13 +5,13 @@ the form of `ifa_jax.data.boxes`.
 """
 
 import itertools
-import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
+from ifa_jax import json_file
 from ifa_jax.data import boxes, pictures
 from ifa_jax.posts import picture_files
 from ifa_jax.posts.post import read_post
@@ -35,8 +35,7 @@ class ListedObjects:
       ValueError: for a file of another form; names picture and index of a box.
     """
     boxes.read_boxes(path)
-    with open(path, encoding="utf-8") as file:
-      self._listed = json.load(file)
+    self._listed = json_file.load(path)
 
   def complete(self, post: Fields) -> Fields:
     """Returns a post with the boxes of its picture, if it lacks and has any."""

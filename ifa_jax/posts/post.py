@@ -99,10 +99,11 @@ def _chars(fields: Mapping[str, Any], role: str, text: str) -> Span:
   begin, end = _chars_of_words(span, role, text)
   if name is None or _is_name(name, text[begin:end]):
     return begin, end
+  words = _words(text)
   inside = [
     place
     for place in _find(name, role, text)
-    if _touched(_words(text), place) == tuple(span)
+    if _touched(words, place) == tuple(span)
   ]
   if not inside:
     raise ValueError(

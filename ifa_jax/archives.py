@@ -1,0 +1,22 @@
+"""Zip archives of others, which may hold far more than they weigh."""
+
+import os
+import zipfile
+
+
+def check_size(archive: zipfile.ZipFile) -> None:
+  """Checks that an archive's members are stored, not compressed.
+
+  As `torch.save` and `numpy.savez` write them. So what is read of a file takes
+  no more memory than the file has bytes.
+
+  Raises:
+    zipfile.BadZipFile: if its members have more bytes than the file.
+  """
+  archive.fp.seek(0, os.SEEK_END)
+  weight = archive.fp.tell()
+  held = sum(member.file_size for member in archive.infolist())
+  if held > weight:
+    raise zipfile.BadZipFile(
+      f"its members unpack to {held} bytes, the file has {weight}"
+    )
