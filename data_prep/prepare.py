@@ -3,12 +3,12 @@
 import contextlib
 import json
 import os
-import tempfile
 from concurrent.futures import Executor, process
 from typing import Any
 
 from data_prep import draw, survey
 from data_prep.plan import Planner, Settings
+from ifa_jax import scratch
 from ifa_jax.data import schema
 
 
@@ -62,22 +62,23 @@ def _write(
 ) -> None:
   """Builds beside the destination and renames when all is there.
 
-  A run that is killed leaves a hidden folder and what was there before.
+  A run that is killed leaves a hidden folder, which the next one deletes, and
+  what was there before; between the two renames that is gone already.
   """
   settings = planner.settings
   os.makedirs(os.path.dirname(folder), exist_ok=True)
   with contextlib.ExitStack() as stack:
-    scratch = stack.enter_context(
-      tempfile.TemporaryDirectory(prefix=".preparing-", dir=settings.data_dir)
+    hidden = stack.enter_context(
+      scratch.folder(settings.data_dir, ".preparing-")
     )
     # The workers load while TensorFlow does.
     pool = draw.start_pool(settings.num_workers) if found.num_files else None
     if pool:
       stack.callback(pool.shutdown, cancel_futures=True)
-    new = os.path.join(scratch, "new")
+    new = os.path.join(hidden, "new")
     _build(planner, found, metadata, new, pool)
     if os.path.lexists(folder):
-      os.rename(folder, os.path.join(scratch, "replaced"))
+      os.rename(folder, os.path.join(hidden, "replaced"))
     os.rename(new, folder)
 
 

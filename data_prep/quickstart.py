@@ -19,7 +19,6 @@ one time in four and can expect at most 28.6 F1; from the emblem alone, 38.1.
 import dataclasses
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -29,7 +28,7 @@ from absl import flags
 from data_prep import quickstart_pictures as pictures
 from data_prep import quickstart_texts as texts
 from data_prep import quickstart_tokenizer as tokenizer
-from ifa_jax import command
+from ifa_jax import command, scratch
 
 # RELATIONS[type of the tail][emblem]; the head is always a person.
 RELATIONS = {
@@ -97,13 +96,11 @@ def generate(out: str | os.PathLike, settings: Settings) -> None:
   out = os.path.abspath(out)
   _check_replaceable(out)
   os.makedirs(os.path.dirname(out), exist_ok=True)
-  with tempfile.TemporaryDirectory(
-    prefix=".quickstart-", dir=os.path.dirname(out)
-  ) as scratch:
-    tree = os.path.join(scratch, "new")
+  with scratch.folder(os.path.dirname(out), ".quickstart-") as hidden:
+    tree = os.path.join(hidden, "new")
     _write_tree(tree, settings)
     if os.path.exists(out):
-      os.rename(out, os.path.join(scratch, "old"))
+      os.rename(out, os.path.join(hidden, "old"))
     os.rename(tree, out)
 
 

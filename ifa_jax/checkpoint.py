@@ -1,23 +1,32 @@
 """Checkpoints of a run: the newest, to resume, and the best on dev, to report.
 
 Orbax writes each into a temporary folder and renames it, so one that is listed
-is whole. All processes of a run write their part of it, and any number of them
-reads it again.
+was whole, and checksums of its files tell whether it still is. The one before
+the newest is kept for the case that it is not. All processes of a run write
+their part of it, and any number of them reads it again.
 """
 
+import asyncio
+import concurrent.futures
 import logging
 import os
+import shutil
 from typing import Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-from orbax.checkpoint import checkpoint_managers as policies
 
-from ifa_jax import processes
+from ifa_jax import checksums, processes
 from ifa_jax.step import TrainState
 
 Scores = dict[str, float]
+# Metrics of the steps of a window that is not at its end.
+Window = list[dict[str, float]]
+
+# Orbax's name for what it has not renamed yet; see `leftovers`.
+_UNFINISHED = ".orbax-checkpoint-tmp"
+_DELETED = ".deleted"
 
 # Orbax warns of every checkpoint without scores, as those within an epoch are.
 logging.getLogger("absl").addFilter(
@@ -30,20 +39,30 @@ def _rank(scores: Scores) -> tuple[float, float]:
   return scores["f1"], -scores["step"]
 
 
+class _Summed(ocp.path.atomicity.AtomicRenameTemporaryPath):
+  """A checkpoint on its way, which gets checksums before it gets its name."""
+
+  async def finalize(self) -> None:
+    """See Orbax; it renames the folder, and those of its parts before it."""
+    if not self.get_final().parent.name.endswith(_UNFINISHED):
+      await asyncio.to_thread(
+        self._checkpoint_metadata_store.wait_until_finished
+      )
+      # It would add the time, behind the checksums.
+      self._checkpoint_metadata_store = None
+      await asyncio.to_thread(checksums.write, self.get())
+    await super().finalize()
+
+
 class Checkpoints:
   """The checkpoints below a folder, by step. Use as a context manager."""
 
   def __init__(self, folder: str | os.PathLike):
-    """Opens the folder, which need not exist yet."""
-    # max_to_keep with best_fn alone would delete the newest.
-    keep = policies.AnyPreservationPolicy(
-      [
-        policies.LatestN(1),
-        policies.BestN(
-          get_metric_fn=_rank, n=1, keep_checkpoints_without_metrics=False
-        ),
-      ]
-    )
+    """Opens the folder, which need not exist yet.
+
+    Raises:
+      ValueError: if a checkpoint's scores are damaged.
+    """
     folder = os.path.abspath(folder)
     processes.together(lambda: os.makedirs(folder, exist_ok=True))
     # With the processes named, Orbax lets them wait for each other by messages:
@@ -51,15 +70,14 @@ class Checkpoints:
     wait = ocp.options.MultiprocessingOptions(
       active_processes=set(range(processes.count()))
     )
-    self._manager = ocp.CheckpointManager(
-      folder,
-      options=ocp.CheckpointManagerOptions(
-        preservation_policy=keep,
-        best_fn=_rank,
-        create=False,
-        multiprocessing_options=wait,
-      ),
+    options = ocp.CheckpointManagerOptions(
+      best_fn=_rank,
+      create=False,
+      multiprocessing_options=wait,
+      temporary_path_class=_Summed,
     )
+    self._manager = _opened(folder, options)
+    self._deleting = concurrent.futures.ThreadPoolExecutor(1)
     self._check_seen()
 
   def __enter__(self) -> "Checkpoints":
@@ -70,6 +88,7 @@ class Checkpoints:
     """Waits for what is being written, and closes."""
     self.wait()
     self._manager.close()
+    self._deleting.shutdown()
 
   def _check_seen(self) -> None:
     """Checks that all processes would go on from the same checkpoint."""
@@ -116,19 +135,51 @@ class Checkpoints:
     """Returns the dev scores that a checkpoint was saved with, if any."""
     return self._manager.metrics(step)
 
-  def save(self, state: TrainState, dev_scores: Scores | None = None) -> None:
+  def window(self, step: int) -> Window:
+    """Returns the window that a checkpoint was saved with, or an empty one."""
+    saved = self._manager.metadata(step).custom_metadata or {}
+    return saved.get("window", [])
+
+  def save(
+    self,
+    state: TrainState,
+    dev_scores: Scores | None = None,
+    window: Window | None = None,
+  ) -> None:
     """Saves a state in the background, once it has come from the devices.
+
+    While it is written, the newest and the best so far are kept.
 
     Args:
       state: as `Parallel.snapshot` gives it, or numpy arrays.
       dev_scores: at least `f1`, where this step was evaluated.
+      window: of metrics, where this step is within one.
     """
+    self._delete_old()
     step = int(state.step)
     if dev_scores is not None:
       dev_scores = {**dev_scores, "step": step}
     self._manager.save(
-      step, args=ocp.args.PyTreeSave(state), metrics=dev_scores
+      step,
+      args=ocp.args.PyTreeSave(state),
+      metrics=dev_scores,
+      custom_metadata=window and {"window": window},
     )
+
+  def _delete_old(self) -> None:
+    """Deletes all but the newest and the best, each at once or not at all."""
+    self.wait()
+    if not processes.is_first():
+      return
+    for step in {*self._manager.all_steps()} - {self.newest, self.best}:
+      path = self._path(step)
+      # The manager still lists what was deleted before.
+      if os.path.isdir(path):
+        os.replace(path, path + _DELETED)
+        self._deleting.submit(shutil.rmtree, path + _DELETED)
+
+  def _path(self, step: int) -> str:
+    return os.path.join(self._manager.directory, str(step))
 
   def restore(self, step: int, like: TrainState) -> TrainState:
     """Returns a checkpoint as numpy arrays in the structure of `like`."""
@@ -139,6 +190,13 @@ class Checkpoints:
     return self._restore(step, {"params": like}, partial=True)["params"]
 
   def _restore(self, step: int, like: Any, partial: bool = False) -> Any:
+    """Restores a checkpoint.
+
+    Raises:
+      ValueError: if it is damaged; names the file.
+    """
+    self.wait()
+    processes.together(lambda: self._check(step))
     as_numpy = lambda _: ocp.RestoreArgs(restore_type=np.ndarray)  # noqa: E731
     return self._manager.restore(
       step,
@@ -148,3 +206,20 @@ class Checkpoints:
         partial_restore=partial,
       ),
     )
+
+  def _check(self, step: int) -> None:
+    found = checksums.damage(self._path(step)) if processes.is_first() else None
+    if found:
+      raise ValueError(
+        f"checkpoint {step} is damaged: {found}; train anew, or move its folder"
+        " away to go on with the others"
+      )
+
+
+def _opened(folder: str, options: Any) -> ocp.CheckpointManager:
+  """Returns Orbax's manager, which reads the scores of all checkpoints."""
+  try:
+    return ocp.CheckpointManager(folder, options=options)
+  except (ValueError, KeyError, TypeError, OSError) as error:
+    reason = " ".join(str(error).split())[:200]
+    raise ValueError(f"{folder}: scores cannot be read ({reason})") from None

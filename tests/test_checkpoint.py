@@ -46,16 +46,16 @@ def kept(folder):
 @pytest.mark.parametrize(
   ("scores", "best", "left"),
   [
-    ({1: 0.5, 2: 0.7, 3: 0.6, 4: 0.1}, 2, [2, 4]),
-    ({1: 0.5, 2: 0.6}, 2, [2]),
-    ({1: 0.5, 2: 0.5, 3: 0.5}, 1, [1, 3]),
-    ({1: None, 2: 0.5, 3: None, 4: None}, 2, [2, 4]),
-    ({1: 0.4, 2: None, 3: 0.5, 4: None, 5: 0.3, 6: None}, 3, [3, 6]),
-    ({1: None, 2: None}, None, [2]),
-    ({1: 0.0, 2: 0.0}, 1, [1, 2]),
+    ({1: 0.5, 2: 0.7, 3: 0.6, 4: 0.1}, 2, [2, 3, 4]),
+    ({1: 0.5, 2: 0.6}, 2, [1, 2]),
+    ({1: 0.5, 2: 0.5, 3: 0.5}, 1, [1, 2, 3]),
+    ({1: None, 2: 0.5, 3: None, 4: None}, 2, [2, 3, 4]),
+    ({1: 0.4, 2: None, 3: 0.5, 4: None, 5: 0.3, 6: None}, 3, [3, 5, 6]),
+    ({1: None, 2: None}, None, [1, 2]),
+    ({1: 0.0, 2: 0.0, 3: 0.0, 4: 0.0}, 1, [1, 3, 4]),
   ],
 )
-def test_the_newest_and_the_best_are_kept(tmp_path, scores, best, left):
+def test_the_newest_two_and_the_best_are_kept(tmp_path, scores, best, left):
   with Checkpoints(tmp_path / "runs") as checkpoints:
     save(checkpoints, scores)
     assert checkpoints.newest == max(scores)
@@ -72,7 +72,7 @@ def test_a_reopened_run_goes_on_keeping_the_best(tmp_path):
   for scores in ({1: 0.5, 2: 0.7, 3: None}, {4: 0.7, 5: None}, {6: 0.2}):
     with Checkpoints(tmp_path) as checkpoints:
       save(checkpoints, scores)
-  assert kept(tmp_path) == [2, 6]
+  assert kept(tmp_path) == [2, 5, 6]
 
 
 def test_a_state_comes_back_bit_by_bit(tmp_path):

@@ -54,8 +54,9 @@ def test_an_error_leaves_nothing(model, tmp_path):
 
 def test_a_kill_leaves_nothing_that_looks_whole(model, tmp_path):
   # What a killed writer leaves: the next one starts over.
-  (tmp_path / "weights.partial").mkdir()
-  (tmp_path / "weights.partial" / "model.json").write_text("{")
+  left = tmp_path / ".weights.partial-abc" / "weights"
+  left.mkdir(parents=True)
+  (left / "model.json").write_text("{")
   with pytest.raises(ValueError, match="want a folder that python -m"):
     load_converted(tmp_path / "weights")
   save_converted(tmp_path / "weights", *model)
@@ -65,7 +66,7 @@ def test_a_kill_leaves_nothing_that_looks_whole(model, tmp_path):
 
 def test_nothing_is_there_before_all_is_written(tmp_path):
   with whole.folder(tmp_path / "out") as partial:
-    assert os.listdir(tmp_path) == [os.path.basename(partial)]
+    assert os.listdir(tmp_path) == [os.path.basename(os.path.dirname(partial))]
   assert os.listdir(tmp_path) == ["out"]
 
 

@@ -2,32 +2,31 @@
 
 import contextlib
 import os
-import shutil
 from collections.abc import Iterator
+
+from ifa_jax import scratch
 
 
 @contextlib.contextmanager
 def folder(path: str | os.PathLike) -> Iterator[str]:
   """Gives a folder to fill, which takes its place when all is written.
 
-  After an error or a kill there is nothing at `path`; what a kill leaves beside
-  it goes when the same is written again.
+  After an error or a kill there is nothing at `path`; the hidden folder that a
+  kill leaves beside it goes when the same is written again.
 
   Raises:
     ValueError: if there is something at `path` already.
   """
   path = os.path.abspath(path)
   check_free(path)
-  partial = f"{path}.partial"
-  shutil.rmtree(partial, ignore_errors=True)
-  os.makedirs(partial)
-  try:
+  parent, name = os.path.split(path)
+  os.makedirs(parent, exist_ok=True)
+  with scratch.folder(parent, f".{name}.partial-") as hidden:
+    partial = os.path.join(hidden, name)
+    os.mkdir(partial)
     yield partial
     # Over an empty folder too.
     os.rename(partial, path)
-  except BaseException:
-    shutil.rmtree(partial, ignore_errors=True)
-    raise
 
 
 def check_free(path: str | os.PathLike) -> None:
