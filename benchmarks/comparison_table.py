@@ -1,7 +1,6 @@
 """The flags, the table and the file of a comparison with the yardstick."""
 
 import dataclasses
-import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -82,9 +81,7 @@ def run_command(
   found = compare(settings, of_length).measure()
   report.print_table(make_table(title, found))
   if values.out:
-    with open(values.out, "w", encoding="utf-8") as file:
-      json.dump(found, file, indent=2)
-      file.write("\n")
+    report.write_json(values.out, found)
 
 
 def make_table(title: str, found: Mapping[str, Any]) -> Any:

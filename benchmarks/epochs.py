@@ -12,7 +12,6 @@ when one batch is repeated and nothing else is done.
 """
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -66,9 +65,7 @@ def main(_: Sequence[str]) -> None:
   found = measure(Settings(**chosen), values.seconds)
   _show(found)
   if values.out:
-    with open(values.out, "w", encoding="utf-8") as file:
-      json.dump(found, file, indent=2)
-      file.write("\n")
+    report.write_json(values.out, found)
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -10,7 +10,6 @@ Without --data_dir, posts with generated photos of 800 x 600 are prepared first.
 
 import contextlib
 import itertools
-import json
 import os
 import statistics
 import tempfile
@@ -224,9 +223,7 @@ def write(found: dict[str, Any], out: str | None) -> None:
   _show(found)
   if out:
     machine = benchmark.describe_machine() | {"num_cores": os.cpu_count()}
-    with open(out, "w", encoding="utf-8") as file:
-      json.dump({"machine": machine} | found, file, indent=2)
-      file.write("\n")
+    report.write_json(out, {"machine": machine} | found)
 
 
 def _show(found: dict[str, Any]) -> None:

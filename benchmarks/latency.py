@@ -16,7 +16,6 @@ Without --posts, posts of the quickstart with photos of 800 x 600 are made.
 """
 
 import functools
-import json
 import os
 import statistics
 import tempfile
@@ -170,11 +169,8 @@ def _show(values: Any, num_posts: int, found: Mapping[str, float]) -> None:
     settings = {
       name: values[name].value for name in ("row", "size", "rounds")
     } | {"num_posts": num_posts}
-    with open(values.out, "w", encoding="utf-8") as file:
-      json.dump(
-        {"machine": machine, "settings": settings} | dict(found), file, indent=2
-      )
-      file.write("\n")
+    found = {"machine": machine, "settings": settings, **found}
+    report.write_json(values.out, found)
 
 
 if __name__ == "__main__":

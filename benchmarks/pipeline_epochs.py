@@ -12,7 +12,6 @@ waiting for rows. The first epoch, which decodes and compiles, is told apart.
 """
 
 import dataclasses
-import json
 import statistics
 import time
 from collections.abc import Sequence
@@ -121,9 +120,8 @@ def main(_: Sequence[str]) -> None:
   report.print_table(report.make_table(title, ("", "examples/s"), cells))
   if values.out:
     figures = dataclasses.asdict(found) | {"share_in_steps": shares}
-    with open(values.out, "w", encoding="utf-8") as file:
-      json.dump({"machine": machine, "num_rows": num_rows} | figures, file)
-      file.write("\n")
+    figures |= {"machine": machine, "num_rows": num_rows}
+    report.write_json(values.out, figures)
 
 
 def _define_flags() -> None:

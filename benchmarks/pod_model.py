@@ -13,7 +13,6 @@ where an update takes a few milliseconds, and input are left out.
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -233,8 +232,7 @@ def main(_: Sequence[str]) -> None:
   if values.out:
     found = {"work": work, "lines": lines}
     found["sources"] = {name: chip.source for name, chip in CHIPS.items()}
-    with open(values.out, "w", encoding="utf-8") as file:
-      json.dump(found, file, indent=2)
+    report.write_json(values.out, found)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ what they share counts once for each.
 """
 
 import contextlib
-import json
 import os
 import resource
 import subprocess
@@ -173,10 +172,8 @@ def _show(values: Any, tree: photo_tree.Tree, found: dict[str, Any]) -> None:
   ]
   report.print_table(report.make_table(title, columns, [cells]))
   if values.out:
-    with open(values.out, "w", encoding="utf-8") as file:
-      made = {"num_generated": tree.num_generated}
-      json.dump({"machine": machine, **made, **found}, file, indent=2)
-      file.write("\n")
+    made = {"num_generated": tree.num_generated}
+    report.write_json(values.out, {"machine": machine, **made, **found})
 
 
 if __name__ == "__main__":

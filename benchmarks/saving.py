@@ -8,7 +8,6 @@ nothing, "late" saves as `ifa_jax.train` does, with the next update under way,
 and "fetched" copies the state to the host first. In turn.
 """
 
-import json
 import statistics
 import tempfile
 import time
@@ -132,8 +131,7 @@ def main(_: Sequence[str]) -> None:
   if values.out:
     found: dict[str, Any] = {"machine": benchmark.describe_machine()}
     found |= {"num_bytes": loop.num_bytes, "seconds": seconds}
-    with open(values.out, "w", encoding="utf-8") as file:
-      json.dump(found, file, indent=2)
+    report.write_json(values.out, found)
 
 
 if __name__ == "__main__":

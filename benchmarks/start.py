@@ -162,9 +162,7 @@ def _show(starts: Mapping[str, Mapping[str, Any]], values: Any) -> None:
   report.print_table(report.make_table(title, ("part", *starts), rows))
   if values.out:
     found = {"machine": machine, "variant": values.variant, "starts": starts}
-    with open(values.out, "w", encoding="utf-8") as file:
-      json.dump(found, file, indent=2)
-      file.write("\n")
+    report.write_json(values.out, found)
 
 
 if __name__ == "__main__":

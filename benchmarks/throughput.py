@@ -181,9 +181,7 @@ def _show(
   report.print_table(report.make_table(title, columns, cells))
   if values.out:
     found = {"num_posts": num_posts, "seconds": seconds, "largest_gap": gap}
-    with open(values.out, "w", encoding="utf-8") as file:
-      json.dump({"machine": machine, **found}, file, indent=2)
-      file.write("\n")
+    report.write_json(values.out, {"machine": machine, **found})
 
 
 if __name__ == "__main__":

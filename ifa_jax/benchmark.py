@@ -14,7 +14,6 @@ regions in `base`.
 """
 
 import dataclasses
-import json
 import platform
 import statistics
 import time
@@ -280,9 +279,7 @@ def _show(
       "settings": {name: values[name].value for name in settings},
       "examples_per_second": rates,
     }
-    with open(values.out, "w", encoding="utf-8") as file:
-      json.dump(found, file, indent=2)
-      file.write("\n")
+    report.write_json(values.out, found)
 
 
 if __name__ == "__main__":

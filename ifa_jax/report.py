@@ -1,5 +1,6 @@
-"""Tables of scores for the terminal."""
+"""Tables of scores for the terminal, and figures as JSON files."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -71,6 +72,13 @@ def markdown_table(
   rule = ["---", *["--:"] * (len(columns) - 1)]
   lines = ["| " + " | ".join(cells) + " |" for cells in (columns, rule, *rows)]
   return "\n".join([*title.splitlines(), "", *lines, ""])
+
+
+def write_json(path: str, value: Any) -> None:
+  """Writes a value as indented JSON."""
+  with open(path, "w", encoding="utf-8") as file:
+    json.dump(value, file, indent=2)
+    file.write("\n")
 
 
 def print_table(table: Table) -> None:

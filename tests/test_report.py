@@ -1,5 +1,7 @@
 """Tables: what they hold, and that figures read as the paper prints them."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -90,3 +92,12 @@ def test_a_markdown_table_aligns_numbers_and_keeps_the_title_above():
     "Of x\nprotocol: none\n\n"
     "| by | F1 |\n| --- | --: |\n| standard | 92.38 |\n| blank | 9.00 ± 0.1 |\n"
   )
+
+
+def test_figures_are_written_as_lines_that_can_be_read_again(tmp_path):
+  path, value = tmp_path / "x.json", {"a": [1.5, None], "b": {"c": "d"}}
+  report.write_json(str(path), value)
+  text = path.read_text()
+  assert json.loads(text) == value
+  assert text.startswith('{\n  "a": [\n')
+  assert text.endswith("}\n")
