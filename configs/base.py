@@ -92,6 +92,9 @@ def base() -> config_dict.ConfigDict:
   config.train.remat = False
   # "pmap", or "jit" over a one-axis mesh.
   config.train.parallel = "pmap"
+  # What an update does to a run whose loss or gradient is not finite: it is not
+  # made, and the run ends there ("stop") or goes on ("skip").
+  config.train.on_bad_numbers = "stop"
   config.train.log_steps = 20
   # Beside those after each epoch.
   config.train.checkpoint_steps = 100

@@ -40,6 +40,15 @@ def check_shuffle(shuffle: Shuffle) -> None:
       )
 
 
+def check_bad_numbers(train: Mapping[str, Any]) -> None:
+  """Checks what a run is to do about numbers that are not finite."""
+  found = train.get("on_bad_numbers", "stop")
+  if found not in ("stop", "skip"):
+    raise ValueError(
+      f"train.on_bad_numbers: want one of stop, skip, found {found!r}"
+    )
+
+
 def check_slices(train: Mapping[str, Any]) -> None:
   """Checks that a device can work through its rows in slices."""
   rows = train["batch_size"] // jax.device_count()

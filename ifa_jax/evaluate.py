@@ -80,7 +80,15 @@ class Evaluator:
     for batch, sent in self._parallel.ahead(map(change, batches)):
       # Results stay on the device until all steps are under way.
       results.append((batch.label, batch.valid, self._step(params, sent)))
-    return self._collect(results)
+    predictions = self._collect(results)
+    bad = ~np.isfinite(predictions.probabilities).all(axis=-1)
+    if bad.any():
+      raise ValueError(
+        f"split {split.name}: want finite probabilities, found {bad.sum()} of"
+        f" {len(bad)} rows without, the first {split.describe(bad.argmax()).id}"
+        ": training has diverged"
+      )
+    return predictions
 
   def _collect(self, results) -> Predictions:
     gold, valid, rows = (
@@ -89,10 +97,6 @@ class Evaluator:
         *((g, v, self._parallel.rows(r)) for g, v, r in results), strict=True
       )
     )
-    if not np.all(np.isfinite(rows[valid])):
-      raise ValueError(
-        "the model's probabilities are not finite: training has diverged"
-      )
     return Predictions(gold[valid], rows[valid])
 
 

@@ -253,4 +253,5 @@ def build(config: Mapping[str, Any]) -> Experiment:
   for section in ("train", "eval"):
     parallel.check(config[section]["batch_size"], f"{section}.batch_size")
   checks.check_slices(config["train"])
+  checks.check_bad_numbers(config["train"])
   return Experiment(config, model_config, prepared, parallel)

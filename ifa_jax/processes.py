@@ -51,7 +51,7 @@ def together(function: Callable[[], Result]) -> Result:
     result = function()
   except (ValueError, KeyError, OSError) as error:
     failure = error
-  messages = _gather_texts("" if failure is None else str(failure) or "failed")
+  messages = gather_texts("" if failure is None else str(failure) or "failed")
   if failure is not None:
     raise failure
   for number, message in enumerate(messages):
@@ -97,8 +97,8 @@ def check_shared(folder: str) -> None:
       os.remove(mark)
 
 
-def _gather_texts(text: str) -> list[str]:
-  """Returns the texts of all processes, cut off if they are long."""
+def gather_texts(text: str) -> list[str]:
+  """Returns the texts of all processes, cut off behind 2048 bytes."""
   room = np.zeros(_MESSAGE_BYTES, np.uint8)
   data = np.frombuffer(text.encode()[:_MESSAGE_BYTES], np.uint8)
   room[: len(data)] = data

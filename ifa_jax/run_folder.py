@@ -5,6 +5,8 @@ Of a run's processes, which share the folder, the first writes it.
 """
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import platform
@@ -19,8 +21,17 @@ from ifa_jax import processes
 # Settings that two starts of one run may differ in: none of them changes what
 # is computed. The dataset is compared by what is in it, not by where it lies.
 _FREE = frozenset(
-  {"data.data_dir", "data.cache", "train.log_steps", "train.progress"}
+  {
+    "data.data_dir",
+    "data.cache",
+    "train.log_steps",
+    "train.on_bad_numbers",
+    "train.progress",
+  }
 )
+
+# A file system without locks.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 _RECORD = "config.json"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
@@ -138,6 +149,32 @@ class RunFolder:
         "git_commit": _git_commit(),
       },
     )
+
+  @contextlib.contextmanager
+  def held(self) -> Iterator[None]:
+    """Keeps another start out of the folder, where its disk has locks.
+
+    Raises:
+      ValueError: if another process is writing to it.
+    """
+    with contextlib.ExitStack() as stack:
+      processes.together(
+        lambda: self._hold(stack) if processes.is_first() else None
+      )
+      yield
+
+  def _hold(self, stack: contextlib.ExitStack) -> None:
+    # A lock may want a file that is open for writing.
+    record = stack.enter_context(open(self.file(_RECORD), "r+b"))  # noqa: SIM115
+    try:
+      fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+      raise ValueError(
+        f"{self.path}: another process is training there; wait for its end"
+      ) from None
+    except OSError as error:
+      if error.errno not in _NO_LOCKS:
+        raise
 
   def _check_same(self, there: Mapping[str, Any], here: Any) -> None:
     # Through JSON, which is how the other side was kept.

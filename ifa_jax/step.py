@@ -20,6 +20,11 @@ def purpose_key(seed: int, purpose: int) -> jax.Array:
   return jax.random.fold_in(jax.random.key(seed), purpose)
 
 
+def dropout_key(seed: int, step: jax.Array | int) -> jax.Array:
+  """Returns the PRNG key of the update that follows `step` others."""
+  return jax.random.fold_in(purpose_key(seed, DROPOUT), step)
+
+
 class TrainState(struct.PyTreeNode):
   """All that a checkpoint must hold to resume; no functions.
 
@@ -42,6 +47,9 @@ def start_state(params: Any, tx: optax.GradientTransformation) -> TrainState:
 @dataclasses.dataclass(frozen=True)
 class TrainStep:
   """One update, a function of (state, batch) alone: dropout has (seed, step).
+
+  An update whose loss or gradient is not finite is not made: parameters and
+  moments stay as they were, on every device, and the step counts.
 
   Attributes:
     model: maps a `Batch` to logits.
@@ -66,23 +74,30 @@ class TrainStep:
 
     Metrics are sums over valid rows with their own count, never means: `loss`
     float32[], `correct`, `count`, and `grad_norm`, the norm of the whole
-    batch's mean gradient before clipping.
+    batch's mean gradient before clipping; `finite` bool[] is whether the update
+    was made.
     """
-    rng = jax.random.fold_in(purpose_key(self.seed, DROPOUT), state.step)
+    rng = dropout_key(self.seed, state.step)
     if self.axis:
       rng = jax.random.fold_in(rng, jax.lax.axis_index(self.axis))
-    grads, sums = self._sum_slices(state.params, batch, rng)
+    grads, sums = self.sum_slices(state.params, batch, rng)
     # Over one device it would copy all gradients to themselves.
     if self.axis and jax.lax.axis_size(self.axis) > 1:
       grads, sums = jax.lax.psum((grads, sums), self.axis)
     grads = jax.tree.map(lambda g: g / sums["count"], grads)
     updates, opt_state = self.tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
-    sums["grad_norm"] = optax.tree.norm(grads)
-    return TrainState(state.step + 1, params, opt_state), sums
+    # The norm is not finite if any gradient is not.
+    norm = optax.tree.norm(grads)
+    finite = jnp.isfinite(sums["loss"]) & jnp.isfinite(norm)
+    sums |= {"grad_norm": norm, "finite": finite}
+    made = TrainState(state.step + 1, params, opt_state)
+    return _made_if(finite, made, state), sums
 
-  def _sum_slices(self, params, batch, rng):
-    """Returns gradients and metrics of the summed loss."""
+  def sum_slices(
+    self, params: Any, batch: Batch, rng: jax.Array
+  ) -> tuple[Any, dict[str, jax.Array]]:
+    """Returns gradients and metrics of the summed loss, on one device."""
     if self.num_slices == 1:
       return self._sum_rows(params, batch, rng)
     # Every num_slices-th row, so that under jit each device keeps its rows.
@@ -111,6 +126,21 @@ class TrainStep:
 
     grads, sums = jax.grad(loss_fn, has_aux=True)(params)
     return grads, sums
+
+
+def _made_if(
+  finite: jax.Array, made: TrainState, before: TrainState
+) -> TrainState:
+  """Returns the state of an update, or what it was where that was not finite.
+
+  Steps are counted either way, and so is the schedule of the learning rate.
+  """
+  counts = lambda x: isinstance(x, optax.ScaleByScheduleState)  # noqa: E731
+  choose = lambda new, old: (  # noqa: E731
+    new if counts(new) else jnp.where(finite, new, old)
+  )
+  kept = jax.tree.map(choose, made, before, is_leaf=counts)
+  return kept.replace(step=made.step)
 
 
 def row_sums(

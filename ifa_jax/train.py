@@ -5,10 +5,11 @@ again, it goes on from its newest checkpoint with the same batches, dropout and
 updates as if it had never stopped.
 """
 
+import contextlib
 import logging
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
@@ -17,6 +18,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ifa_jax import (
   evaluate,
+  leftovers,
   metrics,
   optim,
   processes,
@@ -24,14 +26,17 @@ from ifa_jax import (
   report,
   weights,
 )
+from ifa_jax.bad_numbers import BadNumbers
 from ifa_jax.batch import Batch
-from ifa_jax.checkpoint import Checkpoints, Scores
+from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data import order as orders
 from ifa_jax.experiment import Experiment
 from ifa_jax.metrics_log import Meter, MetricsLog
 from ifa_jax.models import parameters, stacking
+from ifa_jax.preemption import Preemption
 from ifa_jax.run_folder import RunFolder
 from ifa_jax.step import INIT, TrainState, TrainStep, purpose_key, start_state
+from ifa_jax.unsaved import Unsaved
 
 _log = logging.getLogger("ifa_jax")
 
@@ -47,7 +52,9 @@ def run(experiment: Experiment, workdir: str) -> dict[str, Any]:
     The test scores, as in `eval_test.json`.
 
   Raises:
-    ValueError: if the folder holds another run.
+    ValueError: if the folder holds another run, or checkpoints that are all
+      damaged, or another process trains there.
+    preemption.StoppedError: after SIGTERM or SIGINT, when all is saved.
   """
   folder = RunFolder(workdir)
   folder.claim(experiment.config, experiment.prepared.metadata)
@@ -55,7 +62,13 @@ def run(experiment: Experiment, workdir: str) -> dict[str, Any]:
   folder.copy(os.path.join(experiment.prepared.folder, "tokenizer"))
   for name, text in experiment.inputs.files().items():
     folder.write_text(name, text)
-  with Checkpoints(folder.file("checkpoints")) as checkpoints:
+  with contextlib.ExitStack() as stack:
+    stack.enter_context(folder.held())
+    path = folder.file("checkpoints")
+    processes.together(
+      lambda: leftovers.clear(path) if processes.is_first() else None
+    )
+    checkpoints = stack.enter_context(Checkpoints(path))
     trainer = Trainer(experiment, folder, checkpoints)
     if checkpoints.newest != experiment.num_steps:
       trainer.train()
@@ -97,7 +110,8 @@ class Trainer:
     self.evaluator = evaluate.Evaluator(experiment)
     self._folder = folder
     self._checkpoints = checkpoints
-    self._unsaved: tuple[TrainState, Scores | None] | None = None
+    self._unsaved: Unsaved | None = None
+    self._preemption = Preemption()
     self._parallel = experiment.parallel
     self._train = experiment.config["train"]
     shapes = jax.eval_shape(self._init_params)
@@ -117,6 +131,7 @@ class Trainer:
       self._parallel.axis,
     )
     self._step = self._parallel.compile_train(step)
+    self._bad_numbers = BadNumbers(experiment, folder, step)
 
   def _init_params(self) -> Any:
     rng = purpose_key(self.experiment.config["seed"], INIT)
@@ -155,18 +170,25 @@ class Trainer:
   def train(self) -> None:
     """Runs all updates that are left."""
     step = self._checkpoints.newest or 0
+    window = self._checkpoints.window(step) if step else []
     state = self._parallel.copy(self._start())
     with (
+      self._preemption,
       MetricsLog(self._folder, step) as log,
       self._progress_bar(step) as bar,
       logging_redirect_tqdm([_log]),
     ):
       while step < self.experiment.num_steps:
         epoch = step // self.experiment.steps_per_epoch
-        state, step = self._run_epoch(state, step, epoch, Meter(log, bar))
+        meter = Meter(log, bar, window)
+        state, step = self._run_epoch(state, step, epoch, meter)
+        window = []
         scores = self._score_dev(state, step, epoch, log)
-        self._unsaved = self._snapshot(state), scores
+        self._unsaved = Unsaved(self._snapshot(state), scores)
+        if self._preemption.reached(step):
+          self._save_and_stop()
       self._save()
+      self._bad_numbers.tell_total(log)
 
   def _run_epoch(
     self, state: TrainState, step: int, epoch: int, meter: Meter
@@ -175,46 +197,82 @@ class Trainer:
     for _, batch in self._parallel.ahead(self._batches(step, epoch)):
       state, sums = self._step(state, batch)
       # A checkpoint must not be newer than the metrics: they come once.
-      if self._unsaved:
+      if self._unsaved and self._unsaved.is_due:
         meter.flush()
+        self._meet_bad_steps(meter, state)
         self._save()
       step += 1
       meter.add(sums, self._real_rows(step))
+      if self._unsaved:
+        self._unsaved.following = sums
+      if self._preemption.is_reached:
+        self._save_and_stop()
       saving = step % self._train["checkpoint_steps"] == 0
       # A window ends with each checkpoint: a resumed run has the same windows.
       if saving or step % self._train["log_steps"] == 0:
         meter.end_window(step, epoch)
+      self._meet_bad_steps(meter, state)
       if saving and not self._ends_epoch(step):
-        self._unsaved = self._snapshot(state), None
+        self._save()
+        self._unsaved = Unsaved(self._snapshot(state))
+      if not self._ends_epoch(step) and self._preemption.reached(step):
+        self._keep_for_stop(state, meter)
     meter.end_window(step, epoch)
     meter.flush()
+    self._meet_bad_steps(meter, state)
+    self._save()
     return state, step
 
   def _save(self) -> None:
-    """Begins to write what was asked for, with the next step under way.
+    """Begins to write what was asked for, if anything, and if it is good.
 
-    The device computes while the state comes to the host.
+    With a step under way, the device computes while the state comes to the
+    host.
     """
-    state, scores = self._unsaved
-    self._unsaved = None
-    self._checkpoints.save(state, scores)
+    unsaved, self._unsaved = self._unsaved, None
+    if unsaved and unsaved.is_good():
+      self._checkpoints.save(unsaved.state, unsaved.scores, unsaved.window)
+
+  def _keep_for_stop(self, state: TrainState, meter: Meter) -> None:
+    """Asks for a checkpoint of any step, with the window that it is within."""
+    meter.flush()
+    self._meet_bad_steps(meter, state)
+    if self._unsaved and self._unsaved.is_due:
+      self._save()
+    self._unsaved = Unsaved(self._snapshot(state), window=meter.open_window())
+
+  def _save_and_stop(self) -> NoReturn:
+    """Ends the process when what was asked for is written."""
+    self._save()
+    self._checkpoints.wait()
+    self._preemption.stop(self._checkpoints.newest or 0)
+
+  def _meet_bad_steps(self, meter: Meter, state: TrainState) -> None:
+    """Stops, or tells, where metrics that have come were not finite."""
+    while meter.bad_steps:
+      bad = meter.bad_steps.pop(0)
+      rows = self._rows_left(bad.step - 1, bad.epoch)[:1]
+      self._bad_numbers.meet(bad, rows, state.params)
 
   def _batches(self, step: int, epoch: int) -> Iterator[Batch]:
     """Yields this process's batches of an epoch, from `step` on."""
     split = self.experiment.split("train")
+    return self.experiment.batches(
+      split,
+      self._rows_left(step, epoch),
+      self.experiment.train_pictures(split),
+    )
+
+  def _rows_left(self, step: int, epoch: int) -> np.ndarray:
+    """Returns the rows of an epoch's batches from `step` on, int64[n, B]."""
     order = orders.training_order(
-      len(split),
+      self.experiment.num_rows("train"),
       self._train["batch_size"],
       self.experiment.config["seed"],
       epoch,
     )
     start = epoch * self.experiment.steps_per_epoch
-    left = order[step - start : self.experiment.num_steps - start]
-    return self.experiment.batches(
-      split,
-      left,
-      self.experiment.train_pictures(split),
-    )
+    return order[step - start : self.experiment.num_steps - start]
 
   def _ends_epoch(self, step: int) -> bool:
     whole = step % self.experiment.steps_per_epoch == 0

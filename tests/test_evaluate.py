@@ -111,3 +111,13 @@ def test_missing_shards_are_noticed(monkeypatch):
   made = Experiment({}, CONFIG, prepared, make_parallel("jit"))
   with pytest.raises(ValueError, match="want 8 rows of 'val', found 7"):
     made.split("dev")
+
+
+def test_rows_without_finite_probabilities_are_counted_and_named():
+  made = experiment()
+  params = tiny.perturbed_params(CONFIG)
+  params["relation_head"]["bias"][0] = np.inf
+  params = made.parallel.copy(params)
+  wanted = r"^split val: want finite .* found 7 of 7 rows .* first test/1: "
+  with pytest.raises(ValueError, match=wanted):
+    evaluate.Evaluator(made).predict(params, FakeSplit())

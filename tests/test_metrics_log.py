@@ -5,6 +5,7 @@ import pathlib
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from tqdm import tqdm
 
@@ -68,7 +69,8 @@ def test_a_last_line_without_its_end_is_kept_as_a_line(folder):
 
 
 def sums(loss, correct, count, norm):
-  values = {"loss": loss, "correct": correct, "count": count, "grad_norm": norm}
+  values = {"loss": loss, "correct": correct, "count": count}
+  values |= {"grad_norm": norm, "finite": True}
   return jax.tree.map(jnp.asarray, values)
 
 
@@ -96,6 +98,34 @@ def test_a_window_weighs_rows_not_steps(metered):
     "accuracy": pytest.approx(4 / 5),
     "grad_norm": pytest.approx(1.5),
   }
+
+
+def test_steps_that_were_not_finite_are_counted_and_left_out(metered):
+  folder, meter = metered
+  nan, bad = jnp.float32(jnp.nan), {"finite": jnp.asarray(False)}
+  for number in range(1, 5):
+    meter.add(sums(2.0, 1, 4, 3.0) | ({}, {"loss": nan} | bad)[number > 2], 4)
+    if number % 2 == 0:
+      meter.end_window(number, epoch=1)
+  meter.add(sums(8.0, 4, 4, jnp.inf) | bad, 4)
+  meter.add(sums(8.0, 4, 4, 5.0), 4)
+  meter.end_window(6, epoch=1)
+  assert [bad.step for bad in meter.bad_steps] == [3, 4]
+  meter.flush()
+  assert meter.bad_steps[2:] == [(5, 1, 2.0, np.inf)]
+  for line, wanted in zip(
+    lines(folder),
+    [
+      {"step": 2, "loss": 0.5, "accuracy": 0.25, "grad_norm": 3.0},
+      {"step": 4, "skipped": 2},
+      {"step": 6, "skipped": 1, "loss": 2.0, "accuracy": 1.0, "grad_norm": 5.0},
+    ],
+    strict=True,
+  ):
+    assert line.pop("examples_per_second") > 0
+    assert line == wanted | {"epoch": 2}
+  with MetricsLog(folder, 6) as log:
+    assert log.total("skipped") == 3
 
 
 def test_windows_are_written_late_once_and_in_order(metered):

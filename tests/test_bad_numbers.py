@@ -1,0 +1,143 @@
+"""Runs whose numbers go bad: nothing bad is kept, and what went first is told.
+
+The cause is real: a row of the word table that is not finite, which one text of
+the training split reads and none of the others; or a learning rate.
+"""
+
+import logging
+
+import numpy as np
+import pytest
+import tiny_run
+import whole_run
+
+from ifa_jax import bad_numbers, train
+from ifa_jax.checkpoint import Checkpoints
+from ifa_jax.data import order as orders
+from ifa_jax.metrics_log import BadStep
+from ifa_jax.run_folder import RunFolder
+
+pytestmark = pytest.mark.usefixtures("fast_compilation")
+
+TEXT = {"model": {"vision": None}}
+SKIP = {"train": {"on_bad_numbers": "skip"}}
+
+
+def rows_of_words(built, name):
+  """Returns the words' ids of each row of a split."""
+  split = built.split(name)
+  texts = (split.describe(row) for row in range(len(split)))
+  return [{*text.encoded.input_ids} for text in texts]
+
+
+@pytest.fixture(name="bad_row")
+def row_with_a_bad_word(build, monkeypatch):
+  """A training row that alone of all rows has a word, whose vector is bad."""
+  built = build(**TEXT)
+  words = rows_of_words(built, "train")
+  others = set().union(
+    *rows_of_words(built, "dev"), *rows_of_words(built, "test")
+  )
+  row, word = next(
+    (row, word)
+    for row, own in enumerate(words)
+    # Filler is copies of row 0.
+    if row
+    for word in sorted(own - others)
+    if sum(word in x for x in words) == 1
+  )
+  first_params = train.Trainer._first_params
+
+  def planted(self):
+    params = first_params(self)
+    table = params["text"]["embed"]["word"]
+    table["embedding"] = table["embedding"].at[word].set(np.inf)
+    return params
+
+  monkeypatch.setattr(train.Trainer, "_first_params", planted)
+  return row
+
+
+def steps_with(built, row):
+  """Returns the numbers of the steps whose batch has a row."""
+  found = []
+  for epoch in range(2):
+    order = orders.training_order(40, 12, built.config["seed"], epoch)
+    found += [
+      4 * epoch + i for i, batch in enumerate(order, start=1) if row in batch
+    ]
+  return found
+
+
+def test_a_bad_row_stops_a_run_or_is_skipped(
+  build, bad_row, tmp_path, caplog, thorough
+):
+  first, second = steps_with(build(), bad_row)
+  name = f"train/{bad_row + 1}"
+  # It stops; what was saved is from before.
+  with pytest.raises(ValueError, match=rf"^step {first}: want finite") as error:
+    train.run(build(**TEXT), tmp_path / "run")
+  message = str(error.value)
+  assert "\n" not in message
+  assert "first the parameter text/embed/word/embedding" in message
+  assert "(optim.groups: encoder); bad rows: " + name in message
+  with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
+    assert (checkpoints.newest or 0) < first
+  # It goes on without.
+  with caplog.at_level(logging.WARNING, "ifa_jax"):
+    train.run(build(**tiny_run.merged(TEXT, SKIP)), tmp_path / "run")
+  assert "2 of 8 updates were skipped" in caplog.text
+  records = whole_run.lines(tmp_path / "run", bad_numbers.NAME)
+  assert [x["step"] for x in records] == [first, first, second]
+  for record in records:
+    assert record["groups"] == ["encoder"]
+    assert record["bad_rows"] == [name]
+    assert name in record["batch"]
+    assert record["loss"] == "nan"
+  written = whole_run.lines(tmp_path / "run")
+  assert sum(line.get("skipped", 0) for line in written) == 2
+  if thorough:
+    # All is as if it had never stopped.
+    train.run(build(**tiny_run.merged(TEXT, SKIP)), tmp_path / "whole")
+    found, wanted = map(
+      whole_run.outcome, (tmp_path / "run", tmp_path / "whole")
+    )
+    assert found == wanted
+
+
+def test_a_learning_rate_that_ruins_all_leaves_no_bad_checkpoint(
+  build, tmp_path
+):
+  rate = {"peak_lr": 1e30}
+  changes = TEXT | {
+    "optim": {"groups": {"new": rate, "encoder": rate}, "warmup_percent": 0.0},
+    "train": {"checkpoint_steps": 1, "parallel": "jit", "num_slices": 2},
+  }
+  # The first update is finite, and ruins the parameters.
+  with pytest.raises(ValueError, match=r"^step 2: want finite .*: train/"):
+    train.run(build(**changes), tmp_path / "run")
+  with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
+    assert checkpoints.newest is None
+
+
+def test_skipping_ends_where_nothing_else_comes(build, tmp_path, monkeypatch):
+  built = build(**tiny_run.merged(TEXT, SKIP))
+  monkeypatch.setattr(
+    bad_numbers.BadNumbers,
+    "_describe",
+    lambda *_: {"groups": [], "first": None, "bad_rows": [], "batch": ["a"]},
+  )
+  met = bad_numbers.BadNumbers(built, RunFolder(tmp_path), None)
+  meet = lambda step: met.meet(  # noqa: E731
+    BadStep(step, 0, np.nan, 1.0), None, None
+  )
+  for step in (*range(1, 10), *range(11, 20)):
+    meet(step)
+  with pytest.raises(ValueError, match=r"step 20: .* the 10th in a row"):
+    meet(20)
+  assert len(whole_run.lines(tmp_path, bad_numbers.NAME)) == 19
+
+
+def test_an_unknown_policy_is_refused(build):
+  with pytest.raises(ValueError, match=r"want one of stop, skip, found 'go'"):
+    build(train={"on_bad_numbers": "go"})

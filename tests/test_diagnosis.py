@@ -1,0 +1,162 @@
+"""What of a batch's numbers goes first: data, parameter, layer or gradient."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import tiny
+from flax import linen as nn
+
+from ifa_jax import diagnosis, models, optim, step
+from ifa_jax.batch import Batch
+from ifa_jax.models.output import ModelOutput
+
+ROWS = 4
+
+
+class Toy(nn.Module):
+  """Two layers with a function between them; reads the batch's regions."""
+
+  between: str = "tanh"
+
+  @nn.compact
+  def __call__(self, batch, *, train=False, capture=False):
+    """Maps a batch to logits."""
+    hidden = nn.Dense(3, name="below")(batch.regions[:, 0])
+    function = {
+      "tanh": jnp.tanh,
+      # 0, and its derivative infinite.
+      "root": lambda x: jnp.sqrt(0 * x),
+      "log": lambda x: jnp.log(-jnp.abs(x)),
+    }[self.between]
+    return ModelOutput(nn.Dense(2, name="above")(function(hidden)))
+
+
+def toy_batch():
+  rng = np.random.default_rng(0)
+  unread = {name: None for name in ("input_ids", "attention_mask")}
+  unread |= dict.fromkeys(("token_type_ids", "head_start", "tail_start"))
+  return Batch(
+    **unread,
+    regions=rng.normal(size=(ROWS, 1, 5)).astype(np.float32),
+    label=np.array([0, 1, 1, 0], np.int32),
+    valid=np.array([1, 1, 1, 0], bool),
+  )
+
+
+def toy_params():
+  rng = np.random.default_rng(1)
+  draw = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
+  return {
+    "below": {"kernel": draw(5, 3), "bias": draw(3)},
+    "above": {"kernel": draw(3, 2), "bias": draw(2)},
+  }
+
+
+def diagnose(between, params, batch, num_slices=1):
+  train_step = step.TrainStep(Toy(between), None, 0, num_slices)
+  return diagnosis.diagnose(train_step, params, batch, number=3)
+
+
+def test_finite_numbers_are_no_finding():
+  assert diagnose("tanh", toy_params(), toy_batch()) is None
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_bad_parameter_is_named(value):
+  params = toy_params()
+  params["above"]["bias"][1] = value
+  found = diagnose("tanh", params, toy_batch())
+  assert found == ("the parameter above/bias", "above/bias", [0, 1, 2])
+
+
+def test_a_bad_row_of_the_data_is_named_and_filler_is_not():
+  batch = toy_batch()
+  batch.regions[[1, 3]] = np.nan
+  found = diagnose("tanh", toy_params(), batch)
+  assert found == ("the batch's regions", "", [1])
+
+
+def test_a_layer_that_overflows_is_named():
+  params = toy_params()
+  params["below"]["kernel"] *= np.float32(3e37)
+  batch = toy_batch()
+  batch.regions[0] *= 1e4
+  found = diagnose("tanh", params, batch)
+  assert found.what == "the output of below"
+  assert found.path == "below"
+
+
+def test_what_goes_bad_between_layers_is_the_next_ones_input():
+  found = diagnose("log", toy_params(), toy_batch())
+  assert found == ("the input of above", "above", [0, 1, 2])
+
+
+@pytest.mark.parametrize("num_slices", [1, 2])
+def test_a_bad_gradient_is_the_first_on_its_way_back(num_slices):
+  found = diagnose("root", toy_params(), toy_batch(), num_slices)
+  # Of the layer above they are finite.
+  assert found.path in ("below/kernel", "below/bias")
+  assert found.what == f"the gradient of {found.path}"
+  assert found.rows == []
+
+
+def test_a_layer_among_those_that_training_stacks_is_named():
+  config = tiny.tiny_config(dropout=0.1, num_layers=3)
+  params = tiny.perturbed_params(config)
+  mlp = params["text"]["layer_1"]["mlp_out"]
+  mlp["kernel"][:] = 3e38
+  stacked = models.stacking.stack_layers(params, np.stack)
+  train_step = step.TrainStep(models.build(config), None, 0)
+  batch = tiny.random_batch(config, ROWS)
+  found = diagnosis.diagnose(train_step, stacked, batch, number=0)
+  assert found.what == "the output of text/layer_1/mlp_out"
+  assert found.rows == [0, 1, 2, 3]
+
+
+# The step that met them.
+
+OPTIM = {
+  "groups": {"all": {"pattern": ".*", "peak_lr": 0.1}},
+  "warmup_percent": 0.5,
+  "b1": 0.9,
+  "b2": 0.999,
+  "epsilon": 1e-8,
+  "weight_decay": 0.01,
+  "decay_exclude": "",
+  "clip_norm": 1.0,
+}
+
+
+@pytest.mark.parametrize("between", ["tanh", "root"])
+def test_a_bad_update_is_not_made_and_counts(between):
+  tx = optim.make_optimizer(OPTIM, toy_params(), num_steps=8)
+  update = jax.jit(step.TrainStep(Toy(between), tx, 0, num_slices=2))
+  good, bad = toy_batch(), toy_batch()
+  if between == "tanh":
+    bad.regions[1] = np.inf
+  before = step.start_state(toy_params(), tx)
+  if between == "tanh":
+    for _ in range(2):
+      before, sums = update(before, good)
+      assert sums["finite"]
+  after, sums = update(before, bad)
+  assert not sums["finite"]
+  assert np.isfinite(sums["loss"]) == (between == "root")
+  assert after.step == before.step + 1
+  changed = jax.tree.map(
+    lambda a, b: not np.array_equal(a, b),
+    (after.params, after.opt_state),
+    (before.params, before.opt_state),
+  )
+  paths = [
+    jax.tree_util.keystr(path)
+    for path, x in jax.tree_util.tree_leaves_with_path(changed)
+    if x
+  ]
+  # The schedule's count alone.
+  assert len(paths) == 1
+  assert paths[0].endswith(".count")
+  again, sums = update(after, good)
+  assert sums["finite"] == (between == "tanh")
+  assert again.step == before.step + 2
