@@ -21,8 +21,9 @@ $(VENV)/bin/python:
 	  sys.exit(v < (3, 11) and "want Python 3.11 or newer, found %d.%d: make PYTHON=python3.12" % v[:2])'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: $(VENV)/bin/python requirements.txt constraints.txt
-	$(PIP) -c constraints.txt -r requirements.txt
+# Nothing but the very files that the lock file names by their hashes.
+$(VENV)/.installed: $(VENV)/bin/python requirements.lock
+	$(PIP) --require-hashes -r requirements.lock
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
@@ -47,12 +48,16 @@ lint: install-dev
 	$(RUN) -m ruff format --check .
 
 test: lint
-	$(RUN) -m pytest --numprocesses=2 --dist=loadfile
+	$(RUN) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
 # Pins for every supported Python, by https://docs.astral.sh/uv. PyTorch is pinned
 # by requirements-dev.txt; it is left out here, and what it needs named in its
-# place, because its CUDA packages would pin those of a JAX for GPUs.
+# place, because its CUDA packages would pin those of a JAX for GPUs. The lock
+# file has the same versions of what runs need, with the hashes of their files.
 constraints:
 	(sed /^torch/d requirements-dev.txt; printf 'sympy\nnetworkx\njinja2\n') \
 	  | uv pip compile --universal --python-version 3.11 --no-annotate \
 	    --no-header --output-file constraints.txt requirements.txt -
+	uv pip compile --universal --python-version 3.11 --no-annotate --no-header \
+	  --no-emit-index-url --generate-hashes --constraints constraints.txt \
+	  --output-file requirements.lock requirements.txt
