@@ -4,17 +4,36 @@ import ast
 import json
 import os
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
 # Compiling takes most of the suite's time, and running tiny models none. Set
 # before JAX is loaded, for the processes that tests start as well;
 # `test_parity` has code that is compiled as users have it.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+# XLA's older code for fusions computes the same and compiles in a third of the
+# time; so does one module where there are no cores for more.
+os.environ["XLA_FLAGS"] = " ".join(
+  [
+    *os.environ.get("XLA_FLAGS", "").split(),
+    "--xla_cpu_use_fusion_emitters=false",
+    "--xla_cpu_parallel_codegen_split_count=1",
+  ]
+)
 # Nothing goes to the user's cache folder; `fast_compilation` has its own.
 os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 
+import filelock
 import pytest
-import tiny_run
+
+# What takes longest begins first, so that no worker waits for another's.
+_LONG = ("kill", "processes", "parity", "stacking", "system_runs", "table2")
+
+
+def pytest_collection_modifyitems(items) -> None:
+  """Puts the longest files first."""
+  rank = {f"test_{name}": i for i, name in enumerate(_LONG)}
+  items.sort(key=lambda item: rank.get(item.path.stem, len(_LONG)))
 
 
 def pytest_addoption(parser) -> None:
@@ -33,13 +52,33 @@ def thorough(request) -> bool:
 
 
 @pytest.fixture(scope="session")
-def raw_dir(tmp_path_factory) -> pathlib.Path:
+def common_dir(tmp_path_factory) -> pathlib.Path:
+  """The folder of what all workers have in common."""
+  folder = tmp_path_factory.getbasetemp()
+  if "PYTEST_XDIST_WORKER" in os.environ:
+    folder = folder.parent
+  return folder
+
+
+def make_once(folder: pathlib.Path, make: Callable[[pathlib.Path], Any]):
+  """Returns a folder that one worker fills, and the others wait for."""
+  with filelock.FileLock(f"{folder}.lock"):
+    if not folder.exists():
+      make(folder)
+  return folder
+
+
+@pytest.fixture(scope="session")
+def raw_dir(common_dir) -> pathlib.Path:
   """A raw tree of generated posts, with boxes and tokenizer."""
+  import tiny_run
+
   from data_prep import quickstart
 
-  folder = tmp_path_factory.mktemp("quickstart") / "raw"
-  quickstart.generate(folder, tiny_run.NUM_ROWS)
-  return folder
+  return make_once(
+    common_dir / "raw",
+    lambda folder: quickstart.generate(folder, tiny_run.NUM_ROWS),
+  )
 
 
 @pytest.fixture(scope="session")
@@ -65,12 +104,13 @@ def posts(raw_dir) -> list[dict[str, Any]]:
 @pytest.fixture(scope="session")
 def data_dir(raw_dir) -> pathlib.Path:
   """The tree's dataset, prepared under the protocol clean."""
+  import tiny_run
+
   from data_prep import plan, prepare
 
-  folder = raw_dir.parent / "data"
   settings = plan.Settings(
     raw_dir=str(raw_dir),
-    data_dir=str(folder),
+    data_dir=str(raw_dir.parent / "data"),
     protocol="clean",
     boxes=str(raw_dir / "boxes.json"),
     tokenizer=str(raw_dir / "tokenizer"),
@@ -78,30 +118,30 @@ def data_dir(raw_dir) -> pathlib.Path:
     num_workers=1,
     **tiny_run.GEOMETRY,
   )
-  prepare.prepare(settings)
-  return folder
+  return make_once(raw_dir.parent / "data", lambda _: prepare.prepare(settings))
 
 
 @pytest.fixture(scope="session")
-def compiled_dir(tmp_path_factory) -> pathlib.Path:
+def compiled_dir(common_dir) -> pathlib.Path:
   """Where end-to-end tests keep what they have compiled, of all workers."""
-  folder = tmp_path_factory.getbasetemp()
-  if "PYTEST_XDIST_WORKER" in os.environ:
-    folder = folder.parent
-  (folder / "compiled").mkdir(exist_ok=True)
-  return folder / "compiled"
+  (common_dir / "compiled").mkdir(exist_ok=True)
+  return common_dir / "compiled"
 
 
 @pytest.fixture(scope="module")
 def fast_compilation(compiled_dir) -> None:
   """Makes the runs of a module start quickly."""
+  import tiny_run
+
   with tiny_run.fast_compilation(compiled_dir):
     yield
 
 
 @pytest.fixture(scope="session")
-def finished(data_dir, compiled_dir, tmp_path_factory) -> tiny_run.Finished:
+def finished(data_dir, compiled_dir, tmp_path_factory):
   """A run of a model that looks at everything. Only to be read."""
+  import tiny_run
+
   from ifa_jax import experiment, train
 
   built = experiment.build(tiny_run.tiny_run_config(data_dir))
@@ -111,9 +151,23 @@ def finished(data_dir, compiled_dir, tmp_path_factory) -> tiny_run.Finished:
   return tiny_run.Finished(built, workdir)
 
 
+@pytest.fixture(scope="session")
+def table_dir(data_dir, compiled_dir, common_dir) -> pathlib.Path:
+  """The runs of a table of two variants. Only to be read."""
+  import tiny_run
+  import tiny_table
+
+  with tiny_run.fast_compilation(compiled_dir):
+    return make_once(
+      common_dir / "table2", lambda folder: tiny_table.train(data_dir, folder)
+    )
+
+
 @pytest.fixture
 def build(data_dir):
   """Builds the tiny experiment with some settings changed."""
+  import tiny_run
+
   from ifa_jax import experiment
 
   def make(**changes):

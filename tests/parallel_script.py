@@ -6,7 +6,7 @@ A process of its own, because the number of devices is fixed when JAX starts.
 import json
 import os
 
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=8"
 os.environ["JAX_PLATFORMS"] = "cpu"
 # Compiling takes most of the time otherwise.
 os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"

@@ -62,17 +62,20 @@ CASES = {
 }
 
 
-# The others are compiled without most optimisations, as all of the suite.
+# The others are compiled as all of the suite: faster, and to slower code.
 COMPILED_IN_FULL = ("CLIP, objects", "released")
 
 
-@pytest.fixture(autouse=True)
-def compiled_as_users_have_it(request):
+@pytest.fixture(name="jit")
+def jit_as_users_have_it(request):
   named = getattr(request.node, "callspec", None)
-  full = named is None or named.id in COMPILED_IN_FULL
+  if named and named.id not in COMPILED_IN_FULL:
+    yield jax.jit
+    return
   before = jax.config.values["jax_disable_most_optimizations"]
-  jax.config.update("jax_disable_most_optimizations", not full)
-  yield
+  jax.config.update("jax_disable_most_optimizations", False)
+  options = {"xla_cpu_use_fusion_emitters": True}
+  yield functools.partial(jax.jit, compiler_options=options)
   jax.config.update("jax_disable_most_optimizations", before)
 
 
@@ -93,7 +96,6 @@ def assert_close(got, want, what):
   assert gap < TOLERANCE, f"{what}: {gap:.1e}"
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def loss_and_gradients(model, params, batch):
   def loss(params):
     output = model.apply({"params": params}, batch, capture=True)
@@ -102,13 +104,12 @@ def loss_and_gradients(model, params, batch):
   return jax.value_and_grad(loss, has_aux=True)(params)
 
 
-@functools.partial(jax.jit, static_argnums=0)
 def capture(model, params, batch):
   return model.apply({"params": params}, batch, capture=True)
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_states_attention_loss_and_gradients(case):
+def test_states_attention_loss_and_gradients(case, jit):
   geometry, options = CASES[case]
   weights, inputs = yardstick(geometry)
   want = torch_reference.forward(
@@ -123,7 +124,7 @@ def test_states_attention_loss_and_gradients(case):
     for name, grad in grads.items()
   }
   config = parity.model_config(geometry, **options)
-  (loss, got), got_grads = loss_and_gradients(
+  (loss, got), got_grads = jit(loss_and_gradients, static_argnums=0)(
     models.build(config),
     parity.to_params(weights, config),
     parity.to_batch(inputs),
@@ -140,7 +141,7 @@ def test_states_attention_loss_and_gradients(case):
   assert largest_gap(got_grads, parity.to_params(filled, config)) < TOLERANCE
 
 
-def test_text_only():
+def test_text_only(jit):
   weights, inputs = yardstick(CLIP)
   want = torch_reference.forward(
     weights, inputs, CLIP, vision=False, capture=True
@@ -148,7 +149,9 @@ def test_text_only():
   config = parity.model_config(CLIP)
   params = parity.to_params(weights, config)
   text_only = models.replace(config, vision=None)
-  got = capture(models.build(text_only), params, parity.to_batch(inputs))
+  got = jit(capture, static_argnums=0)(
+    models.build(text_only), params, parity.to_batch(inputs)
+  )
   for name in ("logits", "text_hidden", "text_attention"):
     assert_close(getattr(got, name), getattr(want, name), name)
   assert got.visual_hidden is None
@@ -170,7 +173,7 @@ def released_optim(**changes):
   } | changes
 
 
-def test_full_update_of_the_released_fusion():
+def test_full_update_of_the_released_fusion(jit):
   """DeepKE's AdamW step (train.py:210-222) in PyTorch, and ours."""
   weights, inputs = yardstick(CLIP, torch.float32)
   leaves = {k: w.clone().requires_grad_() for k, w in weights.items()}
@@ -195,7 +198,7 @@ def test_full_update_of_the_released_fusion():
   config = models.replace(config, text=quiet)
   params = parity.to_params(weights, config)
   tx = optim.make_optimizer(released_optim(), params, num_steps=2)
-  train_step = jax.jit(step.TrainStep(models.build(config), tx, seed=0))
+  train_step = jit(step.TrainStep(models.build(config), tx, seed=0))
   state, batch = step.start_state(params, tx), parity.to_batch(inputs)
   got_losses = []
   for _ in range(2):
@@ -230,13 +233,13 @@ FUSIONS = {
 
 
 @pytest.mark.parametrize("name", FUSIONS)
-def test_deepke_checkpoint_gives_the_reference_numbers(name):
+def test_deepke_checkpoint_gives_the_reference_numbers(name, jit):
   config, params = ifa_jax.convert.from_deepke(
     reference_data.FOLDER / "best_model.pth", num_heads=12
   )
   config = models.replace(config, **FUSIONS[name])
   batch = parity.to_batch(reference_data.inputs())
-  got = capture(models.build(config), params, batch)
+  got = jit(capture, static_argnums=0)(models.build(config), params, batch)
   want = reference_data.expected(name)
   real = np.asarray(batch.attention_mask)
   assert np.abs(got.logits - want["logits"]).max() < TOLERANCE

@@ -12,9 +12,6 @@ import pytest
 import tiny_run
 import whole_run
 
-from ifa_jax import experiment, train
-from ifa_jax.checkpoint import Checkpoints
-
 TESTS = pathlib.Path(__file__).parent
 # Six updates, two of them of the second epoch. No dropout: what pmap drops
 # depends on the number of devices. AdamW divides a gradient by its own size;
@@ -45,7 +42,8 @@ def free_port():
 
 def start(number, total, num_devices, port, compiled_dir):
   """Starts one process of several, which waits for what to do."""
-  flags = [f"--xla_force_host_platform_device_count={num_devices}"]
+  flags = [os.environ["XLA_FLAGS"]]
+  flags += [f"--xla_force_host_platform_device_count={num_devices}"]
   variables = tiny_run.fast_environment(compiled_dir) | {
     "PYTHONPATH": str(TESTS.parent),
     "XLA_FLAGS": " ".join(flags),
@@ -105,8 +103,7 @@ def runs_of_one_and_of_two_processes(data_dir, compiled_dir, tmp_path_factory):
   two = {
     "jit": case(folder / "two_jit", jit),
     "resumed": case(folder / "down", pmap),
-    "started": case(folder / "up", jit, stop=4),
-    "other": case(folder / "up", jit, run_config(data_dir, "jit", seed=7)),
+    "other": case(folder / "two_jit", jit, run_config(data_dir, "jit", seed=7)),
     "foreign": case(folder / "foreign", jit),
   }
   return folder, ask(2, 2, compiled_dir, two, apart)
@@ -157,16 +154,6 @@ def test_two_processes_go_on_where_one_was_stopped(made):
   folder, _ = made
   # Under the other form of parallelism, which computes the same.
   check_same(folder / "down", folder / "one_jit")
-
-
-def test_one_process_goes_on_where_two_were_stopped(
-  made, data_dir, fast_compilation
-):
-  folder, _ = made
-  with Checkpoints(folder / "up" / "checkpoints") as checkpoints:
-    assert checkpoints.newest == 3
-  train.run(experiment.build(run_config(data_dir, "jit")), folder / "up")
-  check_same(folder / "up", folder / "one_jit")
 
 
 def test_the_first_process_prints_and_the_other_is_silent(made):

@@ -14,6 +14,7 @@ from ifa_jax import evaluate, experiment, train
 from ifa_jax.experiment import Experiment
 from ifa_jax.models import settings
 from ifa_jax.predictor import Predictor
+from ifa_jax.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -124,9 +125,8 @@ def test_features_that_other_pictures_cannot_get_are_refused(
 ):
   scenes = tmp_path / "scenes"
   tiny_systems.write_scenes(scenes, data_dir)
-  changes = {"train": {"total_epochs": 1, "max_steps": 1}}
-  config = config_of("bert_sg", data_dir, scenes, **changes)
-  train.run(experiment.build(config), str(tmp_path / "run"))
+  built = experiment.build(config_of("bert_sg", data_dir, scenes))
+  own_runs.write(built, tiny_systems.params(built), tmp_path / "run")
   with pytest.raises(ValueError, match="want scenes with features of an enc"):
     Predictor(tmp_path / "run")
 
@@ -134,9 +134,13 @@ def test_features_that_other_pictures_cannot_get_are_refused(
 def test_without_scenes_a_model_of_regions_sees_nothing(data_dir, tmp_path):
   config = config_of("bert_sg_att", data_dir, None)
   config["data"]["scenes"] = None
-  config["train"]["max_steps"] = 1
   built = experiment.build(config)
-  scores = train.run(built, str(tmp_path / "run"))
+  found = evaluate.Evaluator(built).predict(
+    tiny_systems.params(built), built.split("test")
+  )
+  folder = RunFolder(tmp_path / "run")
+  folder.claim(built.config, built.prepared.metadata)
+  scores = evaluate.write(built, folder, "test", found, 0)
   assert scores["visual_source"] == "nothing"
   (batch, *_) = built.batches(built.split("test"), np.arange(6).reshape(2, 3))
   assert not batch.region_mask.any()

@@ -23,68 +23,50 @@ from ifa_jax.analyze import (
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 
-@pytest.fixture(scope="module", name="workdir")
-def folder_of_a_finished_table(data_dir, fast_compilation, tmp_path_factory):
-  """A table that was stopped in its third run, and went on."""
-  folder = tmp_path_factory.mktemp("table") / "table2"
-  rows = tiny_table.plan(data_dir, folder)
-  with pytest.MonkeyPatch.context() as patched:
-    # Two epochs a run.
-    whole_run.stop_at(patched, train.Trainer, "_score_dev", 6)
-    with pytest.raises(whole_run.StoppedError):
-      table2_runs.train_all(rows)
-  finished = [*folder.rglob("eval_test.json")]
-  assert [path.parent.parent.name for path in finished] == ["objects"] * 2
-  before = whole_run.snapshot(folder / "objects")
-  table2_runs.train_all(rows)
-  assert whole_run.snapshot(folder / "objects") == before
-  return folder
-
-
 @pytest.fixture(scope="module", name="rows")
-def rows_of_the_table(data_dir, workdir):
-  return tiny_table.plan(data_dir, workdir)
+def rows_of_the_table(data_dir, table_dir):
+  return tiny_table.plan(data_dir, table_dir)
 
 
 @pytest.fixture(name="copied")
-def copy_of_the_table(data_dir, workdir, tmp_path):
+def copy_of_the_table(data_dir, table_dir, tmp_path):
   """Its folder and its rows, free to be changed."""
   folder = tmp_path / "table2"
-  shutil.copytree(workdir, folder)
+  shutil.copytree(table_dir, folder)
   return folder, tiny_table.plan(data_dir, folder)
 
 
-def eval_of(workdir, variant, seed):
-  path = workdir / variant / f"seed_{seed}" / "eval_test.json"
+def eval_of(table_dir, variant, seed):
+  path = table_dir / variant / f"seed_{seed}" / "eval_test.json"
   return json.loads(path.read_text())
 
 
-def test_each_run_is_the_one_that_launch_makes(data_dir, workdir, tmp_path):
+def test_each_run_is_the_one_that_launch_makes(data_dir, table_dir, tmp_path):
   # A run that was never stopped, in the folder that was stopped half-way.
   config = tiny_run.tiny_run_config(
     data_dir, seed=1, model={"use_objects": False}
   )
   built = table2_runs.experiment.build(config)
   train.run(built, tmp_path / "run")
-  ours = workdir / "vanilla" / "seed_1"
+  ours = table_dir / "vanilla" / "seed_1"
   assert whole_run.outcome(ours) == whole_run.outcome(tmp_path / "run")
   theirs = json.loads((tmp_path / "run" / "config.json").read_text())
   assert json.loads((ours / "config.json").read_text()) == theirs
 
 
-def test_scores_are_the_means_of_the_runs_own(rows, workdir):
+def test_scores_are_the_means_of_the_runs_own(rows, table_dir):
   found = table2.table2(rows)
   assert (found["protocol"], found["n"], found["split"]) == (
     "clean",
     17,
     "test",
   )
-  assert found["num_relations"] == eval_of(workdir, "objects", 1)[
+  assert found["num_relations"] == eval_of(table_dir, "objects", 1)[
     "finding"
   ].get("support", found["num_relations"])
   for row in found["rows"]:
     evals = [
-      eval_of(workdir, row["variant"], seed) for seed in tiny_table.SEEDS
+      eval_of(table_dir, row["variant"], seed) for seed in tiny_table.SEEDS
     ]
     for name in bootstrap.SCORES:
       score, wanted = row["scores"][name], [x[name] for x in evals]
@@ -98,9 +80,9 @@ def test_scores_are_the_means_of_the_runs_own(rows, workdir):
   assert json.loads(json.dumps(found)) == found
 
 
-def test_intervals_are_those_of_compare(rows, workdir):
+def test_intervals_are_those_of_compare(rows, table_dir):
   words = [
-    f"{name}={workdir}/{name}/seed_1,{workdir}/{name}/seed_49"
+    f"{name}={table_dir}/{name}/seed_1,{table_dir}/{name}/seed_49"
     for name in reversed(tiny_table.VARIANTS)
   ]
   wanted = compare.compare(systems.read(words))

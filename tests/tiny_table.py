@@ -1,8 +1,11 @@
 """Tables of toy variants on the generated dataset of `conftest`."""
 
 import command_lines
+import pytest
 import tiny_run
+import whole_run
 
+from ifa_jax import train as training
 from ifa_jax.analyze import table2_configs, table2_runs
 
 CONFIG = str(command_lines.ROOT / "configs" / "quickstart.py")
@@ -36,3 +39,18 @@ def plan(data_dir, workdir, variants=VARIANTS, seeds=SEEDS, **others):
     )
     for name in variants
   ]
+
+
+def train(data_dir, folder):
+  """Trains a table that is stopped in its third run, and goes on."""
+  rows = plan(data_dir, folder)
+  with pytest.MonkeyPatch.context() as patched:
+    # Two epochs a run.
+    whole_run.stop_at(patched, training.Trainer, "_score_dev", 6)
+    with pytest.raises(whole_run.StoppedError):
+      table2_runs.train_all(rows)
+  finished = [*folder.rglob("eval_test.json")]
+  assert [path.parent.parent.name for path in finished] == ["objects"] * 2
+  before = whole_run.snapshot(folder / "objects")
+  table2_runs.train_all(rows)
+  assert whole_run.snapshot(folder / "objects") == before
