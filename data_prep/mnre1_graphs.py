@@ -80,7 +80,7 @@ def convert(
   with whole.folder(out) as partial:
     for split in schema.SPLITS:
       pictures = read_scenes(graphs, split)
-      sentences = _read_sentences(graphs, split, pictures)
+      sentences = read_sentences(graphs, split, pictures)
       counts[split] = _count(pictures, sentences.values())
       heads = {row_id: found.heads for row_id, found in sentences.items()}
       manifest = {**_MANIFEST, "counts": counts[split]}
@@ -130,10 +130,19 @@ def _scene(entry: Any, where: str) -> Scene:
   )
 
 
-def _read_sentences(
+def read_sentences(
   graphs: str | os.PathLike, split: str, pictures: Mapping[str, Scene]
 ) -> dict[str, Sentence]:
-  """Returns the sentence of each row by the row's id."""
+  """Returns the sentence of each row by the row's id.
+
+  Args:
+    graphs: the folder.
+    split: train, val or test.
+    pictures: of `read_scenes`.
+
+  Raises:
+    ValueError: for a line of another form; names it.
+  """
   name = f"combined_graph_edges_{split}.jsonl"
   lines = _read(graphs, name).splitlines()
   rows = read_rows(graphs, split)

@@ -16,9 +16,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data_prep.object_tree import Wanted
+from ifa_jax.shown import shown
 
 # Where a model lies and what it is called change no box.
 _FREE = ("name", "commit")
+_ENTRY_KEYS = {"name", "num_bytes", "names", "boxes", "reason"}
 
 
 class Journal:
@@ -131,9 +133,10 @@ class Journal:
     key = "settings" if number == 1 else "pictures"
     try:
       line = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
       line = None
-    if not isinstance(line, dict) or key not in line:
+    found = line.get(key) if isinstance(line, dict) else None
+    if not (isinstance(found, dict) if number == 1 else _are_entries(found)):
       raise ValueError(
         f"{self._path}:{number}: want a journal's line with {key!r}, found"
         f" {text[:60]!r}; move the file away to begin anew"
@@ -152,6 +155,16 @@ class Journal:
         )
 
 
+def _are_entries(found: Any) -> bool:
+  """Tells the entries of a batch of pictures from all else."""
+  return isinstance(found, list) and all(
+    isinstance(entry, dict)
+    and entry.keys() >= _ENTRY_KEYS
+    and isinstance(entry["name"], str)
+    for entry in found
+  )
+
+
 def _without_free(value: Any) -> Any:
   if not isinstance(value, Mapping):
     return value
@@ -160,6 +173,6 @@ def _without_free(value: Any) -> Any:
 
 def _show(value: Any) -> str:
   """Returns a setting as a message has it."""
-  if not isinstance(value, Mapping):
-    return str(value)
+  if not isinstance(value, Mapping) or not {"name", "sha256"} <= value.keys():
+    return shown(value)
   return f"{value['name']} (sha256 {value['sha256'][:12]})"

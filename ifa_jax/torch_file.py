@@ -10,7 +10,7 @@ import math
 import os
 import pickle
 import zipfile
-from typing import Any
+from typing import Any, BinaryIO
 
 import ml_dtypes
 import numpy as np
@@ -48,30 +48,28 @@ def load(path: str | os.PathLike) -> Any:
       anything but tensors and plain containers. The message names the file.
     OSError: if it cannot be opened.
   """
-  try:
-    with zipfile.ZipFile(path) as archive:
-      archives.check_size(archive)
-      return _load_archive(archive)
-  except OSError:
-    raise
-  except zipfile.BadZipFile as error:
-    raise ValueError(f"{path}: {_why_no_archive(path, error)}") from None
-  except pickle.UnpicklingError as error:
-    raise ValueError(f"{path}: {error}") from None
-  except Exception as error:
-    # Damage meets the archive and numpy with whatever error it happens to
-    # cause, so no list of types would be complete.
-    reason = " ".join(str(error).split())
-    raise ValueError(
-      f"{path}: damaged ({type(error).__name__}: {reason})"
-    ) from None
-
-
-def _why_no_archive(path: str | os.PathLike, error: Exception) -> str:
-  """Returns what to do about a file of the old format, or what it is not."""
   with open(path, "rb") as file:
-    is_pickle = file.read(2) == pickle.PROTO + b"\x02"
-  if is_pickle:
+    try:
+      with zipfile.ZipFile(file) as archive:
+        archives.check_size(archive)
+        return _load_archive(archive)
+    except zipfile.BadZipFile as error:
+      raise ValueError(f"{path}: {_why_no_archive(file, error)}") from None
+    except pickle.UnpicklingError as error:
+      raise ValueError(f"{path}: {error}") from None
+    except Exception as error:
+      # Damage meets the archive and numpy with whatever error it happens to
+      # cause, so no list of types would be complete.
+      reason = " ".join(str(error).split())
+      raise ValueError(
+        f"{path}: damaged ({type(error).__name__}: {reason})"
+      ) from None
+
+
+def _why_no_archive(file: BinaryIO, error: Exception) -> str:
+  """Returns what to do about a file of the old format, or what it is not."""
+  file.seek(0)
+  if file.read(2) == pickle.PROTO + b"\x02":
     return (
       "want a zip archive, found the format that torch.save wrote before"
       " PyTorch 1.6; where PyTorch is installed, save it again:"

@@ -57,7 +57,7 @@ def open_picture(source: str | os.PathLike | bytes) -> Image.Image:
   name = f"picture of {len(source)} bytes" if in_memory else os.fspath(source)
   try:
     if not in_memory and os.path.exists(source) and not os.path.isfile(source):
-      raise ValueError("a folder, or a device that may never answer")
+      raise ValueError("no file but a folder or a device")
     with warnings.catch_warnings():
       # PIL warns from 89 million pixels on; the check below is stricter.
       warnings.simplefilter("ignore", Image.DecompressionBombWarning)

@@ -214,15 +214,14 @@ def _read_arrays(path: str, sha256: str) -> dict[str, np.ndarray]:
       f"{path}: wanted the sha256 {shown(sha256)} of its .json, found"
       f" {found!r}; make the scenes again"
     )
-  try:
-    with np.load(path, allow_pickle=False) as file:
-      archives.check_size(file.zip)
-      return dict(file)
-  except OSError:
-    raise
-  except Exception as error:  # Of numpy and zipfile.
-    reason = " ".join(str(error).split())
-    raise ValueError(f"{path}: not arrays of numpy: {reason}") from None
+  with open(path, "rb") as file:
+    try:
+      with np.load(file, allow_pickle=False) as arrays:
+        archives.check_size(arrays.zip)
+        return dict(arrays)
+    except Exception as error:  # Of numpy and zipfile.
+      reason = " ".join(str(error).split())
+      raise ValueError(f"{path}: not arrays of numpy: {reason}") from None
 
 
 def _sha256(path: str) -> str:
