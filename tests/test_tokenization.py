@@ -1,4 +1,6 @@
 import json
+import socket
+import time
 
 import pytest
 import raw_tree
@@ -140,6 +142,39 @@ def test_no_tokenizer_is_one_line(tmp_path):
   ) as error:
     Tokenizer.load(tmp_path)
   assert "\n" not in str(error.value)
+
+
+def test_an_unreachable_hub_is_told_at_once(monkeypatch, tmp_path):
+  asked = []
+
+  def fail(host, *_, **__):
+    asked.append(host)
+    raise socket.gaierror("no network")
+
+  monkeypatch.setattr(socket, "getaddrinfo", fail)
+  monkeypatch.setattr(time, "sleep", pytest.fail)
+  with pytest.raises(ValueError, match="'nobody/nothing': neither a folder"):
+    Tokenizer.load("nobody/nothing")
+  assert len(asked) <= 2
+
+
+def test_a_hub_id_is_read_from_its_cache_first(monkeypatch, folder):
+  import huggingface_hub
+
+  asked = []
+
+  def snapshot_download(hub_id, *, allow_patterns, local_files_only=False):
+    asked.append((hub_id, local_files_only))
+    if local_files_only and len(asked) == 1:
+      raise FileNotFoundError
+    return str(folder)
+
+  monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+  wanted = Tokenizer.load(folder).sha256
+  for first in (1, 2):
+    assert Tokenizer.load("some/bert").sha256 == wanted
+    assert asked[-1] == ("some/bert", first == 2)
+  assert len(asked) == 3
 
 
 def test_another_kind_of_tokenizer_is_refused(tmp_path):

@@ -1,5 +1,7 @@
 """Words with entity markers to WordPiece ids."""
 
+import collections
+import contextlib
 import copy
 import hashlib
 import json
@@ -17,8 +19,12 @@ NUM_SPECIAL = 2 + len(markers.MARKERS)
 _PROBE = ("Łódź", "don't", "NAÏVE", "#CaféTime", "東京tower", "http://t.co/a_b")
 _PROBE += ("[SEP]", "<s>", "\u200d", "🎸")
 
+_HUB_FILES = ("*.json", "vocab.txt", "merges.txt")
+
 # Tweets repeat their words: 15 485 of them hold 34 270 distinct ones.
 _MAX_CACHED_WORDS = 200_000
+# So the cache has a size in bytes too.
+_MAX_CACHED_LENGTH = 100
 
 
 class Encoded(NamedTuple):
@@ -165,10 +171,15 @@ class Tokenizer:
       # Another thread may still read the one that is full.
       cache = self._pieces = {}
       unseen = list(dict.fromkeys(words))
+    pieces = cache
     if unseen:
       encodings = self._backend.encode_batch(unseen, add_special_tokens=False)
-      cache.update(zip(unseen, (e.ids for e in encodings), strict=True))
-    return [cache[word] for word in words]
+      split = dict(zip(unseen, (e.ids for e in encodings), strict=True))
+      cache.update(
+        {w: ids for w, ids in split.items() if len(w) <= _MAX_CACHED_LENGTH}
+      )
+      pieces = collections.ChainMap(cache, split)
+    return [pieces[word] for word in words]
 
   def _fingerprint(self) -> str:
     """Returns the sha256 of the vocabulary in id order and of the probe."""
@@ -206,23 +217,43 @@ def _plain_backend(pretrained):
 
 def _load_pretrained(source: str):
   """Returns the tokenizer of `transformers`, from disk where it lies there."""
-  import transformers
-
   looks_like_path = source.startswith((".", "/", "~")) or source.count("/") > 1
   if looks_like_path and not os.path.isdir(source):
     raise ValueError(f"tokenizer {source!r}: there is no such folder")
-  # Without the first try an id in the hub's cache would wait for the network.
-  attempts = [True] if os.path.isdir(source) else [True, False]
-  for local_only in attempts:
-    try:
-      return transformers.AutoTokenizer.from_pretrained(
-        source, local_files_only=local_only, trust_remote_code=False
-      )
-    except Exception as error:  # Damaged files raise nearly anything.
-      reason = " ".join(str(error).split())[:200]
+  try:
+    if os.path.isdir(source):
+      return _read_pretrained(source)
+    # A tokenizer in the hub's cache does not wait for the network.
+    with contextlib.suppress(Exception):
+      return _read_pretrained(_fetch(source, local_files_only=True))
+    return _read_pretrained(_fetch(source))
+  except Exception as error:  # Damaged files raise nearly anything.
+    reason = " ".join(str(error).split())[:200]
   raise ValueError(
     f"tokenizer {source!r}: neither a folder nor a hub id that can be loaded"
     f" ({reason})"
+  )
+
+
+def _read_pretrained(folder: str):
+  """Returns the tokenizer of `transformers` that lies in a folder."""
+  import transformers
+
+  return transformers.AutoTokenizer.from_pretrained(
+    folder, local_files_only=True, trust_remote_code=False
+  )
+
+
+def _fetch(hub_id: str, **options: bool) -> str:
+  """Returns the folder of the hub's cache with a tokenizer's files.
+
+  At once: `transformers` would ask an unreachable hub for one after another,
+  several times each.
+  """
+  import huggingface_hub
+
+  return huggingface_hub.snapshot_download(
+    hub_id, allow_patterns=_HUB_FILES, **options
   )
 
 

@@ -64,7 +64,7 @@ def load(task: str, name: str, device: str) -> tuple[Any, source.Source]:
       # torchvision resizes with other rounding: with it installed or not, a
       # picture is to have the same boxes.
       processor = transformers.AutoImageProcessor.from_pretrained(
-        found.folder, backend="pil"
+        found.folder, backend="pil", trust_remote_code=False
       )
       pipeline = transformers.pipeline(
         task,
