@@ -14,6 +14,7 @@ os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 import jax
 import numpy as np
 import tiny
+import toy
 
 from ifa_jax import models, optim, step
 from ifa_jax.data import order as orders
@@ -110,6 +111,32 @@ def snapshot(form):
   } | {"given_up": state["even"].is_deleted()}
 
 
+def bad_update(form):
+  """Returns what each device has of an update that one device's row spoils.
+
+  Whether it is finite, and whether parameters and step are as they were.
+  """
+  parallel = make_parallel(form)
+  tx = optim.make_optimizer(OPTIM, toy.params(), NUM_STEPS)
+  train_step = step.TrainStep(toy.Toy(), tx, 0, axis=parallel.axis)
+  before = jax.tree.map(np.asarray, step.start_state(toy.params(), tx))
+  batch = toy.batch(ROWS)
+  batch.regions[5] = np.nan
+  update = parallel.compile_train(train_step)
+  after, sums = update(parallel.copy(before), parallel.split(batch))
+  shards = lambda x: [np.asarray(y.data).ravel() for y in x.addressable_shards]  # noqa: E731
+  same = jax.tree.map(
+    lambda a, b: all(np.array_equal(x, b.ravel()) for x in shards(a)),
+    after.params,
+    before.params,
+  )
+  return [
+    *(bool(x.any()) for x in shards(sums["finite"])),
+    all(jax.tree.leaves(same)),
+    int(after.step),
+  ]
+
+
 def refusal(form):
   try:
     make_parallel(form).check(12, "train.batch_size")
@@ -129,6 +156,7 @@ def main():
     "dropout": gaps(train(dropping, "jit"), train(dropping, None)),
     "rows": {form: predicted(form) for form in FORMS},
     "snapshots": {form: snapshot(form) for form in FORMS},
+    "bad_updates": {form: bad_update(form) for form in FORMS},
     "refusals": {form: refusal(form) for form in FORMS},
   }
   print(json.dumps(report))

@@ -1,86 +1,42 @@
 """What of a batch's numbers goes first: data, parameter, layer or gradient."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
-from flax import linen as nn
+import toy
 
 from ifa_jax import diagnosis, models, optim, step
-from ifa_jax.batch import Batch
-from ifa_jax.models.output import ModelOutput
-
-ROWS = 4
-
-
-class Toy(nn.Module):
-  """Two layers with a function between them; reads the batch's regions."""
-
-  between: str = "tanh"
-
-  @nn.compact
-  def __call__(self, batch, *, train=False, capture=False):
-    """Maps a batch to logits."""
-    hidden = nn.Dense(3, name="below")(batch.regions[:, 0])
-    function = {
-      "tanh": jnp.tanh,
-      # 0, and its derivative infinite.
-      "root": lambda x: jnp.sqrt(0 * x),
-      "log": lambda x: jnp.log(-jnp.abs(x)),
-    }[self.between]
-    return ModelOutput(nn.Dense(2, name="above")(function(hidden)))
-
-
-def toy_batch():
-  rng = np.random.default_rng(0)
-  unread = {name: None for name in ("input_ids", "attention_mask")}
-  unread |= dict.fromkeys(("token_type_ids", "head_start", "tail_start"))
-  return Batch(
-    **unread,
-    regions=rng.normal(size=(ROWS, 1, 5)).astype(np.float32),
-    label=np.array([0, 1, 1, 0], np.int32),
-    valid=np.array([1, 1, 1, 0], bool),
-  )
-
-
-def toy_params():
-  rng = np.random.default_rng(1)
-  draw = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
-  return {
-    "below": {"kernel": draw(5, 3), "bias": draw(3)},
-    "above": {"kernel": draw(3, 2), "bias": draw(2)},
-  }
 
 
 def diagnose(between, params, batch, num_slices=1):
-  train_step = step.TrainStep(Toy(between), None, 0, num_slices)
+  train_step = step.TrainStep(toy.Toy(between), None, 0, num_slices)
   return diagnosis.diagnose(train_step, params, batch, number=3)
 
 
 def test_finite_numbers_are_no_finding():
-  assert diagnose("tanh", toy_params(), toy_batch()) is None
+  assert diagnose("tanh", toy.params(), toy.batch()) is None
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_bad_parameter_is_named(value):
-  params = toy_params()
+  params = toy.params()
   params["above"]["bias"][1] = value
-  found = diagnose("tanh", params, toy_batch())
+  found = diagnose("tanh", params, toy.batch())
   assert found == ("the parameter above/bias", "above/bias", [0, 1, 2])
 
 
 def test_a_bad_row_of_the_data_is_named_and_filler_is_not():
-  batch = toy_batch()
+  batch = toy.batch()
   batch.regions[[1, 3]] = np.nan
-  found = diagnose("tanh", toy_params(), batch)
+  found = diagnose("tanh", toy.params(), batch)
   assert found == ("the batch's regions", "", [1])
 
 
 def test_a_layer_that_overflows_is_named():
-  params = toy_params()
+  params = toy.params()
   params["below"]["kernel"] *= np.float32(3e37)
-  batch = toy_batch()
+  batch = toy.batch()
   batch.regions[0] *= 1e4
   found = diagnose("tanh", params, batch)
   assert found.what == "the output of below"
@@ -88,13 +44,13 @@ def test_a_layer_that_overflows_is_named():
 
 
 def test_what_goes_bad_between_layers_is_the_next_ones_input():
-  found = diagnose("log", toy_params(), toy_batch())
+  found = diagnose("log", toy.params(), toy.batch())
   assert found == ("the input of above", "above", [0, 1, 2])
 
 
 @pytest.mark.parametrize("num_slices", [1, 2])
 def test_a_bad_gradient_is_the_first_on_its_way_back(num_slices):
-  found = diagnose("root", toy_params(), toy_batch(), num_slices)
+  found = diagnose("root", toy.params(), toy.batch(), num_slices)
   # Of the layer above they are finite.
   assert found.path in ("below/kernel", "below/bias")
   assert found.what == f"the gradient of {found.path}"
@@ -108,7 +64,7 @@ def test_a_layer_among_those_that_training_stacks_is_named():
   mlp["kernel"][:] = 3e38
   stacked = models.stacking.stack_layers(params, np.stack)
   train_step = step.TrainStep(models.build(config), None, 0)
-  batch = tiny.random_batch(config, ROWS)
+  batch = tiny.random_batch(config, 4)
   found = diagnosis.diagnose(train_step, stacked, batch, number=0)
   assert found.what == "the output of text/layer_1/mlp_out"
   assert found.rows == [0, 1, 2, 3]
@@ -130,12 +86,12 @@ OPTIM = {
 
 @pytest.mark.parametrize("between", ["tanh", "root"])
 def test_a_bad_update_is_not_made_and_counts(between):
-  tx = optim.make_optimizer(OPTIM, toy_params(), num_steps=8)
-  update = jax.jit(step.TrainStep(Toy(between), tx, 0, num_slices=2))
-  good, bad = toy_batch(), toy_batch()
+  tx = optim.make_optimizer(OPTIM, toy.params(), num_steps=8)
+  update = jax.jit(step.TrainStep(toy.Toy(between), tx, 0, num_slices=2))
+  good, bad = toy.batch(), toy.batch()
   if between == "tanh":
     bad.regions[1] = np.inf
-  before = step.start_state(toy_params(), tx)
+  before = step.start_state(toy.params(), tx)
   if between == "tanh":
     for _ in range(2):
       before, sums = update(before, good)

@@ -53,6 +53,14 @@ def test_rows_come_back_once_and_in_order(report, form):
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_an_update_that_one_device_spoils_is_made_by_none(report, form):
+  *finite, same, steps = report["bad_updates"][form]
+  assert finite == [False] * 8
+  assert same
+  assert steps == 1
+
+
+@pytest.mark.parametrize("form", FORMS)
 def test_a_batch_that_the_devices_cannot_split_is_refused(report, form):
   assert report["refusals"][form] == (
     "train.batch_size: want a multiple of the 8 devices, found 12"

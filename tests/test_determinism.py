@@ -1,0 +1,52 @@
+"""Same config, seed and machine: same bits, prepared data included."""
+
+import pathlib
+
+import pytest
+import tiny_run
+import whole_run
+
+from data_prep import plan, prepare
+from ifa_jax import experiment, train
+
+pytestmark = pytest.mark.usefixtures("fast_compilation")
+
+
+@pytest.fixture(scope="module", name="again")
+def dataset_prepared_again(raw_dir, tmp_path_factory):
+  """The session's dataset, prepared elsewhere and by two processes."""
+  folder = tmp_path_factory.mktemp("again") / "data"
+  settings = plan.Settings(
+    raw_dir=str(raw_dir),
+    data_dir=str(folder),
+    protocol="clean",
+    boxes=str(raw_dir / "boxes.json"),
+    tokenizer=str(raw_dir / "tokenizer"),
+    text_len=40,
+    num_workers=2,
+    **tiny_run.GEOMETRY,
+  )
+  prepare.prepare(settings)
+  return folder
+
+
+def test_a_dataset_is_the_same_bytes_whoever_prepares_it(data_dir, again):
+  wanted, found = (
+    {
+      path.relative_to(folder): path.read_bytes()
+      for path in pathlib.Path(folder).rglob("*")
+      if path.is_file()
+    }
+    for folder in (data_dir, again)
+  )
+  assert found.keys() == wanted.keys()
+  differing = [str(name) for name in wanted if found[name] != wanted[name]]
+  assert differing == []
+
+
+def test_a_run_is_the_same_bits_wherever_it_is(finished, again, tmp_path):
+  built = experiment.build(tiny_run.tiny_run_config(again))
+  train.run(built, str(tmp_path / "run"))
+  found, wanted = map(whole_run.outcome, (tmp_path / "run", finished.workdir))
+  for part, other in zip(found, wanted, strict=True):
+    assert part == other
