@@ -19,6 +19,7 @@ from ifa_jax.data.rows import Reader, RowText
 from ifa_jax.data.shards import Shards
 from ifa_jax.data.stored_rows import Stores, Unstored
 from ifa_jax.data.tokenization import Encoded
+from ifa_jax.shown import shown
 
 
 class Split:
@@ -28,7 +29,8 @@ class Split:
     """Opens the shards of a split.
 
     Raises:
-      ValueError: if there are none, or one is damaged.
+      ValueError: if there are none, if one is missing, cut off or damaged, or
+        if they are not those that `dataset_info.json` tells of.
     """
     pattern = os.path.join(glob.escape(dataset_dir), f"*-{name}.tfrecord-*")
     paths = sorted(glob.glob(pattern))
@@ -39,6 +41,7 @@ class Split:
     self.name = name
     self._folder = dataset_dir
     self._shards = Shards(paths)
+    self._check_sizes()
 
   def __len__(self) -> int:
     """Returns the number of rows."""
@@ -69,6 +72,22 @@ class Split:
         *numbers("tail_start"),
       ),
     )
+
+  def _check_sizes(self) -> None:
+    """Compares the shards with what is recorded of them.
+
+    `schema.find_prepared` finds no dataset without such a record.
+    """
+    if not os.path.exists(schema.info_file(self._folder)):
+      return
+    wanted = schema.read_sizes(self._folder).get(self.name)
+    found = schema.Sizes(self._shards.lengths, self._shards.num_bytes)
+    if found != wanted:
+      raise ValueError(
+        f"{self._folder}: want {_describe(wanted)} of the split {self.name!r},"
+        f" as its dataset_info.json says, found {_describe(found)};"
+        " prepare the dataset again"
+      )
 
   @functools.cached_property
   def text_lengths(self) -> np.ndarray:
@@ -134,3 +153,13 @@ class Split:
       yield from reading
     except ValueError as error:
       raise ValueError(f"split {self.name!r}: {error}") from None
+
+
+def _describe(sizes: schema.Sizes | None) -> str:
+  """Returns "2 shards of (1024, 7) rows with 9120 bytes"."""
+  if sizes is None:
+    return "no shard"
+  return (
+    f"{len(sizes.shards)} shards of {shown(sizes.shards)} rows with"
+    f" {sizes.num_bytes} bytes"
+  )

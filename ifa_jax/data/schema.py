@@ -7,12 +7,14 @@ reads a part of a batch's rows knows how long all of its texts are.
 """
 
 import glob
-import json
 import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from ifa_jax import json_file
+from ifa_jax.shown import shown
 
 # Goes up when a record, its metadata or a file beside them changes meaning.
 FORMAT_VERSION = 2
@@ -49,6 +51,23 @@ class Prepared(NamedTuple):
     counted = [name, f"missing_{name}"] if grey else [name]
     counts = self.metadata["counts"].values()
     return any(split[key] for split in counts for key in counted)
+
+
+class Sizes(NamedTuple):
+  """How much the shards of a split hold.
+
+  Attributes:
+    shards: records of each shard.
+    num_bytes: of all records together, without what TFRecord adds.
+  """
+
+  shards: tuple[int, ...]
+  num_bytes: int
+
+  @property
+  def num_rows(self) -> int:
+    """Records of all shards."""
+    return sum(self.shards)
 
 
 class CropSizes(NamedTuple):
@@ -205,21 +224,41 @@ def find_prepared(data_dir: str | os.PathLike) -> list[Prepared]:
     metadata_path = os.path.join(folder, "metadata.json")
     if not os.path.isfile(metadata_path):
       continue
-    metadata = _read_json(metadata_path)
+    metadata = json_file.load(metadata_path)
+    if not isinstance(metadata, dict):
+      raise ValueError(
+        f"{metadata_path}: want an object, found {shown(metadata)}"
+      )
     if "format_version" in metadata and "protocol" in metadata:
-      found.append(Prepared(folder, metadata, _num_rows(_read_json(path))))
+      num_rows = {name: n.num_rows for name, n in read_sizes(folder).items()}
+      found.append(Prepared(folder, metadata, num_rows))
   return found
 
 
-def _num_rows(dataset_info: dict[str, Any]) -> dict[str, int]:
-  """Sums the shards of each split; TFDS writes int64 as strings."""
-  return {
-    split["name"]: sum(int(length) for length in split.get("shardLengths", []))
-    for split in dataset_info["splits"]
-  }
+def info_file(folder: str) -> str:
+  """Returns the path of what TFDS records of a dataset."""
+  return os.path.join(folder, "dataset_info.json")
 
 
-def _read_json(path: str) -> dict[str, Any]:
-  """Returns the object in a JSON file."""
-  with open(path, encoding="utf-8") as file:
-    return json.load(file)
+def read_sizes(folder: str) -> dict[str, Sizes]:
+  """Returns what `dataset_info.json` tells of the shards of each split.
+
+  Raises:
+    ValueError: if it is damaged, naming it.
+  """
+  path = info_file(folder)
+  info = json_file.load(path)
+  try:
+    # TFDS writes int64 as strings.
+    return {
+      split["name"]: Sizes(
+        tuple(map(int, split.get("shardLengths", []))),
+        int(split.get("numBytes", 0)),
+      )
+      for split in info["splits"]
+    }
+  except (TypeError, KeyError, ValueError, AttributeError):
+    raise ValueError(
+      f"{path}: want the splits of a dataset, found {shown(info)}; prepare the"
+      " dataset again"
+    ) from None

@@ -6,6 +6,7 @@ shuffle in constant memory, any batch at once, and the same batches on any
 number of processes.
 """
 
+import collections
 import os
 import struct
 import threading
@@ -51,6 +52,17 @@ class Shards:
   def __len__(self) -> int:
     """Returns the number of records."""
     return len(self._places)
+
+  @property
+  def lengths(self) -> tuple[int, ...]:
+    """Number of records of each file."""
+    counts = collections.Counter(number for number, _, _ in self._places)
+    return tuple(counts[number] for number in range(len(self._paths)))
+
+  @property
+  def num_bytes(self) -> int:
+    """Bytes of all records together."""
+    return sum(length for _, _, length in self._places)
 
   def __getitem__(self, row: int) -> bytes:
     """Returns a record.
