@@ -122,8 +122,11 @@ class Checkpoints:
     """Returns `best`.
 
     Raises:
-      ValueError: if no checkpoint has dev scores yet.
+      ValueError: if no checkpoint has dev scores yet, or those of one are
+        damaged.
     """
+    self.wait()
+    processes.together(self._check_scores)
     if self.best is None:
       raise ValueError(
         f"{self._manager.directory}: want a checkpoint with dev scores, found"
@@ -163,7 +166,7 @@ class Checkpoints:
       step,
       args=ocp.args.PyTreeSave(state),
       metrics=dev_scores,
-      custom_metadata=window and {"window": window},
+      custom_metadata={"window": window} if window else None,
     )
 
   def _delete_old(self) -> None:
@@ -182,21 +185,23 @@ class Checkpoints:
     return os.path.join(self._manager.directory, str(step))
 
   def restore(self, step: int, like: TrainState) -> TrainState:
-    """Returns a checkpoint as numpy arrays in the structure of `like`."""
+    """Returns a checkpoint as numpy arrays in the structure of `like`.
+
+    For a run that goes on: `leftovers.clear` has checked the newest one.
+    """
     return self._restore(step, like)
 
   def restore_params(self, step: int, like: Any) -> Any:
-    """Returns a checkpoint's parameters alone, numpy arrays like `like`."""
-    return self._restore(step, {"params": like}, partial=True)["params"]
-
-  def _restore(self, step: int, like: Any, partial: bool = False) -> Any:
-    """Restores a checkpoint.
+    """Returns a checkpoint's parameters alone, numpy arrays like `like`.
 
     Raises:
       ValueError: if it is damaged; names the file.
     """
     self.wait()
     processes.together(lambda: self._check(step))
+    return self._restore(step, {"params": like}, partial=True)["params"]
+
+  def _restore(self, step: int, like: Any, partial: bool = False) -> Any:
     as_numpy = lambda _: ocp.RestoreArgs(restore_type=np.ndarray)  # noqa: E731
     return self._manager.restore(
       step,
@@ -207,8 +212,16 @@ class Checkpoints:
       ),
     )
 
-  def _check(self, step: int) -> None:
-    found = checksums.damage(self._path(step)) if processes.is_first() else None
+  def _check_scores(self) -> None:
+    for step in self._manager.all_steps():
+      # A run that still trains may be deleting it.
+      if os.path.isdir(self._path(step)):
+        self._check(step, "metrics/")
+
+  def _check(self, step: int, below: str = "") -> None:
+    if not processes.is_first():
+      return
+    found = checksums.damage(self._path(step), below)
     if found:
       raise ValueError(
         f"checkpoint {step} is damaged: {found}; train anew, or move its folder"

@@ -25,16 +25,20 @@ def write(folder: str | os.PathLike) -> None:
     os.fsync(file.fileno())
 
 
-def damage(folder: str | os.PathLike) -> str | None:
+def damage(folder: str | os.PathLike, below: str = "") -> str | None:
   """Returns what is wrong with a folder's files, naming one, or None.
 
-  Files that have come later count for nothing.
+  Args:
+    folder: that `write` has been at; files that came later count for nothing.
+    below: what the paths begin with that are looked at, by default all.
   """
   path = os.path.join(folder, FILE)
   try:
     with open(path, encoding="utf-8") as file:
       wanted = dict(json.load(file))
     for name, checksum in wanted.items():
+      if not name.startswith(below):
+        continue
       found = _checksum(os.path.join(folder, name))
       if found != checksum:
         place = os.path.join(folder, name)

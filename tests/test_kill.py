@@ -1,28 +1,26 @@
-"""A process that is killed outright, and started again."""
+"""Processes that are killed outright, and started again."""
 
-import os
-import pathlib
-import signal
-import subprocess
-import sys
-import time
+import json
+import shutil
 
 import jax
+import kills
 import numpy as np
+import pytest
+import raw_tree
 import tiny_run
+import whole_run
 
 from configs import quickstart
-from ifa_jax import experiment, train
-from ifa_jax.checkpoint import Checkpoints
+from ifa_jax.convert import load_converted
 
-ROOT = pathlib.Path(__file__).parent.parent
-# Two epochs of 20 updates: long enough to be killed on its way.
-CHANGES = {
-  "train": {"batch_size": 2, "log_steps": 1, "checkpoint_steps": 3},
-  # One of each stream is stacked, and one stands apart.
-  "model": {"text": {"num_layers": 2}, "vision": {"num_layers": 2}},
-}
-SECONDS_TO_START = 120
+# What a kill leaves, until the next start.
+LEFTOVERS = (
+  ".preparing-*",
+  "*.partial*",
+  "*.orbax-checkpoint-tmp*",
+  "*.deleted",
+)
 
 
 def flags(changes, prefix="--config"):
@@ -34,82 +32,169 @@ def flags(changes, prefix="--config"):
       yield f"{prefix}.{key}={value}"
 
 
-def start(data_dir, workdir, compiled_dir, stderr):
-  """Starts `launch.py` as a user does, on the session's dataset."""
-  changes = tiny_run.merged(tiny_run.SECTIONS, CHANGES)
-  changes |= {"data": {"data_dir": str(data_dir)}}
-  return subprocess.Popen(
+@pytest.fixture(scope="module")
+def killer(compiled_dir):
+  with kills.killer(
     [
-      sys.executable,
-      "launch.py",
-      f"--config={quickstart.__file__}",
-      f"--workdir={workdir}",
-      *flags(changes),
+      "configs.base",
+      "data_prep.builder",
+      "data_prep.prepare",
+      "ifa_jax.convert.verb_huggingface",
+      "ifa_jax.train",
     ],
-    cwd=ROOT,
-    env=os.environ | tiny_run.fast_environment(compiled_dir),
-    stdout=subprocess.DEVNULL,
-    stderr=stderr,
-  )
+    tiny_run.fast_environment(compiled_dir) | {"JAX_PLATFORMS": "cpu"},
+  ) as found:
+    yield found
 
 
-def is_under_way(workdir):
-  """Whether steps behind some checkpoint within an epoch are logged."""
-  metrics, folder = workdir / "metrics.jsonl", workdir / "checkpoints"
-  if not metrics.exists() or not folder.exists():
-    return False
-  saved = [int(p.name) for p in folder.iterdir() if p.name.isdigit()]
-  within = [step for step in saved if step % 20]
-  return bool(within) and metrics.read_text().count('"loss"') > max(within)
-
-
-def kill_under_way(process, workdir):
-  until = time.monotonic() + SECONDS_TO_START
-  while not is_under_way(workdir):
-    assert process.poll() is None, "it ended by itself"
-    assert time.monotonic() < until, "it did not start in time"
-    time.sleep(0.002)
-  process.send_signal(signal.SIGKILL)
-  assert process.wait() == -signal.SIGKILL
-
-
-def final_params(workdir, model_config):
-  from ifa_jax.models import parameters
-
-  with Checkpoints(workdir / "checkpoints") as checkpoints:
-    assert checkpoints.newest == 40
-    like = parameters.abstract_params(model_config)
-    return checkpoints.restore_params(40, like)
-
-
-def lines(workdir):
+@pytest.fixture
+def training(data_dir, tmp_path):
+  """The command line that gives the run `finished`, in another folder."""
+  changes = tiny_run.SECTIONS | {"data": {"data_dir": str(data_dir)}}
   return [
-    {key: x for key, x in line.items() if key != "examples_per_second"}
-    for line in tiny_run.read_lines(workdir / "metrics.jsonl")
+    "launch.py",
+    f"--config={quickstart.__file__}",
+    f"--workdir={tmp_path / 'run'}",
+    *flags(changes),
   ]
 
 
-def test_a_killed_run_ends_as_one_that_was_left_alone(
-  data_dir, compiled_dir, tmp_path
+def check_no_leftovers(folder):
+  assert [p for pattern in LEFTOVERS for p in folder.rglob(pattern)] == []
+
+
+def check_same_run(folder, finished):
+  for found, wanted in zip(
+    whole_run.outcome(folder), whole_run.outcome(finished.workdir), strict=True
+  ):
+    assert found == wanted
+  check_no_leftovers(folder)
+
+
+# Training.
+
+
+def test_a_run_killed_at_any_rename_ends_as_one_left_alone(
+  killer, training, finished, thorough, tmp_path
 ):
-  alone, killed = tmp_path / "alone", tmp_path / "killed"
-  config = tiny_run.tiny_run_config(data_dir, **CHANGES)
-  built = experiment.build(config)
-  with tiny_run.fast_compilation(compiled_dir):
-    train.run(built, alone)
-  errors = tmp_path / "stderr"
-  with errors.open("w") as stderr:
-    process = start(data_dir, killed, compiled_dir, stderr)
-    kill_under_way(process, killed)
-  assert not (killed / "eval_test.json").exists()
-  with errors.open("w") as stderr:
-    assert start(data_dir, killed, compiled_dir, stderr).wait() == 0
-  assert "Resuming from step" in errors.read_text()
-  jax.tree.map(
-    np.testing.assert_array_equal,
-    final_params(killed, built.model_config),
-    final_params(alone, built.model_config),
-  )
-  assert lines(killed) == lines(alone)
-  for name in ("eval_test.json", "predictions_test.jsonl", "eval_dev.json"):
-    assert (killed / name).read_text() == (alone / name).read_text()
+  # Each start gets further than the one before it.
+  numbers = range(1, 20) if thorough else (2, 4, 7, 10)
+  assert killer.run_killed_at_renames(training, numbers) >= 4
+  check_same_run(tmp_path / "run", finished)
+
+
+def test_a_run_killed_at_random_ends_as_one_left_alone(
+  killer, training, finished, thorough, tmp_path
+):
+  number, seconds = (15, 6) if thorough else (2, 4)
+  assert killer.run_killed_at_random(training, number, seconds, seed=1) > 0
+  check_same_run(tmp_path / "run", finished)
+
+
+# Evaluation.
+
+
+def test_an_evaluation_killed_at_any_rename(
+  killer, finished, data_dir, tmp_path
+):
+  folder = tmp_path / "run"
+  shutil.copytree(finished.workdir, folder)
+  names = [f"{kind}_test" for kind in ("eval", "predictions")]
+  paths = [p for p in folder.iterdir() if p.stem in names]
+  wanted = {path: path.read_bytes() for path in paths}
+  for path in paths:
+    path.unlink()
+  command = ["launch.py", "--mode=evaluate", f"--workdir={folder}"]
+  assert killer.run_killed_at_renames(command, (1, 2)) == 2
+  assert {path: path.read_bytes() for path in paths} == wanted
+  check_no_leftovers(folder)
+
+
+# Preparation.
+
+
+def contents(folder):
+  """Returns path -> bytes of every file, but for the day it was made."""
+  return {
+    path.relative_to(folder): path.read_bytes()
+    for path in sorted(folder.rglob("*"))
+    if path.is_file()
+  }
+
+
+@pytest.fixture
+def preparation(raw_dir, tmp_path):
+  """A command line that prepares the session's tree anew."""
+  sizes = tiny_run.GEOMETRY | {"text_len": 40, "num_workers": 1}
+  return [
+    "data_prep/mnre.py",
+    f"--raw_dir={raw_dir}",
+    f"--data_dir={tmp_path / 'data'}",
+    "--protocol=clean",
+    f"--boxes={raw_dir / 'boxes.json'}",
+    f"--tokenizer={raw_dir / 'tokenizer'}",
+    *(f"--{name}={value}" for name, value in sizes.items()),
+  ]
+
+
+def test_a_preparation_killed_at_any_rename_or_moment(
+  killer, preparation, data_dir, thorough, tmp_path
+):
+  alone = killer.run([*preparation, f"--data_dir={tmp_path / 'alone'}"])
+  assert alone.renames > 0
+  numbers = range(1, alone.renames + 1)
+  assert killer.run_killed_at_renames(preparation, numbers) == alone.renames
+  again = [*preparation, "--overwrite", "--text_len=39"]
+  # Two renames more: what was there before makes room.
+  killed = killer.run(again, renames=alone.renames + 1)
+  assert killed.is_killed
+  killer.run_killed_at_random(again, 8 if thorough else 1, 2, seed=2)
+  killer.run([*preparation, "--overwrite"])
+  assert contents(tmp_path / "data") == contents(tmp_path / "alone")
+  assert [p.name for p in (tmp_path / "data").iterdir()] == ["mnre"]
+  assert contents(tmp_path / "data").keys() == contents(data_dir).keys()
+
+
+# Conversion.
+
+
+@pytest.fixture
+def conversion(tmp_path):
+  """A command line that converts a text encoder."""
+  import hf_models
+
+  from ifa_jax.data.tokenization import Tokenizer
+
+  raw_tree.write_tokenizer(tmp_path / "text")
+  model = hf_models.make("BertModel")
+  model.resize_token_embeddings(Tokenizer.load(tmp_path / "text").vocab_size)
+  model.save_pretrained(tmp_path / "text")
+  return [
+    "ifa_jax/convert/__main__.py",
+    "huggingface",
+    f"--text={tmp_path / 'text'}",
+  ]
+
+
+def test_a_conversion_killed_at_any_rename(
+  killer, conversion, thorough, tmp_path
+):
+  alone = killer.run([*conversion, f"--out={tmp_path / 'alone'}"])
+  out = tmp_path / "out"
+  killed = [*conversion, f"--out={out}"]
+  last = alone.renames
+  assert last > 1
+  for number in range(1, last + 1) if thorough else (1, last):
+    assert killer.run(killed, renames=number).is_killed
+    assert not out.exists()
+  if thorough:
+    moment = 0.8 * alone.seconds
+    assert killer.run(killed, seconds=moment).is_killed
+  killer.run(killed)
+  check_no_leftovers(tmp_path)
+  found, wanted = (load_converted(tmp_path / x) for x in ("out", "alone"))
+  assert found[0] == wanted[0]
+  jax.tree.map(np.testing.assert_array_equal, found[1], wanted[1])
+  assert found[2] == wanted[2]
+  record = (out / "provenance.json").read_text()
+  assert json.loads(record)["versions"]["jax"] == jax.__version__
