@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -240,20 +241,44 @@ def test_nothing_is_asked_of_another_machine(page, asked, address):
   assert tried == "TypeError"
 
 
-@pytest.mark.parametrize("path", ["/etc/hostname", "README.md", "config.json"])
-def test_no_file_of_the_machine_is_served(address, path):
+@pytest.mark.parametrize(
+  "path",
+  [
+    "gradio_api/file=/etc/hostname",
+    "gradio_api/file=README.md",
+    "gradio_api/file=config.json",
+    "gradio_api/file=https://elsewhere.invalid/a.jpg",
+    "file=/etc/hostname",
+    "gradio_api/proxy=https://elsewhere.invalid/a.jpg",
+    "static/../../../../../../../etc/hostname",
+    "static/..%2f..%2f..%2f..%2f..%2f..%2f..%2fetc/hostname",
+    "assets/%2fetc/hostname",
+  ],
+)
+def test_no_file_of_the_machine_is_served(address, looked_up, path):
   with pytest.raises(urllib.error.HTTPError) as raised:
-    urllib.request.urlopen(f"{address}gradio_api/file={path}")
-  assert raised.value.code == 403
+    urllib.request.urlopen(f"{address}{path}")
+  assert raised.value.code in (403, 404)
+  assert "elsewhere.invalid" not in looked_up
 
 
-def test_no_file_of_the_machine_is_read(address):
-  """A request that names a file which nobody uploaded."""
+@pytest.fixture(name="looked_up")
+def hosts_that_are_looked_up(monkeypatch):
+  hosts, look_up = [], socket.getaddrinfo
+
+  def note(host, *args, **kwargs):
+    hosts.append(host)
+    return look_up(host, *args, **kwargs)
+
+  monkeypatch.setattr(socket, "getaddrinfo", note)
+  return hosts
+
+
+def submit(address, data):
+  """Submits what the page's first event of so many inputs gets."""
   with urllib.request.urlopen(f"{address}config") as reply:
     listed = json.load(reply)["dependencies"]
-  (number, *_) = (x["id"] for x in listed if len(x["inputs"]) == 6)
-  picture = {"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}
-  data = ["Ann joins Acme", "Ann", "Acme", "", "", picture]
+  (number, *_) = (x["id"] for x in listed if len(x["inputs"]) == len(data))
   body = {"data": data, "fn_index": number, "session_hash": "s"}
   request = urllib.request.Request(
     f"{address}gradio_api/queue/join",
@@ -264,11 +289,38 @@ def test_no_file_of_the_machine_is_read(address):
     pass
   events = f"{address}gradio_api/queue/data?session_hash=s"
   with urllib.request.urlopen(events, timeout=SECONDS_TO_ANSWER) as stream:
-    (done,) = (line for line in stream if b"process_completed" in line)
-  assert b'"success":false' in done
+    return next(line for line in stream if b"process_completed" in line)
 
 
-def test_ctrl_c_ends_it_and_the_uploads_are_gone(
+@pytest.mark.parametrize(
+  "path",
+  ["/etc/hostname", "https://elsewhere.invalid/a.jpg", "{uploads}/../x"],
+)
+@pytest.mark.parametrize("place", [0, 5])
+def test_no_file_is_read_that_nobody_uploaded(address, looked_up, path, place):
+  path = path.format(uploads=os.environ["GRADIO_TEMP_DIR"])
+  data = ["Ann joins Acme", "Ann", "Acme", "", "", None]
+  data[place] = {"path": path, "meta": {"_type": "gradio.FileData"}}
+  with pytest.raises(urllib.error.HTTPError) as raised:
+    submit(address, data)
+  assert raised.value.code == 403
+  assert "elsewhere.invalid" not in looked_up
+
+
+def send_file(address, content):
+  """Uploads a file; returns where it lies."""
+  head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"'
+  request = urllib.request.Request(
+    f"{address}gradio_api/upload",
+    head + b"\r\n\r\n" + content + b"\r\n--b--\r\n",
+    {"Content-Type": "multipart/form-data; boundary=b"},
+  )
+  with urllib.request.urlopen(request) as reply:
+    (path,) = json.load(reply)
+  return pathlib.Path(path)
+
+
+def test_uploads_are_deleted_soon_and_with_ctrl_c(
   finished, fast_compilation, monkeypatch, tmp_path
 ):
   from ifa_jax.serving import page
@@ -278,6 +330,7 @@ def test_ctrl_c_ends_it_and_the_uploads_are_gone(
   flags = types.SimpleNamespace(host="127.0.0.1", **values)
   monkeypatch.setattr(serve.flags, "FLAGS", flags)
   monkeypatch.setattr(serve.tempfile, "tempdir", str(tmp_path))
+  monkeypatch.setattr(page, "_DELETION", (1, 1))
   for name in page.environment("", ""):
     # All are as they were, afterwards.
     monkeypatch.setenv(name, "")
@@ -288,8 +341,16 @@ def test_ctrl_c_ends_it_and_the_uploads_are_gone(
   def look_and_stop():
     while not said:
       time.sleep(0.05)
-    with urllib.request.urlopen(said[0].split()[0]) as reply:
-      seen.append((reply.status, [*tmp_path.iterdir()]))
+    address = said[0].split()[0]
+    # A sample, by its number: its picture stays.
+    seen.append(b'"success":true' in submit(address, [0]))
+    upload = send_file(address, b"picture")
+    seen.append((upload.read_bytes(), [*tmp_path.iterdir()]))
+    until = time.monotonic() + SECONDS_TO_ANSWER
+    while upload.exists() and time.monotonic() < until:
+      time.sleep(0.05)
+    seen.append(upload.exists())
+    seen.append(len([*tmp_path.glob("*/samples/*.jpg")]))
     os.kill(os.getpid(), signal.SIGTERM)
 
   before = signal.getsignal(signal.SIGTERM)
@@ -298,8 +359,11 @@ def test_ctrl_c_ends_it_and_the_uploads_are_gone(
     serve.main(None)
   finally:
     signal.signal(signal.SIGTERM, before)
-  ((status, folders),) = seen
-  assert (status, len(folders)) == (200, 1)
+  answered, (content, folders), is_left, num_samples = seen
+  assert answered
+  assert (content, len(folders)) == (b"picture", 1)
+  assert not is_left
+  assert num_samples == 4
   assert [*tmp_path.iterdir()] == []
   address = f"http://127.0.0.1:{flags.port}/"
   assert said == [f"{address} predicts posts; Ctrl-C ends it", "\nstopped"]

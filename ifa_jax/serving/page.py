@@ -1,7 +1,8 @@
 """The Gradio page and its server.
 
 It serves its own files and nothing else, loads nothing from elsewhere and
-reports to nobody. Uploads lie in a folder that the caller deletes.
+reports to nobody. Uploads are deleted after an hour; those that are left lie in
+a folder that the caller deletes.
 """
 
 import contextlib
@@ -11,16 +12,21 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from ifa_jax.serving import view
 from ifa_jax.serving.answers import Answerer
 from ifa_jax.serving.form import Form
+from ifa_jax.serving.gate import Gate
 from ifa_jax.serving.samples import Sample
 
 _LOG = logging.getLogger(__name__)
 
 # Larger than any photo of `pictures.MAX_PIXELS` that a camera writes as JPEG.
 MAX_FILE_SIZE = "64mb"
+
+# Every so many seconds, uploads of so many seconds' age are deleted.
+_DELETION = (60, 3600)
 
 # Posts that wait while one is answered.
 _MAX_WAITING = 16
@@ -82,6 +88,9 @@ def running(
     enable_monitoring=False,
     footer_links=[],
     max_file_size=MAX_FILE_SIZE,
+    app_kwargs={
+      "middleware": [Middleware(Gate, folder=os.environ["GRADIO_TEMP_DIR"])]
+    },
     theme=_theme(),
     css=css,
     head=_HEAD,
@@ -103,7 +112,9 @@ def _theme() -> gr.themes.Base:
 
 def _build(answerer: Answerer, samples: Sequence[Sample]) -> gr.Blocks:
   """Lays out the page: the form beside the answer, the alignment below."""
-  with gr.Blocks(title=_TITLE, analytics_enabled=False) as blocks:
+  with gr.Blocks(
+    title=_TITLE, analytics_enabled=False, delete_cache=_DELETION
+  ) as blocks:
     gr.Markdown(f"# {_TITLE}\n{_EXPLANATION}")
     _html(view.render_facts(answerer.facts))
     with gr.Row():
@@ -162,6 +173,7 @@ def _offer(
   for number, sample in enumerate(samples, start=1):
     path = folder / f"example_{number}.jpg"
     path.write_bytes(sample.picture)
+    fields[-1].keep_in_cache.add(str(path))
     rows.append([sample.text, sample.head, sample.tail, "", "", str(path)])
   offered = gr.Examples(
     rows,
@@ -183,6 +195,9 @@ def _responder(answerer: Answerer) -> Callable[..., tuple[str, str]]:
     try:
       answer = answerer.answer(Form(*texts, *picture))
       return view.render_answer(answer), view.render_alignment(answer)
+    except FileNotFoundError:
+      message = "the picture is deleted, an hour old; choose it again"
+      return view.render_message(message), ""
     except (ValueError, OSError) as error:
       return view.render_message(str(error)), ""
     except Exception:  # Gradio would show "Error" alone.
