@@ -37,6 +37,9 @@ def base() -> config_dict.ConfigDict:
   config.data.text_len = 80
   # A batch is padded to the shortest that holds it. Each costs a compilation.
   config.data.text_buckets = (44, 48, 56)
+  # One device computes a batch's tokens without the padding between them where
+  # so many a row, on average, hold them; () pads. Each costs a compilation.
+  config.data.packed_buckets = (33, 36)
   # Where decoded rows are kept after they are first read: "host" or "device"
   # memory, "none", or "auto": where all of them fit. See ifa_jax.row_cache.
   config.data.cache = "auto"

@@ -40,6 +40,8 @@ class Batch:
       picture's width, height and area.
     region_mask: bool[B, M].
     alignment: float32[B, T, M], the structural alignment of tokens and objects.
+    packed: int32[N], places of the texts' tokens in [B * T], one text behind
+      the other, then B * T; None: texts are not to be packed. See `pack_text`.
     label: int32[B], relation ids, or None where nobody knows them.
     valid: bool[B], False for rows that only fill up the batch, or None.
   """
@@ -63,6 +65,7 @@ class Batch:
   region_boxes: Array | None = None
   region_mask: Array | None = None
   alignment: Array | None = None
+  packed: Array | None = None
   label: Array | None = None
   valid: Array | None = None
 
@@ -78,6 +81,26 @@ def trim_text(batch: Batch, buckets: Sequence[int]) -> Batch:
   return batch.replace(
     **{k: v[:, : fitting[0]] for k, v in fields.items() if v is not None}
   )
+
+
+def pack_text(batch: Batch, buckets: Sequence[int]) -> Batch:
+  """Says where a numpy batch's tokens are, so that models skip its padding.
+
+  Args:
+    batch: a whole one, or all that a single device is given.
+    buckets: tokens a row, on average, that there may be room for. One that
+      holds the batch is taken, the smallest; if none is below T, none is.
+  """
+  rows, text_len = batch.attention_mask.shape
+  places = np.flatnonzero(batch.attention_mask).astype(np.int32)
+  fitting = [
+    n for n in sorted(buckets) if len(places) <= n * rows and n < text_len
+  ]
+  if not fitting:
+    return batch
+  packed = np.full(fitting[0] * rows, rows * text_len, np.int32)
+  packed[: len(places)] = places
+  return batch.replace(packed=packed)
 
 
 # Each has a mask, and models do without those that are None.

@@ -5,6 +5,7 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import jax
 import numpy as np
 
 from ifa_jax import checks, inputs, models, precision, row_cache
@@ -68,7 +69,20 @@ class Experiment:
   def geometry(self) -> Geometry:
     """Shapes of the fields that the model reads."""
     data = self.config["data"]
-    return Geometry(data["text_len"], tuple(data["text_buckets"]), self._slots)
+    return Geometry(
+      data["text_len"],
+      tuple(data["text_buckets"]),
+      self._slots,
+      self._packed_buckets,
+    )
+
+  @property
+  def _packed_buckets(self) -> tuple[int, ...]:
+    """What batches are packed to, where one device is given them whole."""
+    whole = jax.device_count() == self.config["train"]["num_slices"] == 1
+    if not whole or not self.model_config.packs_texts:
+      return ()
+    return tuple(self.config["data"].get("packed_buckets", ()))
 
   @property
   def _slots(self) -> tuple[tuple[str, int, int], ...]:

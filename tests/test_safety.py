@@ -51,6 +51,8 @@ ALLOWED = {
   ("ifa_jax/cluster.py", "socket"),
   # The page's own port.
   ("ifa_jax/serve.py", "socket"),
+  # Tells the C library of this process to keep memory.
+  ("ifa_jax/host_memory.py", "ctypes"),
   # Asks git for the commit of this checkout.
   ("ifa_jax/run_folder.py", "subprocess"),
   # What the user names by its id of the hub.

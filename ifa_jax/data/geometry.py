@@ -15,11 +15,13 @@ class Geometry:
     text_len: T, what text is padded to.
     text_buckets: shorter lengths that a batch may be padded to instead.
     slots: (field, pictures a row, size) of the visual fields to read.
+    packed_buckets: tokens a row, on average, that a batch may be packed to.
   """
 
   text_len: int
   text_buckets: tuple[int, ...] = ()
   slots: tuple[tuple[str, int, int], ...] = ()
+  packed_buckets: tuple[int, ...] = ()
 
   @property
   def text_fields(self) -> Fields:

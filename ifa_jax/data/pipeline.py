@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ifa_jax.batch import Batch, trim_text
+from ifa_jax.batch import Batch, pack_text, trim_text
 from ifa_jax.data import records, schema
 from ifa_jax.data.geometry import Geometry
 from ifa_jax.data.lean_tensorflow import tf
@@ -145,7 +145,7 @@ class Split:
       batch = Batch(**fields, valid=order[step] >= 0)
       least = 0 if longest is None else longest[step]
       buckets = [n for n in geometry.text_buckets if n >= least]
-      yield trim_text(batch, buckets)
+      yield pack_text(trim_text(batch, buckets), geometry.packed_buckets)
 
   def _named(self, reading: Iterator[records.Found]) -> Iterator[records.Found]:
     """Adds the split's name to what is wrong with a record."""

@@ -18,7 +18,8 @@ from ifa_jax.models.config import TextConfig, check_heads
 from ifa_jax.models.head import RelationHead, marker_positions
 from ifa_jax.models.output import ModelOutput
 from ifa_jax.models.system import System, check_choice
-from ifa_jax.models.text import TextStream, read_rows
+from ifa_jax.models.text import TextStream
+from ifa_jax.models.text_layer import read_rows
 
 POOLINGS = ("cls", "entity_start")
 
@@ -43,6 +44,7 @@ class BertConfig(System):
 
   system = "bert"
   scans_layers = True
+  packs_texts = True
 
   def __post_init__(self):
     """Raises ValueError for settings that no model can have, naming them."""

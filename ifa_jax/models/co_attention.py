@@ -16,7 +16,7 @@ from ifa_jax.models.attention import Attended, KeyValue
 from ifa_jax.models.config import TextConfig
 from ifa_jax.models.dropout import Dropout
 from ifa_jax.models.regions import RegionStreamConfig
-from ifa_jax.models.text import TextLayer
+from ifa_jax.models.text_layer import TextLayer
 
 
 @dataclasses.dataclass(frozen=True)

@@ -215,6 +215,11 @@ class ModelConfig(System):
     return alone or not (rules.raw_first_layer or rules.text_lends_late)
 
   @property
+  def packs_texts(self) -> bool:
+    """Whether padding bears on nothing, nor what an earlier layer lent."""
+    return self.scans_layers and not self.sees_padding
+
+  @property
   def sees_padding(self) -> bool:
     """Whether the visual stream attends to padding."""
     return self.vision is not None and not self.rules.padding_masked_in_visual

@@ -7,7 +7,7 @@ from flax import linen as nn
 from ifa_jax.batch import Batch
 from ifa_jax.models import attention
 from ifa_jax.models.dropout import Dropout
-from ifa_jax.models.text import read_rows
+from ifa_jax.models.text_layer import read_rows
 
 
 def marker_positions(batch: Batch) -> jax.Array:

@@ -20,7 +20,9 @@ from ifa_jax.models.layer_pair import (
   key_biases,
 )
 from ifa_jax.models.output import ModelOutput
-from ifa_jax.models.text import TextLayer, TextStream, read_rows
+from ifa_jax.models.packing import Packing, packing_of
+from ifa_jax.models.text import TextStream
+from ifa_jax.models.text_layer import TextLayer, read_rows
 from ifa_jax.models.visual import VisualLayer, VisualStream, VisualTokens
 
 
@@ -83,32 +85,39 @@ class IFAformer(nn.Module):
       return tokens
     return tokens._replace(mask=jnp.ones_like(tokens.mask))
 
-  def _start(self, batch: Batch, train: bool):
+  def _start(self, batch: Batch, packing: Packing | None, train: bool):
     """Returns what goes into the first pair, its biases, and visual mask."""
     tokens = self._visual_tokens(batch)
-    text = self.text.embed(batch.input_ids, batch.token_type_ids, train=train)
+    text = self.text.embed(batch, packing, train=train)
     bias = key_biases(batch.attention_mask, tokens.mask, self.config)
     return Streams(text, tokens.hidden), bias, tokens.mask
 
-  def _pairs(self) -> list[LayerPair]:
+  def _pairs(self, packing: Packing | None = None) -> list[LayerPair]:
     layers = zip(self.text.layer, self.visual.layer, strict=True)
     return [
-      LayerPair(text, visual, self.config, first=i == 0)
+      LayerPair(text, visual, self.config, i == 0, packing)
       for i, (text, visual) in enumerate(layers)
     ]
 
   def _read_both(self, batch: Batch, train: bool) -> jax.Array:
     """Runs both streams; returns the text's states at the markers."""
-    streams, bias, _ = self._start(batch, train)
-    *pairs, last = self._pairs()
+    packing = packing_of(batch)
+    streams, bias, _ = self._start(batch, packing, train)
+    *pairs, last = self._pairs(packing)
     if stacking.stacked_layers(self.text) is not None:
-      streams = self._scan(streams, bias, train)
+      streams = self._scan(streams, bias, packing, train)
     else:
       for pair in pairs:
         streams, _ = pair.run(streams, bias, train)
     return last.read(streams, bias, marker_positions(batch), train)
 
-  def _scan(self, streams: Streams, bias: KeyBiases, train: bool) -> Streams:
+  def _scan(
+    self,
+    streams: Streams,
+    bias: KeyBiases,
+    packing: Packing | None,
+    train: bool,
+  ) -> Streams:
     """Runs all pairs but the last, whose layers are stacked."""
     config = self.config
     dtype = jnp.dtype(config.dtype)
@@ -117,7 +126,8 @@ class IFAformer(nn.Module):
       bind = lambda layer, p: stacking.bind_layer(layer, p, rng)  # noqa: E731
       text = bind(TextLayer(config.text, dtype, parent=None), params[0])
       visual = bind(VisualLayer(config.vision, dtype, parent=None), params[1])
-      return LayerPair(text, visual, config).run(streams, bias, train)[0]
+      pair = LayerPair(text, visual, config, packing=packing)
+      return pair.run(streams, bias, train)[0]
 
     stacked = tuple(map(stacking.stacked_layers, (self.text, self.visual)))
     rng = self.make_rng("dropout") if train else None
@@ -125,7 +135,7 @@ class IFAformer(nn.Module):
 
   def _capture_both(self, batch: Batch, train: bool):
     """Runs both streams whole; see `_read_text`."""
-    streams, bias, mask = self._start(batch, train)
+    streams, bias, mask = self._start(batch, None, train)
     states, weights = [streams], []
     for pair in self._pairs():
       streams, found = pair.run(streams, bias, train)

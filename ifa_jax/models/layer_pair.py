@@ -12,7 +12,8 @@ import jax.numpy as jnp
 from ifa_jax.models import attention
 from ifa_jax.models.attention import KeyValue
 from ifa_jax.models.config import ModelConfig
-from ifa_jax.models.text import TextLayer, read_rows
+from ifa_jax.models.packing import Packing
+from ifa_jax.models.text_layer import TextLayer, read_texts
 from ifa_jax.models.visual import VisualLayer
 
 
@@ -32,7 +33,7 @@ class Streams(NamedTuple):
   """What goes into a pair of layers, and comes out.
 
   Attributes:
-    text: float[B, T, D].
+    text: float[B, T, D], or float[N, D] packed.
     visual: float[B, P, D].
     earlier: what the text layer before projected, where the visual layer reads
       that; else None.
@@ -58,18 +59,20 @@ class LayerPair(NamedTuple):
     visual: ViT's.
     config: of the model.
     first: whether they are the streams' first.
+    packing: of a batch whose texts are packed.
   """
 
   text: TextLayer
   visual: VisualLayer
   config: ModelConfig
   first: bool = False
+  packing: Packing | None = None
 
   def run(
     self, streams: Streams, bias: KeyBiases, train: bool
   ) -> tuple[Streams, Weights]:
     """Returns what goes into the next pair, and where each stream looked."""
-    query, own = self.text.project(streams.text)
+    query, own = self.text.project(streams.text, self.packing)
     visual_query, visual_own = self.visual.project(streams.visual)
     to_text, to_visual = self._lend(streams, own, visual_own)
     text = self.text.attend(query, own, to_text, bias.text, train=train)
@@ -78,7 +81,7 @@ class LayerPair(NamedTuple):
     )
     late = self.config.rules.text_lends_late
     after = Streams(
-      self.text.update(streams.text, text.values, train=train),
+      self.text.update(streams.text, text.values, self.packing, train=train),
       self.visual.update(streams.visual, visual.values),
       own if late else None,
     )
@@ -95,10 +98,10 @@ class LayerPair(NamedTuple):
 
     What else the last pair would compute reaches no logit.
     """
-    _, own = self.text.project(streams.text)
+    _, own = self.text.project(streams.text, self.packing)
     _, visual_own = self.visual.project(streams.visual)
     to_text, _ = self._lend(streams, own, visual_own)
-    hidden = read_rows(streams.text, positions)
+    hidden = read_texts(streams.text, positions, self.packing)
     return self.text.run(hidden, own, to_text, bias.text, train=train)
 
   def _lend(

@@ -15,7 +15,8 @@ from ifa_jax.batch import Batch
 from ifa_jax.models import attention
 from ifa_jax.models.dropout import Dropout
 from ifa_jax.models.system import RegionConfig
-from ifa_jax.models.text import TextLayer, run_layers
+from ifa_jax.models.text import run_layers
+from ifa_jax.models.text_layer import TextLayer
 
 # x0, y0, x1, y1 and area of the whole picture, as fractions of it.
 _WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0, 1.0)

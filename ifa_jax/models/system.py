@@ -60,6 +60,11 @@ class System:
     return False
 
   @property
+  def packs_texts(self) -> bool:
+    """Whether it computes texts that are packed, see `packing`."""
+    return False
+
+  @property
   def scans_layers(self) -> bool:
     """Whether it runs layers that are stacked, see `stacking`."""
     return False

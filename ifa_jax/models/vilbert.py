@@ -165,9 +165,7 @@ class ViLBERT(nn.Module):
   def _encode(self, batch: Batch, train: bool) -> Encoded:
     config, connections = self.config, len(self.connection)
     tokens = self.visual.embed(batch, train=train)
-    embedded = self.text.embed(
-      batch.input_ids, batch.token_type_ids, train=train
-    )
+    embedded = self.text.embed(batch, train=train)
     text_bias = attention.mask_bias(batch.attention_mask, PADDING_BIAS)
     visual_bias = attention.mask_bias(tokens.mask, PADDING_BIAS)
     alone = config.text.num_layers - connections

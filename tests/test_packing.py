@@ -1,0 +1,119 @@
+"""Packed texts: computed without padding, the same as with it."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+import tiny
+
+from ifa_jax import models, step
+from ifa_jax.batch import pack_text
+from ifa_jax.models import stacking
+from ifa_jax.models.bert import BertConfig
+from ifa_jax.models.packing import packing_of
+
+PAPER = tiny.tiny_config(num_layers=3)
+MODELS = {
+  "both streams": PAPER,
+  "no text attention": models.replace(PAPER, text_attention=False),
+  "text alone": models.replace(PAPER, vision=None),
+  "cls": BertConfig(PAPER.text, "cls", num_relations=5, head_dropout_rate=0.0),
+}
+# Of tokens; they fill 31 of 4 x 12 places.
+LENGTHS = [9, 4, 12, 6]
+
+
+def short_batch():
+  """Four posts of `LENGTHS` tokens, the markers among them."""
+  batch = tiny.random_batch(PAPER, len(LENGTHS))
+  lengths = np.array(LENGTHS)
+  last = lengths - 1
+  return batch.replace(
+    attention_mask=np.arange(batch.input_ids.shape[1]) < lengths[:, None],
+    head_start=np.minimum(batch.head_start, last),
+    tail_start=np.minimum(batch.tail_start, last),
+  )
+
+
+def loss_and_gradient(config, batch, stacked):
+  """Returns logits and the gradient of a step without dropout."""
+  model = models.build(config)
+
+  def loss_fn(params):
+    if stacked:
+      params = stacking.stack_layers(params)
+    rngs = {"dropout": jax.random.key(0)}
+    output = model.apply({"params": params}, batch, train=True, rngs=rngs)
+    return step.row_sums(output.logits, batch)[0], output.logits
+
+  grad, logits = jax.jit(jax.grad(loss_fn, has_aux=True))(
+    tiny.perturbed_params(config)
+  )
+  return logits, grad
+
+
+@pytest.mark.parametrize(
+  ("name", "stacked"),
+  [
+    ("both streams", True),
+    ("no text attention", False),
+    ("text alone", False),
+    ("cls", True),
+  ],
+)
+def test_logits_and_gradient_are_those_of_padded_texts(name, stacked):
+  batch = short_batch()
+  packed = pack_text(batch, (8, 10))
+  assert packed.packed.shape == (32,)
+  wanted = loss_and_gradient(MODELS[name], batch, stacked)
+  found = loss_and_gradient(MODELS[name], packed, stacked)
+  close = functools.partial(np.testing.assert_allclose, rtol=0, atol=5e-6)
+  jax.tree.map(close, found, wanted)
+  assert max(np.abs(x).max() for x in jax.tree.leaves(wanted[1])) > 1e-3
+
+
+@pytest.mark.parametrize("name", ["both streams", "cls"])
+def test_what_is_packed_as_padding_bears_on_nothing(name):
+  packed = pack_text(short_batch(), (8,))
+  ids = np.where(packed.attention_mask, packed.input_ids, 7)
+  model, params = (
+    models.build(MODELS[name]),
+    tiny.perturbed_params(MODELS[name]),
+  )
+  run = jax.jit(lambda batch: model.apply({"params": params}, batch).logits)
+  np.testing.assert_array_equal(run(packed), run(packed.replace(input_ids=ids)))
+
+
+def test_where_tokens_lie():
+  batch = short_batch()
+  packed = pack_text(batch, (8,))
+  places = np.flatnonzero(batch.attention_mask)
+  np.testing.assert_array_equal(packed.packed[: sum(LENGTHS)], places)
+  assert (packed.packed[sum(LENGTHS) :] == batch.input_ids.size).all()
+  packing = packing_of(packed)
+  ids = packing.ids(batch.input_ids)
+  np.testing.assert_array_equal(
+    ids[: sum(LENGTHS)], batch.input_ids[batch.attention_mask]
+  )
+  back = packing.unpack(ids.astype(np.float32))
+  np.testing.assert_array_equal(
+    back, np.where(batch.attention_mask, batch.input_ids, 0)
+  )
+  np.testing.assert_array_equal(packing.pack(back), ids)
+  position = np.concatenate([np.arange(n) for n in LENGTHS])
+  np.testing.assert_array_equal(packing.positions()[: sum(LENGTHS)], position)
+
+
+@pytest.mark.parametrize(
+  ("buckets", "room"),
+  [((), None), ((7,), None), ((8, 10), 32), ((7, 10), 40), ((99,), None)],
+)
+def test_the_smallest_bucket_that_holds_the_batch_is_taken(buckets, room):
+  found = pack_text(short_batch(), buckets).packed
+  assert (None if found is None else len(found)) == room
+
+
+def test_models_that_see_padding_pack_nothing():
+  assert PAPER.packs_texts
+  assert not models.replace(PAPER, fusion="released").packs_texts
