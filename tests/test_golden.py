@@ -1,0 +1,124 @@
+"""Losses of a few updates as they once came out: changed numerics are seen.
+
+The tolerance is well above what compilers round differently over these updates,
+and at most a third of what small changes of the model make of the first loss.
+"""
+
+import functools
+import re
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from flax import traverse_util
+
+from ifa_jax import models, optim, step
+from ifa_jax.models import attention
+
+RELATIVE = 5e-6
+PAPER = tiny.tiny_config(dropout=0.1)
+MODELS = {
+  "paper": PAPER,
+  "released": models.replace(PAPER, fusion="released"),
+  "text": models.replace(PAPER, vision=None),
+}
+LOSSES = {
+  "paper": (4.615243, 2.506114, 2.063611),
+  "released": (4.047042, 1.842566, 1.806962),
+  "text": (4.432084, 2.146391, 1.849308),
+}
+OPTIM = {
+  "groups": {"all": {"pattern": ".*", "peak_lr": 0.002}},
+  "warmup_percent": 0.0,
+  "b1": 0.9,
+  "b2": 0.999,
+  # AdamW divides a gradient by its own size; those that are rounding alone, as
+  # of keys' biases, this keeps small.
+  "epsilon": 1e-3,
+  "weight_decay": 0.01,
+  "decay_exclude": r".*/(bias|scale)",
+  "clip_norm": 1.0,
+}
+
+
+# Of random parameters, so that a norm's epsilon and the activation's form bear
+# on the loss: narrow embeddings, as BERT's, and activations far from 0.
+SCALES = {
+  r"text/embed/.*/embedding": 0.02,
+  r".*/mlp_(in|out)/kernel|relation_head/kernel": 5.0,
+}
+
+
+def params(config):
+  """Returns random parameters, scaled."""
+  flat = traverse_util.flatten_dict(tiny.perturbed_params(config), sep="/")
+  for path in flat:
+    for pattern, scale in SCALES.items():
+      if re.fullmatch(pattern, path):
+        flat[path] *= np.float32(scale)
+  return traverse_util.unflatten_dict(flat, sep="/")
+
+
+@functools.cache
+def batch():
+  return tiny.random_batch(PAPER, 8, num_filler=1)
+
+
+def losses(config, num_updates):
+  """Returns the mean loss before each update."""
+  tx = optim.make_optimizer(OPTIM, params(config), num_updates + 1)
+  update = jax.jit(step.TrainStep(models.build(config), tx, seed=0))
+  state, found = step.start_state(params(config), tx), []
+  for _ in range(num_updates):
+    state, sums = update(state, batch())
+    found.append(float(sums["loss"] / sums["count"]))
+  return found
+
+
+def first_loss(config, seed=0):
+  """Returns the mean loss before the first update, dropped out as there."""
+  rngs = {"dropout": step.dropout_key(seed, 0)}
+
+  def compute(params):
+    output = models.build(config).apply(
+      {"params": params}, batch(), train=True, rngs=rngs
+    )
+    loss, sums = step.row_sums(output.logits, batch())
+    return loss / sums["count"]
+
+  return float(jax.jit(compute)(params(config)))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_losses_are_what_they_were(name):
+  found = losses(MODELS[name], len(LOSSES[name]))
+  assert found == pytest.approx(LOSSES[name], rel=RELATIVE)
+
+
+def text_changed(**changes):
+  return models.replace(PAPER, text=models.replace(PAPER.text, **changes))
+
+
+CHANGES = {
+  "nothing": lambda _: first_loss(PAPER),
+  "epsilon": lambda _: first_loss(text_changed(norm_epsilon=1e-6)),
+  "dropout": lambda _: first_loss(PAPER, seed=1),
+  "gelu": lambda patch: _with_tanh(patch),
+}
+
+
+def _with_tanh(patch):
+  tanh = functools.partial(jax.nn.gelu, approximate=True)
+  patch.setitem(attention.ACTIVATIONS, "gelu", tanh)
+  return first_loss(PAPER)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_small_changes_are_seen(name, monkeypatch):
+  wanted = LOSSES["paper"][0]
+  gap = abs(CHANGES[name](monkeypatch) - wanted) / wanted
+  if name == "nothing":
+    assert gap < RELATIVE
+  else:
+    assert gap > 3 * RELATIVE
