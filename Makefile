@@ -9,7 +9,7 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 QUICK := runs/quickstart
 
-.PHONY: help install install-dev quickstart test lint constraints
+.PHONY: help install install-dev quickstart test oldest lint constraints
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -4
 
@@ -49,6 +49,18 @@ lint: install-dev
 
 test: lint
 	$(RUN) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
+
+# The suite on the oldest versions that requirements.txt names, in a folder of
+# its own; those of the tests' packages are as ever.
+OLDEST := .venv-oldest
+oldest: install-dev
+	uv pip compile --resolution lowest-direct --python $(RUN) --quiet \
+	  --no-annotate --no-header --output-file $(OLDEST).txt requirements.txt
+	$(RUN) -m venv --clear $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet -r $(OLDEST).txt \
+	  -r requirements-dev.txt
+	$(OLDEST)/bin/python -m pytest --numprocesses=2 --dist=loadfile \
+	  --no-loadscope-reorder
 
 # Pins for every supported Python, by https://docs.astral.sh/uv. PyTorch is pinned
 # by requirements-dev.txt; it is left out here, and what it needs named in its

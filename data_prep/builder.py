@@ -20,6 +20,7 @@ from data_prep import draw
 from data_prep.draw import Drawn
 from data_prep.lines import RowError
 from data_prep.plan import Plan, Planner
+from data_prep.same_bytes import SortedWriter
 from data_prep.survey import Survey
 from ifa_jax.data import schema
 
@@ -66,7 +67,7 @@ class Builder:
       ValueError: for a bad row, unless rows are skipped, or if all are bad.
     """
     self._planner.tokenizer.save(os.path.join(self._folder, TOKENIZER_FOLDER))
-    writer = tfds.core.SequentialWriter(self._info(), _SHARD_ROWS)
+    writer = SortedWriter(self._info(), _SHARD_ROWS)
     writer.initialize_splits([*schema.SPLITS])
     for split in schema.SPLITS:
       records = self._records(split)

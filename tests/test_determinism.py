@@ -50,3 +50,17 @@ def test_a_run_is_the_same_bits_wherever_it_is(finished, again, tmp_path):
   found, wanted = map(whole_run.outcome, (tmp_path / "run", finished.workdir))
   for part, other in zip(found, wanted, strict=True):
     assert part == other
+
+
+def test_the_fields_of_a_record_are_in_order(data_dir):
+  """What a process would write in an order of its own."""
+  import tensorflow as tf
+
+  shard = next(pathlib.Path(data_dir).rglob("*.tfrecord*"))
+  raw = next(iter(tf.data.TFRecordDataset(str(shard)))).numpy()
+  example = tf.train.Example.FromString(raw)
+  assert len(example.features.feature) > 5
+  places = [
+    raw.index(name.encode()) for name in sorted(example.features.feature)
+  ]
+  assert places == sorted(places)
