@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import numpy as np
@@ -11,13 +11,15 @@ from ifa_jax import metrics, processes, report
 from ifa_jax.batch import Batch
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data import order as orders
-from ifa_jax.data.pipeline import Split
 from ifa_jax.data.rows import RowText
 from ifa_jax.experiment import Experiment
 from ifa_jax.models import parameters
 from ifa_jax.models.stacking import are_stacked, stack_layers
 from ifa_jax.run_folder import RunFolder
 from ifa_jax.step import EvalStep
+
+if TYPE_CHECKING:
+  from ifa_jax.data.pipeline import Split
 
 Change = Callable[[Batch], Batch]
 
@@ -52,7 +54,7 @@ class Evaluator:
   def predict(
     self,
     params: Any,
-    split: Split,
+    split: "Split",
     visual_rows: np.ndarray | None = None,
     change: Change = lambda batch: batch,
   ) -> Predictions:
@@ -146,7 +148,7 @@ def write(
 
 
 def _lines(
-  experiment: Experiment, split: Split, predictions: Predictions
+  experiment: Experiment, split: "Split", predictions: Predictions
 ) -> Iterator[dict[str, Any]]:
   """Yields what `predictions_{split}.jsonl` holds of each row."""
   relations = experiment.relations

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
@@ -13,11 +13,13 @@ from ifa_jax.batch import Batch
 from ifa_jax.data import order, schema
 from ifa_jax.data.geometry import Geometry
 from ifa_jax.data.order import Shuffle
-from ifa_jax.data.pipeline import Split
 from ifa_jax.models import settings
 from ifa_jax.models.system import System
 from ifa_jax.parallel import Parallel, make_parallel
 from ifa_jax.row_cache import RowCache
+
+if TYPE_CHECKING:
+  from ifa_jax.data.pipeline import Split
 
 # "val" is the name of the files, "dev" the name in reports and commands.
 SPLIT_NAMES = {"train": "train", "dev": "val", "test": "test"}
@@ -105,7 +107,7 @@ class Experiment:
 
   def batches(
     self,
-    split: Split,
+    split: "Split",
     order: np.ndarray,
     visual_rows: np.ndarray | None = None,
     on_host: bool = False,
@@ -134,7 +136,7 @@ class Experiment:
       self._cache.stores(split.name, on_host),
     )
 
-  def _longest(self, split: Split, order: np.ndarray) -> np.ndarray | None:
+  def _longest(self, split: "Split", order: np.ndarray) -> np.ndarray | None:
     """Returns the tokens of each batch's longest text, where it matters."""
     if not self.geometry.text_buckets:
       return None
@@ -145,11 +147,11 @@ class Experiment:
     return lengths[np.maximum(order, 0)].max(axis=1)
 
   @functools.cached_property
-  def _splits(self) -> dict[str, Split]:
+  def _splits(self) -> dict[str, "Split"]:
     """Those that were opened."""
     return {}
 
-  def split(self, name: str) -> Split:
+  def split(self, name: str) -> "Split":
     """Returns "train", "dev" or "test", opened once.
 
     Raises:
@@ -157,6 +159,9 @@ class Experiment:
     """
     if name in self._splits:
       return self._splits[name]
+    # Loads TensorFlow, which the state's first program does not wait for.
+    from ifa_jax.data.pipeline import Split
+
     split = Split(self.prepared.folder, SPLIT_NAMES[name])
     if len(split) != self.num_rows(name):
       raise ValueError(
@@ -200,7 +205,7 @@ class Experiment:
     return min(steps, train["max_steps"] or steps)
 
   def visual_shuffle(
-    self, split: Split, seed: int, shuffle: Shuffle
+    self, split: "Split", seed: int, shuffle: Shuffle
   ) -> np.ndarray:
     """Returns int64[n], whose pictures each row gets; see `order`."""
     if shuffle == Shuffle():
@@ -214,7 +219,7 @@ class Experiment:
       counts=self.num_seen(split) if by_count else None,
     )
 
-  def num_seen(self, split: Split) -> list[tuple[int, ...]]:
+  def num_seen(self, split: "Split") -> list[tuple[int, ...]]:
     """Returns how much of each kind the model sees of each row."""
     texts = self.inputs.texts(split)
     seen = [
@@ -226,7 +231,7 @@ class Experiment:
       seen.append([reader.num_objects(row) for row in range(len(split))])
     return [*zip(*seen, strict=True)] if seen else [()] * len(split)
 
-  def train_pictures(self, split: Split) -> np.ndarray | None:
+  def train_pictures(self, split: "Split") -> np.ndarray | None:
     """Returns whose pictures training rows get; None: their own."""
     data = self.config["data"]
     seed = data["visual_shuffle_seed"]

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
+from concurrent import futures
 from typing import Any, NoReturn
 
 import jax
@@ -114,7 +115,9 @@ class Trainer:
     self._preemption = Preemption()
     self._parallel = experiment.parallel
     self._train = experiment.config["train"]
-    shapes = jax.eval_shape(self._init_params)
+    # Traced once, for the shapes as for the state.
+    self._init = jax.jit(self._init_params)
+    shapes = self._init.eval_shape()
     settings, steps = experiment.config["optim"], experiment.schedule_steps
     self._stacked = experiment.scans and optim.layers_alike(settings, shapes)
     if self._train.get("remat") and not self._stacked:
@@ -145,20 +148,34 @@ class Trainer:
 
   def _first_params(self) -> Any:
     """Returns what the run starts from: arrays, pretrained or fresh."""
-    params = jax.jit(self._init_params)()
+    params = self._init()
     folder = self.experiment.config["weights"]
     if folder:
       system = self.experiment.model_config.system
       params = weights.start_params(folder, params, system)
     return self.experiment.inputs.start_params(params)
 
+  def _fresh_state(self) -> TrainState:
+    """Returns the state that the run starts from; the device draws it.
+
+    Its program loads in a thread, and TensorFlow beside it.
+    """
+    experiment = self.experiment
+    if experiment.config["weights"] or experiment.model_config.reads_words:
+      return jax.jit(self._state_of)(self._first_params())
+    draw = jax.jit(lambda: self._state_of(self._first_params()))
+    with futures.ThreadPoolExecutor(1) as beside:
+      state = beside.submit(draw)
+      experiment.split("train")
+      return state.result()
+
   def _start(self) -> TrainState:
     """Returns the newest checkpoint's state, or a fresh one."""
     newest = self._checkpoints.newest
     if newest is None:
-      return jax.jit(self._state_of)(self._first_params())
+      return self._fresh_state()
     _log.info("Resuming from step %d of %s", newest, self._folder.path)
-    like = jax.eval_shape(lambda: self._state_of(self._init_params()))
+    like = jax.eval_shape(lambda: self._state_of(self._init()))
     like = jax.eval_shape(stacking.unstack_layers, like)
     state = self._checkpoints.restore(newest, like)
     return stacking.stack_layers(state, np.stack) if self._stacked else state

@@ -1,7 +1,15 @@
-"""Prints the packages that are loaded when a run starts to train."""
+"""Prints what is loaded when a run starts, and when it comes to its rows."""
 
 import sys
 
 from ifa_jax import evaluate, experiment, train, weights  # noqa: F401
 
-print(*sorted({name.split(".")[0] for name in sys.modules}))
+
+def print_packages() -> None:
+  print(*sorted({name.split(".")[0] for name in sys.modules}))
+
+
+print_packages()
+from ifa_jax.data import pipeline  # noqa: E402, F401
+
+print_packages()

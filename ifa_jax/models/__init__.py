@@ -16,6 +16,7 @@
     pcnn         PCNN
     systems      all of them by name
     parameters   a model's parameters: started, described, counted
+    draws        initial values of equal layers, drawn together
     settings     a model's config from and to a plain nested dict
 
 Axis letters, in every docstring and einsum:

@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ifa_jax.models import draws
+
 # jax.nn.gelu is the tanh form by default, 4.7e-4 off BERT's.
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
   "gelu": functools.partial(jax.nn.gelu, approximate=False),
@@ -19,7 +21,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 }
 
 # Of linear layers and embedding tables, as BERT starts them.
-init_kernel = nn.initializers.normal(0.02)
+init_kernel = draws.normal(0.02)
 
 
 class KeyValue(NamedTuple):

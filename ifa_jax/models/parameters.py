@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from flax import traverse_util
 
 from ifa_jax.batch import Batch
+from ifa_jax.models import draws
 from ifa_jax.models.system import System
 from ifa_jax.models.systems import build
 
@@ -54,7 +55,8 @@ def _blank_regions(
 
 def init_params(config: System, rng: jax.Array) -> dict[str, Any]:
   """Returns freshly started parameters, float32, as nested dicts."""
-  return build(config).init(rng, blank_batch(config))["params"]
+  model, batch = build(config), blank_batch(config)
+  return draws.together(lambda: model.init(rng, batch)["params"])
 
 
 def abstract_params(config: System) -> dict[str, Any]:

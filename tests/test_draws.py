@@ -1,0 +1,69 @@
+"""Equal layers are drawn as one, and get the numbers of draws apart."""
+
+import jax
+import numpy as np
+import pytest
+import tiny
+from flax import linen as nn
+
+from ifa_jax.models import build, draws, parameters
+from ifa_jax.models.bert import BertConfig
+
+KEY = jax.random.key(5)
+
+
+def assert_same_bits(got, want):
+  jax.tree.map(np.testing.assert_array_equal, got, want)
+
+
+def drawn_apart(config):
+  batch = parameters.blank_batch(config)
+  return jax.jit(lambda: build(config).init(KEY, batch)["params"])()
+
+
+@pytest.mark.parametrize(
+  "config",
+  [
+    tiny.tiny_config(),
+    BertConfig(tiny.tiny_config(num_layers=3).text, pooling="cls"),
+  ],
+)
+def test_numbers_are_those_of_draws_apart(config):
+  together = jax.jit(lambda: parameters.init_params(config, KEY))()
+  assert_same_bits(together, drawn_apart(config))
+  first, second = (together["text"][f"layer_{i}"] for i in range(2))
+  kernels = (x["mlp_in"]["kernel"] for x in (first, second))
+  assert not np.array_equal(*kernels)
+
+
+def count_draws(program):
+  inner = (
+    value
+    for equation in program.eqns
+    for value in equation.params.values()
+    if hasattr(value, "eqns")
+  )
+  here = sum(x.primitive.name == "random_bits" for x in program.eqns)
+  return here + sum(map(count_draws, inner))
+
+
+def num_draws(num_layers):
+  config = tiny.tiny_config(num_layers=num_layers)
+  return count_draws(
+    jax.make_jaxpr(lambda: parameters.init_params(config, KEY))()
+  )
+
+
+def test_more_layers_are_no_more_draws():
+  assert num_draws(4) == num_draws(2) > 0
+
+
+def test_a_draw_outside_is_a_plain_one():
+  got = draws.normal(0.5)(KEY, (3, 2))
+  assert_same_bits(got, nn.initializers.normal(0.5)(KEY, (3, 2)))
+
+
+def test_an_error_inside_ends_it():
+  with pytest.raises(KeyError):
+    draws.together(lambda: {}["none"])
+  assert np.any(draws.normal(0.5)(KEY, (3, 2)))
