@@ -3,9 +3,9 @@ r"""From the command to the first update: cold, and from what was kept.
     python -m benchmarks.start --out=start.json
     python -m benchmarks.start --variant=tiny --warm_starts=3
 
-Every start is `launch.py` in a process of its own, up to the moment at which
-the first update of 32 rows is dispatched, with its executable loaded and its
-batch ready. The first finds an empty folder of compiled code, the others what
+Every start is `launch.py` in a process of its own, until the first update of 32
+rows is done; a second one tells how much of that was the update's own. The
+first start finds an empty folder of compiled code, the others what
 it left there. The dataset is generated before: quickstart posts with squares of
 full size. CPU seconds are those of all threads: on a shared machine the wall
 clock tells what others do.
@@ -102,7 +102,10 @@ def start(flag_values: Sequence[str], folder: str, kept: str) -> dict[str, Any]:
 
 
 def make_rows(starts: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-  """Returns the lines of the table: parts, their sum, and JAX's account."""
+  """Returns the lines of the table.
+
+  They are the parts, their sum, that without an update, and JAX's account.
+  """
   some = next(iter(starts.values()))
   sums = {
     name: {
@@ -115,7 +118,12 @@ def make_rows(starts: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     [part, *(_cell(found["parts"][part]) for found in starts.values())]
     for part in some["parts"]
   ]
-  rows.append(["in all", *(_cell(found) for found in sums.values())])
+  rows.append(["in all", *map(_cell, sums.values())])
+  starting = [
+    {kind: found[kind] - starts[name]["update"][kind] for kind in found}
+    for name, found in sums.items()
+  ]
+  rows.append(["in all, without an update", *map(_cell, starting)])
   for event in some["jax"]:
     cells = (f"{found['jax'].get(event, 0):.2f}" for found in starts.values())
     rows.append([f"of that, JAX: {event}", *cells])
@@ -155,7 +163,8 @@ def _show(starts: Mapping[str, Mapping[str, Any]], values: Any) -> None:
   """Prints the table and writes the file, if one is asked for."""
   machine = benchmark.describe_machine()
   title = (
-    f"Seconds until the first update of {values.variant}, and CPU seconds\non"
+    f"Seconds until {values.variant} has made its first update, and CPU\n"
+    "seconds, on"
     f" {machine['num_devices']} x {machine['device']} ({machine['backend']})"
   )
   rows = make_rows(starts)

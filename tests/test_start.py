@@ -1,4 +1,4 @@
-"""A start is watched part by part up to its first update."""
+"""A start is watched part by part until its first update is done."""
 
 import pathlib
 import subprocess
@@ -16,7 +16,9 @@ def flags_of_a_tiny_run(data_dir):
   return [f"--config={quickstart.__file__}", *test_kill.flags(changes)]
 
 
-def test_a_start_stops_at_the_first_update(data_dir, compiled_dir, tmp_path):
+def test_a_start_stops_behind_its_first_updates(
+  data_dir, compiled_dir, tmp_path
+):
   tiny_flags = flags_of_a_tiny_run(data_dir)
   environment = tiny_run.fast_environment(compiled_dir)
   with pytest.MonkeyPatch.context() as patch:
@@ -28,8 +30,9 @@ def test_a_start_stops_at_the_first_update(data_dir, compiled_dir, tmp_path):
     "dataset and checks",
     "state and first batch",
     "first update dispatched",
+    "first update done",
   ]
-  for seconds in found["parts"].values():
+  for seconds in (*found["parts"].values(), found["update"]):
     assert seconds["wall"] > 0
     assert seconds["cpu"] >= 0
   assert {"trace", "lower", "compile or load"} <= {*found["jax"]}
@@ -50,10 +53,12 @@ def test_parts_add_up():
     "imports": {"wall": 1.0, "cpu": 2.0},
     "update": {"wall": 0.5, "cpu": 0.25},
   }
-  found = {"parts": parts, "jax": {"trace": 0.125}}
+  update = {"wall": 0.25, "cpu": 0.25}
+  found = {"parts": parts, "update": update, "jax": {"trace": 0.125}}
   assert start.make_rows({"cold": found, "warm": found | {"jax": {}}}) == [
     ["imports", "1.00 (2.00)", "1.00 (2.00)"],
     ["update", "0.50 (0.25)", "0.50 (0.25)"],
     ["in all", "1.50 (2.25)", "1.50 (2.25)"],
+    ["in all, without an update", "1.25 (2.00)", "1.25 (2.00)"],
     ["of that, JAX: trace", "0.12", "0.00"],
   ]
