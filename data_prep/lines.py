@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any
 
 from ifa_jax.data import markers
-from ifa_jax.shown import shown
+from ifa_jax.files.shown import shown
 
 # The longest published line has 426 bytes.
 MAX_BYTES = 1 << 20

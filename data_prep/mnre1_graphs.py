@@ -27,11 +27,12 @@ from absl import flags
 from data_prep import mnre1_words, raw
 from data_prep.lines import Row
 from data_prep.mnre1_words import Sentence
-from ifa_jax import command, json_file, report
+from ifa_jax import command, report
 from ifa_jax.convert import whole
 from ifa_jax.data import scenes, schema
 from ifa_jax.data.scenes import Scene
-from ifa_jax.shown import shown
+from ifa_jax.files import json_file
+from ifa_jax.files.shown import shown
 
 NUM_OBJECTS = 10
 # Words of a text and more; scenes keep their places as 32 bits.

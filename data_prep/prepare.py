@@ -8,8 +8,8 @@ from typing import Any
 
 from data_prep import draw, survey
 from data_prep.plan import Planner, Settings
-from ifa_jax import scratch
 from ifa_jax.data import schema
+from ifa_jax.files import scratch
 
 
 def prepare(settings: Settings) -> tuple[schema.Prepared, bool]:

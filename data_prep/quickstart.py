@@ -28,7 +28,8 @@ from absl import flags
 from data_prep import quickstart_pictures as pictures
 from data_prep import quickstart_texts as texts
 from data_prep import quickstart_tokenizer as tokenizer
-from ifa_jax import command, scratch
+from ifa_jax import command
+from ifa_jax.files import scratch
 
 # RELATIONS[type of the tail][emblem]; the head is always a person.
 RELATIONS = {

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 
 from data_prep import lines
 from data_prep.lines import Row, RowError
-from ifa_jax import json_file
 from ifa_jax.data import schema
-from ifa_jax.shown import shown
+from ifa_jax.files import json_file
+from ifa_jax.files.shown import shown
 
 
 def raise_error(error: RowError) -> None:

@@ -21,12 +21,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from ifa_jax import json_file
 from ifa_jax.data import boxes
 from ifa_jax.data.scenes import Scene
+from ifa_jax.files import json_file
+from ifa_jax.files.shown import shown
 from ifa_jax.objects import scene_maker
 from ifa_jax.objects.region_encoder import RegionEncoder
-from ifa_jax.shown import shown
 
 MIN_RELATION_SCORE = 0.1
 MAX_RELATIONS = 60

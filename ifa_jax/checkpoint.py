@@ -17,7 +17,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from ifa_jax import checksums, processes
+from ifa_jax import processes
+from ifa_jax.files import checksums
 from ifa_jax.step import TrainState
 
 Scores = dict[str, float]

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 
-from ifa_jax import checksums
+from ifa_jax.files import checksums
 
 # What Orbax has not renamed yet, and what has been renamed to be deleted.
 _BROKEN_OFF = re.compile(r"\d+\.(orbax-checkpoint-tmp.*|deleted)")

@@ -11,7 +11,8 @@ import pytest
 import tiny_run
 import whole_run
 
-from ifa_jax import checksums, evaluate, leftovers, train
+from ifa_jax import evaluate, leftovers, train
+from ifa_jax.files import checksums
 from ifa_jax.metrics_log import Meter
 from ifa_jax.run_folder import RunFolder
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from ifa_jax import torch_file, torch_save
+from ifa_jax.files import torch_file, torch_save
 
 NAMES = {
   0: ["a.jpg", "b.jpg"],

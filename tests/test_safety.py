@@ -44,9 +44,9 @@ CALLS = {
 # Each with its reason.
 ALLOWED = {
   # Opcodes are written, and read by a reader that runs none of them.
-  ("ifa_jax/pickle_data.py", "pickle"),
-  ("ifa_jax/torch_save.py", "pickle"),
-  ("ifa_jax/torch_file.py", "pickle"),
+  ("ifa_jax/files/pickle_data.py", "pickle"),
+  ("ifa_jax/files/torch_save.py", "pickle"),
+  ("ifa_jax/files/torch_file.py", "pickle"),
   # Processes of one run find each other.
   ("ifa_jax/cluster.py", "socket"),
   # The page's own port.

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from ifa_jax import scratch
+from ifa_jax.files import scratch
 
 
 def write_and_wait(parent, told):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ifa_jax import torch_file
+from ifa_jax.files import torch_file
 
 
 def write_archive(path, pickled, storages=()):

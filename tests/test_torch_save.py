@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ifa_jax import torch_file, torch_save
+from ifa_jax.files import torch_file, torch_save
 
 TENSORS = {
   "matrix": np.arange(6, dtype=np.float32).reshape(2, 3),

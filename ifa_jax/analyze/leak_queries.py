@@ -15,10 +15,10 @@ from typing import Any
 
 import scipy.stats
 
-from ifa_jax import json_file
 from ifa_jax.analyze import verdicts
+from ifa_jax.files import json_file
+from ifa_jax.files.shown import shown
 from ifa_jax.metrics import ratio
-from ifa_jax.shown import shown
 
 # Of a line's number; Python refuses to read thousands.
 _MOST_DIGITS = 18
@@ -75,8 +75,7 @@ def read_queries(raw_dir: str, split: str) -> dict[int, str] | None:
     is_number = line.isdecimal() and len(line) <= _MOST_DIGITS
     if not is_number or not isinstance(query, str):
       raise ValueError(
-        f"{path}: wanted lines and queries, found {line[:40]!r}:"
-        f" {shown(query)}"
+        f"{path}: wanted lines and queries, found {line[:40]!r}: {shown(query)}"
       )
   return {int(line): query for line, query in listed.items()}
 

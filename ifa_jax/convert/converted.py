@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax import json_file
 from ifa_jax.convert import pooler, whole
+from ifa_jax.files import json_file
 from ifa_jax.models import parameters, settings
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.models.system import System

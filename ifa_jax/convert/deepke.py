@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ifa_jax import torch_file
 from ifa_jax.convert import bert, clip, engine, source
 from ifa_jax.convert.converted import Converted, make_info
 from ifa_jax.convert.rules import Drop, Rule, linear, norm
+from ifa_jax.files import torch_file
 from ifa_jax.models import parameters
 from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ifa_jax import torch_save
 from ifa_jax.convert import deepke, encoder, engine
+from ifa_jax.files import torch_save
 from ifa_jax.models.config import ModelConfig
 
 # Settings of training, which no file of weights holds.

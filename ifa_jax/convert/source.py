@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ifa_jax import json_file, torch_file
-from ifa_jax.shown import shown
+from ifa_jax.files import json_file, torch_file
+from ifa_jax.files.shown import shown
 
 # In the order in which they are tried; an index lists the parts of a model
 # that is spread over files.

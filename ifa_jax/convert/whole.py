@@ -4,7 +4,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-from ifa_jax import scratch
+from ifa_jax.files import scratch
 
 
 @contextlib.contextmanager

@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ifa_jax import json_file
-from ifa_jax.shown import shown
+from ifa_jax.files import json_file
+from ifa_jax.files.shown import shown
 
 # Records keep edges as float32.
 _MOST = float(np.finfo(np.float32).max)

@@ -19,7 +19,7 @@ from ifa_jax.data.rows import Reader, RowText
 from ifa_jax.data.shards import Shards
 from ifa_jax.data.stored_rows import Stores, Unstored
 from ifa_jax.data.tokenization import Encoded
-from ifa_jax.shown import shown
+from ifa_jax.files.shown import shown
 
 
 class Split:

@@ -28,11 +28,11 @@ from typing import Any
 
 import numpy as np
 
-from ifa_jax import archives, json_file
 from ifa_jax.data import scene_arrays, scene_checks, schema
 from ifa_jax.data.scene_arrays import Scene
+from ifa_jax.files import archives, json_file
+from ifa_jax.files.shown import shown
 from ifa_jax.run_folder import RunFolder
-from ifa_jax.shown import shown
 
 # Goes up when an array or a key changes meaning.
 FORMAT_VERSION = 1

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ifa_jax import json_file
-from ifa_jax.shown import shown
+from ifa_jax.files import json_file
+from ifa_jax.files.shown import shown
 
 # Goes up when a record, its metadata or a file beside them changes meaning.
 FORMAT_VERSION = 2

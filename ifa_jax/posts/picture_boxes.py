@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
-from ifa_jax import json_file
 from ifa_jax.data import boxes, pictures
+from ifa_jax.files import json_file
 from ifa_jax.posts import picture_files
 from ifa_jax.posts.post import read_post
 

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 import ml_dtypes
 import numpy as np
 
-from ifa_jax import archives, pickle_data
-from ifa_jax.shown import shown
+from ifa_jax.files import archives, pickle_data
+from ifa_jax.files.shown import shown
 
 _DTYPES = {
   "torch.DoubleStorage": np.float64,

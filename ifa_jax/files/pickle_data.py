@@ -14,7 +14,7 @@ import pickletools
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
-from ifa_jax.shown import shown
+from ifa_jax.files.shown import shown
 
 _MARK = object()
 
