@@ -9,10 +9,8 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
-from concurrent import futures
 from typing import Any, NoReturn
 
-import jax
 import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
@@ -21,22 +19,21 @@ from ifa_jax import (
   evaluate,
   leftovers,
   metrics,
-  optim,
   processes,
   progress,
   report,
-  weights,
 )
 from ifa_jax.bad_numbers import BadNumbers
 from ifa_jax.batch import Batch
 from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.data import order as orders
+from ifa_jax.epochs import Epochs
 from ifa_jax.experiment import Experiment
 from ifa_jax.metrics_log import Meter, MetricsLog
-from ifa_jax.models import parameters, stacking
+from ifa_jax.models import stacking
 from ifa_jax.preemption import Preemption
 from ifa_jax.run_folder import RunFolder
-from ifa_jax.step import INIT, TrainState, TrainStep, purpose_key, start_state
+from ifa_jax.start import Start
+from ifa_jax.step import TrainState, TrainStep
 from ifa_jax.unsaved import Unsaved
 
 _log = logging.getLogger("ifa_jax")
@@ -111,24 +108,14 @@ class Trainer:
     self.evaluator = evaluate.Evaluator(experiment)
     self._folder = folder
     self._checkpoints = checkpoints
+    self._start, self._epochs = Start(experiment), Epochs(experiment)
     self._unsaved: Unsaved | None = None
     self._preemption = Preemption()
     self._parallel = experiment.parallel
     self._train = experiment.config["train"]
-    # Traced once, for the shapes as for the state.
-    self._init = jax.jit(self._init_params)
-    shapes = self._init.eval_shape()
-    settings, steps = experiment.config["optim"], experiment.schedule_steps
-    self._stacked = experiment.scans and optim.layers_alike(settings, shapes)
-    if self._train.get("remat") and not self._stacked:
-      raise ValueError(
-        "train.remat: want layers that are scanned (train.scan_layers, and all"
-        " but the last in the same of optim.groups), found layers apart"
-      )
-    self._tx = optim.make_optimizer(settings, shapes, steps, self._stacked)
     step = TrainStep(
       experiment.model,
-      self._tx,
+      self._start.tx,
       experiment.config["seed"],
       self._train["num_slices"],
       self._parallel.axis,
@@ -136,49 +123,12 @@ class Trainer:
     self._step = self._parallel.compile_train(step)
     self._bad_numbers = BadNumbers(experiment, folder, step)
 
-  def _init_params(self) -> Any:
-    rng = purpose_key(self.experiment.config["seed"], INIT)
-    return parameters.init_params(self.experiment.model_config, rng)
-
-  def _state_of(self, params: Any) -> TrainState:
-    """Returns the state before the first update."""
-    if self._stacked:
-      params = stacking.stack_layers(params)
-    return start_state(params, self._tx)
-
-  def _first_params(self) -> Any:
-    """Returns what the run starts from: arrays, pretrained or fresh."""
-    params = self._init()
-    folder = self.experiment.config["weights"]
-    if folder:
-      system = self.experiment.model_config.system
-      params = weights.start_params(folder, params, system)
-    return self.experiment.inputs.start_params(params)
-
-  def _fresh_state(self) -> TrainState:
-    """Returns the state that the run starts from; the device draws it.
-
-    Its program loads in a thread, and TensorFlow beside it.
-    """
-    experiment = self.experiment
-    if experiment.config["weights"] or experiment.model_config.reads_words:
-      return jax.jit(self._state_of)(self._first_params())
-    draw = jax.jit(lambda: self._state_of(self._first_params()))
-    with futures.ThreadPoolExecutor(1) as beside:
-      state = beside.submit(draw)
-      experiment.split("train")
-      return state.result()
-
-  def _start(self) -> TrainState:
-    """Returns the newest checkpoint's state, or a fresh one."""
-    newest = self._checkpoints.newest
-    if newest is None:
-      return self._fresh_state()
-    _log.info("Resuming from step %d of %s", newest, self._folder.path)
-    like = jax.eval_shape(lambda: self._state_of(self._init()))
-    like = jax.eval_shape(stacking.unstack_layers, like)
-    state = self._checkpoints.restore(newest, like)
-    return stacking.stack_layers(state, np.stack) if self._stacked else state
+  def _first_state(self, step: int) -> TrainState:
+    """Returns the state of a step that was saved, or a fresh one's of 0."""
+    if not step:
+      return self._start.fresh()
+    _log.info("Resuming from step %d of %s", step, self._folder.path)
+    return self._start.saved(self._checkpoints, step)
 
   def _snapshot(self, state: TrainState) -> TrainState:
     """Returns a copy of a state as checkpoints have it, every layer apart."""
@@ -188,7 +138,7 @@ class Trainer:
     """Runs all updates that are left."""
     step = self._checkpoints.newest or 0
     window = self._checkpoints.window(step) if step else []
-    state = self._parallel.copy(self._start())
+    state = self._parallel.copy(self._first_state(step))
     with (
       self._preemption,
       MetricsLog(self._folder, step) as log,
@@ -219,7 +169,7 @@ class Trainer:
         self._meet_bad_steps(meter, state)
         self._save()
       step += 1
-      meter.add(sums, self._real_rows(step))
+      meter.add(sums, self._epochs.real_rows(step))
       if self._unsaved:
         self._unsaved.following = sums
       if self._preemption.is_reached:
@@ -229,10 +179,10 @@ class Trainer:
       if saving or step % self._train["log_steps"] == 0:
         meter.end_window(step, epoch)
       self._meet_bad_steps(meter, state)
-      if saving and not self._ends_epoch(step):
+      if saving and not self._epochs.ends_with(step):
         self._save()
         self._unsaved = Unsaved(self._snapshot(state))
-      if not self._ends_epoch(step) and self._preemption.reached(step):
+      if not self._epochs.ends_with(step) and self._preemption.reached(step):
         self._keep_for_stop(state, meter)
     meter.end_window(step, epoch)
     meter.flush()
@@ -268,7 +218,7 @@ class Trainer:
     """Stops, or tells, where metrics that have come were not finite."""
     while meter.bad_steps:
       bad = meter.bad_steps.pop(0)
-      rows = self._rows_left(bad.step - 1, bad.epoch)[:1]
+      rows = self._epochs.rows_left(bad.step - 1, bad.epoch)[:1]
       self._bad_numbers.meet(bad, rows, state.params)
 
   def _batches(self, step: int, epoch: int) -> Iterator[Batch]:
@@ -276,31 +226,9 @@ class Trainer:
     split = self.experiment.split("train")
     return self.experiment.batches(
       split,
-      self._rows_left(step, epoch),
+      self._epochs.rows_left(step, epoch),
       self.experiment.train_pictures(split),
     )
-
-  def _rows_left(self, step: int, epoch: int) -> np.ndarray:
-    """Returns the rows of an epoch's batches from `step` on, int64[n, B]."""
-    order = orders.training_order(
-      self.experiment.num_rows("train"),
-      self._train["batch_size"],
-      self.experiment.config["seed"],
-      epoch,
-    )
-    start = epoch * self.experiment.steps_per_epoch
-    return order[step - start : self.experiment.num_steps - start]
-
-  def _ends_epoch(self, step: int) -> bool:
-    whole = step % self.experiment.steps_per_epoch == 0
-    return whole or step == self.experiment.num_steps
-
-  def _real_rows(self, step: int) -> int:
-    """Returns how many rows of the batch that made `step` are no filler."""
-    size = self._train["batch_size"]
-    if step % self.experiment.steps_per_epoch:
-      return size
-    return self.experiment.num_rows("train") % size or size
 
   def _score_dev(
     self, state: TrainState, step: int, epoch: int, log: MetricsLog
@@ -326,16 +254,10 @@ class Trainer:
     return scores
 
   def _progress_bar(self, step: int) -> tqdm:
-    rows = self.experiment.num_rows("train")
-    epochs, rest = divmod(step, self.experiment.steps_per_epoch)
-    size = self._train["batch_size"]
-    whole, last = divmod(
-      self.experiment.num_steps, self.experiment.steps_per_epoch
-    )
     return progress.bar(
       desc="train",
-      total=whole * rows + last * size,
-      initial=epochs * rows + rest * size,
+      total=self._epochs.num_examples(self.experiment.num_steps),
+      initial=self._epochs.num_examples(step),
       unit=" examples",
       disable=not self._train["progress"] or not processes.is_first(),
     )

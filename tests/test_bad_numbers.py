@@ -11,7 +11,7 @@ import pytest
 import tiny_run
 import whole_run
 
-from ifa_jax import bad_numbers, train
+from ifa_jax import bad_numbers, start, train
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data import order as orders
 from ifa_jax.metrics_log import BadStep
@@ -46,7 +46,7 @@ def row_with_a_bad_word(build, monkeypatch):
     for word in sorted(own - others)
     if sum(word in x for x in words) == 1
   )
-  first_params = train.Trainer._first_params
+  first_params = start.Start.first_params
 
   def planted(self):
     params = first_params(self)
@@ -54,7 +54,7 @@ def row_with_a_bad_word(build, monkeypatch):
     table["embedding"] = table["embedding"].at[word].set(np.inf)
     return params
 
-  monkeypatch.setattr(train.Trainer, "_first_params", planted)
+  monkeypatch.setattr(start.Start, "first_params", planted)
   return row
 
 

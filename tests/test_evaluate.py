@@ -106,7 +106,7 @@ def test_a_row_is_written_with_its_words_and_probabilities(tmp_path, whole):
 
 
 def test_missing_shards_are_noticed(monkeypatch):
-  monkeypatch.setattr("ifa_jax.experiment.Split", lambda *_: FakeSplit())
+  monkeypatch.setattr("ifa_jax.data.pipeline.Split", lambda *_: FakeSplit())
   prepared = schema.Prepared("data/x", {}, {"val": NUM_ROWS + 1})
   made = Experiment({}, CONFIG, prepared, make_parallel("jit"))
   with pytest.raises(ValueError, match="want 8 rows of 'val', found 7"):
