@@ -1,4 +1,4 @@
-"""Which rows the updates of a run see, counted in steps, epochs and examples."""
+"""Which rows the updates of a run see, in steps, epochs and examples."""
 
 import numpy as np
 
