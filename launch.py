@@ -6,10 +6,15 @@ python launch.py --config=configs/mnre.py[:variant] --workdir=DIR \\
 In several processes: docs/pods.md.
 """
 
-from absl import flags
-from ml_collections import config_flags
+from ifa_jax import host_memory
 
-from ifa_jax import command
+host_memory.keep_freed_memory()
+
+# Behind it, since numpy and JAX start threads.
+from absl import flags  # noqa: E402
+from ml_collections import config_flags  # noqa: E402
+
+from ifa_jax import command  # noqa: E402
 
 _CONFIG = config_flags.DEFINE_config_file(
   "config", None, "What to train: FILE[:VARIANT], see configs/."

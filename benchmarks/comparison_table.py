@@ -17,7 +17,7 @@ from benchmarks.comparison import (
   Comparison,
   Settings,
 )
-from ifa_jax import benchmark, host_memory, report
+from ifa_jax import benchmark, report
 from ifa_jax.parallel import FORMS
 
 _COLUMNS = (
@@ -67,7 +67,6 @@ def run_command(
   Raises:
     ValueError: for flags that do not fit each other.
   """
-  host_memory.keep_freed_memory()
   values = flags.FLAGS
   names = [field.name for field in dataclasses.fields(Settings)]
   chosen = {name: values[name].value for name in names}

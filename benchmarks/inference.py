@@ -9,20 +9,25 @@ rest is as in `benchmarks.training`. What reading posts and decoding pictures
 adds is in `benchmarks.throughput`.
 """
 
-import time
-from collections.abc import Mapping, Sequence
+from ifa_jax import host_memory
 
-import jax
+host_memory.keep_freed_memory()
 
-from benchmarks import comparison_table, flops
-from benchmarks.comparison import Comparison, Settings
-from ifa_jax import benchmark, command
-from ifa_jax.batch import Batch
-from ifa_jax.models import build, parameters
-from ifa_jax.models.stacking import stack_layers
-from ifa_jax.models.system import System
-from ifa_jax.parallel import make_parallel
-from ifa_jax.step import EvalStep
+# Behind it, since numpy, JAX and PyTorch start threads.
+import time  # noqa: E402
+from collections.abc import Mapping, Sequence  # noqa: E402
+
+import jax  # noqa: E402
+
+from benchmarks import comparison_table, flops  # noqa: E402
+from benchmarks.comparison import Comparison, Settings  # noqa: E402
+from ifa_jax import benchmark, command  # noqa: E402
+from ifa_jax.batch import Batch  # noqa: E402
+from ifa_jax.models import build, parameters  # noqa: E402
+from ifa_jax.models.stacking import stack_layers  # noqa: E402
+from ifa_jax.models.system import System  # noqa: E402
+from ifa_jax.parallel import make_parallel  # noqa: E402
+from ifa_jax.step import EvalStep  # noqa: E402
 
 
 class Predictions:

@@ -135,7 +135,7 @@ def _add_pictures(folder: str, source: str | None) -> int:
     if os.path.lexists(target):
       continue
     if found:
-      os.symlink(os.path.abspath(found), target)
+      shutil.copyfile(found, target)
     else:
       with open(target, "wb") as file:
         file.write(photos.make(number))

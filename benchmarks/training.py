@@ -17,11 +17,16 @@ not count. Memory is the device's; on a CPU --out has the process's peak, which
 is a row's own with --rows of one row.
 """
 
-from collections.abc import Mapping, Sequence
+from ifa_jax import host_memory
 
-from benchmarks import comparison_table, flops
-from benchmarks.comparison import Comparison, Settings
-from ifa_jax import benchmark, command
+host_memory.keep_freed_memory()
+
+# Behind it, since numpy, JAX and PyTorch start threads.
+from collections.abc import Mapping, Sequence  # noqa: E402
+
+from benchmarks import comparison_table, flops  # noqa: E402
+from benchmarks.comparison import Comparison, Settings  # noqa: E402
+from ifa_jax import benchmark, command  # noqa: E402
 
 
 def compare(settings: Settings, of_length: Mapping[int, int]) -> Comparison:

@@ -26,7 +26,7 @@ import numpy as np
 import optax
 from absl import flags
 
-from ifa_jax import command, host_memory, optim, report
+from ifa_jax import command, optim, report
 from ifa_jax.batch import Batch
 from ifa_jax.models import build, parameters, variants
 from ifa_jax.models.co_attention import CoAttentionConfig
@@ -231,7 +231,6 @@ def _define_flags() -> None:
 
 def main(_: Sequence[str]) -> None:
   """Runs the command."""
-  host_memory.keep_freed_memory()
   values = flags.FLAGS
   unknown = [row for row in values.rows if row not in ROWS]
   if unknown or not values.rows:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from absl import app, flags
 from absl import logging as absl_logging
 
-from ifa_jax import compilation, host_memory
+from ifa_jax import compilation
 
 # Else TensorFlow's advice would be the first thing that a command prints.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -113,7 +113,6 @@ def _reporting(main: Callable, compiles: bool) -> Callable:
   def reporting(argv):
     _show_progress()
     if compiles:
-      host_memory.keep_freed_memory()
       compilation.keep_executables()
     try:
       return main(argv)

@@ -16,7 +16,8 @@ _SETTINGS = {-4: 0, -1: -1, -8: 1}
 def keep_freed_memory() -> bool:
   """Lets the process keep what it frees, for what it allocates next.
 
-  To be called before JAX is used: its threads have their arenas then.
+  To be called before numpy or JAX is imported: threads that they start have
+  arenas of their own, which others share.
 
   Returns:
     Whether the C library could be told to: glibc can.

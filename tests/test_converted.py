@@ -93,7 +93,7 @@ def test_an_unknown_setting_is_refused(folder):
 @pytest.mark.parametrize("name", ["model.json", "provenance.json"])
 def test_damaged_json(name, folder):
   (folder / name).write_text("{")
-  with pytest.raises(ValueError, match=f"{name}: cannot be read"):
+  with pytest.raises(ValueError, match=f"{name}: not JSON"):
     load_converted(folder)
 
 

@@ -232,7 +232,7 @@ def test_the_layout_of_mnre_1_reads_too(tmp_path):
     (b"\xff", "phrase_text_val.json: not JSON"),
     (b"[]", "wanted an object of lines to queries, found a list"),
     (b'{"0": 1}', "wanted lines and queries, found '0': 1"),
-    (b'{"a": "b"}', "wanted lines and queries, found 'a': b"),
+    (b'{"a": "b"}', "wanted lines and queries, found 'a': 'b'"),
     (b'{"0": "b"}', "ours_val.txt:2: wanted its query .* no entry 1"),
   ],
 )

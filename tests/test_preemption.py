@@ -17,6 +17,15 @@ from ifa_jax.preemption import Preemption, StoppedError
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
+
+@pytest.fixture(scope="module", autouse=True)
+def ctrl_c_is_heard():
+  """What a script starts in its background ignores SIGINT, children too."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
+
+
 # Hears SIGINT, tells so, and would go on for a minute.
 LISTENER = """
 import signal, time
@@ -100,11 +109,15 @@ def test_all_processes_stop_at_the_step_that_one_hears_a_signal_for(sent):
   port = test_processes.free_port()
   # One is faster than the other, and it is the slower one that hears.
   started = [start(i, 2, port, s) for i, s in enumerate(("0.01", "0.02"))]
-  for process in started:
-    line = process.stdout.readline()
-    assert line == "ready\n", process.stderr.read()
-  started[1].send_signal(sent)
-  ended = [process.communicate(timeout=60) for process in started]
+  try:
+    for process in started:
+      line = process.stdout.readline()
+      assert line == "ready\n", process.stderr.read()
+    started[1].send_signal(sent)
+    ended = [process.communicate(timeout=60) for process in started]
+  finally:
+    for process in started:
+      process.kill()
   assert [process.returncode for process in started] == [0, 0], ended
   first, second = (int(out) for out, _ in ended)
   assert first == second > 1
