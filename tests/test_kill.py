@@ -197,8 +197,9 @@ def test_a_conversion_killed_at_any_rename(
     assert killer.run(killed, renames=number).is_killed
     assert not out.exists()
   if thorough:
-    moment = 0.8 * alone.seconds
-    assert killer.run(killed, seconds=moment).is_killed
+    # A machine that grows quicker may have done it by then.
+    ended = killer.run(killed, seconds=0.6 * alone.seconds)
+    assert ended.is_killed == (not out.exists())
   killer.run(killed)
   check_no_leftovers(tmp_path)
   found, wanted = (load_converted(tmp_path / x) for x in ("out", "alone"))

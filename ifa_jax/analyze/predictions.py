@@ -10,11 +10,12 @@ protocol "unknown".
 """
 
 import json
-import math
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
+from ifa_jax.data.boxes import is_finite
+from ifa_jax.files.shown import shown
 from ifa_jax.run_folder import RunFolder
 
 NONE = "None"
@@ -144,10 +145,12 @@ def _check_line(where: str, line: Mapping[str, Any]) -> None:
     )
   for key, (kind, wanted) in _KINDS.items():
     if not isinstance(line.get(key), kind):
-      raise ValueError(f"{where}: want {key} as {wanted}, found {line[key]!r}")
-  if not math.isfinite(line.get("probability") or 0):
+      raise ValueError(
+        f"{where}: want {key} as {wanted}, found {shown(line[key])}"
+      )
+  if not is_finite(line.get("probability") or 0):
     raise ValueError(
-      f"{where}: want a finite probability, found {line['probability']}"
+      f"{where}: want a finite probability, found {shown(line['probability'])}"
     )
 
 

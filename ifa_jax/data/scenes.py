@@ -220,7 +220,8 @@ def _read_arrays(path: str, sha256: str) -> dict[str, np.ndarray]:
         archives.check_size(arrays.zip)
         return dict(arrays)
     except Exception as error:  # Of numpy and zipfile.
-      reason = " ".join(str(error).split())
+      # What zipfile says may quote the file.
+      reason = " ".join(str(error).split())[:200]
       raise ValueError(f"{path}: not arrays of numpy: {reason}") from None
 
 

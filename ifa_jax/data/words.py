@@ -83,7 +83,9 @@ def read_vectors(path: str | os.PathLike) -> Vectors:
     for number, line in enumerate(file, start=1):
       try:
         word, *values = line.rstrip(b"\r\n").decode().split(" ")
-        row = np.array(values, np.float32)
+        # Numbers beyond float32 become infinite, which is refused below.
+        with np.errstate(over="ignore"):
+          row = np.array(values, np.float32)
       except ValueError:
         row = np.zeros(0, np.float32)
       of_one_width = not rows or row.size == rows[0].size
