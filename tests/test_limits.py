@@ -94,7 +94,7 @@ def test_the_largest_picture_fits_into_a_gigabyte(
   save(tmp_path / f"large{suffix}", mode, side)
   found = run_script("picture", tmp_path / f"large{suffix}")
   assert found["result"] == "(224, 224, 3)"
-  assert found["peak_mb"] < 1000 * (side / 8000) ** 2 + 100
+  assert found["peak_mb"] < 850 * (side / 8000) ** 2 + 100
 
 
 def write_rows(folder, num_rows):
