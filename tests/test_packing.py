@@ -6,10 +6,10 @@ import jax
 import numpy as np
 import pytest
 import tiny
+from gradients import logits_and_gradient
 
-from ifa_jax import models, step
+from ifa_jax import models
 from ifa_jax.batch import pack_text
-from ifa_jax.models import stacking
 from ifa_jax.models.bert import BertConfig
 from ifa_jax.models.packing import packing_of
 
@@ -36,23 +36,6 @@ def short_batch():
   )
 
 
-def loss_and_gradient(config, batch, stacked):
-  """Returns logits and the gradient of a step without dropout."""
-  model = models.build(config)
-
-  def loss_fn(params):
-    if stacked:
-      params = stacking.stack_layers(params)
-    rngs = {"dropout": jax.random.key(0)}
-    output = model.apply({"params": params}, batch, train=True, rngs=rngs)
-    return step.row_sums(output.logits, batch)[0], output.logits
-
-  grad, logits = jax.jit(jax.grad(loss_fn, has_aux=True))(
-    tiny.perturbed_params(config)
-  )
-  return logits, grad
-
-
 @pytest.mark.parametrize(
   ("name", "stacked"),
   [
@@ -66,8 +49,8 @@ def test_logits_and_gradient_are_those_of_padded_texts(name, stacked):
   batch = short_batch()
   packed = pack_text(batch, (8, 10))
   assert packed.packed.shape == (32,)
-  wanted = loss_and_gradient(MODELS[name], batch, stacked)
-  found = loss_and_gradient(MODELS[name], packed, stacked)
+  wanted = logits_and_gradient(MODELS[name], batch, stacked)
+  found = logits_and_gradient(MODELS[name], packed, stacked)
   close = functools.partial(np.testing.assert_allclose, rtol=0, atol=5e-6)
   jax.tree.map(close, found, wanted)
   assert max(np.abs(x).max() for x in jax.tree.leaves(wanted[1])) > 1e-3

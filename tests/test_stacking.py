@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 import tiny
+from gradients import logits_and_gradient
 
 from ifa_jax import models, optim, step
 from ifa_jax.models import parameters, stacking
@@ -34,21 +35,9 @@ SETTINGS = {
 
 @functools.cache
 def loss_and_gradient(config, stacked, remat=False):
-  """Returns logits, and the gradient with layers apart, of a training step."""
-  model = models.build(config, remat)
+  """Returns those of a batch; see `logits_and_gradient`."""
   batch = tiny.random_batch(PAPER, 4)
-
-  def loss_fn(params):
-    if stacked:
-      params = stacking.stack_layers(params)
-    rngs = {"dropout": jax.random.key(0)}
-    output = model.apply({"params": params}, batch, train=True, rngs=rngs)
-    return step.row_sums(output.logits, batch)[0], output.logits
-
-  grad, logits = jax.jit(jax.grad(loss_fn, has_aux=True))(
-    tiny.perturbed_params(config)
-  )
-  return logits, grad
+  return logits_and_gradient(config, batch, stacked, remat)
 
 
 def assert_equal(found, wanted, atol=0.0):

@@ -1,0 +1,24 @@
+"""Logits and gradients of a model's training step, for tests that compare."""
+
+import jax
+import tiny
+
+from ifa_jax import models, step
+from ifa_jax.models import stacking
+
+
+def logits_and_gradient(config, batch, stacked, remat=False):
+  """Returns logits, and the gradient with layers apart, of a training step."""
+  model = models.build(config, remat)
+
+  def loss_fn(params):
+    if stacked:
+      params = stacking.stack_layers(params)
+    rngs = {"dropout": jax.random.key(0)}
+    output = model.apply({"params": params}, batch, train=True, rngs=rngs)
+    return step.row_sums(output.logits, batch)[0], output.logits
+
+  grad, logits = jax.jit(jax.grad(loss_fn, has_aux=True))(
+    tiny.perturbed_params(config)
+  )
+  return logits, grad
