@@ -206,7 +206,7 @@ def _check_relation(ends: Any, score: Any, num_boxes: int, where: str) -> None:
     raise ValueError(
       f"{where}: wanted two of {num_boxes} boxes, found {shown(ends)}"
     )
-  if not boxes.is_finite(score):
+  if not json_file.is_finite(score):
     raise ValueError(
       f"{where}: wanted a finite number as score, found {shown(score)}"
     )

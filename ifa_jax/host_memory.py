@@ -2,7 +2,7 @@
 
 An update of full size takes gigabytes for what lies between its layers, and
 frees them. The C library gives so large a piece back to the system, which
-clears every page of it at the next step: a tenth of the step's time.
+clears every page of it at the next step: some per cent of the step's time.
 """
 
 import ctypes

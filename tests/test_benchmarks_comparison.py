@@ -61,6 +61,7 @@ def test_texts_are_padded_as_a_config_has_it():
   data = base().data
   assert data.text_len == comparison.TEXT_LEN
   assert data.text_buckets == comparison.BUCKETS
+  assert data.packed_buckets == comparison.PACKED_BUCKETS
 
 
 def test_a_picture_more_costs_its_tokens():

@@ -100,3 +100,21 @@ def test_the_smallest_bucket_that_holds_the_batch_is_taken(buckets, room):
 def test_models_that_see_padding_pack_nothing():
   assert PAPER.packs_texts
   assert not models.replace(PAPER, fusion="released").packs_texts
+
+
+def first_batch(built):
+  """The first training batch of an experiment."""
+  split = built.split("train")
+  return next(iter(built.batches(split, np.arange(12)[None])))
+
+
+def test_one_device_packs_and_others_pad(build, monkeypatch):
+  buckets = {"data": {"packed_buckets": (20, 39)}}
+  batch = first_batch(build(**buckets))
+  room = 20 if batch.attention_mask.sum() <= 20 * 12 else 39
+  assert batch.packed.shape == (room * 12,)
+  assert first_batch(build(data={"packed_buckets": ()})).packed is None
+  assert first_batch(build(**buckets, train={"num_slices": 2})).packed is None
+  built = build(**buckets)
+  monkeypatch.setattr(jax, "device_count", lambda: 2)
+  assert first_batch(built).packed is None

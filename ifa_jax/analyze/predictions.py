@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ifa_jax.data.boxes import is_finite
+from ifa_jax.files.json_file import is_finite
 from ifa_jax.files.shown import shown
 from ifa_jax.run_folder import RunFolder
 

@@ -13,13 +13,8 @@ import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
-
-# Records keep edges as float32.
-_MOST = float(np.finfo(np.float32).max)
 
 
 class Box(NamedTuple):
@@ -93,19 +88,13 @@ def grounded(listed: Sequence[Box], head: str, tail: str) -> list[Box]:
   return [box for name in names for box in listed if box.phrase == name]
 
 
-def is_finite(value: Any) -> bool:
-  """Tells finite numbers from everything else that JSON holds."""
-  is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-  return is_number and -_MOST <= value <= _MOST
-
-
 def _read_box(where: str, index: int, entry: Any) -> Box:
   """Checks one box."""
   if not isinstance(entry, dict):
     raise ValueError(f"{where}: wanted an object, found {shown(entry)}")
   edges, score = entry.get("box"), entry.get("score")
-  four_numbers = isinstance(edges, list) and all(map(is_finite, edges))
-  if not four_numbers or len(edges) != 4:
+  are_numbers = isinstance(edges, list) and all(map(json_file.is_finite, edges))
+  if not are_numbers or len(edges) != 4:
     raise ValueError(
       f"{where}: wanted four finite numbers as 'box', found {shown(edges)}"
     )
@@ -114,7 +103,7 @@ def _read_box(where: str, index: int, entry: Any) -> Box:
     raise ValueError(
       f"{where}: wanted x0 < x1 and y0 < y1, found {shown(edges)}"
     )
-  if not is_finite(score):
+  if not json_file.is_finite(score):
     raise ValueError(
       f"{where}: wanted a finite number as 'score', found {shown(score)}"
     )

@@ -4,6 +4,11 @@ import json
 import os
 from typing import Any
 
+import numpy as np
+
+# What is read is kept as float32.
+_MOST = float(np.finfo(np.float32).max)
+
 
 def load(path: str | os.PathLike) -> Any:
   """Returns the value in a file.
@@ -30,3 +35,9 @@ def parse(text: bytes | str, where: str) -> Any:
     return json.loads(text if isinstance(text, str) else text.decode("utf-8"))
   except (ValueError, RecursionError) as error:
     raise ValueError(f"{where}: not JSON: {error}") from None
+
+
+def is_finite(value: Any) -> bool:
+  """Tells finite numbers from everything else that JSON holds."""
+  is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+  return is_number and -_MOST <= value <= _MOST

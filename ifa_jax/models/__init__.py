@@ -4,9 +4,13 @@
     config       IFAformer's shapes and switches
     attention    attention to one's own and the other stream's tokens
     text         the BERT stream, which all but PCNN share
+    text_layer   one layer of it, open to what the picture lends
+    packing      texts without the padding between them
     visual       the ViT stream
     head         from hidden states to relation logits
+    layer_pair   a layer of both streams, which lend each other keys and values
     ifaformer    both streams, layer by layer
+    stacking     equal layers as one
     bert         BERT and MTB
     mega         BERT+SG, BERT+SG+Att. and MEGA
     graph_fusion objects read through the text that they are aligned with
