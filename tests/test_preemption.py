@@ -7,8 +7,8 @@ import sys
 import threading
 
 import command_lines
+import ports
 import pytest
-import test_processes
 import whole_run
 
 from ifa_jax import train
@@ -106,7 +106,7 @@ def start(number, total, port, seconds):
 
 @pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT])
 def test_all_processes_stop_at_the_step_that_one_hears_a_signal_for(sent):
-  port = test_processes.free_port()
+  port = ports.free_port()
   # One is faster than the other, and it is the slower one that hears.
   started = [start(i, 2, port, s) for i, s in enumerate(("0.01", "0.02"))]
   try:

@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 
@@ -11,6 +10,7 @@ import numpy as np
 import pytest
 import tiny_run
 import whole_run
+from ports import free_port
 
 TESTS = pathlib.Path(__file__).parent
 # Six updates, two of them of the second epoch. No dropout: what pmap drops
@@ -32,12 +32,6 @@ def run_config(data_dir, form, seed=1234):
   return tiny_run.tiny_run_config(
     data_dir, **CHANGES, **train_changes, seed=seed
   )
-
-
-def free_port():
-  with socket.socket() as found:
-    found.bind(("localhost", 0))
-    return found.getsockname()[1]
 
 
 def start(number, total, num_devices, port, compiled_dir):

@@ -1,48 +1,27 @@
 """The page of `python -m ifa_jax.serve`, used in a headless Chromium."""
 
 import importlib.util
-import json
 import os
-import pathlib
 import re
-import signal
-import socket
-import threading
-import time
-import types
-import urllib.error
-import urllib.request
 
 import browser
 import pytest
+import served
 
-from ifa_jax import serve
-from ifa_jax.posts.picture_boxes import ListedObjects
 from ifa_jax.predictor import Predictor
-from ifa_jax.serving.answers import Answerer, BoxSources
-from ifa_jax.serving.samples import make_samples
 
-SECONDS_TO_ANSWER = 60
-
-MISSING = [
-  name
-  for name in ("gradio", "playwright")
-  if importlib.util.find_spec(name) is None
-]
 pytestmark = [
   browser.needs_browser,
-  pytest.mark.skipif(bool(MISSING), reason=f"not installed: {MISSING}"),
+  pytest.mark.skipif(
+    importlib.util.find_spec("playwright") is None,
+    reason="not installed: playwright",
+  ),
+  served.needs_gradio,
+  served.ignores_pandas,
   pytest.mark.usefixtures("fast_compilation"),
-  # Of the pandas that it is installed with.
-  pytest.mark.filterwarnings("ignore:::gradio.queueing"),
 ]
 
 SCRIPT = "<img src=x>${1+1}"
-
-
-def free_port():
-  with socket.create_server(("127.0.0.1", 0)) as probe:
-    return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module", name="predictor")
@@ -52,18 +31,9 @@ def predictor_of_the_finished_run(finished, fast_compilation):
 
 @pytest.fixture(scope="module", name="address")
 def address_of_the_page(finished, predictor, raw_dir, tmp_path_factory):
-  from ifa_jax.serving import page
-
-  listed = ListedObjects(raw_dir / "boxes.json")
-  sources, samples = BoxSources("boxes.json", listed), make_samples()
-  answerer = Answerer(finished.workdir, predictor, sources, samples)
-  with pytest.MonkeyPatch.context() as patch:
-    folder = tmp_path_factory.mktemp("uploads")
-    for name, value in page.environment(folder, "127.0.0.1").items():
-      patch.setenv(name, value)
-    port = free_port()
-    with page.running(answerer, samples, "127.0.0.1", port) as address:
-      yield address
+  boxes, uploads = raw_dir / "boxes.json", tmp_path_factory.mktemp("uploads")
+  with served.running(finished.workdir, predictor, boxes, uploads) as address:
+    yield address
 
 
 @pytest.fixture(scope="module", name="asked")
@@ -81,7 +51,7 @@ def page_in_the_browser(address, asked):
       args=["--no-sandbox", "--disable-dev-shm-usage"],
     )
     page = chromium.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(1000 * SECONDS_TO_ANSWER)
+    page.set_default_timeout(1000 * served.SECONDS_TO_ANSWER)
     page.on("request", lambda request: asked.append(request.url))
     page.goto(address)
     page.get_by_label("text", exact=True).wait_for()
@@ -239,131 +209,3 @@ def test_nothing_is_asked_of_another_machine(page, asked, address):
     elsewhere,
   )
   assert tried == "TypeError"
-
-
-@pytest.mark.parametrize(
-  "path",
-  [
-    "gradio_api/file=/etc/hostname",
-    "gradio_api/file=README.md",
-    "gradio_api/file=config.json",
-    "gradio_api/file=https://elsewhere.invalid/a.jpg",
-    "file=/etc/hostname",
-    "gradio_api/proxy=https://elsewhere.invalid/a.jpg",
-    "static/../../../../../../../etc/hostname",
-    "static/..%2f..%2f..%2f..%2f..%2f..%2f..%2fetc/hostname",
-    "assets/%2fetc/hostname",
-  ],
-)
-def test_no_file_of_the_machine_is_served(address, looked_up, path):
-  with pytest.raises(urllib.error.HTTPError) as raised:
-    urllib.request.urlopen(f"{address}{path}")
-  assert raised.value.code in (403, 404)
-  assert "elsewhere.invalid" not in looked_up
-
-
-@pytest.fixture(name="looked_up")
-def hosts_that_are_looked_up(monkeypatch):
-  hosts, look_up = [], socket.getaddrinfo
-
-  def note(host, *args, **kwargs):
-    hosts.append(host)
-    return look_up(host, *args, **kwargs)
-
-  monkeypatch.setattr(socket, "getaddrinfo", note)
-  return hosts
-
-
-def submit(address, data):
-  """Submits what the page's first event of so many inputs gets."""
-  with urllib.request.urlopen(f"{address}config") as reply:
-    listed = json.load(reply)["dependencies"]
-  (number, *_) = (x["id"] for x in listed if len(x["inputs"]) == len(data))
-  body = {"data": data, "fn_index": number, "session_hash": "s"}
-  request = urllib.request.Request(
-    f"{address}gradio_api/queue/join",
-    json.dumps(body).encode(),
-    {"Content-Type": "application/json"},
-  )
-  with urllib.request.urlopen(request):
-    pass
-  events = f"{address}gradio_api/queue/data?session_hash=s"
-  with urllib.request.urlopen(events, timeout=SECONDS_TO_ANSWER) as stream:
-    return next(line for line in stream if b"process_completed" in line)
-
-
-@pytest.mark.parametrize(
-  "path",
-  ["/etc/hostname", "https://elsewhere.invalid/a.jpg", "{uploads}/../x"],
-)
-@pytest.mark.parametrize("place", [0, 5])
-def test_no_file_is_read_that_nobody_uploaded(address, looked_up, path, place):
-  path = path.format(uploads=os.environ["GRADIO_TEMP_DIR"])
-  data = ["Ann joins Acme", "Ann", "Acme", "", "", None]
-  data[place] = {"path": path, "meta": {"_type": "gradio.FileData"}}
-  with pytest.raises(urllib.error.HTTPError) as raised:
-    submit(address, data)
-  assert raised.value.code == 403
-  assert "elsewhere.invalid" not in looked_up
-
-
-def send_file(address, content):
-  """Uploads a file; returns where it lies."""
-  head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"'
-  request = urllib.request.Request(
-    f"{address}gradio_api/upload",
-    head + b"\r\n\r\n" + content + b"\r\n--b--\r\n",
-    {"Content-Type": "multipart/form-data; boundary=b"},
-  )
-  with urllib.request.urlopen(request) as reply:
-    (path,) = json.load(reply)
-  return pathlib.Path(path)
-
-
-def test_uploads_are_deleted_soon_and_with_ctrl_c(
-  finished, fast_compilation, monkeypatch, tmp_path
-):
-  from ifa_jax.serving import page
-
-  values = {"workdir": str(finished.workdir), "port": free_port()}
-  values |= dict.fromkeys(("boxes", "detector", "grounder"))
-  flags = types.SimpleNamespace(host="127.0.0.1", **values)
-  monkeypatch.setattr(serve.flags, "FLAGS", flags)
-  monkeypatch.setattr(serve.tempfile, "tempdir", str(tmp_path))
-  monkeypatch.setattr(page, "_DELETION", (1, 1))
-  for name in page.environment("", ""):
-    # All are as they were, afterwards.
-    monkeypatch.setenv(name, "")
-  said, seen = [], []
-  say = lambda line, **_: said.append(line)  # noqa: E731
-  monkeypatch.setattr(serve, "print", say, raising=False)
-
-  def look_and_stop():
-    while not said:
-      time.sleep(0.05)
-    address = said[0].split()[0]
-    # A sample, by its number: its picture stays.
-    seen.append(b'"success":true' in submit(address, [0]))
-    upload = send_file(address, b"picture")
-    seen.append((upload.read_bytes(), [*tmp_path.iterdir()]))
-    until = time.monotonic() + SECONDS_TO_ANSWER
-    while upload.exists() and time.monotonic() < until:
-      time.sleep(0.05)
-    seen.append(upload.exists())
-    seen.append(len([*tmp_path.glob("*/samples/*.jpg")]))
-    os.kill(os.getpid(), signal.SIGTERM)
-
-  before = signal.getsignal(signal.SIGTERM)
-  threading.Thread(target=look_and_stop, daemon=True).start()
-  try:
-    serve.main(None)
-  finally:
-    signal.signal(signal.SIGTERM, before)
-  answered, (content, folders), is_left, num_samples = seen
-  assert answered
-  assert (content, len(folders)) == (b"picture", 1)
-  assert not is_left
-  assert num_samples == 4
-  assert [*tmp_path.iterdir()] == []
-  address = f"http://127.0.0.1:{flags.port}/"
-  assert said == [f"{address} predicts posts; Ctrl-C ends it", "\nstopped"]

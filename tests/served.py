@@ -1,0 +1,37 @@
+"""The page of a finished run, served to tests."""
+
+import contextlib
+import importlib.util
+
+import pytest
+from ports import free_port
+
+from ifa_jax.posts.picture_boxes import ListedObjects
+from ifa_jax.serving.answers import Answerer, BoxSources
+from ifa_jax.serving.samples import make_samples
+
+SECONDS_TO_ANSWER = 60
+
+needs_gradio = pytest.mark.skipif(
+  importlib.util.find_spec("gradio") is None, reason="not installed: gradio"
+)
+# Of the pandas that it is installed with.
+ignores_pandas = pytest.mark.filterwarnings("ignore:::gradio.queueing")
+
+
+@contextlib.contextmanager
+def running(workdir, predictor, boxes, uploads):
+  """Gives the address of the page of a run, with boxes of a file."""
+  from ifa_jax.serving import page
+
+  sources, samples = (
+    BoxSources("boxes.json", ListedObjects(boxes)),
+    make_samples(),
+  )
+  answerer = Answerer(workdir, predictor, sources, samples)
+  with pytest.MonkeyPatch.context() as patch:
+    for name, value in page.environment(uploads, "127.0.0.1").items():
+      patch.setenv(name, value)
+    port = free_port()
+    with page.running(answerer, samples, "127.0.0.1", port) as address:
+      yield address
