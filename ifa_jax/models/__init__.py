@@ -3,6 +3,7 @@
     system       what a config tells of its model
     config       IFAformer's shapes and switches
     attention    attention to one's own and the other stream's tokens
+    products     products of matrices, with their gradients
     text         the BERT stream, which all but PCNN share
     text_layer   one layer of it, open to what the picture lends
     packing      texts without the padding between them

@@ -72,7 +72,7 @@ class Bert(nn.Module):
     self.text = TextStream(config.text, dtype, self.remat)
     by_cls = config.pooling == "cls"
     if by_cls:
-      self.pooler = attention.dense(width, dtype)
+      self.pooler = attention.Linear(width, dtype)
     self.relation_head = RelationHead(
       config.num_relations,
       None if by_cls else 2 * width,

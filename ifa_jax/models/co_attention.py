@@ -56,10 +56,10 @@ class CrossProjections(attention.Projections):
 
   def setup(self):
     """Declares the layers under the names of `attention.Projections`."""
-    self.query = attention.dense(self.dim, self.dtype)
-    self.key = attention.dense(self.dim, self.dtype)
-    self.value = attention.dense(self.dim, self.dtype)
-    self.out = attention.dense(self.stream_dim, self.dtype)
+    self.query = attention.Linear(self.dim, self.dtype)
+    self.key = attention.Linear(self.dim, self.dtype)
+    self.value = attention.Linear(self.dim, self.dtype)
+    self.out = attention.Linear(self.stream_dim, self.dtype)
 
 
 class CrossLayer(TextLayer):
@@ -75,8 +75,8 @@ class CrossLayer(TextLayer):
       connection.hidden_dim, self.dtype, config.hidden_dim
     )
     self.attention_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
-    self.mlp_in = attention.dense(config.mlp_dim, self.dtype)
-    self.mlp_out = attention.dense(config.hidden_dim, self.dtype)
+    self.mlp_in = attention.Linear(config.mlp_dim, self.dtype)
+    self.mlp_out = attention.Linear(config.hidden_dim, self.dtype)
     self.mlp_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
     self.dropout = Dropout(config.dropout_rate)
     self.attention_dropout = Dropout(connection.attention_dropout_rate)

@@ -79,7 +79,7 @@ class GraphFusion(nn.Module):
 
   def setup(self):
     """Declares the layers that the form has, and no other."""
-    dense = functools.partial(attention.dense, self.width, self.dtype)
+    dense = functools.partial(attention.Linear, self.width, self.dtype)
     aligned = self.structural or self.semantic
     if self.rules.lifted and aligned:
       self.text = dense()

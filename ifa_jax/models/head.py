@@ -41,8 +41,8 @@ class RelationHead(nn.Module):
   def setup(self):
     """Declares `hidden`, if there is one, and `out`."""
     if self.hidden_dim:
-      self.hidden = attention.dense(self.hidden_dim, self.dtype)
-    self.out = attention.dense(self.num_relations, jnp.float32)
+      self.hidden = attention.Linear(self.hidden_dim, self.dtype)
+    self.out = attention.Linear(self.num_relations, jnp.float32)
     self.dropout = Dropout(self.dropout_rate)
 
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:

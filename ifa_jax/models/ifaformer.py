@@ -49,7 +49,7 @@ class IFAformer(nn.Module):
     self.text = TextStream(config.text, dtype, self.remat)
     if config.vision is not None:
       self.visual = VisualStream(config.vision, config.rules, dtype)
-    self.relation_head = attention.dense(config.num_relations, jnp.float32)
+    self.relation_head = attention.Linear(config.num_relations, jnp.float32)
     self.head_dropout = Dropout(config.head_dropout_rate)
 
   def __call__(

@@ -103,8 +103,8 @@ class RegionEmbeddings(nn.Module):
   def setup(self):
     """Declares two projections and a norm."""
     config = self.config
-    self.feature = attention.dense(config.hidden_dim, self.dtype)
-    self.box = attention.dense(config.hidden_dim, self.dtype)
+    self.feature = attention.Linear(config.hidden_dim, self.dtype)
+    self.box = attention.Linear(config.hidden_dim, self.dtype)
     self.norm = attention.layer_norm(config.norm_epsilon, self.dtype)
     self.dropout = Dropout(config.dropout_rate)
 

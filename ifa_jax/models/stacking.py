@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ifa_jax.models import products
+
 STACKED = "layers"
 _LAYER = "layer_"
 
@@ -91,10 +93,10 @@ def scan_layers(
   rngs = None if rng is None else jax.random.split(rng, count)
 
   def body(carry, layer):
-    return run_layer(carry, *layer), None
+    return run_layer(jax.tree.map(products.keep, carry), *layer), None
 
   if rng is not None:
-    keep = jax.checkpoint_policies.dots_saveable
+    keep = jax.checkpoint_policies.save_only_these_names(products.KEPT)
     body = jax.checkpoint(body, policy=None if remat else keep)
   return jax.lax.scan(body, carry, (stacked, rngs))[0]
 

@@ -25,8 +25,8 @@ class TextLayer(nn.Module):
     config = self.config
     self.attention = attention.Projections(config.hidden_dim, self.dtype)
     self.attention_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
-    self.mlp_in = attention.dense(config.mlp_dim, self.dtype)
-    self.mlp_out = attention.dense(config.hidden_dim, self.dtype)
+    self.mlp_in = attention.Linear(config.mlp_dim, self.dtype)
+    self.mlp_out = attention.Linear(config.hidden_dim, self.dtype)
     self.mlp_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
     self.dropout = Dropout(config.dropout_rate)
     self.attention_dropout = Dropout(config.attention_dropout_rate)

@@ -145,8 +145,8 @@ class ViLBERT(nn.Module):
     head, width = RelationHead, 2 * config.text.hidden_dim
     if config.pooling == "native_mul":
       head, width = MLPHead, 2 * config.connection.hidden_dim
-      self.text_pooler = attention.dense(config.connection.hidden_dim, dtype)
-      self.visual_pooler = attention.dense(config.connection.hidden_dim, dtype)
+      self.text_pooler = attention.Linear(config.connection.hidden_dim, dtype)
+      self.visual_pooler = attention.Linear(config.connection.hidden_dim, dtype)
       # The text stream's rate, 0.1 in vilbert_beta too.
       self.dropout = Dropout(config.text.dropout_rate)
     self.relation_head = head(

@@ -73,7 +73,7 @@ class VisualEmbeddings(nn.Module):
     crops = nn.initializers.normal(config.crop_position_stddev)
     side = config.image_size // config.patch_size
     table = lambda name, init, rows: self.param(name, init, (rows, dim))  # noqa: E731
-    self.patch = attention.dense(dim, self.dtype, use_bias=config.patch_bias)
+    self.patch = attention.Linear(dim, self.dtype, use_bias=config.patch_bias)
     self.class_token = self.param("class_token", start, (dim,))
     self.position = table("position", start, 1 + side**2)
     self.grounded_position = table(
@@ -160,8 +160,8 @@ class VisualLayer(nn.Module):
     self.attention_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
     self.attention = attention.Projections(config.hidden_dim, self.dtype)
     self.mlp_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
-    self.mlp_in = attention.dense(config.mlp_dim, self.dtype)
-    self.mlp_out = attention.dense(config.hidden_dim, self.dtype)
+    self.mlp_in = attention.Linear(config.mlp_dim, self.dtype)
+    self.mlp_out = attention.Linear(config.hidden_dim, self.dtype)
 
   def project(self, hidden: jax.Array) -> tuple[jax.Array, KeyValue]:
     """Projects float[B, P, D] to queries, and to keys and values to lend."""

@@ -1,0 +1,148 @@
+"""Products of matrices: values, gradients spelled out, and what is kept."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ifa_jax.models import attention, products, stacking
+
+DTYPES = ("float32", "bfloat16")
+# Kernels wider and narrower than what they are multiplied with, and widths
+# that eight does not divide.
+SHAPES = [(6, 16, 24), (6, 24, 16), (5, 7, 11)]
+
+
+def draw(*shape, dtype="float32", seed=0):
+  """Draws numbers that the dtype holds."""
+  drawn = np.random.default_rng(seed).normal(size=shape)
+  return jnp.asarray(drawn, dtype)
+
+
+def gradients(function, args, cotangent):
+  """Returns the outcome and the gradients, compiled, in float64 numpy."""
+
+  @jax.jit
+  def run(*args):
+    out, pull = jax.vjp(function, *args)
+    return out, pull(cotangent.astype(out.dtype))
+
+  return run(*args)
+
+
+def exact(*arrays):
+  return [np.asarray(x, np.float64) for x in arrays]
+
+
+def assert_close(found, wanted):
+  """Compares numbers; to half a unit in the last place where they are short."""
+  rtol = 2.0**-8 if found.dtype == jnp.bfloat16 else 0
+  (found,) = exact(found)
+  np.testing.assert_allclose(found, wanted, rtol=rtol, atol=5e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_linear_layer_and_its_gradients(shape, dtype):
+  rows, width, features = shape
+  x = draw(rows, width, dtype=dtype)
+  # Of numbers that the layer's dtype holds, and so does not round.
+  kernel = draw(width, features, dtype=dtype, seed=1).astype(jnp.float32)
+  bias = draw(features, dtype=dtype, seed=2).astype(jnp.float32)
+  grad = draw(rows, features, dtype=dtype, seed=3)
+  out, found = gradients(products.linear, (x, kernel, bias), grad)
+  assert [out.dtype, *(g.dtype for g in found)] == [dtype, dtype, "f4", "f4"]
+  x, kernel, bias, grad = exact(x, kernel, bias, grad)
+  product = np.einsum("nd,df->nf", x, kernel)
+  if dtype == "bfloat16":
+    # The product is rounded before the bias is added.
+    product = np.asarray(jnp.asarray(product, dtype), np.float64)
+  assert_close(out, product + bias)
+  assert_close(found[0], np.einsum("nf,df->nd", grad, kernel))
+  assert_close(found[1], np.einsum("nd,nf->df", x, grad))
+  assert_close(found[2], grad.sum(0))
+
+
+def test_a_linear_layer_without_bias():
+  x, kernel, grad = draw(4, 3), draw(3, 5, seed=1), draw(4, 5, seed=2)
+  out, (_, found, none) = gradients(
+    products.linear, (x, kernel, None), cotangent=grad
+  )
+  assert none is None
+  assert_close(out, np.einsum("nd,df->nf", *exact(x, kernel)))
+  assert_close(found, np.einsum("nd,nf->df", *exact(x, grad)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+  ("function", "shapes", "formula"),
+  [
+    (products.compare, [(2, 3, 5, 8), (2, 3, 7, 8)], "bnqh,bnsh->bnqs"),
+    (products.mix, [(2, 3, 5, 7), (2, 3, 7, 8)], "bnqs,bnsh->bnqh"),
+  ],
+)
+def test_products_of_attention_and_their_gradients(
+  function, shapes, formula, dtype
+):
+  left, right = (draw(*s, dtype=dtype, seed=i) for i, s in enumerate(shapes))
+  wanted = np.einsum(formula, *exact(left, right))
+  grad = draw(*wanted.shape, dtype=dtype, seed=2).astype(jnp.float32)
+  out, found = gradients(function, (left, right), grad)
+  assert [out.dtype, *(g.dtype for g in found)] == ["f4", dtype, dtype]
+  assert_close(out, wanted)
+  inputs, outcome = formula.split("->")
+  first, second = inputs.split(",")
+  to_left = np.einsum(f"{outcome},{second}->{first}", *exact(grad, right))
+  to_right = np.einsum(f"{first},{outcome}->{second}", *exact(left, grad))
+  assert_close(found[0], to_left)
+  assert_close(found[1], to_right)
+
+
+def count_products(remat, dtype):
+  """Returns how many products the update of two stacked layers computes."""
+
+  def run_layer(carry, kernel, rng):
+    return jnp.tanh(products.keep(products.linear(carry, kernel, None)))
+
+  def loss(kernels, x):
+    key = jax.random.key(0)
+    out = stacking.scan_layers(run_layer, x, kernels, key, remat)
+    return out.astype(jnp.float32).sum()
+
+  x, kernels = draw(4, 8, dtype=dtype), draw(2, 8, 8)
+  # As accelerators compute it: without the choice for the CPU.
+  lowered = jax.jit(jax.grad(loss)).trace(kernels, x)
+  text = lowered.lower(lowering_platforms=("cuda",)).as_text()
+  return text.count("stablehlo.dot_general")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_layer_computes_no_product_twice_unless_it_saves_memory(dtype):
+  assert count_products(remat=False, dtype=dtype) == 3
+  assert count_products(remat=True, dtype=dtype) == 3 + 1
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_what_is_kept_is_what_it_was(dtype):
+  x, grad = draw(3, 4, dtype=dtype), draw(3, 4, dtype=dtype, seed=1)
+  out, (found,) = gradients(products.keep, (x,), grad)
+  np.testing.assert_array_equal(*exact(out, x))
+  np.testing.assert_array_equal(*exact(found, grad))
+
+
+@pytest.mark.parametrize("name", attention.ACTIVATIONS)
+def test_activations_round_once(name):
+  activation = jax.jit(attention.ACTIVATIONS[name])
+  x = jnp.linspace(-8, 8, 4001).astype(jnp.bfloat16)
+  found = activation(x)
+  assert found.dtype == jnp.bfloat16
+  once = activation(x.astype(jnp.float32)).astype(jnp.bfloat16)
+  np.testing.assert_array_equal(*exact(found, once))
+
+
+def test_gelu_is_of_the_error_function():
+  from scipy import special
+
+  x = np.linspace(-12, 12, 100_001)
+  wanted = x * special.ndtr(x)
+  assert_close(attention.ACTIVATIONS["gelu"](jnp.asarray(x, "f4")), wanted)
