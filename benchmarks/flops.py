@@ -4,6 +4,7 @@ A product of [m, k] and [k, n] has 2 m k n. Axis letters: `ifa_jax.models`; F is
 the width between an MLP's two layers.
 """
 
+import functools
 from collections.abc import Mapping
 
 import jax
@@ -91,7 +92,9 @@ class Product:
     left, right = (
       jnp.asarray(rng.normal(size=(side, side)), dtype) for _ in range(2)
     )
-    multiply = jax.jit(jnp.matmul).lower(left, right).compile()
+    # Of bfloat16 too, as the model's products; a CPU is slow in any other way.
+    matmul = functools.partial(jnp.matmul, preferred_element_type=jnp.float32)
+    multiply = jax.jit(matmul).lower(left, right).compile()
     self._once = lambda: multiply(left, right)
     self._flops = 2 * side**3
     self.run(0)
