@@ -14,7 +14,7 @@ import numpy as np
 
 from ifa_jax import models
 from ifa_jax.batch import Batch, drop_absent, trim_text
-from ifa_jax.models.parameters import turn_kernels
+from ifa_jax.models.parameters import read_kernels, store_kernels
 from ifa_jax.models.system import System
 from ifa_jax.step import EvalStep
 
@@ -39,9 +39,7 @@ class PredictionStep:
     """
     self._model = model
     self._text_buckets = text_buckets
-    # XLA's CPU products of few rows wait for the matrix, and wait up to a third
-    # shorter for one that is stored transposed.
-    self._turned = jax.device_put(turn_kernels(params))
+    self._stored = jax.device_put(store_kernels(params, model.dtype))
     self._step = self.bind(EvalStep(models.build(model)))
 
   def bind(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -50,8 +48,9 @@ class PredictionStep:
     Returns:
       The function of the batches alone, with these parameters.
     """
-    compiled = jax.jit(lambda p, *batches: function(turn_kernels(p), *batches))
-    return functools.partial(compiled, self._turned)
+    read = functools.partial(read_kernels, dtype=self._model.dtype)
+    compiled = jax.jit(lambda p, *batches: function(read(p), *batches))
+    return functools.partial(compiled, self._stored)
 
   def __call__(self, batch: Batch) -> np.ndarray:
     """Returns the relations' probabilities, float32[B, C]."""

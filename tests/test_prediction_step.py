@@ -3,6 +3,7 @@
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import tiny
@@ -121,11 +122,26 @@ def test_posts_of_one_length_are_compiled_once(caplog):
 
 def test_kernels_are_turned_and_nothing_else():
   params = tiny.perturbed_params(make_config())
-  turned = parameters.turn_kernels(params)
-  head, head_turned = (x["relation_head"] for x in (params, turned))
+  stored = parameters.store_kernels(params, "float32")
+  head, head_turned = (x["relation_head"] for x in (params, stored))
   np.testing.assert_array_equal(head_turned["kernel"], head["kernel"].T)
   np.testing.assert_array_equal(head_turned["bias"], head["bias"])
   table = params["text"]["embed"]["word"]["embedding"]
-  assert turned["text"]["embed"]["word"]["embedding"] is table
-  again = parameters.turn_kernels(turned)
-  assert jax.tree.all(jax.tree.map(np.array_equal, again, params))
+  assert stored["text"]["embed"]["word"]["embedding"] is table
+  read = parameters.read_kernels(stored, "float32")
+  assert jax.tree.all(jax.tree.map(np.array_equal, read, params))
+
+
+def test_kernels_are_rounded_once_and_no_prediction_changes():
+  config = make_config(dtype="bfloat16")
+  params = tiny.perturbed_params(config)
+  stored = parameters.store_kernels(params, config.dtype)
+  layer = stored["visual"]["layer_0"]
+  assert layer["mlp_in"]["kernel"].dtype == jnp.bfloat16
+  assert layer["mlp_in"]["bias"].dtype == jnp.float32
+  assert stored["relation_head"]["kernel"].dtype == jnp.float32
+  batch = make_batch(config, 12)
+  predict = jax.jit(EvalStep(models.build(config)))
+  np.testing.assert_array_equal(predict(stored, batch), predict(params, batch))
+  found = PredictionStep(config, params, (12,))(batch)
+  np.testing.assert_allclose(found, predict(params, batch), rtol=0, atol=5e-6)

@@ -65,6 +65,11 @@ class System:
     return False
 
   @property
+  def dtype(self) -> str:
+    """What it computes in, "float32" or "bfloat16"."""
+    return "float32"
+
+  @property
   def scans_layers(self) -> bool:
     """Whether it runs layers that are stacked, see `stacking`."""
     return False
