@@ -1,6 +1,7 @@
 """One training step and one evaluation step: pure functions, summed metrics."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -80,11 +81,9 @@ class TrainStep:
     rng = dropout_key(self.seed, state.step)
     if self.axis:
       rng = jax.random.fold_in(rng, jax.lax.axis_index(self.axis))
-    grads, sums = self.sum_slices(state.params, batch, rng)
-    # Over one device it would copy all gradients to themselves.
-    if self.axis and jax.lax.axis_size(self.axis) > 1:
-      grads, sums = jax.lax.psum((grads, sums), self.axis)
-    grads = jax.tree.map(lambda g: g / sums["count"], grads)
+    total = self._sum_over_devices
+    weight = 1.0 / total(jnp.sum(batch.valid))
+    grads, sums = total(self.sum_slices(state.params, batch, rng, weight))
     updates, opt_state = self.tx.update(grads, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
     # The norm is not finite if any gradient is not.
@@ -94,12 +93,31 @@ class TrainStep:
     made = TrainState(state.step + 1, params, opt_state)
     return _made_if(finite, made, state), sums
 
+  def _sum_over_devices(self, tree: Any) -> Any:
+    # Over one device it would copy all gradients to themselves.
+    if self.axis and jax.lax.axis_size(self.axis) > 1:
+      return jax.lax.psum(tree, self.axis)
+    return tree
+
   def sum_slices(
-    self, params: Any, batch: Batch, rng: jax.Array
+    self,
+    params: Any,
+    batch: Batch,
+    rng: jax.Array,
+    weight: jax.Array | float = 1.0,
   ) -> tuple[Any, dict[str, jax.Array]]:
-    """Returns gradients and metrics of the summed loss, on one device."""
+    """Returns gradients and metrics of one device's rows.
+
+    Args:
+      params: of the model.
+      batch: the rows.
+      rng: of dropout.
+      weight: float32[], that the gradient of the summed loss is scaled by.
+        Scaled behind, it would have to be read and written once more.
+    """
+    add_up = functools.partial(self._sum_rows, weight=weight)
     if self.num_slices == 1:
-      return self._sum_rows(params, batch, rng)
+      return add_up(params, batch, rng)
     # Every num_slices-th row, so that under jit each device keeps its rows.
     slices = jax.tree.map(
       lambda x: x.reshape(-1, self.num_slices, *x.shape[1:]).swapaxes(0, 1),
@@ -108,21 +126,22 @@ class TrainStep:
 
     def add(total, numbered):
       number, rows = numbered
-      part = self._sum_rows(params, rows, jax.random.fold_in(rng, number))
+      part = add_up(params, rows, jax.random.fold_in(rng, number))
       return jax.tree.map(jnp.add, total, part), None
 
     shapes = jax.eval_shape(
-      self._sum_rows, params, jax.tree.map(lambda x: x[0], slices), rng
+      add_up, params, jax.tree.map(lambda x: x[0], slices), rng
     )
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     return jax.lax.scan(add, zeros, (jnp.arange(self.num_slices), slices))[0]
 
-  def _sum_rows(self, params, batch, rng):
+  def _sum_rows(self, params, batch, rng, weight):
     def loss_fn(params):
       output = self.model.apply(
         {"params": params}, batch, train=True, rngs={"dropout": rng}
       )
-      return row_sums(output.logits, batch)
+      loss, sums = row_sums(output.logits, batch)
+      return weight * loss, sums
 
     grads, sums = jax.grad(loss_fn, has_aux=True)(params)
     return grads, sums

@@ -259,7 +259,10 @@ def all_command_lines(finished, posts_file, compiled_dir, tmp_path_factory):
   }
   return out / "out", command_lines.run_all(
     lines,
-    loaded=["ifa_jax.analyze.alignment"],
+    loaded=[
+      "ifa_jax.analyze.alignment",
+      "transformers.models.auto.tokenization_auto",
+    ],
     environment=tiny_run.fast_environment(compiled_dir),
   )
 

@@ -79,7 +79,10 @@ def outcomes(folder):
   return command_lines.run_all(
     {name: [command, *line.split()] for name, line in LINES.items()},
     folder,
-    ["orbax.checkpoint", "transformers.models.auto"],
+    [
+      "ifa_jax.convert.verb_huggingface",
+      "transformers.models.auto.tokenization_auto",
+    ],
     ENVIRONMENT,
   )
 
