@@ -1,10 +1,12 @@
 """What training begins with: a state that is fresh, pretrained or saved."""
 
+from collections.abc import Sequence
 from concurrent import futures
 from typing import Any
 
 import jax
 import numpy as np
+from flax import traverse_util
 
 from ifa_jax import optim, weights
 from ifa_jax.checkpoint import Checkpoints
@@ -62,12 +64,23 @@ class Start:
 
   def first_params(self) -> Any:
     """Returns what the run starts from: arrays, pretrained or fresh."""
-    params = self._init()
     folder = self._experiment.config["weights"]
     if folder:
       system = self._experiment.model_config.system
-      params = weights.start_params(folder, params, system)
+      shapes = self._init.eval_shape()
+      params = weights.start_params(folder, shapes, self._draw, system)
+    else:
+      params = self._init()
     return self._experiment.inputs.start_params(params)
+
+  def _draw(self, paths: Sequence[str]) -> dict[str, jax.Array]:
+    """Returns fresh parameters of some paths; the others are not drawn."""
+
+    def draw():
+      flat = traverse_util.flatten_dict(self._init_params(), sep="/")
+      return {path: flat[path] for path in paths}
+
+    return jax.jit(draw)()
 
   def _init_params(self) -> Any:
     rng = purpose_key(self._experiment.config["seed"], INIT)

@@ -10,9 +10,10 @@ without an encoder nothing.
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from flax import traverse_util
 
@@ -89,16 +90,20 @@ def _is_fresh(part: str, config: System, initialised: Sequence[str]) -> bool:
 
 
 def start_params(
-  folder: str, fresh: Mapping[str, Any], system: str = ModelConfig.system
+  folder: str,
+  shapes: Mapping[str, Any],
+  draw: Callable[[Sequence[str]], Mapping[str, jax.Array]],
+  system: str = ModelConfig.system,
 ) -> dict[str, Any]:
   """Returns a run's first parameters: converted ones, else its own fresh ones.
 
   Args:
     folder: of converted weights.
-    fresh: the run's freshly started parameters. What conversion had to
-      initialise is taken from here, so that it follows the run's seed, and a
-      relation head for another set of relations too, and all that the folder's
-      system has not.
+    shapes: of the run's parameters, in their structure.
+    draw: gives fresh parameters of some paths. What conversion had to
+      initialise is drawn, so that it follows the run's seed, and a relation
+      head for another set of relations too, and all that the folder's system
+      has not.
     system: of the run.
 
   Raises:
@@ -112,25 +117,25 @@ def start_params(
   if source.system != system:
     parts &= {*_SHARED}
   params, started, problems = {}, [], []
-  for path, array in traverse_util.flatten_dict(fresh, sep="/").items():
-    params[path] = np.asarray(array)
+  for path, wanted in traverse_util.flatten_dict(shapes, sep="/").items():
     part = path.split("/")[0]
     found = given.get(path) if part in parts else None
-    fits = found is not None and found.shape == array.shape
+    fits = found is not None and found.shape == wanted.shape
     if fits and path not in own:
       params[path] = found
     elif path in own or part not in parts or part == "relation_head":
       started.append(path)
     else:
       shape = None if found is None else found.shape
-      problems.append(f"{path}: want {array.shape}, found {shape}")
-  if len(started) == len(params):
+      problems.append(f"{path}: want {wanted.shape}, found {shape}")
+  if problems:
+    raise ValueError("\n  ".join([f"{folder}: weights do not fit", *problems]))
+  if not params:
     raise ValueError(
       f"{folder}: want weights of some use to {system}, found those of"
       f" {source.system}"
     )
-  if problems:
-    raise ValueError("\n  ".join([f"{folder}: weights do not fit", *problems]))
   listed = "; ".join(summary.listed_by_part(started)) or "nothing"
   _log.info("Starting from %s, fresh: %s", folder, listed)
+  params |= {path: np.asarray(leaf) for path, leaf in draw(started).items()}
   return traverse_util.unflatten_dict(params, sep="/")

@@ -16,6 +16,7 @@ from ifa_jax.models.bert import BertConfig
 from ifa_jax.models.mega import MEGAConfig
 from ifa_jax.models.pcnn import PCNNConfig
 from ifa_jax.models.system import RegionConfig
+from ifa_jax.start import Start
 
 
 def flat(tree):
@@ -54,6 +55,12 @@ def test_weights_give_sizes_and_tokenizer_and_nothing_else(tmp_path, raw_dir):
   }
 
 
+def start(folder, fresh, *system):
+  """Returns what a run starts from whose fresh parameters would be those."""
+  draw = lambda paths: {path: flat(fresh)[path] for path in paths}  # noqa: E731
+  return weights.start_params(str(folder), fresh, draw, *system)
+
+
 def test_a_stream_that_nothing_was_converted_for_keeps_its_geometry(tmp_path):
   source = tiny.tiny_config()
   paths = parameters.param_shapes(source)
@@ -69,7 +76,7 @@ def test_a_stream_that_nothing_was_converted_for_keeps_its_geometry(tmp_path):
   for name in ("hidden_dim", "num_layers", "num_heads"):
     assert got["vision"][name] == getattr(source.vision, name)
   fresh = tiny.perturbed_params(settings.from_dict(got), seed=7)
-  started = flat(weights.start_params(str(tmp_path / "w"), fresh))
+  started = flat(start(tmp_path / "w", fresh))
   for path in visual:
     np.testing.assert_array_equal(started[path], flat(fresh)[path])
   save(tmp_path / "part", source, visual[1:])
@@ -104,7 +111,7 @@ def test_another_system_takes_the_text_encoder_alone(tmp_path, system):
   assert model.system == system
   assert (model.text.hidden_dim, model.text.max_len) == (16, 16)
   fresh = parameters.init_params(model, jax.random.key(7))
-  got = flat(weights.start_params(str(tmp_path / "w"), fresh, system))
+  got = flat(start(tmp_path / "w", fresh, system))
   for path, array in got.items():
     taken = given if path.startswith("text/") else flat(fresh)
     np.testing.assert_array_equal(array, taken[path], err_msg=path)
@@ -123,7 +130,7 @@ def test_weights_of_no_use_are_refused(tmp_path):
   with pytest.raises(
     ValueError, match="of some use to pcnn, found those of if"
   ):
-    weights.start_params(str(tmp_path / "w"), fresh, "pcnn")
+    start(tmp_path / "w", fresh, "pcnn")
 
 
 def test_a_folder_without_weights_is_named(tmp_path):
@@ -137,7 +144,15 @@ def test_what_was_initialised_follows_the_runs_seed(tmp_path):
   own = ["visual/embed/class_token", "relation_head/kernel"]
   given = save(tmp_path / "w", config, own)
   fresh = parameters.init_params(config, jax.random.key(7))
-  got = flat(weights.start_params(str(tmp_path / "w"), fresh))
+  drawn = []
+
+  def draw(paths):
+    drawn.extend(paths)
+    return {path: flat(fresh)[path] for path in paths}
+
+  got = flat(weights.start_params(str(tmp_path / "w"), fresh, draw))
+  # Nothing that the folder gives: of full size, drawing takes seconds.
+  assert sorted(drawn) == sorted(own)
   want = given | {path: flat(fresh)[path] for path in own}
   assert got.keys() == want.keys()
   for path, array in want.items():
@@ -148,14 +163,14 @@ def test_only_the_head_may_have_another_shape(tmp_path):
   given = save(tmp_path / "w", tiny.tiny_config())
   more = tiny.tiny_config(num_relations=11)
   fresh = parameters.init_params(more, jax.random.key(7))
-  got = flat(weights.start_params(str(tmp_path / "w"), fresh))
+  got = flat(start(tmp_path / "w", fresh))
   assert got["relation_head/kernel"].shape[1] == 11
   np.testing.assert_array_equal(
     got["text/layer_0/mlp_in/kernel"], given["text/layer_0/mlp_in/kernel"]
   )
   fresh["text"]["layer_0"]["mlp_in"]["kernel"] = np.zeros((3, 5), np.float32)
   with pytest.raises(ValueError, match=r"mlp_in/kernel: want \(3, 5\), found"):
-    weights.start_params(str(tmp_path / "w"), fresh)
+    start(tmp_path / "w", fresh)
 
 
 @pytest.mark.usefixtures("fast_compilation")
@@ -168,7 +183,11 @@ def test_a_run_starts_from_them(tmp_path, data_dir):
     optim={"groups": {"new": frozen, "encoder": frozen}},
   )
   config = settings.from_dict(asked["model"])
-  given = save(tmp_path / "w", config)
+  own = "visual/layer_1/mlp_in/kernel"
+  given = save(tmp_path / "w", config, [own])
+  # Drawn alone as it is drawn with all others.
+  unaided = Start(experiment.build(asked | {"weights": None}))
+  given[own] = flat(unaided.first_params())[own]
   built = experiment.build(weights.resolve(asked))
   train.run(built, str(tmp_path / "run"))
   like = parameters.abstract_params(config)
