@@ -183,7 +183,7 @@ def test_a_run_starts_from_them(tmp_path, data_dir):
     optim={"groups": {"new": frozen, "encoder": frozen}},
   )
   config = settings.from_dict(asked["model"])
-  own = "visual/layer_1/mlp_in/kernel"
+  own = "visual/layer_0/mlp_in/kernel"
   given = save(tmp_path / "w", config, [own])
   # Drawn alone as it is drawn with all others.
   unaided = Start(experiment.build(asked | {"weights": None}))
