@@ -7,9 +7,9 @@ r"""What an update needs of a device's memory, from shapes alone.
 
 Parameters, gradients and the optimizer's state lie on every device; what the
 forward pass keeps for the backward pass grows with the rows that a device works
-through at once. That is what JAX's `vjp` keeps: XLA may keep less, by computing
-something twice, and needs some room to work beside. Nothing is computed, and no
-accelerator is asked for.
+through at once. That is what JAX's `vjp` keeps; XLA needs some room to work
+beside, about what a layer computes. Nothing is computed, and no accelerator is
+asked for.
 """
 
 import math
@@ -21,7 +21,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from ifa_jax import command, optim, precision, report
-from ifa_jax.models import build, parameters, settings
+from ifa_jax.models import build, parameters, settings, stacking
 from ifa_jax.models.system import System
 from ifa_jax.step import row_sums
 
@@ -34,13 +34,14 @@ def size_of(tree: Any) -> int:
   return sum(math.prod(x.shape) * x.dtype.itemsize for x in leaves)
 
 
-def kept_bytes(model: System, text_len: int) -> tuple[int, int]:
-  """Returns the bytes that the forward pass keeps: of one row, and besides.
+def kept_bytes(model: System, text_len: int) -> int:
+  """Returns the bytes that the forward pass keeps of each row.
 
-  What does not grow with the rows is parameters, in the dtype of the
-  computation.
+  Layers are stacked where a run stacks them, and keep what it keeps there.
   """
   shapes = parameters.abstract_params(model)
+  if model.scans_layers:
+    shapes = jax.eval_shape(stacking.stack_layers, shapes)
   module = build(model)
 
   def keep(params, batch):
@@ -57,8 +58,8 @@ def kept_bytes(model: System, text_len: int) -> tuple[int, int]:
     )
     return size_of(jax.eval_shape(keep, shapes, batch))
 
-  one, two = size(1), size(2)
-  return two - one, 2 * one - two
+  # What does not grow with the rows is parameters, which are counted already.
+  return size(2) - size(1)
 
 
 def estimate(
@@ -85,15 +86,11 @@ def estimate(
     )
   shapes = parameters.abstract_params(model)
   tx = optim.make_optimizer(config["optim"], shapes, num_steps=1000)
-  of_a_row, copies = kept_bytes(model, text_len)
-  # In float32 these are the parameters themselves.
-  half = getattr(model, "dtype", "float32") == "bfloat16"
   return {
     "parameters": size_of(shapes),
     "optimizer": size_of(jax.eval_shape(tx.init, shapes)),
     "gradients": size_of(shapes) * (2 if train["num_slices"] > 1 else 1),
-    "parameters in bfloat16": copies if half else 0,
-    f"kept of {rows} rows": rows * of_a_row,
+    f"kept of {rows} rows": rows * kept_bytes(model, text_len),
   }
 
 
