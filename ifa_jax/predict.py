@@ -37,7 +37,7 @@ _ONE_POST = ("text", "head", "tail", "head_span", "tail_span", "image")
 _SPAN = re.compile(r"(\d{1,9}):(\d{1,9})", re.ASCII)
 
 
-def _define_flags() -> None:
+def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   string = flags.DEFINE_string
   string("workdir", None, "A finished run's folder.")
@@ -195,6 +195,10 @@ def predict_file(
   return count, errors
 
 
+def run() -> None:
+  """Runs the command."""
+  command.run_module("ifa_jax.predict")
+
+
 if __name__ == "__main__":
-  _define_flags()
-  command.run(main, compiles=True)
+  run()
