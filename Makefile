@@ -26,8 +26,8 @@ $(VENV)/.installed: $(VENV)/bin/python requirements.lock
 	$(PIP) --require-hashes -r requirements.lock
 	@touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	$(PIP) -c constraints.txt -r requirements-dev.txt
+$(VENV)/.installed-dev: $(VENV)/.installed pyproject.toml
+	$(PIP) -c constraints.txt -e ".[dev]"
 	@touch $@
 
 quickstart: install
@@ -58,16 +58,18 @@ oldest: install-dev
 	  --no-annotate --no-header --output-file $(OLDEST).txt requirements.txt
 	$(RUN) -m venv --clear $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet -r $(OLDEST).txt \
-	  -r requirements-dev.txt
+	  -e ".[dev]"
 	$(OLDEST)/bin/python -m pytest --numprocesses=2 --dist=loadfile \
 	  --no-loadscope-reorder
 
 # Pins for every supported Python, by https://docs.astral.sh/uv. PyTorch is pinned
-# by requirements-dev.txt; it is left out here, and what it needs named in its
-# place, because its CUDA packages would pin those of a JAX for GPUs. The lock
-# file has the same versions of what runs need, with the hashes of their files.
+# by pyproject.toml; it is left out here, and what it needs named in its place,
+# because its CUDA packages would pin those of a JAX for GPUs. The lock file has
+# the same versions of what runs need, with the hashes of their files.
+DEV = import tomllib; extras = tomllib.load(open("pyproject.toml", "rb")); \
+  print(*extras["project"]["optional-dependencies"]["dev"], sep="\n")
 constraints:
-	(sed /^torch/d requirements-dev.txt; printf 'sympy\nnetworkx\njinja2\n') \
+	($(RUN) -c '$(DEV)' | sed /^torch/d; printf 'sympy\nnetworkx\njinja2\n') \
 	  | uv pip compile --universal --python-version 3.11 --no-annotate \
 	    --no-header --output-file constraints.txt requirements.txt -
 	uv pip compile --universal --python-version 3.11 --no-annotate --no-header \

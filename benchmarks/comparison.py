@@ -203,7 +203,7 @@ def _torch_row(name: str, model: ModelConfig, batch: Batch, train: bool) -> Row:
     from benchmarks import yardstick_step
   except ImportError as error:
     raise ValueError(
-      f"--rows={name}: want torch and transformers (requirements-dev.txt),"
+      f"--rows={name}: want torch and transformers (the extra dev),"
       f" found no {error.name}; --rows={OURS} needs neither"
     ) from None
   form = TORCH_ROWS[name]

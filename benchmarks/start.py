@@ -60,6 +60,7 @@ def launch_flags(variant: str, data_dir: str) -> list[str]:
     f"--config={mnre.__file__}:{variant}",
     f"--config.data.data_dir={data_dir}",
     "--config.data.protocol=clean",
+    "--config.weights=random",
     f"--config.data.tokenizer_sha256={metadata['tokenizer']['sha256']}",
     f"--config.model.num_relations={len(metadata['relations'])}",
     "--config.train.progress=False",

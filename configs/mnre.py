@@ -47,9 +47,17 @@ benchmarks.memory` says how much that is.
 
 from ml_collections import config_dict
 
+from ifa_jax.convert import cache
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
 from ifa_jax.training import baselines
-from ifa_jax.training.defaults import base, model_section
+from ifa_jax.training.defaults import (
+  BERT_BASE,
+  BERT_LARGE,
+  CLIP_BASE,
+  CLIP_LARGE,
+  base,
+  model_section,
+)
 
 VARIANTS = (
   "objects",
@@ -74,12 +82,14 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
       f"configs/mnre.py: want one of {', '.join(VARIANTS)}, found {variant!r}"
     )
   config = base()
+  config.weights = f"text={BERT_BASE},vision={CLIP_BASE}"
   if variant in ("vanilla", "no_text_attention"):
     config.model.use_objects = False
   if variant == "no_text_attention":
     config.model.text_attention = False
   if variant == "text":
     config.model.vision = None
+    config.weights = f"text={BERT_BASE}"
   if variant == "released":
     as_released(config)
   if variant == "large":
@@ -88,6 +98,8 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
     shrink(config)
   if variant in baselines.VARIANTS:
     baselines.set_published(config, variant)
+    # PCNN has no encoder; no other has one of pixels.
+    config.weights = None if variant == "pcnn" else f"text={BERT_BASE}"
   config.lock()
   return config
 
@@ -122,6 +134,7 @@ def enlarge(config: config_dict.ConfigDict) -> None:
   }
   text, vision = TextConfig(**sizes), VisionConfig(patch_size=14, **sizes)
   config.model = model_section(ModelConfig(text=text, vision=vision))
+  config.weights = f"text={BERT_LARGE},vision={CLIP_LARGE}"
   config.data.data_dir = "data/mnre_patch14"
   config.optim.warmup_percent = 0.1
 
@@ -131,6 +144,8 @@ def shrink(config: config_dict.ConfigDict) -> None:
   sizes = {"hidden_dim": 64, "num_layers": 2, "num_heads": 4, "mlp_dim": 128}
   text, vision = TextConfig(**sizes), VisionConfig(**sizes)
   config.model = model_section(ModelConfig(text=text, vision=vision))
+  # No encoder is published in these sizes.
+  config.weights = cache.RANDOM
   config.optim.groups.new.peak_lr = 1e-3
   config.optim.groups.encoder.peak_lr = 1e-3
   config.train.total_epochs = 3

@@ -25,6 +25,7 @@ budget. Those that read regions need their scenes:
 
 from ml_collections import config_dict
 
+from ifa_jax.convert import cache
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, variants
 from ifa_jax.models.co_attention import CoAttentionConfig
 from ifa_jax.models.regions import RegionStreamConfig
@@ -48,8 +49,10 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
       f" {variant!r}"
     )
   config = base()
+  config.weights = cache.RANDOM
   config.data.data_dir = "runs/quickstart/data"
   config.data.protocol = "clean"
+  config.data.tokenizer = "runs/quickstart/raw/tokenizer"
   config.data.tokenizer_sha256 = None
   config.data.text_len = 40
   config.data.text_buckets = ()

@@ -8,10 +8,12 @@ PyTorch and transformers are loaded by the parts that need them.
 import importlib
 from typing import Any
 
+__version__ = "0.2.0"
+
 _MODULES = ("convert", "models")
 _CLASSES = {"Batch": "ifa_jax.batch", "Predictor": "ifa_jax.predictor"}
 
-__all__ = ["Batch", "Predictor", "convert", "models"]
+__all__ = ["Batch", "Predictor", "__version__", "convert", "models"]
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ from ifa_jax.data.layouts import LAYOUTS
 from ifa_jax.data.order import KEEPS, UNITS, Shuffle
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.models.system import System
+from ifa_jax.training import dataset_settings
 
 
 def check_counts(config: Mapping[str, Any]) -> None:
@@ -59,6 +60,22 @@ def check_slices(train: Mapping[str, Any]) -> None:
     )
 
 
+def check_tokenizer(
+  prepared: schema.Prepared, config: Mapping[str, Any]
+) -> None:
+  """Checks that a dataset was prepared with the tokenizer of a run."""
+  wanted = config["data"]["tokenizer_sha256"]
+  found = prepared.metadata["tokenizer"]
+  if wanted and found["sha256"] != wanted:
+    raise ValueError(
+      f"{prepared.folder}: expected texts of the tokenizer"
+      f" {dataset_settings.tokenizer(config)!r} (sha256 {wanted[:12]}), got"
+      f" those of {found['name']!r} (sha256 {found['sha256'][:12]}); prepare it"
+      f" again: {dataset_settings.command(config)} --overwrite"
+      " (--config.data.tokenizer_sha256= accepts any vocabulary of this size)"
+    )
+
+
 def check_dataset(
   prepared: schema.Prepared, model: System, data: Mapping[str, Any]
 ) -> None:
@@ -74,11 +91,6 @@ def check_dataset(
       "a relation count of ",
     ),
   ]
-  if data["tokenizer_sha256"]:
-    wanted = data["tokenizer_sha256"]
-    rows.append(
-      ("data.tokenizer_sha256", wanted, tokenizer["sha256"], named + "sha256 ")
-    )
   there = tokenizer["vocab_size"]
   size = model.text.vocab_size if model.text is not None else there
   # A pretrained table may have more rows than its tokenizer has ids.

@@ -25,9 +25,6 @@ os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 
 Settings = TypeVar("Settings")
 
-# Flags that are adopted here are those of the module that runs.
-flags.disclaim_key_flags()
-
 
 def run(
   main: Callable[[Sequence[str]], int | None],
@@ -62,6 +59,11 @@ def run_verb(package: str, verbs: Mapping[str, str]) -> None:
     verbs: name -> module, see `run_module`. Only the one that runs is imported.
   """
   name = sys.argv.pop(1) if len(sys.argv) > 1 else None
+  if name in ("--help", "-h", "--helpfull"):
+    print(f"usage: {os.path.basename(sys.argv[0])} VERB --flags\n\nVerbs:")
+    print(*(f"  {verb}" for verb in verbs), sep="\n")
+    print("\nVERB --help describes a verb and its flags.")
+    sys.exit(0)
   if name not in verbs:
     _fail(f"want one of {', '.join(verbs)} first, found {name!r}", 2)
   run_module(f"{package}.{verbs[name]}")
@@ -77,9 +79,11 @@ def run_module(name: str) -> None:
   """
   module = importlib.import_module(name)
   module.define_flags()
-  # --help prints the docstring and the flags of the main module.
+  # --help prints the docstring and the flags of the main module, which absl
+  # knows by the program's name.
   sys.modules["__main__"].__doc__ = module.__doc__
-  flags.adopt_module_key_flags(module)
+  for flag in flags.FLAGS.get_key_flags_for_module(name):
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
   run(
     module.main,
     takes_words=getattr(module, "TAKES_WORDS", False),

@@ -17,6 +17,7 @@ from ifa_jax.models import settings
 from ifa_jax.models.system import System
 from ifa_jax.parallel import Parallel, make_parallel
 from ifa_jax.row_cache import RowCache
+from ifa_jax.training import dataset_settings
 
 if TYPE_CHECKING:
   from ifa_jax.data.pipeline import Split
@@ -261,9 +262,14 @@ def build(config: Mapping[str, Any]) -> Experiment:
   config = precision.resolve(config)
   model_config = settings.from_dict(config["model"])
   data = config["data"]
-  prepared = schema.read_metadata(data["data_dir"], data["protocol"])
+  prepared = schema.read_metadata(
+    data["data_dir"],
+    data["protocol"],
+    lambda: dataset_settings.command(config),
+  )
   config = inputs.resolve(config, model_config, prepared)
   model_config = settings.from_dict(config["model"])
+  checks.check_tokenizer(prepared, config)
   checks.check_dataset(prepared, model_config, data)
   checks.check_counts(config)
   checks.check_shuffle(train_shuffle(data))

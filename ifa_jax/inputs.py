@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ifa_jax.convert import cache
 from ifa_jax.data import layouts, regions, scenes, words
 from ifa_jax.data.regions import RegionGeometry, RegionReader
 from ifa_jax.data.rows import Reader, RowText
@@ -62,6 +63,12 @@ class Inputs:
 
     train = Split(self._prepared.folder, "train")
     return Vocabulary.of_texts(self.texts(train))
+
+  @property
+  def word_vectors_file(self) -> str | None:
+    """The file of pretrained word vectors, for a model that reads words."""
+    path = self._data.get("word_vectors")
+    return path if path and self._model.reads_words else None
 
   @functools.cached_property
   def _vectors(self) -> words.Vectors | None:
@@ -150,12 +157,12 @@ class Inputs:
   @functools.cached_property
   def _label_vectors(self) -> LabelVectors | None:
     """Word embeddings of class names, where scenes have nothing better."""
-    folder, found = self._config["weights"], self._read_scenes("train")
-    if self._model.text is None or not folder:
+    weights, found = self._config["weights"], self._read_scenes("train")
+    if self._model.text is None or weights in (None, cache.RANDOM):
       return None
     if found is None or found.feature_dim or not found.has_labels:
       return None
-    return LabelVectors(folder, self._tokenizer)
+    return LabelVectors(cache.locate(weights), self._tokenizer)
 
   @functools.cached_property
   def _tokenizer(self) -> Tokenizer:

@@ -12,7 +12,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
@@ -24,6 +24,7 @@ _FREE = frozenset(
   {
     "data.data_dir",
     "data.cache",
+    "data.tokenizer",
     "train.log_steps",
     "train.on_bad_numbers",
     "train.progress",
@@ -108,7 +109,10 @@ class RunFolder:
     return record
 
   def claim(
-    self, config: Mapping[str, Any], dataset: Mapping[str, Any]
+    self,
+    config: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    describe_start: Callable[[], Mapping[str, Any]] = dict,
   ) -> None:
     """Writes `config.json`, or checks that the folder holds this very run.
 
@@ -117,22 +121,24 @@ class RunFolder:
     Args:
       config: the run's whole config, plain values.
       dataset: metadata of the prepared dataset.
+      describe_start: returns further entries of a new `config.json`.
 
     Raises:
       ValueError: if the folder holds a run with another config or dataset, or
         files that are no run, or the processes do not share it. Names what
         differs; nothing is written.
     """
-    claim = lambda: self._claim(config, dataset)  # noqa: E731
+    claim = lambda: self._claim(config, dataset, describe_start)  # noqa: E731
     processes.together(lambda: claim() if processes.is_first() else None)
     processes.check_shared(self.path)
     processes.together(lambda: None if processes.is_first() else claim())
 
-  def _claim(self, config: Any, dataset: Any) -> None:
+  def _claim(self, config: Any, dataset: Any, describe_start: Any) -> None:
     if os.path.exists(self.file(_RECORD)):
       here = {"config": config, "dataset": dataset}
       self._check_same(self.read_record(), here)
       return
+    described = describe_start()
     os.makedirs(self.path, exist_ok=True)
     # All that a start leaves that was killed here.
     if {*os.listdir(self.path)} - {_partial(_RECORD)}:
@@ -145,6 +151,7 @@ class RunFolder:
       {
         "config": config,
         "dataset": dataset,
+        **described,
         "versions": _versions(),
         "git_commit": _git_commit(),
       },
@@ -180,6 +187,9 @@ class RunFolder:
     # Through JSON, which is how the other side was kept.
     here = json.loads(json.dumps(here))
     old, new = (dict(_flatten(x)) for x in ({k: there[k] for k in here}, here))
+    # Older runs from random values have None for it.
+    if old.get("config.weights", 0) is None:
+      old["config.weights"] = new["config.weights"] and "random"
     for key in sorted(old.keys() | new.keys()):
       name = key.removeprefix("config.")
       if name in _FREE or key.startswith("dataset.prepared_with"):

@@ -7,7 +7,7 @@ r"""Predicts posts on a local page, with their objects and alignment.
 Open the address that it prints. The page is served to this machine alone,
 unless `--host` says otherwise, and nothing of a post leaves it. A picture's
 objects are those that `--boxes` lists by the picture's file name, else those
-that `--detector` and `--grounder` find. Needs `requirements-serve.txt`.
+that `--detector` and `--grounder` find. Needs the extra `serve` (Gradio).
 """
 
 import os
@@ -95,7 +95,7 @@ def _load_page():
     if error.name != "gradio":
       raise
     raise ValueError(
-      "the page needs Gradio: pip install -r requirements-serve.txt"
+      "the page needs Gradio: pip install gradio (the extra serve)"
     ) from None
   return page
 

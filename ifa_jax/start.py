@@ -1,5 +1,7 @@
-"""What training begins with: a state that is fresh, pretrained or saved."""
+"""Creates the initial training state: random, pretrained, or restored."""
 
+import functools
+import logging
 from collections.abc import Sequence
 from concurrent import futures
 from typing import Any
@@ -8,11 +10,14 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax import optim, weights
+from ifa_jax import optim
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.experiment import Experiment
 from ifa_jax.models import parameters, stacking
 from ifa_jax.step import INIT, TrainState, purpose_key, start_state
+from ifa_jax.training import initial_values, pretrained
+
+_log = logging.getLogger("ifa_jax")
 
 
 class Start:
@@ -41,13 +46,40 @@ class Start:
       )
     self.tx = optim.make_optimizer(settings, shapes, steps, self._stacked)
 
+  @functools.cached_property
+  def _plan(self) -> initial_values.Plan:
+    shapes = traverse_util.flatten_dict(self._init.eval_shape(), sep="/")
+    return pretrained.plan(
+      self._experiment.config["weights"],
+      {path: leaf.shape for path, leaf in shapes.items()},
+      self._experiment.model_config.system,
+    )
+
+  def origin(self) -> list[str]:
+    """Returns a line for each source of the run's first parameters.
+
+    Raises:
+      ValueError: for pretrained weights that do not fit the model.
+    """
+    words = self._experiment.inputs.word_vectors_file
+    if not words:
+      return self._plan.lines()
+    others = [x for x in self._plan.drawn if not x.startswith("word/")]
+    return [f"word: {words}", *self._plan._replace(drawn=others).lines()]
+
+  def record(self) -> dict[str, Any]:
+    """Returns the origin of the parameters, for the run's `config.json`."""
+    weights = self._experiment.config["weights"]
+    return {"start": self.origin(), "pretrained": pretrained.record(weights)}
+
   def fresh(self) -> TrainState:
     """Returns the state before the first update; the device draws it.
 
-    Its program loads in a thread, and TensorFlow beside it.
+    Its program loads in a thread, while TensorFlow is imported.
     """
     experiment = self._experiment
-    if experiment.config["weights"] or experiment.model_config.reads_words:
+    _log.info("Starting from\n  %s", "\n  ".join(self.origin()))
+    if self._plan.folder or experiment.model_config.reads_words:
       return jax.jit(self._state_of)(self.first_params())
     draw = jax.jit(lambda: self._state_of(self.first_params()))
     with futures.ThreadPoolExecutor(1) as beside:
@@ -63,12 +95,9 @@ class Start:
     return stacking.stack_layers(state, np.stack) if self._stacked else state
 
   def first_params(self) -> Any:
-    """Returns what the run starts from: arrays, pretrained or fresh."""
-    folder = self._experiment.config["weights"]
-    if folder:
-      system = self._experiment.model_config.system
-      shapes = self._init.eval_shape()
-      params = weights.start_params(folder, shapes, self._draw, system)
+    """Returns the run's first parameters: arrays, pretrained or random."""
+    if self._plan.folder:
+      params = pretrained.start_params(self._plan, self._draw)
     else:
       params = self._init()
     return self._experiment.inputs.start_params(params)

@@ -54,8 +54,8 @@ def run(experiment: Experiment, workdir: str) -> dict[str, Any]:
       damaged, or another process trains there.
     preemption.StoppedError: after SIGTERM or SIGINT, when all is saved.
   """
-  folder = RunFolder(workdir)
-  folder.claim(experiment.config, experiment.prepared.metadata)
+  folder, start = RunFolder(workdir), Start(experiment)
+  folder.claim(experiment.config, experiment.prepared.metadata, start.record)
   # So that the run can read posts of one's own without the dataset.
   folder.copy(os.path.join(experiment.prepared.folder, "tokenizer"))
   for name, text in experiment.inputs.files().items():
@@ -67,7 +67,7 @@ def run(experiment: Experiment, workdir: str) -> dict[str, Any]:
       lambda: leftovers.clear(path) if processes.is_first() else None
     )
     checkpoints = stack.enter_context(Checkpoints(path))
-    trainer = Trainer(experiment, folder, checkpoints)
+    trainer = Trainer(experiment, folder, checkpoints, start)
     if checkpoints.newest != experiment.num_steps:
       trainer.train()
     checkpoints.wait()
@@ -101,14 +101,18 @@ class Trainer:
   """Runs the updates of an experiment, from wherever its folder stands."""
 
   def __init__(
-    self, experiment: Experiment, folder: RunFolder, checkpoints: Checkpoints
+    self,
+    experiment: Experiment,
+    folder: RunFolder,
+    checkpoints: Checkpoints,
+    start: Start,
   ):
-    """Builds optimizer and steps; compiles and computes nothing yet."""
+    """Builds the steps; compiles and computes nothing yet."""
     self.experiment = experiment
     self.evaluator = evaluate.Evaluator(experiment)
     self._folder = folder
     self._checkpoints = checkpoints
-    self._start, self._epochs = Start(experiment), Epochs(experiment)
+    self._start, self._epochs = start, Epochs(experiment)
     self._unsaved: Unsaved | None = None
     self._preemption = Preemption()
     self._parallel = experiment.parallel

@@ -5,10 +5,10 @@ import pytest
 import tiny
 
 from configs import minilm
-from ifa_jax import optim, precision, weights
+from ifa_jax import optim, precision
 from ifa_jax.convert import converted
 from ifa_jax.models import parameters, settings
-from ifa_jax.training import baselines
+from ifa_jax.training import baselines, pretrained
 
 # The others are tested in test_config_baselines.py.
 VARIANTS = [n for n in minilm.VARIANTS if n not in baselines.VARIANTS]
@@ -29,7 +29,7 @@ def config_of_a_variant(tmp_path):
   def make(variant):
     config = minilm.get_config(variant)
     config.weights = str(tmp_path / "w")
-    return weights.resolve(precision.resolve(config.to_dict()))
+    return pretrained.resolve(precision.resolve(config.to_dict()))
 
   return make
 

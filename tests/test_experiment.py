@@ -62,9 +62,13 @@ def test_a_dataset_for_another_model_is_refused(
 
 
 def test_a_dataset_for_another_tokenizer_is_refused():
-  with pytest.raises(ValueError, match=r"data\.tokenizer_sha256") as error:
-    check({"tokenizer": {"sha256": OTHER}}, data={"tokenizer_sha256": SHA})
-  for part in ("'made_up'", SHA, OTHER):
+  found = METADATA | {"tokenizer": METADATA["tokenizer"] | {"sha256": OTHER}}
+  prepared = schema.Prepared("there", found, {})
+  asked = {"tokenizer_sha256": SHA, "tokenizer": "mine"}
+  config = tiny_run.tiny_run_config("data", data=asked)
+  with pytest.raises(ValueError, match=r"--tokenizer=mine .*--overwr") as error:
+    checks.check_tokenizer(prepared, config)
+  for part in ("'made_up'", "'mine'", SHA[:12], OTHER[:12]):
     assert part in str(error.value)
 
 

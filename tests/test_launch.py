@@ -32,6 +32,9 @@ def cases(data_dir, workdir, folder):
     "no dataset": [
       "launch.py", config, fresh, f"--config.data.data_dir={folder}/nowhere"
     ],
+    "no encoder": [
+      "launch.py", config, data, fresh, "--config.weights=text=no/such/folder"
+    ],
     "other protocol": [
       "launch.py", config, data, fresh, "--config.data.protocol=released"
     ],
@@ -69,7 +72,13 @@ def outcomes_of_all_cases(data_dir, workdir, compiled_dir, tmp_path_factory):
 @pytest.mark.parametrize(
   ("case", "status", "named"),
   [
-    ("no dataset", 1, "/nowhere: no prepared dataset; make one: python -m"),
+    (
+      "no dataset",
+      1,
+      "/nowhere --protocol=clean --tokenizer=runs/quickstart/raw/tokenizer"
+      " --text_len=40 --image_size=56 --patch_size=8 --boxes=boxes.json",
+    ),
+    ("no encoder", 1, "no/such/folder: there is no such folder; download it"),
     ("other protocol", 1, "wanted protocol released, found "),
     ("other pictures", 1, "image_size 32, but model.vision.image_size is 56"),
     ("unknown fusion", 1, "model.fusion: want one of paper, released, found"),

@@ -299,5 +299,5 @@ def test_without_gradio_the_command_says_what_to_install():
     text=True,
     check=False,
   )
-  wanted = "error: the page needs Gradio: pip install -r requirements-serve.txt"
+  wanted = "error: the page needs Gradio: pip install gradio (the extra serve)"
   assert (done.returncode, done.stderr.strip()) == (1, wanted)

@@ -11,11 +11,11 @@ import tiny_table
 from ifa_jax.analyze import table2, table2_tables
 
 MISTAKES = {
-  "no config": (["--config=nowhere.py"], "want a file such as configs/mnre.py"),
+  "no config": (["--config=nowhere.py"], "expected a file such as configs"),
   "a variant": (["--config=configs/mnre.py:mtb"], "'configs/mnre.py:mtb'"),
   "no variants": (
     ["--config=ifa_jax/training/defaults.py"],
-    "want a config file with get_",
+    "expected a function get_config",
   ),
   "unknown row": (["--rows=objcts"], "objects, vanilla, text, shuffled"),
   "same row": (["--rows=text,text"], "want every row once, found 'text' again"),

@@ -4,5 +4,11 @@ from ifa_jax import command
 
 VERBS = ("leak", "audit", "shuffle", "compare", "alignment", "table2")
 
-if __name__ == "__main__":
+
+def run() -> None:
+  """Runs the analysis that the first argument names."""
   command.run_verb("ifa_jax.analyze", {verb: verb for verb in VERBS})
+
+
+if __name__ == "__main__":
+  run()

@@ -1,8 +1,6 @@
 """Configs of the variants of one file, with settings that all of them share."""
 
 import difflib
-import importlib.util
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 from typing import Any
@@ -12,26 +10,20 @@ from ml_collections import config_dict, config_flags
 from ml_collections.config_flags import config_path
 
 from ifa_jax.analyze import published
+from ifa_jax.training import config_files
 
 _SEED = "seed"
 
 
 def load(path: str) -> ModuleType:
-  """Loads a config file.
+  """Loads a config file by its path or name.
 
   Raises:
     ValueError: if it is no file with `get_config` and `VARIANTS`.
   """
-  if not os.path.isfile(path) or not path.endswith(".py"):
-    raise ValueError(
-      f"--config: want a file such as configs/mnre.py, found {path!r}"
-    )
-  spec = importlib.util.spec_from_file_location("table2_config", path)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
-  for name in ("get_config", "VARIANTS"):
-    if not hasattr(module, name):
-      raise ValueError(f"{path}: want a config file with {name}, found none")
+  module = config_files.load(config_files.find(path))
+  if not hasattr(module, "VARIANTS"):
+    raise ValueError(f"{path}: expected a config with VARIANTS, got none")
   return module
 
 

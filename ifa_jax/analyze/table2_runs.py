@@ -10,12 +10,13 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ifa_jax import experiment, precision, train, weights
+from ifa_jax import experiment, precision, train
 from ifa_jax.analyze import predictions
 from ifa_jax.analyze.systems import System
 from ifa_jax.data.schema import Prepared
 from ifa_jax.experiment import Experiment
 from ifa_jax.run_folder import RunFolder
+from ifa_jax.training import pretrained
 
 _log = logging.getLogger("ifa_jax")
 
@@ -71,7 +72,7 @@ def plan(
     ValueError: for a config that cannot be trained, as `experiment.build`, or
       a folder that holds another run.
   """
-  config = weights.resolve(config)
+  config = pretrained.resolve(config)
   built = experiment.build(config)
   folders = {
     seed: RunFolder(os.path.join(workdir, variant, f"seed_{seed}"))

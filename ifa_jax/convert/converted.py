@@ -29,6 +29,7 @@ from ifa_jax.models.config import ModelConfig
 from ifa_jax.models.system import System
 
 _MODEL, _PROVENANCE, _PARAMS = "model.json", "provenance.json", "params"
+_TOKENIZER = "tokenizer"
 _PACKAGES = ("jax", "flax", "orbax-checkpoint", "numpy")
 
 
@@ -88,7 +89,7 @@ def save_converted(
     _write_json(partial, _MODEL, settings.to_dict(model_config))
     _write_json(partial, _PROVENANCE, {**(info or {}), "versions": versions})
     if tokenizer is not None:
-      tokenizer.save(os.path.join(partial, "tokenizer"))
+      tokenizer.save(os.path.join(partial, _TOKENIZER))
     _checkpointer().save(os.path.join(partial, _PARAMS), params)
 
 
@@ -129,6 +130,21 @@ def load_config(folder: str | os.PathLike) -> System:
   return settings.from_dict(_read_json(os.fspath(folder), _MODEL))
 
 
+def load_shapes(folder: str | os.PathLike) -> dict[str, tuple[int, ...]]:
+  """Returns path -> shape of the parameters in a folder, without reading any.
+
+  Raises:
+    ValueError: if they are missing or damaged.
+  """
+  path = os.path.join(os.path.abspath(folder), _PARAMS)
+  try:
+    tree = _checkpointer().metadata(path).item_metadata.tree
+  except (ValueError, KeyError, OSError, AttributeError) as error:
+    raise _damaged(path, error) from None
+  flat = traverse_util.flatten_dict(tree, sep="/")
+  return {name: tuple(leaf.shape) for name, leaf in flat.items()}
+
+
 def load_provenance(folder: str | os.PathLike) -> dict[str, Any]:
   """Reads `provenance.json`; see `make_info`.
 
@@ -136,6 +152,12 @@ def load_provenance(folder: str | os.PathLike) -> dict[str, Any]:
     ValueError: if it is missing or damaged.
   """
   return _read_json(os.fspath(folder), _PROVENANCE)
+
+
+def tokenizer_folder(folder: str | os.PathLike) -> str | None:
+  """Returns the folder of the weights' tokenizer, or None if there is none."""
+  path = os.path.join(folder, _TOKENIZER)
+  return path if os.path.isdir(path) else None
 
 
 def is_converted(folder: str | os.PathLike) -> bool:
@@ -154,8 +176,12 @@ def _restore(path: str) -> dict[str, Any]:
   try:
     return _checkpointer().restore(path)
   except (ValueError, KeyError, OSError) as error:
-    reason = " ".join(str(error).split())[:200]
-    raise ValueError(f"{path}: missing or damaged ({reason})") from None
+    raise _damaged(path, error) from None
+
+
+def _damaged(path: str, error: Exception) -> ValueError:
+  reason = " ".join(str(error).split())[:200]
+  return ValueError(f"{path}: missing or damaged ({reason})")
 
 
 def _check_shapes(

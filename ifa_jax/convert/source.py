@@ -79,6 +79,11 @@ class Source(NamedTuple):
       for name in ("tokenizer.json", "vocab.txt")
     )
 
+  def small_files(self) -> list[str]:
+    """Returns the paths of all other files that are read where they exist."""
+    paths = [os.path.join(self.folder, name) for name in _SMALL_FILES]
+    return [path for path in paths if os.path.exists(path)]
+
   def weight_files(self) -> list[str]:
     """Returns the paths of the files that hold the weights.
 
@@ -124,11 +129,17 @@ def find(id_or_dir: str | os.PathLike) -> Source:
   try:
     return Source(name, _fetch(name))
   except Exception as error:  # Of the hub, of the network, of the cache.
-    reason = " ".join(str(error).split())[:200]
     raise ValueError(
       f"{name}: neither a folder nor a model that can be fetched from the hub"
-      f" ({reason})"
+      f" ({_root_cause(error)})"
     ) from None
+
+
+def _root_cause(error: BaseException) -> str:
+  """Returns one line; the errors of the hub explain its cache at length."""
+  while cause := error.__cause__ or error.__context__:
+    error = cause
+  return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
 
 
 def _fetch(hub_id: str) -> str:

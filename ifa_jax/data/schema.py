@@ -8,7 +8,7 @@ reads a part of a batch's rows knows how long all of its texts are.
 
 import glob
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -163,13 +163,16 @@ def read_text_lengths(folder: str, split: str, num_rows: int) -> np.ndarray:
 
 
 def read_metadata(
-  data_dir: str | os.PathLike, protocol: str | None = None
+  data_dir: str | os.PathLike,
+  protocol: str | None = None,
+  prepare_command: Callable[[], str] = lambda: _PREPARE,
 ) -> Prepared:
   """Finds the prepared dataset under a folder; needs no TensorFlow.
 
   Args:
     data_dir: the `--data_dir` of `data_prep.mnre`, or a folder inside it.
     protocol: which one, where datasets of several protocols lie there.
+    prepare_command: returns the command that makes the dataset, for errors.
 
   Raises:
     ValueError: if there is none, none of this protocol, more than one to choose
@@ -177,7 +180,9 @@ def read_metadata(
   """
   found = find_prepared(data_dir)
   if not found:
-    raise ValueError(f"{data_dir}: no prepared dataset; make one: {_PREPARE}")
+    raise ValueError(
+      f"{data_dir}: no prepared dataset; make one: {prepare_command()}"
+    )
   chosen = [
     prepared
     for prepared in found
@@ -195,12 +200,12 @@ def read_metadata(
     )
     raise ValueError(
       f"{data_dir}: wanted {wanted}, found {there}; name a protocol that is"
-      f" there, or prepare it: {_PREPARE}"
+      f" there, or prepare it: {prepare_command()}"
     )
   if not readable:
     raise ValueError(
       f"{chosen[0].folder}: record format {_version(chosen[0])}, this version"
-      f" reads {FORMAT_VERSION}; prepare it again: {_PREPARE}"
+      f" reads {FORMAT_VERSION}; prepare it again: {prepare_command()}"
     )
   return chosen[0]
 

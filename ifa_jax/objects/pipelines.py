@@ -14,7 +14,7 @@ from ifa_jax.convert import source
 
 DETECTION, GROUNDING = "object-detection", "zero-shot-object-detection"
 
-_INSTALL = "pip install -r requirements-objects.txt"
+_INSTALL = "pip install torch timm"
 # What a folder's models, processors and tokenizers are read from.
 _SUFFIXES = (".json", ".txt", ".safetensors")
 

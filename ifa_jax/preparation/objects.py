@@ -5,7 +5,7 @@ r"""Finds objects in the pictures of a tree: detected ones, and those named.
 A detector finds objects of its classes, a grounder the two entities of each row
 by their names. What is written is described in `ifa_jax.data.boxes`; it is what
 `--boxes` of `data_prep.mnre` and `data_prep.scenes` reads. PyTorch is needed:
-pip install -r requirements-objects.txt
+the extra `objects`
 
 A run that was stopped goes on with the same command, and pictures that were
 added to the tree are looked at by it: all others are in OUT.journal.jsonl.

@@ -9,6 +9,11 @@ from ifa_jax.models import ModelConfig, settings
 from ifa_jax.models.config import Exchange
 from ifa_jax.models.system import System
 
+# Published encoders, by their hub ids.
+BERT_BASE, BERT_LARGE = "bert-base-uncased", "bert-large-uncased"
+CLIP_BASE = "openai/clip-vit-base-patch32"
+CLIP_LARGE = "openai/clip-vit-large-patch14"
+
 # Of bert-base-uncased's vocabulary; see Tokenizer.sha256. Set to nothing
 # (--config.data.tokenizer_sha256=) to train on data that was prepared with
 # another vocabulary of the same size.
@@ -25,13 +30,17 @@ def base() -> config_dict.ConfigDict:
   config = config_dict.ConfigDict()
   # DeepKE's seed (train.yaml).
   config.seed = 1234
-  # A folder that `python -m ifa_jax.convert` wrote; its sizes win over those of
-  # config.model. None starts the encoders from random values.
+  # Pretrained encoders: text=ID_OR_DIR,vision=ID_OR_DIR, a folder that `python
+  # -m ifa_jax.convert` wrote, or "random"; see ifa_jax.convert.cache. Their
+  # sizes win over those of config.model. Every config with encoders sets it.
   config.weights = config_dict.placeholder(str)
 
   config.data = config_dict.ConfigDict()
   config.data.data_dir = "data/mnre"
   config.data.protocol = "released"
+  # Hub id or folder of the tokenizer that the dataset is prepared with. None:
+  # that of the pretrained text encoder.
+  config.data.tokenizer = config_dict.placeholder(str)
   config.data.tokenizer_sha256 = BERT_UNCASED
   # 80 as DeepKE; with markers MNRE-2 has at most 57, 99 % have at most 46.
   config.data.text_len = 80

@@ -1,4 +1,7 @@
-"""Runs that start from converted weights."""
+"""Runs that start from pretrained weights."""
+
+import logging
+import shutil
 
 import jax
 import numpy as np
@@ -7,16 +10,19 @@ import tiny
 import tiny_run
 from flax import traverse_util
 
-from ifa_jax import experiment, train, weights
+from configs import minilm, mnre, quickstart
+from ifa_jax import experiment, train
 from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.convert import converted
+from ifa_jax.convert import cache, converted
 from ifa_jax.data.tokenization import Tokenizer
 from ifa_jax.models import TextConfig, parameters, settings
 from ifa_jax.models.bert import BertConfig
 from ifa_jax.models.mega import MEGAConfig
 from ifa_jax.models.pcnn import PCNNConfig
 from ifa_jax.models.system import RegionConfig
+from ifa_jax.run_folder import RunFolder
 from ifa_jax.start import Start
+from ifa_jax.training import pretrained
 
 
 def flat(tree):
@@ -30,9 +36,15 @@ def save(folder, config, initialised=(), tokenizer=None, seed=3):
   return flat(params)
 
 
-def test_without_weights_a_config_stays():
-  config = {"weights": None, "model": {}}
-  assert weights.resolve(config) is config
+def test_a_config_with_random_weights_stays():
+  config = {"weights": "random", "model": {"text": {}}}
+  assert pretrained.resolve(config) is config
+
+
+def test_a_model_with_encoders_must_have_the_setting():
+  config = {"weights": None, "model": {"text": {}}}
+  with pytest.raises(ValueError, match=r"config\.weights: expected encoders"):
+    pretrained.resolve(config)
 
 
 def test_weights_give_sizes_and_tokenizer_and_nothing_else(tmp_path, raw_dir):
@@ -41,7 +53,7 @@ def test_weights_give_sizes_and_tokenizer_and_nothing_else(tmp_path, raw_dir):
   save(tmp_path / "w", source, tokenizer=tokenizer)
   asked = tiny_run.tiny_run_config("data", weights=str(tmp_path / "w"))
   asked["model"]["text"]["dropout_rate"] = 0.25
-  got = weights.resolve(asked)
+  got = pretrained.resolve(asked)
   sizes = settings.to_dict(source)
   assert got["model"]["vision"] == sizes["vision"]
   assert got["model"]["text"] == sizes["text"] | {
@@ -58,7 +70,9 @@ def test_weights_give_sizes_and_tokenizer_and_nothing_else(tmp_path, raw_dir):
 def start(folder, fresh, *system):
   """Returns what a run starts from whose fresh parameters would be those."""
   draw = lambda paths: {path: flat(fresh)[path] for path in paths}  # noqa: E731
-  return weights.start_params(str(folder), fresh, draw, *system)
+  shapes = {path: leaf.shape for path, leaf in flat(fresh).items()}
+  planned = pretrained.plan(str(folder), shapes, *system)
+  return pretrained.start_params(planned, draw)
 
 
 def test_a_stream_that_nothing_was_converted_for_keeps_its_geometry(tmp_path):
@@ -69,7 +83,7 @@ def test_a_stream_that_nothing_was_converted_for_keeps_its_geometry(tmp_path):
   asked = tiny_run.tiny_run_config(
     "data", weights=str(tmp_path / "w"), model={"vision": {"mlp_dim": 24}}
   )
-  got = weights.resolve(asked)["model"]
+  got = pretrained.resolve(asked)["model"]
   assert got["text"]["vocab_size"] == source.text.vocab_size
   assert got["vision"]["image_size"] == 32 != source.vision.image_size
   assert got["vision"]["mlp_dim"] == asked["model"]["vision"]["mlp_dim"]
@@ -81,7 +95,7 @@ def test_a_stream_that_nothing_was_converted_for_keeps_its_geometry(tmp_path):
     np.testing.assert_array_equal(started[path], flat(fresh)[path])
   save(tmp_path / "part", source, visual[1:])
   asked["weights"] = str(tmp_path / "part")
-  got = weights.resolve(asked)["model"]["vision"]
+  got = pretrained.resolve(asked)["model"]["vision"]
   assert got == settings.to_dict(source)["vision"]
 
 
@@ -90,7 +104,7 @@ def test_a_text_model_stays_one(tmp_path):
   asked = tiny_run.tiny_run_config(
     "data", weights=str(tmp_path / "w"), model={"vision": None}
   )
-  assert weights.resolve(asked)["model"]["vision"] is None
+  assert pretrained.resolve(asked)["model"]["vision"] is None
 
 
 def other_systems(vocab_size):
@@ -107,7 +121,7 @@ def test_another_system_takes_the_text_encoder_alone(tmp_path, system):
   given = save(tmp_path / "w", source)
   asked = tiny_run.tiny_run_config("data", weights=str(tmp_path / "w"))
   asked["model"] = settings.to_dict(other_systems(3)[system])
-  model = settings.from_dict(weights.resolve(asked)["model"])
+  model = settings.from_dict(pretrained.resolve(asked)["model"])
   assert model.system == system
   assert (model.text.hidden_dim, model.text.max_len) == (16, 16)
   fresh = parameters.init_params(model, jax.random.key(7))
@@ -121,14 +135,14 @@ def test_a_system_without_an_encoder_takes_none(tmp_path):
   save(tmp_path / "w", tiny.tiny_config())
   asked = tiny_run.tiny_run_config("data", weights=str(tmp_path / "w"))
   asked["model"] = settings.to_dict(PCNNConfig(vocab_size=9))
-  assert weights.resolve(asked) == asked | {"weights": None}
+  assert pretrained.resolve(asked) == asked | {"weights": None}
 
 
 def test_weights_of_no_use_are_refused(tmp_path):
   save(tmp_path / "w", tiny.tiny_config())
   fresh = parameters.init_params(PCNNConfig(vocab_size=9), jax.random.key(7))
   with pytest.raises(
-    ValueError, match="of some use to pcnn, found those of if"
+    ValueError, match="that pcnn can use, got those of ifaformer"
   ):
     start(tmp_path / "w", fresh, "pcnn")
 
@@ -136,7 +150,7 @@ def test_weights_of_no_use_are_refused(tmp_path):
 def test_a_folder_without_weights_is_named(tmp_path):
   asked = tiny_run.tiny_run_config("data", weights=str(tmp_path))
   with pytest.raises(ValueError, match=f"{tmp_path}: want a folder that"):
-    weights.resolve(asked)
+    pretrained.resolve(asked)
 
 
 def test_what_was_initialised_follows_the_runs_seed(tmp_path):
@@ -150,7 +164,9 @@ def test_what_was_initialised_follows_the_runs_seed(tmp_path):
     drawn.extend(paths)
     return {path: flat(fresh)[path] for path in paths}
 
-  got = flat(weights.start_params(str(tmp_path / "w"), fresh, draw))
+  shapes = {path: leaf.shape for path, leaf in flat(fresh).items()}
+  planned = pretrained.plan(str(tmp_path / "w"), shapes)
+  got = flat(pretrained.start_params(planned, draw))
   # Nothing that the folder gives: of full size, drawing takes seconds.
   assert sorted(drawn) == sorted(own)
   want = given | {path: flat(fresh)[path] for path in own}
@@ -169,7 +185,7 @@ def test_only_the_head_may_have_another_shape(tmp_path):
     got["text/layer_0/mlp_in/kernel"], given["text/layer_0/mlp_in/kernel"]
   )
   fresh["text"]["layer_0"]["mlp_in"]["kernel"] = np.zeros((3, 5), np.float32)
-  with pytest.raises(ValueError, match=r"mlp_in/kernel: want \(3, 5\), found"):
+  with pytest.raises(ValueError, match=r"mlp_in/kernel: expected \(3, 5\)"):
     start(tmp_path / "w", fresh)
 
 
@@ -186,12 +202,71 @@ def test_a_run_starts_from_them(tmp_path, data_dir):
   own = "visual/layer_0/mlp_in/kernel"
   given = save(tmp_path / "w", config, [own])
   # Drawn alone as it is drawn with all others.
-  unaided = Start(experiment.build(asked | {"weights": None}))
+  unaided = Start(experiment.build(asked | {"weights": "random"}))
   given[own] = flat(unaided.first_params())[own]
-  built = experiment.build(weights.resolve(asked))
+  built = experiment.build(pretrained.resolve(asked))
   train.run(built, str(tmp_path / "run"))
   like = parameters.abstract_params(config)
   with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
     got = flat(checkpoints.restore_params(checkpoints.newest, like))
   for path, array in given.items():
     np.testing.assert_array_equal(got[path], array, err_msg=path)
+
+
+def test_a_run_that_began_needs_its_weights_no_more(tmp_path, data_dir):
+  asked = tiny_run.tiny_run_config(data_dir, weights=str(tmp_path / "w"))
+  config = settings.from_dict(asked["model"])
+  save(tmp_path / "w", config, ["visual/embed/class_token"])
+  first = pretrained.resolve(asked)
+  built, folder = experiment.build(first), RunFolder(tmp_path / "run")
+  folder.claim(built.config, built.prepared.metadata, Start(built).record)
+  record = folder.read_record()
+  assert record["start"] == [
+    f"relation head: {tmp_path}/w, 2 tensors",
+    f"text: {tmp_path}/w, {record['start'][1].split()[-2]} tensors",
+    f"vision: {tmp_path}/w, {record['start'][2].split()[-2]} tensors",
+    "visual/embed/class_token: random",
+  ]
+  shutil.rmtree(tmp_path / "w")
+  assert pretrained.resolve(asked, folder) == first
+  with pytest.raises(ValueError, match="want a folder that"):
+    pretrained.resolve(asked)
+
+
+VARIANTS = [
+  (module, variant)
+  for module in (minilm, mnre, quickstart)
+  for variant in module.VARIANTS
+]
+
+
+@pytest.mark.parametrize(("module", "variant"), VARIANTS)
+def test_every_config_names_its_encoders_or_asks_for_random_ones(
+  module, variant
+):
+  """No config trains random encoders unless its `weights` says so."""
+  config = module.get_config(variant).to_dict()
+  model = config["model"]
+  if model.get("text") is None:
+    assert variant == "pcnn"
+    return
+  if config["weights"] == cache.RANDOM:
+    # Toy sizes, for which nobody publishes an encoder.
+    assert model["text"]["hidden_dim"] == 64
+    return
+  reads_pixels = model["system"] == "ifaformer" and model["vision"]
+  wanted = {"text", "vision"} if reads_pixels else {"text"}
+  if module is minilm:
+    # All its pictures are constant.
+    wanted = {"text"}
+  assert {*cache.parse(config["weights"])} == wanted
+
+
+@pytest.mark.usefixtures("fast_compilation")
+def test_a_run_from_random_values_says_so_before_its_first_update(
+  data_dir, caplog
+):
+  built = experiment.build(tiny_run.tiny_run_config(data_dir))
+  with caplog.at_level(logging.INFO, "ifa_jax"):
+    Start(built).fresh()
+  assert "Starting from\n  relation head, text, vision: random" in caplog.text

@@ -1,0 +1,130 @@
+"""Encoders of the hub or of folders, converted once and kept in a cache.
+
+The setting `weights` names what a run starts from:
+
+    text=bert-base-uncased,vision=openai/clip-vit-base-patch32
+                   encoders of transformers, each a hub id or a folder; either
+                   may be left out
+    weights/clip   a folder that `python -m ifa_jax.convert` wrote
+    random         no pretrained weights
+
+Encoders are converted on first use into the user's cache folder
+(`~/.cache/ifa_jax/weights` on Linux, under `XDG_CACHE_HOME` if that is set), in
+a folder named by the content of the files read. Processes that start at the
+same time wait for the one that converts.
+"""
+
+import functools
+import hashlib
+import json
+import logging
+import os
+import pathlib
+from collections.abc import Mapping
+
+import filelock
+import platformdirs
+
+from ifa_jax.convert import converted, huggingface, source
+from ifa_jax.convert.source import Source
+
+_log = logging.getLogger("ifa_jax")
+
+RANDOM = "random"
+SIDES = ("text", "vision")
+# Part of every key: goes up when a conversion of the same files changes.
+_VERSION = 1
+
+
+def parse(weights: str) -> dict[str, str]:
+  """Returns the encoders that a setting names: "text", "vision" or both.
+
+  An empty dict for any other setting, which is the path of a folder.
+
+  Raises:
+    ValueError: for a side that is misspelt or named twice.
+  """
+  if not weights.startswith(tuple(f"{side}=" for side in SIDES)):
+    return {}
+  named: dict[str, str] = {}
+  for item in weights.split(","):
+    side, _, encoder = item.partition("=")
+    if side not in SIDES or side in named or not encoder:
+      raise ValueError(
+        "weights: expected text=ENCODER, vision=ENCODER or both with a comma"
+        f" between them, got {weights!r}"
+      )
+    named[side] = encoder
+  return named
+
+
+@functools.cache
+def locate(weights: str) -> str:
+  """Returns the folder of converted weights that a setting stands for.
+
+  Converts encoders that have not been converted before.
+
+  Raises:
+    ValueError: for encoders that cannot be found, read or fitted together.
+  """
+  encoders = parse(weights)
+  if not encoders:
+    return weights
+  found = {side: _find(side, encoders) for side in encoders}
+  root = cache_folder()
+  root.mkdir(parents=True, exist_ok=True)
+  folder = root / _key(found)
+  with filelock.FileLock(root / f"{folder.name}.lock"):
+    if not converted.is_converted(folder):
+      _log.info("Converting %s into %s", weights, folder)
+      _convert(encoders, folder)
+  return str(folder)
+
+
+def cache_folder() -> pathlib.Path:
+  """Returns the folder of all converted encoders of this user."""
+  return platformdirs.user_cache_path("ifa_jax") / "weights"
+
+
+def _find(side: str, encoders: Mapping[str, str]) -> Source:
+  """Returns the folder of one encoder.
+
+  Raises:
+    ValueError: for an encoder that is no folder and cannot be downloaded, with
+      the ways to get it.
+  """
+  try:
+    return source.find(encoders[side])
+  except ValueError as error:
+    folders = ",".join(f"{name}=FOLDER" for name in encoders)
+    raise ValueError(
+      f"config.weights: {side} encoder {error}; download it where there is a"
+      f" network (hf download {encoders[side]}), name folders by"
+      f" --config.weights={folders}, or train from random values by"
+      " --config.weights=random"
+    ) from None
+
+
+def _key(found: Mapping[str, Source]) -> str:
+  """Returns a name for the content of some encoders' files."""
+  digests = {
+    side: {
+      os.path.basename(path): source.sha256(path)
+      for path in [*folder.small_files(), *folder.weight_files()]
+    }
+    for side, folder in found.items()
+  }
+  described = json.dumps([_VERSION, digests], sort_keys=True)
+  return hashlib.sha256(described.encode()).hexdigest()[:16]
+
+
+def _convert(encoders: Mapping[str, str], folder: pathlib.Path) -> None:
+  made = huggingface.convert(
+    encoders.get("text"),
+    encoders.get("vision"),
+    None,
+    huggingface.Options(),
+  )
+  converted.save_converted(
+    folder, made.model_config, made.params, made.info, made.tokenizer
+  )

@@ -1,0 +1,176 @@
+r"""Trains, resumes or evaluates a run.
+
+    python launch.py --config=configs/mnre.py[:variant] [--workdir=DIR] \
+        [--raw_dir=DATA] [--config.section.setting=value ...]
+
+A run that was interrupted resumes with the same command; one that is finished
+reports its scores. --raw_dir prepares the dataset of the config first, if it is
+not there. In several processes: docs/pods.md.
+"""
+
+import dataclasses
+import logging
+import re
+import sys
+from typing import Any
+
+from ifa_jax import host_memory
+
+host_memory.keep_freed_memory()
+
+# After it, since numpy and JAX start threads.
+from absl import flags  # noqa: E402
+from ml_collections import config_flags  # noqa: E402
+
+from ifa_jax import command  # noqa: E402
+from ifa_jax.training import config_files  # noqa: E402
+
+COMPILES = True
+
+_log = logging.getLogger("ifa_jax")
+
+
+def define_flags() -> None:
+  """Defines the flags; importing this module defines none."""
+  string, integer = flags.DEFINE_string, flags.DEFINE_integer
+  config_flags.DEFINE_config_file(
+    "config",
+    None,
+    "The run: FILE[:VARIANT], or NAME[:VARIANT] of "
+    f"{', '.join(config_files.names())}.",
+  )
+  string(
+    "workdir",
+    None,
+    "The run's folder; one that holds this run is resumed. Default:"
+    " runs/<config>/<variant>.",
+  )
+  flags.DEFINE_enum(
+    "mode",
+    "train",
+    ["train", "evaluate"],
+    "Train and score, or score a finished run again.",
+  )
+  flags.DEFINE_enum(
+    "split", "test", ["dev", "test"], "The split that --mode=evaluate scores."
+  )
+  string("raw_dir", None, "A raw MNRE tree, to prepare the dataset from.")
+  string("boxes", None, "With --raw_dir: boxes file, see data_prep.mnre.")
+  flags.DEFINE_enum(
+    "missing_pixels",
+    "error",
+    ("error", "absent", "grey"),
+    "With --raw_dir: a picture or crop without a file is an error, left out, or"
+    " grey.",
+  )
+  string(
+    "coordinator_address",
+    None,
+    "HOST:PORT of process 0 of several. Default: JAX_COORDINATOR_ADDRESS.",
+  )
+  integer(
+    "num_processes",
+    None,
+    "Number of processes of the run. Default: JAX_NUM_PROCESSES, or that of"
+    " the cluster, or 1.",
+    lower_bound=1,
+  )
+  integer(
+    "process_id",
+    None,
+    "Number of this process, from 0. Default: JAX_PROCESS_ID.",
+    lower_bound=0,
+  )
+  flags.register_multi_flags_validator(
+    ["config", "mode", "workdir"],
+    lambda values: (
+      values["config"] is not None
+      or (values["mode"] == "evaluate" and values["workdir"] is not None)
+    ),
+    "expected a config, e.g. --config=configs/mnre.py; only --mode=evaluate"
+    " with --workdir does without",
+  )
+  # The flag's parser opens files; a name becomes the file it stands for.
+  sys.argv[1:] = _with_config_files(sys.argv[1:])
+
+
+def _with_config_files(arguments: list[str]) -> list[str]:
+  """Returns arguments with a path in place of the name of a config."""
+  named = re.compile(r"(--?config=)([^:]*)(.*)", re.DOTALL)
+  replaced = list(arguments)
+  for i, argument in enumerate(arguments):
+    if found := named.fullmatch(argument):
+      flag, name, variant = found.groups()
+      replaced[i] = f"{flag}{config_files.find(name)}{variant}"
+    elif argument in ("--config", "-config") and i + 1 < len(arguments):
+      name, colon, variant = arguments[i + 1].partition(":")
+      replaced[i + 1] = f"{config_files.find(name)}{colon}{variant}"
+  return replaced
+
+
+def main(_) -> None:
+  """Builds the experiment that the flags describe, and runs it."""
+  values = flags.FLAGS
+  # A file that cannot be read fails here, not as a flag.
+  config = None if values.config is None else values.config.to_dict()
+  workdir = values.workdir or config_files.default_workdir(
+    config_flags.get_config_filename(values["config"])
+  )
+  # After the flags, so that --help and a wrong flag do not wait for them.
+  from ifa_jax import cluster, evaluate, processes, train
+  from ifa_jax.run_folder import RunFolder
+
+  # Before anything asks JAX for its devices.
+  cluster.join(
+    values.coordinator_address, values.num_processes, values.process_id
+  )
+  folder = RunFolder(workdir)
+  if config is not None and values.raw_dir:
+    processes.together(
+      lambda: _prepare(config, values) if processes.is_first() else None
+    )
+  built = processes.together(lambda: _build(config, folder))
+  if values.mode == "evaluate":
+    evaluate.run(built, folder, values.split)
+    return
+  if processes.is_first():
+    _log.info("Run folder: %s", workdir)
+  train.run(built, workdir)
+
+
+def _build(config: dict[str, Any] | None, folder: Any) -> Any:
+  """Returns the experiment of a config, or of a run that has begun."""
+  from ifa_jax import experiment, precision
+  from ifa_jax.training import pretrained
+
+  if config is None:
+    # The run's own has its weights' sizes in it.
+    return experiment.build(folder.read_record()["config"])
+  begun = precision.resolve(config, folder)
+  return experiment.build(pretrained.resolve(begun, folder))
+
+
+def _prepare(config: dict[str, Any], values: flags.FlagValues) -> None:
+  """Prepares the dataset of a config, unless it is there."""
+  from ifa_jax.preparation.plan import Settings
+  from ifa_jax.preparation.prepare import prepare
+  from ifa_jax.training import dataset_settings, pretrained
+
+  wanted = dataset_settings.of_config(pretrained.resolve(config))
+  settings = dataclasses.replace(
+    Settings(raw_dir=values.raw_dir, **wanted),
+    boxes=values.boxes,
+    missing_pixels=values.missing_pixels,
+  )
+  prepared, is_new = prepare(settings)
+  state = "Prepared" if is_new else "Already prepared:"
+  _log.info("%s %s", state, prepared.folder)
+
+
+def run() -> None:
+  """Runs the command."""
+  command.run_module("ifa_jax.launch")
+
+
+if __name__ == "__main__":
+  run()

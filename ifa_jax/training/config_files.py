@@ -1,0 +1,85 @@
+"""Config files by path or, for those of the package, by name.
+
+configs/mnre.py:tiny   a file and its variant
+mnre:tiny              the same file as the package brings it
+"""
+
+import importlib.util
+import inspect
+import os
+import pathlib
+from collections.abc import Callable
+from types import ModuleType
+
+import ifa_jax
+
+_PACKAGE = pathlib.Path(ifa_jax.__file__).parent
+
+
+def find(name: str) -> str:
+  """Returns the path of a config file.
+
+  Args:
+    name: a path, or the name of one of the package's configs. A file of that
+      path wins. Anything else is returned as it is.
+  """
+  if not os.path.exists(name):
+    for folder in _folders():
+      if (file := folder / f"{name}.py").is_file():
+        return str(file)
+  return name
+
+
+def names() -> list[str]:
+  """Returns the names of the package's configs."""
+  return sorted(
+    file.stem
+    for folder in _folders()
+    for file in folder.glob("*.py")
+    if "def get_config" in file.read_text(encoding="utf-8")
+  )
+
+
+def _folders() -> list[pathlib.Path]:
+  # A wheel has the configs inside the package, a checkout next to it.
+  folders = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
+  return [folder for folder in folders if folder.is_dir()][:1]
+
+
+def load(path: str) -> ModuleType:
+  """Runs a config file.
+
+  Raises:
+    ValueError: if there is no such file, or no `get_config` in it.
+  """
+  if not os.path.isfile(path) or not path.endswith(".py"):
+    raise ValueError(
+      "--config: expected a file such as configs/mnre.py or one of"
+      f" {', '.join(names())}, got {path!r}"
+    )
+  spec = importlib.util.spec_from_file_location("config_file", path)
+  module = importlib.util.module_from_spec(spec)
+  spec.loader.exec_module(module)
+  if not hasattr(module, "get_config"):
+    raise ValueError(f"{path}: expected a function get_config, got none")
+  return module
+
+
+def default_workdir(name: str) -> str:
+  """Returns the folder of a run for which none is given.
+
+  Args:
+    name: of a config that could be loaded: FILE[:VARIANT].
+
+  Returns:
+    runs/<config>/<variant>; a config without variants has no such level.
+  """
+  path, _, variant = name.partition(":")
+  variant = variant or _default_variant(load(find(path)).get_config)
+  return os.path.join("runs", pathlib.Path(path).stem, variant).rstrip("/")
+
+
+def _default_variant(get_config: Callable) -> str:
+  parameters = [*inspect.signature(get_config).parameters.values()]
+  default = parameters[0].default if parameters else ""
+  return default if isinstance(default, str) else ""

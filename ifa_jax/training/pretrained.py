@@ -1,0 +1,228 @@
+"""Starts a run from pretrained weights: the setting `weights`.
+
+`weights` names encoders or a folder, see `ifa_jax.convert.cache`; `random` is
+the only way to train encoders from random values. The pretrained encoders
+decide their sizes and the tokenizer; the config decides all else: what the
+model looks at, how the streams exchange, dropout rates, relations. A stream
+that has no pretrained encoder takes the other's depth, width and heads. A
+system other than the pretrained one takes the text encoder alone.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from ifa_jax.convert import cache, converted
+from ifa_jax.data.tokenization import Tokenizer
+from ifa_jax.models import parameters, settings
+from ifa_jax.models.config import ModelConfig
+from ifa_jax.run_folder import RunFolder
+from ifa_jax.training import initial_values
+
+# Settings of a stream that pretraining does not fix.
+_OWN = ("dropout_rate", "attention_dropout_rate", "crop_position_stddev")
+# Parts of a model that any system may take from another: BERT, and its pooler.
+_SHARED = ("text", "pooler")
+# Settings that two streams share to read each other, with either fusion.
+_FITTING = ("hidden_dim", "num_layers", "num_heads")
+
+
+class Encoders(NamedTuple):
+  """The facts about pretrained encoders that decide a config.
+
+  Attributes:
+    model: their model's settings, plain values.
+    random_parts: parts of the parameters that no encoder brought, e.g.
+      ["visual"].
+    tokenizer_sha256: of the text encoder's tokenizer, or None.
+  """
+
+  model: Mapping[str, Any]
+  random_parts: Sequence[str]
+  tokenizer_sha256: str | None
+
+
+def resolve(
+  config: Mapping[str, Any], folder: RunFolder | None = None
+) -> Mapping[str, Any]:
+  """Returns the config with the sizes and the tokenizer of its `weights`.
+
+  Args:
+    config: nested plain values.
+    folder: of a run that may have begun. One that began from these weights
+      recorded what it needs of them, so they need not be there to resume.
+
+  Raises:
+    ValueError: for encoders that cannot be found or read, or if the setting is
+      missing for a model that has encoders.
+  """
+  if config["model"].get("text") is None:
+    return {**config, "weights": None}
+  if config["weights"] is None:
+    raise ValueError(
+      "config.weights: expected encoders such as text=bert-base-uncased, a"
+      " folder of converted weights, or random, got None"
+    )
+  if config["weights"] == cache.RANDOM:
+    return config
+  encoders = read_record(folder, config["weights"]) or read(config["weights"])
+  return _sized(config, encoders)
+
+
+def read(weights: str) -> Encoders:
+  """Returns the facts about the encoders that a setting names.
+
+  Raises:
+    ValueError: for encoders that cannot be found or read.
+  """
+  folder = cache.locate(weights)
+  config = converted.load_config(folder)
+  initialised = {*converted.load_provenance(folder).get("initialised", ())}
+  paths = parameters.param_shapes(config)
+  parts = {path.split("/")[0] for path in paths}
+  random_parts = [
+    part
+    for part in sorted(parts)
+    if {path for path in paths if path.startswith(f"{part}/")} <= initialised
+  ]
+  tokenizer = converted.tokenizer_folder(folder)
+  sha256 = Tokenizer.load(tokenizer).sha256 if tokenizer else None
+  return Encoders(settings.to_dict(config), random_parts, sha256)
+
+
+def record(weights: str | None) -> dict[str, Any] | None:
+  """Returns what a run records of the encoders it begins from, plain values."""
+  if weights in (None, cache.RANDOM):
+    return None
+  return read(weights)._asdict()
+
+
+def read_record(folder: RunFolder | None, weights: str) -> Encoders | None:
+  """Returns the facts that a run recorded when it began from these weights."""
+  record = folder.read_json("config.json") if folder is not None else None
+  if not isinstance(record, dict) or not record.get("pretrained"):
+    return None
+  if record["config"]["weights"] != weights:
+    return None
+  return Encoders(**record["pretrained"])
+
+
+def _sized(config: Mapping[str, Any], encoders: Encoders) -> Mapping[str, Any]:
+  model, data = dict(config["model"]), dict(config["data"])
+  for stream, part in _streams(model, encoders.model):
+    source = encoders.model.get(stream)
+    if model.get(stream) is None or source is None:
+      continue
+    own = model[stream]
+    if part in encoders.random_parts:
+      own = {key: own[key] for key in own if key not in _FITTING}
+    else:
+      own = {key: own[key] for key in _OWN if key in own}
+    model[stream] = source | own
+  if encoders.tokenizer_sha256:
+    data["tokenizer_sha256"] = encoders.tokenizer_sha256
+  return {**config, "model": model, "data": data}
+
+
+def _streams(
+  model: Mapping[str, Any], source: Mapping[str, Any]
+) -> list[tuple[str, str | None]]:
+  """Returns sections of the config whose sizes the encoders decide.
+
+  Each with the part of the parameters that is random if no encoder was
+  converted for it; None for a section that always brings parameters.
+  """
+  system = model.get("system", ModelConfig.system)
+  if system != source["system"]:
+    return [("text", "text")]
+  if system == ModelConfig.system:
+    return [("text", "text"), ("vision", "visual")]
+  named = [name for name, value in source.items() if isinstance(value, Mapping)]
+  # How many objects a picture has is the run's.
+  return [(name, None) for name in named if name != "regions"]
+
+
+def plan(
+  weights: str | None,
+  shapes: Mapping[str, tuple[int, ...]],
+  system: str = ModelConfig.system,
+) -> initial_values.Plan:
+  """Decides where each of a run's first parameters comes from.
+
+  Parameters that conversion initialised are drawn again, so that they follow
+  the run's seed; so are a relation head for other relations and all that the
+  pretrained system does not have.
+
+  Args:
+    weights: the setting; None and "random" give a plan without encoders.
+    shapes: path -> shape of the run's parameters.
+    system: of the run.
+
+  Raises:
+    ValueError: for parameters that the weights lack or give in another shape;
+      all are named.
+  """
+  if weights in (None, cache.RANDOM):
+    return initial_values.Plan.all_random(shapes)
+  folder = cache.locate(weights)
+  source = converted.load_config(folder)
+  provenance = converted.load_provenance(folder)
+  given = converted.load_shapes(folder)
+  own = {*provenance.get("initialised", ())}
+  parts = {path.split("/")[0] for path in given}
+  if source.system != system:
+    parts &= {*_SHARED}
+  taken, drawn, problems = [], [], []
+  for path, wanted in shapes.items():
+    part = path.split("/")[0]
+    found = given.get(path) if part in parts else None
+    if found == wanted and path not in own:
+      taken.append(path)
+    elif path in own or part not in parts or part == "relation_head":
+      drawn.append(path)
+    else:
+      problems.append(f"{path}: expected {wanted}, got {found}")
+  if problems:
+    raise ValueError("\n  ".join([f"{folder}: weights do not fit", *problems]))
+  if not taken:
+    raise ValueError(
+      f"{folder}: expected weights that {system} can use, got those of"
+      f" {source.system}"
+    )
+  rows = [name for name in own if ", rows " in name]
+  return initial_values.Plan(
+    folder, _source_names(provenance, weights), taken, drawn, rows
+  )
+
+
+def _source_names(
+  provenance: Mapping[str, Any], weights: str
+) -> dict[str, str]:
+  """Returns part of the parameters -> the encoder that it comes from."""
+  sources = provenance.get("sources", {})
+  named = {"text": "text", "visual": "vision", "pooler": "text"}
+  return {
+    part: sources[side]["name"] if side in sources else weights
+    for part, side in named.items()
+  }
+
+
+def start_params(
+  planned: initial_values.Plan,
+  draw: Callable[[Sequence[str]], Mapping[str, jax.Array]],
+) -> dict[str, Any]:
+  """Returns a run's first parameters: pretrained ones, and random ones.
+
+  Args:
+    planned: as `plan` returned it, with a folder.
+    draw: returns random parameters of some paths.
+  """
+  _, given, _ = converted.load_converted(planned.folder)
+  given = traverse_util.flatten_dict(given, sep="/")
+  params = {path: given[path] for path in planned.taken}
+  for path, array in draw(planned.drawn).items():
+    params[path] = np.asarray(array)
+  return traverse_util.unflatten_dict(params, sep="/")

@@ -1,0 +1,135 @@
+"""Encoders that a run names are converted once, and kept."""
+
+import pathlib
+import shutil
+import threading
+from concurrent import futures
+
+import hf_models
+import pytest
+from flax import traverse_util
+
+from ifa_jax.convert import cache, converted, huggingface, source
+
+
+@pytest.fixture(autouse=True)
+def empty_cache(tmp_path, monkeypatch):
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+  cache.locate.cache_clear()
+  yield
+  cache.locate.cache_clear()
+
+
+def test_a_setting_is_encoders_or_a_folder():
+  both = {"text": "bert-base-uncased", "vision": "openai/clip"}
+  assert cache.parse("text=bert-base-uncased,vision=openai/clip") == both
+  assert cache.parse("vision=a,text=b") == {"vision": "a", "text": "b"}
+  assert cache.parse("weights/text=1") == {}
+  assert cache.locate("weights/clip") == "weights/clip"
+
+
+@pytest.mark.parametrize(
+  "wrong", ["text=a,txet=b", "text=a,text=b", "text=", "text=a,b", "vision=a,"]
+)
+def test_a_misspelt_setting_is_refused(wrong):
+  with pytest.raises(ValueError, match="weights: expected text=ENCODER,"):
+    cache.parse(wrong)
+
+
+@pytest.fixture(name="encoders")
+def two_encoders(tmp_path):
+  bert, clip = tmp_path / "bert", tmp_path / "clip"
+  hf_models.save(bert, "BertModel")
+  hf_models.save(clip, "CLIPVisionModel")
+  return {"text": str(bert), "vision": str(clip)}
+
+
+def setting(encoders):
+  return ",".join(f"{side}={folder}" for side, folder in encoders.items())
+
+
+def test_what_is_cached_is_what_conversion_gives(encoders):
+  folder = cache.locate(setting(encoders))
+  config, params, info = converted.load_converted(folder)
+  made = huggingface.convert(
+    encoders["text"], encoders["vision"], None, huggingface.Options()
+  )
+  assert config == made.model_config
+  got, wanted = (
+    traverse_util.flatten_dict(tree, sep="/") for tree in (params, made.params)
+  )
+  assert got.keys() == wanted.keys()
+  assert all((got[path] == wanted[path]).all() for path in wanted)
+  assert info["sources"]["text"]["name"] == encoders["text"]
+
+
+def test_the_same_files_are_converted_once(encoders, tmp_path, monkeypatch):
+  first = cache.locate(setting(encoders))
+  monkeypatch.setattr(cache, "_convert", None)
+  moved = {side: f"{folder}-moved" for side, folder in encoders.items()}
+  for side, folder in encoders.items():
+    shutil.move(folder, moved[side])
+  assert cache.locate(setting(moved)) == first
+
+
+@pytest.mark.parametrize("changed", ["weights", "config.json"])
+def test_other_files_of_the_same_name_are_converted_again(encoders, changed):
+  first = cache.locate(setting(encoders))
+  if changed == "weights":
+    hf_models.save(encoders["text"], "BertModel", seed=1)
+  else:
+    settings = pathlib.Path(encoders["text"], "config.json")
+    hf_models.change_json(settings, layer_norm_eps=1e-6)
+  cache.locate.cache_clear()
+  assert cache.locate(setting(encoders)) != first
+
+
+def test_an_interrupted_conversion_is_made_again(encoders, monkeypatch):
+  def fail(encoders, folder):
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patched:
+    patched.setattr(cache, "_convert", fail)
+    with pytest.raises(KeyboardInterrupt):
+      cache.locate(setting(encoders))
+  assert converted.is_converted(cache.locate(setting(encoders)))
+
+
+def test_starts_at_the_same_time_convert_once(encoders, monkeypatch):
+  converting, waiting = [], threading.Barrier(2)
+  find, convert = cache._find, cache._convert
+
+  def find_together(side, named):
+    found = find(side, named)
+    if side == "vision":
+      waiting.wait(timeout=60)
+    return found
+
+  def counted(named, folder):
+    converting.append(folder)
+    convert(named, folder)
+
+  monkeypatch.setattr(cache, "_find", find_together)
+  monkeypatch.setattr(cache, "_convert", counted)
+  with futures.ThreadPoolExecutor(2) as pool:
+    folders = {*pool.map(cache.locate, [setting(encoders)] * 2)}
+  assert [str(folder) for folder in converting] == [*folders]
+
+
+def test_an_encoder_out_of_reach_is_named_with_the_ways_to_get_it(monkeypatch):
+  def fetch(hub_id):
+    raise OSError(f"no route to {hub_id}")
+
+  monkeypatch.setattr(source, "_fetch", fetch)
+  with pytest.raises(ValueError, match=r"weights: text encoder") as told:
+    cache.locate("text=bert-base-uncased,vision=openai/clip")
+  (line,) = str(told.value).splitlines()
+  for words in (
+    "bert-base-uncased: neither a folder nor a model",
+    "no route to bert-base-uncased",
+    "hf download bert-base-uncased",
+    "--config.weights=text=FOLDER,vision=FOLDER",
+    "--config.weights=random",
+  ):
+    assert words in line
