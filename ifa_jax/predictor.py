@@ -6,6 +6,7 @@ predictor.predict({"text": "Ann joins Acme", "head": "Ann", "tail": "Acme",
 -> {"relation": "/per/org/member_of", "probability": 0.93, ...}
 """
 
+import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,16 +15,13 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.models import parameters, settings
-from ifa_jax.models.system import System
 from ifa_jax.posts import seen_kinds
 from ifa_jax.posts.examples import Example, Reader
 from ifa_jax.posts.picture_boxes import FoundObjects
 from ifa_jax.posts.picture_files import Opener
 from ifa_jax.prediction_step import PredictionStep
 from ifa_jax.read_ahead import read_ahead
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.sharing import hub, sources
 
 if TYPE_CHECKING:
   from ifa_jax.objects.finder import ObjectFinder
@@ -37,7 +35,7 @@ Fields = Mapping[str, Any]
 
 
 class Predictor:
-  """A trained run that predicts posts; holds its parameters on one device.
+  """A trained model that predicts posts; holds its parameters on one device.
 
   Attributes:
     model: the run's, its settings.
@@ -53,27 +51,100 @@ class Predictor:
     """Loads the run's best checkpoint and its tokenizer.
 
     Args:
-      workdir: the run's folder.
+      workdir: the run's folder, or one that `save_pretrained` wrote.
       finder: finds the objects of pictures that come without boxes; None: such
         a picture has no objects.
 
     Raises:
       ValueError: if the folder holds no run, or one without a checkpoint.
     """
-    folder = RunFolder(workdir)
-    record = folder.read_record()
-    self.model = settings.from_dict(record["config"]["model"])
-    self.relations = record["dataset"]["relations"]
-    self.protocol = record["dataset"]["protocol"]
-    self.reader = Reader.of_run(folder, self.model)
-    self.step, params = _load_best(folder, self.model)
-    self._trained_with = seen_kinds.of_run(folder, self.model)
+    self._source = sources.open_folder(workdir)
+    settings = self._source.settings
+    self.model = settings.model
+    self.relations = settings.relations
+    self.protocol = settings.protocol
+    self.reader = Reader.open(self._source.path, settings)
+    self.step, params = self._source.load()
+    self._trained_with = settings.trained_with
     self._objects = None
     if finder and "objects" in self._trained_with:
       grounds = self.protocol != "none"
       self._objects = FoundObjects(finder, grounds)
-    buckets = record["config"]["data"]["text_buckets"]
+    buckets = settings.data["text_buckets"]
     self._step = PredictionStep(self.model, params, buckets)
+
+  @classmethod
+  def from_pretrained(
+    cls,
+    folder_or_hub_id: str | os.PathLike,
+    finder: "ObjectFinder | None" = None,
+    revision: str | None = None,
+  ) -> "Predictor":
+    """Loads a model that `save_pretrained` or `push_to_hub` wrote.
+
+    Args:
+      folder_or_hub_id: a folder, or else "user/name" on the Hugging Face Hub.
+      finder: see `__init__`.
+      revision: branch, tag or commit on the hub; None: its main branch.
+
+    Raises:
+      ValueError: if it can be neither found nor fetched, or is damaged.
+    """
+    return cls(hub.find(folder_or_hub_id, revision), finder)
+
+  def save_pretrained(
+    self,
+    folder: str | os.PathLike,
+    license: str | None = None,
+    dataset: str | None = None,
+  ) -> None:
+    """Writes a folder for others, see `ifa_jax.sharing`; whole or not at all.
+
+    Args:
+      folder: new or empty. Its name is the model's in the card.
+      license: identifier for the model card, such as "apache-2.0".
+      dataset: name of the training data for the card, such as "MNRE".
+
+    Raises:
+      ValueError: if there is something in the folder already, or the run's
+        scores are damaged.
+    """
+    from ifa_jax.sharing import saving
+
+    name = os.path.basename(os.path.abspath(folder))
+    saving.save(self._source, self.step, folder, name, license, dataset)
+
+  def push_to_hub(
+    self,
+    repo_id: str,
+    private: bool = False,
+    license: str | None = None,
+    dataset: str | None = None,
+  ) -> str:
+    """Uploads what `save_pretrained` writes; returns the commit's address.
+
+    The token is the one of `hf auth login` or of the variable HF_TOKEN.
+
+    Args:
+      repo_id: "user/name"; created if it is not there.
+      private: whether a repository that is created is private.
+      license: see `save_pretrained`.
+      dataset: see `save_pretrained`.
+
+    Raises:
+      ValueError: if the hub cannot be reached or refuses.
+    """
+    from ifa_jax.sharing import saving
+
+    write = functools.partial(
+      saving.save,
+      self._source,
+      self.step,
+      name=repo_id,
+      license=license,
+      dataset=dataset,
+    )
+    return hub.push(write, repo_id, private)
 
   def bind(self, function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a function of parameters and batches; see `PredictionStep`."""
@@ -208,11 +279,3 @@ def _kept(post: Fields) -> dict[str, Any]:
     for key, value in post.items()
     if key != "error" and not isinstance(value, bytes)
   }
-
-
-def _load_best(folder: RunFolder, config: System) -> tuple[int, Any]:
-  """Returns the best checkpoint's step and parameters."""
-  with Checkpoints(folder.file("checkpoints")) as checkpoints:
-    step = checkpoints.best_scored()
-    like = parameters.abstract_params(config)
-    return step, checkpoints.restore_params(step, like)

@@ -37,11 +37,14 @@ class PostScenes:
         f"{where}: want scenes with features of an encoder, which other"
         f" pictures can get too, found {features['kind']!r}"
       )
-    self._encoder = region_encoder.load(features.get("folder", "pixels"))
-    if self._encoder.describe() != features:
+    source = region_encoder.find(features, where)
+    self._encoder = region_encoder.load(source)
+    found = self._encoder.describe()
+    # A shared model brings a copy; the other keys are the same.
+    if found | {"folder": None} != features | {"folder": None}:
       raise ValueError(
-        f"{features.get('folder', 'pixels')}: want the encoder of the run's"
-        f" scenes {features}, found {self._encoder.describe()}"
+        f"{source}: want the encoder of the run's scenes {features}, found"
+        f" {found}"
       )
     if manifest["parser"].startswith("spacy"):
       self._parser = parser.load("spacy", manifest["parser"].split()[-2])
