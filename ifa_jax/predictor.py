@@ -6,7 +6,6 @@ predictor.predict({"text": "Ann joins Acme", "head": "Ann", "tail": "Acme",
 -> {"relation": "/per/org/member_of", "probability": 0.93, ...}
 """
 
-import functools
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,7 +20,8 @@ from ifa_jax.posts.picture_boxes import FoundObjects
 from ifa_jax.posts.picture_files import Opener
 from ifa_jax.prediction_step import PredictionStep
 from ifa_jax.read_ahead import read_ahead
-from ifa_jax.sharing import hub, sources
+from ifa_jax.sharing import sources
+from ifa_jax.sharing.shareable import Shareable
 
 if TYPE_CHECKING:
   from ifa_jax.objects.finder import ObjectFinder
@@ -34,8 +34,11 @@ _MAX_SHARING = 8
 Fields = Mapping[str, Any]
 
 
-class Predictor:
+class Predictor(Shareable):
   """A trained model that predicts posts; holds its parameters on one device.
+
+  `from_pretrained`, `save_pretrained` and `push_to_hub` are those of
+  `Shareable`.
 
   Attributes:
     model: the run's, its settings.
@@ -72,79 +75,6 @@ class Predictor:
       self._objects = FoundObjects(finder, grounds)
     buckets = settings.data["text_buckets"]
     self._step = PredictionStep(self.model, params, buckets)
-
-  @classmethod
-  def from_pretrained(
-    cls,
-    folder_or_hub_id: str | os.PathLike,
-    finder: "ObjectFinder | None" = None,
-    revision: str | None = None,
-  ) -> "Predictor":
-    """Loads a model that `save_pretrained` or `push_to_hub` wrote.
-
-    Args:
-      folder_or_hub_id: a folder, or else "user/name" on the Hugging Face Hub.
-      finder: see `__init__`.
-      revision: branch, tag or commit on the hub; None: its main branch.
-
-    Raises:
-      ValueError: if it can be neither found nor fetched, or is damaged.
-    """
-    return cls(hub.find(folder_or_hub_id, revision), finder)
-
-  def save_pretrained(
-    self,
-    folder: str | os.PathLike,
-    license: str | None = None,
-    dataset: str | None = None,
-  ) -> None:
-    """Writes a folder for others, see `ifa_jax.sharing`; whole or not at all.
-
-    Args:
-      folder: new or empty. Its name is the model's in the card.
-      license: identifier for the model card, such as "apache-2.0".
-      dataset: name of the training data for the card, such as "MNRE".
-
-    Raises:
-      ValueError: if there is something in the folder already, or the run's
-        scores are damaged.
-    """
-    from ifa_jax.sharing import saving
-
-    name = os.path.basename(os.path.abspath(folder))
-    saving.save(self._source, self.step, folder, name, license, dataset)
-
-  def push_to_hub(
-    self,
-    repo_id: str,
-    private: bool = False,
-    license: str | None = None,
-    dataset: str | None = None,
-  ) -> str:
-    """Uploads what `save_pretrained` writes; returns the commit's address.
-
-    The token is the one of `hf auth login` or of the variable HF_TOKEN.
-
-    Args:
-      repo_id: "user/name"; created if it is not there.
-      private: whether a repository that is created is private.
-      license: see `save_pretrained`.
-      dataset: see `save_pretrained`.
-
-    Raises:
-      ValueError: if the hub cannot be reached or refuses.
-    """
-    from ifa_jax.sharing import saving
-
-    write = functools.partial(
-      saving.save,
-      self._source,
-      self.step,
-      name=repo_id,
-      license=license,
-      dataset=dataset,
-    )
-    return hub.push(write, repo_id, private)
 
   def bind(self, function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a function of parameters and batches; see `PredictionStep`."""

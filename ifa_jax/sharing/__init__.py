@@ -8,8 +8,9 @@
     tensors               parameters as a safetensors file
     encoder_folder        the encoder of objects that a shared model brings
     saving                writes a shared folder
+    shareable             methods of `Predictor`
     scores                dev and test scores with bootstrap intervals
-    card                  the model card, README.md
+    card, card_metadata   the model card, README.md
     hub                   the Hugging Face Hub
 
 A shared folder, on disk or on the hub, holds
