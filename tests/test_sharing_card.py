@@ -147,6 +147,24 @@ def test_shuffled_pictures_are_told(record):
   assert "exchanged" not in card.render(record, "model")
 
 
+def test_grey_pixels_and_a_limit_are_told(record):
+  data = record.training["dataset"]
+  counts = data["counts"]["train"] | {"missing_grounded": 7}
+  changes = {
+    "missing_pixels": "grey",
+    "limit": 40,
+    "counts": data["counts"] | {"train": counts},
+  }
+  training = record.training | {"dataset": data | changes}
+  text = card.render(record._replace(training=training), "model")
+  assert f"| {counts['grounded']} + 7 grey |" in text
+  assert "is constant grey" in text
+  assert "only the first 40 rows" in text
+  plain = card.render(record, "model")
+  assert "constant grey" not in plain
+  assert "only the first" not in plain
+
+
 def test_a_parser_that_has_to_be_installed_is_named(record):
   parser = "spacy 3.8.0, en_core_web_sm 3.8.0"
   assert parser in card.render(record, "model", parser)

@@ -1,7 +1,7 @@
 """The model card of a shared folder, in the Hugging Face Hub's format."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jinja2
@@ -31,6 +31,7 @@ _TITLES = {
   "mega": "MEGA, by its equations",
   "mega_released": "MEGA, as its code was released",
 }
+_KINDS = ("pictures", "grounded", "detected")
 _SPLITS = {"train": "train", "val": "dev", "test": "test"}
 
 
@@ -117,20 +118,33 @@ def _interval(value: float, low: float, high: float) -> str:
 
 
 def _training(record: Record) -> dict[str, Any]:
-  training = record.training
+  training, data = record.training, record.training["dataset"]
   versions = training["versions"]
+  counts = list(_counts(data))
   return {
     "shuffle_seed": training["config"]["data"].get("visual_shuffle_seed"),
     "config": json.dumps(training["config"], indent=2),
     "commit": training["git_commit"],
     "versions": ", ".join(f"{name} {versions[name]}" for name in versions),
     "dataset": record.dataset or "Posts in the format of MNRE",
-    "counts": list(_counts(training["dataset"]["counts"])),
+    "counts": counts,
+    "limit": data["limit"],
+    "has_grey": any("grey" in str(cell) for row in counts for cell in row),
   }
 
 
-def _counts(counts: dict[str, dict[str, Any]]) -> Iterator[list[Any]]:
+def _counts(data: Mapping[str, Any]) -> Iterator[list[Any]]:
   """Yields rows and pictures of each split of the data."""
   for split, name in _SPLITS.items():
-    kinds = ("rows", "pictures", "grounded", "detected")
-    yield [name, *(counts[split][kind] for kind in kinds)]
+    counts = data["counts"][split]
+    yield [name, counts["rows"], *(_pixels(data, counts, k) for k in _KINDS)]
+
+
+def _pixels(
+  data: Mapping[str, Any], counts: Mapping[str, int], kind: str
+) -> int | str:
+  """Returns how many pictures or crops there are, grey ones apart."""
+  missing = counts[f"missing_{kind}"]
+  if data["missing_pixels"] != "grey" or not missing:
+    return counts[kind]
+  return f"{counts[kind]} + {missing} grey"
