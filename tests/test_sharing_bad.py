@@ -85,7 +85,7 @@ def test_a_folder_of_something_else_is_no_model(tmp_path):
   refused(tmp_path, "want a run's folder with a config.json")
 
 
-# What is changed in config.json, by path, and the message.
+# Path in config.json, the value that is set there, and the message.
 REMOVED = object()
 CHANGES = {
   "newer": ("format_version", 2, "expected format_version 1, got 2"),

@@ -108,7 +108,7 @@ def test_a_stranger_finds_scores_use_and_training(record):
   assert "`/per/per/couple`" in text
 
 
-LEAK = "the data leaks the label"
+LEAK = "The data leaks the label"
 
 
 def test_the_leak_is_told_where_it_can_be_seen(record):
@@ -122,7 +122,10 @@ def test_the_leak_is_told_where_it_can_be_seen(record):
 
 @pytest.mark.parametrize(
   ("protocol", "statement"),
-  [("clean", "no query was built"), ("none", "has no grounded crops")],
+  [
+    ("clean", "no\nquery was built from a label"),
+    ("none", "the data has no grounded crops"),
+  ],
 )
 def test_the_other_protocols_are_told_from_it(record, protocol, statement):
   text = card.render(changed(record, protocol=protocol), "model")

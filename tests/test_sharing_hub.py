@@ -1,4 +1,4 @@
-"""Models on the hub, against one that records what it is asked for."""
+"""Models on the hub, against a fake one that records its calls."""
 
 import pathlib
 import shutil

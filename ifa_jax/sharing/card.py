@@ -48,7 +48,7 @@ def render(record: Record, name: str, parser: str | None = None) -> str:
   """
   templates = jinja2.Environment(
     loader=jinja2.PackageLoader("ifa_jax.sharing", "."),
-    # Markdown: the hub sanitises what it renders.
+    # Markdown, which the hub sanitises when it renders it.
     autoescape=jinja2.select_autoescape(("html",)),
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -91,7 +91,7 @@ def _model(record: Record) -> dict[str, Any]:
 
 
 def _reads(model: System) -> str:
-  """Returns what the model reads, in words."""
+  """Names the inputs that the model reads."""
   fields = {field for field, _, _ in model.picture_slots}
   parts = ["the text"]
   if "image" in fields:

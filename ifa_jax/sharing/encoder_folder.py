@@ -6,7 +6,6 @@
     model.safetensors   parameters of the visual stream, see `tensors`
 """
 
-import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from ifa_jax.files import json_file
 from ifa_jax.models import parameters, settings
 from ifa_jax.models.config import ModelConfig
+from ifa_jax.run_folder import RunFolder
 from ifa_jax.sharing import tensors
 
 FOLDER = "region_encoder"
@@ -36,9 +36,7 @@ def write(
     visual: parameters of its visual stream, nested dicts of arrays.
   """
   os.mkdir(folder)
-  with open(os.path.join(folder, _CONFIG), "w", encoding="utf-8") as file:
-    json.dump(settings.to_dict(config), file, indent=2)
-    file.write("\n")
+  RunFolder(folder).write_json(_CONFIG, settings.to_dict(config))
   tensors.write(os.path.join(folder, tensors.FILE), visual)
 
 

@@ -1,11 +1,11 @@
 """The config.json of a shared folder."""
 
-import json
 import os
 from typing import Any, NamedTuple
 
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
+from ifa_jax.run_folder import RunFolder
 from ifa_jax.sharing import prediction_settings
 from ifa_jax.sharing.prediction_settings import (
   Expected,
@@ -53,9 +53,7 @@ def write(folder: str | os.PathLike, record: Record) -> None:
     "scores": record.scores,
     "training": record.training,
   }
-  with open(os.path.join(folder, FILE), "w", encoding="utf-8") as file:
-    json.dump(value, file, indent=2, ensure_ascii=False)
-    file.write("\n")
+  RunFolder(folder).write_json(FILE, value)
 
 
 def read(folder: str | os.PathLike) -> Record:

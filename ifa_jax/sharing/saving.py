@@ -1,14 +1,14 @@
 """Writes a shared folder."""
 
-import json
 import os
 import shutil
 from typing import Any
 
 from ifa_jax import inputs
 from ifa_jax.convert import whole
-from ifa_jax.files import checksums, json_file
+from ifa_jax.files import checksums
 from ifa_jax.objects import region_encoder
+from ifa_jax.run_folder import RunFolder
 from ifa_jax.sharing import card, encoder_folder, record, tensors
 from ifa_jax.sharing.run_model import RunModel
 from ifa_jax.sharing.shared_model import SharedModel
@@ -43,35 +43,29 @@ def save(
   _, params = source.load(step)
   with whole.folder(folder) as partial:
     tensors.write(os.path.join(partial, tensors.FILE), params)
-    parser = _copy_inputs(source.path, partial)
+    parser = _copy_inputs(source, partial)
     # Before those files that their owner may edit.
     checksums.write(partial)
     record.write(partial, saved)
     text = card.render(saved, name, parser)
-    with open(os.path.join(partial, card.FILE), "w", encoding="utf-8") as file:
-      file.write(text)
+    RunFolder(partial).write_text(card.FILE, text)
 
 
-def _copy_inputs(source: str, target: str) -> str | None:
+def _copy_inputs(source: RunModel | SharedModel, target: str) -> str | None:
   """Copies the files that reading a post needs.
 
   Returns:
     The parser of sentences that it needs in addition, if any.
   """
-  shutil.copytree(
-    os.path.join(source, "tokenizer"), os.path.join(target, "tokenizer")
-  )
-  words = os.path.join(source, inputs.VOCABULARY_FILE)
-  if os.path.exists(words):
-    shutil.copy(words, target)
-  scenes = os.path.join(source, inputs.SCENES_FILE)
-  if not os.path.exists(scenes):
+  folder, model = RunFolder(source.path), source.settings.model
+  shutil.copytree(folder.file("tokenizer"), os.path.join(target, "tokenizer"))
+  if model.reads_words:
+    shutil.copy(folder.file(inputs.VOCABULARY_FILE), target)
+  manifest = folder.read_json(inputs.SCENES_FILE)
+  if model.regions is None or manifest is None:
     return None
-  manifest = _bring_encoder(json_file.load(scenes), source, target)
-  path = os.path.join(target, inputs.SCENES_FILE)
-  with open(path, "w", encoding="utf-8") as file:
-    json.dump(manifest, file, indent=2)
-    file.write("\n")
+  manifest = _bring_encoder(manifest, source.path, target)
+  RunFolder(target).write_json(inputs.SCENES_FILE, manifest)
   parser = manifest["parser"]
   return parser if parser.startswith("spacy") else None
 

@@ -66,7 +66,7 @@ def read(path: str | os.PathLike, like: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check(file: Any, wanted: Mapping[str, tuple[int, ...]]) -> None:
-  """Compares names, shapes and dtypes, of which the header tells."""
+  """Compares names, shapes and dtypes in the header of a file."""
   names = {*file.keys()}
   if missing := sorted(wanted.keys() - names):
     raise ValueError(
