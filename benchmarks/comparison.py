@@ -25,7 +25,7 @@ from ifa_jax.models.config import ModelConfig
 from ifa_jax.parallel import make_parallel
 
 # DeepKE's max_seq (conf/train.yaml), and the project's own buckets
-# (configs/base.py).
+# (ifa_jax/training/defaults.py).
 TEXT_LEN, BUCKETS, PACKED_BUCKETS = 80, (44, 48, 56), (33, 36)
 # Visual tokens -> settings: class token and crops; or these and the picture.
 VISUAL_TOKENS = {"61": {"use_image": False}, "110": {}}

@@ -23,13 +23,13 @@ import tensorflow as tf
 from absl import flags, logging
 
 from benchmarks import photo_tree
-from data_prep.plan import Settings
-from data_prep.prepare import prepare
 from ifa_jax import benchmark, command, parallel, report
 from ifa_jax.data import order, schema
 from ifa_jax.data.geometry import Geometry
 from ifa_jax.data.pipeline import Split
 from ifa_jax.data.stored_rows import HostRows
+from ifa_jax.preparation.plan import Settings
+from ifa_jax.preparation.prepare import prepare
 from ifa_jax.row_cache import PLACES, RowCache
 
 _SPLIT = "train"

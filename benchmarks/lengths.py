@@ -33,8 +33,8 @@ def count(raw_dir: str, tokenizer: str, text_len: int) -> dict[int, int]:
     tokenizer: a hub id or a folder.
     text_len: longer texts are cut to so many tokens.
   """
-  from data_prep import raw
   from ifa_jax.data.tokenization import Tokenizer
+  from ifa_jax.preparation import raw
 
   loaded = Tokenizer.load(tokenizer)
   rows = raw.read_rows(raw_dir, "train", raw.read_relations(raw_dir))

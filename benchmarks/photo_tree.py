@@ -15,10 +15,15 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.photos import Photos
-from data_prep import crops, quickstart, quickstart_texts, quickstart_tokenizer
-from data_prep import raw as raw_text
 from ifa_jax import progress
 from ifa_jax.data import schema
+from ifa_jax.preparation import (
+  crops,
+  quickstart,
+  quickstart_texts,
+  quickstart_tokenizer,
+)
+from ifa_jax.preparation import raw as raw_text
 
 # Of MNRE: rows of each split, and pictures.
 NUM_ROWS = {"train": 12_247, "val": 1_624, "test": 1_614}

@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image
 
-from data_prep import quickstart
 from ifa_jax.data import pictures
+from ifa_jax.preparation import quickstart
 
 # Of MNRE's pictures many are about so large, width by height in pixels.
 PHOTO_SIZE = (800, 600)

@@ -23,9 +23,9 @@ from absl import flags
 
 from benchmarks import start_once
 from configs import mnre
-from data_prep import plan, prepare, quickstart
 from ifa_jax import benchmark, command, report
 from ifa_jax.data import schema
+from ifa_jax.preparation import plan, prepare, quickstart
 
 _COLD, _WARM = "cold", "warm"
 

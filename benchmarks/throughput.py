@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from data_prep import crops, raw
 from ifa_jax import (
   benchmark,
   command,
@@ -33,6 +32,7 @@ from ifa_jax import (
 )
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.predictor import Predictor
+from ifa_jax.preparation import crops, raw
 from ifa_jax.run_folder import RunFolder
 
 _SPLIT = "test"

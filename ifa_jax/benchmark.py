@@ -213,7 +213,7 @@ def describe_machine() -> dict[str, Any]:
   }
 
 
-def _define_flags() -> None:
+def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   flags.DEFINE_list("rows", list(ROWS), "Which models.")
   flags.DEFINE_enum("size", "mini", [*SIZES], "Of the encoders.")
@@ -283,5 +283,4 @@ def _show(
 
 
 if __name__ == "__main__":
-  _define_flags()
-  command.run(main)
+  command.run_module("ifa_jax.benchmark")

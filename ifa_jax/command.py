@@ -58,24 +58,32 @@ def run_verb(package: str, verbs: Mapping[str, str]) -> None:
   """Runs the module that the first argument names: `COMMAND VERB --flags`.
 
   Args:
-    package: where the modules are.
-    verbs: name -> its module, with `define_flags()` and `main(argv)`, and with
-      `TAKES_WORDS = True` if it takes arguments that are no flags, and
-      `COMPILES = True` if it runs models. Only the module that runs is
-      imported.
+    package: the package of the modules.
+    verbs: name -> module, see `run_module`. Only the one that runs is imported.
   """
   name = sys.argv.pop(1) if len(sys.argv) > 1 else None
   if name not in verbs:
     _fail(f"want one of {', '.join(verbs)} first, found {name!r}", 2)
-  verb = importlib.import_module(f"{package}.{verbs[name]}")
-  verb.define_flags()
-  # What --help prints: the docstring and the flags of the main module.
-  sys.modules["__main__"].__doc__ = verb.__doc__
-  flags.adopt_module_key_flags(verb)
+  run_module(f"{package}.{verbs[name]}")
+
+
+def run_module(name: str) -> None:
+  """Runs a module as a command.
+
+  Args:
+    name: of a module with `define_flags()` and `main(argv)`, and with
+      `TAKES_WORDS = True` if it takes arguments that are not flags, and
+      `COMPILES = True` if it runs models. Its docstring heads `--help`.
+  """
+  module = importlib.import_module(name)
+  module.define_flags()
+  # --help prints the docstring and the flags of the main module.
+  sys.modules["__main__"].__doc__ = module.__doc__
+  flags.adopt_module_key_flags(module)
   run(
-    verb.main,
-    takes_words=getattr(verb, "TAKES_WORDS", False),
-    compiles=getattr(verb, "COMPILES", False),
+    module.main,
+    takes_words=getattr(module, "TAKES_WORDS", False),
+    compiles=getattr(module, "COMPILES", False),
   )
 
 

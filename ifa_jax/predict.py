@@ -39,7 +39,7 @@ _ONE_POST = ("text", "head", "tail", "head_span", "tail_span", "image")
 _SPAN = re.compile(r"(\d{1,9}):(\d{1,9})", re.ASCII)
 
 
-def _define_flags() -> None:
+def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   string = flags.DEFINE_string
   model_source.define_flags()
@@ -193,6 +193,10 @@ def predict_file(
   return count, errors
 
 
+def run() -> None:
+  """Runs the command."""
+  command.run_module("ifa_jax.predict")
+
+
 if __name__ == "__main__":
-  _define_flags()
-  command.run(main, compiles=True)
+  run()

@@ -22,7 +22,7 @@ from absl import flags
 from ifa_jax import command, model_source
 
 
-def _define_flags() -> None:
+def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   string = flags.DEFINE_string
   model_source.define_flags()
@@ -109,6 +109,10 @@ def _make_finder(values):
   return ObjectFinder(values.detector, values.grounder)
 
 
+def run() -> None:
+  """Runs the command."""
+  command.run_module("ifa_jax.serve")
+
+
 if __name__ == "__main__":
-  _define_flags()
-  command.run(main, compiles=True)
+  run()

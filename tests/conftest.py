@@ -73,7 +73,7 @@ def raw_dir(common_dir) -> pathlib.Path:
   """A raw tree of generated posts, with boxes and tokenizer."""
   import tiny_run
 
-  from data_prep import quickstart
+  from ifa_jax.preparation import quickstart
 
   return make_once(
     common_dir / "raw",
@@ -106,7 +106,7 @@ def data_dir(raw_dir) -> pathlib.Path:
   """The tree's dataset, prepared under the protocol clean."""
   import tiny_run
 
-  from data_prep import plan, prepare
+  from ifa_jax.preparation import plan, prepare
 
   settings = plan.Settings(
     raw_dir=str(raw_dir),

@@ -30,8 +30,8 @@ def picture(path: str) -> Callable[[], str]:
 
 def prepare(out: str, tokenizer: str, *raw_dirs: str) -> Callable[[], Any]:
   """Prepares trees without pictures; returns rows and peak after each."""
-  from data_prep import plan
-  from data_prep.prepare import prepare
+  from ifa_jax.preparation import plan
+  from ifa_jax.preparation.prepare import prepare
 
   def run():
     found = []

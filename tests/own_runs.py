@@ -7,10 +7,10 @@ import numpy as np
 import tiny_run
 import tiny_systems
 
-from data_prep import scene_splits
 from ifa_jax import experiment
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.models import settings
+from ifa_jax.preparation import scene_splits
 from ifa_jax.run_folder import RunFolder
 from ifa_jax.step import TrainState
 

@@ -2,7 +2,7 @@
 
 import ast
 
-from data_prep import quickstart
+from ifa_jax.preparation import quickstart
 
 
 def rows_of(tree, split):

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import raw_tree
 
-from data_prep import crops, raw
 from ifa_jax.data import schema
+from ifa_jax.preparation import crops, raw
 
 MNRE_DIR = os.environ.get("MNRE_DIR")
 

@@ -52,7 +52,7 @@ def write_rows_with_pictures(folder):
 
 @pytest.fixture(scope="module", name="built")
 def toy_model_on_mnre(tmp_path_factory, thorough):
-  from data_prep import plan, prepare
+  from ifa_jax.preparation import plan, prepare
 
   folder = str(tmp_path_factory.mktemp("prepared"))
   raw_dir = MNRE_DIR

@@ -56,7 +56,7 @@ def test_flops_of_an_update_are_those_that_xla_counts():
 
 
 def test_texts_are_padded_as_a_config_has_it():
-  from configs.base import base
+  from ifa_jax.training.defaults import base
 
   data = base().data
   assert data.text_len == comparison.TEXT_LEN

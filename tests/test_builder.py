@@ -11,10 +11,10 @@ import pytest
 import raw_tree
 from PIL import Image
 
-from data_prep import mnre
-from data_prep.plan import Settings
-from data_prep.prepare import prepare
 from ifa_jax.data import pictures, schema
+from ifa_jax.preparation import mnre
+from ifa_jax.preparation.plan import Settings
+from ifa_jax.preparation.prepare import prepare
 
 ROOT = pathlib.Path(__file__).parent.parent
 SIZES = {"image_size": 32, "patch_size": 8, "num_crops": 2, "num_workers": 1}

@@ -6,9 +6,10 @@ import jax
 import numpy as np
 import pytest
 
-from configs import baselines, minilm, mnre, quickstart
+from configs import minilm, mnre, quickstart
 from ifa_jax import optim, precision
 from ifa_jax.models import parameters, settings
+from ifa_jax.training import baselines
 
 FILES = {"mnre": mnre, "minilm": minilm, "quickstart": quickstart}
 # Sizes that the data decides.

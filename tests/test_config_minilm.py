@@ -4,10 +4,11 @@ import jax
 import pytest
 import tiny
 
-from configs import baselines, minilm
+from configs import minilm
 from ifa_jax import optim, precision, weights
 from ifa_jax.convert import converted
 from ifa_jax.models import parameters, settings
+from ifa_jax.training import baselines
 
 # The others are tested in test_config_baselines.py.
 VARIANTS = [n for n in minilm.VARIANTS if n not in baselines.VARIANTS]

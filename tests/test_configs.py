@@ -8,7 +8,7 @@ import math
 import jax
 import pytest
 
-from configs import baselines, mnre
+from configs import mnre
 from ifa_jax import optim, precision
 from ifa_jax.models import (
   FUSIONS,
@@ -21,6 +21,7 @@ from ifa_jax.models import (
   variants,
 )
 from ifa_jax.models.config import RELEASED
+from ifa_jax.training import baselines
 
 # The others are tested in test_config_baselines.py.
 VARIANTS = [n for n in mnre.VARIANTS if n not in baselines.VARIANTS]

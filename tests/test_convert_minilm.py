@@ -13,9 +13,9 @@ import pytest
 import torch
 import transformers
 
-from data_prep import raw
 from ifa_jax import Batch, models
 from ifa_jax.convert import huggingface
+from ifa_jax.preparation import raw
 
 MINILM_DIR, MNRE_DIR = map(os.environ.get, ("MINILM_DIR", "MNRE_DIR"))
 ROWS, TEXT_LEN = 200, 64

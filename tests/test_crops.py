@@ -4,9 +4,9 @@ import pathlib
 import pytest
 import raw_tree
 
-from data_prep import crops, raw
-from data_prep.lines import RowError
 from ifa_jax.data import boxes
+from ifa_jax.preparation import crops, raw
+from ifa_jax.preparation.lines import RowError
 
 ROW = raw_tree.row()
 

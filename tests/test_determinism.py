@@ -6,8 +6,8 @@ import pytest
 import tiny_run
 import whole_run
 
-from data_prep import plan, prepare
 from ifa_jax import experiment, train
+from ifa_jax.preparation import plan, prepare
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 

@@ -12,13 +12,13 @@ from test_mnre1_graphs import IMAGES
 from test_mnre1_graphs import write_tree as write_graphs
 from test_scene_graphs import INFO, PREDICTION
 
-from data_prep import mnre1_graphs, scene_graphs
-from data_prep.object_journal import Journal
 from ifa_jax.analyze import leak_queries, predictions
 from ifa_jax.convert import source
 from ifa_jax.data import boxes, schema
 from ifa_jax.posts import json_lines, picture_files
 from ifa_jax.posts.post import read_post
+from ifa_jax.preparation import mnre1_graphs, scene_graphs
+from ifa_jax.preparation.object_journal import Journal
 
 BOXES = {"a.jpg": [{"box": [0, 1, 9, 8.5], "score": 0.5, "phrase": "Ann"}]}
 METADATA = {"format_version": schema.FORMAT_VERSION, "protocol": "none"}

@@ -11,9 +11,9 @@ import raw_tree
 from hypothesis import strategies as st
 from PIL import Image
 
-from data_prep import crops, raw
-from data_prep.lines import RowError
 from ifa_jax.data import pictures, schema
+from ifa_jax.preparation import crops, raw
+from ifa_jax.preparation.lines import RowError
 
 ROW = raw_tree.row()
 RELATIONS = list(raw_tree.RELATIONS)

@@ -5,7 +5,7 @@ import pytest
 import raw_tree
 from hypothesis import strategies as st
 
-from data_prep import lines, raw
+from ifa_jax.preparation import lines, raw
 
 ROW = raw_tree.row()
 SOUND = b"".join(repr(row).encode() + b"\n" for row in (ROW, ROW, ROW))

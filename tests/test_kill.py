@@ -36,9 +36,9 @@ def flags(changes, prefix="--config"):
 def killer(compiled_dir):
   with kills.killer(
     [
-      "configs.base",
-      "data_prep.builder",
-      "data_prep.prepare",
+      "ifa_jax.training.defaults",
+      "ifa_jax.preparation.builder",
+      "ifa_jax.preparation.prepare",
       "ifa_jax.convert.verb_huggingface",
       "ifa_jax.train",
     ],

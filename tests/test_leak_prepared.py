@@ -32,7 +32,7 @@ def measured_released_tree(released):
 @pytest.fixture(scope="module", name="prepared")
 def prepared_of_every_protocol(released, tmp_path_factory):
   """Datasets of a tree whose crops leak; a picture has the same box twice."""
-  from data_prep import plan, prepare
+  from ifa_jax.preparation import plan, prepare
 
   root = tmp_path_factory.mktemp("prepared")
   raw_dir = root / "raw"
@@ -138,7 +138,7 @@ CASES = {
 
 
 # What most lines need and what takes seconds.
-LOADED = ("ifa_jax.analyze.leak", "data_prep.crops", "tensorflow")
+LOADED = ("ifa_jax.analyze.leak", "ifa_jax.preparation.crops", "tensorflow")
 
 
 @pytest.fixture(scope="module", name="outcomes")

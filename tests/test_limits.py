@@ -122,7 +122,7 @@ def test_memory_of_preparation_does_not_grow_with_the_rows(tmp_path, thorough):
 
 def test_five_hundred_relations(tmp_path, compiled_dir):
   """Prepared, trained, evaluated, with a row of the report for each."""
-  from data_prep import plan, prepare
+  from ifa_jax.preparation import plan, prepare
 
   relations = ["None", *(f"/per/per/relation_{i:03}" for i in range(1, 500))]
   rows = [raw_tree.row(relation=relations[i]) for i in range(0, 500, 20)]

@@ -11,8 +11,8 @@ import pytest
 import raw_tree
 from command_lines import run_all
 
-from data_prep import mnre1_graphs, mnre1_words
 from ifa_jax.data import scenes, schema
+from ifa_jax.preparation import mnre1_graphs, mnre1_words
 
 MNRE1_DIR = os.environ.get("MNRE1_DIR")
 

@@ -16,12 +16,12 @@ import pytest
 import raw_tree
 import transformers
 
-from data_prep import object_boxes, object_journal, objects
-from data_prep.object_boxes import Settings, produce
-from data_prep.plan import Settings as Preparation
-from data_prep.prepare import prepare
 from ifa_jax.data import boxes
 from ifa_jax.objects.finder import ObjectFinder
+from ifa_jax.preparation import object_boxes, object_journal, objects
+from ifa_jax.preparation.object_boxes import Settings, produce
+from ifa_jax.preparation.plan import Settings as Preparation
+from ifa_jax.preparation.prepare import prepare
 
 MNRE_DIR = os.environ.get("MNRE_DIR")
 SECONDS_TO_START = 120

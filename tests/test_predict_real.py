@@ -8,10 +8,10 @@ import real_posts
 import tiny
 import tiny_run
 
-from data_prep import plan, prepare
 from ifa_jax import evaluate, experiment
 from ifa_jax.data import schema
 from ifa_jax.predictor import Predictor
+from ifa_jax.preparation import plan, prepare
 from ifa_jax.run_folder import RunFolder
 
 pytestmark = [

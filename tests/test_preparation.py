@@ -11,8 +11,8 @@ import raw_tree
 from PIL import Image
 
 from benchmarks import input_pipeline, photo_tree, photos, preparation
-from data_prep.plan import Planner, Settings
 from ifa_jax.data import pictures, schema
+from ifa_jax.preparation.plan import Planner, Settings
 from ifa_jax.row_cache import PLACES
 
 

@@ -6,10 +6,10 @@ import statistics
 
 import pytest
 
-from data_prep import crops, raw
-from data_prep.plan import Planner, Settings
 from ifa_jax.data import boxes, markers, schema
 from ifa_jax.data.tokenization import Tokenizer
+from ifa_jax.preparation import crops, raw
+from ifa_jax.preparation.plan import Planner, Settings
 
 MNRE_DIR = os.environ.get("MNRE_DIR")
 MNRE1_DIR = os.environ.get("MNRE1_DIR")

@@ -15,7 +15,7 @@ from PIL import Image
 from quickstart_tree import rows_of
 from sklearn import ensemble, feature_extraction, linear_model
 
-from data_prep import quickstart
+from ifa_jax.preparation import quickstart
 
 SETTINGS = quickstart.Settings(num_train=600, num_dev=12, num_test=360, seed=3)
 cells_of = functools.partial(quickstart_tree.cells_of, SETTINGS)

@@ -3,8 +3,8 @@ import json
 import pytest
 import raw_tree
 
-from data_prep import lines, raw
-from data_prep.lines import RowError
+from ifa_jax.preparation import lines, raw
+from ifa_jax.preparation.lines import RowError
 
 RELATIONS = list(raw_tree.RELATIONS)
 ROW = raw_tree.row()

@@ -8,8 +8,8 @@ import sys
 import pytest
 import tiny_run
 
-from data_prep import plan, prepare
 from ifa_jax.predictor import Predictor
+from ifa_jax.preparation import plan, prepare
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = [

@@ -8,9 +8,9 @@ import pytest
 import raw_tree
 from PIL import Image
 
-from data_prep import scene_graphs, scene_splits
 from ifa_jax.data.scenes import read_split
 from ifa_jax.objects import region_encoder
+from ifa_jax.preparation import scene_graphs, scene_splits
 
 PIXELS = region_encoder.load("pixels")
 INFO = {

@@ -10,12 +10,12 @@ import quickstart_tree
 import raw_tree
 from PIL import Image
 
-from data_prep import scene_splits
-from data_prep.scene_splits import Settings, produce
 from ifa_jax.data import boxes, schema
 from ifa_jax.data.pictures import open_picture
 from ifa_jax.data.scenes import read_split
 from ifa_jax.objects import region_encoder, scene_maker
+from ifa_jax.preparation import scene_splits
+from ifa_jax.preparation.scene_splits import Settings, produce
 
 PIXELS = region_encoder.load("pixels")
 LISTED = [
@@ -247,7 +247,7 @@ def test_the_command(settings, tmp_path):
       "both": [*line, f"--out={tmp_path / 'b'}", "--scene_graphs=a.json"],
       "no out": line,
     },
-    loaded=["data_prep.scene_splits"],
+    loaded=["ifa_jax.preparation.scene_splits"],
   )
   assert [outcome.status for outcome in done.values()] == [0, 1, 1, 2]
   assert done["made"].out.splitlines()[-1] == wanted.out

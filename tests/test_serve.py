@@ -290,7 +290,7 @@ def test_a_port_in_use_is_named():
 def test_without_gradio_the_command_says_what_to_install():
   code = (
     "import sys; sys.modules['gradio'] = None\n"
-    "from ifa_jax import serve; serve._define_flags()\n"
+    "from ifa_jax import serve; serve.define_flags()\n"
     "serve.command.run(serve.main)"
   )
   done = subprocess.run(

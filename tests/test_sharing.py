@@ -13,12 +13,12 @@ import tiny_systems
 from flax import traverse_util
 from safetensors import numpy as safetensors
 
-from data_prep import scene_splits
 from ifa_jax import models
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.convert import save_converted
 from ifa_jax.models import settings
 from ifa_jax.predictor import Predictor
+from ifa_jax.preparation import scene_splits
 from ifa_jax.sharing import record
 from ifa_jax.step import EvalStep, TrainState
 

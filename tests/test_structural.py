@@ -9,8 +9,8 @@ import os
 import numpy as np
 import pytest
 
-from data_prep import mnre1_graphs
 from ifa_jax.data import scenes, structural
+from ifa_jax.preparation import mnre1_graphs
 
 MNRE1_DIR = os.environ.get("MNRE1_DIR")
 

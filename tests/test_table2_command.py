@@ -13,7 +13,10 @@ from ifa_jax.analyze import table2, table2_tables
 MISTAKES = {
   "no config": (["--config=nowhere.py"], "want a file such as configs/mnre.py"),
   "a variant": (["--config=configs/mnre.py:mtb"], "'configs/mnre.py:mtb'"),
-  "no variants": (["--config=configs/base.py"], "want a config file with get_"),
+  "no variants": (
+    ["--config=ifa_jax/training/defaults.py"],
+    "want a config file with get_",
+  ),
   "unknown row": (["--rows=objcts"], "objects, vanilla, text, shuffled"),
   "same row": (["--rows=text,text"], "want every row once, found 'text' again"),
   "unknown reference": (

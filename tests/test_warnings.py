@@ -16,8 +16,8 @@ def warn_from(module):
   [
     "ifa_jax",
     "ifa_jax.models.attention",
-    "data_prep.mnre",
-    "configs.base",
+    "ifa_jax.preparation.mnre",
+    "ifa_jax.training.defaults",
     "benchmarks.training",
     "launch",
   ],

@@ -80,7 +80,7 @@ def read(data_dir: str, protocol: str | None = None) -> Source:
 
 def _read_raw(raw_dir: str, protocol: str | None) -> Source:
   """Reads the text and the lists of a tree; opens no picture."""
-  from data_prep import crops, raw
+  from ifa_jax.preparation import crops, raw
 
   lists = os.path.join(glob.escape(raw_dir), "txt", "mre_*_dict.pth")
   found = "released" if glob.glob(lists) else "none"

@@ -31,7 +31,7 @@ class Sample(NamedTuple):
 def make_samples() -> list[Sample]:
   """Returns four posts as those of `data_prep.quickstart`, always the same."""
   # Pulled in here: what prepares datasets is no part of answering posts.
-  from data_prep import quickstart
+  from ifa_jax.preparation import quickstart
 
   samples = []
   for number, cell in enumerate(_CELLS):

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import NamedTuple
 
-from data_prep.crops import Crop
-from data_prep.plan import Plan
 from ifa_jax.data import pictures, schema
+from ifa_jax.preparation.crops import Crop
+from ifa_jax.preparation.plan import Plan
 
 # Rows that share a picture follow each other; a chunk opens it once.
 _CHUNK_ROWS = 8

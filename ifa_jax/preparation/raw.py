@@ -7,11 +7,11 @@ Python dict literal a line, and `ours_rel2id.json` (MNRE-1: none).
 import os
 from collections.abc import Callable, Iterator
 
-from data_prep import lines
-from data_prep.lines import Row, RowError
 from ifa_jax.data import schema
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
+from ifa_jax.preparation import lines
+from ifa_jax.preparation.lines import Row, RowError
 
 
 def raise_error(error: RowError) -> None:

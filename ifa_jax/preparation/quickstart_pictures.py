@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from data_prep import quickstart_shapes as shapes
+from ifa_jax.preparation import quickstart_shapes as shapes
 
 # Side of an object, as a share of the picture's shorter side.
 SHARES = {

@@ -6,7 +6,7 @@ import string
 
 import tokenizers
 
-from data_prep import quickstart_texts as texts
+from ifa_jax.preparation import quickstart_texts as texts
 
 # BERT's special tokens by the names that tokenizer_config.json gives them.
 SPECIALS = {

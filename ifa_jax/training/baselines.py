@@ -16,9 +16,9 @@ of ViLBERT's fine-tuning.
 
 from ml_collections import config_dict
 
-from configs.base import model_section
 from ifa_jax.models import variants
 from ifa_jax.models.system import System
+from ifa_jax.training.defaults import model_section
 
 VARIANTS = tuple(variants.BASELINES)
 

@@ -6,10 +6,10 @@ import os
 from concurrent.futures import Executor, process
 from typing import Any
 
-from data_prep import draw, survey
-from data_prep.plan import Planner, Settings
 from ifa_jax.data import schema
 from ifa_jax.files import scratch
+from ifa_jax.preparation import draw, survey
+from ifa_jax.preparation.plan import Planner, Settings
 
 
 def prepare(settings: Settings) -> tuple[schema.Prepared, bool]:
@@ -91,7 +91,7 @@ def _build(
 ) -> None:
   """Writes a dataset's folder."""
   # Loaded here because it takes seconds: whatever is wrong was said before.
-  from data_prep import builder
+  from ifa_jax.preparation import builder
 
   try:
     builder.Builder(folder, planner, found, metadata, pool).write()

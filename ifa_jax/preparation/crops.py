@@ -10,12 +10,12 @@ import filecmp
 import os
 from typing import Any, NamedTuple
 
-from data_prep import lines
-from data_prep.lines import Row, RowError
 from ifa_jax.data import boxes as box_lists
 from ifa_jax.data import schema
 from ifa_jax.files import torch_file
 from ifa_jax.files.shown import shown
+from ifa_jax.preparation import lines
+from ifa_jax.preparation.lines import Row, RowError
 
 # How a split may be called: DeepKE writes dev for val in some names.
 _SPLIT_NAMES = {"train": ["train"], "val": ["val", "dev"], "test": ["test"]}

@@ -11,13 +11,13 @@ from typing import Any
 
 from PIL import Image
 
-from data_prep import object_tree, raw
-from data_prep.object_journal import Journal
-from data_prep.object_tree import Wanted
 from ifa_jax import progress
 from ifa_jax.data import pictures
 from ifa_jax.objects import scene_maker
 from ifa_jax.objects.finder import DETECTOR, GROUNDER, ObjectFinder
+from ifa_jax.preparation import object_tree, raw
+from ifa_jax.preparation.object_journal import Journal
+from ifa_jax.preparation.object_tree import Wanted
 from ifa_jax.run_folder import RunFolder
 
 _log = logging.getLogger("ifa_jax")

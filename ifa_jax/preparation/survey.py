@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import tqdm
 
-from data_prep import raw
-from data_prep.plan import Plan, Planner
 from ifa_jax.data import schema
+from ifa_jax.preparation import raw
+from ifa_jax.preparation.plan import Plan, Planner
 
 _NUM_SHOWN = 3
 _PACKAGES = (

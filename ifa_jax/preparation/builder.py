@@ -16,13 +16,13 @@ from typing import Any
 import tensorflow_datasets as tfds
 import tqdm
 
-from data_prep import draw
-from data_prep.draw import Drawn
-from data_prep.lines import RowError
-from data_prep.plan import Plan, Planner
-from data_prep.same_bytes import SortedWriter
-from data_prep.survey import Survey
 from ifa_jax.data import schema
+from ifa_jax.preparation import draw
+from ifa_jax.preparation.draw import Drawn
+from ifa_jax.preparation.lines import RowError
+from ifa_jax.preparation.plan import Plan, Planner
+from ifa_jax.preparation.same_bytes import SortedWriter
+from ifa_jax.preparation.survey import Survey
 
 NAME = "mnre"
 SKIPPED_FILE = "skipped.jsonl"

@@ -8,11 +8,11 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator
 
-from data_prep import crops, raw
-from data_prep.crops import Crop
-from data_prep.lines import Row, RowError
 from ifa_jax.data import boxes
 from ifa_jax.data.tokenization import Encoded, Tokenizer
+from ifa_jax.preparation import crops, raw
+from ifa_jax.preparation.crops import Crop
+from ifa_jax.preparation.lines import Row, RowError
 
 
 @dataclasses.dataclass(frozen=True)

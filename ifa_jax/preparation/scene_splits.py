@@ -7,12 +7,12 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data_prep import crops, raw, scene_graphs
-from data_prep.lines import Row
 from ifa_jax import parser, progress
 from ifa_jax.convert import source, whole
 from ifa_jax.data import boxes, pictures, scenes, schema
 from ifa_jax.objects import region_encoder, scene_maker
+from ifa_jax.preparation import crops, raw, scene_graphs
+from ifa_jax.preparation.lines import Row
 
 # Why a picture has no scene.
 NO_FILE, NO_BOXES = "without a file", "without boxes"

@@ -15,8 +15,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from data_prep.object_tree import Wanted
 from ifa_jax.files.shown import shown
+from ifa_jax.preparation.object_tree import Wanted
 
 # Where a model lies and what it is called change no box.
 _FREE = ("name", "commit")

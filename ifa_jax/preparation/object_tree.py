@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 from PIL import Image
 
-from data_prep import crops, raw
-from data_prep.lines import RowError
 from ifa_jax.data import schema
+from ifa_jax.preparation import crops, raw
+from ifa_jax.preparation.lines import RowError
 
 
 class Wanted(NamedTuple):

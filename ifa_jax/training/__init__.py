@@ -1,0 +1,1 @@
+"""Settings of training runs: defaults, and those of the compared systems."""
