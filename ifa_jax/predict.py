@@ -10,6 +10,8 @@ r"""Predicts the relations of one's own posts with a trained run.
     python -m ifa_jax.predict --workdir=runs/objects \
         --input=posts.jsonl --output=predictions.jsonl
 
+    python -m ifa_jax.predict --model=user/name --text=... --head=... --tail=...
+
 A line of posts.jsonl is a post as `ifa_jax.posts` describes it; paths of
 pictures are relative to the working directory. A line that cannot be read
 becomes a record with `error`, and the rest goes on. A post's objects are its
@@ -25,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from ifa_jax import command, progress, report
+from ifa_jax import command, model_source, progress, report
 from ifa_jax.posts import json_lines
 from ifa_jax.posts.picture_boxes import ListedObjects
 from ifa_jax.posts.post import read_post
@@ -40,7 +42,7 @@ _SPAN = re.compile(r"(\d{1,9}):(\d{1,9})", re.ASCII)
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   string = flags.DEFINE_string
-  string("workdir", None, "A finished run's folder.")
+  model_source.define_flags()
   string("text", None, "The post's text, maybe with marks: <s> Ann </s> ...")
   string("head", None, "The head entity, as it stands in the text.")
   string("tail", None, "The tail entity, as it stands in the text.")
@@ -53,7 +55,6 @@ def define_flags() -> None:
   string("detector", None, "Hub id or folder of an object detector.")
   string("grounder", None, "Hub id or folder of a detector by name.")
   flags.DEFINE_integer("batch_size", 32, "Posts at a time.", lower_bound=1)
-  flags.mark_flag_as_required("workdir")
   for name in ("head_span", "tail_span"):
     flags.register_validator(
       name,
@@ -114,15 +115,12 @@ def _check_files(source: str, target: str) -> None:
 
 
 def _load_run(values) -> "Predictor":
-  # This takes seconds, and usage is to be checked before.
-  from ifa_jax.predictor import Predictor
-
   finder = None
   if values.detector or values.grounder:
     from ifa_jax.objects.finder import ObjectFinder
 
     finder = ObjectFinder(values.detector, values.grounder)
-  return Predictor(values.workdir, finder)
+  return model_source.load(values, finder)
 
 
 def _post_of_flags(values) -> dict[str, Any]:

@@ -14,16 +14,14 @@ from typing import TYPE_CHECKING, Any
 import jax
 import numpy as np
 
-from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.models import parameters, settings
-from ifa_jax.models.system import System
 from ifa_jax.posts import seen_kinds
 from ifa_jax.posts.examples import Example, Reader
 from ifa_jax.posts.picture_boxes import FoundObjects
 from ifa_jax.posts.picture_files import Opener
 from ifa_jax.prediction_step import PredictionStep
 from ifa_jax.read_ahead import read_ahead
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.sharing import sources
+from ifa_jax.sharing.shareable import Shareable
 
 if TYPE_CHECKING:
   from ifa_jax.objects.finder import ObjectFinder
@@ -36,8 +34,11 @@ _MAX_SHARING = 8
 Fields = Mapping[str, Any]
 
 
-class Predictor:
-  """A trained run that predicts posts; holds its parameters on one device.
+class Predictor(Shareable):
+  """A trained model that predicts posts; holds its parameters on one device.
+
+  `from_pretrained`, `save_pretrained` and `push_to_hub` are those of
+  `Shareable`.
 
   Attributes:
     model: the run's, its settings.
@@ -53,26 +54,26 @@ class Predictor:
     """Loads the run's best checkpoint and its tokenizer.
 
     Args:
-      workdir: the run's folder.
+      workdir: the run's folder, or one that `save_pretrained` wrote.
       finder: finds the objects of pictures that come without boxes; None: such
         a picture has no objects.
 
     Raises:
       ValueError: if the folder holds no run, or one without a checkpoint.
     """
-    folder = RunFolder(workdir)
-    record = folder.read_record()
-    self.model = settings.from_dict(record["config"]["model"])
-    self.relations = record["dataset"]["relations"]
-    self.protocol = record["dataset"]["protocol"]
-    self.reader = Reader.of_run(folder, self.model)
-    self.step, params = _load_best(folder, self.model)
-    self._trained_with = seen_kinds.of_run(folder, self.model)
+    self._source = sources.open_folder(workdir)
+    settings = self._source.settings
+    self.model = settings.model
+    self.relations = settings.relations
+    self.protocol = settings.protocol
+    self.reader = Reader.open(self._source.path, settings)
+    self.step, params = self._source.load()
+    self._trained_with = settings.trained_with
     self._objects = None
     if finder and "objects" in self._trained_with:
       grounds = self.protocol != "none"
       self._objects = FoundObjects(finder, grounds)
-    buckets = record["config"]["data"]["text_buckets"]
+    buckets = settings.data["text_buckets"]
     self._step = PredictionStep(self.model, params, buckets)
 
   def bind(self, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -208,11 +209,3 @@ def _kept(post: Fields) -> dict[str, Any]:
     for key, value in post.items()
     if key != "error" and not isinstance(value, bytes)
   }
-
-
-def _load_best(folder: RunFolder, config: System) -> tuple[int, Any]:
-  """Returns the best checkpoint's step and parameters."""
-  with Checkpoints(folder.file("checkpoints")) as checkpoints:
-    step = checkpoints.best_scored()
-    like = parameters.abstract_params(config)
-    return step, checkpoints.restore_params(step, like)

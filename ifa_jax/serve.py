@@ -3,6 +3,7 @@ r"""Predicts posts on a local page, with their objects and alignment.
     python -m ifa_jax.serve --workdir=runs/objects
     python -m ifa_jax.serve --workdir=runs/objects --boxes=boxes.json \
         --detector=facebook/detr-resnet-50 --port=8000
+    python -m ifa_jax.serve --model=user/name
 
 Open the address that it prints. The page is served to this machine alone,
 unless `--host` says otherwise, and nothing of a post leaves it. A picture's
@@ -18,13 +19,13 @@ import threading
 
 from absl import flags
 
-from ifa_jax import command
+from ifa_jax import command, model_source
 
 
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   string = flags.DEFINE_string
-  string("workdir", None, "A finished run's folder.")
+  model_source.define_flags()
   string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 serves everybody.")
   flags.DEFINE_integer(
     "port", 7860, "Port to listen on.", lower_bound=1, upper_bound=65535
@@ -32,7 +33,6 @@ def define_flags() -> None:
   string("boxes", None, "Boxes file that lists pictures by their file names.")
   string("detector", None, "Finds objects: a model of the hub or a folder.")
   string("grounder", None, "Finds head and tail: a model or a folder.")
-  flags.mark_flag_as_required("workdir")
 
 
 def main(_) -> None:
@@ -51,7 +51,6 @@ def _serve(values, folder: str) -> None:
   page = _load_page()
   check_port(values.host, values.port)
   from ifa_jax.posts.picture_boxes import ListedObjects
-  from ifa_jax.predictor import Predictor
   from ifa_jax.serving.answers import Answerer, BoxSources
   from ifa_jax.serving.samples import make_samples
 
@@ -62,9 +61,10 @@ def _serve(values, folder: str) -> None:
     values.boxes and ListedObjects(values.boxes),
     " and ".join(named) or None,
   )
-  predictor = Predictor(values.workdir, _make_finder(values))
+  predictor = model_source.load(values, _make_finder(values))
   samples = make_samples()
-  answerer = Answerer(values.workdir, predictor, sources, samples)
+  name = values.workdir or values.model
+  answerer = Answerer(name, predictor, sources, samples)
   with page.running(answerer, samples, values.host, values.port) as address:
     print(f"{address} predicts posts; Ctrl-C ends it", flush=True)
     threading.Event().wait()

@@ -10,6 +10,7 @@ from ifa_jax.predictor import Predictor
 
 TEXT = ["--text=Ann Lee, of Acme.", "--head=Ann Lee", "--tail=Acme"]
 USAGE = {
+  "two models": [*TEXT, "--model=shared"],
   "neither": [],
   "both": [*TEXT, "--input=a.jsonl", "--output=b.jsonl"],
   "no output": ["--input=a.jsonl"],
@@ -37,11 +38,17 @@ def outcomes_of_all_command_lines(folder, raw_dir, finished, compiled_dir):
   run = ["ifa_jax/predict.py", f"--workdir={finished.workdir}"]
   (picture,) = sorted((raw_dir / "img_org" / "test").iterdir())[:1]
   boxes = f"--boxes={raw_dir / 'boxes.json'}"
+  Predictor(finished.workdir).save_pretrained(folder / "shared")
   file = "--input=posts.jsonl"
   lines = {
     "help": ["ifa_jax/predict.py", "--help"],
     "no run": ["ifa_jax/predict.py", "--workdir=taken", *TEXT],
     "one": [*run, *TEXT, f"--image={picture}", boxes],
+    "shared": ["ifa_jax/predict.py", "--model=shared", *TEXT],
+    "shared workdir": ["ifa_jax/predict.py", "--workdir=shared", *TEXT],
+    "own": [*run, *TEXT],
+    "no model": ["ifa_jax/predict.py", *TEXT],
+    "not fetched": ["ifa_jax/predict.py", "--model=me/gone", *TEXT],
     "span": [*run, *TEXT, "--head_span=0:2"],
     "name": [*run, TEXT[0], "--head=Bob", "--tail=Acme"],
     "file": [*run, file, "--output=out.jsonl", boxes],
@@ -56,7 +63,8 @@ def outcomes_of_all_command_lines(folder, raw_dir, finished, compiled_dir):
     lines,
     cwd=folder,
     loaded=["ifa_jax.predictor", "transformers.models.auto.tokenization_auto"],
-    environment=tiny_run.fast_environment(compiled_dir),
+    environment=tiny_run.fast_environment(compiled_dir)
+    | {"HF_HUB_OFFLINE": "1"},
   )
 
 
@@ -77,6 +85,12 @@ def test_one_post_is_printed_as_a_table(outcomes, finished, raw_dir):
   assert [row[0] for row in rows] == [name for name, _ in best]
   shown = [float(row[-1]) for row in rows]
   assert shown == pytest.approx([p for _, p in best], abs=1.01e-4)
+
+
+def test_a_shared_model_predicts_as_its_run(outcomes):
+  for name in ("shared", "shared workdir"):
+    assert outcomes[name] == outcomes["own"]
+    assert outcomes[name].status == 0
 
 
 def test_a_post_without_what_the_run_saw_is_told_of_it(outcomes):
@@ -111,6 +125,7 @@ def test_a_file_of_posts_is_predicted(outcomes, folder, finished, posts):
   ("name", "message"),
   [
     ("no run", "taken: want a run's folder with a config.json, found none"),
+    ("not fetched", "me/gone: expected a folder, or a model that can be fetch"),
     ("name", "head: 'Bob' does not occur in the text"),
     ("same", "--output: want another file than --input, posts.jsonl"),
     ("same partial", "--output: want another file than --input, same.jsonl."),
@@ -130,7 +145,7 @@ def test_a_mistake_gets_one_line(outcomes, folder, name, message):
   assert not (folder / "out2.jsonl").exists()
 
 
-@pytest.mark.parametrize("name", USAGE)
+@pytest.mark.parametrize("name", [*USAGE, "no model"])
 def test_wrong_use_is_refused_before_a_run_is_loaded(outcomes, name):
   found = outcomes[name]
   assert (found.status, found.out) == (2, "")
@@ -141,6 +156,15 @@ def test_wrong_use_is_refused_before_a_run_is_loaded(outcomes, name):
 def test_help_explains_every_flag(outcomes):
   found = outcomes["help"]
   assert found.status == 0
-  for flag in ("head_span", "image", "boxes", "detector", "grounder", "input"):
+  for flag in (
+    "workdir",
+    "model",
+    "head_span",
+    "image",
+    "boxes",
+    "detector",
+    "grounder",
+    "input",
+  ):
     assert f"--{flag}:" in found.out
   assert "relative to the working directory" in " ".join(found.out.split())

@@ -121,7 +121,7 @@ def test_uploads_are_deleted_soon_and_with_ctrl_c(
 
   values = {"workdir": str(finished.workdir), "port": free_port()}
   values |= dict.fromkeys(("boxes", "detector", "grounder"))
-  flags = types.SimpleNamespace(host="127.0.0.1", **values)
+  flags = types.SimpleNamespace(host="127.0.0.1", model=None, **values)
   monkeypatch.setattr(serve.flags, "FLAGS", flags)
   monkeypatch.setattr(serve.tempfile, "tempdir", str(tmp_path))
   monkeypatch.setattr(page, "_DELETION", (1, 1))

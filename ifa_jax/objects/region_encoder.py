@@ -23,6 +23,7 @@ from ifa_jax.data import pictures
 from ifa_jax.models import ModelConfig, parameters
 from ifa_jax.models.config import Exchange, VisionConfig
 from ifa_jax.models.visual import VisualStream
+from ifa_jax.sharing import encoder_folder
 
 # Side in pixels: 8 x 8 shows outlines, and 192 numbers are few.
 _SIDE = 8
@@ -56,6 +57,49 @@ def load(source: str) -> RegionEncoder:
       encoder in them.
   """
   return Pixels() if source == "pixels" else VisionEncoder(source)
+
+
+def find(features: Mapping[str, Any], folder: str | os.PathLike) -> str:
+  """Returns the encoder of scenes' features, as `load` takes it.
+
+  Args:
+    features: `features` of the scenes' manifest.
+    folder: of the trained model. If it is a shared one, it brings the encoder.
+  """
+  brought = os.path.join(folder, encoder_folder.FOLDER)
+  if os.path.isdir(brought):
+    return brought
+  return features.get("folder", "pixels")
+
+
+def read(folder: str | os.PathLike) -> tuple[ModelConfig, dict[str, Any]]:
+  """Returns a model's config and its visual stream's parameters.
+
+  Args:
+    folder: of converted weights, or of a shared model's encoder.
+
+  Raises:
+    ValueError: if the folder holds neither, or if the visual stream is absent
+      or keeps its initialisation.
+  """
+  if encoder_folder.is_encoder(folder):
+    return encoder_folder.read(folder)
+  config, params, provenance = converted.load_converted(folder)
+  if not isinstance(config, ModelConfig) or config.vision is None:
+    raise ValueError(
+      f"{folder}: want a vision encoder, found a model without one"
+      f" ({config.system})"
+    )
+  arrays = _read_by_encoder(params["visual"])
+  fresh = {f"visual/{path}" for path in arrays} & {
+    *provenance.get("initialised", ())
+  }
+  if fresh:
+    raise ValueError(
+      f"{folder}: want a converted vision encoder, found {len(fresh)}"
+      f" parameters that keep their initialisation ({min(fresh)} first)"
+    )
+  return config, params["visual"]
 
 
 class Pixels:
@@ -94,24 +138,10 @@ class VisionEncoder:
     """Loads the vision encoder onto the device.
 
     Raises:
-      ValueError: if the folder holds no converted weights, or if its visual
-        stream is absent or keeps its initialisation.
+      ValueError: as `read`.
     """
-    config, params, provenance = converted.load_converted(folder)
-    if not isinstance(config, ModelConfig) or config.vision is None:
-      raise ValueError(
-        f"{folder}: want a vision encoder, found a model without one"
-        f" ({config.system})"
-      )
-    arrays = _read_by_encoder(params["visual"])
-    fresh = {f"visual/{path}" for path in arrays} & {
-      *provenance.get("initialised", ())
-    }
-    if fresh:
-      raise ValueError(
-        f"{folder}: want a converted vision encoder, found {len(fresh)}"
-        f" parameters that keep their initialisation ({min(fresh)} first)"
-      )
+    config, visual = read(folder)
+    arrays = _read_by_encoder(visual)
     self.dim = config.vision.hidden_dim
     self._size = config.vision.image_size
     self._description = {
@@ -123,7 +153,7 @@ class VisionEncoder:
       "num_params": sum(array.size for array in arrays.values()),
       "sha256": _digest(arrays),
     }
-    self._params = jax.device_put({"visual": params["visual"]})
+    self._params = jax.device_put({"visual": visual})
     self._step = _make_step(config)
 
   def encode(self, crops: Sequence[Image.Image]) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Posts of one's own as a trained run's model reads them."""
 
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from ifa_jax.posts.picture_files import Opened, Opener
 from ifa_jax.posts.post import Post, read_post
 from ifa_jax.posts.post_scenes import PostScenes
 from ifa_jax.run_folder import RunFolder
+from ifa_jax.sharing.prediction_settings import PredictionSettings
 
 
 class Example(NamedTuple):
@@ -49,7 +51,7 @@ class Reader:
 
   Attributes:
     model: the run's.
-    data: the `data` section of its config.
+    data: the settings of its config's `data` section that bear on reading.
     protocol: of its data.
     image_size: side of a whole picture's square in its data, in pixels.
     tokenizer: of its data.
@@ -66,14 +68,20 @@ class Reader:
   scenes: PostScenes | None
 
   @classmethod
-  def of_run(cls, folder: RunFolder, model: System) -> "Reader":
-    """Opens what a run's folder keeps for reading posts.
+  def open(
+    cls, path: str | os.PathLike, settings: PredictionSettings
+  ) -> "Reader":
+    """Opens what a model's folder keeps for reading posts.
+
+    Args:
+      path: of a run's folder, or of a shared one.
+      settings: of the model.
 
     Raises:
       ValueError: if something is missing, or the objects' features cannot be
         made for other pictures.
     """
-    record = folder.read_record()
+    folder, model = RunFolder(path), settings.model
     vocabulary = scenes = None
     if model.reads_words:
       path = folder.file(inputs.VOCABULARY_FILE)
@@ -83,9 +91,9 @@ class Reader:
       scenes = PostScenes(manifest, folder.path)
     return cls(
       model,
-      record["config"]["data"],
-      record["dataset"]["protocol"],
-      record["dataset"]["image_size"],
+      settings.data,
+      settings.protocol,
+      settings.image_size,
       Tokenizer.load(folder.file("tokenizer")),
       vocabulary,
       scenes,

@@ -1,15 +1,23 @@
 """Scenes of posts of one's own, made as those that a run was trained on."""
 
+import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PIL import Image
 
-from ifa_jax import parser
+from ifa_jax import inputs, parser
 from ifa_jax.data import region_sources
 from ifa_jax.data.boxes import Box
 from ifa_jax.data.scenes import Scene
+from ifa_jax.files.json_file import is_finite
+from ifa_jax.files.shown import shown
 from ifa_jax.objects import region_encoder, scene_maker
+
+# As `parser.Spacy` names itself. spaCy imports a package, or reads a folder, by
+# the name that it is given, so that of a stranger's model must be a model's.
+_SPACY = re.compile(r"spacy [^,]+, ([a-z]{2,3}_\w+) \S+", re.ASCII)
 
 
 class PostScenes:
@@ -31,20 +39,19 @@ class PostScenes:
     self._parser = None
     if manifest is None:
       return
-    features = manifest["features"] or {"kind": None}
-    if features["kind"] not in ("pixels", "encoder"):
+    _check(manifest, where)
+    features = manifest["features"]
+    source = region_encoder.find(features, where)
+    self._encoder = region_encoder.load(source)
+    found = self._encoder.describe()
+    # A shared model brings a copy; the other keys are the same.
+    if found | {"folder": None} != features | {"folder": None}:
       raise ValueError(
-        f"{where}: want scenes with features of an encoder, which other"
-        f" pictures can get too, found {features['kind']!r}"
+        f"{source}: want the encoder of the run's scenes {features}, found"
+        f" {found}"
       )
-    self._encoder = region_encoder.load(features.get("folder", "pixels"))
-    if self._encoder.describe() != features:
-      raise ValueError(
-        f"{features.get('folder', 'pixels')}: want the encoder of the run's"
-        f" scenes {features}, found {self._encoder.describe()}"
-      )
-    if manifest["parser"].startswith("spacy"):
-      self._parser = parser.load("spacy", manifest["parser"].split()[-2])
+    if named := _SPACY.fullmatch(manifest["parser"]):
+      self._parser = parser.load("spacy", named[1])
 
   def scene(self, picture: Image.Image, listed: Sequence[Box]) -> Scene | None:
     """Returns a picture's objects.
@@ -81,3 +88,36 @@ class PostScenes:
     if self._parser is None:
       return None
     return next(iter(self._parser.parse([words])))
+
+
+def _check(manifest: Any, where: str) -> None:
+  """Checks what is read of a manifest, which may come from anyone.
+
+  Raises:
+    ValueError: for features that other pictures cannot get, or a value of
+      another form; names the file.
+  """
+  path = os.path.join(where, inputs.SCENES_FILE)
+  if not isinstance(manifest, Mapping):
+    raise ValueError(f"{path}: expected a JSON object, got {shown(manifest)}")
+  features, thresholds = manifest.get("features"), manifest.get("thresholds")
+  kind = features.get("kind") if isinstance(features, Mapping) else features
+  if kind not in ("pixels", "encoder"):
+    raise ValueError(
+      f"{where}: want scenes with features of an encoder, which other"
+      f" pictures can get too, found {shown(kind)}"
+    )
+  named, count = manifest.get("parser"), manifest.get("num_objects", 1)
+  fits = {
+    "thresholds": isinstance(thresholds, Mapping)
+    and is_finite(thresholds.get("object")),
+    "parser": isinstance(named, str)
+    and (not named.startswith("spacy") or _SPACY.fullmatch(named)),
+    "num_objects": type(count) is int and count > 0,
+  }
+  for key, fit in fits.items():
+    if not fit:
+      raise ValueError(
+        f"{path}: {key}: expected a value that scenes have, got"
+        f" {shown(manifest.get(key))}"
+      )

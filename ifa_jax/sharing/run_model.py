@@ -1,0 +1,107 @@
+"""A trained model in the folder of its run."""
+
+import functools
+import os
+from typing import Any
+
+from ifa_jax.models import parameters, settings
+from ifa_jax.posts import seen_kinds
+from ifa_jax.run_folder import RunFolder
+from ifa_jax.sharing.prediction_settings import DATA, PredictionSettings
+from ifa_jax.sharing.record import Record
+
+# Settings that are paths of the machine that trained.
+_PATHS = (
+  ("data", "data_dir"),
+  ("data", "scenes"),
+  ("data", "word_vectors"),
+  ("weights",),
+)
+
+
+class RunModel:
+  """The model of a run, at its best checkpoint.
+
+  Attributes:
+    path: of the run's folder.
+  """
+
+  def __init__(self, folder: RunFolder):
+    """Reads the run's record.
+
+    Raises:
+      ValueError: if the folder holds no run.
+    """
+    self.path = folder.path
+    self._folder = folder
+    self._record = folder.read_record()
+
+  @functools.cached_property
+  def settings(self) -> PredictionSettings:
+    """The settings that prediction needs."""
+    config, dataset = self._record["config"], self._record["dataset"]
+    model = settings.from_dict(config["model"])
+    data = {key: config["data"].get(key, DATA[key]) for key in DATA}
+    return PredictionSettings(
+      model,
+      dataset["relations"],
+      dataset["protocol"],
+      dataset["image_size"],
+      data | {"scenes": _last_part(data["scenes"])},
+      frozenset(seen_kinds.of_run(self._folder, model)),
+    )
+
+  def load(self, step: int | None = None) -> tuple[int, Any]:
+    """Returns a checkpoint's step and parameters, nested float32 arrays.
+
+    Args:
+      step: of the checkpoint; None: the best.
+
+    Raises:
+      ValueError: if there is no such checkpoint, or it is damaged.
+    """
+    # Loads Orbax, which a shared model does without.
+    from ifa_jax.checkpoint import Checkpoints
+
+    with Checkpoints(self._folder.file("checkpoints")) as checkpoints:
+      best = checkpoints.best_scored()
+      if step not in (None, best):
+        raise ValueError(
+          f"{self.path}: expected the best checkpoint at step {step}, got step"
+          f" {best}: training has continued; load the run again"
+        )
+      like = parameters.abstract_params(self.settings.model)
+      return best, checkpoints.restore_params(best, like)
+
+  def make_record(self, step: int) -> Record:
+    """Returns the record of the model to be shared, with its scores.
+
+    Args:
+      step: of the checkpoint, which scores must be of.
+
+    Raises:
+      ValueError: if the run's scores are damaged or of another checkpoint.
+    """
+    # Loads scipy.
+    from ifa_jax.sharing import scores
+
+    training = {
+      **self._record,
+      "config": _without_paths(self._record["config"]),
+    }
+    found = scores.of_run(self._folder, step)
+    return Record(self.settings, step, training, None, None, found)
+
+
+def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
+  """Returns a config that keeps only the last part of local paths."""
+  config = {**config, "data": {**config["data"]}}
+  for *parents, key in _PATHS:
+    section = functools.reduce(dict.__getitem__, parents, config)
+    if key in section:
+      section[key] = _last_part(section[key])
+  return config
+
+
+def _last_part(path: str | None) -> str | None:
+  return path and os.path.basename(os.path.abspath(path))

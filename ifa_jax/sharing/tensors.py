@@ -1,0 +1,85 @@
+"""Parameters as a safetensors file.
+
+A tensor is named by its path in the model with "." between the parts, as in
+`text.layer_3.attention.query.kernel`. PyTorch's state dicts and the Flax models
+of transformers are named in the same way, and the hub groups tensors by it.
+Kernels keep Flax's orientation, [in, out].
+"""
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from flax import traverse_util
+
+FILE = "model.safetensors"
+
+_SEPARATOR = "."
+# Under this key transformers looks up the framework of a file.
+_METADATA = {"format": "flax"}
+_DTYPE = "F32"
+
+
+def write(path: str | os.PathLike, params: Mapping[str, Any]) -> None:
+  """Writes nested dicts of arrays as float32."""
+  import safetensors.numpy
+
+  flat = traverse_util.flatten_dict(params, sep=_SEPARATOR)
+  arrays = {
+    name: np.ascontiguousarray(array, np.float32)
+    for name, array in flat.items()
+  }
+  safetensors.numpy.save_file(arrays, path, _METADATA)
+  # The library lets only its user read a new file.
+  mode = os.stat(os.path.dirname(os.path.abspath(path))).st_mode
+  os.chmod(path, mode & 0o666)
+
+
+def read(path: str | os.PathLike, like: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the parameters in a file, nested dicts of float32 arrays.
+
+  Args:
+    path: of the file.
+    like: nested dicts of anything with a `shape`: the wanted parameters.
+
+  Raises:
+    ValueError: if the file is missing, damaged, or holds other tensors than
+      `like`; names the file and the first tensor.
+  """
+  import safetensors
+
+  wanted = traverse_util.flatten_dict(like, sep=_SEPARATOR)
+  try:
+    with safetensors.safe_open(path, framework="numpy") as file:
+      _check(file, {name: leaf.shape for name, leaf in wanted.items()})
+      found = {name: file.get_tensor(name) for name in wanted}
+  except (OSError, safetensors.SafetensorError) as error:
+    reason = " ".join(str(error).split())[:200]
+    raise ValueError(
+      f"{path}: expected a safetensors file, got none that can be read"
+      f" ({reason})"
+    ) from None
+  except ValueError as error:
+    raise ValueError(f"{path}: {error}") from None
+  return traverse_util.unflatten_dict(found, sep=_SEPARATOR)
+
+
+def _check(file: Any, wanted: Mapping[str, tuple[int, ...]]) -> None:
+  """Compares names, shapes and dtypes in the header of a file."""
+  names = {*file.keys()}
+  if missing := sorted(wanted.keys() - names):
+    raise ValueError(
+      f"expected {len(wanted)} tensors, got none named {missing[0]}"
+      f" ({len(missing)} are missing)"
+    )
+  if extra := sorted(names - wanted.keys()):
+    raise ValueError(
+      f"expected {len(wanted)} tensors, got {extra[0]!r:.80} in addition"
+      f" ({len(extra)} are not in the model)"
+    )
+  for name, shape in wanted.items():
+    found = file.get_slice(name)
+    got = (found.get_dtype(), tuple(found.get_shape()))
+    if got != (_DTYPE, shape):
+      raise ValueError(f"{name}: expected {(_DTYPE, shape)}, got {got}")
