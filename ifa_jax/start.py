@@ -2,6 +2,9 @@
 
 import functools
 import logging
+import os
+import shlex
+import sys
 from collections.abc import Sequence
 from concurrent import futures
 from typing import Any
@@ -68,9 +71,16 @@ class Start:
     return [f"word: {words}", *self._plan._replace(drawn=others).lines()]
 
   def record(self) -> dict[str, Any]:
-    """Returns the origin of the parameters, for the run's `config.json`."""
+    """Returns entries of the run's `config.json`: how it began."""
     weights = self._experiment.config["weights"]
-    return {"start": self.origin(), "pretrained": pretrained.record(weights)}
+    program = os.path.basename(sys.argv[0])
+    if program.endswith(".py"):
+      program = f"python {program}"
+    return {
+      "command": f"{program} {shlex.join(sys.argv[1:])}",
+      "start": self.origin(),
+      "pretrained": pretrained.record(weights),
+    }
 
   def fresh(self) -> TrainState:
     """Returns the state before the first update; the device draws it.

@@ -62,7 +62,7 @@ ALLOWED = {
   # Formats a model card, and reaches nothing.
   ("ifa_jax/sharing/card_metadata.py", "huggingface_hub"),
   # A config is a program that the user names.
-  ("ifa_jax/analyze/table2_configs.py", "importlib.util.module_from_spec"),
+  ("ifa_jax/training/config_files.py", "importlib.util.module_from_spec"),
   # Verbs and classes of this package, from a fixed list.
   ("ifa_jax/command.py", "importlib.import_module"),
   ("ifa_jax/__init__.py", "importlib.import_module"),

@@ -10,7 +10,7 @@ import pytest
 from ifa_jax import models
 from ifa_jax.analyze import compare, systems
 from ifa_jax.run_folder import RunFolder
-from ifa_jax.sharing import card, scores
+from ifa_jax.sharing import card, run_model, scores
 from ifa_jax.sharing.run_model import RunModel
 
 
@@ -183,3 +183,18 @@ def test_damaged_scores_keep_a_run_from_being_shared(finished, step, tmp_path):
   (copied / "predictions_test.jsonl").write_text("\n".join(lines[:-1]))
   with pytest.raises(ValueError, match=r"predictions_test\.jsonl: want n=17"):
     RunModel(RunFolder(copied)).make_record(step)
+
+
+@pytest.mark.parametrize(
+  ("text", "kept"),
+  [
+    ("/home/ann/data/mnre", "mnre"),
+    ("text=/home/ann/bert,vision=openai/clip", "text=bert,vision=openai/clip"),
+    ("text: /home/ann/bert, 197 tensors", "text: bert, 197 tensors"),
+    ("python launch.py --workdir=/tmp/a/b", "python launch.py --workdir=b"),
+    ("runs/mnre/objects", "runs/mnre/objects"),
+    ("https://example.org/a/b", "https://example.org/a/b"),
+  ],
+)
+def test_folders_of_the_machine_that_trained_are_not_shared(text, kept):
+  assert run_model._without_folders(text) == kept

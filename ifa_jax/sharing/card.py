@@ -124,6 +124,8 @@ def _training(record: Record) -> dict[str, Any]:
   return {
     "shuffle_seed": training["config"]["data"].get("visual_shuffle_seed"),
     "config": json.dumps(training["config"], indent=2),
+    "command": training.get("command"),
+    "start": training.get("start", []),
     "commit": training["git_commit"],
     "versions": ", ".join(f"{name} {versions[name]}" for name in versions),
     "dataset": record.dataset or "Posts in the format of MNRE",

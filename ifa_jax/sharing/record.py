@@ -25,9 +25,9 @@ class Record(NamedTuple):
   Attributes:
     settings: all that prediction needs.
     step: of the checkpoint.
-    training: `config`, `dataset`, `versions` and `git_commit` of the run, as
-      its own config.json has them, but for paths, of which the last part is
-      kept.
+    training: `command`, `start`, `config`, `dataset`, `versions` and
+      `git_commit` of the run, as its own config.json has them; absolute paths
+      are cut to their last part.
     license: identifier of the license, or None.
     dataset: name of the training data, or None.
     scores: split -> scores, see `scores.of_run`.

@@ -2,7 +2,10 @@
 
 import functools
 import os
+import re
 from typing import Any
+
+import jax
 
 from ifa_jax.models import parameters, settings
 from ifa_jax.posts import seen_kinds
@@ -10,12 +13,18 @@ from ifa_jax.run_folder import RunFolder
 from ifa_jax.sharing.prediction_settings import DATA, PredictionSettings
 from ifa_jax.sharing.record import Record
 
-# Settings that are paths of the machine that trained.
-_PATHS = (
-  ("data", "data_dir"),
-  ("data", "scenes"),
-  ("data", "word_vectors"),
-  ("weights",),
+# The folders of an absolute path, within any text.
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^/,=\s]+/)+")
+
+
+# Entries of a run's record that are shared.
+_TRAINING = (
+  "command",
+  "start",
+  "config",
+  "dataset",
+  "versions",
+  "git_commit",
 )
 
 
@@ -85,22 +94,15 @@ class RunModel:
     # Loads scipy.
     from ifa_jax.sharing import scores
 
-    training = {
-      **self._record,
-      "config": _without_paths(self._record["config"]),
-    }
+    training = {k: self._record[k] for k in _TRAINING if k in self._record}
+    training = jax.tree.map(_without_folders, training)
     found = scores.of_run(self._folder, step)
     return Record(self.settings, step, training, None, None, found)
 
 
-def _without_paths(config: dict[str, Any]) -> dict[str, Any]:
-  """Returns a config that keeps only the last part of local paths."""
-  config = {**config, "data": {**config["data"]}}
-  for *parents, key in _PATHS:
-    section = functools.reduce(dict.__getitem__, parents, config)
-    if key in section:
-      section[key] = _last_part(section[key])
-  return config
+def _without_folders(value: Any) -> Any:
+  """Returns a text with only the last part of each absolute path."""
+  return _FOLDERS.sub("", value) if isinstance(value, str) else value
 
 
 def _last_part(path: str | None) -> str | None:
