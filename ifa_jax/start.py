@@ -73,11 +73,8 @@ class Start:
   def record(self) -> dict[str, Any]:
     """Returns entries of the run's `config.json`: how it began."""
     weights = self._experiment.config["weights"]
-    program = os.path.basename(sys.argv[0])
-    if program.endswith(".py"):
-      program = f"python {program}"
     return {
-      "command": f"{program} {shlex.join(sys.argv[1:])}",
+      "command": _command_line(),
       "start": self.origin(),
       "pretrained": pretrained.record(weights),
     }
@@ -129,3 +126,12 @@ class Start:
     if self._stacked:
       params = stacking.stack_layers(params)
     return start_state(params, self.tx)
+
+
+def _command_line() -> str:
+  """Returns the command of this process as a user types it."""
+  # As it was typed: sys.argv has paths in place of the names of configs.
+  program, *arguments = sys.orig_argv[1:] or [""]
+  if program.startswith("-") or program.endswith(".py"):
+    return shlex.join(["python", program, *arguments])
+  return shlex.join([os.path.basename(program), *arguments])

@@ -25,7 +25,12 @@ def test_a_setting_is_encoders_or_a_folder():
   assert cache.parse("text=bert-base-uncased,vision=openai/clip") == both
   assert cache.parse("vision=a,text=b") == {"vision": "a", "text": "b"}
   assert cache.parse("weights/text=1") == {}
-  assert cache.locate("weights/clip") == "weights/clip"
+
+
+@pytest.mark.parametrize("wrong", ["bert-base-uncased", "weights/clip", "rnd"])
+def test_a_folder_without_weights_is_refused_with_the_choices(wrong):
+  with pytest.raises(ValueError, match=f"or random, got '{wrong}'"):
+    cache.locate(wrong)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ Its environment has the packages of the one that runs the tests, and nothing of
 the checkout.
 """
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -106,6 +107,8 @@ def test_it_trains_and_predicts_without_a_checkout(use, data_dir, tmp_path):
     "Starting from",
     "  relation head, text, vision: random",
   ]
+  record = json.loads((tmp_path / "runs/mnre/tiny/config.json").read_text())
+  assert record["command"].startswith("ifa-train --config=mnre:tiny --config.d")
   predicted = use("ifa-predict", "--workdir=runs/mnre/tiny", *TEXT)
   assert "Ann -> Acme" in predicted.stdout
 

@@ -69,6 +69,12 @@ def locate(weights: str) -> str:
   """
   encoders = parse(weights)
   if not encoders:
+    if not converted.is_converted(weights):
+      raise ValueError(
+        "config.weights: expected text=ENCODER,vision=ENCODER (hub ids or"
+        " folders), a folder that python -m ifa_jax.convert wrote, or random,"
+        f" got {weights!r}"
+      )
     return weights
   found = {side: _find(side, encoders) for side in encoders}
   root = cache_folder()
