@@ -159,7 +159,9 @@ class Inputs:
 
   @functools.cached_property
   def _tokenizer(self) -> Tokenizer:
-    return Tokenizer.load(os.path.join(self._prepared.folder, "tokenizer"))
+    folder = os.path.join(self._prepared.folder, "tokenizer")
+    sha256 = self._prepared.metadata["tokenizer"]["sha256"]
+    return Tokenizer.load(folder, sha256)
 
   @functools.cached_property
   def _marker_ids(self) -> list[int]:

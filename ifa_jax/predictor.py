@@ -15,8 +15,7 @@ import jax
 import numpy as np
 
 from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.models import parameters, settings
-from ifa_jax.models.system import System
+from ifa_jax.models import settings
 from ifa_jax.posts import seen_kinds
 from ifa_jax.posts.examples import Example, Reader
 from ifa_jax.posts.picture_boxes import FoundObjects
@@ -66,7 +65,7 @@ class Predictor:
     self.relations = record["dataset"]["relations"]
     self.protocol = record["dataset"]["protocol"]
     self.reader = Reader.of_run(folder, self.model)
-    self.step, params = _load_best(folder, self.model)
+    self.step, params = _load_best(folder)
     self._trained_with = seen_kinds.of_run(folder, self.model)
     self._objects = None
     if finder and "objects" in self._trained_with:
@@ -210,9 +209,8 @@ def _kept(post: Fields) -> dict[str, Any]:
   }
 
 
-def _load_best(folder: RunFolder, config: System) -> tuple[int, Any]:
+def _load_best(folder: RunFolder) -> tuple[int, Any]:
   """Returns the best checkpoint's step and parameters."""
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
     step = checkpoints.best_scored()
-    like = parameters.abstract_params(config)
-    return step, checkpoints.restore_params(step, like)
+    return step, checkpoints.restore_params(step)

@@ -74,7 +74,7 @@ class Reader:
         made for other pictures.
     """
     record = folder.read_record()
-    vocabulary = scenes = None
+    dataset, vocabulary, scenes = record["dataset"], None, None
     if model.reads_words:
       path = folder.file(inputs.VOCABULARY_FILE)
       vocabulary = words.Vocabulary.load(path)
@@ -84,9 +84,9 @@ class Reader:
     return cls(
       model,
       record["config"]["data"],
-      record["dataset"]["protocol"],
-      record["dataset"]["image_size"],
-      Tokenizer.load(folder.file("tokenizer")),
+      dataset["protocol"],
+      dataset["image_size"],
+      Tokenizer.load(folder.file("tokenizer"), dataset["tokenizer"]["sha256"]),
       vocabulary,
       scenes,
     )
