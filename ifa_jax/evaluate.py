@@ -12,10 +12,10 @@ from ifa_jax.batch import Batch
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data import order as orders
 from ifa_jax.data.rows import RowText
+from ifa_jax.eval_step import EvalStep
 from ifa_jax.experiment import Experiment
 from ifa_jax.models.stacking import are_stacked, stack_layers
 from ifa_jax.run_folder import RunFolder
-from ifa_jax.step import EvalStep
 
 if TYPE_CHECKING:
   from ifa_jax.data.pipeline import Split

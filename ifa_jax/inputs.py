@@ -19,11 +19,11 @@ from ifa_jax.data.scenes import Scenes
 from ifa_jax.data.schema import Prepared
 from ifa_jax.data.tokenization import Tokenizer
 from ifa_jax.data.words import Vocabulary
-from ifa_jax.label_vectors import LabelVectors
 from ifa_jax.models.system import System
 
 if TYPE_CHECKING:
   from ifa_jax.data.pipeline import Split
+  from ifa_jax.label_vectors import LabelVectors
 
 # In a run's folder, for reading posts of one's own.
 VOCABULARY_FILE, SCENES_FILE = "words.txt", "scenes.json"
@@ -148,13 +148,16 @@ class Inputs:
     return self._scenes[split_name]
 
   @functools.cached_property
-  def _label_vectors(self) -> LabelVectors | None:
+  def _label_vectors(self) -> "LabelVectors | None":
     """Word embeddings of class names, where scenes have nothing better."""
     folder, found = self._config["weights"], self._read_scenes("train")
     if self._model.text is None or not folder:
       return None
     if found is None or found.feature_dim or not found.has_labels:
       return None
+    # Loads all of `convert`.
+    from ifa_jax.label_vectors import LabelVectors
+
     return LabelVectors(folder, self._tokenizer)
 
   @functools.cached_property

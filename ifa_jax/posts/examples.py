@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,8 +16,10 @@ from ifa_jax.data.tokenization import Tokenizer
 from ifa_jax.models.system import System
 from ifa_jax.posts.picture_files import Opened, Opener
 from ifa_jax.posts.post import Post, read_post
-from ifa_jax.posts.post_scenes import PostScenes
 from ifa_jax.run_folder import RunFolder
+
+if TYPE_CHECKING:
+  from ifa_jax.posts.post_scenes import PostScenes
 
 
 class Example(NamedTuple):
@@ -63,7 +65,7 @@ class Reader:
   image_size: int
   tokenizer: Tokenizer
   vocabulary: words.Vocabulary | None
-  scenes: PostScenes | None
+  scenes: "PostScenes | None"
 
   @classmethod
   def of_run(cls, folder: RunFolder, model: System) -> "Reader":
@@ -79,6 +81,9 @@ class Reader:
       path = folder.file(inputs.VOCABULARY_FILE)
       vocabulary = words.Vocabulary.load(path)
     if model.regions is not None:
+      # Loads `convert`, for the encoder of objects.
+      from ifa_jax.posts.post_scenes import PostScenes
+
       manifest = folder.read_json(inputs.SCENES_FILE)
       scenes = PostScenes(manifest, folder.path)
     return cls(
