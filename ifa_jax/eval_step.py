@@ -11,6 +11,7 @@ import jax
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
+from ifa_jax.models import draws
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,4 +22,6 @@ class EvalStep:
 
   def __call__(self, params: Any, batch: Batch) -> jax.Array:
     """Returns float32[B, C], each row summing to 1."""
-    return jax.nn.softmax(self.model.apply({"params": params}, batch).logits)
+    with draws.blank():
+      output = self.model.apply({"params": params}, batch)
+    return jax.nn.softmax(output.logits)
