@@ -127,7 +127,7 @@ class IFAformer(nn.Module):
     """Runs all pairs but the last, whose layers are stacked."""
 
     def run_pair(streams, params, rng):
-      pair = self._bind_pair(params, rng, packing)
+      pair = _bind_pair(self.config, params, rng, packing)
       return pair.run(streams, bias, train)[0]
 
     stacked = tuple(map(stacking.stacked_layers, (self.text, self.visual)))
@@ -137,37 +137,17 @@ class IFAformer(nn.Module):
   def _run_alike(
     self, pairs: Sequence[LayerPair], streams: Streams, bias: KeyBiases
   ) -> Streams:
-    """Runs pairs without dropout; those that compute the same are traced once.
-
-    The compiler puts the layers in place of their calls.
-    """
-
-    @functools.partial(jax.jit, static_argnums=0)
-    def run_pair(first, params, packing, streams, bias):
-      pair = self._bind_pair(params, None, packing)._replace(first=first)
-      return pair.run(streams, bias, train=False)[0]
-
+    """Runs pairs without dropout; equal ones are traced once."""
+    rules = self.config.rules
+    first_differs = rules.raw_first_layer or rules.text_lends_late
     for pair in pairs:
-      params = (pair.text.variables, pair.visual.variables)
-      first = pair.first and self.config.rules.raw_first_layer
-      params = tuple(variables["params"] for variables in params)
-      streams = run_pair(first, params, pair.packing, streams, bias)
+      layers = (pair.text, pair.visual)
+      params = [layer.variables["params"] for layer in layers]
+      first = pair.first and first_differs
+      streams = _run_pair(
+        self.config, first, params, pair.packing, streams, bias
+      )
     return streams
-
-  def _bind_pair(
-    self,
-    params: Sequence[Any],
-    rng: jax.Array | None,
-    packing: Packing | None,
-  ) -> LayerPair:
-    """Returns a pair with parameters of a text layer and a visual layer."""
-    config, dtype = self.config, jnp.dtype(self.config.dtype)
-    layers = (
-      TextLayer(config.text, dtype, parent=None),
-      VisualLayer(config.vision, dtype, parent=None),
-    )
-    bound = map(stacking.bind_layer, layers, params, (rng, rng))
-    return LayerPair(*bound, config, packing=packing)
 
   def _capture_both(self, batch: Batch, train: bool):
     """Runs both streams whole; see `_read_text`."""
@@ -191,3 +171,33 @@ class IFAformer(nn.Module):
     drop = train and self.config.rules.head_dropout
     pair = self.head_dropout(pair, deterministic=not drop)
     return self.relation_head(pair.astype(jnp.float32))
+
+
+# The compiler puts the layers in place of their calls.
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _run_pair(
+  config: ModelConfig,
+  first: bool,
+  params: Sequence[Any],
+  packing: Packing | None,
+  streams: Streams,
+  bias: KeyBiases,
+) -> Streams:
+  pair = _bind_pair(config, params, None, packing)._replace(first=first)
+  return pair.run(streams, bias, train=False)[0]
+
+
+def _bind_pair(
+  config: ModelConfig,
+  params: Sequence[Any],
+  rng: jax.Array | None,
+  packing: Packing | None,
+) -> LayerPair:
+  """Returns a pair with parameters of a text layer and a visual layer."""
+  dtype = jnp.dtype(config.dtype)
+  layers = (
+    TextLayer(config.text, dtype, parent=None),
+    VisualLayer(config.vision, dtype, parent=None),
+  )
+  bound = map(stacking.bind_layer, layers, params, (rng, rng))
+  return LayerPair(*bound, config, packing=packing)
