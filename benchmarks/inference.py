@@ -23,11 +23,11 @@ from benchmarks import comparison_table, flops  # noqa: E402
 from benchmarks.comparison import Comparison, Settings  # noqa: E402
 from ifa_jax import benchmark, command  # noqa: E402
 from ifa_jax.batch import Batch  # noqa: E402
+from ifa_jax.eval_step import EvalStep  # noqa: E402
 from ifa_jax.models import build, parameters  # noqa: E402
 from ifa_jax.models.stacking import stack_layers  # noqa: E402
 from ifa_jax.models.system import System  # noqa: E402
 from ifa_jax.parallel import make_parallel  # noqa: E402
-from ifa_jax.step import EvalStep  # noqa: E402
 
 
 class Predictions:

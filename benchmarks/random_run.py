@@ -38,6 +38,7 @@ def write(workdir: str, model: System, tokenizer: str) -> None:
     {
       "relations": ["None", *others],
       "protocol": "clean",
+      "tokenizer": {"sha256": loaded.sha256},
       "image_size": VisionConfig().image_size,
       "missing_pixels": "absent",
       "counts": {"train": {"pictures": 1, "grounded": 1, "detected": 1}},

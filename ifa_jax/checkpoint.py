@@ -11,15 +11,17 @@ import concurrent.futures
 import logging
 import os
 import shutil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
 from ifa_jax import processes
-from ifa_jax.files import checksums
-from ifa_jax.step import TrainState
+from ifa_jax.files import checksums, orbax_tree
+
+if TYPE_CHECKING:
+  from ifa_jax.step import TrainState
 
 Scores = dict[str, float]
 # Metrics of the steps of a window that is not at its end.
@@ -146,7 +148,7 @@ class Checkpoints:
 
   def save(
     self,
-    state: TrainState,
+    state: "TrainState",
     dev_scores: Scores | None = None,
     window: Window | None = None,
   ) -> None:
@@ -185,22 +187,24 @@ class Checkpoints:
   def _path(self, step: int) -> str:
     return os.path.join(self._manager.directory, str(step))
 
-  def restore(self, step: int, like: TrainState) -> TrainState:
+  def restore(self, step: int, like: "TrainState") -> "TrainState":
     """Returns a checkpoint as numpy arrays in the structure of `like`.
 
     For a run that goes on: `leftovers.clear` has checked the newest one.
     """
     return self._restore(step, like)
 
-  def restore_params(self, step: int, like: Any) -> Any:
-    """Returns a checkpoint's parameters alone, numpy arrays like `like`.
+  def restore_params(self, step: int) -> dict[str, Any]:
+    """Returns a checkpoint's parameters alone, nested dicts of numpy arrays.
 
     Raises:
       ValueError: if it is damaged; names the file.
     """
     self.wait()
     processes.together(lambda: self._check(step))
-    return self._restore(step, {"params": like}, partial=True)["params"]
+    folder = os.path.join(self._path(step), "default")
+    like = {"params": orbax_tree.read(folder, "params")}
+    return self._restore(step, like, partial=True)["params"]
 
   def _restore(self, step: int, like: Any, partial: bool = False) -> Any:
     as_numpy = lambda _: ocp.RestoreArgs(restore_type=np.ndarray)  # noqa: E731

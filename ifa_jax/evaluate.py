@@ -12,11 +12,10 @@ from ifa_jax.batch import Batch
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.data import order as orders
 from ifa_jax.data.rows import RowText
+from ifa_jax.eval_step import EvalStep
 from ifa_jax.experiment import Experiment
-from ifa_jax.models import parameters
 from ifa_jax.models.stacking import are_stacked, stack_layers
 from ifa_jax.run_folder import RunFolder
-from ifa_jax.step import EvalStep
 
 if TYPE_CHECKING:
   from ifa_jax.data.pipeline import Split
@@ -198,8 +197,7 @@ def load_best(experiment: Experiment, checkpoints: Checkpoints) -> Best:
     ValueError: if no checkpoint has dev scores yet.
   """
   step = checkpoints.best_scored()
-  like = parameters.abstract_params(experiment.model_config)
-  params = checkpoints.restore_params(step, like)
+  params = checkpoints.restore_params(step)
   return Best(step, experiment.parallel.copy(params))
 
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ifa_jax.convert import cache
 from ifa_jax.data import layouts, regions, scenes, words
 from ifa_jax.data.regions import RegionGeometry, RegionReader
 from ifa_jax.data.rows import Reader, RowText
@@ -20,11 +19,11 @@ from ifa_jax.data.scenes import Scenes
 from ifa_jax.data.schema import Prepared
 from ifa_jax.data.tokenization import Tokenizer
 from ifa_jax.data.words import Vocabulary
-from ifa_jax.label_vectors import LabelVectors
 from ifa_jax.models.system import System
 
 if TYPE_CHECKING:
   from ifa_jax.data.pipeline import Split
+  from ifa_jax.label_vectors import LabelVectors
 
 # In a run's folder, for reading posts of one's own.
 VOCABULARY_FILE, SCENES_FILE = "words.txt", "scenes.json"
@@ -155,18 +154,26 @@ class Inputs:
     return self._scenes[split_name]
 
   @functools.cached_property
-  def _label_vectors(self) -> LabelVectors | None:
+  def _label_vectors(self) -> "LabelVectors | None":
     """Word embeddings of class names, where scenes have nothing better."""
     weights, found = self._config["weights"], self._read_scenes("train")
-    if self._model.text is None or weights in (None, cache.RANDOM):
+    if self._model.text is None or not weights:
       return None
     if found is None or found.feature_dim or not found.has_labels:
+      return None
+    # Loads all of `convert`.
+    from ifa_jax.convert import cache
+    from ifa_jax.label_vectors import LabelVectors
+
+    if weights == cache.RANDOM:
       return None
     return LabelVectors(cache.locate(weights), self._tokenizer)
 
   @functools.cached_property
   def _tokenizer(self) -> Tokenizer:
-    return Tokenizer.load(os.path.join(self._prepared.folder, "tokenizer"))
+    folder = os.path.join(self._prepared.folder, "tokenizer")
+    sha256 = self._prepared.metadata["tokenizer"]["sha256"]
+    return Tokenizer.load(folder, sha256)
 
   @functools.cached_property
   def _marker_ids(self) -> list[int]:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from ifa_jax import command, model_source, progress, report
+from ifa_jax import command, lean_imports, model_source, progress, report
 from ifa_jax.posts import json_lines
 from ifa_jax.posts.picture_boxes import ListedObjects
 from ifa_jax.posts.post import read_post
@@ -114,6 +114,7 @@ def _check_files(source: str, target: str) -> None:
       raise ValueError(f"--output: want another file than --input, {source}")
 
 
+@lean_imports.uncollected()
 def _load_run(values) -> "Predictor":
   finder = None
   if values.detector or values.grounder:

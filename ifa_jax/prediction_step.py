@@ -14,9 +14,9 @@ import numpy as np
 
 from ifa_jax import models
 from ifa_jax.batch import Batch, drop_absent, trim_text
+from ifa_jax.eval_step import EvalStep
 from ifa_jax.models.parameters import read_kernels, store_kernels
 from ifa_jax.models.system import System
-from ifa_jax.step import EvalStep
 
 # Of one post's text: each length is compiled once, and seven tokens at most
 # are padding.

@@ -1,4 +1,4 @@
-"""One training step and one evaluation step: pure functions, summed metrics."""
+"""One training step: a pure function, with summed metrics."""
 
 import dataclasses
 import functools
@@ -174,14 +174,3 @@ def row_sums(
     "correct": jnp.sum(correct, where=batch.valid),
     "count": jnp.sum(batch.valid),
   }
-
-
-@dataclasses.dataclass(frozen=True)
-class EvalStep:
-  """Relation probabilities of a batch, row by row."""
-
-  model: nn.Module
-
-  def __call__(self, params: Any, batch: Batch) -> jax.Array:
-    """Returns float32[B, C], each row summing to 1."""
-    return jax.nn.softmax(self.model.apply({"params": params}, batch).logits)

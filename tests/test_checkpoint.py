@@ -93,7 +93,7 @@ def test_a_state_comes_back_bit_by_bit(tmp_path):
 def test_parameters_come_back_without_the_optimizer(tmp_path):
   with Checkpoints(tmp_path) as checkpoints:
     save(checkpoints, {3: 0.5})
-    found = checkpoints.restore_params(3, jax.eval_shape(fresh).params)
+    found = checkpoints.restore_params(3)
   jax.tree.map(np.testing.assert_array_equal, found, state(3).params)
 
 

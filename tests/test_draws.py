@@ -1,11 +1,14 @@
 """Equal layers are drawn as one, and get the numbers of draws apart."""
 
+import contextlib
+
 import jax
 import numpy as np
 import pytest
 import tiny
 from flax import linen as nn
 
+from ifa_jax.eval_step import EvalStep
 from ifa_jax.models import build, draws, parameters
 from ifa_jax.models.bert import BertConfig
 
@@ -67,3 +70,27 @@ def test_an_error_inside_ends_it():
   with pytest.raises(KeyError):
     draws.together(lambda: {}["none"])
   assert np.any(draws.normal(0.5)(KEY, (3, 2)))
+
+
+def test_inside_blank_a_draw_is_only_noted():
+  with draws.blank() as noted:
+    assert not np.any(draws.normal(0.5)(KEY, (3, 2)))
+  assert [draw.shape for draw in noted] == [(3, 2)]
+  assert np.any(draws.normal(0.5)(KEY, (3, 2)))
+
+
+def test_an_evaluation_draws_nothing(monkeypatch):
+  config, noted, blank = tiny.tiny_config(), [], draws.blank
+
+  @contextlib.contextmanager
+  def watched():
+    with blank() as inside:
+      yield inside
+    noted.extend(inside)
+
+  monkeypatch.setattr(draws, "blank", watched)
+  params = parameters.abstract_params(config)
+  noted.clear()
+  step = EvalStep(build(config))
+  jax.eval_shape(step, params, parameters.blank_batch(config))
+  assert len(noted) > 10

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tiny
 
-from ifa_jax import evaluate, models, step
+from ifa_jax import eval_step, evaluate, models
 from ifa_jax.batch import blank_pictures
 from ifa_jax.data import schema
 from ifa_jax.data.rows import RowText
@@ -64,7 +64,7 @@ def predict(made, change=lambda batch: batch):
 
 @pytest.fixture(scope="module", name="whole")
 def prediction_of_all_rows_as_one_batch():
-  run = jax.jit(step.EvalStep(models.build(CONFIG)))
+  run = jax.jit(eval_step.EvalStep(models.build(CONFIG)))
   return np.asarray(run(tiny.perturbed_params(CONFIG), FakeSplit.rows))
 
 

@@ -62,7 +62,7 @@ def outcomes_of_all_command_lines(folder, raw_dir, finished, compiled_dir):
   return command_lines.run_all(
     lines,
     cwd=folder,
-    loaded=["ifa_jax.predictor", "transformers.models.auto.tokenization_auto"],
+    loaded=["ifa_jax.predictor"],
     environment=tiny_run.fast_environment(compiled_dir)
     | {"HF_HUB_OFFLINE": "1"},
   )

@@ -9,9 +9,10 @@ import pytest
 import tiny
 
 from ifa_jax import models
+from ifa_jax.eval_step import EvalStep
 from ifa_jax.models import parameters
+from ifa_jax.models.layer_pair import LayerPair
 from ifa_jax.prediction_step import PredictionStep
-from ifa_jax.step import EvalStep
 
 FIELDS = ("image", "grounded", "detected")
 # Long enough for two lengths below it.
@@ -145,3 +146,33 @@ def test_kernels_are_rounded_once_and_no_prediction_changes():
   np.testing.assert_array_equal(predict(stored, batch), predict(params, batch))
   found = PredictionStep(config, params, (12,))(batch)
   np.testing.assert_allclose(found, predict(params, batch), rtol=0, atol=5e-6)
+
+
+@pytest.mark.parametrize(
+  ("changes", "num_kinds"),
+  [
+    ({}, 1),
+    # As released, the first pair reads raw states, and none an earlier pair.
+    ({"fusion": "released"}, 2),
+    ({"exchange": models.Exchange(text_lends_late=True)}, 2),
+  ],
+)
+def test_pairs_that_compute_the_same_are_traced_once(
+  changes, num_kinds, monkeypatch
+):
+  config = tiny.tiny_config(num_layers=5, **changes)
+  params, batch = tiny.perturbed_params(config), tiny.random_batch(config, 1)
+  traced, run = [], LayerPair.run
+  monkeypatch.setattr(
+    LayerPair,
+    "run",
+    lambda *args, **options: traced.append(args) or run(*args, **options),
+  )
+  # What no other test has traced.
+  model = models.build(models.replace(config, head_dropout_rate=0.07))
+  found = jax.jit(EvalStep(model))(params, batch)
+  assert len(traced) == num_kinds
+  whole = model.apply({"params": params}, batch, capture=True)
+  np.testing.assert_allclose(
+    found, jax.nn.softmax(whole.logits), rtol=0, atol=5e-6
+  )

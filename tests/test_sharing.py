@@ -16,11 +16,12 @@ from safetensors import numpy as safetensors
 from ifa_jax import models
 from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.convert import save_converted
+from ifa_jax.eval_step import EvalStep
 from ifa_jax.models import settings
 from ifa_jax.predictor import Predictor
 from ifa_jax.preparation import scene_splits
 from ifa_jax.sharing import record
-from ifa_jax.step import EvalStep, TrainState
+from ifa_jax.step import TrainState
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -73,8 +74,7 @@ def test_parameters_are_stored_by_their_paths(finished, tmp_path):
   Predictor(finished.workdir).save_pretrained(tmp_path / "shared")
   found = safetensors.load_file(tmp_path / "shared" / "model.safetensors")
   with Checkpoints(finished.workdir / "checkpoints") as checkpoints:
-    like = models.parameters.abstract_params(finished.experiment.model_config)
-    best = checkpoints.restore_params(checkpoints.best_scored(), like)
+    best = checkpoints.restore_params(checkpoints.best_scored())
   wanted = traverse_util.flatten_dict(best, sep=".")
   assert "text.layer_0.attention.query.kernel" in found
   assert found.keys() == wanted.keys()

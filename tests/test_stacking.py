@@ -8,7 +8,7 @@ import pytest
 import tiny
 from gradients import logits_and_gradient
 
-from ifa_jax import models, optim, step
+from ifa_jax import eval_step, models, optim, step
 from ifa_jax.models import parameters, stacking
 from ifa_jax.models.bert import BertConfig
 
@@ -60,7 +60,7 @@ def test_rematerialised_layers_compute_and_drop_out_the_same():
 def test_predictions_are_those_of_layers_apart():
   model, batch = models.build(PAPER), tiny.random_batch(PAPER, 4)
   params = tiny.perturbed_params(PAPER)
-  predict = jax.jit(step.EvalStep(model))
+  predict = jax.jit(eval_step.EvalStep(model))
   found = predict(stacking.stack_layers(params), batch)
   np.testing.assert_allclose(found, predict(params, batch), rtol=0, atol=5e-6)
 

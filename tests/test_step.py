@@ -9,7 +9,7 @@ import optax
 import pytest
 import tiny
 
-from ifa_jax import models, step
+from ifa_jax import eval_step, models, step
 
 CONFIG = tiny.tiny_config(num_layers=1)
 DROPPING = tiny.tiny_config(dropout=0.3, num_layers=1, vision=None)
@@ -41,7 +41,7 @@ def assert_close(found, wanted, atol=2e-6):
 
 
 def probabilities(config, batch):
-  evaluate = jax.jit(step.EvalStep(models.build(config)))
+  evaluate = jax.jit(eval_step.EvalStep(models.build(config)))
   return np.asarray(evaluate(tiny.perturbed_params(config), batch))
 
 

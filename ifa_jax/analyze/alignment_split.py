@@ -19,7 +19,6 @@ from ifa_jax.data.lean_tensorflow import tf
 from ifa_jax.data.pipeline import Split
 from ifa_jax.data.rows import RowText
 from ifa_jax.data.scenes import Scenes
-from ifa_jax.models import parameters
 from ifa_jax.run_folder import RunFolder
 
 # Attention of every layer is kept: 12 layers of 80 x 190 take 6 MB for 8 rows.
@@ -48,8 +47,7 @@ def load_best(built: experiment.Experiment, folder: RunFolder) -> evaluate.Best:
   """
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
     step = checkpoints.best_scored()
-    like = parameters.abstract_params(built.model_config)
-    params = checkpoints.restore_params(step, like)
+    params = checkpoints.restore_params(step)
   return evaluate.Best(step, jax.device_put(params))
 
 

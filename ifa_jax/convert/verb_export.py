@@ -21,7 +21,7 @@ from ifa_jax.convert.converted import (
 from ifa_jax.convert.export_deepke import export_deepke
 from ifa_jax.convert.export_huggingface import export_huggingface
 from ifa_jax.convert.rest import FILE
-from ifa_jax.models import parameters, settings
+from ifa_jax.models import settings
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.run_folder import RunFolder
 
@@ -74,8 +74,7 @@ def _load_run(folder: RunFolder) -> tuple[ModelConfig, Any]:
 
   config = settings.from_dict(folder.read_record()["config"]["model"])
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
-    like = parameters.abstract_params(config)
-    return config, checkpoints.restore_params(checkpoints.best_scored(), like)
+    return config, checkpoints.restore_params(checkpoints.best_scored())
 
 
 def _load_tokenizer(folder: str) -> Any:

@@ -3,21 +3,16 @@
 import collections
 import contextlib
 import copy
-import hashlib
-import json
+import functools
 import os
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ifa_jax.data import markers
+from ifa_jax.data import markers, wordpieces
+from ifa_jax.data.wordpieces import WordPieces
 
 # [CLS], [SEP] and the four markers.
 NUM_SPECIAL = 2 + len(markers.MARKERS)
-
-# Told apart by it: lower-casing, accent stripping, punctuation and Chinese
-# character splitting, and whether "[SEP]" in a text is a special token.
-_PROBE = ("Łódź", "don't", "NAÏVE", "#CaféTime", "東京tower", "http://t.co/a_b")
-_PROBE += ("[SEP]", "<s>", "\u200d", "🎸")
 
 _HUB_FILES = ("*.json", "vocab.txt", "merges.txt")
 
@@ -61,34 +56,57 @@ class Tokenizer:
     pad_id: id of [PAD].
   """
 
-  def __init__(self, pretrained, name: str):
-    """Wraps a fast tokenizer of `transformers`; `load` is the usual way."""
-    self._pretrained = pretrained
-    self._backend = _plain_backend(pretrained)
-    self._num_published = _num_published(pretrained)
+  def __init__(self, pieces: WordPieces, name: str, source: str):
+    """Takes a vocabulary; `load` is the usual way.
+
+    Args:
+      pieces: the vocabulary and how it splits words.
+      name: see the class.
+      source: what `load` was given.
+    """
+    self._wordpieces = pieces
+    self._source = source
+    self._num_published = pieces.num_published
     self._pieces: dict[str, list[int]] = {}
     self.name = name
     self.vocab_size = self._num_published + len(markers.MARKERS)
-    self.pad_id = pretrained.pad_token_id
-    self.sha256 = self._fingerprint()
+    self.pad_id = pieces.special["pad_token"]
+    self.sha256 = pieces.sha256
 
   @classmethod
-  def load(cls, id_or_dir: str | os.PathLike) -> "Tokenizer":
+  def load(
+    cls, id_or_dir: str | os.PathLike, sha256: str | None = None
+  ) -> "Tokenizer":
     """Loads a tokenizer from a folder, or by its id from the hub.
+
+    Args:
+      id_or_dir: the folder or the id.
+      sha256: that a folder's tokenizer had when it was written. One that has
+        it still is read without `transformers`, which takes seconds to import.
 
     Raises:
       ValueError: if there is none, or it is not a WordPiece tokenizer with
         [CLS], [SEP] and [PAD]. The message is one line.
     """
     source = os.fspath(id_or_dir)
-    name = os.path.basename(os.path.abspath(source))
-    if not os.path.isdir(source):
-      name = source
+    is_folder = os.path.isdir(source)
+    name = os.path.basename(os.path.abspath(source)) if is_folder else source
+    if sha256 and is_folder:
+      pieces = wordpieces.read(source)
+      if pieces is not None and pieces.sha256 == sha256:
+        return cls(pieces, name, source)
     pretrained = _load_pretrained(source)
     problem = _why_unfit(pretrained)
     if problem:
       raise ValueError(f"tokenizer {source!r}: {problem}")
-    return cls(pretrained, name)
+    loaded = cls(_pieces_of(pretrained), name, source)
+    loaded._pretrained = pretrained
+    return loaded
+
+  @functools.cached_property
+  def _pretrained(self) -> Any:
+    """The tokenizer of `transformers`, which writes folders."""
+    return _load_pretrained(self._source)
 
   def save(self, folder: str | os.PathLike) -> None:
     """Writes a folder that `load` reads, with the same `sha256`."""
@@ -110,7 +128,7 @@ class Tokenizer:
     Raises:
       ValueError: for tokens that are not in it, naming them.
     """
-    vocabulary = self._pretrained.get_vocab()
+    vocabulary = self._wordpieces.vocabulary
     missing = [token for token in tokens if token not in vocabulary]
     if missing:
       raise ValueError(
@@ -143,13 +161,13 @@ class Tokenizer:
         alone do not fit.
     """
     tokens = markers.insert_markers(words, head, tail)
-    pieces = self._split(words)
+    pieces, special = self._split(words), self._wordpieces.special
     for begin, end in (head, tail):
       if not any(pieces[begin:end]):
-        pieces[begin] = [self._pretrained.unk_token_id]
+        pieces[begin] = [special["unk_token"]]
     num_pieces = [len(ids) for ids in pieces]
     kept = set(markers.window(num_pieces, head, tail, text_len - NUM_SPECIAL))
-    input_ids, word_ids = [self._pretrained.cls_token_id], [-1]
+    input_ids, word_ids = [special["cls_token"]], [-1]
     starts = {}
     for text, word in tokens:
       if word is None:
@@ -159,7 +177,7 @@ class Tokenizer:
       elif word in kept:
         input_ids.extend(pieces[word])
         word_ids.extend([word] * num_pieces[word])
-    input_ids.append(self._pretrained.sep_token_id)
+    input_ids.append(special["sep_token"])
     word_ids.append(-1)
     return Encoded(input_ids, word_ids, starts["<s>"], starts["<o>"])
 
@@ -173,46 +191,19 @@ class Tokenizer:
       unseen = list(dict.fromkeys(words))
     pieces = cache
     if unseen:
-      encodings = self._backend.encode_batch(unseen, add_special_tokens=False)
-      split = dict(zip(unseen, (e.ids for e in encodings), strict=True))
+      split = dict(zip(unseen, self._wordpieces.split(unseen), strict=True))
       cache.update(
         {w: ids for w, ids in split.items() if len(w) <= _MAX_CACHED_LENGTH}
       )
       pieces = collections.ChainMap(cache, split)
     return [pieces[word] for word in words]
 
-  def _fingerprint(self) -> str:
-    """Returns the sha256 of the vocabulary in id order and of the probe."""
-    vocabulary = self._pretrained.get_vocab()
-    by_id = sorted(vocabulary, key=vocabulary.__getitem__)
-    described = {
-      "vocabulary": by_id[: self._num_published],
-      "probe": self._split(_PROBE),
-    }
-    return hashlib.sha256(json.dumps(described).encode()).hexdigest()
 
-
-def _num_published(pretrained) -> int:
-  """Returns the number of ids in front of the markers."""
-  before = len(pretrained) - len(markers.MARKERS)
-  ids = pretrained.convert_tokens_to_ids(list(markers.MARKERS))
-  has_markers = ids == [before + i for i in range(len(ids))]
-  return before if has_markers else len(pretrained)
-
-
-def _plain_backend(pretrained):
-  """Returns a copy of the Rust tokenizer that splits a word and does no more.
-
-  Published files may ask for padding to a fixed length, which would give each
-  word that many ids.
-  """
-  import tokenizers
-
-  backend = tokenizers.Tokenizer.from_str(pretrained.backend_tokenizer.to_str())
-  backend.no_padding()
-  backend.no_truncation()
-  backend.encode_special_tokens = True
-  return backend
+def _pieces_of(pretrained: Any) -> WordPieces:
+  """Returns the vocabulary of a fast tokenizer of `transformers`."""
+  names = ("cls_token", "sep_token", "pad_token", "unk_token")
+  tokens = {name: str(getattr(pretrained, name)) for name in names}
+  return WordPieces.of_backend(pretrained.backend_tokenizer, tokens)
 
 
 def _load_pretrained(source: str):

@@ -4,6 +4,10 @@ Li et al. 2023 (arXiv:2211.07504), equations (1) and (2); `layer_pair` is one
 layer of both.
 """
 
+import functools
+from collections.abc import Sequence
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -106,9 +110,11 @@ class IFAformer(nn.Module):
     *pairs, last = self._pairs(packing)
     if stacking.stacked_layers(self.text) is not None:
       streams = self._scan(streams, bias, packing, train)
-    else:
+    elif train:
       for pair in pairs:
         streams, _ = pair.run(streams, bias, train)
+    else:
+      streams = self._run_alike(pairs, streams, bias)
     return last.read(streams, bias, marker_positions(batch), train)
 
   def _scan(
@@ -119,19 +125,29 @@ class IFAformer(nn.Module):
     train: bool,
   ) -> Streams:
     """Runs all pairs but the last, whose layers are stacked."""
-    config = self.config
-    dtype = jnp.dtype(config.dtype)
 
     def run_pair(streams, params, rng):
-      bind = lambda layer, p: stacking.bind_layer(layer, p, rng)  # noqa: E731
-      text = bind(TextLayer(config.text, dtype, parent=None), params[0])
-      visual = bind(VisualLayer(config.vision, dtype, parent=None), params[1])
-      pair = LayerPair(text, visual, config, packing=packing)
+      pair = _bind_pair(self.config, params, rng, packing)
       return pair.run(streams, bias, train)[0]
 
     stacked = tuple(map(stacking.stacked_layers, (self.text, self.visual)))
     rng = self.make_rng("dropout") if train else None
     return stacking.scan_layers(run_pair, streams, stacked, rng, self.remat)
+
+  def _run_alike(
+    self, pairs: Sequence[LayerPair], streams: Streams, bias: KeyBiases
+  ) -> Streams:
+    """Runs pairs without dropout; equal ones are traced once."""
+    rules = self.config.rules
+    first_differs = rules.raw_first_layer or rules.text_lends_late
+    for pair in pairs:
+      layers = (pair.text, pair.visual)
+      params = [layer.variables["params"] for layer in layers]
+      first = pair.first and first_differs
+      streams = _run_pair(
+        self.config, first, params, pair.packing, streams, bias
+      )
+    return streams
 
   def _capture_both(self, batch: Batch, train: bool):
     """Runs both streams whole; see `_read_text`."""
@@ -155,3 +171,33 @@ class IFAformer(nn.Module):
     drop = train and self.config.rules.head_dropout
     pair = self.head_dropout(pair, deterministic=not drop)
     return self.relation_head(pair.astype(jnp.float32))
+
+
+# The compiler puts the layers in place of their calls.
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def _run_pair(
+  config: ModelConfig,
+  first: bool,
+  params: Sequence[Any],
+  packing: Packing | None,
+  streams: Streams,
+  bias: KeyBiases,
+) -> Streams:
+  pair = _bind_pair(config, params, None, packing)._replace(first=first)
+  return pair.run(streams, bias, train=False)[0]
+
+
+def _bind_pair(
+  config: ModelConfig,
+  params: Sequence[Any],
+  rng: jax.Array | None,
+  packing: Packing | None,
+) -> LayerPair:
+  """Returns a pair with parameters of a text layer and a visual layer."""
+  dtype = jnp.dtype(config.dtype)
+  layers = (
+    TextLayer(config.text, dtype, parent=None),
+    VisualLayer(config.vision, dtype, parent=None),
+  )
+  bound = map(stacking.bind_layer, layers, params, (rng, rng))
+  return LayerPair(*bound, config, packing=packing)

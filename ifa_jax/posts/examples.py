@@ -3,7 +3,7 @@
 import dataclasses
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,11 @@ from ifa_jax.data.tokenization import Tokenizer
 from ifa_jax.models.system import System
 from ifa_jax.posts.picture_files import Opened, Opener
 from ifa_jax.posts.post import Post, read_post
-from ifa_jax.posts.post_scenes import PostScenes
 from ifa_jax.run_folder import RunFolder
 from ifa_jax.sharing.prediction_settings import PredictionSettings
+
+if TYPE_CHECKING:
+  from ifa_jax.posts.post_scenes import PostScenes
 
 
 class Example(NamedTuple):
@@ -65,7 +67,7 @@ class Reader:
   image_size: int
   tokenizer: Tokenizer
   vocabulary: words.Vocabulary | None
-  scenes: PostScenes | None
+  scenes: "PostScenes | None"
 
   @classmethod
   def open(
@@ -87,6 +89,9 @@ class Reader:
       path = folder.file(inputs.VOCABULARY_FILE)
       vocabulary = words.Vocabulary.load(path)
     if model.regions is not None:
+      # Loads `convert`, for the encoder of objects.
+      from ifa_jax.posts.post_scenes import PostScenes
+
       manifest = folder.read_json(inputs.SCENES_FILE)
       scenes = PostScenes(manifest, folder.path)
     return cls(
@@ -94,7 +99,7 @@ class Reader:
       settings.data,
       settings.protocol,
       settings.image_size,
-      Tokenizer.load(folder.file("tokenizer")),
+      Tokenizer.load(folder.file("tokenizer"), settings.tokenizer_sha256),
       vocabulary,
       scenes,
     )

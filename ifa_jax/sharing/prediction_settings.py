@@ -28,6 +28,7 @@ class PredictionSettings:
     relations: names by id.
     protocol: of the training data.
     image_size: side of a whole picture's square in the data, in pixels.
+    tokenizer_sha256: of the tokenizer of the data, see `Tokenizer.sha256`.
     data: the settings `DATA` of the training config; of `scenes`, a folder,
       only the name.
     trained_with: kinds of inputs that the model had in training, see
@@ -38,6 +39,7 @@ class PredictionSettings:
   relations: list[str]
   protocol: str
   image_size: int
+  tokenizer_sha256: str
   data: Mapping[str, Any]
   trained_with: frozenset[str]
 
@@ -48,6 +50,7 @@ class PredictionSettings:
       "relations": self.relations,
       "protocol": self.protocol,
       "image_size": self.image_size,
+      "tokenizer_sha256": self.tokenizer_sha256,
       "data": dict(self.data),
       "trained_with": sorted(self.trained_with),
     }
@@ -142,6 +145,7 @@ _EXPECTED: Expected = {
     lambda value: value in schema.PROTOCOLS,
   ),
   "image_size": ("a number of pixels", is_count),
+  "tokenizer_sha256": ("a sha256 in hexadecimal", _is_name),
   "data": ("an object", is_object),
   "trained_with": (
     "a list of 'objects' and 'pictures'",

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from ifa_jax.models import parameters, settings
+from ifa_jax.models import settings
 from ifa_jax.posts import seen_kinds
 from ifa_jax.run_folder import RunFolder
 from ifa_jax.sharing.prediction_settings import DATA, PredictionSettings
@@ -56,6 +56,7 @@ class RunModel:
       dataset["relations"],
       dataset["protocol"],
       dataset["image_size"],
+      dataset["tokenizer"]["sha256"],
       data | {"scenes": _last_part(data["scenes"])},
       frozenset(seen_kinds.of_run(self._folder, model)),
     )
@@ -79,8 +80,7 @@ class RunModel:
           f"{self.path}: expected the best checkpoint at step {step}, got step"
           f" {best}: training has continued; load the run again"
         )
-      like = parameters.abstract_params(self.settings.model)
-      return best, checkpoints.restore_params(best, like)
+      return best, checkpoints.restore_params(best)
 
   def make_record(self, step: int) -> Record:
     """Returns the record of the model to be shared, with its scores.
