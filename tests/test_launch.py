@@ -71,7 +71,7 @@ def outcomes_of_all_cases(data_dir, workdir, compiled_dir, tmp_path_factory):
   [
     ("no dataset", 1, "/nowhere: no prepared dataset; make one: python -m"),
     ("other protocol", 1, "wanted protocol released, found "),
-    ("other pictures", 1, "image_size 32, but model.vision.image_size is 56"),
+    ("other pictures", 1, "image_size 32, but model.vision.image_size is 64"),
     ("unknown fusion", 1, "model.fusion: want one of paper, released, found"),
     ("no run", 1, "want a run's folder with a config.json, found none"),
     ("predict without run", 1, "want a run's folder with a config.json"),
