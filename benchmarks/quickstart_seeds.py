@@ -12,6 +12,7 @@ that is finished in `--workdir` is not made again.
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 from absl import flags
 
@@ -22,7 +23,7 @@ from ifa_jax.run_folder import RunFolder
 
 
 def score(
-  workdir: str, seed: int, variant: str, **settings: str
+  workdir: str, seed: int, variant: str, **settings: Any
 ) -> list[float]:
   """Trains a variant, unless that was done.
 
@@ -42,8 +43,26 @@ def score(
   scores = train.run(built, folder.path)
   if variant != "objects":
     return [100 * scores["f1"]]
-  rows = shuffle.shuffle_table(built, folder)["rows"]
-  return [100 * row["scores"]["f1"]["mean"] for row in rows[:2]]
+  found = shuffle.shuffle_table(built, folder)["rows"]
+  return [100 * row["scores"]["f1"]["mean"] for row in found[:2]]
+
+
+def rows(
+  seeds: Sequence[str], table: Sequence[Sequence[float]]
+) -> list[list[str]]:
+  """Returns the cells of a table, its lowest and highest figures last.
+
+  Args:
+    seeds: one for each row.
+    table: percent, [seeds, columns].
+  """
+  columns = [*zip(*table, strict=True)]
+  extremes = [min(column) for column in columns], [max(x) for x in columns]
+  names = (*seeds, "lowest", "highest")
+  return [
+    [name, *(f"{percent:.2f}" for percent in row)]
+    for name, row in zip(names, (*table, *extremes), strict=True)
+  ]
 
 
 def main(_: Sequence[str]) -> None:
@@ -60,17 +79,8 @@ def main(_: Sequence[str]) -> None:
     for variant in ("objects", *values.beside):
       table[-1] += score(values.workdir, seed, variant, **settings)
   columns = ("seed", "objects", "shuffle(test)", *values.beside)
-  cells = [
-    [name, *(f"{x:.2f}" for x in row)]
-    for name, row in (
-      *zip(values.seeds, table, strict=True),
-      ("lowest", map(min, zip(*table, strict=True))),
-      ("highest", map(max, zip(*table, strict=True))),
-    )
-  ]
   title = f"Test F1 of the quickstart in {values.dtype}"
-  report.print_table(report.make_table(title, columns, cells))
-  print(report.markdown_table(title, columns, cells))
+  print(report.markdown_table(title, columns, rows(values.seeds, table)))
 
 
 def _define_flags() -> None:
