@@ -35,7 +35,7 @@ quickstart: install
 	$(RUN) -m data_prep.mnre --raw_dir=$(QUICK)/raw --data_dir=$(QUICK)/data \
 	  --protocol=clean --boxes=$(QUICK)/raw/boxes.json \
 	  --tokenizer=$(QUICK)/raw/tokenizer \
-	  --image_size=56 --patch_size=8 --text_len=40
+	  --image_size=64 --patch_size=16 --num_crops=2 --text_len=40
 	$(RUN) launch.py --config=configs/quickstart.py --workdir=$(QUICK)/objects
 	$(RUN) launch.py --config=configs/quickstart.py:text --workdir=$(QUICK)/text
 	$(RUN) launch.py --config=configs/quickstart.py:shuffled --workdir=$(QUICK)/shuffled

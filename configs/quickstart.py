@@ -5,16 +5,17 @@ r"""All systems in toy sizes on generated posts: what `make quickstart` trains.
 
 Variants: `objects`, `vanilla` and `text` as in configs/mnre.py, and
 `shuffled`, which is `objects` trained on shuffled pictures. Neither text nor
-picture tells the relation by itself, so `objects` reaches a test F1 above 90
-and `text` stays below 30; README.md, "Quickstart", has the figures. About a
-minute each on 2 CPU cores. The data is prepared by
+picture tells the relation by itself: `objects` reached a test F1 above 95 with
+every seed that was tried, in float32 and in bfloat16, and `text` stayed below
+30. The figures are in benchmarks/README.md, "The quickstart over seeds". About
+a minute each on 2 CPU cores. The data is prepared by
 
     python -m data_prep.quickstart --out=runs/quickstart/raw
     python -m data_prep.mnre --raw_dir=runs/quickstart/raw \
         --data_dir=runs/quickstart/data --protocol=clean \
         --boxes=runs/quickstart/raw/boxes.json \
         --tokenizer=runs/quickstart/raw/tokenizer \
-        --image_size=56 --patch_size=8 --text_len=40
+        --image_size=64 --patch_size=16 --num_crops=2 --text_len=40
 
 The systems of `ifa_jax.training.baselines` are variants too, all with one
 budget. Those that read regions need their scenes:
@@ -34,7 +35,8 @@ from ifa_jax.training.defaults import base, model_section
 
 VARIANTS = ("objects", "vanilla", "text", "shuffled", *baselines.VARIANTS)
 
-_SIZES = {"hidden_dim": 64, "num_layers": 3, "num_heads": 4, "mlp_dim": 128}
+_SIZES = {"hidden_dim": 64, "num_layers": 2, "num_heads": 4, "mlp_dim": 128}
+_PEAK_LR = 2e-3
 
 
 def get_config(variant: str = "objects") -> config_dict.ConfigDict:
@@ -64,15 +66,19 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
     attention_dropout_rate=0.0,
     **_SIZES,
   )
-  vision = VisionConfig(image_size=56, patch_size=8, **_SIZES)
+  # 57 visual tokens. With patches of 8 pixels they are 110, each shows less of
+  # an emblem, and some seeds do not learn to tell all emblems apart.
+  vision = VisionConfig(image_size=64, patch_size=16, num_crops=2, **_SIZES)
   config.model = model_section(
     ModelConfig(
       text=text, vision=vision, num_relations=10, head_dropout_rate=0.1
     )
   )
-  config.optim.groups.new.peak_lr = 3e-3
-  config.optim.groups.encoder.peak_lr = 3e-3
-  config.train.total_epochs = 5
+  config.optim.groups.new.peak_lr = _PEAK_LR
+  config.optim.groups.encoder.peak_lr = _PEAK_LR
+  config.optim.b2 = 0.99
+  config.train.batch_size = 16
+  config.train.total_epochs = 6
   if variant in baselines.VARIANTS:
     _set_baseline(config, variant, text)
   if variant == "vanilla":
@@ -103,4 +109,4 @@ def _set_baseline(
   config.data.layout = "nested"
   if model.regions is not None:
     config.data.scenes = "runs/quickstart/scenes"
-  config.optim.groups = {"all": {"pattern": ".*", "peak_lr": 3e-3}}
+  config.optim.groups = {"all": {"pattern": ".*", "peak_lr": _PEAK_LR}}

@@ -33,7 +33,7 @@ if importlib.util.find_spec("ifa_jax") is None:
 # %% tags=["parameters"]
 # Sizes of the splits, and passes over the training posts: a few minutes on two
 # CPU cores. Smaller numbers are faster, but the model learns less.
-NUM_TRAIN, NUM_DEV, NUM_TEST = 2100, 600, 600
+NUM_TRAIN, NUM_DEV, NUM_TEST = 2400, 300, 1200
 TRAINING = ""  # further settings, e.g. --config.train.total_epochs=2
 
 # %% [markdown]
@@ -46,7 +46,7 @@ TRAINING = ""  # further settings, e.g. --config.train.total_epochs=2
 
 # %%
 # !ifa-prepare quickstart --out=raw --num_train={NUM_TRAIN} --num_dev={NUM_DEV} --num_test={NUM_TEST}
-# !ifa-prepare mnre --raw_dir=raw --data_dir=data --protocol=clean --boxes=raw/boxes.json --tokenizer=raw/tokenizer --image_size=56 --patch_size=8 --text_len=40
+# !ifa-prepare mnre --raw_dir=raw --data_dir=data --protocol=clean --boxes=raw/boxes.json --tokenizer=raw/tokenizer --image_size=64 --patch_size=16 --num_crops=2 --text_len=40
 
 # %% [markdown]
 # A post, as it is stored: words, two entities, a picture. Neither the text nor the

@@ -76,11 +76,11 @@ def outcomes_of_all_cases(data_dir, workdir, compiled_dir, tmp_path_factory):
       "no dataset",
       1,
       "/nowhere --protocol=clean --tokenizer=runs/quickstart/raw/tokenizer"
-      " --text_len=40 --image_size=56 --patch_size=8 --boxes=boxes.json",
+      " --text_len=40 --image_size=64 --patch_size=16 --num_crops=2 --boxes=boxes.json",
     ),
     ("no encoder", 1, "no/such/folder: there is no such folder; download it"),
     ("other protocol", 1, "wanted protocol released, found "),
-    ("other pictures", 1, "image_size 32, but model.vision.image_size is 56"),
+    ("other pictures", 1, "image_size 32, but model.vision.image_size is 64"),
     ("unknown fusion", 1, "model.fusion: want one of paper, released, found"),
     ("no run", 1, "want a run's folder with a config.json, found none"),
     ("predict without run", 1, "want a run's folder with a config.json"),

@@ -63,7 +63,7 @@ class Settings:
 
   num_train: int = 2400
   num_dev: int = 300
-  num_test: int = 600
+  num_test: int = 1200
   seed: int = 0
 
   @property
