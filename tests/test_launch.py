@@ -76,7 +76,8 @@ def outcomes_of_all_cases(data_dir, workdir, compiled_dir, tmp_path_factory):
       "no dataset",
       1,
       "/nowhere --protocol=clean --tokenizer=runs/quickstart/raw/tokenizer"
-      " --text_len=40 --image_size=64 --patch_size=16 --num_crops=2 --boxes=boxes.json",
+      " --text_len=40 --image_size=64 --patch_size=16 --num_crops=2"
+      " --boxes=boxes.json",
     ),
     ("no encoder", 1, "no/such/folder: there is no such folder; download it"),
     ("other protocol", 1, "wanted protocol released, found "),
