@@ -2,7 +2,8 @@
 
 import sys
 
-from ifa_jax import evaluate, experiment, train, weights  # noqa: F401
+from ifa_jax import evaluate, experiment, train  # noqa: F401
+from ifa_jax.training import pretrained  # noqa: F401
 
 
 def print_packages() -> None:

@@ -42,7 +42,8 @@ def test_settings_keep_their_types():
   assert found["data"]["visual_shuffle_seed"] == 3
   found["data"]["text_buckets"] = ()
   others = module.get_config("objects").to_dict()
-  found["weights"] = found["data"]["visual_shuffle_seed"] = None
-  found["optim"]["groups"]["new"]["peak_lr"] = 3e-3
+  found["weights"], found["data"]["visual_shuffle_seed"] = "random", None
+  new = others["optim"]["groups"]["new"]
+  found["optim"]["groups"]["new"]["peak_lr"] = new["peak_lr"]
   found["train"]["progress"] = True
   assert found == others
