@@ -28,6 +28,7 @@ import importlib.util
 
 PACKAGE = "ifa_jax"
 if importlib.util.find_spec("ifa_jax") is None:
+  print("Installing", PACKAGE)
   # %pip install --quiet {PACKAGE}
 
 # %% tags=["parameters"]
