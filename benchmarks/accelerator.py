@@ -25,7 +25,8 @@ from absl import flags
 
 from benchmarks.comparison import ROWS
 from benchmarks.epoch_run import NUM_ROWS
-from ifa_jax import benchmark, command
+from ifa_jax import benchmark
+from ifa_jax.cli import app
 
 # Flags that the parts are given.
 _PASSED = ("size", "dtype", "batch_size", "rows", "seconds", "num_rows")
@@ -121,4 +122,4 @@ def main(_: Sequence[str]) -> int:
 
 if __name__ == "__main__":
   _define_flags()
-  command.run(main)
+  app.run(main)

@@ -22,10 +22,10 @@ from ifa_jax import benchmark
 from ifa_jax.batch import Batch, pack_text
 from ifa_jax.models import replace
 from ifa_jax.models.config import ModelConfig
-from ifa_jax.parallel import make_parallel
+from ifa_jax.runtime.data_parallel import make_parallel
 
 # DeepKE's max_seq (conf/train.yaml), and the project's own buckets
-# (ifa_jax/training/defaults.py).
+# (ifa_jax/training/config/defaults.py).
 TEXT_LEN, BUCKETS, PACKED_BUCKETS = 80, (44, 48, 56), (33, 36)
 # Visual tokens -> settings: class token and crops; or these and the picture.
 VISUAL_TOKENS = {"61": {"use_image": False}, "110": {}}

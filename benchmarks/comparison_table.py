@@ -17,8 +17,9 @@ from benchmarks.comparison import (
   Comparison,
   Settings,
 )
-from ifa_jax import benchmark, report
-from ifa_jax.parallel import FORMS
+from ifa_jax import benchmark
+from ifa_jax.cli import tables
+from ifa_jax.runtime.data_parallel import FORMS
 
 _COLUMNS = (
   "row",
@@ -79,9 +80,9 @@ def run_command(
   # Compilation is timed, and is to be done each time.
   jax.config.update("jax_enable_compilation_cache", False)
   found = compare(settings, of_length).measure()
-  report.print_table(make_table(title, found))
+  tables.print_table(make_table(title, found))
   if values.out:
-    report.write_json(values.out, found)
+    tables.write_json(values.out, found)
 
 
 def make_table(title: str, found: Mapping[str, Any]) -> Any:
@@ -100,7 +101,7 @@ def make_table(title: str, found: Mapping[str, Any]) -> Any:
     f" in {settings['dtype']}\nbatches need {shares}"
   )
   cells = (_cells(name, row) for name, row in found["rows"].items())
-  return report.make_table(heading, _COLUMNS, cells)
+  return tables.make_table(heading, _COLUMNS, cells)
 
 
 def _cells(name: str, row: Mapping[str, Any]) -> Sequence[str]:

@@ -11,13 +11,14 @@ import numpy as np
 from benchmarks import lengths
 from benchmarks.comparison import BUCKETS, TEXT_LEN, VISUAL_TOKENS
 from benchmarks.made_split import MadeSplit
-from ifa_jax import benchmark, metrics
-from ifa_jax.data import order as orders
-from ifa_jax.eval_step import EvalStep
+from ifa_jax import benchmark
+from ifa_jax.data.pipeline import sampling as orders
 from ifa_jax.models import build, replace
 from ifa_jax.models.config import ModelConfig
-from ifa_jax.parallel import make_parallel
-from ifa_jax.step import TrainStep
+from ifa_jax.runtime.data_parallel import make_parallel
+from ifa_jax.statistics import metrics
+from ifa_jax.training.eval_step import EvalStep
+from ifa_jax.training.steps import TrainStep
 
 # Rows of MNRE-2's train, dev and test.
 NUM_ROWS = (12_247, 1_624, 1_614)

@@ -4,8 +4,8 @@ r"""Whole epochs of MNRE's size, from the start to the test scores.
     python -m benchmarks.epochs --size=toy --num_rows=400,50,50 --epochs=2
 
 As many random posts as MNRE has, texts of its lengths, pictures as uint8 on the
-device (`ifa_jax.device_rows`); training with dev after each epoch and test at
-the end, by the steps that `launch.py` runs. Neither TensorFlow nor a dataset is
+device (`data.pipeline.device_cache`); training with dev after each epoch and
+test at the end, by the steps that `launch.py` runs. Neither TensorFlow nor a dataset is
 needed, and no checkpoint is written. Run it twice: the second start finds what
 the first compiled. *In steps* is the share of an epoch that its updates take
 when one batch is repeated and nothing else is done.
@@ -19,8 +19,9 @@ from absl import flags
 
 from benchmarks.comparison import VISUAL_TOKENS
 from benchmarks.epoch_run import NUM_ROWS, Epoch, Settings, measure
-from ifa_jax import benchmark, command, report
-from ifa_jax.parallel import FORMS
+from ifa_jax import benchmark
+from ifa_jax.cli import app, tables
+from ifa_jax.runtime.data_parallel import FORMS
 
 
 def _define_flags() -> None:
@@ -65,7 +66,7 @@ def main(_: Sequence[str]) -> None:
   found = measure(Settings(**chosen), values.seconds)
   _show(found)
   if values.out:
-    report.write_json(values.out, found)
+    tables.write_json(values.out, found)
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -83,9 +84,9 @@ def _show(found: dict[str, Any]) -> None:
     for i, epoch in enumerate(found["epochs"], start=1)
   ]
   columns = ("epoch", "train, s", "dev, s", "loss")
-  report.print_table(report.make_table(title, columns, cells))
+  tables.print_table(tables.make_table(title, columns, cells))
 
 
 if __name__ == "__main__":
   _define_flags()
-  command.run(main)
+  app.run(main)

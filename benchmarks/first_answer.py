@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from ifa_jax import command, progress, report
+from ifa_jax.cli import app, progress, tables
 
 _POST = ("workdir", "text", "head", "tail", "image")
 _STARTS = ("cold", "warm", "warm")
@@ -115,9 +115,9 @@ def main(_: Sequence[str]) -> None:
   post = [f"--{name}={value}" for name, value in given.items() if value]
   times = measure(values.trees, post, values.rounds)
   columns = ("checkout", "start", "seconds", "CPU seconds")
-  report.print_table(report.make_table("", columns, make_rows(times)))
+  tables.print_table(tables.make_table("", columns, make_rows(times)))
 
 
 if __name__ == "__main__":
   _define_flags()
-  command.run(main)
+  app.run(main)

@@ -13,10 +13,10 @@ import numpy as np
 
 from ifa_jax import benchmark
 from ifa_jax.batch import Batch
-from ifa_jax.eval_step import EvalStep
 from ifa_jax.models import build, parameters
+from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
-from ifa_jax.models.system import System
+from ifa_jax.training.eval_step import EvalStep
 
 
 def count_flops(model: System, batch: Batch) -> float:

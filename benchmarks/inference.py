@@ -9,9 +9,9 @@ rest is as in `benchmarks.training`. What reading posts and decoding pictures
 adds is in `benchmarks.throughput`.
 """
 
-from ifa_jax import host_memory
+from ifa_jax.runtime import malloc
 
-host_memory.keep_freed_memory()
+malloc.keep_freed_memory()
 
 # Behind it, since numpy, JAX and PyTorch start threads.
 import time  # noqa: E402
@@ -21,13 +21,14 @@ import jax  # noqa: E402
 
 from benchmarks import comparison_table, flops  # noqa: E402
 from benchmarks.comparison import Comparison, Settings  # noqa: E402
-from ifa_jax import benchmark, command  # noqa: E402
+from ifa_jax import benchmark  # noqa: E402
 from ifa_jax.batch import Batch  # noqa: E402
-from ifa_jax.eval_step import EvalStep  # noqa: E402
+from ifa_jax.cli import app  # noqa: E402
 from ifa_jax.models import build, parameters  # noqa: E402
-from ifa_jax.models.stacking import stack_layers  # noqa: E402
-from ifa_jax.models.system import System  # noqa: E402
-from ifa_jax.parallel import make_parallel  # noqa: E402
+from ifa_jax.models.base import System  # noqa: E402
+from ifa_jax.models.layers.scan import stack_layers  # noqa: E402
+from ifa_jax.runtime.data_parallel import make_parallel  # noqa: E402
+from ifa_jax.training.eval_step import EvalStep  # noqa: E402
 
 
 class Predictions:
@@ -74,4 +75,4 @@ def main(_: Sequence[str]) -> None:
 
 if __name__ == "__main__":
   comparison_table.define_flags(batch_size=64)
-  command.run(main)
+  app.run(main)

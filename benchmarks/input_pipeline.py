@@ -23,14 +23,17 @@ import tensorflow as tf
 from absl import flags, logging
 
 from benchmarks import photo_tree
-from ifa_jax import benchmark, command, parallel, report
-from ifa_jax.data import order, schema
-from ifa_jax.data.geometry import Geometry
-from ifa_jax.data.pipeline import Split
-from ifa_jax.data.stored_rows import HostRows
-from ifa_jax.preparation.plan import Settings
-from ifa_jax.preparation.prepare import prepare
-from ifa_jax.row_cache import PLACES, RowCache
+from ifa_jax import benchmark
+from ifa_jax.cli import app, tables
+from ifa_jax.data import schema
+from ifa_jax.data.pipeline import sampling
+from ifa_jax.data.pipeline.cache import PLACES, RowCache
+from ifa_jax.data.pipeline.dataset import Split
+from ifa_jax.data.pipeline.field_shapes import Geometry
+from ifa_jax.data.pipeline.host_cache import HostRows
+from ifa_jax.preparation.mnre.plan import Settings
+from ifa_jax.preparation.mnre.prepare import prepare
+from ifa_jax.runtime import data_parallel
 
 _SPLIT = "train"
 _PLACES = [place for place in PLACES if place != "auto"]
@@ -75,7 +78,7 @@ class Epochs:
     """Reads nothing yet; the rows of the split are kept, and no others."""
     self._split = Split(prepared.folder, _SPLIT)
     self._geometry = geometry_of(prepared)
-    devices = parallel.make_parallel("jit")
+    devices = data_parallel.make_parallel("jit")
     devices.check(batch_size, "--batch_sizes")
     num_rows = {_SPLIT: len(self._split)}
     cache = RowCache(place, num_rows, self._geometry, devices)
@@ -85,7 +88,7 @@ class Epochs:
 
   def run(self) -> Rate:
     """Makes all batches of the next epoch."""
-    rows = order.training_order(
+    rows = sampling.training_order(
       len(self._split), self._batch_size, 0, self._epoch
     )
     self._epoch += 1
@@ -223,7 +226,7 @@ def write(found: dict[str, Any], out: str | None) -> None:
   _show(found)
   if out:
     machine = benchmark.describe_machine() | {"num_cores": os.cpu_count()}
-    report.write_json(out, {"machine": machine} | found)
+    tables.write_json(out, {"machine": machine} | found)
 
 
 def _show(found: dict[str, Any]) -> None:
@@ -242,16 +245,16 @@ def _show(found: dict[str, Any]) -> None:
   )
   columns = ("cache", "batch", "first epoch, rows/s", "CPU ms a row")
   columns += ("later ones, rows/s", "CPU ms a row")
-  report.print_table(report.make_table(title, columns, cells))
+  tables.print_table(tables.make_table(title, columns, cells))
   parts = found["seconds_of_parts"]
   cells = [
     [name, f"{1e3 * seconds:.2f}", f"{100 * seconds / sum(parts.values()):.0f}"]
     for name, seconds in parts.items()
   ]
   columns = ("part, one row on one thread", "ms", "%")
-  report.print_table(report.make_table("", columns, cells))
+  tables.print_table(tables.make_table("", columns, cells))
 
 
 if __name__ == "__main__":
   _define_flags()
-  command.run(main)
+  app.run(main)

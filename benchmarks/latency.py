@@ -28,9 +28,10 @@ from absl import flags
 
 from benchmarks import random_run, sample_posts
 from benchmarks.flops import Product, count_flops, product_side
-from ifa_jax import benchmark, command, progress, report
+from ifa_jax import benchmark
+from ifa_jax.cli import app, progress, tables
+from ifa_jax.inference.predictor import Predictor
 from ifa_jax.models import parameters
-from ifa_jax.predictor import Predictor
 
 _PERCENTS = (50, 95)
 
@@ -164,15 +165,15 @@ def _show(values: Any, num_posts: int, found: Mapping[str, float]) -> None:
     for q in _PERCENTS
   ]
   columns = ("percentile", "latency, ms", "floor, ms", "latency / floor")
-  report.print_table(report.make_table(title, columns, rows))
+  tables.print_table(tables.make_table(title, columns, rows))
   if values.out:
     settings = {
       name: values[name].value for name in ("row", "size", "rounds")
     } | {"num_posts": num_posts}
     found = {"machine": machine, "settings": settings, **found}
-    report.write_json(values.out, found)
+    tables.write_json(values.out, found)
 
 
 if __name__ == "__main__":
   _define_flags()
-  command.run(main)
+  app.run(main)

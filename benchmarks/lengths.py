@@ -33,11 +33,11 @@ def count(raw_dir: str, tokenizer: str, text_len: int) -> dict[int, int]:
     tokenizer: a hub id or a folder.
     text_len: longer texts are cut to so many tokens.
   """
-  from ifa_jax.data.tokenization import Tokenizer
-  from ifa_jax.preparation import raw
+  from ifa_jax.data.mnre import tree
+  from ifa_jax.data.text.tokenizer import Tokenizer
 
   loaded = Tokenizer.load(tokenizer)
-  rows = raw.read_rows(raw_dir, "train", raw.read_relations(raw_dir))
+  rows = tree.read_rows(raw_dir, "train", tree.read_relations(raw_dir))
   encoded = (
     loaded.encode(row.words, row.head, row.tail, text_len) for row in rows
   )

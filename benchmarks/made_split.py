@@ -7,10 +7,10 @@ import numpy as np
 from benchmarks import lengths
 from ifa_jax import benchmark
 from ifa_jax.batch import Batch, trim_text
-from ifa_jax.data import order as orders
-from ifa_jax.device_rows import DeviceRows
+from ifa_jax.data.pipeline import sampling as orders
+from ifa_jax.data.pipeline.device_cache import DeviceRows
 from ifa_jax.models.config import ModelConfig
-from ifa_jax.parallel import Parallel
+from ifa_jax.runtime.data_parallel import Parallel
 
 # Of a row's text, and of its pictures.
 _TEXT = ("input_ids", "attention_mask", "token_type_ids")
@@ -62,7 +62,7 @@ class MadeSplit:
     """Yields batches; pixels lie on the devices, the rest is numpy arrays.
 
     Args:
-      order: int64[steps, B] of row numbers, see `ifa_jax.data.order`.
+      order: int64[steps, B] of row numbers, see `data.pipeline.sampling`.
       buckets: lengths that a batch may be padded to.
     """
     for rows in order:

@@ -20,10 +20,13 @@ import jax
 from absl import flags
 from ml_collections import config_flags
 
-from ifa_jax import command, optim, precision, report
-from ifa_jax.models import build, parameters, settings, stacking
-from ifa_jax.models.system import System
-from ifa_jax.step import row_sums
+from ifa_jax.cli import app, tables
+from ifa_jax.models import build, config_dict, parameters
+from ifa_jax.models.base import System
+from ifa_jax.models.layers import scan
+from ifa_jax.training import optimizer
+from ifa_jax.training.config import precision
+from ifa_jax.training.steps import row_sums
 
 _GB = 1e9
 
@@ -41,7 +44,7 @@ def kept_bytes(model: System, text_len: int) -> int:
   """
   shapes = parameters.abstract_params(model)
   if model.scans_layers:
-    shapes = jax.eval_shape(stacking.stack_layers, shapes)
+    shapes = jax.eval_shape(scan.stack_layers, shapes)
   module = build(model)
 
   def keep(params, batch):
@@ -75,7 +78,7 @@ def estimate(
   Raises:
     ValueError: if devices and slices do not divide the batch.
   """
-  model = settings.from_dict(precision.resolve(config)["model"])
+  model = config_dict.from_dict(precision.resolve(config)["model"])
   train = config["train"]
   parts = num_devices * train["num_slices"]
   rows, rest = divmod(train["batch_size"], parts)
@@ -85,7 +88,7 @@ def estimate(
       f" train.num_slices, found {train['batch_size']}"
     )
   shapes = parameters.abstract_params(model)
-  tx = optim.make_optimizer(config["optim"], shapes, num_steps=1000)
+  tx = optimizer.make_optimizer(config["optim"], shapes, num_steps=1000)
   return {
     "parameters": size_of(shapes),
     "optimizer": size_of(jax.eval_shape(tx.init, shapes)),
@@ -114,9 +117,9 @@ def main(_: Sequence[str]) -> None:
     f" {values.num_devices} devices, {config['train']['num_slices']} slices,"
     f" {config['model'].get('dtype', 'float32')}"
   )
-  report.print_table(report.make_table(title, ("on each", "GB"), rows))
+  tables.print_table(tables.make_table(title, ("on each", "GB"), rows))
 
 
 if __name__ == "__main__":
   _define_flags()
-  command.run(main)
+  app.run(main)

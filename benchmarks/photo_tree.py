@@ -15,15 +15,12 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.photos import Photos
-from ifa_jax import progress
+from ifa_jax.cli import progress
 from ifa_jax.data import schema
-from ifa_jax.preparation import (
-  crops,
-  quickstart,
-  quickstart_texts,
-  quickstart_tokenizer,
-)
-from ifa_jax.preparation import raw as raw_text
+from ifa_jax.data.mnre import crops
+from ifa_jax.data.mnre import tree as raw_text
+from ifa_jax.preparation.quickstart import command, texts
+from ifa_jax.preparation.quickstart import tokenizer as quickstart_tokenizer
 
 # Of MNRE: rows of each split, and pictures.
 NUM_ROWS = {"train": 12_247, "val": 1_624, "test": 1_614}
@@ -110,13 +107,13 @@ def _write_texts(
         file.write(f"{_compose(row, picture)!r}\n")
     done += count
   with open(os.path.join(folder, "ours_rel2id.json"), "w") as file:
-    json.dump(quickstart.relation_ids(), file)
+    json.dump(command.relation_ids(), file)
 
 
 def _compose(number: int, picture: str) -> dict[str, Any]:
-  kind, emblem = quickstart.CELLS[number % len(quickstart.CELLS)]
-  row = quickstart_texts.compose(kind, np.random.default_rng(number))
-  relation = quickstart.RELATIONS[kind][emblem]
+  kind, emblem = command.CELLS[number % len(command.CELLS)]
+  row = texts.compose(kind, np.random.default_rng(number))
+  relation = command.RELATIONS[kind][emblem]
   return row | {"img_id": picture, "relation": relation}
 
 

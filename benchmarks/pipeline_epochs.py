@@ -22,9 +22,11 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from ifa_jax import benchmark, command, experiment, report
-from ifa_jax.data import order as orders
-from ifa_jax.step import TrainStep
+from ifa_jax import benchmark
+from ifa_jax.cli import app, tables
+from ifa_jax.data.pipeline import sampling as orders
+from ifa_jax.training import experiment
+from ifa_jax.training.steps import TrainStep
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,11 +119,11 @@ def main(_: Sequence[str]) -> None:
     f" {machine['device']}\nin steps: {100 * statistics.median(shares):.0f} %"
     f" ({100 * min(shares):.0f} - {100 * max(shares):.0f})"
   )
-  report.print_table(report.make_table(title, ("", "examples/s"), cells))
+  tables.print_table(tables.make_table(title, ("", "examples/s"), cells))
   if values.out:
     figures = dataclasses.asdict(found) | {"share_in_steps": shares}
     figures |= {"machine": machine, "num_rows": num_rows}
-    report.write_json(values.out, figures)
+    tables.write_json(values.out, figures)
 
 
 def _define_flags() -> None:
@@ -134,4 +136,4 @@ def _define_flags() -> None:
 
 if __name__ == "__main__":
   _define_flags()
-  command.run(main)
+  app.run(main)

@@ -20,7 +20,8 @@ import jax
 from absl import flags
 
 from benchmarks import flops
-from ifa_jax import benchmark, command, report
+from ifa_jax import benchmark
+from ifa_jax.cli import app, tables
 from ifa_jax.models import parameters
 from ifa_jax.models.config import ModelConfig
 
@@ -228,13 +229,13 @@ def main(_: Sequence[str]) -> None:
     f"An update by the model, not measured: {work['flops'] / 1e9:.1f} GFLOP an"
     f" example, {work['gradient_bytes'] / 1e9:.2f} GB of gradients"
   )
-  report.print_table(report.make_table(title, _COLUMNS, map(_cells, lines)))
+  tables.print_table(tables.make_table(title, _COLUMNS, map(_cells, lines)))
   if values.out:
     found = {"work": work, "lines": lines}
     found["sources"] = {name: chip.source for name, chip in CHIPS.items()}
-    report.write_json(values.out, found)
+    tables.write_json(values.out, found)
 
 
 if __name__ == "__main__":
   _define_flags()
-  command.run(main)
+  app.run(main)

@@ -26,7 +26,8 @@ import psutil
 from absl import flags
 
 from benchmarks import photo_tree
-from ifa_jax import benchmark, command, report
+from ifa_jax import benchmark
+from ifa_jax.cli import app, tables
 from ifa_jax.data import schema
 
 _INTERVAL = 0.1
@@ -170,12 +171,12 @@ def _show(values: Any, tree: photo_tree.Tree, found: dict[str, Any]) -> None:
     f"{found['shard_bytes'] / 1e9:.2f}",
     f"{found['peak_bytes'] / 1e9:.2f}",
   ]
-  report.print_table(report.make_table(title, columns, [cells]))
+  tables.print_table(tables.make_table(title, columns, [cells]))
   if values.out:
     made = {"num_generated": tree.num_generated}
-    report.write_json(values.out, {"machine": machine, **made, **found})
+    tables.write_json(values.out, {"machine": machine, **made, **found})
 
 
 if __name__ == "__main__":
   _define_flags()
-  command.run(main)
+  app.run(main)

@@ -17,9 +17,10 @@ from typing import Any
 from absl import flags
 
 from configs import quickstart
-from ifa_jax import command, experiment, report, train
-from ifa_jax.analyze import shuffle
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.analyze.shuffle import command as shuffle
+from ifa_jax.cli import app, tables
+from ifa_jax.training import experiment, loop
+from ifa_jax.workdir.run_folder import RunFolder
 
 
 def score(
@@ -40,7 +41,7 @@ def score(
   config.update_from_flattened_dict(settings | {"seed": seed})
   built = experiment.build(config.to_dict())
   folder = RunFolder(os.path.join(workdir, f"{variant}_{seed}"))
-  scores = train.run(built, folder.path)
+  scores = loop.run(built, folder.path)
   if variant != "objects":
     return [100 * scores["f1"]]
   found = shuffle.shuffle_table(built, folder)["rows"]
@@ -80,7 +81,7 @@ def main(_: Sequence[str]) -> None:
       table[-1] += score(values.workdir, seed, variant, **settings)
   columns = ("seed", "objects", "shuffle(test)", *values.beside)
   title = f"Test F1 of the quickstart in {values.dtype}"
-  print(report.markdown_table(title, columns, rows(values.seeds, table)))
+  print(tables.markdown_table(title, columns, rows(values.seeds, table)))
 
 
 def _define_flags() -> None:
@@ -95,4 +96,4 @@ def _define_flags() -> None:
 
 if __name__ == "__main__":
   _define_flags()
-  command.run(main, compiles=True)
+  app.run(main, compiles=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 from PIL import Image
 
-from ifa_jax.data import pictures
-from ifa_jax.preparation import quickstart
+from ifa_jax.data.images import decode
+from ifa_jax.preparation.quickstart import command
 
 # Of MNRE's pictures many are about so large, width by height in pixels.
 PHOTO_SIZE = (800, 600)
@@ -42,10 +42,10 @@ def make(folder: str, num_posts: int) -> tuple[list[dict[str, Any]], str]:
     num_posts: at least one.
 
   Returns:
-    The posts, as `ifa_jax.posts` describes them, and a tokenizer's folder.
+    The posts, as `ifa_jax.inference` describes them, and a tokenizer's folder.
   """
   tree = os.path.join(folder, "raw")
-  quickstart.generate(tree, quickstart.Settings(1, 1, num_posts))
+  command.generate(tree, command.Settings(1, 1, num_posts))
   with open(os.path.join(tree, "boxes.json"), encoding="utf-8") as file:
     boxes = json.load(file)
   with open(os.path.join(tree, "txt", "ours_test.txt"), encoding="utf-8") as f:
@@ -58,7 +58,7 @@ def _post(
   tree: str, row: Mapping[str, Any], boxes: list[dict[str, Any]]
 ) -> dict[str, Any]:
   path = os.path.join(tree, "img_org", "test", row["img_id"])
-  picture = pictures.open_picture(path)
+  picture = decode.open_picture(path)
   scale = [to / of for to, of in zip(PHOTO_SIZE, picture.size, strict=True)] * 2
   picture.resize(PHOTO_SIZE, Image.Resampling.BICUBIC).save(path, quality=85)
   return {

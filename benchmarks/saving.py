@@ -4,8 +4,8 @@
 
 An update here is a chain of products and a touch of every parameter: the state
 is as large as a run's, and the time of an update can be chosen. "alone" saves
-nothing, "late" saves as `ifa_jax.train` does, with the next update under way,
-and "fetched" copies the state to the host first. In turn.
+nothing, "late" saves as `training.loop` does, with the next update under
+way, and "fetched" copies the state to the host first. In turn.
 """
 
 import statistics
@@ -20,17 +20,19 @@ import numpy as np
 import optax
 from absl import flags
 
-from ifa_jax import benchmark, command, report, step
-from ifa_jax.checkpoint import Checkpoints
+from ifa_jax import benchmark
+from ifa_jax.cli import app, tables
 from ifa_jax.models import parameters
-from ifa_jax.models.system import System
-from ifa_jax.parallel import make_parallel
+from ifa_jax.models.base import System
+from ifa_jax.runtime.data_parallel import make_parallel
+from ifa_jax.training import steps
+from ifa_jax.workdir.checkpoints import Checkpoints
 
 WAYS = ("alone", "late", "fetched")
 _SIDE = 1024
 
 
-def make_state(model: System) -> step.TrainState:
+def make_state(model: System) -> steps.TrainState:
   """Returns random parameters and moments, numpy arrays."""
   rng = np.random.default_rng(0)
   shapes = parameters.abstract_params(model)
@@ -38,7 +40,7 @@ def make_state(model: System) -> step.TrainState:
     lambda x: rng.standard_normal(x.shape, np.float32), shapes
   )
   moments = optax.ScaleByAdamState(np.int32(0), draw(), draw())
-  return step.TrainState(np.int32(0), draw(), (moments,))
+  return steps.TrainState(np.int32(0), draw(), (moments,))
 
 
 class Loop:
@@ -127,13 +129,13 @@ def main(_: Sequence[str]) -> None:
     for way, x in seconds.items()
   ]
   columns = ("save", "seconds, median", "from - to")
-  report.print_table(report.make_table(title, columns, rows))
+  tables.print_table(tables.make_table(title, columns, rows))
   if values.out:
     found: dict[str, Any] = {"machine": benchmark.describe_machine()}
     found |= {"num_bytes": loop.num_bytes, "seconds": seconds}
-    report.write_json(values.out, found)
+    tables.write_json(values.out, found)
 
 
 if __name__ == "__main__":
   _define_flags()
-  command.run(main)
+  app.run(main)

@@ -23,9 +23,11 @@ from absl import flags
 
 from benchmarks import start_once
 from configs import mnre
-from ifa_jax import benchmark, command, report
+from ifa_jax import benchmark
+from ifa_jax.cli import app, tables
 from ifa_jax.data import schema
-from ifa_jax.preparation import plan, prepare, quickstart
+from ifa_jax.preparation.mnre import plan, prepare
+from ifa_jax.preparation.quickstart import command as quickstart
 
 _COLD, _WARM = "cold", "warm"
 
@@ -169,12 +171,12 @@ def _show(starts: Mapping[str, Mapping[str, Any]], values: Any) -> None:
     f" {machine['num_devices']} x {machine['device']} ({machine['backend']})"
   )
   rows = make_rows(starts)
-  report.print_table(report.make_table(title, ("part", *starts), rows))
+  tables.print_table(tables.make_table(title, ("part", *starts), rows))
   if values.out:
     found = {"machine": machine, "variant": values.variant, "starts": starts}
-    report.write_json(values.out, found)
+    tables.write_json(values.out, found)
 
 
 if __name__ == "__main__":
   _define_flags()
-  command.run(main)
+  app.run(main)

@@ -110,9 +110,14 @@ def main(path: str, flags: list[str]) -> None:
   # All that launch.py imports, in its order.
   from ml_collections import config_flags  # noqa: F401
 
-  from ifa_jax import command, evaluate, experiment, train  # noqa: F401
-  from ifa_jax.parallel import FORMS
-  from ifa_jax.training import pretrained  # noqa: F401
+  from ifa_jax.cli import app  # noqa: F401
+  from ifa_jax.runtime.data_parallel import FORMS
+  from ifa_jax.training import (  # noqa: F401
+    evaluation,
+    experiment,
+    loop,
+    pretrained,
+  )
 
   watch.done("imports")
   import jax

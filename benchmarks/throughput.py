@@ -21,19 +21,13 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from ifa_jax import (
-  benchmark,
-  command,
-  evaluate,
-  experiment,
-  predict,
-  progress,
-  report,
-)
-from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.predictor import Predictor
-from ifa_jax.preparation import crops, raw
-from ifa_jax.run_folder import RunFolder
+from ifa_jax import benchmark, predict
+from ifa_jax.cli import app, progress, tables
+from ifa_jax.data.mnre import crops, tree
+from ifa_jax.inference.predictor import Predictor
+from ifa_jax.training import evaluation, experiment
+from ifa_jax.workdir.checkpoints import Checkpoints
+from ifa_jax.workdir.run_folder import RunFolder
 
 _SPLIT = "test"
 
@@ -50,7 +44,7 @@ def read_posts(raw_dir: str, boxes: str | None) -> Iterator[dict[str, Any]]:
     with open(boxes, encoding="utf-8") as file:
       listed = json.load(file)
   pictures = crops.Pictures(raw_dir)
-  for row in raw.read_rows(raw_dir, _SPLIT, raw.read_relations(raw_dir)):
+  for row in tree.read_rows(raw_dir, _SPLIT, tree.read_relations(raw_dir)):
     yield {
       "id": f"{row.split}/{row.line}",
       "text": list(row.words),
@@ -69,15 +63,15 @@ class Evaluation:
     folder = RunFolder(workdir)
     self._built = experiment.build(folder.read_record()["config"])
     with Checkpoints(folder.file("checkpoints")) as checkpoints:
-      self._best = evaluate.load_best(self._built, checkpoints)
-    self._evaluator = evaluate.Evaluator(self._built)
+      self._best = evaluation.load_best(self._built, checkpoints)
+    self._evaluator = evaluation.Evaluator(self._built)
     self._out = RunFolder(out)
 
   def __call__(self) -> None:
     """Evaluates once."""
     split = self._built.split(_SPLIT)
     found = self._evaluator.predict(self._best.params, split)
-    evaluate.write(self._built, self._out, _SPLIT, found, self._best.step)
+    evaluation.write(self._built, self._out, _SPLIT, found, self._best.step)
 
 
 def measure(
@@ -178,12 +172,12 @@ def _show(
     f" {gap:.0e} at most"
   )
   columns = ("", "posts/s", "lowest - highest", "of evaluate")
-  report.print_table(report.make_table(title, columns, cells))
+  tables.print_table(tables.make_table(title, columns, cells))
   if values.out:
     found = {"num_posts": num_posts, "seconds": seconds, "largest_gap": gap}
-    report.write_json(values.out, {"machine": machine, **found})
+    tables.write_json(values.out, {"machine": machine, **found})
 
 
 if __name__ == "__main__":
   _define_flags()
-  command.run(main)
+  app.run(main)

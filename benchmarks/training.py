@@ -17,16 +17,17 @@ not count. Memory is the device's; on a CPU --out has the process's peak, which
 is a row's own with --rows of one row.
 """
 
-from ifa_jax import host_memory
+from ifa_jax.runtime import malloc
 
-host_memory.keep_freed_memory()
+malloc.keep_freed_memory()
 
 # Behind it, since numpy, JAX and PyTorch start threads.
 from collections.abc import Mapping, Sequence  # noqa: E402
 
 from benchmarks import comparison_table, flops  # noqa: E402
 from benchmarks.comparison import Comparison, Settings  # noqa: E402
-from ifa_jax import benchmark, command  # noqa: E402
+from ifa_jax import benchmark  # noqa: E402
+from ifa_jax.cli import app  # noqa: E402
 
 
 def compare(settings: Settings, of_length: Mapping[int, int]) -> Comparison:
@@ -43,4 +44,4 @@ def main(_: Sequence[str]) -> None:
 
 if __name__ == "__main__":
   comparison_table.define_flags()
-  command.run(main)
+  app.run(main)

@@ -15,15 +15,16 @@ is the default of `weights`:
 
 Variants: `objects`; `text`, which sees no slot; `shuffled`, which is `objects`
 trained on the pictures of other rows (shuffle(train) of Table 1); and those of
-`ifa_jax.training.baselines` around the same encoder, trained for three epochs
-in place of their published budget. PCNN has no encoder and keeps its own.
+`ifa_jax.training.config.baselines` around the same encoder, trained for three
+epochs in place of their published budget. PCNN has no encoder and keeps its
+own.
 """
 
 from ml_collections import config_dict
 
 from ifa_jax.models import ModelConfig, VisionConfig, variants
-from ifa_jax.training import baselines
-from ifa_jax.training.defaults import NEW, base, model_section
+from ifa_jax.training.config import baselines
+from ifa_jax.training.config.defaults import NEW, base, model_section
 
 VARIANTS = ("objects", "text", "shuffled", *baselines.VARIANTS)
 

@@ -13,8 +13,8 @@ Variants, and the row of the paper's Table 2 (micro F1 on test) each stands for:
     large              objects around BERT-large and CLIP ViT-L/14
     tiny               objects in toy sizes, for a first try on the same data
 
-and the systems that it compares with, see `ifa_jax.training.baselines`: pcnn,
-bert, mtb, bert_sg, bert_sg_att, vilbert, mega, mega_released.
+and the systems that it compares with, see `ifa_jax.training.config.baselines`:
+pcnn, bert, mtb, bert_sg, bert_sg_att, vilbert, mega, mega_released.
 
 The first row's figure rests on a label leak in the published crops (protocol
 `released`); see README.md, "What the image really does". The default protocol
@@ -51,8 +51,8 @@ from ml_collections import config_dict
 
 from ifa_jax.convert import cache
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
-from ifa_jax.training import baselines
-from ifa_jax.training.defaults import (
+from ifa_jax.training.config import baselines
+from ifa_jax.training.config.defaults import (
   BERT_BASE,
   BERT_LARGE,
   CLIP_BASE,

@@ -17,8 +17,8 @@ a minute each on 2 CPU cores. The data is prepared by
         --tokenizer=runs/quickstart/raw/tokenizer \
         --image_size=64 --patch_size=16 --num_crops=2 --text_len=40
 
-The systems of `ifa_jax.training.baselines` are variants too, all with one
-budget. Those that read regions need their scenes:
+The systems of `ifa_jax.training.config.baselines` are variants too, all with
+one budget. Those that read regions need their scenes:
 
     python -m data_prep.scenes --raw_dir=runs/quickstart/raw \
         --boxes=runs/quickstart/raw/boxes.json --out=runs/quickstart/scenes
@@ -28,10 +28,10 @@ from ml_collections import config_dict
 
 from ifa_jax.convert import cache
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, variants
-from ifa_jax.models.co_attention import CoAttentionConfig
-from ifa_jax.models.regions import RegionStreamConfig
-from ifa_jax.training import baselines
-from ifa_jax.training.defaults import base, model_section
+from ifa_jax.models.encoders.co_attention import CoAttentionConfig
+from ifa_jax.models.encoders.regions import RegionStreamConfig
+from ifa_jax.training.config import baselines
+from ifa_jax.training.config.defaults import base, model_section
 
 VARIANTS = ("objects", "vanilla", "text", "shuffled", *baselines.VARIANTS)
 

@@ -1,6 +1,6 @@
-"""`python -m data_prep.mnre`: `ifa_jax.preparation.mnre`."""
+"""`python -m data_prep.mnre`: see `ifa_jax.preparation.mnre`."""
 
-from ifa_jax import command
+from ifa_jax.cli import app
 
 if __name__ == "__main__":
-  command.run_module("ifa_jax.preparation.mnre")
+  app.run_module("ifa_jax.preparation.mnre.command")

@@ -1,6 +1,6 @@
-"""`python -m data_prep.mnre1_graphs`: `ifa_jax.preparation.mnre1_graphs`."""
+"""`python -m data_prep.mnre1_graphs`; see `preparation.mnre1_graphs`."""
 
-from ifa_jax import command
+from ifa_jax.cli import app
 
 if __name__ == "__main__":
-  command.run_module("ifa_jax.preparation.mnre1_graphs")
+  app.run_module("ifa_jax.preparation.mnre1_graphs.command")

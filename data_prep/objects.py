@@ -1,6 +1,6 @@
-"""`python -m data_prep.objects`: `ifa_jax.preparation.objects`."""
+"""`python -m data_prep.objects`: see `ifa_jax.preparation.objects`."""
 
-from ifa_jax import command
+from ifa_jax.cli import app
 
 if __name__ == "__main__":
-  command.run_module("ifa_jax.preparation.objects")
+  app.run_module("ifa_jax.preparation.objects.command")

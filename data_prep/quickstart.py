@@ -1,6 +1,6 @@
-"""`python -m data_prep.quickstart`: `ifa_jax.preparation.quickstart`."""
+"""`python -m data_prep.quickstart`: see `ifa_jax.preparation.quickstart`."""
 
-from ifa_jax import command
+from ifa_jax.cli import app
 
 if __name__ == "__main__":
-  command.run_module("ifa_jax.preparation.quickstart")
+  app.run_module("ifa_jax.preparation.quickstart.command")

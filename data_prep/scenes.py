@@ -1,6 +1,6 @@
-"""`python -m data_prep.scenes`: `ifa_jax.preparation.scenes`."""
+"""`python -m data_prep.scenes`: see `ifa_jax.preparation.scenes`."""
 
-from ifa_jax import command
+from ifa_jax.cli import app
 
 if __name__ == "__main__":
-  command.run_module("ifa_jax.preparation.scenes")
+  app.run_module("ifa_jax.preparation.scenes.command")

@@ -11,7 +11,10 @@ from typing import Any
 __version__ = "0.2.0"
 
 _MODULES = ("convert", "models")
-_CLASSES = {"Batch": "ifa_jax.batch", "Predictor": "ifa_jax.predictor"}
+_CLASSES = {
+  "Batch": "ifa_jax.batch",
+  "Predictor": "ifa_jax.inference.predictor",
+}
 
 __all__ = ["Batch", "Predictor", "__version__", "convert", "models"]
 

@@ -26,16 +26,17 @@ import numpy as np
 import optax
 from absl import flags
 
-from ifa_jax import command, optim, report
 from ifa_jax.batch import Batch
+from ifa_jax.cli import app, tables
 from ifa_jax.models import build, parameters, variants
-from ifa_jax.models.co_attention import CoAttentionConfig
+from ifa_jax.models.base import RegionConfig, System
 from ifa_jax.models.config import TextConfig, VisionConfig
-from ifa_jax.models.regions import RegionStreamConfig
-from ifa_jax.models.stacking import stack_layers
-from ifa_jax.models.system import RegionConfig, System
-from ifa_jax.parallel import FORMS, make_parallel
-from ifa_jax.step import TrainState, TrainStep, start_state
+from ifa_jax.models.encoders.co_attention import CoAttentionConfig
+from ifa_jax.models.encoders.regions import RegionStreamConfig
+from ifa_jax.models.layers.scan import stack_layers
+from ifa_jax.runtime.data_parallel import FORMS, make_parallel
+from ifa_jax.training import optimizer
+from ifa_jax.training.steps import TrainState, TrainStep, start_state
 
 ROWS = (*variants.IFAFORMERS, *variants.BASELINES)
 SIZES: dict[str, dict[str, int]] = {
@@ -127,8 +128,8 @@ def fresh_state(
     num_steps: updates until the rate is 0.
   """
   shapes = parameters.abstract_params(model)
-  stacked = model.scans_layers and optim.layers_alike(settings, shapes)
-  tx = optim.make_optimizer(settings, shapes, num_steps, stacked)
+  stacked = model.scans_layers and optimizer.layers_alike(settings, shapes)
+  tx = optimizer.make_optimizer(settings, shapes, num_steps, stacked)
 
   def start(key):
     params = parameters.init_params(model, key)
@@ -271,7 +272,7 @@ def _show(
     ]
     for row, found in rates.items()
   ]
-  report.print_table(report.make_table(title, _COLUMNS, cells))
+  tables.print_table(tables.make_table(title, _COLUMNS, cells))
   if values.out:
     settings = ("size", "dtype", "parallel", "batch_size", "text_len")
     found = {
@@ -279,8 +280,8 @@ def _show(
       "settings": {name: values[name].value for name in settings},
       "examples_per_second": rates,
     }
-    report.write_json(values.out, found)
+    tables.write_json(values.out, found)
 
 
 if __name__ == "__main__":
-  command.run_module("ifa_jax.benchmark")
+  app.run_module("ifa_jax.benchmark")

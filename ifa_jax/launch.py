@@ -14,16 +14,16 @@ import re
 import sys
 from typing import Any
 
-from ifa_jax import host_memory
+from ifa_jax.runtime import malloc
 
-host_memory.keep_freed_memory()
+malloc.keep_freed_memory()
 
 # After it, since numpy and JAX start threads.
 from absl import flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
-from ifa_jax import command  # noqa: E402
-from ifa_jax.training import config_files  # noqa: E402
+from ifa_jax.cli import app  # noqa: E402
+from ifa_jax.training.config import files  # noqa: E402
 
 COMPILES = True
 
@@ -37,7 +37,7 @@ def define_flags() -> None:
     "config",
     None,
     "The run: FILE[:VARIANT], or NAME[:VARIANT] of "
-    f"{', '.join(config_files.names())}.",
+    f"{', '.join(files.names())}.",
   )
   string(
     "workdir",
@@ -101,10 +101,10 @@ def _with_config_files(arguments: list[str]) -> list[str]:
   for i, argument in enumerate(arguments):
     if found := named.fullmatch(argument):
       flag, name, variant = found.groups()
-      replaced[i] = f"{flag}{config_files.find(name)}{variant}"
+      replaced[i] = f"{flag}{files.find(name)}{variant}"
     elif argument in ("--config", "-config") and i + 1 < len(arguments):
       name, colon, variant = arguments[i + 1].partition(":")
-      replaced[i + 1] = f"{config_files.find(name)}{colon}{variant}"
+      replaced[i + 1] = f"{files.find(name)}{colon}{variant}"
   return replaced
 
 
@@ -113,35 +113,36 @@ def main(_) -> None:
   values = flags.FLAGS
   # A file that cannot be read fails here, not as a flag.
   config = None if values.config is None else values.config.to_dict()
-  workdir = values.workdir or config_files.default_workdir(
+  workdir = values.workdir or files.default_workdir(
     config_flags.get_config_filename(values["config"])
   )
   # After the flags, so that --help and a wrong flag do not wait for them.
-  from ifa_jax import cluster, evaluate, processes, train
-  from ifa_jax.run_folder import RunFolder
+  from ifa_jax.runtime import collectives, distributed
+  from ifa_jax.training import evaluation, loop
+  from ifa_jax.workdir.run_folder import RunFolder
 
   # Before anything asks JAX for its devices.
-  cluster.join(
+  distributed.join(
     values.coordinator_address, values.num_processes, values.process_id
   )
   folder = RunFolder(workdir)
   if config is not None and values.raw_dir:
-    processes.together(
-      lambda: _prepare(config, values) if processes.is_first() else None
+    collectives.together(
+      lambda: _prepare(config, values) if collectives.is_first() else None
     )
-  built = processes.together(lambda: _build(config, folder))
+  built = collectives.together(lambda: _build(config, folder))
   if values.mode == "evaluate":
-    evaluate.run(built, folder, values.split)
+    evaluation.run(built, folder, values.split)
     return
-  if processes.is_first():
+  if collectives.is_first():
     _log.info("Run folder: %s", workdir)
-  train.run(built, workdir)
+  loop.run(built, workdir)
 
 
 def _build(config: dict[str, Any] | None, folder: Any) -> Any:
   """Returns the experiment of a config, or of a run that has begun."""
-  from ifa_jax import experiment, precision
-  from ifa_jax.training import pretrained
+  from ifa_jax.training import experiment, pretrained
+  from ifa_jax.training.config import precision
 
   if config is None:
     # The run's own has its weights' sizes in it.
@@ -152,9 +153,10 @@ def _build(config: dict[str, Any] | None, folder: Any) -> Any:
 
 def _prepare(config: dict[str, Any], values: flags.FlagValues) -> None:
   """Prepares the dataset of a config, unless it is there."""
-  from ifa_jax.preparation.plan import Settings
-  from ifa_jax.preparation.prepare import prepare
-  from ifa_jax.training import dataset_settings, pretrained
+  from ifa_jax.preparation.mnre.plan import Settings
+  from ifa_jax.preparation.mnre.prepare import prepare
+  from ifa_jax.training import pretrained
+  from ifa_jax.training.config import dataset_settings
 
   wanted = dataset_settings.of_config(pretrained.resolve(config))
   settings = dataclasses.replace(
@@ -169,7 +171,7 @@ def _prepare(config: dict[str, Any], values: flags.FlagValues) -> None:
 
 def run() -> None:
   """Runs the command."""
-  command.run_module("ifa_jax.launch")
+  app.run_module("ifa_jax.launch")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ r"""Predicts the relations of one's own posts with a trained run.
 
     python -m ifa_jax.predict --model=user/name --text=... --head=... --tail=...
 
-A line of posts.jsonl is a post as `ifa_jax.posts` describes it; paths of
+A line of posts.jsonl is a post as `ifa_jax.inference` describes it; paths of
 pictures are relative to the working directory. A line that cannot be read
 becomes a record with `error`, and the rest goes on. A post's objects are its
 own `boxes`, or else those that --boxes lists for its picture, or else what
@@ -27,13 +27,14 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from ifa_jax import command, lean_imports, model_source, progress, report
-from ifa_jax.posts import json_lines
-from ifa_jax.posts.picture_boxes import ListedObjects
-from ifa_jax.posts.post import read_post
+from ifa_jax.cli import app, progress, tables
+from ifa_jax.inference import jsonl, model_flags
+from ifa_jax.inference.boxes import ListedObjects
+from ifa_jax.inference.post import read_post
+from ifa_jax.runtime import optional_imports
 
 if TYPE_CHECKING:
-  from ifa_jax.predictor import Predictor
+  from ifa_jax.inference.predictor import Predictor
 
 _ONE_POST = ("text", "head", "tail", "head_span", "tail_span", "image")
 _SPAN = re.compile(r"(\d{1,9}):(\d{1,9})", re.ASCII)
@@ -42,7 +43,7 @@ _SPAN = re.compile(r"(\d{1,9}):(\d{1,9})", re.ASCII)
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   string = flags.DEFINE_string
-  model_source.define_flags()
+  model_flags.define_flags()
   string("text", None, "The post's text, maybe with marks: <s> Ann </s> ...")
   string("head", None, "The head entity, as it stands in the text.")
   string("tail", None, "The tail entity, as it stands in the text.")
@@ -93,7 +94,7 @@ def main(_) -> None:
   count, errors = predict_file(predictor, *files, values.batch_size, listed)
   print(
     f"{values.output}: {count} posts, {errors} of them could not be read",
-    file=sys.stderr if values.output == json_lines.STANDARD else sys.stdout,
+    file=sys.stderr if values.output == jsonl.STANDARD else sys.stdout,
   )
 
 
@@ -106,7 +107,7 @@ def _check_files(source: str, target: str) -> None:
   """
   if os.path.isdir(target):
     raise ValueError(f"--output: want a file, found the folder {target}")
-  if source == json_lines.STANDARD:
+  if source == jsonl.STANDARD:
     return
   os.stat(source)
   for path in (target, f"{target}.partial"):
@@ -114,14 +115,14 @@ def _check_files(source: str, target: str) -> None:
       raise ValueError(f"--output: want another file than --input, {source}")
 
 
-@lean_imports.uncollected()
+@optional_imports.uncollected()
 def _load_run(values) -> "Predictor":
   finder = None
   if values.detector or values.grounder:
-    from ifa_jax.objects.finder import ObjectFinder
+    from ifa_jax.detection.finder import ObjectFinder
 
     finder = ObjectFinder(values.detector, values.grounder)
-  return model_source.load(values, finder)
+  return model_flags.load(values, finder)
 
 
 def _post_of_flags(values) -> dict[str, Any]:
@@ -157,7 +158,7 @@ def print_prediction(prediction: Mapping[str, Any], most: int = 5) -> None:
   ranked = sorted(prediction["probabilities"].items(), key=lambda kv: -kv[1])
   rows = [(name, f"{p:.4f}") for name, p in ranked[:most]]
   print(f"{prediction['head']} -> {prediction['tail']}")
-  report.print_table(report.make_table("", ("relation", "probability"), rows))
+  tables.print_table(tables.make_table("", ("relation", "probability"), rows))
   print(f"(trained under protocol {prediction['protocol']})")
 
 
@@ -182,8 +183,8 @@ def predict_file(
   """
   count = errors = 0
   with (
-    json_lines.reading(source) as posts,
-    json_lines.writing(target) as write,
+    jsonl.reading(source) as posts,
+    jsonl.writing(target) as write,
   ):
     completed = map(listed.complete, posts) if listed else posts
     records = predictor.predict_all(completed, batch_size)
@@ -196,7 +197,7 @@ def predict_file(
 
 def run() -> None:
   """Runs the command."""
-  command.run_module("ifa_jax.predict")
+  app.run_module("ifa_jax.predict")
 
 
 if __name__ == "__main__":

@@ -19,13 +19,14 @@ import threading
 
 from absl import flags
 
-from ifa_jax import command, model_source
+from ifa_jax.cli import app
+from ifa_jax.inference import model_flags
 
 
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   string = flags.DEFINE_string
-  model_source.define_flags()
+  model_flags.define_flags()
   string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 serves everybody.")
   flags.DEFINE_integer(
     "port", 7860, "Port to listen on.", lower_bound=1, upper_bound=65535
@@ -50,7 +51,7 @@ def main(_) -> None:
 def _serve(values, folder: str) -> None:
   page = _load_page()
   check_port(values.host, values.port)
-  from ifa_jax.posts.picture_boxes import ListedObjects
+  from ifa_jax.inference.boxes import ListedObjects
   from ifa_jax.serving.answers import Answerer, BoxSources
   from ifa_jax.serving.samples import make_samples
 
@@ -61,7 +62,7 @@ def _serve(values, folder: str) -> None:
     values.boxes and ListedObjects(values.boxes),
     " and ".join(named) or None,
   )
-  predictor = model_source.load(values, _make_finder(values))
+  predictor = model_flags.load(values, _make_finder(values))
   samples = make_samples()
   name = values.workdir or values.model
   answerer = Answerer(name, predictor, sources, samples)
@@ -104,14 +105,14 @@ def _make_finder(values):
   """Returns what finds objects, None if no flag asks for it."""
   if values.detector is None and values.grounder is None:
     return None
-  from ifa_jax.objects.finder import ObjectFinder
+  from ifa_jax.detection.finder import ObjectFinder
 
   return ObjectFinder(values.detector, values.grounder)
 
 
 def run() -> None:
   """Runs the command."""
-  command.run_module("ifa_jax.serve")
+  app.run_module("ifa_jax.serve")
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from ifa_jax.analyze import alignment_pixels
-from ifa_jax.analyze.alignment_posts import Post
-from ifa_jax.analyze.alignment_rows import Row
-from ifa_jax.data import pictures
-from ifa_jax.data.rows import RowText
-from ifa_jax.data.tokenization import Encoded
+from ifa_jax.analyze.alignment import pixels
+from ifa_jax.analyze.alignment.posts import Post
+from ifa_jax.analyze.alignment.rows import Row
+from ifa_jax.data.images import decode
+from ifa_jax.data.text.row_text import RowText
+from ifa_jax.data.text.tokenizer import Encoded
 
 PATCH = 8
 SIZES = {"image": 56, "grounded": 32, "detected": 16}
@@ -50,7 +50,7 @@ def make_text(word_ids, words, spans, markers) -> RowText:
 
 def random_square(rng, size):
   """Returns the PNG file of a square of noise."""
-  return pictures.encode_png(rng.integers(0, 256, (size, size, 3), np.uint8))
+  return decode.encode_png(rng.integers(0, 256, (size, size, 3), np.uint8))
 
 
 def make_post(
@@ -81,7 +81,7 @@ def make_post(
   word_ids = [-1, -1, 0, -1, *range(1, len(words) - 1), -1]
   tail_start = len(word_ids) - 1
   word_ids += [len(words) - 1, -1, -1]
-  places = alignment_pixels.place_pictures(SLOTS, PATCH)
+  places = pixels.place_pictures(SLOTS, PATCH)
   masks = {
     field: [i < there[field] for i in range(count)] for field, count, _ in SLOTS
   }
@@ -112,6 +112,6 @@ def make_post(
     gold=gold,
     probabilities={"a": probability, "b": 1 - probability},
     blanked={"a": blanked, "b": 1 - blanked},
-    alignment=alignment_pixels.align(attention, text, places, masks),
+    alignment=pixels.align(attention, text, places, masks),
     sizes=SIZES,
   )

@@ -16,7 +16,7 @@ import tempfile
 # Loaded once, before the forks.
 from ml_collections import config_flags  # noqa: F401
 
-from ifa_jax import command  # noqa: F401
+from ifa_jax.cli import app  # noqa: F401
 
 
 def run(argv):

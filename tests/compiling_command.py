@@ -2,7 +2,7 @@
 
 import jax
 
-from ifa_jax import command
+from ifa_jax.cli import app
 
 loaded = []
 
@@ -16,4 +16,4 @@ def main(_):
 
 
 if __name__ == "__main__":
-  command.run(main, compiles=True)
+  app.run(main, compiles=True)

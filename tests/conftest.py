@@ -73,11 +73,11 @@ def raw_dir(common_dir) -> pathlib.Path:
   """A raw tree of generated posts, with boxes and tokenizer."""
   import tiny_run
 
-  from ifa_jax.preparation import quickstart
+  from ifa_jax.preparation.quickstart import command
 
   return make_once(
     common_dir / "raw",
-    lambda folder: quickstart.generate(folder, tiny_run.NUM_ROWS),
+    lambda folder: command.generate(folder, tiny_run.NUM_ROWS),
   )
 
 
@@ -106,7 +106,7 @@ def data_dir(raw_dir) -> pathlib.Path:
   """The tree's dataset, prepared under the protocol clean."""
   import tiny_run
 
-  from ifa_jax.preparation import plan, prepare
+  from ifa_jax.preparation.mnre import plan, prepare
 
   settings = plan.Settings(
     raw_dir=str(raw_dir),
@@ -142,12 +142,12 @@ def finished(data_dir, compiled_dir, tmp_path_factory):
   """A run of a model that looks at everything. Only to be read."""
   import tiny_run
 
-  from ifa_jax import experiment, train
+  from ifa_jax.training import experiment, loop
 
   built = experiment.build(tiny_run.tiny_run_config(data_dir))
   workdir = tmp_path_factory.mktemp("finished") / "run"
   with tiny_run.fast_compilation(compiled_dir):
-    train.run(built, str(workdir))
+    loop.run(built, str(workdir))
   return tiny_run.Finished(built, workdir)
 
 
@@ -168,7 +168,7 @@ def build(data_dir):
   """Builds the tiny experiment with some settings changed."""
   import tiny_run
 
-  from ifa_jax import experiment
+  from ifa_jax.training import experiment
 
   def make(**changes):
     return experiment.build(tiny_run.tiny_run_config(data_dir, **changes))

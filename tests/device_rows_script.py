@@ -13,8 +13,8 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import jax
 import numpy as np
 
-from ifa_jax.device_rows import DeviceRows
-from ifa_jax.parallel import FORMS, make_parallel
+from ifa_jax.data.pipeline.device_cache import DeviceRows
+from ifa_jax.runtime.data_parallel import FORMS, make_parallel
 
 NUM_ROWS, BATCH = 11, 8
 

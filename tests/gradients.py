@@ -3,8 +3,9 @@
 import jax
 import tiny
 
-from ifa_jax import models, step
-from ifa_jax.models import stacking
+from ifa_jax import models
+from ifa_jax.models.layers import scan
+from ifa_jax.training import steps
 
 
 def logits_and_gradient(config, batch, stacked, remat=False):
@@ -13,10 +14,10 @@ def logits_and_gradient(config, batch, stacked, remat=False):
 
   def loss_fn(params):
     if stacked:
-      params = stacking.stack_layers(params)
+      params = scan.stack_layers(params)
     rngs = {"dropout": jax.random.key(0)}
     output = model.apply({"params": params}, batch, train=True, rngs=rngs)
-    return step.row_sums(output.logits, batch)[0], output.logits
+    return steps.row_sums(output.logits, batch)[0], output.logits
 
   grad, logits = jax.jit(jax.grad(loss_fn, has_aux=True))(
     tiny.perturbed_params(config)

@@ -17,11 +17,11 @@ from typing import Any
 
 def picture(path: str) -> Callable[[], str]:
   """Opens a picture and cuts it to a square."""
-  from ifa_jax.data import pictures
+  from ifa_jax.data.images import decode
 
   def run():
     try:
-      return str(pictures.fit(pictures.open_picture(path), 224).shape)
+      return str(decode.fit(decode.open_picture(path), 224).shape)
     except ValueError as error:
       return str(error)
 
@@ -30,8 +30,8 @@ def picture(path: str) -> Callable[[], str]:
 
 def prepare(out: str, tokenizer: str, *raw_dirs: str) -> Callable[[], Any]:
   """Prepares trees without pictures; returns rows and peak after each."""
-  from ifa_jax.preparation import plan
-  from ifa_jax.preparation.prepare import prepare
+  from ifa_jax.preparation.mnre import plan
+  from ifa_jax.preparation.mnre.prepare import prepare
 
   def run():
     found = []

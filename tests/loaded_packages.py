@@ -2,8 +2,12 @@
 
 import sys
 
-from ifa_jax import evaluate, experiment, train  # noqa: F401
-from ifa_jax.training import pretrained  # noqa: F401
+from ifa_jax.training import (  # noqa: F401
+  evaluation,
+  experiment,
+  loop,
+  pretrained,
+)
 
 
 def print_packages() -> None:
@@ -11,6 +15,6 @@ def print_packages() -> None:
 
 
 print_packages()
-from ifa_jax.data import pipeline  # noqa: E402, F401
+from ifa_jax.data.pipeline import dataset  # noqa: E402, F401
 
 print_packages()

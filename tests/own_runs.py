@@ -7,32 +7,32 @@ import numpy as np
 import tiny_run
 import tiny_systems
 
-from ifa_jax import experiment
-from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.models import settings
-from ifa_jax.preparation import scene_splits
-from ifa_jax.run_folder import RunFolder
-from ifa_jax.step import TrainState
+from ifa_jax.models import config_dict
+from ifa_jax.preparation.scenes import splits
+from ifa_jax.training import experiment
+from ifa_jax.training.steps import TrainState
+from ifa_jax.workdir.checkpoints import Checkpoints
+from ifa_jax.workdir.run_folder import RunFolder
 
 STEP = 7
 
 
 def make_scenes(raw_dir, folder):
   """Makes scenes of a tree's boxes file, with pixels as features."""
-  made = scene_splits.Settings(
+  made = splits.Settings(
     raw_dir=str(raw_dir),
     out=str(folder),
     boxes=str(raw_dir / "boxes.json"),
     parser="chain",
   )
-  scene_splits.produce(made)
+  splits.produce(made)
   return folder
 
 
 def build(name, data_dir, scenes):
   """Returns the experiment of a system of `tiny_systems` with scenes."""
   config = tiny_run.tiny_run_config(data_dir, data={"scenes": str(scenes)})
-  config["model"] = settings.to_dict(tiny_systems.MODELS[name])
+  config["model"] = config_dict.to_dict(tiny_systems.MODELS[name])
   return experiment.build(config)
 
 

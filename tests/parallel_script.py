@@ -16,9 +16,10 @@ import numpy as np
 import tiny
 import toy
 
-from ifa_jax import models, optim, step
-from ifa_jax.data import order as orders
-from ifa_jax.parallel import FORMS, make_parallel
+from ifa_jax import models
+from ifa_jax.data.pipeline import sampling as orders
+from ifa_jax.runtime.data_parallel import FORMS, make_parallel
+from ifa_jax.training import optimizer, steps
 
 ROWS, NUM_STEPS = 16, 4
 OPTIM = {
@@ -49,9 +50,9 @@ def train(config, form):
   parallel = make_parallel(form) if form else None
   axis = parallel.axis if form else None
   params = tiny.perturbed_params(config)
-  tx = optim.make_optimizer(OPTIM, params, NUM_STEPS)
-  train_step = step.TrainStep(models.build(config), tx, 0, axis=axis)
-  state = jax.tree.map(np.asarray, step.start_state(params, tx))
+  tx = optimizer.make_optimizer(OPTIM, params, NUM_STEPS)
+  train_step = steps.TrainStep(models.build(config), tx, 0, axis=axis)
+  state = jax.tree.map(np.asarray, steps.start_state(params, tx))
   run = parallel.compile_train(train_step) if form else jax.jit(train_step)
   copy, split, fetch = (
     (parallel.copy, parallel.split, parallel.fetch)
@@ -117,9 +118,9 @@ def bad_update(form):
   Whether it is finite, and whether parameters and step are as they were.
   """
   parallel = make_parallel(form)
-  tx = optim.make_optimizer(OPTIM, toy.params(), NUM_STEPS)
-  train_step = step.TrainStep(toy.Toy(), tx, 0, axis=parallel.axis)
-  before = jax.tree.map(np.asarray, step.start_state(toy.params(), tx))
+  tx = optimizer.make_optimizer(OPTIM, toy.params(), NUM_STEPS)
+  train_step = steps.TrainStep(toy.Toy(), tx, 0, axis=parallel.axis)
+  before = jax.tree.map(np.asarray, steps.start_state(toy.params(), tx))
   batch = toy.batch(ROWS)
   batch.regions[5] = np.nan
   update = parallel.compile_train(train_step)

@@ -11,12 +11,12 @@ import time
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 
-from ifa_jax import cluster
-from ifa_jax.preemption import Preemption
+from ifa_jax.runtime import distributed
+from ifa_jax.training.fault_tolerance.preemption import Preemption
 
 
 def main():
-  cluster.join()
+  distributed.join()
   with Preemption() as heard:
     for step in itertools.count(1):
       if heard.reached(step):

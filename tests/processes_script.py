@@ -14,8 +14,9 @@ os.environ["JAX_PLATFORMS"] = "cpu"
 import jax
 import whole_run
 
-from ifa_jax import cluster, experiment, processes, train
-from ifa_jax.metrics_log import Meter
+from ifa_jax.runtime import collectives, distributed
+from ifa_jax.training import experiment, loop
+from ifa_jax.training.metric_writer import Meter
 
 
 def fails(function, *args):
@@ -27,23 +28,25 @@ def fails(function, *args):
 
 
 def run(case):
-  config = case["configs"][processes.index() % len(case["configs"])]
+  config = case["configs"][collectives.index() % len(case["configs"])]
   built, workdir = experiment.build(config), case["workdir"]
   if case["stop"]:
     whole_run.run_until_stopped(built, workdir, Meter, "add", case["stop"])
   else:
-    train.run(built, workdir)
+    loop.run(built, workdir)
 
 
 def main():
-  cluster.join()
+  distributed.join()
   asked = json.load(sys.stdin)
   report = {
-    "processes": [processes.count(), processes.index(), jax.device_count()],
+    "processes": [collectives.count(), collectives.index(), jax.device_count()],
     "failures": {
       name: fails(run, case) for name, case in asked["cases"].items()
     },
-    "apart": fails(processes.check_shared, asked["apart"][processes.index()]),
+    "apart": fails(
+      collectives.check_shared, asked["apart"][collectives.index()]
+    ),
   }
   print(f"\n{json.dumps(report)}")
 

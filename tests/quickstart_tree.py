@@ -2,7 +2,7 @@
 
 import ast
 
-from ifa_jax.preparation import quickstart
+from ifa_jax.preparation.quickstart import command
 
 
 def rows_of(tree, split):
@@ -16,4 +16,4 @@ def cells_of(settings, split):
   """Returns the (type of the tail, emblem) of every row of a split."""
   index = list(settings.splits).index(split)
   count = settings.splits[split]
-  return quickstart.split_cells([settings.seed, index], count)
+  return command.split_cells([settings.seed, index], count)

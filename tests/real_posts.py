@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import raw_tree
 
 from ifa_jax.data import schema
-from ifa_jax.preparation import crops, raw
+from ifa_jax.data.mnre import crops, tree
 
 MNRE_DIR = os.environ.get("MNRE_DIR")
 
@@ -31,11 +31,11 @@ def write_tree(folder: pathlib.Path, most: int) -> Tree:
   Of each picture's boxes the first is grounded for the head of a row, and the
   second for its tail.
   """
-  relations = raw.read_relations(MNRE_DIR)
+  relations = tree.read_relations(MNRE_DIR)
   rows = [
     row
     for split in schema.SPLITS
-    for row in raw.read_rows(MNRE_DIR, split, relations)
+    for row in tree.read_rows(MNRE_DIR, split, relations)
   ]
   found = crops.Pictures(MNRE_DIR)
   paths = {row: path for row in rows if (path := found.find(row))}

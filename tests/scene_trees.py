@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ifa_jax.data import scenes
-from ifa_jax.data.scenes import Scene
+from ifa_jax.data.scenes import store
+from ifa_jax.data.scenes.store import Scene
 
 MANIFEST = {
   "tool": "tests",
@@ -56,7 +56,7 @@ def heads(rng, num_words) -> list[int]:
 
 def write(folder, pictures, sentences=None, split="test", **manifest):
   """Writes a split with the usual manifest and returns it as it is read."""
-  scenes.write_split(
+  store.write_split(
     folder, split, pictures, sentences or {}, MANIFEST | manifest
   )
-  return scenes.read_split(folder, split)
+  return store.read_split(folder, split)

@@ -12,16 +12,13 @@ import pytest
 import tiny_run
 from PIL import Image
 
-from ifa_jax import experiment, models
-from ifa_jax.analyze import (
-  alignment,
-  alignment_figures,
-  alignment_files,
-  alignment_posts,
-  alignment_split,
-)
-from ifa_jax.data import order
-from ifa_jax.run_folder import RunFolder
+from ifa_jax import models
+from ifa_jax.analyze.alignment import command, figures, files
+from ifa_jax.analyze.alignment import posts as alignment_posts
+from ifa_jax.analyze.alignment import split as alignment_split
+from ifa_jax.data.pipeline import sampling
+from ifa_jax.training import experiment
+from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -47,7 +44,7 @@ def some_posts(finished, best, fast_compilation):
 def written_folder(finished, best, posts, tmp_path_factory):
   folder = tmp_path_factory.mktemp("alignment") / "out"
   source = alignment_posts.Source("run", "test", "clean", best.step)
-  alignment_files.write(folder, source, iter(posts), shown=0)
+  files.write(folder, source, iter(posts), shown=0)
   return folder
 
 
@@ -72,7 +69,9 @@ def test_predictions_are_those_of_the_evaluation(finished, posts):
 def test_maps_are_sums_of_what_the_model_captures(finished, best, out):
   """The whole way: shards, batch, model, words, pictures, JSON."""
   built, split = finished.experiment, finished.experiment.split("test")
-  (batch,) = split.batches(order.in_batches(np.array(ROWS), 3), built.geometry)
+  (batch,) = split.batches(
+    sampling.in_batches(np.array(ROWS), 3), built.geometry
+  )
   capture = jax.jit(functools.partial(built.model.apply, capture=True))
   output = capture({"params": best.params}, batch)
   # 32 pixels in patches of 8: 16 of the picture, 2 x 16 and 2 x 4 of crops.
@@ -149,7 +148,7 @@ ODD_POSTS = {
 def test_odd_posts_are_drawn(case, tmp_path):
   post = aligned.make_post(**ODD_POSTS[case])
   path = tmp_path / "post.png"
-  alignment_figures.save(post, path, shown=1, caption="a run")
+  figures.save(post, path, shown=1, caption="a run")
   assert np.asarray(Image.open(path).convert("L")).std() > 5
   json.dumps(post.to_json(), allow_nan=False)
 
@@ -159,7 +158,7 @@ def test_the_map_that_is_drawn_is_the_one_asked_for(tmp_path):
   drawn = []
   for shown in (0, 1, 2):
     path = tmp_path / f"{shown}.png"
-    alignment_figures.save(post, path, shown, caption="a run")
+    figures.save(post, path, shown, caption="a run")
     drawn.append(np.asarray(Image.open(path).convert("RGB"), int))
   same_size = {pixels.shape for pixels in drawn}
   assert len(same_size) == 1
@@ -191,13 +190,13 @@ class FakeSplit:
 
 def test_posts_with_pictures_come_first():
   seen = [False, True, False, True, True]
-  choose = lambda *options: alignment.choose(seen, *options, "test")  # noqa: E731
+  choose = lambda *options: command.choose(seen, *options, "test")  # noqa: E731
   assert choose(9, "first") == [1, 3, 4, 0, 2]
   assert choose(4, "first") == [1, 3, 4, 0]
   assert choose(9, "only") == [1, 3, 4]
   assert choose(3, "any") == [0, 1, 2]
   with pytest.raises(ValueError, match="split test: want posts with a picture"):
-    alignment.choose([False] * 3, 3, "only", "test")
+    command.choose([False] * 3, 3, "only", "test")
 
 
 def test_what_is_seen_is_what_the_model_reads(build):
@@ -209,29 +208,29 @@ def test_what_is_seen_is_what_the_model_reads(build):
 
 def test_posts_are_found_by_id():
   split = FakeSplit()
-  assert alignment.find(split, ["test/11", "test/2", "test/11"]) == [10, 1]
+  assert command.find(split, ["test/11", "test/2", "test/11"]) == [10, 1]
   with pytest.raises(ValueError, match=r"found 'tset/3'; did you mean test/3"):
-    alignment.find(split, ["tset/3"])
+    command.find(split, ["tset/3"])
 
 
 def test_a_map_that_is_not_there_is_refused():
   names = ["mean", "0", "1", "2"]
-  places = [alignment.map_index(x, names) for x in ("mean", "0", "2", None)]
+  places = [command.map_index(x, names) for x in ("mean", "0", "2", None)]
   assert places == [0, 1, 3, 0]
   for name in ("3", "-1", "last", ""):
     with pytest.raises(ValueError, match="--map: want one of mean, 0, 1, 2, f"):
-      alignment.map_index(name, names)
+      command.map_index(name, names)
 
 
 def test_a_run_without_an_alignment_is_refused(finished, tmp_path):
   folder, built = RunFolder(tmp_path), finished.experiment
-  alignment.make_reader(built, folder)
+  command.make_reader(built, folder)
   text = models.replace(built.model_config, vision=None)
   changed = experiment.Experiment(
     built.config, text, built.prepared, built.parallel
   )
   with pytest.raises(ValueError, match="found one that reads only text"):
-    alignment.make_reader(changed, folder)
+    command.make_reader(changed, folder)
   metadata = json.loads(json.dumps(built.prepared.metadata))
   for counts in metadata["counts"].values():
     for name in ("pictures", "grounded", "detected"):
@@ -241,7 +240,7 @@ def test_a_run_without_an_alignment_is_refused(finished, tmp_path):
     built.config, built.model_config, nothing, built.parallel
   )
   with pytest.raises(ValueError, match="want posts with any of image, ground"):
-    alignment.make_reader(changed, folder)
+    command.make_reader(changed, folder)
 
 
 @pytest.fixture(scope="module", name="commands")
@@ -260,7 +259,7 @@ def all_command_lines(finished, posts_file, compiled_dir, tmp_path_factory):
   return out / "out", command_lines.run_all(
     lines,
     loaded=[
-      "ifa_jax.analyze.alignment",
+      "ifa_jax.analyze.alignment.command",
       "transformers.models.auto.tokenization_auto",
     ],
     environment=tiny_run.fast_environment(compiled_dir),

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ifa_jax.analyze import alignment_boxes
-from ifa_jax.data import pictures
+from ifa_jax.analyze.alignment import boxes
+from ifa_jax.data.images import decode
 
 
 def ramps(width, height):
@@ -29,8 +29,8 @@ SIZES = [(400, 300), (300, 400), (64, 64), (1000, 120), (333, 217)]
 
 @pytest.mark.parametrize("size", SIZES)
 def test_what_is_kept_is_what_fit_shows(size):
-  square = pictures.fit(ramps(*size), 64)
-  x0, y0, x1, y1 = alignment_boxes.kept(*size, 64)
+  square = decode.fit(ramps(*size), 64)
+  x0, y0, x1, y1 = boxes.kept(*size, 64)
   assert x1 - x0 == pytest.approx(min(size), abs=size[0] / 64)
   found = seen(square, *size)
   assert found == pytest.approx(((x0 + x1) / 2, (y0 + y1) / 2), abs=3)
@@ -40,10 +40,10 @@ def test_what_is_kept_is_what_fit_shows(size):
 def test_the_middle_of_a_crop_is_the_middle_of_its_patches(size):
   width, height = size
   box = (0.4 * width, 0.3 * height, 0.55 * width, 0.8 * height)
-  crop = pictures.fit(pictures.cut(ramps(*size), box), 32)
-  place = alignment_boxes.place(box, size, 64, 32)
+  crop = decode.fit(decode.cut(ramps(*size), box), 32)
+  place = boxes.place(box, size, 64, 32)
   x0, y0, x1, y1 = place.grid
-  left, top, right, bottom = alignment_boxes.kept(*size, 64)
+  left, top, right, bottom = boxes.kept(*size, 64)
   middle = (
     left + (x0 + x1) / 2 * (right - left),
     top + (y0 + y1) / 2 * (bottom - top),
@@ -53,13 +53,13 @@ def test_the_middle_of_a_crop_is_the_middle_of_its_patches(size):
 
 def test_boxes_are_fractions_of_the_square():
   # Of 400 x 300 pixels the columns 50 to 350 are kept.
-  place = alignment_boxes.place((50, 0, 200, 150), (400, 300), 60, 16)
+  place = boxes.place((50, 0, 200, 150), (400, 300), 60, 16)
   assert place.box == pytest.approx((0, 0, 0.5, 0.5))
   assert place.grid == pytest.approx(place.box)
 
 
 def test_boxes_are_clipped_and_patches_are_not():
-  place = alignment_boxes.place((0, -9, 140.5, 150), (400, 300), 60, 64)
+  place = boxes.place((0, -9, 140.5, 150), (400, 300), 60, 64)
   # Pixels 0 to 141 by 0 to 150: the middle 141 rows are read.
   assert place.box == pytest.approx((0, 0, (141 - 50) / 300, 0.5))
   x0, y0, x1, y1 = place.grid
@@ -69,7 +69,7 @@ def test_boxes_are_clipped_and_patches_are_not():
 
 
 def test_a_box_outside_of_the_square_has_none():
-  place = alignment_boxes.place((0, 0, 40, 300), (400, 300), 60, 16)
+  place = boxes.place((0, 0, 40, 300), (400, 300), 60, 16)
   assert place.box is None
 
 
@@ -103,7 +103,7 @@ def loop_largest(grids, x, y):
 def test_of_patches_that_overlap_the_largest_counts(num):
   rng = np.random.default_rng(num)
   grids = overlapping_grids(rng, num)
-  xs, ys, values = alignment_boxes.lay_over(grids)
+  xs, ys, values = boxes.lay_over(grids)
   assert values.shape == (len(ys) - 1, len(xs) - 1)
   found = []
   for x, y in rng.uniform((xs[0], ys[0]), (xs[-1], ys[-1]), (300, 2)):
@@ -114,6 +114,6 @@ def test_of_patches_that_overlap_the_largest_counts(num):
 
 
 def test_many_small_weights_are_no_large_one():
-  once = alignment_boxes.lay_over([((0, 0, 1, 1), np.array([[0.2]]))])
-  often = alignment_boxes.lay_over([((0, 0, 1, 1), np.array([[0.2]]))] * 9)
+  once = boxes.lay_over([((0, 0, 1, 1), np.array([[0.2]]))])
+  often = boxes.lay_over([((0, 0, 1, 1), np.array([[0.2]]))] * 9)
   np.testing.assert_array_equal(once.values, often.values)

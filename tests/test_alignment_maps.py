@@ -13,7 +13,7 @@ import torch_reference
 
 import ifa_jax
 from ifa_jax import models
-from ifa_jax.analyze import alignment_compute, alignment_pixels
+from ifa_jax.analyze.alignment import compute, pixels
 
 TOLERANCE = 5e-6
 
@@ -21,7 +21,7 @@ TOLERANCE = 5e-6
 @functools.partial(jax.jit, static_argnums=0)
 def look(model, params, batch):
   captured = lambda output: output.text_attention  # noqa: E731
-  return alignment_compute.Look(model, captured)(params, batch, batch)
+  return compute.Look(model, captured)(params, batch, batch)
 
 
 def draw_words(batch, seed):
@@ -46,11 +46,9 @@ def draw_words(batch, seed):
 def maps_of(config, params, batch, word_ids):
   """Runs the model and returns the maps of every row."""
   looked = look(models.build(config), params, batch)
-  places = alignment_pixels.place_pictures(
-    config.picture_slots, config.vision.patch_size
-  )
+  places = pixels.place_pictures(config.picture_slots, config.vision.patch_size)
   return [
-    alignment_pixels.align(
+    pixels.align(
       looked.weights[:, i],
       aligned.make_text(
         ids,
@@ -208,7 +206,7 @@ def test_columns_are_the_pictures_that_are_there():
 def test_words_without_a_token_have_no_number():
   rng = np.random.default_rng(0)
   attention = aligned.random_attention(rng, 4, 1)
-  got = alignment_pixels.align(
+  got = pixels.align(
     attention,
     aligned.make_text(
       [-1, 0, 2, -1], "abcd", {"head": (0, 1), "tail": (2, 3)}, (1, 2)
@@ -223,8 +221,8 @@ def test_words_without_a_token_have_no_number():
 def test_an_entity_of_several_words_is_the_mean_over_its_tokens():
   rng = np.random.default_rng(0)
   attention = aligned.random_attention(rng, 5, 5)
-  (place,) = alignment_pixels.place_pictures([("detected", 1, 16)], 8)
-  got = alignment_pixels.align(
+  (place,) = pixels.place_pictures([("detected", 1, 16)], 8)
+  got = pixels.align(
     attention,
     aligned.make_text(
       [0, 0, 1, 2, 2], "abc", {"head": (0, 2), "tail": (2, 3)}, (0, 3)
@@ -246,8 +244,8 @@ def test_an_entity_of_several_words_is_the_mean_over_its_tokens():
 )
 def test_what_does_not_fit_is_refused(word_ids, num_visual, message):
   attention = aligned.random_attention(np.random.default_rng(0), 4, num_visual)
-  places = alignment_pixels.place_pictures([("detected", 1, 16)], 8)
+  places = pixels.place_pictures([("detected", 1, 16)], 8)
   spans = {"head": (0, 1), "tail": (1, 2)}
   text = aligned.make_text(word_ids, "ab", spans, (1, 2))
   with pytest.raises(ValueError, match=message):
-    alignment_pixels.align(attention, text, places, {"detected": [True]})
+    pixels.align(attention, text, places, {"detected": [True]})

@@ -11,11 +11,13 @@ import pytest
 import tiny_systems
 from PIL import Image
 
-from ifa_jax.analyze import alignment, alignment_files, alignment_split
-from ifa_jax.analyze.alignment_own import PostAligner
-from ifa_jax.data import pictures
-from ifa_jax.predictor import Predictor
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.analyze.alignment import command
+from ifa_jax.analyze.alignment import files as alignment_files
+from ifa_jax.analyze.alignment import split as alignment_split
+from ifa_jax.analyze.alignment.own_posts import PostAligner
+from ifa_jax.data.images import decode as pictures
+from ifa_jax.inference.predictor import Predictor
+from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -186,7 +188,7 @@ def write_posts(finished, tmp_path):
     path.write_text("".join(f"{line}\n" for line in lines))
     options = {"workdir": "run", "map": None, "num_posts": num_posts} | options
     options = types.SimpleNamespace(posts=str(path), **options)
-    taken = alignment.take_own(RunFolder(finished.workdir), options)
+    taken = command.take_own(RunFolder(finished.workdir), options)
     alignment_files.write(out, *taken)
     return out
 
@@ -243,10 +245,10 @@ def test_a_run_that_shows_nothing_is_named(finished, monkeypatch, tmp_path):
   real = Predictor(finished.workdir)
   text_only = dataclasses.replace(real.model, vision=None)
   monkeypatch.setattr(real, "model", text_only)
-  monkeypatch.setattr(alignment, "Predictor", lambda _: real)
+  monkeypatch.setattr(command, "Predictor", lambda _: real)
   options = types.SimpleNamespace(map=None)
   with pytest.raises(ValueError, match="only text") as raised:
-    alignment.take_own(RunFolder(tmp_path), options)
+    command.take_own(RunFolder(tmp_path), options)
   assert str(raised.value).startswith(f"{tmp_path}: want a model that aligns")
 
 

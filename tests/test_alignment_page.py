@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ifa_jax.analyze import alignment_page
-from ifa_jax.analyze.alignment_posts import Source
+from ifa_jax.analyze.alignment import page as alignment_page
+from ifa_jax.analyze.alignment.posts import Source
 
 SCRIPT = "<script>document.title='x'</script>"
 LONG = "loooo" * 12

@@ -10,10 +10,10 @@ import browser
 import numpy as np
 from PIL import Image
 
-from ifa_jax.analyze import alignment_page
-from ifa_jax.analyze.alignment_maps import Column, Shares
-from ifa_jax.analyze.alignment_posts import Source
-from ifa_jax.data import pictures
+from ifa_jax.analyze.alignment import page as alignment_page
+from ifa_jax.analyze.alignment.maps import Column, Shares
+from ifa_jax.analyze.alignment.posts import Source
+from ifa_jax.data.images import decode
 
 OWN = Source("runs/objects", None, "clean", 375)
 
@@ -123,7 +123,7 @@ def test_where_objects_overlap_the_largest_weight_is_seen(tmp_path):
   post = aligned.make_post(num_squares=(1, 0, 0))
   columns = [Column("object", i) for i in range(6)]
   left, right = (0.0, 0.0, 50.0, 100.0), (50.0, 0.0, 100.0, 100.0)
-  grey = pictures.encode_png(pictures.grey(56))
+  grey = decode.encode_png(decode.grey(56))
   row = post.row._replace(
     picture_size=(100, 100),
     boxes={"object": [left, *[right] * 5]},

@@ -13,15 +13,11 @@ import pytest
 from PIL import Image
 
 from configs import mnre
-from ifa_jax import experiment
-from ifa_jax.analyze import (
-  alignment,
-  alignment_boxes,
-  alignment_page,
-  alignment_split,
-)
-from ifa_jax.analyze.alignment_posts import Source
+from ifa_jax.analyze.alignment import boxes, command, page
+from ifa_jax.analyze.alignment import split as alignment_split
+from ifa_jax.analyze.alignment.posts import Source
 from ifa_jax.models import parameters
+from ifa_jax.training import experiment
 
 MNRE_DIR = os.environ.get("MNRE_DIR")
 BERT_UNCASED_DIR = os.environ.get("BERT_UNCASED_DIR")
@@ -52,7 +48,7 @@ def write_rows_with_pictures(folder):
 
 @pytest.fixture(scope="module", name="built")
 def toy_model_on_mnre(tmp_path_factory, thorough):
-  from ifa_jax.preparation import plan, prepare
+  from ifa_jax.preparation.mnre import plan, prepare
 
   folder = str(tmp_path_factory.mktemp("prepared"))
   raw_dir = MNRE_DIR
@@ -77,7 +73,7 @@ def toy_model_on_mnre(tmp_path_factory, thorough):
 def with_pictures(built, name):
   split = built.split(name)
   seen = [any(counts) for counts in built.num_seen(split)]
-  return split, alignment.choose(seen, len(split), "only", name)
+  return split, command.choose(seen, len(split), "only", name)
 
 
 def test_boxes_lie_on_real_pictures(built):
@@ -97,7 +93,7 @@ def test_boxes_lie_on_real_pictures(built):
 
 def gap_to_crop(row, box, square):
   """Returns how a crop differs from its place on the picture, if it lies in."""
-  place = alignment_boxes.place(box, row.picture_size, 224, 64)
+  place = boxes.place(box, row.picture_size, 224, 64)
   edges = [224 * edge for edge in place.grid]
   if min(edges) < 0 or max(edges) > 224:
     return []
@@ -136,7 +132,7 @@ def test_the_page_shows_every_real_picture(built, tmp_path):
     names |= {split.describe(row).img_id for row in rows}
   assert (len(posts), len(names)) == (45 + 46, 39)
   source = Source("runs/toy", "test", "none", 0)
-  text = alignment_page.render(source, posts, shown=0)
+  text = page.render(source, posts, shown=0)
   path = tmp_path / "index.html"
   path.write_text(text.replace("</body>", _COUNTS), encoding="utf-8")
   shown = browser.chromium(tmp_path, path.as_uri(), "--dump-dom")

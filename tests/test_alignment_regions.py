@@ -15,22 +15,19 @@ import scene_trees
 import tiny_systems
 from PIL import Image
 
-from ifa_jax.analyze import (
-  alignment,
-  alignment_boxes,
-  alignment_figures,
-  alignment_files,
-  alignment_maps,
-  alignment_posts,
-  alignment_readers,
-  alignment_regions,
-  alignment_split,
-)
-from ifa_jax.analyze.alignment_maps import Column
-from ifa_jax.data import layouts, order, structural, tokenization
-from ifa_jax.data.rows import RowText
+from ifa_jax.analyze.alignment import boxes as alignment_boxes
+from ifa_jax.analyze.alignment import command, figures, files, readers, regions
+from ifa_jax.analyze.alignment import maps as alignment_maps
+from ifa_jax.analyze.alignment import posts as alignment_posts
+from ifa_jax.analyze.alignment import split as alignment_split
+from ifa_jax.analyze.alignment.maps import Column
+from ifa_jax.data.pipeline import sampling
+from ifa_jax.data.scenes import graph_similarity
+from ifa_jax.data.text import layouts
+from ifa_jax.data.text import tokenizer as tokenization
+from ifa_jax.data.text.row_text import RowText
 from ifa_jax.models import SYSTEMS, replace
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -53,7 +50,9 @@ def look(name, data_dir, scenes):
   built = tiny_systems.build(name, data_dir, scenes)
   params, split = tiny_systems.params(built), built.split("test")
   posts = alignment_split.SplitAligner(built, params).posts(split, ROWS)
-  (batch,) = built.batches(split, order.in_batches(np.array(ROWS), len(ROWS)))
+  (batch,) = built.batches(
+    split, sampling.in_batches(np.array(ROWS), len(ROWS))
+  )
   run = jax.jit(functools.partial(built.model.apply, capture=True))
   output = jax.device_get(run({"params": params}, batch))
   return built, [*posts], batch, output
@@ -157,10 +156,10 @@ def test_a_structural_cell_is_the_weight_that_the_word_kept(looked, made):
     num = min(scene.num_objects, tiny_systems.NUM_REGIONS)
     tree = [(h, i) for i, h in enumerate(heads[text.id]) if h >= 0]
     edges = [e for e in scene.edges.tolist() if max(e) < num]
-    words = structural.node_features(np.array(tree), len(text.words))
-    objects = structural.node_features(np.array(edges), num)
-    weights = structural.similarity(words, objects)
-    wanted = structural.keep_best(weights, np.ones(num, bool), 1)
+    words = graph_similarity.node_features(np.array(tree), len(text.words))
+    objects = graph_similarity.node_features(np.array(edges), num)
+    weights = graph_similarity.similarity(words, objects)
+    wanted = graph_similarity.keep_best(weights, np.ones(num, bool), 1)
     read = [word for word in range(len(text.words)) if tokens_of(text, [word])]
     found = post.alignment.words.pictures[1]
     np.testing.assert_allclose(found[read], wanted[read], atol=TOLERANCE)
@@ -182,7 +181,7 @@ def test_objects_without_labels_have_numbers():
   rng = np.random.default_rng(0)
   unnamed = scene_trees.scene(rng, 2, labels=[])
   names = lambda scene, num: [  # noqa: E731
-    column.name for column in alignment_regions.name_objects(scene, num)
+    column.name for column in regions.name_objects(scene, num)
   ]
   assert names(unnamed, 2) == ["object 1", "object 2"]
   some = unnamed._replace(labels=["", "dog"])
@@ -199,11 +198,11 @@ def test_words_of_two_entities_have_their_tokens_twice():
     (1, 6),
   )
   kept = np.array([[0.3, 0.0], [0.0, 0.8], [0.5, 0.0]])
-  alpha = structural.on_tokens(kept, text.encoded.word_ids, 14)
+  alpha = graph_similarity.on_tokens(kept, text.encoded.word_ids, 14)
   mega = tiny_systems.MODELS["mega"]
-  kind = alignment_readers.region_maps(replace(mega, semantic=False))
+  kind = readers.region_maps(replace(mega, semantic=False))
   objects = [Column("object", i) for i in range(2)]
-  got = alignment_regions.align(alpha[None], text, objects, kind)
+  got = regions.align(alpha[None], text, objects, kind)
   np.testing.assert_allclose(got.words.pictures[0], kept, atol=1e-7)
 
 
@@ -247,12 +246,12 @@ def test_no_layout_leaves_an_entity_without_a_token(raw_dir):
   ("shape", "num_objects"), [((1, 5, 4), 4), ((2, 5, 3), 4), ((3, 5, 4), 2)]
 )
 def test_weights_that_do_not_fit_are_refused(shape, num_objects):
-  kind = alignment_readers.region_maps(tiny_systems.MODELS["mega"])
+  kind = readers.region_maps(tiny_systems.MODELS["mega"])
   spans = {"head": (0, 1), "tail": (1, 2)}
   text = aligned.make_text([-1, 0, 1, -1], "ab", spans, (0, 3))
   objects = [Column("object", i) for i in range(num_objects)]
   with pytest.raises(ValueError, match=f"2 maps of at least {num_objects} obj"):
-    alignment_regions.align(np.zeros(shape), text, objects, kind)
+    regions.align(np.zeros(shape), text, objects, kind)
 
 
 NO_MAP = {
@@ -265,21 +264,21 @@ NO_MAP = {
 def test_a_system_without_a_map_is_refused(name, data_dir, made, tmp_path):
   built = tiny_systems.build(name, data_dir, made[0])
   with pytest.raises(ValueError, match=NO_MAP[name]) as raised:
-    alignment.make_reader(built, RunFolder(tmp_path))
+    command.make_reader(built, RunFolder(tmp_path))
   assert str(raised.value).startswith(f"{tmp_path}: want a model that aligns")
 
 
 def test_a_run_without_scenes_is_refused(data_dir, tmp_path):
   built = tiny_systems.build("mega", data_dir)
   with pytest.raises(ValueError, match=r"data.scenes: want a folder of scenes"):
-    alignment.make_reader(built, RunFolder(tmp_path))
+    command.make_reader(built, RunFolder(tmp_path))
 
 
 def test_every_system_says_what_its_maps_are(data_dir, made):
   for system in SYSTEMS.values():
     config = system[0]()
     if config.regions is not None:
-      titles = alignment_readers.region_maps(config).titles
+      titles = readers.region_maps(config).titles
       assert tuple(titles) == config.weight_names
 
 
@@ -302,7 +301,7 @@ def a_folder_of_posts(looked, tmp_path):
     built, posts, *_ = looked(name)
     visual = built.inputs.visual_source(built.split("test"))
     source = alignment_posts.Source(f"runs/{name}", "test", "clean", 7, visual)
-    alignment_files.write(tmp_path, source, iter(posts), shown)
+    files.write(tmp_path, source, iter(posts), shown)
     return tmp_path, posts
 
   return write
@@ -336,7 +335,7 @@ def test_figures_show_objects_on_the_picture(name, looked, tmp_path):
   drawn = 0
   for post in posts:
     path = tmp_path / f"{post.file_name}.png"
-    alignment_figures.save(post, path, 0, caption="a run")
+    figures.save(post, path, 0, caption="a run")
     assert np.asarray(Image.open(path).convert("L")).std() > 5
     titles = [panel.title for panel in post.panels()]
     there = post.picture is not None and len(post.alignment.columns) > 0
@@ -350,7 +349,7 @@ def test_a_post_without_a_picture_file_has_its_map_alone(looked, tmp_path):
   squares = post.row.squares | {"image": []}
   blind = dataclasses.replace(post, row=post.row._replace(squares=squares))
   assert blind.panels() == []
-  alignment_figures.save(blind, tmp_path / "post.png", 0, caption="a run")
+  figures.save(blind, tmp_path / "post.png", 0, caption="a run")
   written = blind.to_json()
   boxes = written["boxes"].values()
   assert [place["on_square"] for place in boxes] == [None] * len(boxes)

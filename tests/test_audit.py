@@ -10,9 +10,11 @@ import command_lines
 import numpy as np
 import pytest
 
-from ifa_jax.analyze import audit, published, whole_numbers
+from ifa_jax.analyze import published
+from ifa_jax.analyze.audit import command as audit
+from ifa_jax.analyze.audit import whole_numbers
+from ifa_jax.analyze.audit.whole_numbers import Solution
 from ifa_jax.analyze.published import ClassCounts, Figures
-from ifa_jax.analyze.whole_numbers import Solution
 
 TESTS = pathlib.Path(__file__).parent
 

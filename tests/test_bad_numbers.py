@@ -11,11 +11,12 @@ import pytest
 import tiny_run
 import whole_run
 
-from ifa_jax import bad_numbers, start, train
-from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.data import order as orders
-from ifa_jax.metrics_log import BadStep
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.data.pipeline import sampling as orders
+from ifa_jax.training import initialize, loop
+from ifa_jax.training.fault_tolerance import nonfinite
+from ifa_jax.training.metric_writer import BadStep
+from ifa_jax.workdir.checkpoints import Checkpoints
+from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -46,7 +47,7 @@ def row_with_a_bad_word(build, monkeypatch):
     for word in sorted(own - others)
     if sum(word in x for x in words) == 1
   )
-  first_params = start.Start.first_params
+  first_params = initialize.Start.first_params
 
   def planted(self):
     params = first_params(self)
@@ -54,7 +55,7 @@ def row_with_a_bad_word(build, monkeypatch):
     table["embedding"] = table["embedding"].at[word].set(np.inf)
     return params
 
-  monkeypatch.setattr(start.Start, "first_params", planted)
+  monkeypatch.setattr(initialize.Start, "first_params", planted)
   return row
 
 
@@ -76,7 +77,7 @@ def test_a_bad_row_stops_a_run_or_is_skipped(
   name = f"train/{bad_row + 1}"
   # It stops; what was saved is from before.
   with pytest.raises(ValueError, match=rf"^step {first}: want finite") as error:
-    train.run(build(**TEXT), tmp_path / "run")
+    loop.run(build(**TEXT), tmp_path / "run")
   message = str(error.value)
   assert "\n" not in message
   assert "first the parameter text/embed/word/embedding" in message
@@ -85,9 +86,9 @@ def test_a_bad_row_stops_a_run_or_is_skipped(
     assert (checkpoints.newest or 0) < first
   # It goes on without.
   with caplog.at_level(logging.WARNING, "ifa_jax"):
-    train.run(build(**tiny_run.merged(TEXT, SKIP)), tmp_path / "run")
+    loop.run(build(**tiny_run.merged(TEXT, SKIP)), tmp_path / "run")
   assert "2 of 8 updates were skipped" in caplog.text
-  records = whole_run.lines(tmp_path / "run", bad_numbers.NAME)
+  records = whole_run.lines(tmp_path / "run", nonfinite.NAME)
   assert [x["step"] for x in records] == [first, first, second]
   for record in records:
     assert record["groups"] == ["encoder"]
@@ -98,7 +99,7 @@ def test_a_bad_row_stops_a_run_or_is_skipped(
   assert sum(line.get("skipped", 0) for line in written) == 2
   if thorough:
     # All is as if it had never stopped.
-    train.run(build(**tiny_run.merged(TEXT, SKIP)), tmp_path / "whole")
+    loop.run(build(**tiny_run.merged(TEXT, SKIP)), tmp_path / "whole")
     found, wanted = map(
       whole_run.outcome, (tmp_path / "run", tmp_path / "whole")
     )
@@ -115,7 +116,7 @@ def test_a_learning_rate_that_ruins_all_leaves_no_bad_checkpoint(
   }
   # The first update is finite, and ruins the parameters.
   with pytest.raises(ValueError, match=r"^step 2: want finite .*: train/"):
-    train.run(build(**changes), tmp_path / "run")
+    loop.run(build(**changes), tmp_path / "run")
   with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
     assert checkpoints.newest is None
 
@@ -123,11 +124,11 @@ def test_a_learning_rate_that_ruins_all_leaves_no_bad_checkpoint(
 def test_skipping_ends_where_nothing_else_comes(build, tmp_path, monkeypatch):
   built = build(**tiny_run.merged(TEXT, SKIP))
   monkeypatch.setattr(
-    bad_numbers.BadNumbers,
+    nonfinite.BadNumbers,
     "_describe",
     lambda *_: {"groups": [], "first": None, "bad_rows": [], "batch": ["a"]},
   )
-  met = bad_numbers.BadNumbers(built, RunFolder(tmp_path), None)
+  met = nonfinite.BadNumbers(built, RunFolder(tmp_path), None)
   meet = lambda step: met.meet(  # noqa: E731
     BadStep(step, 0, np.nan, 1.0), None, None
   )
@@ -135,7 +136,7 @@ def test_skipping_ends_where_nothing_else_comes(build, tmp_path, monkeypatch):
     meet(step)
   with pytest.raises(ValueError, match=r"step 20: .* the 10th in a row"):
     meet(20)
-  assert len(whole_run.lines(tmp_path, bad_numbers.NAME)) == 19
+  assert len(whole_run.lines(tmp_path, nonfinite.NAME)) == 19
 
 
 def test_an_unknown_policy_is_refused(build):

@@ -7,8 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from ifa_jax import benchmark, step
+from ifa_jax import benchmark
 from ifa_jax.models import build, parameters
+from ifa_jax.training import steps
 
 
 @pytest.mark.parametrize("row", benchmark.ROWS)
@@ -16,7 +17,7 @@ def test_every_row_reads_a_random_batch_of_its_own(row):
   model = benchmark.make_model(row, "toy", "float32")
   batch = benchmark.random_batch(model, rows=2, text_len=8)
   shapes = jax.eval_shape(
-    lambda key, batch: step.row_sums(
+    lambda key, batch: steps.row_sums(
       build(model)
       .apply({"params": parameters.init_params(model, key)}, batch)
       .logits,

@@ -20,9 +20,10 @@ from benchmarks import (
   rounds,
   training,
 )
-from ifa_jax import benchmark, optim
+from ifa_jax import benchmark
 from ifa_jax.models import TextConfig, VisionConfig, build, parameters, variants
-from ifa_jax.step import TrainStep, start_state
+from ifa_jax.training import optimizer
+from ifa_jax.training.steps import TrainStep, start_state
 
 MNRE_DIR, TOKENIZER = (
   os.environ.get(name) for name in ("MNRE_DIR", "BERT_UNCASED_DIR")
@@ -42,7 +43,7 @@ def wide_model(use_image):
 def test_flops_of_an_update_are_those_that_xla_counts():
   model, rows, text_len = wide_model(True), 32, 48
   batch = benchmark.random_batch(model, rows, text_len)
-  tx = optim.make_optimizer(
+  tx = optimizer.make_optimizer(
     benchmark.OPTIM, parameters.abstract_params(model), num_steps=10
   )
   state = jax.eval_shape(
@@ -56,7 +57,7 @@ def test_flops_of_an_update_are_those_that_xla_counts():
 
 
 def test_texts_are_padded_as_a_config_has_it():
-  from ifa_jax.training.defaults import base
+  from ifa_jax.training.config.defaults import base
 
   data = base().data
   assert data.text_len == comparison.TEXT_LEN

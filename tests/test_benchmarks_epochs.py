@@ -10,8 +10,8 @@ import pytest
 from benchmarks import accelerator, epoch_run, epochs, lengths
 from benchmarks.made_split import MadeSplit
 from ifa_jax import benchmark
-from ifa_jax.data import order as orders
-from ifa_jax.parallel import make_parallel
+from ifa_jax.data.pipeline import sampling as orders
+from ifa_jax.runtime.data_parallel import make_parallel
 
 TINY = {"hidden_dim": 16, "num_layers": 1, "num_heads": 2, "mlp_dim": 32}
 

@@ -7,7 +7,7 @@ import tiny_run
 from flax import traverse_util
 
 from benchmarks import quickstart_seeds
-from ifa_jax import train
+from ifa_jax.training import loop
 
 
 def test_a_seed_is_trained_with_its_settings_and_only_once(
@@ -25,7 +25,7 @@ def test_a_seed_is_trained_with_its_settings_and_only_once(
   def fail(*unused):
     raise AssertionError("trained again")
 
-  monkeypatch.setattr(train.Trainer, "train", fail)
+  monkeypatch.setattr(loop.Trainer, "train", fail)
   assert found == quickstart_seeds.score(
     str(tmp_path), 7, "objects", **settings
   )

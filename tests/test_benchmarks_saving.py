@@ -3,7 +3,7 @@
 import tiny
 
 from benchmarks import saving
-from ifa_jax.checkpoint import Checkpoints
+from ifa_jax.workdir.checkpoints import Checkpoints
 
 
 def test_each_way_saves_the_state_of_its_first_update(tmp_path):

@@ -11,7 +11,8 @@ import torch
 import torch_reference
 
 from benchmarks import yardstick, yardstick_step
-from ifa_jax import models, step
+from ifa_jax import models
+from ifa_jax.training import steps
 
 TOLERANCE = 5e-6
 GEOMETRY = torch_reference.Geometry(
@@ -67,7 +68,7 @@ def pictures(inputs, options):
 def compute(model, params, batch):
   """Returns the model's logits and mean loss."""
   logits = model.apply({"params": params}, batch).logits
-  return logits, step.row_sums(logits, batch)[0] / len(batch.label)
+  return logits, steps.row_sums(logits, batch)[0] / len(batch.label)
 
 
 @pytest.mark.parametrize("case", CASES)

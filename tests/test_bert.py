@@ -9,10 +9,11 @@ import pytest
 import torch
 from flax import traverse_util
 
-from ifa_jax import Batch, step
-from ifa_jax.convert.stream import read_stream
-from ifa_jax.models import TextConfig, build, parameters, replace, settings
-from ifa_jax.models.bert import BertConfig
+from ifa_jax import Batch
+from ifa_jax.convert.huggingface.encoder_weights import read_stream
+from ifa_jax.models import TextConfig, build, config_dict, parameters, replace
+from ifa_jax.models.baselines.bert import BertConfig
+from ifa_jax.training import steps
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -122,7 +123,7 @@ def test_logits_states_and_gradients(pooling, bert):
   def losses(params):
     def loss(params):
       output = build(config).apply({"params": params}, batch, capture=True)
-      return step.row_sums(output.logits, batch)[0] / ROWS, output
+      return steps.row_sums(output.logits, batch)[0] / ROWS, output
 
     return jax.value_and_grad(loss, has_aux=True)(params)
 
@@ -227,9 +228,9 @@ def test_parameters_beside_the_encoder():
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_settings_read_back(pooling):
   config = BertConfig(TextConfig(num_layers=3), pooling, num_relations=7)
-  written = settings.to_dict(config)
+  written = config_dict.to_dict(config)
   assert written["system"] == "bert"
-  assert settings.from_dict(written) == config
+  assert config_dict.from_dict(written) == config
   assert not config.sees_pictures
 
 
@@ -243,9 +244,9 @@ def test_settings_read_back(pooling):
 )
 def test_settings_that_no_model_has(changes, message):
   with pytest.raises(ValueError, match=message):
-    settings.from_dict({"system": "bert"} | changes)
+    config_dict.from_dict({"system": "bert"} | changes)
 
 
 def test_an_unknown_setting_is_named():
   with pytest.raises(KeyError, match=r"model.poolings: .* mean model.pooling"):
-    settings.from_dict({"system": "bert", "poolings": "cls"})
+    config_dict.from_dict({"system": "bert", "poolings": "cls"})

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import sklearn.metrics
 
-from ifa_jax import metrics
-from ifa_jax.analyze import bootstrap
+from ifa_jax.statistics import bootstrap, metrics
 
 NUM_RELATIONS = 5
 

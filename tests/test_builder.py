@@ -11,10 +11,11 @@ import pytest
 import raw_tree
 from PIL import Image
 
-from ifa_jax.data import pictures, schema
-from ifa_jax.preparation import mnre
-from ifa_jax.preparation.plan import Settings
-from ifa_jax.preparation.prepare import prepare
+from ifa_jax.data import schema
+from ifa_jax.data.images import decode
+from ifa_jax.preparation.mnre import command as mnre
+from ifa_jax.preparation.mnre.plan import Settings
+from ifa_jax.preparation.mnre.prepare import prepare
 
 ROOT = pathlib.Path(__file__).parent.parent
 SIZES = {"image_size": 32, "patch_size": 8, "num_crops": 2, "num_workers": 1}
@@ -110,13 +111,13 @@ def test_records_hold_what_the_tree_says(settings, tmp_path):
   )  # "bill" in both.
   assert len(first["input_ids"]) == len(first["word_ids"]) == 14
   # Pixels: those of `pictures`, found in another split's folder too.
-  picture = pictures.open_picture(PICTURES["train/a.jpg"])
-  assert (first["image"] == [pictures.fit(picture, 32)]).all()
+  picture = decode.open_picture(PICTURES["train/a.jpg"])
+  assert (first["image"] == [decode.fit(picture, 32)]).all()
   assert list(first["picture_size"]) == [60, 40]
   assert list(second["picture_size"]) == [30, 50]
   assert second["image"].shape == (1, 32, 32, 3)
-  crop = pictures.cut(picture, (0, 0, 20, 10.5))
-  assert (first["grounded"] == [pictures.fit(crop, 32)]).all()
+  crop = decode.cut(picture, (0, 0, 20, 10.5))
+  assert (first["grounded"] == [decode.fit(crop, 32)]).all()
   # Best first, two of three.
   assert first["detected"].shape == (2, 16, 16, 3)
   assert first["detected_boxes"].tolist() == [[1, 1, 9, 9], [2, 2, 9, 9]]
@@ -146,7 +147,7 @@ def test_metadata_names_what_training_must_match(settings, tokenizer, tmp_path):
   # Nothing of this machine.
   assert str(tmp_path) not in json.dumps(metadata)
   assert metadata["tokenizer"]["name"] == pathlib.Path(tokenizer).name
-  from ifa_jax.data.tokenization import Tokenizer
+  from ifa_jax.data.text.tokenizer import Tokenizer
 
   saved = Tokenizer.load(pathlib.Path(prepared.folder) / "tokenizer")
   assert saved.sha256 == metadata["tokenizer"]["sha256"]
@@ -167,12 +168,12 @@ def test_released_keeps_the_number_of_crops(settings, policy, num_crops, found):
   assert [r["num_grounded"] for r in records] == [3, 1, 0]
   assert [len(r["grounded"]) for r in records] == found
   # y.jpg is the only crop that is there.
-  crop = pictures.open_picture(raw_tree.jpeg(9, 9, 3))
-  drawn = pictures.fit(crop, 32)
+  crop = decode.open_picture(raw_tree.jpeg(9, 9, 3))
+  drawn = decode.fit(crop, 32)
   assert (records[0]["grounded"][-1] == drawn).all()
   if policy == "grey":
-    assert (records[0]["grounded"][0] == pictures.grey(32)).all()
-    assert (records[2]["image"] == [pictures.grey(32)]).all()
+    assert (records[0]["grounded"][0] == decode.grey(32)).all()
+    assert (records[2]["image"] == [decode.grey(32)]).all()
   counts = prepared.metadata["counts"]["train"]
   assert (counts["grounded"], counts["missing_grounded"]) == (1, 2)
   assert (counts["pictures"], counts["missing_pictures"]) == (2, 1)

@@ -8,8 +8,8 @@ import numpy as np
 import optax
 import pytest
 
-from ifa_jax import step
-from ifa_jax.checkpoint import Checkpoints
+from ifa_jax.training import steps
+from ifa_jax.workdir.checkpoints import Checkpoints
 
 TX = optax.adamw(1e-2)
 
@@ -19,7 +19,7 @@ def fresh():
     "text": {"kernel": jnp.zeros((3, 4))},
     "head": {"bias": jnp.zeros(2)},
   }
-  return step.start_state(params, TX)
+  return steps.start_state(params, TX)
 
 
 def state(number):

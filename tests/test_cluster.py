@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from ifa_jax import cluster
+from ifa_jax.runtime import distributed
 
 EXPLICIT = {
   "coordinator_address": "localhost:1234",
@@ -23,7 +23,7 @@ SLURM = {
 def calls_of_initialize(monkeypatch):
   """Leaves no variable that says of others, and records what JAX is told."""
   for name in (
-    *cluster.VARIABLES.values(),
+    *distributed.VARIABLES.values(),
     *SLURM,
     "OMPI_COMM_WORLD_SIZE",
     "JOB_COMPLETION_INDEX",
@@ -36,7 +36,7 @@ def calls_of_initialize(monkeypatch):
     del settings["initialization_timeout"], settings["shutdown_timeout_seconds"]
     calls.append(settings)
 
-  monkeypatch.setattr(cluster.jax.distributed, "initialize", initialize)
+  monkeypatch.setattr(distributed.jax.distributed, "initialize", initialize)
   return calls
 
 
@@ -64,7 +64,7 @@ def test_a_process_that_is_alone_waits_for_nobody(
   calls, monkeypatch, variables
 ):
   setenv(monkeypatch, variables)
-  cluster.join()
+  distributed.join()
   assert calls == []
 
 
@@ -80,17 +80,17 @@ def test_a_process_that_is_alone_waits_for_nobody(
 )
 def test_a_cluster_is_left_to_jax(calls, monkeypatch, variables, devices):
   setenv(monkeypatch, variables)
-  cluster.join()
+  distributed.join()
   assert calls == [{"local_device_ids": devices}]
 
 
 def test_flags_win_over_variables_and_both_over_a_cluster(calls, monkeypatch):
   explicit = {
-    cluster.VARIABLES[name]: str(value) for name, value in EXPLICIT.items()
+    distributed.VARIABLES[name]: str(value) for name, value in EXPLICIT.items()
   }
   setenv(monkeypatch, SLURM | explicit)
-  cluster.join()
-  cluster.join(num_processes=2)
+  distributed.join()
+  distributed.join(num_processes=2)
   off = {"cluster_detection_method": "deactivate"}
   assert calls == [EXPLICIT | off, EXPLICIT | off | {"num_processes": 2}]
 
@@ -112,14 +112,14 @@ def test_flags_win_over_variables_and_both_over_a_cluster(calls, monkeypatch):
 )
 def test_settings_that_describe_no_process_are_refused(calls, changes, message):
   with pytest.raises(ValueError, match=message):
-    cluster.join(**(EXPLICIT | changes))
+    distributed.join(**(EXPLICIT | changes))
   assert calls == []
 
 
 def test_a_variable_that_is_no_number_is_named(calls, monkeypatch):
   monkeypatch.setenv("JAX_PROCESS_ID", "first")
   with pytest.raises(ValueError, match="JAX_PROCESS_ID: want a whole number"):
-    cluster.join()
+    distributed.join()
 
 
 def test_a_process_waits_for_the_first_to_listen(calls, monkeypatch):
@@ -127,14 +127,14 @@ def test_a_process_waits_for_the_first_to_listen(calls, monkeypatch):
     listener.bind(("localhost", 0))
     address = f"localhost:{listener.getsockname()[1]}"
     others = EXPLICIT | {"coordinator_address": address, "process_id": 1}
-    monkeypatch.setattr(cluster, "SECONDS_TO_START", 0)
+    monkeypatch.setattr(distributed, "SECONDS_TO_START", 0)
     with pytest.raises(
       ValueError, match=f"{address}: want process 0 to listen"
     ):
-      cluster.join(**others)
+      distributed.join(**others)
     assert calls == []
     listener.listen()
-    cluster.join(**others)
+    distributed.join(**others)
   assert calls[0]["process_id"] == 1
 
 
@@ -142,7 +142,7 @@ def test_what_jax_finds_wrong_is_one_line(calls, monkeypatch):
   def fail(**_):
     raise RuntimeError("no coordinator\nand a long story")
 
-  monkeypatch.setattr(cluster.jax.distributed, "initialize", fail)
+  monkeypatch.setattr(distributed.jax.distributed, "initialize", fail)
   wanted = "the processes of the run did not connect: no coordinator; see"
   with pytest.raises(ValueError, match=wanted):
-    cluster.join(**EXPLICIT)
+    distributed.join(**EXPLICIT)

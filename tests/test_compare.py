@@ -11,14 +11,10 @@ import pytest
 import sklearn.metrics
 import two_systems
 
-from ifa_jax.analyze import (
-  bootstrap,
-  compare,
-  compare_tables,
-  disagreement,
-  systems,
-  tables,
-)
+from ifa_jax.analyze import tables
+from ifa_jax.analyze.compare import command, disagreement
+from ifa_jax.analyze.compare import tables as compare_tables
+from ifa_jax.statistics import bootstrap, systems
 
 TESTS = pathlib.Path(__file__).parent
 SEEN = predicted.RELATIONS[1:]
@@ -35,7 +31,7 @@ def words_of_two_systems(tmp_path_factory):
 
 @pytest.fixture(scope="module", name="result")
 def what_is_found_of_two_systems(words):
-  return compare.compare(systems.read(words))
+  return command.compare(systems.read(words))
 
 
 def scikit_scores(gold, pred, labels):
@@ -144,7 +140,7 @@ def test_intervals_are_percentiles_over_the_same_draws(
   words, draws, monkeypatch
 ):
   monkeypatch.setattr(bootstrap, "NUM_RESAMPLES", 999)
-  found = compare.compare(systems.read(words))
+  found = command.compare(systems.read(words))
   drawn = np.concatenate(draws).astype(int)
   assert drawn.shape == (999, two_systems.NUM_ROWS)
   rows = np.repeat(
@@ -207,7 +203,7 @@ def test_seeds_in_another_order_differ_by_nothing(tmp_path):
     two_systems.write(tmp_path, name, seeds, gold)
     for name, seeds in (("x", preds), ("y", preds[::-1]))
   ]
-  (pair,) = compare.compare(systems.read(words))["pairs"]
+  (pair,) = command.compare(systems.read(words))["pairs"]
   recall = pair["differences"]["recall"]
   assert 0 < abs(recall["difference"]) < 1e-15
   assert not recall["excludes_0"]
@@ -226,7 +222,7 @@ def test_rows_are_aligned_by_id(tmp_path, words, result):
       paths[i] = tmp_path / pathlib.Path(path).name
       paths[i].write_text("\n".join(lines))
     turned.append(f"{name}={','.join(map(str, paths))}")
-  found = compare.compare(systems.read(turned))
+  found = command.compare(systems.read(turned))
   for here, there in zip(found["systems"], result["systems"], strict=True):
     here["paths"] = there["paths"]
   assert found == result
@@ -258,7 +254,7 @@ def test_systems_are_checked_however_they_were_read(tmp_path):
     [two_systems.write(tmp_path, "s", two_systems.PREDS["a"])]
   )
   with pytest.raises(ValueError, match="want different names"):
-    compare.compare([*read, *read])
+    command.compare([*read, *read])
 
 
 def test_one_row_is_too_few(tmp_path):
@@ -269,8 +265,8 @@ def test_one_row_is_too_few(tmp_path):
 def test_the_result_is_json_and_follows_the_seed(words, result):
   assert json.loads(json.dumps(result)) == result
   read = systems.read(words)
-  assert compare.compare(read) == result
-  other = compare.compare(read, bootstrap_seed=1)
+  assert command.compare(read) == result
+  other = command.compare(read, bootstrap_seed=1)
   f1, same = (x["pairs"][0]["differences"]["f1"] for x in (other, result))
   assert f1["difference"] == same["difference"]
   assert f1["low"] != same["low"]
@@ -366,7 +362,7 @@ def test_odd_names_are_shown_as_they_are(tmp_path, capsys):
     systems.System(f"[red]{system.name}", system.seeds)
     for system in systems.read(words)
   ]
-  found = compare.compare(read)
+  found = command.compare(read)
   compare_tables.show(found)
   shown = capsys.readouterr().out
   assert "Differences from [red]x (clean)" in shown

@@ -7,8 +7,10 @@ import predicted
 import pytest
 import two_systems
 
-from ifa_jax import report
-from ifa_jax.analyze import compare, compare_tables, systems
+from ifa_jax.analyze.compare import command as compare
+from ifa_jax.analyze.compare import tables as compare_tables
+from ifa_jax.cli import tables as report
+from ifa_jax.statistics import systems
 
 
 @pytest.fixture(scope="module", name="folder")
@@ -58,7 +60,9 @@ CASES = {
 def outcomes_of_all_cases(folder):
   command = ["ifa_jax/analyze/__main__.py", "compare"]
   lines = {name: command + case for name, case in CASES.items()}
-  return command_lines.run_all(lines, folder, ["ifa_jax.analyze.compare"])
+  return command_lines.run_all(
+    lines, folder, ["ifa_jax.analyze.compare.command"]
+  )
 
 
 def test_protocols_that_differ_stand_in_every_first_line(outcomes, folder):

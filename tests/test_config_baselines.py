@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from configs import minilm, mnre, quickstart
-from ifa_jax import optim, precision
-from ifa_jax.models import parameters, settings
-from ifa_jax.training import baselines
+from ifa_jax.models import config_dict, parameters
+from ifa_jax.training import optimizer
+from ifa_jax.training.config import baselines, precision
 
 FILES = {"mnre": mnre, "minilm": minilm, "quickstart": quickstart}
 # Sizes that the data decides.
@@ -22,7 +22,7 @@ def model_of(config):
     section["vocab_size"] = VOCABULARY
   if "regions" in section:
     section["regions"]["feature_dim"] = FEATURE_DIM
-  return settings.from_dict(section)
+  return config_dict.from_dict(section)
 
 
 @functools.cache
@@ -38,9 +38,9 @@ def shapes(file, variant):
 def test_groups_cover_every_model(file, variant):
   section = FILES[file].get_config(variant).to_dict()["optim"]
   patterns = {k: g["pattern"] for k, g in section["groups"].items()}
-  labels = optim.group_parameters(shapes(file, variant), patterns)
+  labels = optimizer.group_parameters(shapes(file, variant), patterns)
   assert {*jax.tree.leaves(labels)} == {*patterns}
-  optim.make_optimizer(section, shapes(file, variant), 10)
+  optimizer.make_optimizer(section, shapes(file, variant), 10)
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -80,7 +80,7 @@ def test_berts_are_trained_as_mega_says(variant):
   assert (section.b1, section.b2, section.epsilon) == (0.9, 0.999, 1e-6)
   assert (section.bias_correction, section.clip_norm) == (False, 0)
   assert (config.train.batch_size, config.train.total_epochs) == (32, 10)
-  decays = optim.decay_mask(shapes("mnre", variant), section.decay_exclude)
+  decays = optimizer.decay_mask(shapes("mnre", variant), section.decay_exclude)
   assert decays["text"]["layer_0"]["mlp_norm"] == {
     "bias": False,
     "scale": False,
@@ -92,7 +92,7 @@ def test_pcnn_is_trained_by_sgd_as_opennre_does():
   config = mnre.get_config("pcnn")
   section = config.optim.to_dict()
   params = {"a": {"kernel": np.ones(3, np.float32)}}
-  tx = optim.make_optimizer(section, params, 7600)
+  tx = optimizer.make_optimizer(section, params, 7600)
   state, rates = tx.init(params), []
   for _ in range(302):
     updates, state = tx.update(params, state, params)

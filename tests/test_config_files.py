@@ -3,21 +3,21 @@
 import pytest
 
 from ifa_jax import launch
-from ifa_jax.training import config_files
+from ifa_jax.training.config import files
 
 
 def test_a_name_stands_for_the_file_that_the_package_brings():
-  path = config_files.find("mnre")
+  path = files.find("mnre")
   assert path.endswith("configs/mnre.py")
-  assert config_files.names() == ["minilm", "mnre", "quickstart"]
-  assert config_files.find("configs/mnre.py") == "configs/mnre.py"
-  assert config_files.find("nowhere") == "nowhere"
+  assert files.names() == ["minilm", "mnre", "quickstart"]
+  assert files.find("configs/mnre.py") == "configs/mnre.py"
+  assert files.find("nowhere") == "nowhere"
 
 
 def test_a_file_of_the_users_wins(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   (tmp_path / "mnre").touch()
-  assert config_files.find("mnre") == "mnre"
+  assert files.find("mnre") == "mnre"
 
 
 @pytest.mark.parametrize(
@@ -30,21 +30,21 @@ def test_a_file_of_the_users_wins(tmp_path, monkeypatch):
   ],
 )
 def test_a_run_without_a_folder_is_named_by_its_config(given, folder):
-  assert config_files.default_workdir(given) == folder
+  assert files.default_workdir(given) == folder
 
 
 def test_a_config_without_variants_has_one_folder(tmp_path):
   file = tmp_path / "mine.py"
   file.write_text("def get_config():\n  return None\n")
-  assert config_files.default_workdir(str(file)) == "runs/mine"
+  assert files.default_workdir(str(file)) == "runs/mine"
 
 
 def test_a_file_without_a_config_is_refused(tmp_path):
   (tmp_path / "empty.py").touch()
   with pytest.raises(ValueError, match=r"empty\.py: expected a function get"):
-    config_files.load(str(tmp_path / "empty.py"))
+    files.load(str(tmp_path / "empty.py"))
   with pytest.raises(ValueError, match="one of minilm, mnre, quickstart, got"):
-    config_files.load("nowhere.py")
+    files.load("nowhere.py")
 
 
 @pytest.mark.parametrize(
@@ -52,4 +52,4 @@ def test_a_file_without_a_config_is_refused(tmp_path):
 )
 def test_a_flag_may_name_a_config(arguments):
   *_, last = launch._with_config_files(["--x=mnre", *arguments])
-  assert last.removeprefix("--config=") == f"{config_files.find('mnre')}:tiny"
+  assert last.removeprefix("--config=") == f"{files.find('mnre')}:tiny"

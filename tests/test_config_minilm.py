@@ -5,10 +5,10 @@ import pytest
 import tiny
 
 from configs import minilm
-from ifa_jax import optim, precision
-from ifa_jax.convert import converted
-from ifa_jax.models import parameters, settings
-from ifa_jax.training import baselines, pretrained
+from ifa_jax.convert import store
+from ifa_jax.models import config_dict, parameters
+from ifa_jax.training import optimizer, pretrained
+from ifa_jax.training.config import baselines, precision
 
 # The others are tested in test_config_baselines.py.
 VARIANTS = [n for n in minilm.VARIANTS if n not in baselines.VARIANTS]
@@ -19,7 +19,7 @@ def config_of_a_variant(tmp_path):
   """Returns a variant's config, resolved for a text encoder of width 16."""
   source = tiny.tiny_config()
   fresh = [p for p in parameters.param_shapes(source) if p.startswith("visual")]
-  converted.save_converted(
+  store.save_converted(
     tmp_path / "w",
     source,
     tiny.perturbed_params(source),
@@ -37,22 +37,22 @@ def config_of_a_variant(tmp_path):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_groups_cover_the_model(config, variant):
   found = config(variant)
-  model = settings.from_dict(found["model"])
+  model = config_dict.from_dict(found["model"])
   shapes = jax.eval_shape(
     lambda: parameters.init_params(model, jax.random.key(0))
   )
   groups = {k: g["pattern"] for k, g in found["optim"]["groups"].items()}
-  labels = optim.group_parameters(shapes, groups)
+  labels = optimizer.group_parameters(shapes, groups)
   assert set(jax.tree.leaves(labels["text"])) == {"text"}
   assert set(jax.tree.leaves(labels["relation_head"])) == {"new"}
   if variant != "text":
     assert labels["visual"]["embed"]["grounded_position"] == "new"
     assert labels["visual"]["embed"]["class_token"] == "visual"
-  optim.make_optimizer(found["optim"], shapes, 10)
+  optimizer.make_optimizer(found["optim"], shapes, 10)
 
 
 def test_the_visual_stream_has_its_own_geometry(config):
-  model = settings.from_dict(config("objects")["model"])
+  model = config_dict.from_dict(config("objects")["model"])
   assert model.text.hidden_dim == model.vision.hidden_dim == 16
   assert model.text.num_layers == model.vision.num_layers == 2
   assert (model.vision.patch_size, model.vision.mlp_dim) == (8, 384)

@@ -9,19 +9,19 @@ import jax
 import pytest
 
 from configs import mnre
-from ifa_jax import optim, precision
 from ifa_jax.models import (
   FUSIONS,
   ModelConfig,
   TextConfig,
   VisionConfig,
+  config_dict,
   parameters,
   replace,
-  settings,
   variants,
 )
 from ifa_jax.models.config import RELEASED
-from ifa_jax.training import baselines
+from ifa_jax.training import optimizer
+from ifa_jax.training.config import baselines, precision
 
 # The others are tested in test_config_baselines.py.
 VARIANTS = [n for n in mnre.VARIANTS if n not in baselines.VARIANTS]
@@ -41,7 +41,7 @@ def variant(name):
 
 def model_of(config):
   section = precision.resolve(config.to_dict())["model"]
-  return settings.from_dict(section)
+  return config_dict.from_dict(section)
 
 
 @functools.cache
@@ -122,7 +122,7 @@ def test_large_reads_squares_of_its_own():
 def test_optimizer_groups_cover_the_model(name):
   config, tree = variant(name).to_dict(), shapes(name)
   patterns = {k: g["pattern"] for k, g in config["optim"]["groups"].items()}
-  groups = optim.group_parameters(tree, patterns)
+  groups = optimizer.group_parameters(tree, patterns)
   assert set(jax.tree.leaves(groups["text"])) == {"encoder"}
   assert set(jax.tree.leaves(groups["relation_head"])) == {"new"}
   if name != "text":
@@ -130,15 +130,17 @@ def test_optimizer_groups_cover_the_model(name):
     crops = "encoder" if name == "released" else "new"
     assert embed["grounded_position"] == embed["detected_position"] == crops
     assert embed["position"] == embed["class_token"] == "encoder"
-  optim.make_optimizer(config["optim"], tree, 10)
+  optimizer.make_optimizer(config["optim"], tree, 10)
 
 
 def test_the_released_head_is_frozen_and_everything_else_decays():
   section = variant("released").optim
   assert section.groups.new.peak_lr == 0
-  mask = optim.decay_mask(shapes("released"), section.decay_exclude)
+  mask = optimizer.decay_mask(shapes("released"), section.decay_exclude)
   assert all(jax.tree.leaves(mask))
-  usual = optim.decay_mask(shapes("text"), variant("text").optim.decay_exclude)
+  usual = optimizer.decay_mask(
+    shapes("text"), variant("text").optim.decay_exclude
+  )
   assert usual["relation_head"] == {"kernel": True, "bias": False}
   assert usual["text"]["embed"]["norm"] == {"scale": False, "bias": False}
 
@@ -211,25 +213,25 @@ ROUND_TRIPS = [
 
 @pytest.mark.parametrize("config", ROUND_TRIPS, ids=range(len(ROUND_TRIPS)))
 def test_settings_read_back_equal_through_json(config):
-  plain = json.loads(json.dumps(settings.to_dict(config)))
-  assert plain == settings.to_dict(config)
-  assert settings.from_dict(plain) == config
-  assert hash(settings.from_dict(plain)) == hash(config)
+  plain = json.loads(json.dumps(config_dict.to_dict(config)))
+  assert plain == config_dict.to_dict(config)
+  assert config_dict.from_dict(plain) == config
+  assert hash(config_dict.from_dict(plain)) == hash(config)
 
 
 def test_settings_that_are_left_out_take_their_defaults():
-  assert settings.from_dict({}) == ModelConfig()
-  assert settings.from_dict({"text": {"num_layers": 12}}) == ModelConfig()
+  assert config_dict.from_dict({}) == ModelConfig()
+  assert config_dict.from_dict({"text": {"num_layers": 12}}) == ModelConfig()
 
 
 def test_departures_are_from_the_preset_of_the_fusion():
   plain = {"fusion": "released", "exchange": {"visual_bias": 0.0}}
-  found = settings.from_dict(plain)
+  found = config_dict.from_dict(plain)
   assert found.rules == dataclasses.replace(RELEASED, visual_bias=0.0)
   same = {"fusion": "released", "exchange": {"visual_bias": 1.0}}
-  assert settings.from_dict(same) == ModelConfig(fusion="released")
+  assert config_dict.from_dict(same) == ModelConfig(fusion="released")
   unset = {"fusion": "released", "exchange": {"visual_bias": None}}
-  assert settings.from_dict(unset) == ModelConfig(fusion="released")
+  assert config_dict.from_dict(unset) == ModelConfig(fusion="released")
 
 
 def test_a_new_fusion_drops_departures():
@@ -252,7 +254,7 @@ def test_a_new_fusion_drops_departures():
 )
 def test_an_unknown_setting_is_refused_with_the_nearest_one(plain, message):
   with pytest.raises(KeyError, match=message):
-    settings.from_dict(plain)
+    config_dict.from_dict(plain)
 
 
 @pytest.mark.parametrize(
@@ -291,11 +293,13 @@ def test_an_unknown_setting_is_refused_with_the_nearest_one(plain, message):
 )
 def test_models_that_cannot_be_are_refused(plain, message):
   with pytest.raises(ValueError, match=message):
-    settings.from_dict(plain)
+    config_dict.from_dict(plain)
 
 
 def test_head_counts_may_differ_where_no_layer_is_raw():
-  assert settings.from_dict({"vision": {"num_heads": 6}}).vision.num_heads == 6
+  assert (
+    config_dict.from_dict({"vision": {"num_heads": 6}}).vision.num_heads == 6
+  )
 
 
 @pytest.mark.parametrize("name", [*variants.IFAFORMERS, *variants.BASELINES])

@@ -9,7 +9,8 @@ import hf_models
 import pytest
 from flax import traverse_util
 
-from ifa_jax.convert import cache, converted, huggingface, source
+from ifa_jax.convert import cache, sources, store
+from ifa_jax.convert.huggingface import conversion
 
 
 @pytest.fixture(autouse=True)
@@ -55,9 +56,9 @@ def setting(encoders):
 
 def test_what_is_cached_is_what_conversion_gives(encoders):
   folder = cache.locate(setting(encoders))
-  config, params, info = converted.load_converted(folder)
-  made = huggingface.convert(
-    encoders["text"], encoders["vision"], None, huggingface.Options()
+  config, params, info = store.load_converted(folder)
+  made = conversion.convert(
+    encoders["text"], encoders["vision"], None, conversion.Options()
   )
   assert config == made.model_config
   got, wanted = (
@@ -98,7 +99,7 @@ def test_an_interrupted_conversion_is_made_again(encoders, monkeypatch):
     patched.setattr(cache, "_convert", fail)
     with pytest.raises(KeyboardInterrupt):
       cache.locate(setting(encoders))
-  assert converted.is_converted(cache.locate(setting(encoders)))
+  assert store.is_converted(cache.locate(setting(encoders)))
 
 
 def test_starts_at_the_same_time_convert_once(encoders, monkeypatch):
@@ -126,7 +127,7 @@ def test_an_encoder_out_of_reach_is_named_with_the_ways_to_get_it(monkeypatch):
   def fetch(hub_id):
     raise OSError(f"no route to {hub_id}")
 
-  monkeypatch.setattr(source, "_fetch", fetch)
+  monkeypatch.setattr(sources, "_fetch", fetch)
   with pytest.raises(ValueError, match=r"weights: text encoder") as told:
     cache.locate("text=bert-base-uncased,vision=openai/clip")
   (line,) = str(told.value).splitlines()

@@ -16,12 +16,13 @@ import tiny
 import torch
 import torch_vilbert
 
-from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.convert import load_converted, pooler, verb_export
-from ifa_jax.data.tokenization import Tokenizer
-from ifa_jax.models import settings
-from ifa_jax.run_folder import RunFolder
-from ifa_jax.step import TrainState
+from ifa_jax.convert import load_converted, pooler
+from ifa_jax.convert.commands import export
+from ifa_jax.data.text.tokenizer import Tokenizer
+from ifa_jax.models import config_dict
+from ifa_jax.training.steps import TrainState
+from ifa_jax.workdir.checkpoints import Checkpoints
+from ifa_jax.workdir.run_folder import RunFolder
 
 TESTS = pathlib.Path(__file__).parent
 REFERENCE = reference_data.FOLDER / "best_model.pth"
@@ -80,7 +81,7 @@ def outcomes(folder):
     {name: [command, *line.split()] for name, line in LINES.items()},
     folder,
     [
-      "ifa_jax.convert.verb_huggingface",
+      "ifa_jax.convert.commands.huggingface",
       "transformers.models.auto.tokenization_auto",
     ],
     ENVIRONMENT,
@@ -201,14 +202,14 @@ def test_encoders_there_and_back(outcomes, folder):
 def test_a_run_is_exported_with_its_best_checkpoint(tmp_path):
   config = tiny.tiny_config(dropout=0.1)
   run = RunFolder(tmp_path / "run")
-  run.claim({"model": settings.to_dict(config)}, {})
+  run.claim({"model": config_dict.to_dict(config)}, {})
   raw_tree.write_tokenizer(tmp_path / "run" / "tokenizer")
   params = [tiny.perturbed_params(config, seed) for seed in range(3)]
   with Checkpoints(run.file("checkpoints")) as checkpoints:
     for step, f1 in enumerate((0.5, 0.7, 0.6)):
       state = TrainState(np.int32(step), params[step], ())
       checkpoints.save(state, {"f1": f1})
-  model = verb_export.load_model(run.path)
+  model = export.load_model(run.path)
   assert model.model_config == config
   assert model.tokenizer is not None
   assert_same(model.params, params[1])
@@ -220,8 +221,8 @@ def test_neither_pytorch_nor_transformers_is_needed(folder, tmp_path):
 import sys
 sys.modules.update(dict.fromkeys(["torch", "transformers", "tensorflow"]))
 from ifa_jax.convert import from_deepke, from_huggingface
-from ifa_jax.convert.export_deepke import export_deepke
-from ifa_jax.convert.export_huggingface import export_huggingface
+from ifa_jax.convert.deepke_export import export_deepke
+from ifa_jax.convert.huggingface.export import export_huggingface
 clip, deepke, out = sys.argv[1:]
 export_deepke(out + "/a.pth", *from_deepke(deepke))
 export_huggingface(out + "/hf", *from_deepke(out + "/a.pth"))

@@ -12,7 +12,7 @@ import torch
 
 from ifa_jax import models
 from ifa_jax.convert import from_deepke
-from ifa_jax.convert.export_deepke import export_deepke
+from ifa_jax.convert.deepke_export import export_deepke
 from ifa_jax.models import ModelConfig, parameters
 
 REFERENCE = reference_data.FOLDER / "best_model.pth"

@@ -5,7 +5,8 @@ import pytest
 import tiny
 from flax import traverse_util
 
-from ifa_jax.convert import bert, clip, deepke, engine, vit
+from ifa_jax.convert import deepke, engine
+from ifa_jax.convert.huggingface import bert, clip, vit
 from ifa_jax.convert.rules import PATCHES, Drop, Rule, linear
 from ifa_jax.models import parameters
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from ifa_jax.convert import from_huggingface, source
-from ifa_jax.convert.stream import read_stream
+from ifa_jax.convert import from_huggingface, sources
+from ifa_jax.convert.huggingface.encoder_weights import read_stream
 
 
 @pytest.fixture(scope="module")
@@ -122,4 +122,4 @@ def test_sides_that_are_swapped(folders):
 
 def test_a_folder_that_is_not_there():
   with pytest.raises(ValueError, match=r"\./none: there is no such folder"):
-    source.find("./none")
+    sources.find("./none")

@@ -13,9 +13,10 @@ import transformers
 from safetensors.numpy import load_file, save_file
 
 from ifa_jax import models
-from ifa_jax.convert import from_huggingface, huggingface, rest
-from ifa_jax.convert.export_huggingface import export_huggingface
-from ifa_jax.data.tokenization import Tokenizer
+from ifa_jax.convert import from_huggingface
+from ifa_jax.convert.huggingface import conversion, leftover_weights
+from ifa_jax.convert.huggingface.export import export_huggingface
+from ifa_jax.data.text.tokenizer import Tokenizer
 
 VISION = {
   "CLIPVisionModel": {},
@@ -46,7 +47,7 @@ def folders(out):
   return {
     "text": out / "text",
     "vision": out / "vision",
-    "rest": out / rest.FILE,
+    "rest": out / leftover_weights.FILE,
   }
 
 
@@ -106,8 +107,8 @@ def test_the_vocabulary_does_not_grow_twice(tmp_path):
   model.resize_token_embeddings(tokenizer.vocab_size - 4)
   model.save_pretrained(tmp_path / "text")
   vision = hf_models.save(tmp_path / "vision", "ViTModel")
-  first = huggingface.convert(
-    tmp_path / "text", vision, None, huggingface.Options()
+  first = conversion.convert(
+    tmp_path / "text", vision, None, conversion.Options()
   )
   for out, given in (("a", first.tokenizer), ("b", None)):
     export_huggingface(tmp_path / out, first.model_config, first.params, given)
@@ -181,7 +182,7 @@ def test_a_visual_stream_of_neither_kind(tmp_path):
 def test_a_rest_holds_what_encoders_cannot(tmp_path):
   config, params = trained("ViTModel")
   export_huggingface(tmp_path / "out", config, params)
-  held = load_file(tmp_path / "out" / rest.FILE)
+  held = load_file(tmp_path / "out" / leftover_weights.FILE)
   assert set(held) == {
     "relation_head/bias",
     "relation_head/kernel",
@@ -190,4 +191,4 @@ def test_a_rest_holds_what_encoders_cannot(tmp_path):
   }
   save_file(held, tmp_path / "bare.safetensors")
   with pytest.raises(ValueError, match="in its metadata"):
-    rest.read_rest(tmp_path / "bare.safetensors")
+    leftover_weights.read_rest(tmp_path / "bare.safetensors")

@@ -7,8 +7,9 @@ import pytest
 import raw_tree
 import tiny
 
-from ifa_jax.convert import fit, from_huggingface, huggingface
-from ifa_jax.convert.stream import read_stream
+from ifa_jax.convert import from_huggingface
+from ifa_jax.convert.huggingface import assemble, conversion
+from ifa_jax.convert.huggingface.encoder_weights import read_stream
 from ifa_jax.models import (
   ModelConfig,
   TextConfig,
@@ -52,9 +53,9 @@ def test_markers_follow_the_tokenizer(rows, want, tmp_path):
   model.resize_token_embeddings(published + rows)
   model.save_pretrained(tmp_path)
   text = read_stream(tmp_path, "text")
-  tokenizer = huggingface._load_tokenizer({"text": text})
+  tokenizer = conversion._load_tokenizer({"text": text})
   assert tokenizer.vocab_size == published + 4
-  size = fit.vocabulary_rows(text, tokenizer)
+  size = assemble.vocabulary_rows(text, tokenizer)
   assert size == published + want
 
 
@@ -62,8 +63,8 @@ def test_markers_follow_the_tokenizer(rows, want, tmp_path):
 def test_a_side_that_is_left_out_fits_the_other(given, folders):
   kind = {"text": "BertModel", "vision": "ViTModel"}[given]
   args = {"text": None, "vision": None, given: folders[kind]}
-  options = huggingface.Options(num_crops=2, num_relations=7)
-  converted = huggingface.convert(**args, rest=None, options=options)
+  options = conversion.Options(num_crops=2, num_relations=7)
+  converted = conversion.convert(**args, rest=None, options=options)
   config = converted.model_config
   assert config.text.hidden_dim == config.vision.hidden_dim == 24
   assert config.text.num_layers == config.vision.num_layers == 3

@@ -14,8 +14,8 @@ import torch
 import transformers
 
 from ifa_jax import Batch, models
-from ifa_jax.convert import huggingface
-from ifa_jax.preparation import raw
+from ifa_jax.convert.huggingface import conversion
+from ifa_jax.data.mnre import tree
 
 MINILM_DIR, MNRE_DIR = map(os.environ.get, ("MINILM_DIR", "MNRE_DIR"))
 ROWS, TEXT_LEN = 200, 64
@@ -28,14 +28,14 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def converted():
-  return huggingface.convert(MINILM_DIR, None, None, huggingface.Options())
+  return conversion.convert(MINILM_DIR, None, None, conversion.Options())
 
 
 @pytest.fixture(scope="module")
 def batch(converted):
   """Returns 200 sentences with markers around their entities."""
-  relations = raw.read_relations(MNRE_DIR)
-  rows = itertools.islice(raw.read_rows(MNRE_DIR, "test", relations), ROWS)
+  relations = tree.read_relations(MNRE_DIR)
+  rows = itertools.islice(tree.read_rows(MNRE_DIR, "test", relations), ROWS)
   ids, starts = np.zeros((ROWS, TEXT_LEN), np.int32), []
   for i, row in enumerate(rows):
     encoded = converted.tokenizer.encode(

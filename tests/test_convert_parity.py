@@ -10,7 +10,7 @@ from flax import traverse_util
 
 from ifa_jax import Batch, models
 from ifa_jax.convert import from_huggingface
-from ifa_jax.convert.stream import read_stream
+from ifa_jax.convert.huggingface.encoder_weights import read_stream
 
 # Never to be loosened: a wrong epsilon shows at 2e-5.
 TOLERANCE = 5e-6

@@ -6,15 +6,11 @@ import pytest
 import tiny
 from safetensors.numpy import load_file
 
-from ifa_jax.convert import (
-  from_huggingface,
-  huggingface,
-  load_converted,
-  save_converted,
-)
-from ifa_jax.convert.stream import read_stream
+from ifa_jax.convert import from_huggingface, load_converted, save_converted
+from ifa_jax.convert.huggingface import conversion
+from ifa_jax.convert.huggingface.encoder_weights import read_stream
 
-OPTIONS = huggingface.Options()
+OPTIONS = conversion.Options()
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +29,7 @@ def pooler(width, rows=None):
 
 
 def test_a_conversion_keeps_it(text):
-  kept = huggingface.convert(text, None, None, OPTIONS)
+  kept = conversion.convert(text, None, None, OPTIONS)
   weights = load_file(f"{text}/model.safetensors")
   np.testing.assert_array_equal(
     kept.params["pooler"]["kernel"], weights["pooler.dense.weight"].T
@@ -51,7 +47,7 @@ def test_a_model_of_its_own_has_none(text):
 
 def test_a_source_without_one_gives_none(tmp_path):
   text = hf_models.save(tmp_path, "BertForMaskedLM")
-  kept = huggingface.convert(text, None, None, OPTIONS)
+  kept = conversion.convert(text, None, None, OPTIONS)
   assert set(kept.params) == {"text", "visual", "relation_head"}
 
 

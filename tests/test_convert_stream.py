@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from ifa_jax.convert import source, stream
-from ifa_jax.convert.stream import read_stream
+from ifa_jax.convert import sources
+from ifa_jax.convert.huggingface import encoder_weights
+from ifa_jax.convert.huggingface.encoder_weights import read_stream
 from ifa_jax.models import VisionConfig
 
 
@@ -131,7 +132,10 @@ def test_settings_come_from_the_checkpoint(folders, tmp_path):
 
 
 def test_keys_left_out_mean_what_they_mean_in_transformers():
-  for encoder in (*stream.ENCODERS["text"], *stream.ENCODERS["vision"]):
+  for encoder in (
+    *encoder_weights.ENCODERS["text"],
+    *encoder_weights.ENCODERS["vision"],
+  ):
     kind = getattr(hf_models, f"{encoder.architecture[:-5]}Config")
     assert encoder.read({}) == encoder.read(kind().to_dict())
 
@@ -168,11 +172,11 @@ def test_a_hub_id(hub, folders):
 def test_a_hub_id_without_safetensors(hub, folders, tmp_path):
   cache = hf_models.copy(folders["BertModel"], tmp_path / "cache")
   os.rename(cache / "model.safetensors", cache / "pytorch_model.bin")
-  assert source.find("some/bert").folder == os.fspath(cache)
+  assert sources.find("some/bert").folder == os.fspath(cache)
   assert hub[1] == ["pytorch_model*.bin*"]
 
 
 def test_an_unknown_hub_id(hub):
   message = "some/bart: neither a folder nor a model .*401"
   with pytest.raises(ValueError, match=message):
-    source.find("some/bart")
+    sources.find("some/bart")

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import tiny
 
-from ifa_jax.convert import load_converted, save_converted, summary, whole
+from ifa_jax.convert import load_converted, save_converted, summary
+from ifa_jax.files import whole
 
 
 @pytest.fixture(scope="module")

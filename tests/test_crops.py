@@ -4,9 +4,10 @@ import pathlib
 import pytest
 import raw_tree
 
-from ifa_jax.data import boxes
-from ifa_jax.preparation import crops, raw
-from ifa_jax.preparation.lines import RowError
+from ifa_jax.data.images import boxes
+from ifa_jax.data.mnre import crops
+from ifa_jax.data.mnre import tree as raw
+from ifa_jax.data.mnre.row import RowError
 
 ROW = raw_tree.row()
 

@@ -11,10 +11,11 @@ import pytest
 import tiny_run
 import whole_run
 
-from ifa_jax import evaluate, leftovers, train
 from ifa_jax.files import checksums
-from ifa_jax.metrics_log import Meter
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.training import evaluation, loop
+from ifa_jax.training.metric_writer import Meter
+from ifa_jax.workdir import recovery
+from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -22,11 +23,11 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 @pytest.fixture(scope="module")
 def stopped(data_dir, fast_compilation, tmp_path_factory):
   """A run that was stopped before scores of step 8; it has steps 4 and 6."""
-  from ifa_jax import experiment
+  from ifa_jax.training import experiment
 
   folder = tmp_path_factory.mktemp("stopped") / "run"
   built = experiment.build(tiny_run.tiny_run_config(data_dir))
-  whole_run.run_until_stopped(built, folder, train.Trainer, "_score_dev", 2)
+  whole_run.run_until_stopped(built, folder, loop.Trainer, "_score_dev", 2)
   return folder
 
 
@@ -91,7 +92,7 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before_it(
   flip(largest)
   assert steps(run) == ["4", "6"]
   with caplog.at_level(logging.INFO, "ifa_jax"):
-    train.run(build(), run)
+    loop.run(build(), run)
   (warning,) = (r.getMessage() for r in caplog.records if "WARN" in r.message)
   assert f"checkpoint 6 is damaged ({largest}: want CRC32C" in warning
   assert "Resuming from step 4" in caplog.text
@@ -109,7 +110,7 @@ def test_a_checkpoint_that_lacks_a_file_is_damaged(run, build, name):
   for path in files(run, 6):
     if path.name == name:
       path.unlink()
-  leftovers.clear(run / "checkpoints")
+  recovery.clear(run / "checkpoints")
   assert steps(run) == ["4", "6.damaged"]
 
 
@@ -118,7 +119,7 @@ def test_nothing_is_changed_where_all_checkpoints_are_damaged(run, build):
     flip(max(files(run, step), key=lambda path: path.stat().st_size))
   before = whole_run.snapshot(run)
   with pytest.raises(ValueError, match=r"found all damaged: .*checkpoints/6/"):
-    train.run(build(), run)
+    loop.run(build(), run)
   assert whole_run.snapshot(run) == before
 
 
@@ -131,7 +132,7 @@ def test_a_damaged_best_checkpoint_is_not_scored(finished, build, tmp_path):
   with pytest.raises(
     ValueError, match=f"checkpoint {step} is damaged: {largest}"
   ):
-    evaluate.run(build(), RunFolder(run), "test")
+    evaluation.run(build(), RunFolder(run), "test")
 
 
 def test_damaged_scores_of_a_checkpoint_are_named(run, build):
@@ -144,7 +145,7 @@ def test_damaged_scores_of_a_checkpoint_are_named(run, build):
     scores.write_text(before.replace(*change))
     assert scores.read_text() != before
     with pytest.raises(ValueError, match=message):
-      evaluate.run(build(), RunFolder(run), "test")
+      evaluation.run(build(), RunFolder(run), "test")
 
 
 def test_a_second_run_does_not_come_between(run, build):
@@ -152,13 +153,13 @@ def test_a_second_run_does_not_come_between(run, build):
     RunFolder(run).held(),
     pytest.raises(ValueError, match="another process is training there"),
   ):
-    train.run(build(), run)
+    loop.run(build(), run)
 
 
 def test_a_line_that_was_cut_off_comes_again(run, build, finished):
   metrics = run / "metrics.jsonl"
   metrics.write_bytes(metrics.read_bytes()[:-9])
-  train.run(build(), run)
+  loop.run(build(), run)
   check_ends_as(finished, run)
 
 
@@ -200,11 +201,11 @@ def test_a_full_disk_ends_a_run_that_goes_on_when_there_is_room(
 
     patched.setattr(Meter, "add", filling)
     with pytest.raises((ValueError, OSError)) as full:
-      train.run(build(), run)
+      loop.run(build(), run)
   assert "\n" not in str(full.value)
   assert "No space left" in str(full.value)
   (disk / "filler").unlink()
-  train.run(build(), run)
+  loop.run(build(), run)
   check_ends_as(finished, run)
 
 
@@ -213,7 +214,7 @@ def test_a_disk_that_takes_nothing_is_told(disk, run, build):
   subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
   for workdir in (disk / "run", disk / "new"):
     with pytest.raises(OSError, match="Read-only file system") as found:
-      train.run(build(), workdir)
+      loop.run(build(), workdir)
     assert str(pathlib.Path(os.fspath(found.value.filename))).startswith(
       str(workdir)
     )

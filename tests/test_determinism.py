@@ -6,8 +6,8 @@ import pytest
 import tiny_run
 import whole_run
 
-from ifa_jax import experiment, train
-from ifa_jax.preparation import plan, prepare
+from ifa_jax.preparation.mnre import plan, prepare
+from ifa_jax.training import experiment, loop
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -46,7 +46,7 @@ def test_a_dataset_is_the_same_bytes_whoever_prepares_it(data_dir, again):
 
 def test_a_run_is_the_same_bits_wherever_it_is(finished, again, tmp_path):
   built = experiment.build(tiny_run.tiny_run_config(again))
-  train.run(built, str(tmp_path / "run"))
+  loop.run(built, str(tmp_path / "run"))
   found, wanted = map(whole_run.outcome, (tmp_path / "run", finished.workdir))
   for part, other in zip(found, wanted, strict=True):
     assert part == other

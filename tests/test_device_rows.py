@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from ifa_jax.parallel import FORMS
+from ifa_jax.runtime.data_parallel import FORMS
 
 
 @pytest.fixture(scope="module", name="report")

@@ -6,12 +6,14 @@ import pytest
 import tiny
 import toy
 
-from ifa_jax import diagnosis, models, optim, step
+from ifa_jax import models
+from ifa_jax.training import optimizer, steps
+from ifa_jax.training.fault_tolerance import nonfinite_search
 
 
 def diagnose(between, params, batch, num_slices=1):
-  train_step = step.TrainStep(toy.Toy(between), None, 0, num_slices)
-  return diagnosis.diagnose(train_step, params, batch, number=3)
+  train_step = steps.TrainStep(toy.Toy(between), None, 0, num_slices)
+  return nonfinite_search.diagnose(train_step, params, batch, number=3)
 
 
 def test_finite_numbers_are_no_finding():
@@ -63,9 +65,9 @@ def test_a_layer_among_those_that_training_stacks_is_named():
   mlp = params["text"]["layer_1"]["mlp_out"]
   mlp["kernel"][:] = 3e38
   stacked = models.stacking.stack_layers(params, np.stack)
-  train_step = step.TrainStep(models.build(config), None, 0)
+  train_step = steps.TrainStep(models.build(config), None, 0)
   batch = tiny.random_batch(config, 4)
-  found = diagnosis.diagnose(train_step, stacked, batch, number=0)
+  found = nonfinite_search.diagnose(train_step, stacked, batch, number=0)
   assert found.what == "the output of text/layer_1/mlp_out"
   assert found.rows == [0, 1, 2, 3]
 
@@ -86,12 +88,12 @@ OPTIM = {
 
 @pytest.mark.parametrize("between", ["tanh", "root"])
 def test_a_bad_update_is_not_made_and_counts(between):
-  tx = optim.make_optimizer(OPTIM, toy.params(), num_steps=8)
-  update = jax.jit(step.TrainStep(toy.Toy(between), tx, 0, num_slices=2))
+  tx = optimizer.make_optimizer(OPTIM, toy.params(), num_steps=8)
+  update = jax.jit(steps.TrainStep(toy.Toy(between), tx, 0, num_slices=2))
   good, bad = toy.batch(), toy.batch()
   if between == "tanh":
     bad.regions[1] = np.inf
-  before = step.start_state(toy.params(), tx)
+  before = steps.start_state(toy.params(), tx)
   if between == "tanh":
     for _ in range(2):
       before, sums = update(before, good)

@@ -8,9 +8,10 @@ import pytest
 import tiny
 from flax import linen as nn
 
-from ifa_jax.eval_step import EvalStep
-from ifa_jax.models import build, draws, parameters
-from ifa_jax.models.bert import BertConfig
+from ifa_jax.models import build, parameters
+from ifa_jax.models.baselines.bert import BertConfig
+from ifa_jax.models.layers import draws
+from ifa_jax.training.eval_step import EvalStep
 
 KEY = jax.random.key(5)
 

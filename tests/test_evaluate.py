@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import tiny
 
-from ifa_jax import eval_step, evaluate, models
+from ifa_jax import models
 from ifa_jax.batch import blank_pictures
 from ifa_jax.data import schema
-from ifa_jax.data.rows import RowText
-from ifa_jax.data.tokenization import Encoded
-from ifa_jax.experiment import Experiment
-from ifa_jax.parallel import FORMS, make_parallel
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.data.text.row_text import RowText
+from ifa_jax.data.text.tokenizer import Encoded
+from ifa_jax.runtime.data_parallel import FORMS, make_parallel
+from ifa_jax.training import eval_step, evaluation
+from ifa_jax.training.experiment import Experiment
+from ifa_jax.workdir.run_folder import RunFolder
 
 NUM_ROWS = 7
 CONFIG = tiny.tiny_config(num_layers=1)
@@ -59,7 +60,7 @@ def experiment(form="pmap", batch_size=3):
 
 def predict(made, change=lambda batch: batch):
   params = made.parallel.copy(tiny.perturbed_params(CONFIG))
-  return evaluate.Evaluator(made).predict(params, FakeSplit(), change=change)
+  return evaluation.Evaluator(made).predict(params, FakeSplit(), change=change)
 
 
 @pytest.fixture(scope="module", name="whole")
@@ -88,8 +89,8 @@ def test_blank_pictures_are_all_absent(whole):
 def test_a_row_is_written_with_its_words_and_probabilities(tmp_path, whole):
   made = experiment()
   folder = RunFolder(tmp_path)
-  predictions = evaluate.Predictions(FakeSplit.rows.label, whole)
-  scores = evaluate.write(made, folder, "test", predictions, step=4)
+  predictions = evaluation.Predictions(FakeSplit.rows.label, whole)
+  scores = evaluation.write(made, folder, "test", predictions, step=4)
   assert folder.read_json("eval_test.json") == scores
   assert scores["protocol"] == "clean"
   assert (scores["split"], scores["step"], scores["n"]) == ("test", 4, 7)
@@ -106,7 +107,9 @@ def test_a_row_is_written_with_its_words_and_probabilities(tmp_path, whole):
 
 
 def test_missing_shards_are_noticed(monkeypatch):
-  monkeypatch.setattr("ifa_jax.data.pipeline.Split", lambda *_: FakeSplit())
+  monkeypatch.setattr(
+    "ifa_jax.data.pipeline.dataset.Split", lambda *_: FakeSplit()
+  )
   prepared = schema.Prepared("data/x", {}, {"val": NUM_ROWS + 1})
   made = Experiment({}, CONFIG, prepared, make_parallel("jit"))
   with pytest.raises(ValueError, match="want 8 rows of 'val', found 7"):
@@ -120,4 +123,4 @@ def test_rows_without_finite_probabilities_are_counted_and_named():
   params = made.parallel.copy(params)
   wanted = r"^split val: want finite .* found 7 of 7 rows .* first test/1: "
   with pytest.raises(ValueError, match=wanted):
-    evaluate.Evaluator(made).predict(params, FakeSplit())
+    evaluation.Evaluator(made).predict(params, FakeSplit())

@@ -7,10 +7,12 @@ import jax
 import pytest
 import tiny_run
 
-from ifa_jax import checks, experiment
-from ifa_jax.data import order, schema
-from ifa_jax.data.pipeline import Split
-from ifa_jax.models import settings
+from ifa_jax.data import schema
+from ifa_jax.data.pipeline import sampling
+from ifa_jax.data.pipeline.dataset import Split
+from ifa_jax.models import config_dict
+from ifa_jax.training import experiment
+from ifa_jax.training.config import checks
 
 SHA = "5" * 64
 OTHER = "6" * 64
@@ -30,7 +32,7 @@ def check(dataset=None, **changes):
   config = tiny_run.tiny_run_config("data", **changes)
   metadata = tiny_run.merged(METADATA, dataset or {})
   prepared = schema.Prepared("data/mnre/clean/2.0.0", metadata, {})
-  model = settings.from_dict(config["model"])
+  model = config_dict.from_dict(config["model"])
   checks.check_dataset(prepared, model, config["data"])
 
 
@@ -253,7 +255,7 @@ def test_training_pictures_are_shuffled_as_the_config_says(
   split, found = pictures()
   assert found is None
   _, found = pictures(visual_shuffle_seed=3)
-  assert found == list(order.visual_shuffle(len(split), 3))
+  assert found == list(sampling.visual_shuffle(len(split), 3))
   _, kept = pictures(visual_shuffle_seed=3, visual_shuffle_keep="count")
   assert kept != found
   rows = [split.describe(row) for row in range(len(split))]

@@ -10,9 +10,10 @@ import safetensors.numpy
 import scene_trees
 from hypothesis import strategies as st
 
-from ifa_jax.convert import source
-from ifa_jax.data import scenes, words
-from ifa_jax.data.rows import RowText
+from ifa_jax.convert import sources
+from ifa_jax.data.scenes import store
+from ifa_jax.data.text import vocabulary as words
+from ifa_jax.data.text.row_text import RowText
 
 
 def test_any_archive_of_scenes_is_read_or_refused(tmp_path, thorough):
@@ -29,7 +30,7 @@ def test_any_archive_of_scenes_is_read_or_refused(tmp_path, thorough):
     if isinstance(changed, dict) and "sha256" in changed:
       changed = {**changed, "sha256": hashlib.sha256(content).hexdigest()}
     manifest_path.write_text(json.dumps(changed))
-    read = lambda: scenes.read_split(tmp_path, "test")  # noqa: E731
+    read = lambda: store.read_split(tmp_path, "test")  # noqa: E731
     found[type(fuzzing.read(read, tmp_path, "test."))] += 1
 
   manifests = st.one_of(st.just(manifest), fuzzing.altered(manifest))
@@ -37,7 +38,7 @@ def test_any_archive_of_scenes_is_read_or_refused(tmp_path, thorough):
   fuzzing.check(body, damaged, st.just(manifest), thorough=thorough, few=100)
   fuzzing.check(body, st.just(sound), manifests, thorough=thorough, few=100)
   assert found[ValueError] > 5
-  assert found[scenes.Scenes] > 5
+  assert found[store.Scenes] > 5
 
 
 def test_any_safetensors_are_read_or_refused(tmp_path, thorough):
@@ -52,10 +53,10 @@ def test_any_safetensors_are_read_or_refused(tmp_path, thorough):
 
   def body(content):
     path.write_bytes(content)
-    read = lambda: source.read_weights(str(path))  # noqa: E731
+    read = lambda: sources.read_weights(str(path))  # noqa: E731
     fuzzing.read(read, tmp_path, "model.safetensors")
 
-  assert list(source.read_weights(str(path))) == ["x"]
+  assert list(sources.read_weights(str(path))) == ["x"]
   contents = st.one_of(
     st.binary(max_size=99),
     fuzzing.damaged(sound),

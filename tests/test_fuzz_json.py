@@ -12,13 +12,16 @@ from test_mnre1_graphs import IMAGES
 from test_mnre1_graphs import write_tree as write_graphs
 from test_scene_graphs import INFO, PREDICTION
 
-from ifa_jax.analyze import leak_queries, predictions
-from ifa_jax.convert import source
-from ifa_jax.data import boxes, schema
-from ifa_jax.posts import json_lines, picture_files
-from ifa_jax.posts.post import read_post
-from ifa_jax.preparation import mnre1_graphs, scene_graphs
-from ifa_jax.preparation.object_journal import Journal
+from ifa_jax.analyze.leak import queries
+from ifa_jax.convert import sources
+from ifa_jax.data import schema
+from ifa_jax.data.images import boxes
+from ifa_jax.inference import images, jsonl
+from ifa_jax.inference.post import read_post
+from ifa_jax.preparation.mnre1_graphs import command
+from ifa_jax.preparation.objects.journal import Journal
+from ifa_jax.preparation.scenes import graphs as scene_graphs
+from ifa_jax.statistics import predictions
 
 BOXES = {"a.jpg": [{"box": [0, 1, 9, 8.5], "score": 0.5, "phrase": "Ann"}]}
 METADATA = {"format_version": schema.FORMAT_VERSION, "protocol": "none"}
@@ -79,12 +82,12 @@ KINDS = {
   "graphs of images": Kind(
     "graph_of_image_train.json",
     IMAGES,
-    lambda f: mnre1_graphs.read_scenes(f, "train"),
+    lambda f: command.read_scenes(f, "train"),
   ),
   "queries": Kind(
     "txt/phrase_text_test.json",
     {"0": "person", "1": "x"},
-    lambda f: leak_queries.read_queries(str(f), "test"),
+    lambda f: queries.read_queries(str(f), "test"),
   ),
   "metadata": Kind(
     "metadata.json",
@@ -101,7 +104,7 @@ KINDS = {
   "a model's config": Kind(
     "config.json",
     {"hidden_size": 8},
-    lambda f: source.Source("x", str(f)).read_config(),
+    lambda f: sources.Source("x", str(f)).read_config(),
   ),
   "predictions": Kind(
     "p.jsonl",
@@ -164,9 +167,9 @@ def test_any_graph_of_words_is_heads_or_an_error(tmp_path, thorough):
 
   def body(line):
     path.write_bytes(line + b"\n" + b"".join(sound[1:]))
-    pictures = mnre1_graphs.read_scenes(graphs, "train")
+    pictures = command.read_scenes(graphs, "train")
     found = fuzzing.read(
-      lambda: mnre1_graphs.read_sentences(graphs, "train", pictures),
+      lambda: command.read_sentences(graphs, "train", pictures),
       tmp_path,
       path.name,
     )
@@ -194,13 +197,13 @@ def test_any_line_of_posts_is_a_post_or_an_error(tmp_path, thorough):
 
   def parts(post):
     found[type(fuzzing.read(lambda: read_post(post), tmp_path, ""))] += 1
-    fuzzing.read(lambda: picture_files.source(post), tmp_path, "image")
+    fuzzing.read(lambda: images.source(post), tmp_path, "image")
     listed = post.get("boxes") or []
     fuzzing.read(lambda: boxes.read_list(listed, "boxes"), tmp_path, "boxes")
 
   def body(line):
     path.write_bytes(line + b"\n" + json.dumps(POST).encode() + b"\n")
-    with json_lines.reading(str(path)) as posts:
+    with jsonl.reading(str(path)) as posts:
       read = fuzzing.read(lambda: list(posts), tmp_path)
     # What stands before it changes no line.
     assert read[-1] == POST

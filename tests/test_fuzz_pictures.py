@@ -11,9 +11,11 @@ import raw_tree
 from hypothesis import strategies as st
 from PIL import Image
 
-from ifa_jax.data import pictures, schema
-from ifa_jax.preparation import crops, raw
-from ifa_jax.preparation.lines import RowError
+from ifa_jax.data import schema
+from ifa_jax.data.images import decode
+from ifa_jax.data.mnre import crops
+from ifa_jax.data.mnre import tree as raw
+from ifa_jax.data.mnre.row import RowError
 
 ROW = raw_tree.row()
 RELATIONS = list(raw_tree.RELATIONS)
@@ -36,13 +38,13 @@ def test_any_bytes_are_pixels_or_an_error(tmp_path, thorough):
   def body(content):
     path.write_bytes(content)
     found = fuzzing.read(
-      lambda: pictures.open_picture(str(path)), tmp_path, "a.jpg"
+      lambda: decode.open_picture(str(path)), tmp_path, "a.jpg"
     )
     if isinstance(found, Exception):
       return
     opened.append(found)
     assert found.mode == "RGB"
-    assert pictures.fit(found, 8).shape == (8, 8, 3)
+    assert decode.fit(found, 8).shape == (8, 8, 3)
 
   damaged = [fuzzing.damaged(sound) for sound in sound_files()]
   contents = st.one_of(st.binary(max_size=99), *damaged)
@@ -54,7 +56,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
   os.mkfifo(tmp_path / "a.jpg")
   for path in (tmp_path / "a.jpg", tmp_path):
     with pytest.raises(ValueError, match="no file but a folder or a device"):
-      pictures.open_picture(str(path))
+      decode.open_picture(str(path))
 
 
 @pytest.fixture

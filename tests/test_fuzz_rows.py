@@ -5,7 +5,8 @@ import pytest
 import raw_tree
 from hypothesis import strategies as st
 
-from ifa_jax.preparation import lines, raw
+from ifa_jax.data.mnre import row as lines
+from ifa_jax.data.mnre import tree as raw
 
 ROW = raw_tree.row()
 SOUND = b"".join(repr(row).encode() + b"\n" for row in (ROW, ROW, ROW))

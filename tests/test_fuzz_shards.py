@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from ifa_jax import experiment
-from ifa_jax.data import order, schema
-from ifa_jax.data.pipeline import Split
-from ifa_jax.data.shards import Shards
+from ifa_jax.data import schema
+from ifa_jax.data.pipeline import sampling
+from ifa_jax.data.pipeline.dataset import Split
+from ifa_jax.data.pipeline.tfrecord import Shards
+from ifa_jax.training import experiment
 
 CAUGHT = "prepare the dataset again|prepare it again"
 
@@ -70,7 +71,7 @@ def test_no_batch_holds_a_row_of_a_damaged_record(prepared, build):
   path = shard(prepared)
   sound = Split(str(prepared), "train")
   geometry = build(data={"data_dir": str(prepared)}).geometry
-  rows = order.evaluation_order(len(sound), 5)
+  rows = sampling.evaluation_order(len(sound), 5)
   wanted = [batch.input_ids.copy() for batch in sound.batches(rows, geometry)]
   place = path.stat().st_size // 2
   rewrite(path, lambda x: x[:place] + bytes([x[place] ^ 1]) + x[place + 1 :])

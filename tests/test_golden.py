@@ -13,8 +13,9 @@ import pytest
 import tiny
 from flax import traverse_util
 
-from ifa_jax import models, optim, step
-from ifa_jax.models import attention
+from ifa_jax import models
+from ifa_jax.models.layers import attention
+from ifa_jax.training import optimizer, steps
 
 RELATIVE = 5e-6
 PAPER = tiny.tiny_config(dropout=0.1)
@@ -67,9 +68,9 @@ def batch():
 
 def losses(config, num_updates):
   """Returns the mean loss before each update."""
-  tx = optim.make_optimizer(OPTIM, params(config), num_updates + 1)
-  update = jax.jit(step.TrainStep(models.build(config), tx, seed=0))
-  state, found = step.start_state(params(config), tx), []
+  tx = optimizer.make_optimizer(OPTIM, params(config), num_updates + 1)
+  update = jax.jit(steps.TrainStep(models.build(config), tx, seed=0))
+  state, found = steps.start_state(params(config), tx), []
   for _ in range(num_updates):
     state, sums = update(state, batch())
     found.append(float(sums["loss"] / sums["count"]))
@@ -78,13 +79,13 @@ def losses(config, num_updates):
 
 def first_loss(config, seed=0):
   """Returns the mean loss before the first update, dropped out as there."""
-  rngs = {"dropout": step.dropout_key(seed, 0)}
+  rngs = {"dropout": steps.dropout_key(seed, 0)}
 
   def compute(params):
     output = models.build(config).apply(
       {"params": params}, batch(), train=True, rngs=rngs
     )
-    loss, sums = step.row_sums(output.logits, batch())
+    loss, sums = steps.row_sums(output.logits, batch())
     return loss / sums["count"]
 
   return float(jax.jit(compute)(params(config)))

@@ -36,11 +36,11 @@ def flags(changes, prefix="--config"):
 def killer(compiled_dir):
   with kills.killer(
     [
-      "ifa_jax.training.defaults",
-      "ifa_jax.preparation.builder",
-      "ifa_jax.preparation.prepare",
-      "ifa_jax.convert.verb_huggingface",
-      "ifa_jax.train",
+      "ifa_jax.training.config.defaults",
+      "ifa_jax.preparation.mnre.builder",
+      "ifa_jax.preparation.mnre.prepare",
+      "ifa_jax.convert.commands.huggingface",
+      "ifa_jax.training.loop",
     ],
     tiny_run.fast_environment(compiled_dir) | {"JAX_PLATFORMS": "cpu"},
   ) as found:
@@ -172,7 +172,7 @@ def conversion(tmp_path):
   """A command line that converts a text encoder."""
   import hf_models
 
-  from ifa_jax.data.tokenization import Tokenizer
+  from ifa_jax.data.text.tokenizer import Tokenizer
 
   raw_tree.write_tokenizer(tmp_path / "text")
   model = hf_models.make("BertModel")

@@ -7,11 +7,11 @@ import tiny_run
 import tiny_systems
 from flax import traverse_util
 
-from ifa_jax import experiment
-from ifa_jax.convert import converted
-from ifa_jax.data.tokenization import Tokenizer
-from ifa_jax.label_vectors import LabelVectors
-from ifa_jax.models import ModelConfig, TextConfig, parameters, settings
+from ifa_jax.convert import store
+from ifa_jax.convert.label_embeddings import LabelVectors
+from ifa_jax.data.text.tokenizer import Tokenizer
+from ifa_jax.models import ModelConfig, TextConfig, config_dict, parameters
+from ifa_jax.training import experiment
 
 NAMES = ["house", "heart on a house", "Zq"]
 
@@ -30,7 +30,7 @@ def converted_text_encoder(tmp_path_factory):
   }
   folder = tmp_path_factory.mktemp("weights") / "w"
   nested = traverse_util.unflatten_dict(params, sep="/")
-  converted.save_converted(folder, config, nested)
+  store.save_converted(folder, config, nested)
   return folder, params["text/embed/word/embedding"]
 
 
@@ -74,7 +74,7 @@ def test_a_run_reads_names_where_scenes_have_no_features(
     scene_trees.write(tmp_path / "named", named, here, split)
   data = {"scenes": str(tmp_path / "named")}
   config = tiny_run.tiny_run_config(data_dir, data=data, weights=str(folder))
-  config["model"] = settings.to_dict(tiny_systems.MODELS["bert_sg"])
+  config["model"] = config_dict.to_dict(tiny_systems.MODELS["bert_sg"])
   built = experiment.build(config)
   assert built.model_config.regions.feature_dim == 16
   split = built.split("test")

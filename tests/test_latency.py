@@ -4,8 +4,8 @@ import pytest
 
 from benchmarks import flops, latency, random_run, sample_posts
 from ifa_jax import benchmark
+from ifa_jax.inference.predictor import Predictor
 from ifa_jax.models import TextConfig, VisionConfig, variants
-from ifa_jax.predictor import Predictor
 
 WIDTH, LAYERS = 512, 3
 PATCH, NUM_RELATIONS = 32, 23

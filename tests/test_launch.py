@@ -12,7 +12,7 @@ import tiny_run
 
 TESTS = pathlib.Path(__file__).parent
 PREDICT, ANALYZE = "ifa_jax/predict.py", "ifa_jax/analyze/__main__.py"
-PRELOADED = ("ifa_jax.train", "transformers")
+PRELOADED = ("ifa_jax.training.loop", "transformers")
 TEXT = ["--text=Ann joins Acme", "--head=Ann", "--tail=Acme"]
 
 

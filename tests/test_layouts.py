@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ifa_jax.data import layouts
-from ifa_jax.data.rows import RowText
-from ifa_jax.data.tokenization import Encoded
+from ifa_jax.data.text import layouts
+from ifa_jax.data.text.row_text import RowText
+from ifa_jax.data.text.tokenizer import Encoded
 
 CLS, SEP = 101, 102
 MARKERS = [1, 2, 3, 4]

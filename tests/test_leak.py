@@ -9,10 +9,7 @@ import leak_trees
 import pytest
 import raw_tree
 
-from ifa_jax.analyze import (
-  leak,
-  verdicts,
-)
+from ifa_jax.analyze.leak import command, verdicts
 from ifa_jax.data import schema
 
 TESTS = pathlib.Path(__file__).parent
@@ -33,7 +30,7 @@ def tree_of_released_crops(tmp_path_factory):
 
 @pytest.fixture(scope="module", name="found")
 def measured_released_tree(released):
-  return leak.measure(released)
+  return command.measure(released)
 
 
 def test_tables_are_those_of_the_rows(found):
@@ -111,7 +108,7 @@ def test_queries_are_compared_with_the_gold_relations(found):
 def test_the_verdict_names_what_leaks_and_the_protocol(found):
   assert found["verdict"] == verdicts.LEAK
   assert found["protocol"] == "released"
-  line = leak.summary(found)
+  line = command.summary(found)
   assert line.startswith("leak (raw tree: protocol released): grounded crops, ")
   assert "\n" not in line
 
@@ -123,26 +120,28 @@ def test_numbers_that_do_not_depend_on_the_relation_are_no_leak(tmp_path):
     leak_trees.by_line,
     lambda split, line, relation: "Bill Cosby Hollywood",
   )
-  found = leak.measure(tree)
+  found = command.measure(tree)
   assert found["verdicts"] == {
     "grounded crops": verdicts.NO_LEAK,
     "gold types in the query": verdicts.NO_LEAK,
   }
-  assert leak.summary(found).startswith("no leak (raw tree: protocol released)")
+  assert command.summary(found).startswith(
+    "no leak (raw tree: protocol released)"
+  )
 
 
 def test_few_rows_do_not_cry_wolf(tmp_path):
   few = leak_trees.labels(sizes={"train": 20, "val": 3, "test": 20})
-  found = leak.measure(
+  found = command.measure(
     leak_trees.write(tmp_path / "a", few, leak_trees.by_line)
   )
   assert found["verdict"] == verdicts.TOO_FEW
-  assert "undecided for grounded crops" in leak.summary(found)
+  assert "undecided for grounded crops" in command.summary(found)
   # What is the same everywhere tells nothing, however few there are.
   same = leak_trees.write(
     tmp_path / "b", few, lambda *place: leak_trees.names(2)
   )
-  assert leak.measure(same)["verdict"] == verdicts.NO_LEAK
+  assert command.measure(same)["verdict"] == verdicts.NO_LEAK
 
 
 def test_crops_that_are_listed_twice_are_counted(tmp_path):
@@ -151,7 +150,9 @@ def test_crops_that_are_listed_twice_are_counted(tmp_path):
   def padded(split, line, relation):
     return ["a.png", "b.png", "c.png" if relation else "b.png"]
 
-  found = leak.measure(leak_trees.write(tmp_path, leak_trees.labels(), padded))
+  found = command.measure(
+    leak_trees.write(tmp_path, leak_trees.labels(), padded)
+  )
   assert found["duplicates"]["grounded"] == {
     split: {"none": ids.count(0), "relation": 0}
     for split, ids in leak_trees.labels().items()
@@ -189,7 +190,7 @@ def test_detected_crops_and_pictures_are_tested_too(tmp_path):
     files={f"img_detect/{s}/{s}_img2crop.pth": lists for s in schema.SPLITS},
     relations=leak_trees.RELATIONS,
   )
-  found = leak.measure(tree)
+  found = command.measure(tree)
   assert found["protocol"] == "none"
   assert found["verdicts"] == {
     "detected crops": verdicts.LEAK,
@@ -208,7 +209,7 @@ def test_detected_crops_and_pictures_are_tested_too(tmp_path):
 
 
 def test_a_tree_without_a_dictionary_has_no_grounded_crops(tmp_path):
-  found = leak.measure(leak_trees.write(tmp_path, leak_trees.labels()))
+  found = command.measure(leak_trees.write(tmp_path, leak_trees.labels()))
   assert (found["protocol"], found["counts"]) == ("none", {})
   assert (found["queries"], found["verdict"]) == (None, verdicts.NO_LEAK)
 
@@ -220,7 +221,7 @@ def test_the_layout_of_mnre_1_reads_too(tmp_path):
       for i in ids
     ]
     (tmp_path / f"ours_{split}.txt").write_text("\n".join(rows) + "\n")
-  found = leak.measure(tmp_path)
+  found = command.measure(tmp_path)
   none = leak_trees.labels()["test"].count(0)
   assert found["rows"]["test"] == {"none": none, "relation": 80 - none}
 
@@ -246,14 +247,14 @@ def test_bad_queries_are_named(content, message, tmp_path):
   )
   (tmp_path / "txt/phrase_text_val.json").write_bytes(content)
   with pytest.raises(ValueError, match=message):
-    leak.measure(tree)
+    command.measure(tree)
 
 
 def test_what_is_no_dataset_is_refused(tmp_path):
   with pytest.raises(ValueError, match=r"want a raw tree .* found neither"):
-    leak.measure(tmp_path)
+    command.measure(tmp_path)
   with pytest.raises(ValueError, match="nowhere: want a raw tree"):
-    leak.measure(tmp_path / "nowhere")
+    command.measure(tmp_path / "nowhere")
 
 
 def test_a_tree_that_lacks_a_part_is_refused(tmp_path):
@@ -265,16 +266,16 @@ def test_a_tree_that_lacks_a_part_is_refused(tmp_path):
     content = (tmp_path / part).read_bytes()
     (tmp_path / part).unlink()
     with pytest.raises(ValueError, match=message):
-      leak.measure(tree)
+      command.measure(tree)
     (tmp_path / part).write_bytes(content)
-  assert leak.measure(tree)["verdict"] == verdicts.LEAK
+  assert command.measure(tree)["verdict"] == verdicts.LEAK
 
 
 def test_a_tree_of_another_protocol_is_refused(released):
   message = "wanted protocol clean, found a raw tree.* protocol released"
   with pytest.raises(ValueError, match=message):
-    leak.measure(released, "clean")
-  assert leak.measure(released, "released")["verdict"] == verdicts.LEAK
+    command.measure(released, "clean")
+  assert command.measure(released, "released")["verdict"] == verdicts.LEAK
 
 
 def test_a_row_without_a_list_is_named(tmp_path):
@@ -282,7 +283,7 @@ def test_a_row_without_a_list_is_named(tmp_path):
   short = raw_tree.torch_pickle({0: ["a.png"]})
   (tmp_path / "txt/mre_test_dict.pth").write_bytes(short)
   with pytest.raises(ValueError, match=r"ours_test\.txt:2: no crop list"):
-    leak.measure(tree)
+    command.measure(tree)
 
 
 def test_a_raw_tree_needs_no_tensorflow(released):
@@ -298,7 +299,7 @@ def test_a_raw_tree_needs_no_tensorflow(released):
   not MNRE_DIR, reason="set MNRE_DIR to the published data/ folder"
 )
 def test_the_published_crops_tell_the_label():
-  found = leak.measure(MNRE_DIR)
+  found = command.measure(MNRE_DIR)
   grounded = found["counts"]["grounded crops"]
   assert grounded["table"] == {
     "train": {
@@ -328,6 +329,6 @@ def test_the_published_crops_tell_the_label():
 
 @pytest.mark.skipif(not MNRE1_DIR, reason="set MNRE1_DIR to MNRE-1's texts")
 def test_mnre_1_has_nothing_to_leak():
-  found = leak.measure(MNRE1_DIR)
+  found = command.measure(MNRE1_DIR)
   assert sum(found["rows"]["test"].values()) == 1282
   assert (found["protocol"], found["verdict"]) == ("none", verdicts.NO_LEAK)

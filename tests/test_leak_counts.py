@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from ifa_jax.analyze import leak_counts, leak_queries, verdicts
-from ifa_jax.analyze.leak_counts import Counted, Threshold
+from ifa_jax.analyze.leak import counts as leak_counts
+from ifa_jax.analyze.leak import queries, verdicts
+from ifa_jax.analyze.leak.counts import Counted, Threshold
 from ifa_jax.data import schema
 
 
@@ -102,7 +103,7 @@ def test_numbers_that_train_lacks_get_the_majority_class():
   ],
 )
 def test_types_are_those_of_the_arguments(relation, types):
-  assert leak_queries.gold_types(relation) == types
+  assert queries.gold_types(relation) == types
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,7 @@ def test_types_are_those_of_the_arguments(relation, types):
   ],
 )
 def test_types_are_read_behind_the_names(query, tail, types):
-  assert list(leak_queries.query_types(query, tail)) == types
+  assert list(queries.query_types(query, tail)) == types
 
 
 @pytest.mark.parametrize(
@@ -132,4 +133,4 @@ def test_types_are_read_behind_the_names(query, tail, types):
 )
 def test_queries_leak_if_they_are_right_too_often(equal, rows, verdict):
   counts = {"typed_equal": equal, "typed_rows": rows}
-  assert leak_queries.judge([counts])["verdict"] == verdict
+  assert queries.judge([counts])["verdict"] == verdict

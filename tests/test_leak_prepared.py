@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 import raw_tree
 
-from ifa_jax.analyze import leak, leak_sources, verdicts
-from ifa_jax.data import pictures, schema
+from ifa_jax.analyze.leak import command as leak
+from ifa_jax.analyze.leak import sources, verdicts
+from ifa_jax.data import schema
+from ifa_jax.data.images import decode
 
 
 @pytest.fixture(scope="module", name="released")
@@ -32,7 +34,7 @@ def measured_released_tree(released):
 @pytest.fixture(scope="module", name="prepared")
 def prepared_of_every_protocol(released, tmp_path_factory):
   """Datasets of a tree whose crops leak; a picture has the same box twice."""
-  from ifa_jax.preparation import plan, prepare
+  from ifa_jax.preparation.mnre import plan, prepare
 
   root = tmp_path_factory.mktemp("prepared")
   raw_dir = root / "raw"
@@ -96,9 +98,9 @@ def test_equal_squares_and_equal_boxes_are_duplicates(prepared):
 
 
 def test_repeats_are_those_beyond_the_first():
-  grey = pictures.encode_png(pictures.grey(8))
-  other = pictures.encode_png(np.zeros((8, 8, 3), np.uint8))
-  count = leak_sources._same_squares
+  grey = decode.encode_png(decode.grey(8))
+  other = decode.encode_png(np.zeros((8, 8, 3), np.uint8))
+  count = sources._same_squares
   assert count([other, other, other, b"x"], True) == 2
   assert count([grey, grey, other], True) == 0
   # A grey picture is a picture where missing ones are left out.
@@ -138,7 +140,11 @@ CASES = {
 
 
 # What most lines need and what takes seconds.
-LOADED = ("ifa_jax.analyze.leak", "ifa_jax.preparation.crops", "tensorflow")
+LOADED = (
+  "ifa_jax.analyze.leak.command",
+  "ifa_jax.data.mnre.crops",
+  "tensorflow",
+)
 
 
 @pytest.fixture(scope="module", name="outcomes")

@@ -5,7 +5,7 @@ import sys
 import command_lines
 import pytest
 
-from ifa_jax import lean_imports
+from ifa_jax.runtime import optional_imports
 
 
 @pytest.fixture(name="packages")
@@ -22,7 +22,7 @@ def two_packages(tmp_path, monkeypatch):
 
 @pytest.mark.usefixtures("packages")
 def test_a_package_is_not_there_inside_and_there_behind():
-  with lean_imports.without("inner"):
+  with optional_imports.without("inner"):
     import outer
   assert outer.inner is None
   import inner
@@ -34,14 +34,14 @@ def test_a_package_is_not_there_inside_and_there_behind():
 def test_one_that_is_loaded_stays():
   import inner
 
-  with lean_imports.without("inner"):
+  with optional_imports.without("inner"):
     import outer
   assert outer.inner is inner
 
 
 @pytest.mark.usefixtures("packages")
 def test_an_error_inside_leaves_no_mark():
-  with pytest.raises(KeyError), lean_imports.without("inner"):
+  with pytest.raises(KeyError), optional_imports.without("inner"):
     raise KeyError
   assert "inner" not in sys.modules
 

@@ -15,9 +15,9 @@ import raw_tree
 import tiny_run
 from PIL import Image
 
-from ifa_jax import experiment, train
-from ifa_jax.data import pictures
-from ifa_jax.data.tokenization import Tokenizer
+from ifa_jax.data.images import decode
+from ifa_jax.data.text.tokenizer import Tokenizer
+from ifa_jax.training import experiment, loop
 
 HERE = pathlib.Path(__file__).parent
 
@@ -90,7 +90,7 @@ def test_the_largest_picture_fits_into_a_gigabyte(
   if not thorough and mode != "RGBA":
     pytest.skip("set --thorough for every kind of picture")
   side = 8000 if thorough else 4000
-  assert pictures.MAX_PIXELS == 8000 * 8000
+  assert decode.MAX_PIXELS == 8000 * 8000
   save(tmp_path / f"large{suffix}", mode, side)
   found = run_script("picture", tmp_path / f"large{suffix}")
   assert found["result"] == "(224, 224, 3)"
@@ -122,7 +122,7 @@ def test_memory_of_preparation_does_not_grow_with_the_rows(tmp_path, thorough):
 
 def test_five_hundred_relations(tmp_path, compiled_dir):
   """Prepared, trained, evaluated, with a row of the report for each."""
-  from ifa_jax.preparation import plan, prepare
+  from ifa_jax.preparation.mnre import plan, prepare
 
   relations = ["None", *(f"/per/per/relation_{i:03}" for i in range(1, 500))]
   rows = [raw_tree.row(relation=relations[i]) for i in range(0, 500, 20)]
@@ -148,7 +148,7 @@ def test_five_hundred_relations(tmp_path, compiled_dir):
     train={"max_steps": 2},
   )
   with tiny_run.fast_compilation(compiled_dir):
-    train.run(experiment.build(config), str(tmp_path / "run"))
+    loop.run(experiment.build(config), str(tmp_path / "run"))
   scored = json.loads((tmp_path / "run" / "eval_test.json").read_text())
   assert scored["n"] == len(rows)
   assert len(scored["per_relation"]) >= 25

@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from ifa_jax.data import markers
+from ifa_jax.data.text import markers
 
 WORDS = ["Bill", "Cosby", "in", "Rome"]
 

@@ -15,11 +15,12 @@ import torch
 import torch_mega
 from flax import traverse_util
 
-from ifa_jax import step
-from ifa_jax.models import TextConfig, build, parameters, replace, settings
-from ifa_jax.models.mega import MEGAConfig
-from ifa_jax.models.system import RegionConfig
-from ifa_jax.models.text import TextStream
+from ifa_jax.models import TextConfig, build, parameters, replace
+from ifa_jax.models import config_dict as settings
+from ifa_jax.models.base import RegionConfig
+from ifa_jax.models.baselines.mega import MEGAConfig
+from ifa_jax.models.encoders.text import TextStream
+from ifa_jax.training import steps
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -181,7 +182,7 @@ def test_gradients_are_the_formulas(case):
   def gradients(params):
     def loss(params):
       logits = build(config).apply({"params": params}, batch).logits
-      return step.row_sums(logits, batch)[0] / ROWS
+      return steps.row_sums(logits, batch)[0] / ROWS
 
     return jax.grad(loss)(params)
 

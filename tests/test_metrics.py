@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from ifa_jax import metrics
+from ifa_jax.statistics import metrics
 
 RELATIONS = ["None", "friends", "spouse", "member_of", "capital_of"]
 

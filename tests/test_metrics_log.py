@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tqdm import tqdm
 
-from ifa_jax.metrics_log import Meter, MetricsLog
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.training.metric_writer import Meter, MetricsLog
+from ifa_jax.workdir.run_folder import RunFolder
 
 
 @pytest.fixture(name="folder")

@@ -11,8 +11,10 @@ import pytest
 import raw_tree
 from command_lines import run_all
 
-from ifa_jax.data import scenes, schema
-from ifa_jax.preparation import mnre1_graphs, mnre1_words
+from ifa_jax.data import schema
+from ifa_jax.data.scenes import store
+from ifa_jax.preparation.mnre1_graphs import command
+from ifa_jax.preparation.mnre1_graphs import words as mnre1_words
 
 MNRE1_DIR = os.environ.get("MNRE1_DIR")
 
@@ -77,10 +79,10 @@ def write_tree(folder, images=IMAGES, **changed_lines):
 
 def test_a_generated_tree(tmp_path):
   graphs = write_tree(tmp_path / "graphs")
-  counts = mnre1_graphs.convert(graphs, tmp_path / "out")
+  counts = command.convert(graphs, tmp_path / "out")
   assert counts == dict.fromkeys(schema.SPLITS, COUNTS)
   for split in schema.SPLITS:
-    found = scenes.read_split(tmp_path / "out", split)
+    found = store.read_split(tmp_path / "out", split)
     assert found.manifest["counts"] == COUNTS
     assert found.manifest["parser"] == "mnre1"
     scene = found.scene("a.jpg")
@@ -147,7 +149,7 @@ def test_a_row_that_contradicts_itself_is_named(entry, message, tmp_path):
   graphs = write_tree(tmp_path / "graphs", line_2=entry)
   where = r"combined_graph_edges_train.jsonl:2: .*"
   with pytest.raises(ValueError, match=where + message):
-    mnre1_graphs.convert(graphs, tmp_path / "out")
+    command.convert(graphs, tmp_path / "out")
   assert not (tmp_path / "out").exists()
 
 
@@ -163,7 +165,7 @@ def test_a_row_that_contradicts_itself_is_named(entry, message, tmp_path):
 def test_graphs_of_another_form_are_named(images, message, tmp_path):
   graphs = write_tree(tmp_path / "graphs", images=images)
   with pytest.raises(ValueError, match=message):
-    mnre1_graphs.convert(graphs, tmp_path / "out")
+    command.convert(graphs, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -181,7 +183,7 @@ def test_damaged_files_are_named(name, text, message, tmp_path):
   if text is not None:
     (graphs / name).write_text(text)
   with pytest.raises(ValueError, match=message):
-    mnre1_graphs.convert(graphs, tmp_path / "out")
+    command.convert(graphs, tmp_path / "out")
 
 
 def test_sentences_follow_each_other():
@@ -202,7 +204,7 @@ def test_words_of_one_side_alone_are_taken_to_be_the_last():
   not MNRE1_DIR, reason="set MNRE1_DIR to MNRE-1's texts and graphs"
 )
 def test_the_published_graphs(tmp_path):
-  counts = mnre1_graphs.convert(MNRE1_DIR, tmp_path)
+  counts = command.convert(MNRE1_DIR, tmp_path)
   of = lambda name: [counts[split][name] for split in schema.SPLITS]  # noqa: E731
   assert of("rows") == [7824, 975, 1282]
   assert of("images") == [3996, 499, 675]
@@ -210,5 +212,5 @@ def test_the_published_graphs(tmp_path):
   assert of("rows of several sentences") == [2304, 332, 427]
   assert of("rows with other words parsed") == [3920, 484, 634]
   assert of("words of unknown place") == [559, 47, 84]
-  val = scenes.read_split(tmp_path, "val")
+  val = store.read_split(tmp_path, "val")
   assert val.heads("val/2").tolist() == [1, -1, 4, 4, 1, 7, 7, 4]

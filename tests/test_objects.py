@@ -11,9 +11,9 @@ import torch
 import transformers
 from PIL import Image
 
-from ifa_jax.data import boxes
-from ifa_jax.objects.finder import ObjectFinder
-from ifa_jax.objects.queries import Queries
+from ifa_jax.data.images import boxes
+from ifa_jax.detection.finder import ObjectFinder
+from ifa_jax.detection.queries import Queries
 
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 CLIP = (

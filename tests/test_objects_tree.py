@@ -16,12 +16,14 @@ import pytest
 import raw_tree
 import transformers
 
-from ifa_jax.data import boxes
-from ifa_jax.objects.finder import ObjectFinder
-from ifa_jax.preparation import object_boxes, object_journal, objects
-from ifa_jax.preparation.object_boxes import Settings, produce
-from ifa_jax.preparation.plan import Settings as Preparation
-from ifa_jax.preparation.prepare import prepare
+from ifa_jax.data.images import boxes
+from ifa_jax.detection.finder import ObjectFinder
+from ifa_jax.preparation.mnre.plan import Settings as Preparation
+from ifa_jax.preparation.mnre.prepare import prepare
+from ifa_jax.preparation.objects import boxes as object_boxes
+from ifa_jax.preparation.objects import command
+from ifa_jax.preparation.objects import journal as object_journal
+from ifa_jax.preparation.objects.boxes import Settings, produce
 
 MNRE_DIR = os.environ.get("MNRE_DIR")
 SECONDS_TO_START = 120
@@ -317,7 +319,7 @@ def test_the_result_is_prepared_under_the_protocol_clean(find, tree, tmp_path):
 
 def test_the_command_shows_what_it_found(models, tree, tmp_path, capsys):
   out = str(tmp_path / "boxes.json")
-  objects.show(out, produce(Settings(raw_dir=tree, out=out, **models)))
+  command.show(out, produce(Settings(raw_dir=tree, out=out, **models)))
   shown = capsys.readouterr().out
   assert "looked at just now" in shown
   assert shown.endswith(f"{out}\n")

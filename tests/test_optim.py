@@ -8,7 +8,7 @@ import pytest
 import torch
 import transformers
 
-from ifa_jax import optim
+from ifa_jax.training import optimizer
 
 NUM_STEPS = 20
 SECTION = {
@@ -40,7 +40,7 @@ def tree(seed, size=1.0):
 
 def updated(section, params, gradients):
   """Returns the parameters after each gradient."""
-  tx = optim.make_optimizer(section, params, NUM_STEPS)
+  tx = optimizer.make_optimizer(section, params, NUM_STEPS)
   opt_state, states = tx.init(params), []
   for grads in gradients:
     updates, opt_state = tx.update(grads, opt_state, params)
@@ -153,7 +153,7 @@ def test_adam_without_bias_correction_is_that_of_its_formula():
     weight -= rate * (m / (np.sqrt(v) + 1e-6) + 0.1 * weight)
   np.testing.assert_allclose(found[path], weight, atol=1e-6, rtol=0)
   # The first update is (1 - b1) / sqrt(1 - b2) of the corrected one's.
-  first = optim.scale_by_uncorrected_adam(0.9, 0.999, 0.0)
+  first = optimizer.scale_by_uncorrected_adam(0.9, 0.999, 0.0)
   step, _ = first.update(tree(1), first.init(tree(0)))
   np.testing.assert_allclose(
     np.abs(step["head"]["kernel"]), 0.1 / np.sqrt(0.001), rtol=1e-4
@@ -180,7 +180,7 @@ def test_schedule_is_that_of_transformers(percent):
   schedule = transformers.get_linear_schedule_with_warmup(
     sgd, percent * NUM_STEPS, NUM_STEPS
   )
-  factor = optim.linear_schedule(NUM_STEPS, percent)
+  factor = optimizer.linear_schedule(NUM_STEPS, percent)
   for step in range(NUM_STEPS + 3):
     assert float(factor(step)) == pytest.approx(
       schedule.get_last_lr()[0], abs=1e-6
@@ -190,10 +190,10 @@ def test_schedule_is_that_of_transformers(percent):
 
 
 def test_schedule_at_its_corners():
-  factor = optim.linear_schedule(100, 0.1)
+  factor = optimizer.linear_schedule(100, 0.1)
   found = [float(factor(step)) for step in (0, 5, 10, 55, 99, 100, 1000)]
   assert found == pytest.approx([0, 0.5, 1, 0.5, 1 / 90, 0, 0], abs=1e-6)
-  assert float(optim.linear_schedule(100, 0.0)(0)) == 1.0
+  assert float(optimizer.linear_schedule(100, 0.0)(0)) == 1.0
 
 
 def test_first_update_of_a_warm_up_moves_nothing():
@@ -223,7 +223,7 @@ def test_a_frozen_group_costs_no_memory(frozen):
   size = lambda section: sum(  # noqa: E731
     np.size(x)
     for x in jax.tree.leaves(
-      optim.make_optimizer(section, tree(0), NUM_STEPS).init(tree(0))
+      optimizer.make_optimizer(section, tree(0), NUM_STEPS).init(tree(0))
     )
     if np.ndim(x)
   )
@@ -234,7 +234,7 @@ def test_a_frozen_group_costs_no_memory(frozen):
 def test_parameters_in_no_group_or_two_are_all_named():
   groups = {"a": r"text/.*", "b": r".*/kernel"}
   with pytest.raises(ValueError, match=r"optim\.groups") as error:
-    optim.group_parameters(tree(0), groups)
+    optimizer.group_parameters(tree(0), groups)
   assert str(error.value).splitlines()[1:] == [
     "  text/dense/kernel: in a and b",
     "  head/bias: in no group",
@@ -243,13 +243,13 @@ def test_parameters_in_no_group_or_two_are_all_named():
 
 def test_a_pattern_must_match_the_whole_path():
   with pytest.raises(ValueError, match="head/kernel: in no group"):
-    optim.group_parameters(tree(0), {"a": "text/.*", "b": "head"})
+    optimizer.group_parameters(tree(0), {"a": "text/.*", "b": "head"})
 
 
 def test_decay_mask_reads_whole_paths():
-  mask = optim.decay_mask(tree(0), r".*/(bias|scale)")
+  mask = optimizer.decay_mask(tree(0), r".*/(bias|scale)")
   assert mask["text"] == {
     "dense": {"kernel": True, "bias": False},
     "norm": {"scale": False},
   }
-  assert all(jax.tree.leaves(optim.decay_mask(tree(0), "")))
+  assert all(jax.tree.leaves(optimizer.decay_mask(tree(0), "")))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ifa_jax.data import order as orders
+from ifa_jax.data.pipeline import sampling as orders
 
 SIZES = [(10, 4), (8, 4), (3, 4), (1, 1), (7, 1), (0, 4)]
 

@@ -10,8 +10,8 @@ from gradients import logits_and_gradient
 
 from ifa_jax import models
 from ifa_jax.batch import pack_text
-from ifa_jax.models.bert import BertConfig
-from ifa_jax.models.packing import packing_of
+from ifa_jax.models.baselines.bert import BertConfig
+from ifa_jax.models.layers.packing import packing_of
 
 PAPER = tiny.tiny_config(num_layers=3)
 MODELS = {

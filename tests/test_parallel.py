@@ -10,9 +10,9 @@ import jax
 import numpy as np
 import pytest
 
-from ifa_jax import parallel
+from ifa_jax.runtime import data_parallel
 
-FORMS = list(parallel.FORMS)
+FORMS = list(data_parallel.FORMS)
 TESTS = pathlib.Path(__file__).parent
 
 
@@ -80,7 +80,7 @@ def test_a_snapshot_is_spread_and_outlives_its_state(report, form):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_each_batch_is_sent_before_the_last_one_is_used(form):
-  made, asked = parallel.make_parallel(form), []
+  made, asked = data_parallel.make_parallel(form), []
 
   def batches():
     for i in range(3):
@@ -96,13 +96,13 @@ def test_each_batch_is_sent_before_the_last_one_is_used(form):
 
 def test_an_unknown_form_is_refused():
   with pytest.raises(ValueError, match=r"pmap, jit, found 'pjit'"):
-    parallel.make_parallel("pjit")
+    data_parallel.make_parallel("pjit")
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_is_copied_is_fetched_unchanged_and_does_not_follow(form):
   tree = {"a": np.arange(6.0).reshape(2, 3), "step": np.int32(4)}
-  made = parallel.make_parallel(form)
+  made = data_parallel.make_parallel(form)
   fetched = made.fetch(made.copy(tree))
   jax.tree.map(np.testing.assert_array_equal, fetched, tree)
   assert all(x.flags.owndata for x in jax.tree.leaves(fetched))
@@ -111,7 +111,7 @@ def test_what_is_copied_is_fetched_unchanged_and_does_not_follow(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_processes_read_their_own_columns_and_gather_all(form, monkeypatch):
   order = np.arange(24).reshape(3, 8)
-  made = parallel.make_parallel(form)
+  made = data_parallel.make_parallel(form)
   monkeypatch.setattr(jax, "process_count", lambda: 2)
   owns = []
   for index in range(2):
@@ -120,7 +120,7 @@ def test_processes_read_their_own_columns_and_gather_all(form, monkeypatch):
   assert [own.shape for own in owns] == [(3, 4), (3, 4)]
   probabilities = [np.stack([own, -own], axis=-1) for own in owns]
   monkeypatch.setattr(
-    parallel.multihost_utils,
+    data_parallel.multihost_utils,
     "process_allgather",
     lambda _: np.stack(probabilities),
   )

@@ -15,8 +15,10 @@ import torch
 import torch_reference
 
 import ifa_jax
-from ifa_jax import models, optim, step
-from ifa_jax.models import settings
+from ifa_jax import models
+from ifa_jax.models import config_dict
+from ifa_jax.training import optimizer as optim
+from ifa_jax.training import steps
 
 # float32 against float32 or float64; a wrong epsilon is 2e-5 off.
 TOLERANCE = 5e-6
@@ -99,7 +101,7 @@ def assert_close(got, want, what):
 def loss_and_gradients(model, params, batch):
   def loss(params):
     output = model.apply({"params": params}, batch, capture=True)
-    return step.row_sums(output.logits, batch)[0] / len(batch.label), output
+    return steps.row_sums(output.logits, batch)[0] / len(batch.label), output
 
   return jax.value_and_grad(loss, has_aux=True)(params)
 
@@ -192,14 +194,14 @@ def test_full_update_of_the_released_fusion(jit):
 
   config = parity.model_config(CLIP, fusion="released")
   quiet = models.TextConfig(
-    **settings.to_dict(config)["text"]
+    **config_dict.to_dict(config)["text"]
     | {"dropout_rate": 0.0, "attention_dropout_rate": 0.0}
   )
   config = models.replace(config, text=quiet)
   params = parity.to_params(weights, config)
   tx = optim.make_optimizer(released_optim(), params, num_steps=2)
-  train_step = jit(step.TrainStep(models.build(config), tx, seed=0))
-  state, batch = step.start_state(params, tx), parity.to_batch(inputs)
+  train_step = jit(steps.TrainStep(models.build(config), tx, seed=0))
+  state, batch = steps.start_state(params, tx), parity.to_batch(inputs)
   got_losses = []
   for _ in range(2):
     state, sums = train_step(state, batch)

@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from ifa_jax import parser
+from ifa_jax.data.text import dependency_parser
 
 TEXTS = [["Ann", "joins", "Acme", "."], ["Hi"], [], ["", "Hi"]]
 
@@ -64,7 +64,7 @@ def no_spacy(monkeypatch):
 
 
 def test_the_chain_has_a_governor_for_every_word_but_the_first():
-  chain = parser.load("chain")
+  chain = dependency_parser.load("chain")
   assert chain.name == "chain"
   assert list(chain.parse(TEXTS)) == [[-1, 0, 1, 2], [-1], [], [-1, 0]]
 
@@ -72,7 +72,7 @@ def test_the_chain_has_a_governor_for_every_word_but_the_first():
 @pytest.mark.usefixtures("spacy")
 @pytest.mark.parametrize("kind", ["auto", "spacy"])
 def test_spacy_parses_the_words_as_they_are(kind):
-  found = parser.load(kind)
+  found = dependency_parser.load(kind)
   assert found.name == "spacy 3.0, en_core_fake 1.2"
   assert list(found.parse(TEXTS)) == [[1, -1, 1, 1], [-1], [], [1, -1]]
 
@@ -80,23 +80,23 @@ def test_spacy_parses_the_words_as_they_are(kind):
 @pytest.mark.usefixtures("no_spacy")
 def test_without_spacy_auto_is_the_chain_and_says_so(caplog):
   with caplog.at_level(logging.INFO, "ifa_jax"):
-    assert parser.load("auto").name == "chain"
+    assert dependency_parser.load("auto").name == "chain"
   assert "spacy is not installed" in caplog.text
   with pytest.raises(ValueError, match="spacy is not installed"):
-    parser.load("spacy")
+    dependency_parser.load("spacy")
 
 
 def test_what_spacy_lacks_is_named_in_one_line(spacy, caplog):
   with pytest.raises(ValueError, match=r"no model 'de'.*Can't find model 'de'"):
-    parser.load("spacy", "de")
+    dependency_parser.load("spacy", "de")
   with caplog.at_level(logging.INFO, "ifa_jax"):
-    assert parser.load("auto", "de").name == "chain"
+    assert dependency_parser.load("auto", "de").name == "chain"
   assert "'de'" in caplog.text
   spacy.model.pipe_names = ("tok2vec", "ner")
   with pytest.raises(ValueError, match="found tok2vec, ner"):
-    parser.load("spacy")
+    dependency_parser.load("spacy")
 
 
 def test_another_kind_is_refused():
   with pytest.raises(ValueError, match="want one of auto, spacy, chain"):
-    parser.load("stanza")
+    dependency_parser.load("stanza")

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tiny
 
-from ifa_jax import Batch, step
-from ifa_jax.models import build, parameters, replace, settings
-from ifa_jax.models.pcnn import PAD, PCNNConfig
+from ifa_jax import Batch
+from ifa_jax.models import build, config_dict, parameters, replace
+from ifa_jax.models.baselines.pcnn import PAD, PCNNConfig
+from ifa_jax.training import steps
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -174,7 +175,7 @@ def test_padding_is_trained_as_a_word_and_not_as_an_offset():
   def gradients(params):
     def loss(params):
       logits = build(CONFIG).apply({"params": params}, batch).logits
-      return step.row_sums(logits, batch)[0]
+      return steps.row_sums(logits, batch)[0]
 
     return jax.grad(loss)(params)
 
@@ -247,10 +248,10 @@ def test_nothing_lies_between_that_could_be_kept():
 
 
 def test_settings_read_back():
-  written = settings.to_dict(CONFIG)
+  written = config_dict.to_dict(CONFIG)
   assert written["system"] == "pcnn"
-  assert settings.from_dict(written) == CONFIG
-  assert settings.from_dict({"system": "pcnn"}) == PCNNConfig()
+  assert config_dict.from_dict(written) == CONFIG
+  assert config_dict.from_dict({"system": "pcnn"}) == PCNNConfig()
   assert CONFIG.reads_words
   assert CONFIG.text is None
   assert not CONFIG.sees_pictures
@@ -260,4 +261,4 @@ def test_settings_that_no_model_has():
   with pytest.raises(ValueError, match=r"model.kernel_size: want an odd.* 4"):
     replace(CONFIG, kernel_size=4)
   with pytest.raises(KeyError, match=r"model.word_dims: .* mean model.word_di"):
-    settings.from_dict({"system": "pcnn", "word_dims": 5})
+    config_dict.from_dict({"system": "pcnn", "word_dims": 5})

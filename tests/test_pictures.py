@@ -6,7 +6,7 @@ import raw_tree
 from PIL import Image
 from transformers.models.clip import image_processing_pil_clip
 
-from ifa_jax.data import pictures
+from ifa_jax.data.images import decode
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
 
@@ -39,14 +39,14 @@ def test_fit_is_the_clip_image_processor(shape, size):
   )
   values = processor(picture, return_tensors="np")["pixel_values"][0]
   wanted = np.asarray(values).transpose(1, 2, 0)
-  found = pictures.fit(picture, size)
+  found = decode.fit(picture, size)
   assert (found.shape, found.dtype) == ((size, size, 3), np.uint8)
   assert np.abs(wanted.astype(int) - found).max() <= 1
 
 
 def test_a_very_thin_picture_is_fitted_without_its_length():
   """All of it at this scale would take 9 gigabytes."""
-  square = pictures.fit(Image.new("RGB", (1, 60_000), RED), 224)
+  square = decode.fit(Image.new("RGB", (1, 60_000), RED), 224)
   assert (square == RED).all()
 
 
@@ -54,7 +54,7 @@ def test_exif_orientation_is_applied():
   picture = Image.new("RGB", (40, 20), WHITE)
   exif = picture.getexif()
   exif[0x0112] = 6  # Turned by 90 degrees.
-  assert pictures.open_picture(encoded(picture, "JPEG", exif=exif)).size == (
+  assert decode.open_picture(encoded(picture, "JPEG", exif=exif)).size == (
     20,
     40,
   )
@@ -69,31 +69,31 @@ def test_every_mode_becomes_rgb(mode):
     if mode == "I;16"
     else white.convert(mode)
   )
-  opened = pictures.open_picture(encoded(picture, kind))
+  opened = decode.open_picture(encoded(picture, kind))
   assert opened.mode == "RGB"
   assert (np.asarray(opened) >= 254).all()
 
 
 def test_16_bits_are_scaled_not_clipped():
   ramp = np.linspace(0, 65535, 256).astype(np.uint16).reshape(16, 16)
-  opened = pictures.open_picture(encoded(Image.fromarray(ramp)))
+  opened = decode.open_picture(encoded(Image.fromarray(ramp)))
   grey = np.asarray(opened)[..., 0].ravel()
   assert (grey == np.arange(256)).all()
 
 
 def test_transparency_is_laid_on_white():
   clear = Image.new("RGBA", (4, 4), (0, 0, 0, 0))
-  assert pictures.open_picture(encoded(clear)).getpixel((0, 0)) == WHITE
+  assert decode.open_picture(encoded(clear)).getpixel((0, 0)) == WHITE
   palette = Image.new("P", (4, 4), 0)
   palette.putpalette([0, 0, 0, 255, 0, 0])
-  opened = pictures.open_picture(encoded(palette, "GIF", transparency=0))
+  opened = decode.open_picture(encoded(palette, "GIF", transparency=0))
   assert opened.getpixel((0, 0)) == WHITE
 
 
 def test_the_first_frame_of_an_animation_counts():
   frames = [Image.new("RGB", (4, 4), c) for c in (RED, WHITE)]
   animation = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-  assert pictures.open_picture(animation).getpixel((0, 0)) == RED
+  assert decode.open_picture(animation).getpixel((0, 0)) == RED
 
 
 GOOD = raw_tree.jpeg()
@@ -114,23 +114,23 @@ def test_broken_files_are_named_with_the_reason(content, reason, tmp_path):
   path = tmp_path / "broken.jpg"
   path.write_bytes(content)
   with pytest.raises(ValueError, match=reason) as error:
-    pictures.open_picture(path)
+    decode.open_picture(path)
   assert str(error.value).startswith(str(path))
   assert "\n" not in str(error.value)
   with pytest.raises(ValueError, match=f"picture of {len(content)} bytes"):
-    pictures.open_picture(content)
+    decode.open_picture(content)
 
 
 def test_an_absent_file_is_named(tmp_path):
   with pytest.raises(ValueError, match=r"gone\.jpg: there is no such file"):
-    pictures.open_picture(tmp_path / "gone.jpg")
+    decode.open_picture(tmp_path / "gone.jpg")
 
 
 def test_a_decompression_bomb_is_refused_by_its_header():
   bomb = encoded(Image.new("1", (8001, 8000)))
   assert len(bomb) < 100_000
   with pytest.raises(ValueError, match="8001 x 8000 pixels, at most 64000000"):
-    pictures.open_picture(bomb)
+    decode.open_picture(bomb)
 
 
 def test_cut_keeps_what_the_box_touches():
@@ -141,7 +141,7 @@ def test_cut_keeps_what_the_box_touches():
     (2.4, 1.9, 4.1, 3.2): (slice(2, 5), slice(1, 4)),
     (-5, -5, 3, 99): (slice(0, 3), slice(0, 8)),
   }.items():
-    assert (np.asarray(pictures.cut(picture, box)) == pixels[y, x]).all(), box
+    assert (np.asarray(decode.cut(picture, box)) == pixels[y, x]).all(), box
 
 
 @pytest.mark.parametrize(
@@ -157,12 +157,12 @@ def test_cut_keeps_what_the_box_touches():
 )
 def test_cut_refuses_empty_boxes(box):
   with pytest.raises(ValueError, match=r"not finite|holds nothing"):
-    pictures.cut(noise(10, 8), box)
+    decode.cut(noise(10, 8), box)
 
 
 def test_png_keeps_every_pixel():
   square = np.asarray(noise(16, 16))
-  opened = pictures.open_picture(pictures.encode_png(square))
+  opened = decode.open_picture(decode.encode_png(square))
   assert (np.asarray(opened) == square).all()
-  assert (pictures.grey(3) == 128).all()
-  assert pictures.grey(3).shape == (3, 3, 3)
+  assert (decode.grey(3) == 128).all()
+  assert decode.grey(3).shape == (3, 3, 3)

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from ifa_jax.batch import trim_text
-from ifa_jax.data import order as orders
-from ifa_jax.data import pictures
-from ifa_jax.data.pipeline import Geometry, Split
+from ifa_jax.data.images import decode
+from ifa_jax.data.pipeline import sampling as orders
+from ifa_jax.data.pipeline.dataset import Geometry, Split
 
 SLOTS = (("image", 1, 8), ("grounded", 3, 4), ("detected", 2, 2))
 # Of each row: tokens; whole pictures, grounded and detected crops.
@@ -50,7 +50,7 @@ def record(row):
     zip(SLOTS, ROWS[row][1:], strict=True)
   ):
     features[name] = [
-      pictures.encode_png(square(row, kind, i, size)) for i in range(count)
+      decode.encode_png(square(row, kind, i, size)) for i in range(count)
     ]
   return tf.train.Example(
     features=tf.train.Features(

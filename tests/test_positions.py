@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ifa_jax.convert.positions import resize_positions
+from ifa_jax.convert.huggingface.positions import resize_positions
 
 
 def table(side, width=5, seed=0):

@@ -8,11 +8,11 @@ import types
 
 import pytest
 
-from ifa_jax.posts import json_lines
+from ifa_jax.inference import jsonl
 
 
 def read(*lines):
-  return list(json_lines.read(io.BytesIO(b"\n".join(lines))))
+  return list(jsonl.read(io.BytesIO(b"\n".join(lines))))
 
 
 def test_each_line_that_is_not_blank_is_a_post():
@@ -43,7 +43,7 @@ def test_a_line_that_is_no_object_is_shown(line, shown):
 
 
 def test_of_a_line_that_is_too_long_only_the_start_is_read(monkeypatch):
-  monkeypatch.setattr(json_lines, "MAX_BYTES", 40)
+  monkeypatch.setattr(jsonl, "MAX_BYTES", 40)
   fits = json.dumps({"a": "x" * 31}).encode()
   assert len(fits) == 40
   long = json.dumps({"a": "y" * 500}).encode()
@@ -54,14 +54,14 @@ def test_of_a_line_that_is_too_long_only_the_start_is_read(monkeypatch):
 
 def test_lines_are_read_when_their_turn_comes():
   file = io.BytesIO(b'{"a": 1}\n' * 100)
-  posts = json_lines.read(file)
+  posts = jsonl.read(file)
   next(posts)
   assert file.tell() == 9
 
 
 def test_a_file_appears_when_all_is_written(tmp_path):
   target = tmp_path / "out.jsonl"
-  with json_lines.writing(str(target)) as write:
+  with jsonl.writing(str(target)) as write:
     write({"a": "é\ud83d"})
     assert not target.exists()
   assert target.read_bytes() == b'{"a": "\xc3\xa9\\ud83d"}\n'
@@ -81,7 +81,7 @@ def test_what_a_stopped_writing_leaves_is_told(tmp_path, caplog, count):
 
   with (
     pytest.raises(KeyboardInterrupt),
-    json_lines.writing(str(target)) as write,
+    jsonl.writing(str(target)) as write,
   ):
     stop_after(write)
   assert target.read_text() == "earlier\n"
@@ -96,7 +96,7 @@ def test_what_a_stopped_writing_leaves_is_told(tmp_path, caplog, count):
 def test_a_dash_is_the_standard_input_and_output(monkeypatch, capsys):
   stdin = types.SimpleNamespace(buffer=io.BytesIO(b'{"a": 1}\n'))
   monkeypatch.setattr(sys, "stdin", stdin)
-  with json_lines.reading("-") as posts, json_lines.writing("-") as write:
+  with jsonl.reading("-") as posts, jsonl.writing("-") as write:
     for post in posts:
       write(post)
   assert capsys.readouterr().out == '{"a": 1}\n'

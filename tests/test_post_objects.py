@@ -5,8 +5,8 @@ import logging
 
 import pytest
 
-from ifa_jax.posts.picture_boxes import FoundObjects, ListedObjects
-from ifa_jax.predictor import Predictor
+from ifa_jax.inference.boxes import FoundObjects, ListedObjects
+from ifa_jax.inference.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -35,7 +35,7 @@ def without(posts, key):
 
 @pytest.fixture(name="finder")
 def finder_of_the_boxes_file(posts):
-  from ifa_jax.data.pictures import open_picture
+  from ifa_jax.data.images.decode import open_picture
 
   return FakeFinder(
     {key_of(open_picture(post["image"])): post["boxes"] for post in posts}

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from ifa_jax.posts.post import Post, read_post
+from ifa_jax.inference.post import Post, read_post
 
 
 def read(text, head, tail, **spans):

@@ -8,9 +8,11 @@ import tiny
 import tiny_run
 
 from configs import mnre, quickstart
-from ifa_jax import experiment, models, precision, train
+from ifa_jax import models
 from ifa_jax.models import replace
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.training import experiment, loop
+from ifa_jax.training.config import precision
+from ifa_jax.workdir.run_folder import RunFolder
 
 
 def asked(dtype=precision.AUTO, **others):
@@ -111,10 +113,10 @@ def test_a_run_in_bfloat16_goes_on_and_is_scored_on_a_cpu(data_dir, tmp_path):
     optim={"groups": groups | {"encoder": {"pattern": "text/.*"}}},
   )
   folder = RunFolder(tmp_path / "run")
-  scores = train.run(experiment.build(config), folder.path)
+  scores = loop.run(experiment.build(config), folder.path)
   assert 0 <= scores["accuracy"] <= 1
   again = tiny_run.merged(config, {"model": {"dtype": "auto"}})
   assert experiment.build(again).model_config.dtype == "float32"
   built = experiment.build(precision.resolve(again, folder))
   assert built.model_config.dtype == "bfloat16"
-  assert train.run(built, folder.path) == scores
+  assert loop.run(built, folder.path) == scores

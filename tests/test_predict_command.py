@@ -6,7 +6,7 @@ import command_lines
 import pytest
 import tiny_run
 
-from ifa_jax.predictor import Predictor
+from ifa_jax.inference.predictor import Predictor
 
 TEXT = ["--text=Ann Lee, of Acme.", "--head=Ann Lee", "--tail=Acme"]
 USAGE = {
@@ -62,7 +62,7 @@ def outcomes_of_all_command_lines(folder, raw_dir, finished, compiled_dir):
   return command_lines.run_all(
     lines,
     cwd=folder,
-    loaded=["ifa_jax.predictor"],
+    loaded=["ifa_jax.inference.predictor"],
     environment=tiny_run.fast_environment(compiled_dir)
     | {"HF_HUB_OFFLINE": "1"},
   )

@@ -6,7 +6,7 @@ import numpy as np
 import odd_pictures
 import pytest
 
-from ifa_jax.predictor import Predictor
+from ifa_jax.inference.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 

@@ -8,11 +8,11 @@ import real_posts
 import tiny
 import tiny_run
 
-from ifa_jax import evaluate, experiment
 from ifa_jax.data import schema
-from ifa_jax.predictor import Predictor
-from ifa_jax.preparation import plan, prepare
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.inference.predictor import Predictor
+from ifa_jax.preparation.mnre import plan, prepare
+from ifa_jax.training import evaluation, experiment
+from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = [
   pytest.mark.skipif(
@@ -43,7 +43,7 @@ def test_a_photo_is_predicted_as_its_row_is(tree, protocol, tmp_path, capsys):
     lambda x: 2 * x, tiny.perturbed_params(built.model_config)
   )
   workdir = own_runs.write(built, params, tmp_path / "run")
-  evaluate.run(built, RunFolder(workdir), "test")
+  evaluation.run(built, RunFolder(workdir), "test")
   rows = tiny_run.read_lines(tmp_path / "run" / "predictions_test.jsonl")
   predictor = Predictor(workdir)
   found = list(predictor.predict_all(tree.posts, batch_size=5))

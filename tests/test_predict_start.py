@@ -11,7 +11,12 @@ LINE += ["--tail=Acme"]
 # Each takes from a tenth of a second to seconds to import.
 HEAVY = {"transformers", "torch", "tensorflow", "tensorflow_datasets", "keras"}
 HEAVY |= {"huggingface_hub", "optax", "scipy", "matplotlib", "pandas", "tqdm"}
-HEAVY |= {"ifa_jax.convert", "ifa_jax.objects", "ifa_jax.train", "ifa_jax.step"}
+HEAVY |= {
+  "ifa_jax.convert",
+  "ifa_jax.detection",
+  "ifa_jax.training.loop",
+  "ifa_jax.training.steps",
+}
 
 
 @pytest.fixture(scope="module", name="starts")
@@ -31,7 +36,7 @@ def two_starts(finished, tmp_path_factory):
 
 def test_nothing_heavy_is_loaded(starts):
   assert not HEAVY & {*starts["second"]["modules"]}
-  assert "ifa_jax.predictor" in starts["second"]["modules"]
+  assert "ifa_jax.inference.predictor" in starts["second"]["modules"]
 
 
 def test_a_post_is_one_program(starts):

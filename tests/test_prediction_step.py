@@ -9,10 +9,10 @@ import pytest
 import tiny
 
 from ifa_jax import models
-from ifa_jax.eval_step import EvalStep
+from ifa_jax.inference.predict_step import PredictionStep
 from ifa_jax.models import parameters
-from ifa_jax.models.layer_pair import LayerPair
-from ifa_jax.prediction_step import PredictionStep
+from ifa_jax.models.ifaformer.layer_pair import LayerPair
+from ifa_jax.training.eval_step import EvalStep
 
 FIELDS = ("image", "grounded", "detected")
 # Long enough for two lengths below it.

@@ -11,8 +11,8 @@ import pytest
 import tiny_run
 
 from ifa_jax import predict
-from ifa_jax.data import pictures
-from ifa_jax.predictor import Predictor
+from ifa_jax.data.images import decode
+from ifa_jax.inference.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -138,8 +138,8 @@ def test_posts_in_a_row_open_the_picture_that_they_share_once(
     opened.append(source)
     return open_picture(source)
 
-  open_picture = pictures.open_picture
-  monkeypatch.setattr(pictures, "open_picture", opening)
+  open_picture = decode.open_picture
+  monkeypatch.setattr(decode, "open_picture", opening)
   first, second = posts[:2]
   other = first | {"boxes": first["boxes"][:1]}
   row = [first, first, other, second, first, POST, POST]

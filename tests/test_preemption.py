@@ -11,9 +11,9 @@ import ports
 import pytest
 import whole_run
 
-from ifa_jax import train
-from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.preemption import Preemption, StoppedError
+from ifa_jax.training import loop
+from ifa_jax.training.fault_tolerance.preemption import Preemption, StoppedError
+from ifa_jax.workdir.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -29,7 +29,7 @@ def ctrl_c_is_heard():
 # Hears SIGINT, tells so, and would go on for a minute.
 LISTENER = """
 import signal, time
-from ifa_jax.preemption import Preemption
+from ifa_jax.training.fault_tolerance.preemption import Preemption
 with Preemption() as heard:
   heard.reached(1)
   print("ready", flush=True)
@@ -55,7 +55,7 @@ def run_with_signal(built, workdir, owner, name, step, sent):
   with pytest.MonkeyPatch.context() as patched:
     patched.setattr(owner, name, signalled)
     with pytest.raises(StoppedError) as stopped:
-      train.run(built, workdir)
+      loop.run(built, workdir)
   assert signal.getsignal(sent) is before
   return stopped.value.code
 
@@ -64,7 +64,7 @@ def test_a_run_that_is_preempted_anywhere_is_one_that_never_was(
   finished, build, tmp_path
 ):
   term, ctrl_c = signal.SIGTERM, signal.SIGINT
-  reached, scoring = (Preemption, "reached"), (train.Trainer, "_score_dev")
+  reached, scoring = (Preemption, "reached"), (loop.Trainer, "_score_dev")
   # Heard within a window of metrics, at a checkpoint, at the end of an epoch,
   # and while one is scored.
   for where, step, sent in (
@@ -79,7 +79,7 @@ def test_a_run_that_is_preempted_anywhere_is_one_that_never_was(
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
       assert checkpoints.newest == step
     assert not (tmp_path / "eval_test.json").exists()
-  train.run(build(), tmp_path)
+  loop.run(build(), tmp_path)
   for found, wanted in zip(
     whole_run.outcome(tmp_path),
     whole_run.outcome(finished.workdir),

@@ -11,9 +11,10 @@ import raw_tree
 from PIL import Image
 
 from benchmarks import input_pipeline, photo_tree, photos, preparation
-from ifa_jax.data import pictures, schema
-from ifa_jax.preparation.plan import Planner, Settings
-from ifa_jax.row_cache import PLACES
+from ifa_jax.data import schema
+from ifa_jax.data.images import decode
+from ifa_jax.data.pipeline.cache import PLACES
+from ifa_jax.preparation.mnre.plan import Planner, Settings
 
 
 @pytest.fixture(autouse=True)
@@ -29,8 +30,8 @@ def test_photos_are_distinct_and_hard_to_compress():
   assert len({*files}) == 3
   picture = Image.open(io.BytesIO(files[0])).convert("RGB")
   assert picture.size == (120, 90)
-  square = pictures.fit(picture, 64)
-  assert len(pictures.encode_png(square)) > 0.4 * square.size
+  square = decode.fit(picture, 64)
+  assert len(decode.encode_png(square)) > 0.4 * square.size
   # Several colours and frequencies: neither flat nor white noise.
   pixels = np.asarray(picture, float)
   steps = np.abs(np.diff(pixels, axis=1)).mean()
@@ -55,10 +56,10 @@ def check_nothing_is_missing(plans):
     assert plan.missing == ()
     numbers = [len(plan.squares[kind]) for kind in schema.PICTURES]
     assert numbers == [1, 3, 3]
-    picture = pictures.open_picture(plan.picture)
+    picture = decode.open_picture(plan.picture)
     for kind in ("grounded", "detected"):
       for crop in plan.squares[kind]:
-        pictures.cut(picture, crop.edges)
+        decode.cut(picture, crop.edges)
 
 
 def test_a_generated_tree_has_as_many_rows_and_pictures_as_are_asked_for(

@@ -6,10 +6,12 @@ import statistics
 
 import pytest
 
-from ifa_jax.data import boxes, markers, schema
-from ifa_jax.data.tokenization import Tokenizer
-from ifa_jax.preparation import crops, raw
-from ifa_jax.preparation.plan import Planner, Settings
+from ifa_jax.data import schema
+from ifa_jax.data.images import boxes
+from ifa_jax.data.mnre import crops, tree
+from ifa_jax.data.text import markers
+from ifa_jax.data.text.tokenizer import Tokenizer
+from ifa_jax.preparation.mnre.plan import Planner, Settings
 
 MNRE_DIR = os.environ.get("MNRE_DIR")
 MNRE1_DIR = os.environ.get("MNRE1_DIR")
@@ -22,9 +24,9 @@ needs_mnre = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def rows():
-  relations = raw.read_relations(MNRE_DIR)
+  relations = tree.read_relations(MNRE_DIR)
   return {
-    split: list(raw.read_rows(MNRE_DIR, split, relations))
+    split: list(tree.read_rows(MNRE_DIR, split, relations))
     for split in schema.SPLITS
   }
 
@@ -40,7 +42,7 @@ def test_rows_pictures_and_relations(rows):
   names = [{row.img_id for row in rows[split]} for split in schema.SPLITS]
   assert [len(n) for n in names] == [7356, 931, 914]
   assert not any(a & b for a, b in itertools.combinations(names, 2))
-  relations = raw.read_relations(MNRE_DIR)
+  relations = tree.read_relations(MNRE_DIR)
   assert (len(relations), relations[0], relations[7]) == (
     23,
     "None",
@@ -150,11 +152,11 @@ def test_every_row_is_planned():
 
 @pytest.mark.skipif(not MNRE1_DIR, reason="set MNRE1_DIR to MNRE-1's texts")
 def test_mnre_1_reads_too():
-  relations = raw.read_relations(MNRE1_DIR)
+  relations = tree.read_relations(MNRE1_DIR)
   assert (len(relations), relations[0]) == (31, "none")
   assert relations[1:] == sorted(relations[1:])
   rows = {
-    split: list(raw.read_rows(MNRE1_DIR, split, relations))
+    split: list(tree.read_rows(MNRE1_DIR, split, relations))
     for split in schema.SPLITS
   }
   assert [len(rows[split]) for split in schema.SPLITS] == [7824, 975, 1282]

@@ -11,18 +11,17 @@ import tiny_run
 from flax import traverse_util
 
 from configs import minilm, mnre, quickstart
-from ifa_jax import experiment, train
-from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.convert import cache, converted
-from ifa_jax.data.tokenization import Tokenizer
-from ifa_jax.models import TextConfig, parameters, settings
-from ifa_jax.models.bert import BertConfig
-from ifa_jax.models.mega import MEGAConfig
-from ifa_jax.models.pcnn import PCNNConfig
-from ifa_jax.models.system import RegionConfig
-from ifa_jax.run_folder import RunFolder
-from ifa_jax.start import Start
-from ifa_jax.training import pretrained
+from ifa_jax.convert import cache, store
+from ifa_jax.data.text.tokenizer import Tokenizer
+from ifa_jax.models import TextConfig, config_dict, parameters
+from ifa_jax.models.base import RegionConfig
+from ifa_jax.models.baselines.bert import BertConfig
+from ifa_jax.models.baselines.mega import MEGAConfig
+from ifa_jax.models.baselines.pcnn import PCNNConfig
+from ifa_jax.training import experiment, loop, pretrained
+from ifa_jax.training.initialize import Start
+from ifa_jax.workdir.checkpoints import Checkpoints
+from ifa_jax.workdir.run_folder import RunFolder
 
 
 def flat(tree):
@@ -32,7 +31,7 @@ def flat(tree):
 def save(folder, config, initialised=(), tokenizer=None, seed=3):
   params = tiny.perturbed_params(config, seed)
   info = {"initialised": list(initialised)}
-  converted.save_converted(folder, config, params, info, tokenizer)
+  store.save_converted(folder, config, params, info, tokenizer)
   return flat(params)
 
 
@@ -54,7 +53,7 @@ def test_weights_give_sizes_and_tokenizer_and_nothing_else(tmp_path, raw_dir):
   asked = tiny_run.tiny_run_config("data", weights=str(tmp_path / "w"))
   asked["model"]["text"]["dropout_rate"] = 0.25
   got = pretrained.resolve(asked)
-  sizes = settings.to_dict(source)
+  sizes = config_dict.to_dict(source)
   assert got["model"]["vision"] == sizes["vision"]
   assert got["model"]["text"] == sizes["text"] | {
     "dropout_rate": 0.25,
@@ -89,14 +88,14 @@ def test_a_stream_that_nothing_was_converted_for_keeps_its_geometry(tmp_path):
   assert got["vision"]["mlp_dim"] == asked["model"]["vision"]["mlp_dim"]
   for name in ("hidden_dim", "num_layers", "num_heads"):
     assert got["vision"][name] == getattr(source.vision, name)
-  fresh = tiny.perturbed_params(settings.from_dict(got), seed=7)
+  fresh = tiny.perturbed_params(config_dict.from_dict(got), seed=7)
   started = flat(start(tmp_path / "w", fresh))
   for path in visual:
     np.testing.assert_array_equal(started[path], flat(fresh)[path])
   save(tmp_path / "part", source, visual[1:])
   asked["weights"] = str(tmp_path / "part")
   got = pretrained.resolve(asked)["model"]["vision"]
-  assert got == settings.to_dict(source)["vision"]
+  assert got == config_dict.to_dict(source)["vision"]
 
 
 def test_a_text_model_stays_one(tmp_path):
@@ -120,8 +119,8 @@ def test_another_system_takes_the_text_encoder_alone(tmp_path, system):
   source = tiny.tiny_config()
   given = save(tmp_path / "w", source)
   asked = tiny_run.tiny_run_config("data", weights=str(tmp_path / "w"))
-  asked["model"] = settings.to_dict(other_systems(3)[system])
-  model = settings.from_dict(pretrained.resolve(asked)["model"])
+  asked["model"] = config_dict.to_dict(other_systems(3)[system])
+  model = config_dict.from_dict(pretrained.resolve(asked)["model"])
   assert model.system == system
   assert (model.text.hidden_dim, model.text.max_len) == (16, 16)
   fresh = parameters.init_params(model, jax.random.key(7))
@@ -134,7 +133,7 @@ def test_another_system_takes_the_text_encoder_alone(tmp_path, system):
 def test_a_system_without_an_encoder_takes_none(tmp_path):
   save(tmp_path / "w", tiny.tiny_config())
   asked = tiny_run.tiny_run_config("data", weights=str(tmp_path / "w"))
-  asked["model"] = settings.to_dict(PCNNConfig(vocab_size=9))
+  asked["model"] = config_dict.to_dict(PCNNConfig(vocab_size=9))
   assert pretrained.resolve(asked) == asked | {"weights": None}
 
 
@@ -198,14 +197,14 @@ def test_a_run_starts_from_them(tmp_path, data_dir):
     train={"max_steps": 1},
     optim={"groups": {"new": frozen, "encoder": frozen}},
   )
-  config = settings.from_dict(asked["model"])
+  config = config_dict.from_dict(asked["model"])
   own = "visual/layer_0/mlp_in/kernel"
   given = save(tmp_path / "w", config, [own])
   # Drawn alone as it is drawn with all others.
   unaided = Start(experiment.build(asked | {"weights": "random"}))
   given[own] = flat(unaided.first_params())[own]
   built = experiment.build(pretrained.resolve(asked))
-  train.run(built, str(tmp_path / "run"))
+  loop.run(built, str(tmp_path / "run"))
   with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
     got = flat(checkpoints.restore_params(checkpoints.newest))
   for path, array in given.items():
@@ -214,7 +213,7 @@ def test_a_run_starts_from_them(tmp_path, data_dir):
 
 def test_a_run_that_began_needs_its_weights_no_more(tmp_path, data_dir):
   asked = tiny_run.tiny_run_config(data_dir, weights=str(tmp_path / "w"))
-  config = settings.from_dict(asked["model"])
+  config = config_dict.from_dict(asked["model"])
   save(tmp_path / "w", config, ["visual/embed/class_token"])
   first = pretrained.resolve(asked)
   built, folder = experiment.build(first), RunFolder(tmp_path / "run")

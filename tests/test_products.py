@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ifa_jax.models import attention, products, stacking
+from ifa_jax.models.layers import attention, matmul, scan
 
 DTYPES = ("float32", "bfloat16")
 # Kernels wider and narrower than what they are multiplied with, and widths
@@ -50,7 +50,7 @@ def test_a_linear_layer_and_its_gradients(shape, dtype):
   kernel = draw(width, features, dtype=dtype, seed=1).astype(jnp.float32)
   bias = draw(features, dtype=dtype, seed=2).astype(jnp.float32)
   grad = draw(rows, features, dtype=dtype, seed=3)
-  out, found = gradients(products.linear, (x, kernel, bias), grad)
+  out, found = gradients(matmul.linear, (x, kernel, bias), grad)
   assert [out.dtype, *(g.dtype for g in found)] == [dtype, dtype, "f4", "f4"]
   x, kernel, bias, grad = exact(x, kernel, bias, grad)
   product = np.einsum("nd,df->nf", x, kernel)
@@ -66,7 +66,7 @@ def test_a_linear_layer_and_its_gradients(shape, dtype):
 def test_a_linear_layer_without_bias():
   x, kernel, grad = draw(4, 3), draw(3, 5, seed=1), draw(4, 5, seed=2)
   out, (_, found, none) = gradients(
-    products.linear, (x, kernel, None), cotangent=grad
+    matmul.linear, (x, kernel, None), cotangent=grad
   )
   assert none is None
   assert_close(out, np.einsum("nd,df->nf", *exact(x, kernel)))
@@ -77,8 +77,8 @@ def test_a_linear_layer_without_bias():
 @pytest.mark.parametrize(
   ("function", "shapes", "formula"),
   [
-    (products.compare, [(2, 3, 5, 8), (2, 3, 7, 8)], "bnqh,bnsh->bnqs"),
-    (products.mix, [(2, 3, 5, 7), (2, 3, 7, 8)], "bnqs,bnsh->bnqh"),
+    (matmul.compare, [(2, 3, 5, 8), (2, 3, 7, 8)], "bnqh,bnsh->bnqs"),
+    (matmul.mix, [(2, 3, 5, 7), (2, 3, 7, 8)], "bnqs,bnsh->bnqh"),
   ],
 )
 def test_products_of_attention_and_their_gradients(
@@ -102,11 +102,11 @@ def count_products(remat, dtype):
   """Returns how many products the update of two stacked layers computes."""
 
   def run_layer(carry, kernel, rng):
-    return jnp.tanh(products.keep(products.linear(carry, kernel, None)))
+    return jnp.tanh(matmul.keep(matmul.linear(carry, kernel, None)))
 
   def loss(kernels, x):
     key = jax.random.key(0)
-    out = stacking.scan_layers(run_layer, x, kernels, key, remat)
+    out = scan.scan_layers(run_layer, x, kernels, key, remat)
     return out.astype(jnp.float32).sum()
 
   x, kernels = draw(4, 8, dtype=dtype), draw(2, 8, 8)
@@ -125,7 +125,7 @@ def test_a_layer_computes_no_product_twice_unless_it_saves_memory(dtype):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_what_is_kept_is_what_it_was(dtype):
   x, grad = draw(3, 4, dtype=dtype), draw(3, 4, dtype=dtype, seed=1)
-  out, (found,) = gradients(products.keep, (x,), grad)
+  out, (found,) = gradients(matmul.keep, (x,), grad)
   np.testing.assert_array_equal(*exact(out, x))
   np.testing.assert_array_equal(*exact(found, grad))
 

@@ -7,11 +7,11 @@ import pytest
 import raw_tree
 from hypothesis import strategies as st
 
-from ifa_jax.data import markers
-from ifa_jax.data.markers import MARKERS
-from ifa_jax.data.tokenization import NUM_SPECIAL, Tokenizer
-from ifa_jax.posts import text_marks
-from ifa_jax.posts.post import read_post
+from ifa_jax.data.text import markers
+from ifa_jax.data.text.markers import MARKERS
+from ifa_jax.data.text.tokenizer import NUM_SPECIAL, Tokenizer
+from ifa_jax.inference import markup
+from ifa_jax.inference.post import read_post
 
 # Emoji with joiners, right to left, marks alone, controls, look-alikes of
 # markers and of special tokens, nothing, and far too much.
@@ -203,7 +203,7 @@ def test_marked_posts_come_back(thorough):
     entities = [data.draw(spans(len(found))) for _ in "ht"]
     tokens = markers.insert_markers(found, *entities)
     marked = " ".join(token.text for token in tokens)
-    assert text_marks.is_marked(marked)
+    assert markup.is_marked(marked)
     post = read_post({"text": marked})
     assert post.words == found
     assert [post.head, post.tail] == entities

@@ -15,8 +15,8 @@ import transformers
 from PIL import Image
 from quickstart_tree import rows_of
 
-from ifa_jax.preparation import quickstart
-from ifa_jax.preparation import quickstart_pictures as pictures
+from ifa_jax.preparation.quickstart import command as quickstart
+from ifa_jax.preparation.quickstart import pictures as pictures
 
 SETTINGS = quickstart.Settings(num_train=480, num_dev=12, num_test=48, seed=3)
 SMALL = quickstart.Settings(num_train=24, num_dev=12, num_test=12, seed=5)

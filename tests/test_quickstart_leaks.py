@@ -15,16 +15,16 @@ from PIL import Image
 from quickstart_tree import rows_of
 from sklearn import ensemble, feature_extraction, linear_model
 
-from ifa_jax.preparation import quickstart
+from ifa_jax.preparation.quickstart import command
 
-SETTINGS = quickstart.Settings(num_train=600, num_dev=12, num_test=360, seed=3)
+SETTINGS = command.Settings(num_train=600, num_dev=12, num_test=360, seed=3)
 cells_of = functools.partial(quickstart_tree.cells_of, SETTINGS)
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
   out = tmp_path_factory.mktemp("quickstart") / "raw"
-  quickstart.generate(out, SETTINGS)
+  command.generate(out, SETTINGS)
   return out
 
 
@@ -106,8 +106,8 @@ def test_boxes_sizes_and_scores_tell_nothing(tree, part):
 def test_emblem_changes_pixels_alone():
   for seed in range(10):
     posts = [
-      quickstart.make_post("org", emblem, "a.jpg", np.random.default_rng(seed))
-      for emblem in quickstart.RELATIONS["org"]
+      command.make_post("org", emblem, "a.jpg", np.random.default_rng(seed))
+      for emblem in command.RELATIONS["org"]
     ]
     for post in posts[1:]:
       assert post.row | {"relation": None} == posts[0].row | {"relation": None}
@@ -118,8 +118,8 @@ def test_emblem_changes_pixels_alone():
 def test_type_changes_words_alone():
   for seed in range(10):
     posts = [
-      quickstart.make_post(kind, "cup", "a.jpg", np.random.default_rng(seed))
-      for kind in quickstart.RELATIONS
+      command.make_post(kind, "cup", "a.jpg", np.random.default_rng(seed))
+      for kind in command.RELATIONS
     ]
     corners = [[box["box"] for box in post.boxes] for post in posts]
     for post, places in zip(posts[1:], corners[1:], strict=True):

@@ -3,8 +3,9 @@ import json
 import pytest
 import raw_tree
 
-from ifa_jax.preparation import lines, raw
-from ifa_jax.preparation.lines import RowError
+from ifa_jax.data.mnre import row as lines
+from ifa_jax.data.mnre import tree as raw
+from ifa_jax.data.mnre.row import RowError
 
 RELATIONS = list(raw_tree.RELATIONS)
 ROW = raw_tree.row()

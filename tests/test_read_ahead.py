@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from ifa_jax.read_ahead import read_ahead
+from ifa_jax.runtime.prefetch import read_ahead
 
 
 def counted(items, taken):

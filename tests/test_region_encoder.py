@@ -8,10 +8,11 @@ import torch
 from PIL import Image
 
 from ifa_jax import models
-from ifa_jax.convert import fit, huggingface, save_converted
-from ifa_jax.data import pictures
+from ifa_jax.convert import save_converted
+from ifa_jax.convert.huggingface import assemble, conversion
+from ifa_jax.data.images import decode
+from ifa_jax.detection import region_encoder
 from ifa_jax.models import config as sizes
-from ifa_jax.objects import region_encoder
 
 # Never to be loosened.
 TOLERANCE = 5e-6
@@ -34,8 +35,8 @@ def crops(*shape, seed=0):
 def convert(folder, **encoders):
   """Converts encoders to a folder of weights and returns its path."""
   folder = folder / "weights"
-  found = huggingface.convert(
-    encoders.get("text"), encoders.get("vision"), None, fit.Options()
+  found = conversion.convert(
+    encoders.get("text"), encoders.get("vision"), None, assemble.Options()
   )
   save_converted(folder, found.model_config, found.params, found.info)
   return str(folder)
@@ -84,7 +85,7 @@ def weights(tmp_path_factory):
 def test_crops_of_any_size_are_fitted_to_the_encoder(weights):
   encoder = region_encoder.load(weights)
   wide, tall = *crops(1, 40, 15), *crops(1, 3, 9, seed=1)
-  fitted = [pictures.fit(crop, SIDE) for crop in (wide, tall)]
+  fitted = [decode.fit(crop, SIDE) for crop in (wide, tall)]
   want = encoder.encode([Image.fromarray(square) for square in fitted])
   np.testing.assert_array_equal(encoder.encode([wide, tall]), want)
   assert not np.allclose(want[0], want[1])

@@ -7,9 +7,14 @@ import numpy as np
 import pytest
 import scene_trees
 
-from ifa_jax.data import region_sources, regions, spatial, structural
-from ifa_jax.data.regions import RegionGeometry, RegionReader
-from ifa_jax.data.scenes import Scene
+from ifa_jax.data.scenes import (
+  fallbacks,
+  graph_similarity,
+  region_features,
+  spatial,
+)
+from ifa_jax.data.scenes.region_features import RegionGeometry, RegionReader
+from ifa_jax.data.scenes.store import Scene
 
 GEOMETRY = RegionGeometry(
   num_regions=5, feature_dim=6, text_len=12, top_k=1, align=True
@@ -65,9 +70,9 @@ def expected_alignment(scene, heads, word_ids, geometry):
   num = min(scene.num_objects, geometry.num_regions)
   edges = [(a, b) for a, b in scene.edges if a < num and b < num]
   words = [(head, i) for i, head in enumerate(heads) if head >= 0]
-  weights = structural.similarity(
-    structural.node_features(words, len(heads)),
-    structural.node_features(edges, num),
+  weights = graph_similarity.similarity(
+    graph_similarity.node_features(words, len(heads)),
+    graph_similarity.node_features(edges, num),
     geometry.distance,
   )
   expected = np.zeros((geometry.text_len, geometry.num_regions))
@@ -80,7 +85,7 @@ def expected_alignment(scene, heads, word_ids, geometry):
 
 
 @pytest.mark.parametrize("top_k", [0, 1, 3])
-@pytest.mark.parametrize("distance", structural.DISTANCES)
+@pytest.mark.parametrize("distance", graph_similarity.DISTANCES)
 def test_a_batch_of_scenes(top_k, distance, tmp_path):
   split = random_split(tmp_path)
   geometry = GEOMETRY._replace(top_k=top_k, distance=distance)
@@ -152,7 +157,7 @@ def test_without_align_sentences_are_not_looked_at(tmp_path):
 def test_one_post_gets_what_its_row_gets(row, tmp_path):
   split, text = random_split(tmp_path), TEXTS[row]
   fields = RegionReader(split, TEXTS, GEOMETRY)(np.array([row]), [row])
-  alone = regions.one_row(
+  alone = region_features.one_row(
     split.scene(text.img_id),
     split.heads(text.id),
     len(text.words),
@@ -165,7 +170,7 @@ def test_one_post_gets_what_its_row_gets(row, tmp_path):
 
 
 def read_one(scene, heads=(1, -1, 1), geometry=GEOMETRY, **options):
-  return regions.one_row(
+  return region_features.one_row(
     scene, heads, 3, [-1, 0, 1, 2, -1], geometry, **options
   )
 
@@ -231,7 +236,7 @@ def test_edges_alone_tell_place_degree_and_surroundings(tmp_path):
   scene = Scene((0, 0), None, np.zeros(5), edges=edges)
   geometry = GEOMETRY._replace(num_regions=7, feature_dim=20)
   fields = read_one(scene, geometry=geometry)
-  structure = structural.node_features(edges, 5)
+  structure = graph_similarity.node_features(edges, 5)
   for slot, degree in enumerate([2, 3, 2, 1, 2]):
     region = fields["regions"][slot]
     assert region[:10].tolist() == [float(slot == i) for i in range(10)]
@@ -249,8 +254,8 @@ def test_edges_alone_tell_place_degree_and_surroundings(tmp_path):
 def test_graph_features_hold_any_graph_of_36_objects():
   everything = np.stack(np.triu_indices(36, k=1), axis=1)
   scene = Scene((0, 0), None, np.zeros(36), edges=everything)
-  geometry = RegionGeometry(36, region_sources.GRAPH_DIM, text_len=5)
-  found = regions.one_row(scene, None, 0, [], geometry)["regions"]
+  geometry = RegionGeometry(36, fallbacks.GRAPH_DIM, text_len=5)
+  found = region_features.one_row(scene, None, 0, [], geometry)["regions"]
   assert (found[:, 10] == 35).all()
   assert (found[:, 11:].argmax(axis=1) == 5).all()
 
@@ -319,14 +324,14 @@ def test_substitutes_in_the_scenes_themselves_are_no_secret(tmp_path):
 
 def test_width_of_what_a_run_reads(tmp_path):
   rng = np.random.default_rng(6)
-  width = lambda **scene: regions.feature_dim(  # noqa: E731
+  width = lambda **scene: region_features.feature_dim(  # noqa: E731
     scene_trees.write(tmp_path, {"a.jpg": scene_trees.scene(rng, **scene)}),
     label_dim=32,
   )
   assert width() == 6
   assert width(features=None) == 32
-  assert width(features=None, labels=[]) == region_sources.GRAPH_DIM
-  assert regions.feature_dim(None, label_dim=32) == region_sources.GRAPH_DIM
+  assert width(features=None, labels=[]) == fallbacks.GRAPH_DIM
+  assert region_features.feature_dim(None, label_dim=32) == fallbacks.GRAPH_DIM
 
 
 def test_what_does_not_fit_is_named(tmp_path):

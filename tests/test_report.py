@@ -5,7 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from ifa_jax import metrics, report
+from ifa_jax.cli import tables
+from ifa_jax.statistics import metrics
 
 RELATIONS = ["None", "/per/org/member_of", "/per/per/couple", "/per/loc/visit"]
 GOLD = np.array([0, 0, 0, 1, 1, 2, 2, 2, 2])
@@ -23,7 +24,7 @@ PREDICTED = np.array([0, 0, 1, 1, 2, 2, 2, 2, 0])
   ],
 )
 def test_a_percentage_has_two_digits(fraction, text):
-  assert report.percent(fraction) == text
+  assert tables.percent(fraction) == text
 
 
 def cells(line):
@@ -34,7 +35,7 @@ def cells(line):
 def lines_of_printed_scores(capsys):
   """First cell -> the others, of every line; and the lines above the table."""
   scores = metrics.score(GOLD, PREDICTED, RELATIONS)
-  report.print_scores({"protocol": "none", **scores}, title="Test scores of x")
+  tables.print_scores({"protocol": "none", **scores}, title="Test scores of x")
   lines = capsys.readouterr().out.splitlines()
   rows = [cells(line) for line in lines if line.startswith("│")]
   title = [
@@ -70,7 +71,7 @@ def test_sums_leave_none_out_and_name_what_they_count(shown):
 def test_a_table_of_nothing_right_can_be_printed(capsys):
   gold, predicted = np.array([1, 2]), np.array([0, 0])
   scores = metrics.score(gold, predicted, RELATIONS)
-  report.print_scores({"protocol": "clean", **scores}, title="x")
+  tables.print_scores({"protocol": "clean", **scores}, title="x")
   shown = capsys.readouterr().out
   assert "nan" not in shown
   assert ["None", "0.00", "0.00", "0.00", "0", "2"] in map(
@@ -81,13 +82,13 @@ def test_a_table_of_nothing_right_can_be_printed(capsys):
 def test_long_names_of_relations_are_not_cut(capsys):
   name = "/person/organization/was_once_a_member_of_the_board_of"
   scores = metrics.score(np.array([1]), np.array([1]), ["None", name])
-  report.print_scores({"protocol": "clean", **scores}, title="x")
+  tables.print_scores({"protocol": "clean", **scores}, title="x")
   assert name in capsys.readouterr().out
 
 
 def test_a_markdown_table_aligns_numbers_and_keeps_the_title_above():
   rows = [["standard", "92.38"], ["blank", "9.00 ± 0.1"]]
-  found = report.markdown_table("Of x\nprotocol: none", ("by", "F1"), rows)
+  found = tables.markdown_table("Of x\nprotocol: none", ("by", "F1"), rows)
   assert found == (
     "Of x\nprotocol: none\n\n"
     "| by | F1 |\n| --- | --: |\n| standard | 92.38 |\n| blank | 9.00 ± 0.1 |\n"
@@ -96,7 +97,7 @@ def test_a_markdown_table_aligns_numbers_and_keeps_the_title_above():
 
 def test_figures_are_written_as_lines_that_can_be_read_again(tmp_path):
   path, value = tmp_path / "x.json", {"a": [1.5, None], "b": {"c": "d"}}
-  report.write_json(str(path), value)
+  tables.write_json(str(path), value)
   text = path.read_text()
   assert json.loads(text) == value
   assert text.startswith('{\n  "a": [\n')

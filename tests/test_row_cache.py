@@ -9,10 +9,11 @@ import psutil
 import pytest
 import tiny_run
 
-from ifa_jax import experiment, row_cache
-from ifa_jax.data import order as orders
-from ifa_jax.data.shards import Shards
-from ifa_jax.parallel import FORMS
+from ifa_jax.data.pipeline import cache as row_cache
+from ifa_jax.data.pipeline import sampling as orders
+from ifa_jax.data.pipeline.tfrecord import Shards
+from ifa_jax.runtime.data_parallel import FORMS
+from ifa_jax.training import experiment
 
 NUM_TRAIN = tiny_run.NUM_ROWS.num_train
 BUCKETS = (20, 24, 26, 28, 32)

@@ -5,7 +5,7 @@ import pathlib
 
 import pytest
 
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.workdir.run_folder import RunFolder
 
 CONFIG = {
   "seed": 1,

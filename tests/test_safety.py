@@ -8,8 +8,8 @@ import sys
 import pytest
 import tiny_run
 
-from ifa_jax.predictor import Predictor
-from ifa_jax.preparation import plan, prepare
+from ifa_jax.inference.predictor import Predictor
+from ifa_jax.preparation.mnre import plan, prepare
 
 ROOT = pathlib.Path(__file__).parent.parent
 FILES = [
@@ -48,23 +48,23 @@ ALLOWED = {
   ("ifa_jax/files/torch_save.py", "pickle"),
   ("ifa_jax/files/torch_file.py", "pickle"),
   # Processes of one run find each other.
-  ("ifa_jax/cluster.py", "socket"),
+  ("ifa_jax/runtime/distributed.py", "socket"),
   # The page's own port.
   ("ifa_jax/serve.py", "socket"),
   # Tells the C library of this process to keep memory.
-  ("ifa_jax/host_memory.py", "ctypes"),
+  ("ifa_jax/runtime/malloc.py", "ctypes"),
   # Asks git for the commit of this checkout.
-  ("ifa_jax/run_folder.py", "subprocess"),
+  ("ifa_jax/workdir/run_folder.py", "subprocess"),
   # What the user names by its id of the hub.
-  ("ifa_jax/convert/source.py", "huggingface_hub"),
-  ("ifa_jax/data/tokenization.py", "huggingface_hub"),
-  ("ifa_jax/sharing/hub.py", "huggingface_hub"),
+  ("ifa_jax/convert/sources.py", "huggingface_hub"),
+  ("ifa_jax/data/text/tokenizer.py", "huggingface_hub"),
+  ("ifa_jax/inference/sharing/hub.py", "huggingface_hub"),
   # Formats a model card, and reaches nothing.
-  ("ifa_jax/sharing/card_metadata.py", "huggingface_hub"),
+  ("ifa_jax/inference/sharing/card_metadata.py", "huggingface_hub"),
   # A config is a program that the user names.
-  ("ifa_jax/training/config_files.py", "importlib.util.module_from_spec"),
+  ("ifa_jax/training/config/files.py", "importlib.util.module_from_spec"),
   # Verbs and classes of this package, from a fixed list.
-  ("ifa_jax/command.py", "importlib.import_module"),
+  ("ifa_jax/cli/app.py", "importlib.import_module"),
   ("ifa_jax/__init__.py", "importlib.import_module"),
 }
 

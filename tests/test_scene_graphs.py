@@ -8,9 +8,9 @@ import pytest
 import raw_tree
 from PIL import Image
 
-from ifa_jax.data.scenes import read_split
-from ifa_jax.objects import region_encoder
-from ifa_jax.preparation import scene_graphs, scene_splits
+from ifa_jax.data.scenes.store import read_split
+from ifa_jax.detection import region_encoder
+from ifa_jax.preparation.scenes import graphs, splits
 
 PIXELS = region_encoder.load("pixels")
 INFO = {
@@ -70,12 +70,12 @@ def picture():
   ],
 )
 def test_sizes_of_resized_pictures(size, resized):
-  assert scene_graphs.resized_size(size) == resized
+  assert graphs.resized_size(size) == resized
 
 
 def test_a_graph_becomes_a_scene_in_the_pictures_pixels(write, picture):
-  graph = scene_graphs.read_graphs(write())["a.jpg"]
-  scene = scene_graphs.make_scene(picture, graph, PIXELS)
+  graph = graphs.read_graphs(write())["a.jpg"]
+  scene = graphs.make_scene(picture, graph, PIXELS)
   # 0.2 is not over 0.2; a right edge at 299 is the end of pixel 299.
   want = [[0, 0, 100, 50], [30, 10, 300, 200], [1, 1, 10, 10]]
   np.testing.assert_allclose(scene.boxes, want, rtol=1e-6)
@@ -93,11 +93,11 @@ def test_a_graph_becomes_a_scene_in_the_pictures_pixels(write, picture):
 def test_relations_follow_their_boxes_into_the_order_of_scores(write, picture):
   changed = copy.deepcopy(PREDICTION)
   changed["1"]["bbox_scores"] = [0.3, 0.8, 0.9, 0.1]
-  graph = scene_graphs.read_graphs(write(changed))["a.jpg"]
-  scene = scene_graphs.make_scene(picture, graph, PIXELS)
+  graph = graphs.read_graphs(write(changed))["a.jpg"]
+  scene = graphs.make_scene(picture, graph, PIXELS)
   assert scene.labels == ["hat", "dog", "man"]
   assert scene.edges.tolist() == [[1, 2], [2, 0], [0, 1]]
-  two = scene_graphs.make_scene(picture, graph, PIXELS, num_objects=2)
+  two = graphs.make_scene(picture, graph, PIXELS, num_objects=2)
   assert two.edges.tolist() == [[0, 1]]
 
 
@@ -113,8 +113,8 @@ def test_sixty_relations_are_kept(write, picture):
     "rel_labels": [1] * len(pairs),
     "rel_scores": scores,
   }
-  graph = scene_graphs.read_graphs(write({"1": many}))["a.jpg"]
-  scene = scene_graphs.make_scene(picture, graph, PIXELS)
+  graph = graphs.read_graphs(write({"1": many}))["a.jpg"]
+  scene = graphs.make_scene(picture, graph, PIXELS)
   np.testing.assert_allclose(
     scene.edge_scores, sorted(scores, reverse=True)[:60], rtol=1e-6
   )
@@ -123,9 +123,9 @@ def test_sixty_relations_are_kept(write, picture):
 
 
 def test_boxes_of_another_picture_are_refused(write, picture):
-  graph = scene_graphs.read_graphs(write())["a.jpg"]
+  graph = graphs.read_graphs(write())["a.jpg"]
   with pytest.raises(ValueError, match="300 is resized to 600 x 900"):
-    scene_graphs.make_scene(picture.transpose(Image.ROTATE_90), graph, PIXELS)
+    graphs.make_scene(picture.transpose(Image.ROTATE_90), graph, PIXELS)
 
 
 BAD_PICTURES = {
@@ -143,10 +143,10 @@ def test_what_is_wrong_with_a_picture_is_named(write, key):
   value, message = BAD_PICTURES[key]
   path = write({"1": PREDICTION["1"] | {key: value}})
   with pytest.raises(ValueError, match=f"picture '1'.*{message}"):
-    scene_graphs.read_graphs(path)
+    graphs.read_graphs(path)
   path = write({"1": {k: v for k, v in PREDICTION["1"].items() if k != key}})
   with pytest.raises(ValueError, match=f"wanted a list as '{key}'"):
-    scene_graphs.read_graphs(path)
+    graphs.read_graphs(path)
 
 
 def test_what_is_wrong_with_the_files_is_named(write, tmp_path):
@@ -161,30 +161,30 @@ def test_what_is_wrong_with_the_files_is_named(write, tmp_path):
     ),
   ):
     with pytest.raises(ValueError, match=message):
-      scene_graphs.read_graphs(write(prediction, info))
+      graphs.read_graphs(write(prediction, info))
   path = write()
   (tmp_path / "custom_data_info.json").unlink()
   with pytest.raises(ValueError, match=r"custom_data_info\.json: cannot be"):
-    scene_graphs.read_graphs(path)
+    graphs.read_graphs(path)
 
 
 def test_scenes_of_a_tree(write, tmp_path):
   rows = [raw_tree.row(), raw_tree.row(img_id="gone.jpg")]
   pictures = {"test/a.jpg": raw_tree.jpeg(300, 200)}
   raw_dir = raw_tree.write_tree(tmp_path / "raw", rows, pictures)
-  settings = scene_splits.Settings(
+  settings = splits.Settings(
     raw_dir=raw_dir,
     out=str(tmp_path / "out"),
     scene_graphs=[write()],
     parser="chain",
   )
-  counts = scene_splits.produce(settings)
+  counts = splits.produce(settings)
   assert (counts["val"]["scenes"], counts["val"]["edges"]) == (1, 3)
   found = read_split(settings.out, "val")
   assert found.manifest["relations"] == "detector"
   assert found.manifest["thresholds"] == {"object": 0.2, "relation": 0.1}
   assert found.scene("a.jpg").edge_labels == ["on", "wearing", "wearing"]
   with pytest.raises(ValueError, match=r"'a.jpg' is in another file as well"):
-    scene_splits.Maker(
-      scene_splits.Settings(raw_dir, "out", scene_graphs=[write(), write()])
+    splits.Maker(
+      splits.Settings(raw_dir, "out", scene_graphs=[write(), write()])
     )

@@ -10,12 +10,13 @@ import quickstart_tree
 import raw_tree
 from PIL import Image
 
-from ifa_jax.data import boxes, schema
-from ifa_jax.data.pictures import open_picture
-from ifa_jax.data.scenes import read_split
-from ifa_jax.objects import region_encoder, scene_maker
-from ifa_jax.preparation import scene_splits
-from ifa_jax.preparation.scene_splits import Settings, produce
+from ifa_jax.data import schema
+from ifa_jax.data.images import boxes
+from ifa_jax.data.images.decode import open_picture
+from ifa_jax.data.scenes.store import read_split
+from ifa_jax.detection import region_encoder, scene_builder
+from ifa_jax.preparation.scenes import splits
+from ifa_jax.preparation.scenes.splits import Settings, produce
 
 PIXELS = region_encoder.load("pixels")
 LISTED = [
@@ -40,7 +41,7 @@ def shrunk(picture, *edges):
 
 def test_a_scene_has_the_best_boxes_with_names_and_features(picture):
   listed = boxes.read_list(LISTED, "here")
-  scene = scene_maker.make_scene(picture, listed[::-1], PIXELS)
+  scene = scene_builder.make_scene(picture, listed[::-1], PIXELS)
   assert scene.size == (64, 48)
   # 0.2 is not over 0.2, and a box ends where the picture does.
   edges = [[0, 10.5, 40, 48], [2, 2, 9, 9], [0, 0, 20, 20]]
@@ -60,21 +61,21 @@ def test_a_scene_has_the_best_boxes_with_names_and_features(picture):
 
 def test_numbers_and_scores_of_objects_are_limited(picture):
   listed = boxes.read_list(LISTED, "here")
-  few = scene_maker.make_scene(picture, listed, PIXELS, num_objects=1)
+  few = scene_builder.make_scene(picture, listed, PIXELS, num_objects=1)
   assert few.labels == ["dog"]
   assert len(few.edges) == 0
-  all_four = scene_maker.make_scene(picture, listed, PIXELS, min_score=0.1)
+  all_four = scene_builder.make_scene(picture, listed, PIXELS, min_score=0.1)
   assert all_four.num_objects == 4
-  none = scene_maker.make_scene(picture, listed, PIXELS, min_score=0.9)
+  none = scene_builder.make_scene(picture, listed, PIXELS, min_score=0.9)
   assert (none.num_objects, none.features.shape) == (0, (0, PIXELS.dim))
-  unnamed = scene_maker.make_scene(picture, listed[1:2], PIXELS)
+  unnamed = scene_builder.make_scene(picture, listed[1:2], PIXELS)
   assert unnamed.labels == []
 
 
 def test_a_box_beside_the_picture_is_refused(picture):
   outside = boxes.read_list([{"box": [64, 0, 70, 9], "score": 1}], "here")
   with pytest.raises(ValueError, match="holds nothing of the 64 x 48 picture"):
-    scene_maker.make_scene(picture, outside, PIXELS)
+    scene_builder.make_scene(picture, outside, PIXELS)
 
 
 def test_a_label_is_text():
@@ -98,7 +99,7 @@ def made(raw_dir, tmp_path_factory, opened):
     return open_picture(path)
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(scene_splits.pictures, "open_picture", open_and_note)
+    patch.setattr(splits.pictures, "open_picture", open_and_note)
     counts = produce(
       Settings(
         raw_dir=str(raw_dir),
@@ -247,7 +248,7 @@ def test_the_command(settings, tmp_path):
       "both": [*line, f"--out={tmp_path / 'b'}", "--scene_graphs=a.json"],
       "no out": line,
     },
-    loaded=["ifa_jax.preparation.scene_splits"],
+    loaded=["ifa_jax.preparation.scenes.splits"],
   )
   assert [outcome.status for outcome in done.values()] == [0, 1, 1, 2]
   assert done["made"].out.splitlines()[-1] == wanted.out

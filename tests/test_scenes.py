@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scene_trees
 
-from ifa_jax.data import scenes
+from ifa_jax.data.scenes import store
 
 BARE = {
   "size": (0, 0),
@@ -189,7 +189,7 @@ def test_a_manifest_says_how_scenes_were_made(key, tmp_path):
   manifest = dict(scene_trees.MANIFEST)
   del manifest[key]
   with pytest.raises(ValueError, match=rf"test.json: wanted the key '{key}'"):
-    scenes.write_split(tmp_path, "test", {}, {}, manifest)
+    store.write_split(tmp_path, "test", {}, {}, manifest)
   assert not list(tmp_path.iterdir())
 
 
@@ -198,7 +198,7 @@ def test_relations_have_a_known_source(tmp_path):
     scene_trees.write(tmp_path, {}, relations="magic")
 
 
-EMPTY = {scene_trees.write: {"pictures": {}}, scenes.read_split: {}}
+EMPTY = {scene_trees.write: {"pictures": {}}, store.read_split: {}}
 
 
 @pytest.mark.parametrize("call", EMPTY)
@@ -216,7 +216,7 @@ def written(tmp_path):
 
 def read_error(folder):
   with pytest.raises(ValueError, match=r"^\S+test\.(npz|json): ") as caught:
-    scenes.read_split(folder, "test")
+    store.read_split(folder, "test")
   assert "\n" not in str(caught.value)
   return str(caught.value)
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import whole_run
 
-from ifa_jax import evaluate, train
-from ifa_jax.metrics_log import Meter
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.training import evaluation, loop
+from ifa_jax.training.metric_writer import Meter
+from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -19,14 +19,14 @@ class Spy:
 
   def __init__(self, monkeypatch):
     self.calls = []
-    predict = evaluate.Evaluator.predict
+    predict = evaluation.Evaluator.predict
 
     def spying(evaluator, params, split, *args, **kwargs):
       leaves = [np.array(x).tobytes() for x in jax.tree.leaves(params)]
       self.calls.append((split.name, leaves))
       return predict(evaluator, params, split, *args, **kwargs)
 
-    monkeypatch.setattr(evaluate.Evaluator, "predict", spying)
+    monkeypatch.setattr(evaluation.Evaluator, "predict", spying)
 
 
 def test_the_best_dev_epoch_is_scored_and_of_equal_ones_the_earlier(
@@ -34,11 +34,11 @@ def test_the_best_dev_epoch_is_scored_and_of_equal_ones_the_earlier(
 ):
   spy, f1 = Spy(monkeypatch), iter((0.2, 0.7, 0.7))
   monkeypatch.setattr(
-    train.metrics,
+    loop.metrics,
     "micro_f1",
     lambda *_: {"precision": 0.0, "recall": 0.0, "f1": next(f1, 0.0)},
   )
-  scores = train.run(
+  scores = loop.run(
     build(**whole_run.TEXT, train={"total_epochs": 3}), tmp_path
   )
   assert scores["step"] == 8
@@ -55,7 +55,7 @@ def test_scoring_a_finished_run_again_gives_the_same_files(finished, tmp_path):
   for split in ("dev", "test"):
     for name in (f"eval_{split}.json", f"predictions_{split}.jsonl"):
       (copied / name).unlink()
-    evaluate.run(finished.experiment, RunFolder(copied), split)
+    evaluation.run(finished.experiment, RunFolder(copied), split)
   assert whole_run.outcome(copied) == whole_run.outcome(finished.workdir)
 
 
@@ -64,8 +64,8 @@ def test_scores_of_a_run_on_its_way_do_not_stand_for_its_end(
 ):
   """As when one looks at test while the run is stopped."""
   whole_run.run_until_stopped(build(), tmp_path, Meter, "add", 6)
-  evaluate.run(build(), RunFolder(tmp_path), "test")
-  train.run(build(), tmp_path)
+  evaluation.run(build(), RunFolder(tmp_path), "test")
+  loop.run(build(), tmp_path)
   assert whole_run.outcome(tmp_path) == whole_run.outcome(finished.workdir)
 
 
@@ -74,4 +74,4 @@ def test_scoring_a_run_without_checkpoint_is_refused(build, tmp_path):
     build(**whole_run.TEXT), tmp_path, Meter, "add", 1
   )
   with pytest.raises(ValueError, match="want a checkpoint with dev scores"):
-    evaluate.run(build(**whole_run.TEXT), RunFolder(tmp_path), "test")
+    evaluation.run(build(**whole_run.TEXT), RunFolder(tmp_path), "test")

@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from ifa_jax import serve
-from ifa_jax.posts.picture_boxes import ListedObjects
-from ifa_jax.posts.post import read_post
-from ifa_jax.predictor import Predictor
+from ifa_jax.inference.boxes import ListedObjects
+from ifa_jax.inference.post import read_post
+from ifa_jax.inference.predictor import Predictor
 from ifa_jax.serving import answers, view
 from ifa_jax.serving.answers import Answerer, BoxSources
 from ifa_jax.serving.form import Form, read_form

@@ -16,7 +16,7 @@ import served
 from ports import free_port
 
 from ifa_jax import serve
-from ifa_jax.predictor import Predictor
+from ifa_jax.inference.predictor import Predictor
 
 pytestmark = [
   served.needs_gradio,

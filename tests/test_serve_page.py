@@ -8,7 +8,7 @@ import browser
 import pytest
 import served
 
-from ifa_jax.predictor import Predictor
+from ifa_jax.inference.predictor import Predictor
 
 pytestmark = [
   browser.needs_browser,

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ifa_jax.data.shards import Shards
+from ifa_jax.data.pipeline.tfrecord import Shards
 
 # Bytes of a record beside its data: length, its checksum, the data's checksum.
 HEADER, CHECKSUM = 12, 4

@@ -14,14 +14,14 @@ from flax import traverse_util
 from safetensors import numpy as safetensors
 
 from ifa_jax import models
-from ifa_jax.checkpoint import Checkpoints
 from ifa_jax.convert import save_converted
-from ifa_jax.eval_step import EvalStep
-from ifa_jax.models import settings
-from ifa_jax.predictor import Predictor
-from ifa_jax.preparation import scene_splits
-from ifa_jax.sharing import record
-from ifa_jax.step import TrainState
+from ifa_jax.inference.predictor import Predictor
+from ifa_jax.inference.sharing import record
+from ifa_jax.models import config_dict
+from ifa_jax.preparation.scenes import splits
+from ifa_jax.training.eval_step import EvalStep
+from ifa_jax.training.steps import TrainState
+from ifa_jax.workdir.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -124,8 +124,8 @@ def test_a_model_brings_the_encoder_of_its_objects(
   encoder, scenes = tmp_path / "encoder", tmp_path / "scenes"
   config = tiny.tiny_config()
   save_converted(encoder, config, tiny.perturbed_params(config))
-  scene_splits.produce(
-    scene_splits.Settings(
+  splits.produce(
+    splits.Settings(
       raw_dir=str(raw_dir),
       out=str(scenes),
       boxes=str(raw_dir / "boxes.json"),
@@ -224,7 +224,7 @@ def test_settings_read_back_equal(finished, tmp_path):
   Predictor(finished.workdir).save_pretrained(tmp_path / "shared")
   found = record.read(tmp_path / "shared")
   config = finished.experiment.config
-  assert found.settings.model == settings.from_dict(config["model"])
+  assert found.settings.model == config_dict.from_dict(config["model"])
   assert found.settings.trained_with == {"objects", "pictures"}
   assert found.settings.protocol == "clean"
   assert found.training["config"]["seed"] == config["seed"]

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from safetensors import numpy as safetensors
 
+from ifa_jax.convert import tensors
 from ifa_jax.files import checksums
-from ifa_jax.posts.post_scenes import PostScenes
-from ifa_jax.predictor import Predictor
-from ifa_jax.sharing import record, tensors
-from ifa_jax.sharing.shared_model import SharedModel
+from ifa_jax.inference.predictor import Predictor
+from ifa_jax.inference.scenes import PostScenes
+from ifa_jax.inference.sharing import record
+from ifa_jax.inference.sharing.shared_model import SharedModel
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 

@@ -8,10 +8,11 @@ import huggingface_hub
 import pytest
 
 from ifa_jax import models
-from ifa_jax.analyze import compare, systems
-from ifa_jax.run_folder import RunFolder
-from ifa_jax.sharing import card, run_model, scores
-from ifa_jax.sharing.run_model import RunModel
+from ifa_jax.analyze.compare import command
+from ifa_jax.inference.sharing import card, run_model, scores
+from ifa_jax.inference.sharing.run_model import RunModel
+from ifa_jax.statistics import systems
+from ifa_jax.workdir.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module", name="model")
@@ -41,7 +42,7 @@ def changed(record, model=None, **settings):
 def test_scores_are_those_that_compare_prints(finished, record):
   for split in ("dev", "test"):
     read = systems.read([f"run={finished.workdir}"], split)
-    (wanted,) = compare.compare(read)["systems"]
+    (wanted,) = command.compare(read)["systems"]
     written = json.loads((finished.workdir / f"eval_{split}.json").read_text())
     found = record.scores[split]
     assert found["n"] == written["n"]

@@ -8,8 +8,8 @@ import huggingface_hub
 import pytest
 from huggingface_hub.utils import filter_repo_objects
 
-from ifa_jax.predictor import Predictor
-from ifa_jax.sharing import hub
+from ifa_jax.inference.predictor import Predictor
+from ifa_jax.inference.sharing import hub
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tiny_run
 
-from ifa_jax import evaluate, experiment, train
-from ifa_jax.analyze import conditions, shuffle
-from ifa_jax.data import order
-from ifa_jax.data.order import Shuffle
-from ifa_jax.data.pipeline import Geometry
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.analyze.shuffle import command, conditions
+from ifa_jax.data.pipeline import sampling
+from ifa_jax.data.pipeline.dataset import Geometry
+from ifa_jax.data.pipeline.sampling import Shuffle
+from ifa_jax.training import evaluation, experiment, loop
+from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -23,7 +23,7 @@ def run_of_a_text_model(data_dir, fast_compilation, tmp_path_factory):
   config = tiny_run.tiny_run_config(data_dir, model={"vision": None})
   built = experiment.build(config)
   workdir = tmp_path_factory.mktemp("text") / "run"
-  train.run(built, str(workdir))
+  loop.run(built, str(workdir))
   return tiny_run.Finished(built, workdir)
 
 
@@ -32,7 +32,7 @@ class Spy:
 
   def __init__(self, monkeypatch):
     self.visual_rows, self.probabilities = [], []
-    predict = evaluate.Evaluator.predict
+    predict = evaluation.Evaluator.predict
 
     def spying(evaluator, params, split, visual_rows=None, **options):
       found = predict(evaluator, params, split, visual_rows, **options)
@@ -40,12 +40,12 @@ class Spy:
       self.probabilities.append(found.probabilities)
       return found
 
-    monkeypatch.setattr(evaluate.Evaluator, "predict", spying)
+    monkeypatch.setattr(evaluation.Evaluator, "predict", spying)
 
 
 def table(run, num_seeds=3, **options):
   folder = RunFolder(run.workdir)
-  return shuffle.shuffle_table(
+  return command.shuffle_table(
     run.experiment, folder, num_seeds=num_seeds, **options
   )
 
@@ -85,7 +85,7 @@ def test_scores_are_means_over_seeds_inside_their_intervals(
   standard, shuffled, blank = table(finished)["rows"]
   assert "minus_standard" not in standard
   split = finished.experiment.split("test")
-  (batch,) = split.batches(order.evaluation_order(17, 17), Geometry(40))
+  (batch,) = split.batches(sampling.evaluation_order(17, 17), Geometry(40))
   accuracy = [
     np.mean(found.argmax(axis=-1) == batch.label) for found in spy.probabilities
   ]
@@ -124,7 +124,7 @@ def test_pictures_are_permuted_within_the_split(finished, monkeypatch):
   assert len(shuffled) == 3
   for seed, rows in enumerate(shuffled):
     assert sorted(rows) == list(range(17))
-    np.testing.assert_array_equal(rows, order.visual_shuffle(17, seed))
+    np.testing.assert_array_equal(rows, sampling.visual_shuffle(17, seed))
   assert len({tuple(rows) for rows in shuffled}) == 3
 
 
@@ -133,8 +133,8 @@ def test_a_row_gets_the_whole_bundle_of_another_and_keeps_its_text(finished):
     finished.experiment.split("test"),
     finished.experiment.geometry,
   )
-  rows = order.visual_shuffle(len(split), 0)
-  every = order.evaluation_order(len(split), len(split))
+  rows = sampling.visual_shuffle(len(split), 0)
+  every = sampling.evaluation_order(len(split), len(split))
   (own,) = split.batches(every, geometry)
   (other,) = split.batches(every, geometry, rows)
   for name in ("input_ids", "attention_mask", "head_start", "label", "valid"):
@@ -161,7 +161,7 @@ def test_a_text_model_predicts_the_same_in_bits(text, monkeypatch):
 
 def gold(run):
   split = run.experiment.split("test")
-  (batch,) = split.batches(order.evaluation_order(17, 17), Geometry(40))
+  (batch,) = split.batches(sampling.evaluation_order(17, 17), Geometry(40))
   return batch.label
 
 
@@ -272,7 +272,7 @@ def test_a_line_of_the_table():
     "condition": "shuffle(test)",
     "scores": dict.fromkeys(("accuracy", "precision", "recall", "f1"), scores),
   }
-  assert shuffle._cells(row) == [
+  assert command._cells(row) == [
     "shuffle(test)",
     *["30.00"] * 3,
     "30.00 ± 1.00",
@@ -280,7 +280,7 @@ def test_a_line_of_the_table():
     "",
   ]
   row["minus_standard"] = {"f1": {"mean": -0.5, "low": -0.6, "high": -0.4}}
-  assert shuffle._cells(row)[-1] == "-50.00 [-60.00, -40.00]"
+  assert command._cells(row)[-1] == "-50.00 [-60.00, -40.00]"
   row["minus_standard"] = {"f1": {"mean": -1e-17, "low": -1e-17, "high": 0.01}}
-  assert shuffle._cells(row)[-1] == "+0.00 [0.00, 1.00]"
-  assert shuffle._mean([0.81671]) == "81.67"
+  assert command._cells(row)[-1] == "+0.00 [0.00, 1.00]"
+  assert command._mean([0.81671]) == "81.67"

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import tiny_systems
 
-from ifa_jax import evaluate
-from ifa_jax.analyze import conditions
-from ifa_jax.data import order
-from ifa_jax.data.order import Shuffle
-from ifa_jax.models import settings
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.analyze.shuffle import conditions
+from ifa_jax.data.pipeline import sampling
+from ifa_jax.data.pipeline.sampling import Shuffle
+from ifa_jax.models import config_dict
+from ifa_jax.training import evaluation
+from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -33,8 +33,8 @@ class Seen:
 
   def __init__(self, built, monkeypatch, folder):
     self.visual_rows, self.probabilities = [], []
-    best = evaluate.Best(0, built.parallel.copy(tiny_systems.params(built)))
-    predict = evaluate.Evaluator.predict
+    best = evaluation.Best(0, built.parallel.copy(tiny_systems.params(built)))
+    predict = evaluation.Evaluator.predict
 
     def spying(evaluator, params, split, visual_rows=None, **options):
       found = predict(evaluator, params, split, visual_rows, **options)
@@ -42,8 +42,8 @@ class Seen:
       self.probabilities.append(found.probabilities)
       return found
 
-    monkeypatch.setattr(evaluate.Evaluator, "predict", spying)
-    monkeypatch.setattr(evaluate, "load_best", lambda *_: best)
+    monkeypatch.setattr(evaluation.Evaluator, "predict", spying)
+    monkeypatch.setattr(evaluation, "load_best", lambda *_: best)
     run = RunFolder(folder)
     _, self.conditions = conditions.predict(built, run, KINDS, 2)
 
@@ -98,7 +98,7 @@ def test_blank_is_what_pictures_without_an_object_give(
 ):
   built = tiny_systems.build(name, data_dir, made[0])
   seen = Seen(built, monkeypatch, tmp_path)
-  every = order.evaluation_order(17, 17)
+  every = sampling.evaluation_order(17, 17)
   (batch,) = built.batches(built.split("test"), every)
   names = ("regions", "region_boxes", "region_mask", "alignment")
   there = {name: getattr(batch, name) for name in names}
@@ -161,7 +161,7 @@ def test_a_shuffled_batch_is_made_anew_for_other_pictures(name, data_dir, made):
   built = tiny_systems.build(name, data_dir, folder)
   split = built.split("test")
   rows = built.visual_shuffle(split, 3, Shuffle())
-  every = order.evaluation_order(len(split), len(split))
+  every = sampling.evaluation_order(len(split), len(split))
   (batch,) = built.batches(split, every, rows)
   (own,) = built.batches(split, every)
   np.testing.assert_array_equal(batch.input_ids, own.input_ids)
@@ -197,7 +197,7 @@ def test_a_shuffle_predicts_what_the_other_objects_give(
   built = tiny_systems.build(name, data_dir, made[0])
   seen = Seen(built, monkeypatch, tmp_path)
   split, params = built.split("test"), tiny_systems.params(built)
-  every = order.evaluation_order(17, 17)
+  every = sampling.evaluation_order(17, 17)
   (batch,) = built.batches(split, every, seen.visual_rows[1])
   run = jax.jit(functools.partial(built.model.apply, {"params": params}))
   wanted = jax.nn.softmax(run(batch).logits)
@@ -205,7 +205,7 @@ def test_a_shuffle_predicts_what_the_other_objects_give(
 
 
 def config_of(name, seed):
-  model = settings.to_dict(tiny_systems.MODELS[name])
+  model = config_dict.to_dict(tiny_systems.MODELS[name])
   return {"model": model, "data": {"visual_shuffle_seed": seed}}
 
 

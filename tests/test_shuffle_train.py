@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import whole_run
 
-from ifa_jax import evaluate, train
 from ifa_jax.batch import blank_pictures
-from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.data.pipeline import Split
+from ifa_jax.data.pipeline.dataset import Split
+from ifa_jax.training import evaluation, loop
+from ifa_jax.workdir.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -24,7 +24,7 @@ def test_shuffle_train_gives_training_rows_other_pictures_and_no_others(
     return batches(split, order, geometry, visual_rows, *others)
 
   monkeypatch.setattr(Split, "batches", spying)
-  train.run(build(data={"visual_shuffle_seed": 0}), tmp_path)
+  loop.run(build(data={"visual_shuffle_seed": 0}), tmp_path)
   shuffles = [rows for name, rows in calls if name == "train"]
   assert len(shuffles) == 2
   np.testing.assert_array_equal(*shuffles)
@@ -38,7 +38,7 @@ def test_a_text_model_does_not_see_the_shuffle(build, tmp_path):
   results = []
   for seed in (None, 0):
     workdir = tmp_path / str(seed)
-    train.run(
+    loop.run(
       build(**whole_run.TEXT, data={"visual_shuffle_seed": seed}), workdir
     )
     results.append(whole_run.outcome(workdir))
@@ -53,10 +53,10 @@ def test_only_a_model_that_looks_notices_other_pictures(
     built, workdir = finished
   else:
     built, workdir = build(**whole_run.TEXT), tmp_path
-    train.run(built, workdir)
+    loop.run(built, workdir)
   with Checkpoints(pathlib.Path(workdir) / "checkpoints") as checkpoints:
-    params = evaluate.load_best(built, checkpoints).params
-  evaluator, split = evaluate.Evaluator(built), built.split("test")
+    params = evaluation.load_best(built, checkpoints).params
+  evaluator, split = evaluation.Evaluator(built), built.split("test")
   others = np.roll(np.arange(len(split)), 1)
   standard, shuffled, blank = (
     evaluator.predict(params, split, **options).probabilities

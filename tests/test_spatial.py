@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ifa_jax.data import spatial
+from ifa_jax.data.scenes import spatial
 
 # The diagonal is 1000 pixels, a quarter of it 250.
 SIZE = (600, 800)

@@ -8,9 +8,11 @@ import pytest
 import tiny
 from gradients import logits_and_gradient
 
-from ifa_jax import eval_step, models, optim, step
-from ifa_jax.models import parameters, stacking
-from ifa_jax.models.bert import BertConfig
+from ifa_jax import models
+from ifa_jax.models import parameters
+from ifa_jax.models.baselines.bert import BertConfig
+from ifa_jax.models.layers import scan
+from ifa_jax.training import eval_step, optimizer, steps
 
 PAPER = tiny.tiny_config(num_layers=3)
 MODELS = {
@@ -61,7 +63,7 @@ def test_predictions_are_those_of_layers_apart():
   model, batch = models.build(PAPER), tiny.random_batch(PAPER, 4)
   params = tiny.perturbed_params(PAPER)
   predict = jax.jit(eval_step.EvalStep(model))
-  found = predict(stacking.stack_layers(params), batch)
+  found = predict(scan.stack_layers(params), batch)
   np.testing.assert_allclose(found, predict(params, batch), rtol=0, atol=5e-6)
 
 
@@ -69,15 +71,15 @@ def test_predictions_are_those_of_layers_apart():
 def state(stacked, num_updates=2):
   """Returns a state after some updates, layers apart."""
   shapes = parameters.abstract_params(PAPER)
-  tx = optim.make_optimizer(SETTINGS, shapes, 10, stacked)
+  tx = optimizer.make_optimizer(SETTINGS, shapes, 10, stacked)
   params = tiny.perturbed_params(PAPER)
   if stacked:
-    params = stacking.stack_layers(params)
-  update = jax.jit(step.TrainStep(models.build(PAPER), tx, seed=0))
-  found = step.start_state(params, tx)
+    params = scan.stack_layers(params)
+  update = jax.jit(steps.TrainStep(models.build(PAPER), tx, seed=0))
+  found = steps.start_state(params, tx)
   for number in range(num_updates):
     found, _ = update(found, tiny.random_batch(PAPER, 4, seed=number))
-  return stacking.unstack_layers(found)
+  return scan.unstack_layers(found)
 
 
 def test_updates_and_optimizer_state_are_those_of_layers_apart():
@@ -89,18 +91,18 @@ def test_updates_and_optimizer_state_are_those_of_layers_apart():
 
 def test_stacking_is_undone_bit_for_bit():
   wanted = jax.tree.map(np.asarray, state(stacked=False))
-  stacked = stacking.stack_layers(wanted, np.stack)
-  assert stacking.are_stacked(stacked)
-  assert not stacking.are_stacked(wanted)
+  stacked = scan.stack_layers(wanted, np.stack)
+  assert scan.are_stacked(stacked)
+  assert not scan.are_stacked(wanted)
   visual = stacked.params["visual"]
   assert {*visual} == {"embed", "layers", "layer_2"}
   assert visual["layers"]["mlp_in"]["kernel"].shape == (2, 16, 32)
-  assert_equal(stacking.unstack_layers(stacked), wanted)
+  assert_equal(scan.unstack_layers(stacked), wanted)
 
 
 def test_one_layer_is_not_stacked():
   params = tiny.perturbed_params(tiny.tiny_config(num_layers=1))
-  assert not stacking.are_stacked(stacking.stack_layers(params))
+  assert not scan.are_stacked(scan.stack_layers(params))
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_layers_are_alike_that_are_trained_alike(pattern, alike):
     "rest": {"pattern": f"(?!{pattern}).*", "peak_lr": 1e-3},
   }
   shapes = parameters.abstract_params(PAPER)
-  assert optim.layers_alike({**SETTINGS, "groups": groups}, shapes) == alike
+  assert optimizer.layers_alike({**SETTINGS, "groups": groups}, shapes) == alike
 
 
 def test_models_whose_layers_are_not_alike_refuse_remat():

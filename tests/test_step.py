@@ -9,7 +9,8 @@ import optax
 import pytest
 import tiny
 
-from ifa_jax import eval_step, models, step
+from ifa_jax import models
+from ifa_jax.training import eval_step, steps
 
 CONFIG = tiny.tiny_config(num_layers=1)
 DROPPING = tiny.tiny_config(dropout=0.3, num_layers=1, vision=None)
@@ -19,12 +20,12 @@ SGD = optax.sgd(1.0)
 
 @functools.cache
 def compiled(config, num_slices=1, seed=0):
-  train_step = step.TrainStep(models.build(config), SGD, seed, num_slices)
+  train_step = steps.TrainStep(models.build(config), SGD, seed, num_slices)
   return jax.jit(train_step)
 
 
 def start(config, number=0):
-  state = step.start_state(tiny.perturbed_params(config), SGD)
+  state = steps.start_state(tiny.perturbed_params(config), SGD)
   return state.replace(step=jnp.int32(number))
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ifa_jax.data.stored_rows import HostRows, Unstored
+from ifa_jax.data.pipeline.host_cache import HostRows, Unstored
 
 FIELDS = {"pixels": ((2, 3), "uint8"), "there": ((), "bool")}
 NUM_ROWS = 9

@@ -9,8 +9,8 @@ import os
 import numpy as np
 import pytest
 
-from ifa_jax.data import scenes, structural
-from ifa_jax.preparation import mnre1_graphs
+from ifa_jax.data.scenes import graph_similarity, store
+from ifa_jax.preparation.mnre1_graphs import command
 
 MNRE1_DIR = os.environ.get("MNRE1_DIR")
 
@@ -84,9 +84,9 @@ def xnetmf(features, distance, rng):
 
 
 def closed_form(word_edges, num_words, object_edges, num_objects, distance):
-  return structural.similarity(
-    structural.node_features(word_edges, num_words),
-    structural.node_features(object_edges, num_objects),
+  return graph_similarity.similarity(
+    graph_similarity.node_features(word_edges, num_words),
+    graph_similarity.node_features(object_edges, num_objects),
     distance,
   )
 
@@ -105,7 +105,7 @@ def random_forest(rng, num_nodes):
 
 
 def test_golden_features():
-  words = structural.node_features(WORD_EDGES, 8)
+  words = graph_similarity.node_features(WORD_EDGES, 8)
   assert words.shape == (8, 3)
   np.testing.assert_allclose(words[0], (1, 0.01, 0.0001), atol=1e-12)
   np.testing.assert_allclose(words[1], (0.0102, 1.0001, 0.01), atol=1e-12)
@@ -127,7 +127,7 @@ def test_golden_weights_of_the_paper_s_distance():
 def test_golden_empty_slots_would_win_and_are_dropped():
   weights = closed_form(WORD_EDGES, 8, OBJECT_EDGES, 10, "l2")
   assert weights[4].argmax() == 5
-  kept = structural.keep_best(weights, VALID, 1)
+  kept = graph_similarity.keep_best(weights, VALID, 1)
   assert kept[:, 5:].max() == 0
   assert (kept > 0).sum(axis=1).tolist() == [1] * 8
   assert kept[[0, 1, 4, 7]].argmax(axis=1).tolist() == [3, 1, 3, 1]
@@ -138,32 +138,34 @@ def test_features_match_a_search(seed):
   rng = np.random.default_rng(seed)
   for num_nodes in (1, 2, 7, 40):
     edges = rng.integers(0, num_nodes, (int(rng.integers(0, 60)), 2))
-    found = structural.node_features(edges, num_nodes)
+    found = graph_similarity.node_features(edges, num_nodes)
     expected = features_by_loops(edges.tolist(), num_nodes)
     assert found.shape == expected.shape
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
 def test_direction_repetition_and_self_loops_do_not_matter():
-  plain = structural.node_features(np.array([(0, 1), (1, 2)]), 4)
+  plain = graph_similarity.node_features(np.array([(0, 1), (1, 2)]), 4)
   same = [(1, 0), (0, 1), (2, 1), (2, 2), (3, 3)]
-  np.testing.assert_array_equal(structural.node_features(same, 4), plain)
+  np.testing.assert_array_equal(graph_similarity.node_features(same, 4), plain)
   assert not plain[3].any()
 
 
 @pytest.mark.parametrize("edges", [np.zeros((0, 2), int), [(1, 1)], []])
 def test_without_edges_there_is_no_bucket(edges):
-  nothing = structural.node_features(edges, 3)
+  nothing = graph_similarity.node_features(edges, 3)
   assert nothing.shape == (3, 0)
-  words = structural.node_features(WORD_EDGES, 8)
-  weights = structural.similarity(words, nothing)
+  words = graph_similarity.node_features(WORD_EDGES, 8)
+  weights = graph_similarity.similarity(words, nothing)
   assert weights.shape == (8, 3)
   np.testing.assert_allclose(weights[0], 0.325, atol=5e-4)
   # Isolated words and isolated objects stand alike.
-  np.testing.assert_array_equal(structural.similarity(nothing, nothing), 1)
+  np.testing.assert_array_equal(
+    graph_similarity.similarity(nothing, nothing), 1
+  )
 
 
-@pytest.mark.parametrize("distance", structural.DISTANCES)
+@pytest.mark.parametrize("distance", graph_similarity.DISTANCES)
 @pytest.mark.parametrize("seed", range(6))
 def test_the_closed_form_is_xnetmf(distance, seed):
   rng = np.random.default_rng(seed)
@@ -184,9 +186,9 @@ def test_the_closed_form_is_xnetmf(distance, seed):
 def test_equal_weights_go_to_the_first_object():
   weights = np.array([[0.2, 0.9, 0.9, 0.9], [0.5, 0.5, 0.5, 0.5]])
   valid = np.array([True, False, True, True])
-  best = structural.keep_best(weights, valid, 1)
+  best = graph_similarity.keep_best(weights, valid, 1)
   assert best.tolist() == [[0, 0, 0.9, 0], [0.5, 0, 0, 0]]
-  two = structural.keep_best(weights, valid, 2)
+  two = graph_similarity.keep_best(weights, valid, 2)
   assert two.tolist() == [[0, 0, 0.9, 0.9], [0.5, 0, 0.5, 0]]
 
 
@@ -194,12 +196,12 @@ def test_equal_weights_go_to_the_first_object():
 def test_all_valid_objects_are_kept_and_no_other(top_k):
   weights = np.array([[0.2, 0.9, 0.4, 0.1]])
   valid = np.array([True, False, True, True])
-  kept = structural.keep_best(weights, valid, top_k)
+  kept = graph_similarity.keep_best(weights, valid, top_k)
   assert kept.tolist() == [[0.2, 0, 0.4, 0.1]]
 
 
 def test_without_a_valid_object_nothing_is_kept():
-  kept = structural.keep_best(np.ones((2, 3)), np.zeros(3, bool), 1)
+  kept = graph_similarity.keep_best(np.ones((2, 3)), np.zeros(3, bool), 1)
   assert not kept.any()
 
 
@@ -207,7 +209,7 @@ def test_words_divide_among_their_tokens():
   weights = np.array([[0.6, 0.3], [0.5, 0.0], [0.8, 0.4]])
   # Word 1 has no token; word 2 stands in two overlapping entities.
   word_ids = [-1, 0, 0, 0, -1, 2, -1, 2, -1]
-  found = structural.on_tokens(weights, word_ids, 12)
+  found = graph_similarity.on_tokens(weights, word_ids, 12)
   assert (found.shape, found.dtype) == ((12, 2), np.float32)
   expected = np.zeros((12, 2))
   for token, word in enumerate(word_ids):
@@ -220,38 +222,38 @@ def test_words_divide_among_their_tokens():
 
 
 def test_a_text_without_words_has_no_weight():
-  assert not structural.on_tokens(np.zeros((0, 3)), [-1, -1], 4).any()
+  assert not graph_similarity.on_tokens(np.zeros((0, 3)), [-1, -1], 4).any()
 
 
 def test_bad_input_is_named():
   with pytest.raises(ValueError, match=r"nodes 0 to 2, found 0 to 3"):
-    structural.node_features([(0, 3)], 3)
+    graph_similarity.node_features([(0, 3)], 3)
   with pytest.raises(ValueError, match=r"found -1 to 1"):
-    structural.node_features([(-1, 1)], 3)
+    graph_similarity.node_features([(-1, 1)], 3)
   with pytest.raises(ValueError, match=r"'sql2'\), found 'cosine'"):
-    structural.similarity(np.ones((1, 1)), np.ones((1, 1)), "cosine")
+    graph_similarity.similarity(np.ones((1, 1)), np.ones((1, 1)), "cosine")
   with pytest.raises(ValueError, match=r"text_len=2 tokens, found 3"):
-    structural.on_tokens(np.ones((1, 1)), [-1, 0, -1], 2)
+    graph_similarity.on_tokens(np.ones((1, 1)), [-1, 0, -1], 2)
   with pytest.raises(ValueError, match=r"tokens of 2 words, found word 2"):
-    structural.on_tokens(np.ones((2, 1)), [-1, 2, -1], 4)
+    graph_similarity.on_tokens(np.ones((2, 1)), [-1, 2, -1], 4)
 
 
 @pytest.fixture(scope="module")
 def real_split(tmp_path_factory):
   """The scenes of MNRE-1's val."""
   folder = tmp_path_factory.mktemp("mnre1") / "scenes"
-  mnre1_graphs.convert(MNRE1_DIR, folder)
-  return scenes.read_split(folder, "val")
+  command.convert(MNRE1_DIR, folder)
+  return store.read_split(folder, "val")
 
 
 @pytest.mark.skipif(
   not MNRE1_DIR, reason="set MNRE1_DIR to MNRE-1's texts and graphs"
 )
-@pytest.mark.parametrize("distance", structural.DISTANCES)
+@pytest.mark.parametrize("distance", graph_similarity.DISTANCES)
 def test_the_closed_form_on_real_graphs(distance, real_split):
   rng = np.random.default_rng(0)
   compared = 0
-  for row in mnre1_graphs.read_rows(MNRE1_DIR, "val")[::24]:
+  for row in command.read_rows(MNRE1_DIR, "val")[::24]:
     scene = real_split.scene(row.img_id)
     if scene.num_objects:
       heads = real_split.heads(row.id).tolist()

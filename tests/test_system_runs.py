@@ -10,11 +10,11 @@ import pytest
 import tiny_run
 import tiny_systems
 
-from ifa_jax import evaluate, experiment, train
-from ifa_jax.experiment import Experiment
-from ifa_jax.models import settings
-from ifa_jax.predictor import Predictor
-from ifa_jax.run_folder import RunFolder
+from ifa_jax.inference.predictor import Predictor
+from ifa_jax.models import config_dict
+from ifa_jax.training import evaluation, experiment, loop
+from ifa_jax.training.experiment import Experiment
+from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -41,7 +41,7 @@ def config_of(name, data_dir, scenes_dir, **changes):
   data = {"scenes": str(scenes_dir)} if model.regions else {}
   parts = {"train": {"total_epochs": 1}, "data": data} | changes
   config = tiny_run.tiny_run_config(data_dir, **parts)
-  config["model"] = settings.to_dict(model)
+  config["model"] = config_dict.to_dict(model)
   config["optim"]["groups"] = {"all": {"pattern": ".*", "peak_lr": 0.03}}
   return config
 
@@ -52,7 +52,7 @@ def run_of_a_system(
 ):
   built = experiment.build(config_of(request.param, data_dir, scenes_dir))
   workdir = tmp_path_factory.mktemp(request.param) / "run"
-  train.run(built, str(workdir))
+  loop.run(built, str(workdir))
   return Run(built, workdir)
 
 
@@ -91,7 +91,7 @@ def test_scores_say_where_regions_come_from(run):
 def test_sizes_that_the_data_decides_are_in_the_record(run):
   record = json.loads((run.workdir / "config.json").read_text())
   model = record["config"]["model"]
-  assert settings.from_dict(model) == run.experiment.model_config
+  assert config_dict.from_dict(model) == run.experiment.model_config
   if "regions" in model:
     assert model["regions"]["feature_dim"] == 192
   if "vocab_size" in model:
@@ -103,9 +103,9 @@ def test_a_finished_run_scores_again_alike(run):
   again = experiment.build(
     json.loads((run.workdir / "config.json").read_text())["config"]
   )
-  with evaluate.Checkpoints(run.workdir / "checkpoints") as checkpoints:
-    best = evaluate.load_best(again, checkpoints)
-  evaluator = evaluate.Evaluator(again)
+  with evaluation.Checkpoints(run.workdir / "checkpoints") as checkpoints:
+    best = evaluation.load_best(again, checkpoints)
+  evaluator = evaluation.Evaluator(again)
   found = evaluator.predict(best.params, again.split("test"))
   rows = tiny_run.read_lines(run.workdir / "predictions_test.jsonl")
   wanted = [[*row["probabilities"].values()] for row in rows]
@@ -135,12 +135,12 @@ def test_without_scenes_a_model_of_regions_sees_nothing(data_dir, tmp_path):
   config = config_of("bert_sg_att", data_dir, None)
   config["data"]["scenes"] = None
   built = experiment.build(config)
-  found = evaluate.Evaluator(built).predict(
+  found = evaluation.Evaluator(built).predict(
     tiny_systems.params(built), built.split("test")
   )
   folder = RunFolder(tmp_path / "run")
   folder.claim(built.config, built.prepared.metadata)
-  scores = evaluate.write(built, folder, "test", found, 0)
+  scores = evaluation.write(built, folder, "test", found, 0)
   assert scores["visual_source"] == "nothing"
   (batch, *_) = built.batches(built.split("test"), np.arange(6).reshape(2, 3))
   assert not batch.region_mask.any()
@@ -153,7 +153,7 @@ def test_the_vocabulary_stays_that_of_the_training_rows(
   changes = {"train": {"total_epochs": 1, "max_steps": 1}}
   config = config_of("pcnn", data_dir, scenes_dir, **changes)
   built = experiment.build(config)
-  train.run(built, str(tmp_path / "run"))
+  loop.run(built, str(tmp_path / "run"))
   before = Predictor(tmp_path / "run").predict(posts[0])
   moved = shutil.move(tmp_path / "run", tmp_path / "moved")
   assert Predictor(moved).predict(posts[0]) == before

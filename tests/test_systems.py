@@ -7,7 +7,7 @@ import sys
 import predicted
 import pytest
 
-from ifa_jax.analyze import predictions, systems
+from ifa_jax.statistics import predictions, systems
 
 GOLD = ["None", "/per/per/couple", "/per/per/couple", "None"]
 PRED = ["None", "/per/per/couple", "None", "/loc/loc/contain"]
@@ -234,7 +234,7 @@ def test_comparing_needs_neither_jax_nor_tensorflow():
     "import sys, types\n"
     "package = sys.modules['ifa_jax'] = types.ModuleType('ifa_jax')\n"
     "package.__path__ = [sys.argv[1]]\n"
-    "import ifa_jax.analyze.compare\n"
+    "import ifa_jax.analyze.compare.command\n"
     "heavy = {'jax', 'flax', 'tensorflow', 'torch', 'transformers'}\n"
     "print(sorted(heavy & {*sys.modules}))\n"
   )

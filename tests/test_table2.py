@@ -10,15 +10,11 @@ import tiny_run
 import tiny_table
 import whole_run
 
-from ifa_jax import train
-from ifa_jax.analyze import (
-  bootstrap,
-  compare,
-  systems,
-  table2,
-  table2_runs,
-  table2_tables,
-)
+from ifa_jax.analyze.compare import command as compare
+from ifa_jax.analyze.table2 import command as table2
+from ifa_jax.analyze.table2 import runs, tables
+from ifa_jax.statistics import bootstrap, systems
+from ifa_jax.training import loop
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -46,8 +42,8 @@ def test_each_run_is_the_one_that_launch_makes(data_dir, table_dir, tmp_path):
   config = tiny_run.tiny_run_config(
     data_dir, seed=1, model={"use_objects": False}
   )
-  built = table2_runs.experiment.build(config)
-  train.run(built, tmp_path / "run")
+  built = runs.experiment.build(config)
+  loop.run(built, tmp_path / "run")
   ours = table_dir / "vanilla" / "seed_1"
   assert whole_run.outcome(ours) == whole_run.outcome(tmp_path / "run")
   theirs = json.loads((tmp_path / "run" / "config.json").read_text())
@@ -108,7 +104,7 @@ def test_a_table_names_both_protocols_where_they_differ(copied):
   wanted = "protocols differ: objects clean, vanilla released"
   found = table2.table2(rows)
   assert found["protocol"] == wanted
-  assert table2_tables.markdown(found).splitlines()[0] == wanted
+  assert tables.markdown(found).splitlines()[0] == wanted
 
 
 def test_runs_of_other_gold_relations_are_refused(copied):
@@ -161,14 +157,14 @@ def test_pictures_without_a_file_are_told(build, missing_pixels, counts, shown):
     "counts": {"test": test},
   }
   prepared = prepared._replace(metadata=metadata)
-  assert table2_runs._pixels(prepared, ["image", "grounded"]) == shown
+  assert runs._pixels(prepared, ["image", "grounded"]) == shown
 
 
 def test_a_model_without_pictures_sees_none(data_dir, tmp_path):
   config = tiny_run.tiny_run_config(
     data_dir, model={"vision": None}, train={"max_steps": 6}
   )
-  row = table2_runs.plan("text", config, [1], str(tmp_path / "new"))
+  row = runs.plan("text", config, [1], str(tmp_path / "new"))
   assert row.visual_source == "-"
   assert (row.epochs, row.updates) == (1.5, 6)
   assert not (tmp_path / "new").exists()
@@ -177,7 +173,7 @@ def test_a_model_without_pictures_sees_none(data_dir, tmp_path):
 def test_a_folder_of_another_run_is_refused_before_any_trains(
   data_dir, copied, monkeypatch
 ):
-  monkeypatch.setattr(train, "run", pytest.fail)
+  monkeypatch.setattr(loop, "run", pytest.fail)
   folder, _ = copied
   match = r"vanilla/seed_1: holds a run with train\.total_epochs=2, asked for 3"
   with pytest.raises(ValueError, match=match):
@@ -189,19 +185,19 @@ def test_a_folder_of_another_run_is_refused_before_any_trains(
 
 
 def test_notes_say_what_published_figures_rest_on(rows):
-  text = table2_tables.markdown(table2.table2(rows))
+  text = tables.markdown(table2.table2(rows))
   assert "other rows than the paper's: 17 with" in text
   assert "label leak" in text
   assert "excludes 0" not in text
-  text = table2_tables.markdown(table2.table2(rows[1:]))
+  text = tables.markdown(table2.table2(rows[1:]))
   assert "label leak" not in text
   whole = table2.table2(rows) | {"n": 1614, "num_relations": 640}
-  assert "other rows" not in table2_tables.markdown(whole)
+  assert "other rows" not in tables.markdown(whole)
 
 
 def test_a_row_that_the_paper_lacks_has_no_figures_beside(rows):
   table = table2.table2([rows[0]._replace(variant="text")])
   assert table["rows"][0]["published"] is None
-  text = table2_tables.markdown(table)
+  text = tables.markdown(table)
   assert "paper |" not in text
   assert "| text |  | pixels | 1, 49 | 2 | 8 |" in text

@@ -8,13 +8,14 @@ import pytest
 import tiny_run
 import tiny_table
 
-from ifa_jax.analyze import table2, table2_tables
+from ifa_jax.analyze.table2 import command as table2
+from ifa_jax.analyze.table2 import tables
 
 MISTAKES = {
   "no config": (["--config=nowhere.py"], "expected a file such as configs"),
   "a variant": (["--config=configs/mnre.py:mtb"], "'configs/mnre.py:mtb'"),
   "no variants": (
-    ["--config=ifa_jax/training/defaults.py"],
+    ["--config=ifa_jax/training/config/defaults.py"],
     "expected a function get_config",
   ),
   "unknown row": (["--rows=objcts"], "objects, vanilla, text, shuffled"),
@@ -73,7 +74,7 @@ def outcomes_of_all_commands(data_dir, workdir, compiled_dir):
   }
   outcomes = command_lines.run_all(
     lines,
-    loaded=["ifa_jax.analyze.table2", "transformers"],
+    loaded=["ifa_jax.analyze.table2.command", "transformers"],
     environment=tiny_run.fast_environment(compiled_dir),
   )
   assert not fresh.exists()
@@ -126,7 +127,7 @@ def test_the_table_is_written(wanted, workdir):
   assert found == wanted
   assert next(iter(found)) == "protocol"
   text = (workdir / "table2.md").read_text()
-  assert text == table2_tables.markdown(wanted)
+  assert text == tables.markdown(wanted)
   assert text.splitlines()[0] == "protocol: clean"
 
 

@@ -5,7 +5,8 @@ from types import SimpleNamespace
 import pytest
 import tiny_table
 
-from ifa_jax.analyze import published, table2_configs
+from ifa_jax.analyze import published
+from ifa_jax.analyze.table2 import configs
 
 
 def test_published_rows_are_those_of_the_paper():
@@ -21,19 +22,19 @@ def test_published_rows_are_those_of_the_paper():
 
 def test_rows_are_those_of_table_2_unless_they_are_chosen():
   file = SimpleNamespace(__file__="x.py", VARIANTS=("text", "objects", "bert"))
-  assert table2_configs.choose(file, []) == ["bert", "objects"]
+  assert configs.choose(file, []) == ["bert", "objects"]
   chosen = ["text", "objects"]
-  assert table2_configs.choose(file, chosen) == chosen
+  assert configs.choose(file, chosen) == chosen
   file.VARIANTS = ("text", "bert_sg")
   with pytest.raises(ValueError, match="no variant stands for a row of Table"):
-    table2_configs.choose(file, [])
+    configs.choose(file, [])
 
 
 def test_settings_keep_their_types():
-  module = table2_configs.load(tiny_table.CONFIG)
+  module = configs.load(tiny_table.CONFIG)
   words = ["data.text_buckets=(24, 32)", "train.progress=false", "weights=a=b"]
   words += ["optim.groups.new.peak_lr=1", "data.visual_shuffle_seed=3"]
-  found = table2_configs.read(module, "objects", table2_configs.parse(words))
+  found = configs.read(module, "objects", configs.parse(words))
   assert found["data"]["text_buckets"] == (24, 32)
   assert found["train"]["progress"] is False
   assert found["weights"] == "a=b"

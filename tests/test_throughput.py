@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks import throughput
 from ifa_jax import predict
-from ifa_jax.predictor import Predictor
+from ifa_jax.inference.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 

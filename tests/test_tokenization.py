@@ -6,8 +6,8 @@ import pytest
 import raw_tree
 import tokenizers
 
-from ifa_jax.data import tokenization
-from ifa_jax.data.tokenization import Tokenizer
+from ifa_jax.data.text import tokenizer as tokenization
+from ifa_jax.data.text.tokenizer import Tokenizer
 
 WORDS = ["Bill", "Cosby", "in", "Hollywood"]
 

@@ -10,9 +10,11 @@ import pytest
 import tiny_run
 import whole_run
 
-from ifa_jax import evaluate, experiment, metrics, parallel, train
-from ifa_jax.checkpoint import Checkpoints
-from ifa_jax.metrics_log import Meter
+from ifa_jax.runtime import data_parallel
+from ifa_jax.statistics import metrics
+from ifa_jax.training import evaluation, experiment, loop
+from ifa_jax.training.metric_writer import Meter
+from ifa_jax.workdir.checkpoints import Checkpoints
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -116,10 +118,10 @@ def test_a_run_that_is_stopped_anywhere_is_one_that_never_was(
     whole_run.run_until_stopped, build(), tmp_path, Meter, "add"
   )
   dev = functools.partial(
-    whole_run.run_until_stopped, build(), tmp_path, train.Trainer, "_score_dev"
+    whole_run.run_until_stopped, build(), tmp_path, loop.Trainer, "_score_dev"
   )
   test = functools.partial(
-    whole_run.run_until_stopped, build(), tmp_path, evaluate, "write"
+    whole_run.run_until_stopped, build(), tmp_path, evaluation, "write"
   )
   # The newest checkpoint when a process ends is where the next one begins. One
   # within an epoch waits for the update behind it.
@@ -135,7 +137,7 @@ def test_a_run_that_is_stopped_anywhere_is_one_that_never_was(
     stop(number)
     with Checkpoints(tmp_path / "checkpoints") as checkpoints:
       assert checkpoints.newest == newest
-  train.run(build(), tmp_path)
+  loop.run(build(), tmp_path)
   found, wanted = (
     whole_run.outcome(tmp_path),
     whole_run.outcome(finished.workdir),
@@ -150,7 +152,7 @@ def runs_of_both_forms_that_end_within_an_epoch(
 ):
   """Folder of a run by its form; that of the jit form was stopped."""
   folders = {}
-  for form in parallel.FORMS:
+  for form in data_parallel.FORMS:
     folders[form] = tmp_path_factory.mktemp(form) / "run"
     config = tiny_run.tiny_run_config(
       data_dir, **STILL, train={"parallel": form, "max_steps": 6}
@@ -158,7 +160,7 @@ def runs_of_both_forms_that_end_within_an_epoch(
     built = experiment.build(config)
     if form == "jit":
       whole_run.run_until_stopped(built, folders[form], Meter, "add", 5)
-    train.run(built, folders[form])
+    loop.run(built, folders[form])
   return folders
 
 
@@ -178,7 +180,7 @@ def test_both_forms_compute_the_same(forms):
     )
 
 
-@pytest.mark.parametrize("form", parallel.FORMS)
+@pytest.mark.parametrize("form", data_parallel.FORMS)
 def test_a_run_cut_off_within_an_epoch_ends_with_dev_scores(forms, form):
   written = whole_run.lines(forms[form])
   scored = [(x["step"], x["epoch"]) for x in written if "dev_f1" in x]
@@ -197,9 +199,9 @@ def test_a_finished_run_started_again_computes_nothing(
     raise AssertionError("computed something")
 
   before = whole_run.snapshot(finished.workdir)
-  monkeypatch.setattr(train.Trainer, "train", refuse)
-  monkeypatch.setattr(evaluate.Evaluator, "predict", refuse)
-  scores = train.run(build(), finished.workdir)
+  monkeypatch.setattr(loop.Trainer, "train", refuse)
+  monkeypatch.setattr(evaluation.Evaluator, "predict", refuse)
+  scores = loop.run(build(), finished.workdir)
   assert scores == json.loads((finished.workdir / "eval_test.json").read_text())
   assert whole_run.snapshot(finished.workdir) == before
 
@@ -209,7 +211,7 @@ def test_a_run_may_find_its_data_elsewhere(finished, build, data_dir, tmp_path):
   moved = build(
     data={"data_dir": str(tmp_path / "moved")}, train={"log_steps": 7}
   )
-  scores = train.run(moved, finished.workdir)
+  scores = loop.run(moved, finished.workdir)
   assert scores == json.loads((finished.workdir / "eval_test.json").read_text())
 
 
@@ -227,11 +229,11 @@ def test_another_run_in_the_folder_is_refused_and_kept(
 ):
   before = whole_run.snapshot(finished.workdir)
   with pytest.raises(ValueError, match=message):
-    train.run(build(**changes), finished.workdir)
+    loop.run(build(**changes), finished.workdir)
   assert whole_run.snapshot(finished.workdir) == before
 
 
 def test_remat_wants_scanned_layers(build, tmp_path):
   built = build(train={"remat": True, "scan_layers": False})
   with pytest.raises(ValueError, match=r"train\.remat: want layers that are"):
-    train.run(built, str(tmp_path / "run"))
+    loop.run(built, str(tmp_path / "run"))

@@ -26,11 +26,11 @@ from vilbert_parity import (
 )
 
 from ifa_jax import models
-from ifa_jax.models import TextConfig, parameters, settings
-from ifa_jax.models.co_attention import CoAttentionConfig
-from ifa_jax.models.regions import RegionStreamConfig
-from ifa_jax.models.system import RegionConfig
-from ifa_jax.models.vilbert import POOLINGS, ViLBERTConfig
+from ifa_jax.models import TextConfig, config_dict, parameters
+from ifa_jax.models.base import RegionConfig
+from ifa_jax.models.baselines.vilbert import POOLINGS, ViLBERTConfig
+from ifa_jax.models.encoders.co_attention import CoAttentionConfig
+from ifa_jax.models.encoders.regions import RegionStreamConfig
 
 # Where depth does not matter.
 SMALL = Geometry(visual_at=(0,), text_at=(1,), text_layers=2, visual_layers=1)
@@ -267,8 +267,8 @@ def test_impossible_settings(changes, message):
 
 def test_settings_there_and_back():
   config = model_config(Geometry(), "native_mul")
-  plain = settings.to_dict(config)
+  plain = config_dict.to_dict(config)
   assert plain["system"] == "vilbert"
-  assert settings.from_dict(plain) == config
+  assert config_dict.from_dict(plain) == config
   assert config.sees_pictures
   assert not config.picture_slots

@@ -15,9 +15,9 @@ def warn_from(module):
   "module",
   [
     "ifa_jax",
-    "ifa_jax.models.attention",
-    "ifa_jax.preparation.mnre",
-    "ifa_jax.training.defaults",
+    "ifa_jax.models.layers.attention",
+    "ifa_jax.preparation.mnre.command",
+    "ifa_jax.training.config.defaults",
     "benchmarks.training",
     "launch",
   ],

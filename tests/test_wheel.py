@@ -70,7 +70,7 @@ def test_the_only_new_name_is_the_package(installed):
 def test_every_part_is_imported_from_it(use, installed):
   code = (
     "import ifa_jax, ifa_jax.analyze, ifa_jax.convert, ifa_jax.serve,"
-    " ifa_jax.preparation.mnre, ifa_jax.serving.view, importlib.util\n"
+    " ifa_jax.preparation.mnre.command, ifa_jax.serving.view, importlib.util\n"
     "ifa_jax.Predictor, ifa_jax.Batch\n"
     "assert not importlib.util.find_spec('configs')\n"
     "assert not importlib.util.find_spec('data_prep')\n"

@@ -8,7 +8,7 @@ import sys
 import pytest
 import raw_tree
 
-from ifa_jax.data.tokenization import Tokenizer
+from ifa_jax.data.text.tokenizer import Tokenizer
 
 BERT_UNCASED_DIR = os.environ.get("BERT_UNCASED_DIR")
 # Case and accents, marks, other scripts, special tokens, odd blanks.

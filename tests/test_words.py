@@ -3,15 +3,15 @@
 import numpy as np
 import pytest
 
-from ifa_jax.data.rows import RowText
-from ifa_jax.data.tokenization import Encoded
-from ifa_jax.data.words import (
+from ifa_jax.data.text.row_text import RowText
+from ifa_jax.data.text.tokenizer import Encoded
+from ifa_jax.data.text.vocabulary import (
   Vocabulary,
   WordReader,
   read_vectors,
   start_table,
 )
-from ifa_jax.models import pcnn
+from ifa_jax.models.baselines import pcnn
 
 
 def text(words, head=(0, 1), tail=(1, 2)):

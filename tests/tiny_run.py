@@ -10,8 +10,8 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 from configs import quickstart
-from ifa_jax.experiment import Experiment
-from ifa_jax.preparation.quickstart import Settings
+from ifa_jax.preparation.quickstart.command import Settings
+from ifa_jax.training.experiment import Experiment
 
 # The batch sizes below divide none of them.
 NUM_ROWS = Settings(num_train=40, num_dev=13, num_test=17)

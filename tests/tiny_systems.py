@@ -6,17 +6,17 @@ import scene_trees
 import tiny_run
 from flax import traverse_util
 
-from ifa_jax import experiment
 from ifa_jax.data import schema
-from ifa_jax.data.pipeline import Split
-from ifa_jax.models import TextConfig, parameters, settings
-from ifa_jax.models.bert import BertConfig
-from ifa_jax.models.co_attention import CoAttentionConfig
-from ifa_jax.models.mega import MEGAConfig
-from ifa_jax.models.pcnn import PCNNConfig
-from ifa_jax.models.regions import RegionStreamConfig
-from ifa_jax.models.system import RegionConfig
-from ifa_jax.models.vilbert import ViLBERTConfig
+from ifa_jax.data.pipeline.dataset import Split
+from ifa_jax.models import TextConfig, config_dict, parameters
+from ifa_jax.models.base import RegionConfig
+from ifa_jax.models.baselines.bert import BertConfig
+from ifa_jax.models.baselines.mega import MEGAConfig
+from ifa_jax.models.baselines.pcnn import PCNNConfig
+from ifa_jax.models.baselines.vilbert import ViLBERTConfig
+from ifa_jax.models.encoders.co_attention import CoAttentionConfig
+from ifa_jax.models.encoders.regions import RegionStreamConfig
+from ifa_jax.training import experiment
 
 # M, below the most objects of a scene.
 NUM_REGIONS, FEATURE_DIM = 3, 6
@@ -80,7 +80,7 @@ def build(name, data_dir, scenes=None, model=None, **data):
   """
   data |= {"scenes": scenes and str(scenes)}
   config = tiny_run.tiny_run_config(data_dir, data=data)
-  config["model"] = settings.to_dict(model or MODELS[name])
+  config["model"] = config_dict.to_dict(model or MODELS[name])
   return experiment.build(config)
 
 

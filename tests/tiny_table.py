@@ -5,8 +5,8 @@ import pytest
 import tiny_run
 import whole_run
 
-from ifa_jax import train as training
-from ifa_jax.analyze import table2_configs, table2_runs
+from ifa_jax.analyze.table2 import configs, runs
+from ifa_jax.training import loop as training
 
 CONFIG = str(command_lines.ROOT / "configs" / "quickstart.py")
 VARIANTS, SEEDS = ("objects", "vanilla"), (1, 49)
@@ -31,12 +31,10 @@ def settings(data_dir, **others):
 
 def plan(data_dir, workdir, variants=VARIANTS, seeds=SEEDS, **others):
   """Plans rows of configs/quickstart.py; `others` are sections over theirs."""
-  module = table2_configs.load(CONFIG)
-  changes = table2_configs.parse(settings(data_dir, **others))
+  module = configs.load(CONFIG)
+  changes = configs.parse(settings(data_dir, **others))
   return [
-    table2_runs.plan(
-      name, table2_configs.read(module, name, changes), seeds, str(workdir)
-    )
+    runs.plan(name, configs.read(module, name, changes), seeds, str(workdir))
     for name in variants
   ]
 
@@ -48,9 +46,9 @@ def train(data_dir, folder):
     # Two epochs a run.
     whole_run.stop_at(patched, training.Trainer, "_score_dev", 6)
     with pytest.raises(whole_run.StoppedError):
-      table2_runs.train_all(rows)
+      runs.train_all(rows)
   finished = [*folder.rglob("eval_test.json")]
   assert [path.parent.parent.name for path in finished] == ["objects"] * 2
   before = whole_run.snapshot(folder / "objects")
-  table2_runs.train_all(rows)
+  runs.train_all(rows)
   assert whole_run.snapshot(folder / "objects") == before

@@ -2,7 +2,8 @@
 
 import predicted
 
-from ifa_jax.analyze import compare, systems
+from ifa_jax.analyze.compare import command
+from ifa_jax.statistics import systems
 
 NUM_ROWS = 120
 GOLD = predicted.random_names(NUM_ROWS, seed=0)
@@ -30,4 +31,4 @@ def compared(folder, gold, *preds, **same):
   words = [
     write(folder, f"s{i}", [pred], gold, **same) for i, pred in enumerate(preds)
   ]
-  return compare.compare(systems.read(words))
+  return command.compare(systems.read(words))

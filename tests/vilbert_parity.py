@@ -9,10 +9,10 @@ import ifa_jax
 from ifa_jax import models
 from ifa_jax.convert import engine, rules, vilbert
 from ifa_jax.models import TextConfig, parameters
-from ifa_jax.models.co_attention import CoAttentionConfig
-from ifa_jax.models.regions import RegionStreamConfig
-from ifa_jax.models.system import RegionConfig
-from ifa_jax.models.vilbert import ViLBERTConfig
+from ifa_jax.models.base import RegionConfig
+from ifa_jax.models.baselines.vilbert import ViLBERTConfig
+from ifa_jax.models.encoders.co_attention import CoAttentionConfig
+from ifa_jax.models.encoders.regions import RegionStreamConfig
 
 # float32 against float32; a wrong epsilon is 2e-5 off.
 TOLERANCE = 5e-6

@@ -9,8 +9,8 @@ import orbax.checkpoint as ocp
 import pytest
 import tiny_run
 
-from ifa_jax import train
-from ifa_jax.checkpoint import Checkpoints
+from ifa_jax.training import loop
+from ifa_jax.workdir.checkpoints import Checkpoints
 
 TEXT = {"model": {"vision": None}}
 
@@ -78,4 +78,4 @@ def run_until_stopped(built, workdir, owner, name, number):
   with pytest.MonkeyPatch.context() as patched:
     stop_at(patched, owner, name, number)
     with pytest.raises(StoppedError):
-      train.run(built, workdir)
+      loop.run(built, workdir)

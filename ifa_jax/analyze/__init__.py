@@ -1,16 +1,13 @@
-"""What the image really does: `python -m ifa_jax.analyze VERB`.
+"""Analyses of the influence of images: `python -m ifa_jax.analyze VERB`.
 
-leak        does a number of crops tell the label of a tree or a dataset?
-audit       which whole numbers of rows can stand behind printed scores?
-shuffle     Table 1: a run's scores with the pictures of other rows, with none
-compare     systems on the same rows: differences, relations, disagreements
-alignment   Figure 1: what each word of a post attends to in its picture
-table2      Table 2: a config file's variants, trained alike, beside the paper
+    leak/         does the number of crops reveal the label of a row?
+    audit/        whole numbers of rows that can produce printed scores
+    shuffle/      Table 1: scores with the pictures of other rows, with none
+    compare/      systems on the same rows: differences, disagreements
+    alignment/    Figure 1: the attention of each word to the picture
+    table2/       Table 2: variants of one config file, next to the paper
+    published     the scores that the paper prints
+    tables        tables that several of them print
 
-Each verb is the module of its name: `define_flags` and `main` are the command,
-the other functions the same in Python. Modules beside it carry its name first,
-but for `verdicts` (leak), `whole_numbers` and `published` (audit), `conditions`
-(shuffle), `systems`, `predictions`, `paired` and `disagreement` (compare),
-`bootstrap`, whose intervals shuffle, compare and table2 share, and `tables`,
-which the last two print.
+`command` in each folder is the verb; the other modules are the same in Python.
 """

@@ -1,13 +1,13 @@
 """The command `python -m ifa_jax.analyze VERB --flags`."""
 
-from ifa_jax import command
+from ifa_jax.cli import app
 
 VERBS = ("leak", "audit", "shuffle", "compare", "alignment", "table2")
 
 
 def run() -> None:
   """Runs the analysis that the first argument names."""
-  command.run_verb("ifa_jax.analyze", {verb: verb for verb in VERBS})
+  app.run_verb("ifa_jax.analyze", {verb: f"{verb}.command" for verb in VERBS})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from rich import markup
 
-from ifa_jax import report
+from ifa_jax.cli import tables as report
 
 
 class Table(NamedTuple):

@@ -1,22 +1,24 @@
 """Weights of other programs to this model's parameters, and back.
 
-    bert, vit, clip   tables of encoders of `transformers`
-    deepke            table of DeepKE's `best_model.pth`
-    vilbert           table of ViLBERT's `pytorch_model.bin`
-    rules, engine     what a table says, and what is done with it
-    source, stream    a folder or hub id; an encoder to a stream
-    fit, huggingface  two encoders to a model
-    fresh             what no checkpoint brings
-    pooler            what BERT brings beside it
-    converted         what was converted, on disk
-    export            a model to DeepKE's file, or to two encoders
+    huggingface/         encoders of transformers
+    deepke               DeepKE's best_model.pth; deepke_export is the way back
+    vilbert              ViLBERT's pytorch_model.bin
+    rules, engine        a table of names, and its application
+    sources              a folder or hub id
+    store                converted weights on disk
+    cache                encoders, converted once and kept
+    initialize           parameters that no checkpoint brings
+    pooler               BERT's pooler, which only one system reads
+    label_embeddings     word embeddings of class names
+    tensors              parameters as a safetensors file
+    summary              the report of a conversion
 
 `python -m ifa_jax.convert VERB --help` describes the commands.
 """
 
-from ifa_jax.convert.converted import load_converted, save_converted
 from ifa_jax.convert.deepke import from_deepke
-from ifa_jax.convert.huggingface import from_huggingface
+from ifa_jax.convert.huggingface.conversion import from_huggingface
+from ifa_jax.convert.store import load_converted, save_converted
 from ifa_jax.convert.vilbert import from_vilbert
 
 __all__ = [

@@ -1,13 +1,13 @@
 """The command `python -m ifa_jax.convert VERB --flags`."""
 
-from ifa_jax import command
+from ifa_jax.cli import app
 
 VERBS = ("huggingface", "deepke", "vilbert", "export")
 
 
 def run() -> None:
   """Runs the conversion that the first argument names."""
-  command.run_verb("ifa_jax.convert", {verb: f"verb_{verb}" for verb in VERBS})
+  app.run_verb("ifa_jax.convert", {verb: f"commands.{verb}" for verb in VERBS})
 
 
 if __name__ == "__main__":

@@ -25,8 +25,9 @@ from collections.abc import Mapping
 import filelock
 import platformdirs
 
-from ifa_jax.convert import converted, huggingface, source
-from ifa_jax.convert.source import Source
+from ifa_jax.convert import sources, store
+from ifa_jax.convert.huggingface import conversion
+from ifa_jax.convert.sources import Source
 
 _log = logging.getLogger("ifa_jax")
 
@@ -69,7 +70,7 @@ def locate(weights: str) -> str:
   """
   encoders = parse(weights)
   if not encoders:
-    if not converted.is_converted(weights):
+    if not store.is_converted(weights):
       raise ValueError(
         "config.weights: expected text=ENCODER,vision=ENCODER (hub ids or"
         " folders), a folder that python -m ifa_jax.convert wrote, or random,"
@@ -81,7 +82,7 @@ def locate(weights: str) -> str:
   root.mkdir(parents=True, exist_ok=True)
   folder = root / _key(found)
   with filelock.FileLock(root / f"{folder.name}.lock"):
-    if not converted.is_converted(folder):
+    if not store.is_converted(folder):
       _log.info("Converting %s into %s", weights, folder)
       _convert(encoders, folder)
   return str(folder)
@@ -100,7 +101,7 @@ def _find(side: str, encoders: Mapping[str, str]) -> Source:
       the ways to get it.
   """
   try:
-    return source.find(encoders[side])
+    return sources.find(encoders[side])
   except ValueError as error:
     folders = ",".join(f"{name}=FOLDER" for name in encoders)
     raise ValueError(
@@ -115,7 +116,7 @@ def _key(found: Mapping[str, Source]) -> str:
   """Returns a name for the content of some encoders' files."""
   digests = {
     side: {
-      os.path.basename(path): source.sha256(path)
+      os.path.basename(path): sources.sha256(path)
       for path in [*folder.small_files(), *folder.weight_files()]
     }
     for side, folder in found.items()
@@ -125,12 +126,12 @@ def _key(found: Mapping[str, Source]) -> str:
 
 
 def _convert(encoders: Mapping[str, str], folder: pathlib.Path) -> None:
-  made = huggingface.convert(
+  made = conversion.convert(
     encoders.get("text"),
     encoders.get("vision"),
     None,
-    huggingface.Options(),
+    conversion.Options(),
   )
-  converted.save_converted(
+  store.save_converted(
     folder, made.model_config, made.params, made.info, made.tokenizer
   )

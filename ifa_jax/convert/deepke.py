@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from ifa_jax.convert import bert, clip, engine, source
-from ifa_jax.convert.converted import Converted, make_info
+from ifa_jax.convert import engine, sources
+from ifa_jax.convert.huggingface import bert, clip
 from ifa_jax.convert.rules import Drop, Rule, linear, norm
+from ifa_jax.convert.store import Converted, make_info
 from ifa_jax.files import torch_file
 from ifa_jax.models import parameters
 from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
@@ -69,7 +70,7 @@ def convert(
 ) -> Converted:
   """Does what `from_deepke` does, and tells where all comes from."""
   arrays = torch_file.load(checkpoint)
-  if not source.is_state_dict(arrays):
+  if not sources.is_state_dict(arrays):
     raise ValueError(
       f"{checkpoint}: want a state dict of tensors, found"
       f" {type(arrays).__name__}"
@@ -80,7 +81,7 @@ def convert(
   info = make_info("deepke")
   info["sources"]["checkpoint"] = {
     "name": os.fspath(checkpoint),
-    "files": {os.path.basename(checkpoint): source.sha256(checkpoint)},
+    "files": {os.path.basename(checkpoint): sources.sha256(checkpoint)},
   }
   info["dropped"]["checkpoint"] = engine.dropped(arrays, RULES)
   return Converted(config, params, info)
@@ -97,7 +98,7 @@ def read_sizes(
   Raises:
     ValueError: for an array that is missing or no matrix, naming it.
   """
-  shape = lambda name: source.matrix_shape(arrays, name, checkpoint)  # noqa: E731
+  shape = lambda name: sources.matrix_shape(arrays, name, checkpoint)  # noqa: E731
   visual = "model.vision_embeddings."
   vocab_size, dim = shape("model.text_embeddings.word_embeddings.weight")
   patch = arrays.get(visual + "patch_embedding.weight")

@@ -8,8 +8,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from ifa_jax import report
-from ifa_jax.convert.converted import Converted
+from ifa_jax.cli import tables
+from ifa_jax.convert.store import Converted
 
 # More names than this are counted.
 _MAX_NAMES = 4
@@ -33,7 +33,7 @@ def print_counts(params: Mapping[str, Any], title: str) -> None:
   counts = {part: _count(tree) for part, tree in sorted(params.items())}
   counts["together"] = sum(counts.values())
   rows = [(part, f"{count:,}") for part, count in counts.items()]
-  report.print_table(report.make_table(title, ("part", "parameters"), rows))
+  tables.print_table(tables.make_table(title, ("part", "parameters"), rows))
 
 
 def _count(tree: Any) -> int:

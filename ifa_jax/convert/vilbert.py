@@ -14,15 +14,16 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import bert, engine, fresh, rules, source
-from ifa_jax.convert.converted import Converted, make_info
+from ifa_jax.convert import engine, initialize, rules, sources
+from ifa_jax.convert.huggingface import bert
 from ifa_jax.convert.rules import Drop, Rule, linear, norm
-from ifa_jax.data import markers
+from ifa_jax.convert.store import Converted, make_info
+from ifa_jax.data.text import markers
 from ifa_jax.models import parameters
-from ifa_jax.models.co_attention import CoAttentionConfig
+from ifa_jax.models.baselines.vilbert import ViLBERTConfig
 from ifa_jax.models.config import TextConfig
-from ifa_jax.models.regions import RegionStreamConfig
-from ifa_jax.models.vilbert import ViLBERTConfig
+from ifa_jax.models.encoders.co_attention import CoAttentionConfig
+from ifa_jax.models.encoders.regions import RegionStreamConfig
 
 _HEADS = "a head of another task"
 _TEXT, _VISION = "bert.encoder.layer.{n}", "bert.encoder.v_layer.{n}"
@@ -113,7 +114,7 @@ def from_vilbert(
 def convert(checkpoint: str | os.PathLike, options: Options) -> Converted:
   """Does what `from_vilbert` does, and tells where all comes from."""
   checkpoint = os.fspath(checkpoint)
-  arrays = source.read_weights(checkpoint)
+  arrays = sources.read_weights(checkpoint)
   published = read_sizes(arrays, options, checkpoint)
   expected = {
     path: shape
@@ -125,11 +126,11 @@ def convert(checkpoint: str | os.PathLike, options: Options) -> Converted:
   rows = published.text.vocab_size + len(markers.MARKERS)
   text = dataclasses.replace(published.text, vocab_size=rows)
   config = dataclasses.replace(published, text=text)
-  params, initialised = fresh.complete(given, config, options.seed)
+  params, initialised = initialize.complete(given, config, options.seed)
   info = make_info("vilbert") | {"initialised": initialised}
   info["sources"]["checkpoint"] = {
     "name": checkpoint,
-    "files": {os.path.basename(checkpoint): source.sha256(checkpoint)},
+    "files": {os.path.basename(checkpoint): sources.sha256(checkpoint)},
   }
   info["dropped"]["checkpoint"] = engine.dropped(arrays, RULES)
   return Converted(config, traverse_util.unflatten_dict(params, sep="/"), info)
@@ -144,7 +145,7 @@ def read_sizes(
     ValueError: for an array that is missing or no matrix, naming it, and as
       `ViLBERTConfig` does.
   """
-  shape = lambda name: source.matrix_shape(arrays, name, checkpoint)  # noqa: E731
+  shape = lambda name: sources.matrix_shape(arrays, name, checkpoint)  # noqa: E731
   vocab_size, width = shape("bert.embeddings.word_embeddings.weight")
   visual_width, feature_dim = shape("bert.v_embeddings.image_embeddings.weight")
   query = _CONNECTION.format(n=0) + ".biattention.query1.weight"
@@ -180,7 +181,7 @@ def _depth(
 ) -> dict[str, int]:
   """Returns the number of a stream's layers, and the width of their MLP."""
   name = f"{layer}.intermediate.dense.weight"
-  first = source.matrix_shape(arrays, name.format(n=0), checkpoint)
+  first = sources.matrix_shape(arrays, name.format(n=0), checkpoint)
   return {"num_layers": _count(arrays, name), "mlp_dim": first[0]}
 
 

@@ -1,28 +1,16 @@
-"""The systems as flax.linen modules; one file for each idea.
+"""The systems as flax.linen modules.
 
-    system       what a config tells of its model
-    config       IFAformer's shapes and switches
-    attention    attention to one's own and the other stream's tokens
-    products     products of matrices, with their gradients
-    text         the BERT stream, which all but PCNN share
-    text_layer   one layer of it, open to what the picture lends
-    packing      texts without the padding between them
-    visual       the ViT stream
-    head         from hidden states to relation logits
-    layer_pair   a layer of both streams, which lend each other keys and values
-    ifaformer    both streams, layer by layer
-    stacking     equal layers as one
-    bert         BERT and MTB
-    mega         BERT+SG, BERT+SG+Att. and MEGA
-    graph_fusion objects read through the text that they are aligned with
-    vilbert      ViLBERT
-    co_attention two streams of any widths that attend to each other
-    regions      BERT's layers over the regions of a picture
-    pcnn         PCNN
-    systems      all of them by name
-    parameters   a model's parameters: started, described, counted
-    draws        initial values of equal layers, drawn together
-    settings     a model's config from and to a plain nested dict
+    ifaformer/       the paper's model
+    baselines/       the systems that it is compared with
+    encoders/        the streams that they share
+    layers/          attention, matrix products, dropout, packing, scan
+    base             the properties of a system that its callers read
+    config           IFAformer's shapes and switches
+    config_dict      a model's config from and to a plain nested dict
+    registry         all systems by name; variants are the rows of the tables
+    relation_head    from hidden states to relation logits
+    output           the result of a model
+    parameters       a model's parameters: initialised, described, counted
 
 Axis letters, in every docstring and einsum:
 
@@ -47,9 +35,9 @@ from ifa_jax.models.config import (
   VisionConfig,
   replace,
 )
-from ifa_jax.models.ifaformer import IFAformer
+from ifa_jax.models.ifaformer.model import IFAformer
 from ifa_jax.models.output import ModelOutput
-from ifa_jax.models.systems import SYSTEMS, build
+from ifa_jax.models.registry import SYSTEMS, build
 
 __all__ = [
   "FUSIONS",

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from ifa_jax.models.system import System, check_choice
+from ifa_jax.models.base import System, check_choice
 
 # OpenAI's statistics, as in CLIP's preprocessor_config.json. RGB, of [0, 1].
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

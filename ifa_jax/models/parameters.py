@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from flax import traverse_util
 
 from ifa_jax.batch import Batch
-from ifa_jax.models import draws
-from ifa_jax.models.system import System
-from ifa_jax.models.systems import build
+from ifa_jax.models.base import System
+from ifa_jax.models.layers import draws
+from ifa_jax.models.registry import build
 
 _LAYER = re.compile(r"layer_\d+")
 

@@ -3,12 +3,12 @@
 import dataclasses
 from typing import Any
 
-from ifa_jax.models.bert import BertConfig
+from ifa_jax.models.base import System
+from ifa_jax.models.baselines.bert import BertConfig
+from ifa_jax.models.baselines.mega import MEGAConfig
+from ifa_jax.models.baselines.pcnn import PCNNConfig
+from ifa_jax.models.baselines.vilbert import ViLBERTConfig
 from ifa_jax.models.config import ModelConfig
-from ifa_jax.models.mega import MEGAConfig
-from ifa_jax.models.pcnn import PCNNConfig
-from ifa_jax.models.system import System
-from ifa_jax.models.vilbert import ViLBERTConfig
 
 # A model's config, and what sets a row apart from that config's defaults.
 IFAFORMERS: dict[str, tuple[type[System], dict[str, Any]]] = {

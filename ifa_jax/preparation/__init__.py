@@ -1,13 +1,8 @@
-"""Raw MNRE trees, and generated ones, to TFRecord shards.
+"""The commands that prepare data; `data_prep` has their short names.
 
-mnre         the command: python -m data_prep.mnre
-prepare      the same as a function
-lines, raw   the published text, checked line by line
-crops        where a row's crops come from, by protocol
-plan         what a row becomes, before a pixel is read
-survey       a first pass over all rows, and the metadata
-draw         pictures and crops, on all cores
-builder      the TFDS builder that writes the shards
-mnre1_*      the graphs published with MNRE-1 to scenes
-quickstart*  a generator of small posts whose pictures are drawn
+mnre/            raw MNRE trees to TFRecord shards
+objects/         boxes around objects, found by PyTorch models
+scenes/          objects and graphs of a tree's pictures and sentences
+mnre1_graphs/    the graphs published with MNRE-1, as scenes
+quickstart/      generated posts with drawn pictures
 """

@@ -1,13 +1,15 @@
 """The command `ifa-prepare VERB --flags`."""
 
-from ifa_jax import command
+from ifa_jax.cli import app
 
 VERBS = ("mnre", "objects", "scenes", "mnre1_graphs", "quickstart")
 
 
 def run() -> None:
   """Runs the command that the first argument names."""
-  command.run_verb("ifa_jax.preparation", {verb: verb for verb in VERBS})
+  app.run_verb(
+    "ifa_jax.preparation", {verb: f"{verb}.command" for verb in VERBS}
+  )
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 
 from PIL import Image
 
-from ifa_jax.analyze import alignment_page
-from ifa_jax.analyze.alignment_own import PostAligner
-from ifa_jax.data import boxes, pictures
-from ifa_jax.data.boxes import Box
-from ifa_jax.models.system import System
-from ifa_jax.posts.picture_boxes import ListedObjects
-from ifa_jax.predictor import Predictor
+from ifa_jax.analyze.alignment import page
+from ifa_jax.analyze.alignment.own_posts import PostAligner
+from ifa_jax.data.images import boxes, decode
+from ifa_jax.data.images.boxes import Box
+from ifa_jax.inference.boxes import ListedObjects
+from ifa_jax.inference.predictor import Predictor
+from ifa_jax.models.base import System
 from ifa_jax.serving.form import Form, read_form
 from ifa_jax.serving.samples import Sample
 
@@ -107,7 +107,7 @@ class Answerer:
     """
     post = read_form(form)
     image = post.get("image")
-    picture = None if image is None else pictures.open_picture(image)
+    picture = None if image is None else decode.open_picture(image)
     post, boxes_from = self._with_boxes(post, form.picture_name)
     return Answer(
       self._predictor.predict(post),
@@ -145,7 +145,7 @@ class Answerer:
       return None, "without a picture there is nothing to align"
     aligned = self._aligner.post(post)
     source = self._aligner.source(self._run)
-    return alignment_page.render(source, [aligned], shown=0), None
+    return page.render(source, [aligned], shown=0), None
 
 
 def _reads(model: System) -> str:

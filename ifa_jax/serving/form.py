@@ -27,7 +27,7 @@ class Form(NamedTuple):
 
 
 def read_form(form: Form) -> dict[str, Any]:
-  """Returns the post of a form, as `ifa_jax.posts` describes it, without boxes.
+  """Returns the post of a form, as `inference` describes it, without boxes.
 
   Raises:
     ValueError: for a span that is none.

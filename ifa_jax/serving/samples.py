@@ -18,7 +18,7 @@ class Sample(NamedTuple):
     head: its name, which occurs once.
     tail: its name, which occurs once.
     picture: the bytes of a JPEG file.
-    boxes: as `ifa_jax.data.boxes` describes them.
+    boxes: as `ifa_jax.data.images.boxes` describes them.
   """
 
   text: str
@@ -31,12 +31,12 @@ class Sample(NamedTuple):
 def make_samples() -> list[Sample]:
   """Returns four posts as those of `data_prep.quickstart`, always the same."""
   # Pulled in here: what prepares datasets is no part of answering posts.
-  from ifa_jax.preparation import quickstart
+  from ifa_jax.preparation.quickstart import command
 
   samples = []
   for number, cell in enumerate(_CELLS):
     rng = np.random.default_rng([_SEED, number])
-    post = quickstart.make_post(*cell, f"sample_{number}.jpg", rng)
+    post = command.make_post(*cell, f"sample_{number}.jpg", rng)
     names = (post.row[role]["name"] for role in "ht")
     text = " ".join(post.row["token"])
     samples.append(Sample(text, *names, post.image, post.boxes))

@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from ifa_jax import html
-from ifa_jax.data.boxes import Box
+from ifa_jax.cli import templates
+from ifa_jax.data.images.boxes import Box
 from ifa_jax.serving.answers import Answer
 
 # Relations shown at once, the likeliest first; the others unfold.
@@ -17,7 +17,7 @@ NUM_RELATIONS = 5
 # Longer side of a picture on the page, in the units of its drawing.
 _SIDE = 640
 
-_TEMPLATES = html.templates("ifa_jax.serving")
+_TEMPLATES = templates.templates("ifa_jax.serving")
 
 
 def render_facts(facts: Mapping[str, str]) -> str:

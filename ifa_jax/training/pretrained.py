@@ -15,12 +15,12 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import cache, converted
-from ifa_jax.data.tokenization import Tokenizer
-from ifa_jax.models import parameters, settings
+from ifa_jax.convert import cache, store
+from ifa_jax.data.text.tokenizer import Tokenizer
+from ifa_jax.models import config_dict, parameters
 from ifa_jax.models.config import ModelConfig
-from ifa_jax.run_folder import RunFolder
 from ifa_jax.training import initial_values
+from ifa_jax.workdir.run_folder import RunFolder
 
 # Settings of a stream that pretraining does not fix.
 _OWN = ("dropout_rate", "attention_dropout_rate", "crop_position_stddev")
@@ -79,8 +79,8 @@ def read(weights: str) -> Encoders:
     ValueError: for encoders that cannot be found or read.
   """
   folder = cache.locate(weights)
-  config = converted.load_config(folder)
-  initialised = {*converted.load_provenance(folder).get("initialised", ())}
+  config = store.load_config(folder)
+  initialised = {*store.load_provenance(folder).get("initialised", ())}
   paths = parameters.param_shapes(config)
   parts = {path.split("/")[0] for path in paths}
   random_parts = [
@@ -88,9 +88,9 @@ def read(weights: str) -> Encoders:
     for part in sorted(parts)
     if {path for path in paths if path.startswith(f"{part}/")} <= initialised
   ]
-  tokenizer = converted.tokenizer_folder(folder)
+  tokenizer = store.tokenizer_folder(folder)
   sha256 = Tokenizer.load(tokenizer).sha256 if tokenizer else None
-  return Encoders(settings.to_dict(config), random_parts, sha256)
+  return Encoders(config_dict.to_dict(config), random_parts, sha256)
 
 
 def record(weights: str | None) -> dict[str, Any] | None:
@@ -168,9 +168,9 @@ def plan(
   if weights in (None, cache.RANDOM):
     return initial_values.Plan.all_random(shapes)
   folder = cache.locate(weights)
-  source = converted.load_config(folder)
-  provenance = converted.load_provenance(folder)
-  given = converted.load_shapes(folder)
+  source = store.load_config(folder)
+  provenance = store.load_provenance(folder)
+  given = store.load_shapes(folder)
   own = {*provenance.get("initialised", ())}
   parts = {path.split("/")[0] for path in given}
   if source.system != system:
@@ -220,7 +220,7 @@ def start_params(
     planned: as `plan` returned it, with a folder.
     draw: returns random parameters of some paths.
   """
-  _, given, _ = converted.load_converted(planned.folder)
+  _, given, _ = store.load_converted(planned.folder)
   given = traverse_util.flatten_dict(given, sep="/")
   params = {path: given[path] for path in planned.taken}
   for path, array in draw(planned.drawn).items():

@@ -1,0 +1,1 @@
+"""Whole numbers of rows that can produce printed scores."""

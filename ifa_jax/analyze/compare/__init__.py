@@ -1,0 +1,1 @@
+"""Systems on the same rows: differences, relations, disagreements."""

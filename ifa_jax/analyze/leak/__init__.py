@@ -1,0 +1,1 @@
+"""Does the number of crops reveal the label of a row?"""

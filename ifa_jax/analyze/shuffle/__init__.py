@@ -1,0 +1,1 @@
+"""Table 1: scores with the pictures of other rows, and with none."""

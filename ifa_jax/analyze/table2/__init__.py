@@ -1,0 +1,1 @@
+"""Table 2: variants of one config file, next to the paper's scores."""

@@ -1,0 +1,166 @@
+r"""Table 2: variants of one config file, trained alike, beside the paper.
+
+    python -m ifa_jax.analyze table2 --config=configs/mnre.py \
+        --rows=bert,mtb,objects --seeds=1,49,1234 --workdir=runs/table2 \
+        --against=mtb --set=data.protocol=clean,data.data_dir=data/mnre
+
+Every variant is trained once with each seed, in WORKDIR/{variant}/seed_{seed},
+as launch.py would: its folder is an ordinary run's. A finished run is not
+trained again, and a table that was stopped goes on where it was. `--set`
+changes settings of all variants; one that a variant does not have is an error.
+
+Scores are means over seeds, with standard deviations; 95 % intervals are those
+of `compare`, bootstrapped over test rows and paired for differences. Writes
+`table2.md` and `table2.json` into WORKDIR.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from absl import flags
+
+from ifa_jax.analyze import published
+from ifa_jax.analyze.compare import command
+from ifa_jax.analyze.published import PublishedRow
+from ifa_jax.analyze.table2 import configs as table2_configs
+from ifa_jax.analyze.table2 import runs, tables
+from ifa_jax.analyze.table2.runs import Row
+from ifa_jax.statistics import predictions
+from ifa_jax.statistics.systems import System
+from ifa_jax.workdir.run_folder import RunFolder
+
+COMPILES = True
+
+
+def define_flags() -> None:
+  """Defines the flags; importing this module defines none."""
+  flags.DEFINE_string("config", None, "A config file, without a variant.")
+  flags.DEFINE_string("workdir", None, "The table's folder.")
+  flags.DEFINE_list(
+    "rows", [], "Variants. Default: all that stand for a row of Table 2."
+  )
+  flags.DEFINE_list("seeds", ["1234"], "A run of every variant for each.")
+  flags.DEFINE_list(
+    "set",
+    [],
+    "setting=value for all variants; in double quotes if there is a comma in"
+    " it: '\"data.text_buckets=(40, 48)\"'.",
+  )
+  flags.DEFINE_string(
+    "against", None, "The row that the others' F1 is compared with."
+  )
+  flags.mark_flags_as_required(["config", "workdir"])
+  flags.register_validator(
+    "seeds", _whole, "want different whole numbers, e.g. 1,49,1234"
+  )
+
+
+def _whole(seeds: Sequence[str]) -> bool:
+  # "01" would be another name of 1.
+  known = (seed.isdecimal() and seed == str(int(seed)) for seed in seeds)
+  return bool(seeds) and all(known) and len({*seeds}) == len(seeds)
+
+
+def main(_) -> None:
+  """Runs the command."""
+  values = flags.FLAGS
+  module = table2_configs.load(values.config)
+  names = table2_configs.choose(module, values.rows)
+  if values.against not in (None, *names):
+    raise ValueError(
+      f"--against: want one of the rows {', '.join(names)}, found"
+      f" {values.against!r}"
+    )
+  changes = table2_configs.parse(values.set)
+  configs = {name: table2_configs.read(module, name, changes) for name in names}
+  seeds = [int(seed) for seed in values.seeds]
+  rows = [
+    runs.plan(name, config, seeds, values.workdir)
+    for name, config in configs.items()
+  ]
+  runs.train_all(rows)
+  table = table2(rows, values.against)
+  table |= {"config": values.config, "set": changes}
+  tables.show(table)
+  folder = RunFolder(values.workdir)
+  folder.write_json("table2.json", table)
+  folder.write_text("table2.md", tables.markdown(table))
+  print(f"written to {folder.file('table2.md')} and table2.json")
+
+
+def table2(rows: Sequence[Row], against: str | None = None) -> dict[str, Any]:
+  """Puts the scores of finished runs beside the published ones.
+
+  Args:
+    rows: as `table2_runs.plan` returns them, all trained.
+    against: the variant that others are compared with, one of them; None
+      compares with none.
+
+  Returns:
+    Plain values: `protocol`, `split`, `n`, `num_relations` (test rows that have
+    one), `bootstrap`, `against`, and `rows`. Each of these has `variant`,
+    `protocol`, `visual_source`, `epochs`, `updates`, `runs`, `scores` as
+    `compare.compare` describes a system's, `published` or None, and
+    `differences` from `against` or None. Fractions lie in [0, 1].
+
+  Raises:
+    ValueError: if a run is not finished, or runs have other test rows or gold
+      relations than the first one.
+  """
+  systems = {row.variant: row.system() for row in rows}
+  reference = systems[against or rows[0].variant]
+  others = [system for system in systems.values() if system is not reference]
+  result = command.compare([reference, *others])
+  scores = {system["name"]: system["scores"] for system in result["systems"]}
+  apart = {pair["second"]: pair["differences"] for pair in result["pairs"]}
+  return {
+    "protocol": result["protocol"],
+    "split": runs.SPLIT,
+    "n": result["n"],
+    "num_relations": _num_relations(reference),
+    "bootstrap": result["bootstrap"],
+    "against": against,
+    "rows": [
+      {
+        **_describe(row, systems[row.variant]),
+        "scores": scores[row.variant],
+        "published": _published(published.VARIANTS.get(row.variant)),
+        "differences": apart.get(row.variant) if against else None,
+      }
+      for row in rows
+    ],
+  }
+
+
+def _num_relations(system: System) -> int:
+  lines = system.seeds[0].lines.values()
+  return sum(line["gold"] != predictions.NONE for line in lines)
+
+
+def _describe(row: Row, system: System) -> dict[str, Any]:
+  """Describes a row's runs; each names the update that was selected on dev."""
+  name = f"eval_{runs.SPLIT}.json"
+  found = {seed: folder.read_json(name) for seed, folder in row.folders.items()}
+  # A model of regions says itself where they came from.
+  sources = {x.get("visual_source", row.visual_source) for x in found.values()}
+  return {
+    "variant": row.variant,
+    "protocol": system.protocol,
+    "visual_source": "; ".join(sorted(sources)),
+    "epochs": row.epochs,
+    "updates": row.updates,
+    "runs": [
+      {"seed": seed, "folder": row.folders[seed].path, "step": x["step"]}
+      for seed, x in found.items()
+    ],
+  }
+
+
+def _published(row: PublishedRow | None) -> dict[str, Any] | None:
+  """Returns a printed row, its percentages as fractions."""
+  if row is None:
+    return None
+  figures = {
+    name: round(value / 100, 4) for name, value in row.figures._asdict().items()
+  }
+  return {"table": row.table, "name": row.name, **figures}

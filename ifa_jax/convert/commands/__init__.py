@@ -1,0 +1,1 @@
+"""The verbs of `python -m ifa_jax.convert`, a module each."""

@@ -1,0 +1,188 @@
+"""One encoder of `transformers` to one stream of the model."""
+
+import dataclasses
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from flax import traverse_util
+
+from ifa_jax.convert import engine, pooler
+from ifa_jax.convert import sources as source
+from ifa_jax.convert.huggingface.architecture import Encoder
+from ifa_jax.convert.huggingface.bert import BERT
+from ifa_jax.convert.huggingface.clip import CLIP
+from ifa_jax.convert.huggingface.vit import VIT
+from ifa_jax.convert.sources import Source
+from ifa_jax.models import parameters
+from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
+
+ENCODERS = {"text": (BERT,), "vision": (CLIP, VIT)}
+# Of the fields that two streams have in common, those that make them fit.
+_SHARED = ("hidden_dim", "num_layers", "num_heads", "mlp_dim")
+CROP_POSITIONS = (
+  "visual/embed/grounded_position",
+  "visual/embed/detected_position",
+)
+
+
+class Stream(NamedTuple):
+  """A stream as its checkpoint gives it.
+
+  Attributes:
+    source: where it comes from.
+    config: a `TextConfig` or `VisionConfig`.
+    params: path -> float32 array.
+    dropped: reason -> names of weights that were left behind.
+    files: name of a file that was read -> its sha256.
+    notes: sentences on what the checkpoint left open.
+  """
+
+  source: Source
+  config: Any
+  params: dict[str, np.ndarray]
+  dropped: dict[str, list[str]]
+  files: dict[str, str]
+  notes: list[str]
+
+
+def read_stream(
+  id_or_dir: str | os.PathLike, side: str, num_layers: int | None = None
+) -> Stream:
+  """Reads an encoder.
+
+  Args:
+    id_or_dir: a folder or a hub id.
+    side: "text" or "vision".
+    num_layers: take so many of the first layers; None takes all.
+
+  Raises:
+    ValueError: for what is no such encoder, or a damaged one.
+  """
+  found = source.find(id_or_dir)
+  settings = found.read_config()
+  encoder = _choose(found, settings, side)
+  try:
+    config = encoder.read(settings)
+  except (ValueError, KeyError, TypeError) as error:
+    raise ValueError(f"{found.folder}/config.json: {error}") from None
+  notes = []
+  if side == "vision":
+    config, notes = _with_statistics(config, found)
+  paths = found.weight_files()
+  arrays = {}
+  for path in paths:
+    arrays |= source.read_weights(path)
+  own, dropped = _own(arrays, encoder, found)
+  if num_layers is not None:
+    config = _first_layers(config, num_layers, side)
+    late = engine.beyond(own, encoder.rules, num_layers)
+    dropped |= {f"layers from {num_layers} on": late} if late else {}
+    own = {name: array for name, array in own.items() if name not in late}
+  if side == "text":
+    blank = pooler.blank_names(own)
+    dropped |= {pooler.BLANK: blank} if blank else {}
+    own = {name: array for name, array in own.items() if name not in blank}
+  expected = _shapes(config, own)
+  params = engine.convert(own, encoder.rules, expected, found.folder)
+  return Stream(
+    found,
+    config,
+    traverse_util.flatten_dict(params, sep="/"),
+    dropped | engine.dropped(own, encoder.rules),
+    {os.path.basename(path): source.sha256(path) for path in paths},
+    notes,
+  )
+
+
+def beside(config: TextConfig | VisionConfig) -> TextConfig | VisionConfig:
+  """Returns the default stream that fits another: its depth and width."""
+  kind = VisionConfig if isinstance(config, TextConfig) else TextConfig
+  return kind(**{name: getattr(config, name) for name in _SHARED})
+
+
+def _choose(found: Source, settings: Mapping[str, Any], side: str) -> Encoder:
+  model_type = settings.get("model_type")
+  for encoder in ENCODERS[side]:
+    if model_type in encoder.model_types:
+      return encoder
+  wanted = [kind for e in ENCODERS[side] for kind in e.model_types]
+  raise ValueError(
+    f"{found.folder}/config.json: want a {side} encoder, of model_type"
+    f" {' or '.join(wanted)}, found model_type {model_type!r}"
+  )
+
+
+def _with_statistics(
+  config: VisionConfig, found: Source
+) -> tuple[VisionConfig, list[str]]:
+  """Returns the config with the mean and deviation of the folder's pictures."""
+  processor = found.read_json("preprocessor_config.json")
+  if processor is None:
+    # As transformers 5 writes it for a model that reads pictures and text.
+    whole = found.read_json("processor_config.json") or {}
+    processor = whole.get("image_processor", {})
+  names = ("image_mean", "image_std")
+  if not all(name in processor for name in names):
+    note = (
+      "no preprocessor_config.json with image_mean and image_std: took the"
+      f" usual {config.image_mean} and {config.image_std}"
+    )
+    return config, [note]
+  read = {name: tuple(map(float, processor[name])) for name in names}
+  return dataclasses.replace(config, **read), []
+
+
+def _own(
+  arrays: Mapping[str, np.ndarray], encoder: Encoder, found: Source
+) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+  """Returns an encoder's weights without their prefix, and what is not its."""
+  prefix = next(
+    (p for p in encoder.prefixes if p + encoder.anchor in arrays), None
+  )
+  if prefix is None:
+    raise ValueError(
+      f"{found.folder}: want the weights of a {encoder.architecture}, found no"
+      f" {encoder.anchor} among {', '.join(sorted(arrays)[:4])} ..."
+    )
+  own, other = {}, []
+  for name, array in arrays.items():
+    if name.startswith(prefix):
+      own[name.removeprefix(prefix)] = array
+    else:
+      other.append(name)
+  reason = f"other parts than the {encoder.architecture}"
+  return own, {reason: other} if other else {}
+
+
+def _first_layers(config: Any, num_layers: int, side: str) -> Any:
+  if not 1 <= num_layers <= config.num_layers:
+    raise ValueError(
+      f"{side}_layers: want 1 to {config.num_layers} of its layers, found"
+      f" {num_layers}"
+    )
+  return dataclasses.replace(config, num_layers=num_layers)
+
+
+def _shapes(
+  config: TextConfig | VisionConfig, own: Mapping[str, np.ndarray]
+) -> dict[str, tuple[int, ...]]:
+  """Returns path -> shape of what an encoder brings, its pooler if it has one.
+
+  Args:
+    config: of the stream that it becomes.
+    own: its weights, by their names.
+  """
+  if isinstance(config, TextConfig):
+    model, root = ModelConfig(text=config, vision=None), "text/"
+  else:
+    model, root = ModelConfig(text=beside(config), vision=config), "visual/"
+  shapes = {
+    path: shape
+    for path, shape in parameters.param_shapes(model).items()
+    if path.startswith(root) and path not in CROP_POSITIONS
+  }
+  if isinstance(config, TextConfig) and f"{pooler.NAME}.weight" in own:
+    shapes |= pooler.shapes(config.hidden_dim)
+  return shapes

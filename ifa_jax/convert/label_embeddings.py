@@ -1,0 +1,47 @@
+"""What a class name says of an object, where a detector gives no features."""
+
+import os
+
+import numpy as np
+from flax import traverse_util
+
+from ifa_jax.convert import store
+from ifa_jax.data.text.tokenizer import Tokenizer
+
+_WORDS = "text/embed/word/embedding"
+
+
+class LabelVectors:
+  """Class names as the mean of their WordPieces' embeddings.
+
+  Attributes:
+    dim: width of a vector.
+  """
+
+  def __init__(self, folder: str | os.PathLike, tokenizer: Tokenizer):
+    """Reads the word table of converted weights.
+
+    Args:
+      folder: of the weights.
+      tokenizer: whose ids the table's rows are.
+
+    Raises:
+      ValueError: if there is no such folder.
+    """
+    _, params, _ = store.load_converted(folder)
+    self._table = traverse_util.flatten_dict(params, sep="/")[_WORDS]
+    self._tokenizer = tokenizer
+    self.dim = self._table.shape[1]
+
+  def __call__(self, name: str) -> np.ndarray:
+    """Returns float32[D] of a class name such as "traffic light"."""
+    words = name.split() or ["[UNK]"]
+    # The whole name is "head" and "tail", so that no word of it is cut off.
+    whole = (0, len(words))
+    encoded = self._tokenizer.encode(words, whole, whole, len(self._table))
+    ids = [
+      token
+      for token, word in zip(encoded.input_ids, encoded.word_ids, strict=True)
+      if word >= 0
+    ]
+    return self._table[ids].mean(axis=0)

@@ -1,0 +1,130 @@
+"""The published MNRE text, read line by line.
+
+A tree holds `txt/ours_{train,val,test}.txt` (MNRE-1: without the folder), one
+Python dict literal a line, and `ours_rel2id.json` (MNRE-1: none).
+"""
+
+import os
+from collections.abc import Callable, Iterator
+
+from ifa_jax.data import schema
+from ifa_jax.data.mnre import row as lines
+from ifa_jax.data.mnre.row import Row, RowError
+from ifa_jax.files import json_file
+from ifa_jax.files.shown import shown
+
+
+def raise_error(error: RowError) -> None:
+  """Raises it: what is done about a bad row by default."""
+  raise error
+
+
+def text_path(raw_dir: str, split: str) -> str:
+  """Returns the path of a split's text file, in `txt/` or beside it.
+
+  Raises:
+    ValueError: if there is neither.
+  """
+  name = f"ours_{split}.txt"
+  for path in (os.path.join(raw_dir, "txt", name), os.path.join(raw_dir, name)):
+    if os.path.isfile(path):
+      return path
+  raise ValueError(f"{raw_dir}: no txt/{name} and no {name}")
+
+
+def text_paths(raw_dir: str) -> list[str]:
+  """Returns the paths of all three text files."""
+  return [text_path(raw_dir, split) for split in schema.SPLITS]
+
+
+def relations_path(raw_dir: str) -> str | None:
+  """Returns the path of `ours_rel2id.json`, or None where there is none."""
+  path = os.path.join(raw_dir, "ours_rel2id.json")
+  return path if os.path.isfile(path) else None
+
+
+def read_relations(raw_dir: str) -> list[str]:
+  """Returns the names of the relations in the order of their ids.
+
+  Without an `ours_rel2id.json`, as in MNRE-1: `none`, then every other name of
+  the text files, sorted.
+
+  Raises:
+    ValueError: if the ids are not 0, 1, 2 ... or the name of id 0 is not None.
+  """
+  path = relations_path(raw_dir)
+  relations = _relations_of_text(raw_dir) if path is None else _read_ids(path)
+  if not relations or relations[0].lower() != "none":
+    raise ValueError(
+      f"{path or raw_dir}: the relation with id 0 must be None, found"
+      f" {relations[:1] or 'no relation'}"
+    )
+  return relations
+
+
+def read_rows(
+  raw_dir: str,
+  split: str,
+  relations: list[str] | None,
+  limit: int | None = None,
+  on_error: Callable[[RowError], None] = raise_error,
+) -> Iterator[Row]:
+  """Yields the rows of a split in file order; holds one line in memory.
+
+  Args:
+    raw_dir: a tree as published.
+    split: train, val or test.
+    relations: the names that a row may have, None for any.
+    limit: lines to read, None for all.
+    on_error: what to do about a bad line; if it returns, the line is passed
+      over.
+
+  Raises:
+    ValueError: if there is no such file, or no line in it.
+    RowError: for a bad line, unless `on_error` is another.
+  """
+  path = text_path(raw_dir, split)
+  file_name = os.path.basename(path)
+  line = 0
+  with open(path, "rb") as file:
+    while limit is None or line < limit:
+      text = file.readline(lines.MAX_BYTES + 1)
+      if not text:
+        break
+      line += 1
+      try:
+        row = lines.read_line(text, split, line, file_name, relations)
+      except RowError as error:
+        on_error(error)
+        if len(text) > lines.MAX_BYTES:
+          raise  # Where the next line begins is not known.
+      else:
+        yield row
+  if not line:
+    raise ValueError(f"{file_name}: no line in it")
+
+
+def _read_ids(path: str) -> list[str]:
+  """Returns the names of `ours_rel2id.json` in the order of their ids."""
+  ids = json_file.load(path)
+  if not isinstance(ids, dict) or any(type(i) is not int for i in ids.values()):
+    raise ValueError(f"{path}: wanted one object of names to ids")
+  if sorted(ids.values()) != list(range(len(ids))):
+    raise ValueError(
+      f"{path}: wanted the ids 0 to {len(ids) - 1}, found"
+      f" {shown(sorted(ids.values()))}"
+    )
+  for name in ids:
+    lines.check_relation(path, name)
+  return sorted(ids, key=ids.__getitem__)
+
+
+def _relations_of_text(raw_dir: str) -> list[str]:
+  """Returns the names of all three text files, `none` first, then sorted."""
+  names = {
+    row.relation
+    for split in schema.SPLITS
+    # Bad lines are for whoever reads the rows to report.
+    for row in read_rows(raw_dir, split, None, on_error=lambda error: None)
+  }
+  return sorted(names, key=lambda name: (name.lower() != "none", name))

@@ -1,0 +1,76 @@
+"""A picture and the boxes found in it to a scene.
+
+The same for the pictures of a dataset and for those of one's own, so that a
+model meets what it was trained on.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from ifa_jax.data.images import decode
+from ifa_jax.data.images.boxes import Box
+from ifa_jax.data.scenes import spatial
+from ifa_jax.data.scenes.store import Scene
+from ifa_jax.detection.region_encoder import RegionEncoder
+
+# Of Scene Graph Benchmark's detector; ViLBERT reads up to 36 regions
+# (arXiv:1908.02265, section 3.1), MEGA the first 10 of them.
+NUM_OBJECTS = 36
+MIN_SCORE = 0.2
+
+
+def make_scene(
+  picture: Image.Image,
+  listed: Sequence[Box],
+  encoder: RegionEncoder,
+  num_objects: int = NUM_OBJECTS,
+  min_score: float = MIN_SCORE,
+) -> Scene:
+  """Returns a picture's best objects, connected where they lie together.
+
+  Args:
+    picture: RGB.
+    listed: the picture's boxes. Those found for a phrase are objects as well:
+      all phrases are names in some row of the picture, whatever its relation.
+    encoder: gives the objects' features.
+    num_objects: the most objects.
+    min_score: what a box's score must exceed.
+
+  Raises:
+    ValueError: for a box that holds nothing of the picture.
+  """
+  scene = describe(picture, choose(listed, num_objects, min_score), encoder)
+  return scene._replace(edges=spatial.edges(scene.boxes, scene.size))
+
+
+def choose(
+  listed: Sequence[Box], num_objects: int, min_score: float
+) -> list[Box]:
+  """Returns the best boxes, best first; see `make_scene`."""
+  over = [box for box in listed if box.score > min_score]
+  return sorted(over, key=lambda box: -box.score)[:num_objects]
+
+
+def describe(
+  picture: Image.Image, chosen: Sequence[Box], encoder: RegionEncoder
+) -> Scene:
+  """Returns the scene of some boxes, best first, without edges.
+
+  A box's label is its class, or else its phrase. Boxes end at the picture's
+  edges. Features are float16, as they are stored.
+
+  Raises:
+    ValueError: for a box that holds nothing of the picture.
+  """
+  crops = [decode.cut(picture, box.edges) for box in chosen]
+  edges = np.array([box.edges for box in chosen], np.float32).reshape(-1, 4)
+  labels = [box.label or box.phrase or "" for box in chosen]
+  return Scene(
+    size=picture.size,
+    boxes=np.clip(edges, 0, np.float32([*picture.size, *picture.size])),
+    scores=np.array([box.score for box in chosen], np.float32),
+    labels=labels if any(labels) else [],
+    features=encoder.encode(crops).astype(np.float16),
+  )

@@ -1,0 +1,94 @@
+"""Boxes for posts that come without: listed in a file, or found by a detector.
+
+A post's own `boxes` win, be they an empty list. What is listed or found is in
+the form of `ifa_jax.data.images.boxes`.
+"""
+
+import itertools
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from PIL import Image
+
+from ifa_jax.data.images import boxes, decode
+from ifa_jax.files import json_file
+from ifa_jax.inference import images
+from ifa_jax.inference.post import read_post
+
+if TYPE_CHECKING:
+  from ifa_jax.detection.finder import ObjectFinder
+
+Fields = Mapping[str, Any]
+
+# Open at a time, each up to 256 MB.
+_NUM_PICTURES = 4
+
+
+class ListedObjects:
+  """The boxes of a file, by the file names of pictures."""
+
+  def __init__(self, path: str | os.PathLike):
+    """Reads a boxes file.
+
+    Raises:
+      ValueError: for a file of another form; names picture and index of a box.
+    """
+    boxes.read_boxes(path)
+    self._listed = json_file.load(path)
+
+  def complete(self, post: Fields) -> Fields:
+    """Returns a post with the boxes of its picture, if it lacks and has any."""
+    image = post.get("image")
+    if post.get("boxes") is not None or not isinstance(
+      image, (str, os.PathLike)
+    ):
+      return post
+    listed = self._listed.get(os.path.basename(image))
+    return post if listed is None else {**post, "boxes": listed}
+
+
+class FoundObjects:
+  """What a finder finds in the pictures of posts."""
+
+  def __init__(self, finder: "ObjectFinder", grounds: bool):
+    """Keeps the finder.
+
+    Args:
+      finder: of the objects in pictures.
+      grounds: whether head and tail are looked for by name.
+    """
+    self._finder = finder
+    self._grounds = grounds
+
+  def complete_all(self, posts: Iterable[Fields]) -> Iterator[Fields]:
+    """Yields each post, with boxes if it has a picture and lacks them.
+
+    A post that cannot be read is handed back as it is: reading it says why.
+    """
+    posts = iter(posts)
+    while some := list(itertools.islice(posts, _NUM_PICTURES)):
+      questions = [self._question(post) for post in some]
+      asked = [question for question in questions if question]
+      found = iter(
+        self._finder.find(*zip(*asked, strict=True)) if asked else ()
+      )
+      for post, question in zip(some, questions, strict=True):
+        yield {**post, "boxes": next(found)} if question else post
+
+  def _question(self, post: Fields) -> "_Question | None":
+    """Returns what the finder is to look at, if anything."""
+    if post.get("boxes") is not None:
+      return None
+    try:
+      source = images.source(post)
+      names = read_post(post).names()
+      picture = None if source is None else decode.open_picture(source)
+    except (ValueError, OSError):
+      return None
+    return picture and _Question(picture, names if self._grounds else ())
+
+
+class _Question(NamedTuple):
+  picture: Image.Image
+  names: tuple[str, ...]

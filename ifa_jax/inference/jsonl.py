@@ -1,0 +1,109 @@
+"""Posts and their predictions as JSON lines, one at a time.
+
+Memory does not grow with the file: a line is read, at most `MAX_BYTES` of it,
+when its turn comes. "-" is the standard input or output.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, BinaryIO
+
+# A picture of 24 MB in base64 passes.
+MAX_BYTES = 1 << 25
+
+STANDARD = "-"
+
+_log = logging.getLogger("ifa_jax")
+# Of a line that is no post, what its record shows.
+_NUM_SHOWN = 200
+
+
+def read(file: BinaryIO) -> Iterator[dict[str, Any]]:
+  """Yields the post of each line that is not blank.
+
+  A line that is no JSON object, or longer than `MAX_BYTES`, comes as its number
+  `line`, counted from 1, and its first characters as `not_json`, which
+  `ifa_jax.inference` refuses.
+  """
+  for number, line in enumerate(_bounded_lines(file), start=1):
+    if not line.strip():
+      continue
+    post = _parse(line)
+    if not isinstance(post, dict):
+      start = line.decode(errors="replace").strip()[:_NUM_SHOWN]
+      post = {"line": number, "not_json": start}
+    yield post
+
+
+@contextlib.contextmanager
+def reading(source: str) -> Iterator[Iterator[dict[str, Any]]]:
+  """Opens a file of posts; see `read`."""
+  if source == STANDARD:
+    yield read(sys.stdin.buffer)
+    return
+  with open(source, "rb") as file:
+    yield read(file)
+
+
+@contextlib.contextmanager
+def writing(target: str) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+  """Opens a file for records, which appears only when all is written.
+
+  What is there when an error ends the writing is kept as `TARGET.partial`, and
+  a line of the log says so.
+  """
+  if target == STANDARD:
+    yield lambda record: print(_line(record), flush=True)
+    return
+  partial = f"{target}.partial"
+  # Halves of characters are written as they came, as "\ud83d".
+  options = {"encoding": "utf-8", "errors": "backslashreplace"}
+  count = 0
+  try:
+    with open(partial, "w", **options) as file:
+
+      def write(record):
+        nonlocal count
+        file.write(f"{_line(record)}\n")
+        count += 1
+
+      yield write
+  except BaseException:
+    if count:
+      _log.info("%s: holds the first %d records", partial, count)
+    elif os.path.exists(partial):
+      os.remove(partial)
+    raise
+  os.replace(partial, target)
+
+
+def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
+  """Yields lines, of longer ones the first `MAX_BYTES` and one."""
+  while line := file.readline(MAX_BYTES + 1):
+    rest = line
+    while rest and not rest.endswith(b"\n"):
+      rest = file.readline(MAX_BYTES)
+    yield line
+
+
+def _parse(line: bytes) -> Any:
+  """Returns what a line holds as JSON, or None."""
+  if len(line.rstrip(b"\n")) > MAX_BYTES:
+    return None
+  try:
+    return json.loads(line, parse_constant=_refuse)
+  except (ValueError, RecursionError):
+    return None
+
+
+def _refuse(name: str) -> None:
+  """Refuses NaN and Infinity, which Python alone takes for JSON."""
+  raise ValueError(name)
+
+
+def _line(record: Mapping[str, Any]) -> str:
+  return json.dumps(record, ensure_ascii=False)

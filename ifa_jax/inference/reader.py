@@ -1,0 +1,256 @@
+"""Posts of one's own as a trained run's model reads them."""
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from ifa_jax.batch import Batch
+from ifa_jax.data.images import boxes
+from ifa_jax.data.images.boxes import Box
+from ifa_jax.data.scenes import region_features as regions
+from ifa_jax.data.scenes.store import Scene
+from ifa_jax.data.text import layouts
+from ifa_jax.data.text import vocabulary as words
+from ifa_jax.data.text.row_text import RowText
+from ifa_jax.data.text.tokenizer import Tokenizer
+from ifa_jax.inference.images import Opened, Opener
+from ifa_jax.inference.post import Post, read_post
+from ifa_jax.inference.sharing.prediction_settings import PredictionSettings
+from ifa_jax.models.base import System
+from ifa_jax.training import model_inputs
+from ifa_jax.workdir.run_folder import RunFolder
+
+if TYPE_CHECKING:
+  from ifa_jax.inference.scenes import PostScenes
+
+
+class Example(NamedTuple):
+  """A post as a model reads it.
+
+  Attributes:
+    text: its words and WordPieces.
+    squares: field of a batch -> its pictures, uint8[size, size, 3] each.
+    regions: field of a batch -> of one row, see `regions.one_row`.
+    names: the words of head and tail.
+    picture_size: (width, height) of the picture, (0, 0) without one.
+    boxes: "grounded" or "detected" -> (x0, y0, x1, y1) of each crop among
+      `squares`, in pixels of the picture.
+    scene: the objects that `regions` are of, if any is known.
+  """
+
+  text: RowText
+  squares: dict[str, list[np.ndarray]]
+  regions: dict[str, np.ndarray]
+  names: tuple[str, str]
+  picture_size: tuple[int, int]
+  boxes: dict[str, list[tuple[float, ...]]]
+  scene: Scene | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+  """Reads posts for the model of one run.
+
+  Attributes:
+    model: the run's.
+    data: the settings of its config's `data` section that bear on reading.
+    protocol: of its data.
+    image_size: side of a whole picture's square in its data, in pixels.
+    tokenizer: of its data.
+    vocabulary: its words, for a model that reads any.
+    scenes: makes scenes as those of its data, for a model that reads regions.
+  """
+
+  model: System
+  data: Mapping[str, Any]
+  protocol: str
+  image_size: int
+  tokenizer: Tokenizer
+  vocabulary: words.Vocabulary | None
+  scenes: "PostScenes | None"
+
+  @classmethod
+  def open(
+    cls, path: str | os.PathLike, settings: PredictionSettings
+  ) -> "Reader":
+    """Opens what a model's folder keeps for reading posts.
+
+    Args:
+      path: of a run's folder, or of a shared one.
+      settings: of the model.
+
+    Raises:
+      ValueError: if something is missing, or the objects' features cannot be
+        made for other pictures.
+    """
+    folder, model = RunFolder(path), settings.model
+    vocabulary = scenes = None
+    if model.reads_words:
+      path = folder.file(model_inputs.VOCABULARY_FILE)
+      vocabulary = words.Vocabulary.load(path)
+    if model.regions is not None:
+      # Loads `convert`, for the encoder of objects.
+      from ifa_jax.inference.scenes import PostScenes
+
+      manifest = folder.read_json(model_inputs.SCENES_FILE)
+      scenes = PostScenes(manifest, folder.path)
+    return cls(
+      model,
+      settings.data,
+      settings.protocol,
+      settings.image_size,
+      Tokenizer.load(folder.file("tokenizer"), settings.tokenizer_sha256),
+      vocabulary,
+      scenes,
+    )
+
+  def read(
+    self, fields: Mapping[str, Any], opener: Opener | None = None
+  ) -> Example:
+    """Reads one post.
+
+    Args:
+      fields: of the post.
+      opener: of pictures, one for posts that may share theirs.
+
+    Raises:
+      ValueError: for a post that cannot be read, saying what is wrong.
+      OSError: if its picture cannot be opened.
+    """
+    post = read_post(fields)
+    text = self._read_text(post)
+    picture, listed = self._open_picture(fields, opener or Opener())
+    used = self._choose_boxes(post, listed)
+    scene = self._make_scene(picture, listed)
+    return Example(
+      text,
+      self._cut_squares(picture, used),
+      self._find_regions(text, scene),
+      post.names(),
+      picture.image.size if picture else (0, 0),
+      {field: [box.edges for box in chosen] for field, chosen in used.items()},
+      scene,
+    )
+
+  def read_square(
+    self, fields: Mapping[str, Any], opener: Opener
+  ) -> np.ndarray | None:
+    """Returns a post's whole picture as its data would keep it.
+
+    Args:
+      fields: of the post.
+      opener: of its picture, which `read` may have opened.
+
+    Returns:
+      uint8[image_size, image_size, 3], None without a picture.
+
+    Raises:
+      ValueError: if the picture cannot be opened.
+    """
+    picture, _ = self._open_picture(fields, opener)
+    return picture.square(self.image_size) if picture else None
+
+  def batch(self, examples: Sequence[Example], rows: int) -> Batch:
+    """Returns a batch of numpy arrays, filled up to `rows` with the first.
+
+    Args:
+      examples: at most `rows` of them.
+      rows: B.
+    """
+    filled = [*examples, *[examples[0]] * (rows - len(examples))]
+    texts, every = [example.text for example in filled], np.arange(rows)
+    fields = layouts.TextReader(texts, self.data["text_len"])(every, every)
+    if self.vocabulary is not None:
+      most = self.model.max_words
+      fields |= words.WordReader(texts, self.vocabulary, most)(every, every)
+    for name in filled[0].regions:
+      fields[name] = np.stack([example.regions[name] for example in filled])
+    blank = np.zeros_like(fields["input_ids"])
+    return Batch(token_type_ids=blank, **fields, **self._stack_squares(filled))
+
+  def _read_text(self, post: Post) -> RowText:
+    most = self.data["text_len"]
+    encoded = self.tokenizer.encode(post.words, post.head, post.tail, most)
+    if (
+      self.model.text is not None
+      and model_inputs.layout(self.data) == "opennre"
+    ):
+      ids = self.tokenizer.ids_of(layouts.OPENNRE_MARKERS)
+      encoded = layouts.opennre(encoded, post.head, post.tail, ids, most)
+    return RowText("", "", post.words, post.head, post.tail, {}, encoded)
+
+  def _open_picture(
+    self, fields: Mapping[str, Any], opener: Opener
+  ) -> tuple[Opened | None, list[Box]]:
+    """Returns a post's picture with its boxes, None if no model looks at it."""
+    picture = opener.open(fields) if self.model.sees_pictures else None
+    if picture is None:
+      return None, []
+    return picture, boxes.read_list(fields.get("boxes") or [], "boxes")
+
+  def _choose_boxes(
+    self, post: Post, listed: Sequence[Box]
+  ) -> dict[str, list[Box]]:
+    """Returns the boxes of the crops that the model looks at, by field."""
+    grounded = self.protocol != "none"
+    found = {
+      "detected": boxes.detected(listed),
+      "grounded": boxes.grounded(listed, *post.names()) if grounded else [],
+    }
+    return {
+      field: found[field][:count]
+      for field, count, _ in self.model.picture_slots
+      if field in found
+    }
+
+  def _cut_squares(
+    self, picture: Opened | None, used: Mapping[str, Sequence[Box]]
+  ) -> dict[str, list[np.ndarray]]:
+    """Cuts what the model looks at out of a picture."""
+    if picture is None:
+      return {}
+    squares = {}
+    for field, _, size in self.model.picture_slots:
+      places = (
+        [None] if field == "image" else [box.edges for box in used[field]]
+      )
+      squares[field] = [picture.square(size, edges) for edges in places]
+    return squares
+
+  def _make_scene(
+    self, picture: Opened | None, listed: Sequence[Box]
+  ) -> Scene | None:
+    """Returns the objects of a picture, for a model that reads any."""
+    if self.scenes is None or picture is None:
+      return None
+    return self.scenes.scene(picture.image, listed)
+
+  def _find_regions(
+    self, text: RowText, scene: Scene | None
+  ) -> dict[str, np.ndarray]:
+    if self.scenes is None:
+      return {}
+    return regions.one_row(
+      scene,
+      self.scenes.heads(text.words),
+      len(text.words),
+      text.encoded.word_ids,
+      model_inputs.region_geometry(self.model, self.data),
+    )
+
+  def _stack_squares(self, examples: Sequence[Example]) -> dict[str, Any]:
+    """Returns the pictures of a batch with their masks."""
+    fields, rows = {}, len(examples)
+    for field, count, size in self.model.picture_slots:
+      pixels = np.zeros((rows, count, size, size, 3), np.uint8)
+      there = np.zeros((rows, count), bool)
+      for row, example in enumerate(examples):
+        for slot, square in enumerate(example.squares.get(field, [])):
+          pixels[row, slot], there[row, slot] = square, True
+      if field == "image":
+        pixels, there = pixels[:, 0], there[:, 0]
+      fields |= {field: pixels, f"{field}_mask": there}
+    return fields

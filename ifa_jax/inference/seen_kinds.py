@@ -1,0 +1,46 @@
+"""What a run saw beside text, and whether posts of one's own have it.
+
+The kinds are "pictures", whole ones, and "objects" in them.
+"""
+
+import logging
+
+from ifa_jax.data.schema import Prepared
+from ifa_jax.inference.reader import Example
+from ifa_jax.models.base import System
+from ifa_jax.training import model_inputs
+from ifa_jax.workdir.run_folder import RunFolder
+
+_log = logging.getLogger("ifa_jax")
+
+
+def of_run(folder: RunFolder, model: System) -> set[str]:
+  """Returns the kinds that a run's model looks at and its data had any of."""
+  prepared = Prepared("", folder.read_record()["dataset"], {})
+  kinds = {
+    "pictures" if field == "image" else "objects"
+    for field, _, _ in model.picture_slots
+    if prepared.has_any(field)
+  }
+  if folder.read_json(model_inputs.SCENES_FILE) is not None:
+    kinds.add("objects")
+  return kinds
+
+
+def of_post(example: Example) -> set[str]:
+  """Returns the kinds that a post has as the model reads it."""
+  kinds = {"pictures"} if any(example.picture_size) else set()
+  if example.scene is not None or any(example.boxes.values()):
+    kinds.add("objects")
+  return kinds
+
+
+def tell_missing(missing: set[str]) -> None:
+  """Logs a line for kinds that a run saw and that no post has."""
+  if "pictures" in missing:
+    _log.info("no post has a picture; the run was trained with pictures")
+  elif "objects" in missing:
+    _log.info(
+      "no post has boxes of objects, which the run was trained with: give them"
+      " in the posts, by --boxes, or by --detector and --grounder"
+    )

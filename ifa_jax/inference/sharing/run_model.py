@@ -1,0 +1,112 @@
+"""A trained model in the folder of its run."""
+
+import functools
+import os
+import re
+from typing import Any
+
+import jax
+
+from ifa_jax.inference import seen_kinds
+from ifa_jax.inference.sharing.prediction_settings import (
+  DATA,
+  PredictionSettings,
+)
+from ifa_jax.inference.sharing.record import Record
+from ifa_jax.models import config_dict as settings
+from ifa_jax.workdir.run_folder import RunFolder
+
+# The folders of an absolute path, within any text.
+_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^/,=\s]+/)+")
+
+
+# Entries of a run's record that are shared.
+_TRAINING = (
+  "command",
+  "start",
+  "config",
+  "dataset",
+  "versions",
+  "git_commit",
+)
+
+
+class RunModel:
+  """The model of a run, at its best checkpoint.
+
+  Attributes:
+    path: of the run's folder.
+  """
+
+  def __init__(self, folder: RunFolder):
+    """Reads the run's record.
+
+    Raises:
+      ValueError: if the folder holds no run.
+    """
+    self.path = folder.path
+    self._folder = folder
+    self._record = folder.read_record()
+
+  @functools.cached_property
+  def settings(self) -> PredictionSettings:
+    """The settings that prediction needs."""
+    config, dataset = self._record["config"], self._record["dataset"]
+    model = settings.from_dict(config["model"])
+    data = {key: config["data"].get(key, DATA[key]) for key in DATA}
+    return PredictionSettings(
+      model,
+      dataset["relations"],
+      dataset["protocol"],
+      dataset["image_size"],
+      dataset["tokenizer"]["sha256"],
+      data | {"scenes": _last_part(data["scenes"])},
+      frozenset(seen_kinds.of_run(self._folder, model)),
+    )
+
+  def load(self, step: int | None = None) -> tuple[int, Any]:
+    """Returns a checkpoint's step and parameters, nested float32 arrays.
+
+    Args:
+      step: of the checkpoint; None: the best.
+
+    Raises:
+      ValueError: if there is no such checkpoint, or it is damaged.
+    """
+    # Loads Orbax, which a shared model does without.
+    from ifa_jax.workdir.checkpoints import Checkpoints
+
+    with Checkpoints(self._folder.file("checkpoints")) as checkpoints:
+      best = checkpoints.best_scored()
+      if step not in (None, best):
+        raise ValueError(
+          f"{self.path}: expected the best checkpoint at step {step}, got step"
+          f" {best}: training has continued; load the run again"
+        )
+      return best, checkpoints.restore_params(best)
+
+  def make_record(self, step: int) -> Record:
+    """Returns the record of the model to be shared, with its scores.
+
+    Args:
+      step: of the checkpoint, which scores must be of.
+
+    Raises:
+      ValueError: if the run's scores are damaged or of another checkpoint.
+    """
+    # Loads scipy.
+    from ifa_jax.inference.sharing import scores
+
+    training = {k: self._record[k] for k in _TRAINING if k in self._record}
+    training = jax.tree.map(_without_folders, training)
+    found = scores.of_run(self._folder, step)
+    return Record(self.settings, step, training, None, None, found)
+
+
+def _without_folders(value: Any) -> Any:
+  """Returns a text with only the last part of each absolute path."""
+  return _FOLDERS.sub("", value) if isinstance(value, str) else value
+
+
+def _last_part(path: str | None) -> str | None:
+  return path and os.path.basename(os.path.abspath(path))

@@ -1,0 +1,90 @@
+"""Writes a shared folder."""
+
+import os
+import shutil
+from typing import Any
+
+from ifa_jax.convert import tensors
+from ifa_jax.detection import encoder_folder, region_encoder
+from ifa_jax.files import checksums, whole
+from ifa_jax.inference.sharing import card, record
+from ifa_jax.inference.sharing.run_model import RunModel
+from ifa_jax.inference.sharing.shared_model import SharedModel
+from ifa_jax.training import model_inputs
+from ifa_jax.workdir.run_folder import RunFolder
+
+
+def save(
+  source: RunModel | SharedModel,
+  step: int,
+  folder: str | os.PathLike,
+  name: str,
+  license: str | None = None,
+  dataset: str | None = None,
+) -> None:
+  """Writes a model as a folder that appears whole or not at all.
+
+  Args:
+    source: of the model.
+    step: of its checkpoint.
+    folder: new or empty.
+    name: of the model in its card, by which others load it.
+    license: identifier of its license; None: the source's own, if any.
+    dataset: name of its training data, likewise.
+
+  Raises:
+    ValueError: if there is something in the folder, or the source is damaged.
+  """
+  whole.check_free(folder)
+  saved = source.make_record(step)
+  saved = saved._replace(
+    license=license or saved.license, dataset=dataset or saved.dataset
+  )
+  _, params = source.load(step)
+  with whole.folder(folder) as partial:
+    tensors.write(os.path.join(partial, tensors.FILE), params)
+    parser = _copy_inputs(source, partial)
+    # Before those files that their owner may edit.
+    checksums.write(partial)
+    record.write(partial, saved)
+    text = card.render(saved, name, parser)
+    RunFolder(partial).write_text(card.FILE, text)
+
+
+def _copy_inputs(source: RunModel | SharedModel, target: str) -> str | None:
+  """Copies the files that reading a post needs.
+
+  Returns:
+    The parser of sentences that it needs in addition, if any.
+  """
+  folder, model = RunFolder(source.path), source.settings.model
+  shutil.copytree(folder.file("tokenizer"), os.path.join(target, "tokenizer"))
+  if model.reads_words:
+    shutil.copy(folder.file(model_inputs.VOCABULARY_FILE), target)
+  manifest = folder.read_json(model_inputs.SCENES_FILE)
+  if model.regions is None or manifest is None:
+    return None
+  manifest = _bring_encoder(manifest, source.path, target)
+  RunFolder(target).write_json(model_inputs.SCENES_FILE, manifest)
+  parser = manifest["parser"]
+  return parser if parser.startswith("spacy") else None
+
+
+def _bring_encoder(
+  manifest: dict[str, Any], source: str, target: str
+) -> dict[str, Any]:
+  """Writes the encoder that a manifest of scenes names, if it names any.
+
+  Returns:
+    The manifest, with the encoder's place in the shared folder.
+  """
+  features = manifest["features"]
+  if features is None or "folder" not in features:
+    return manifest
+  found = region_encoder.find(features, source)
+  config, visual = region_encoder.read(found)
+  encoder_folder.write(
+    os.path.join(target, encoder_folder.FOLDER), config, visual
+  )
+  placed = features | {"folder": encoder_folder.FOLDER}
+  return manifest | {"features": placed}

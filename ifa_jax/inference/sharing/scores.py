@@ -1,0 +1,78 @@
+"""Dev and test scores of a run with their 95 % bootstrap intervals."""
+
+import functools
+import os
+from typing import Any
+
+import numpy as np
+
+from ifa_jax.statistics import bootstrap, paired, predictions
+from ifa_jax.statistics.systems import System
+from ifa_jax.workdir.run_folder import RunFolder
+
+SPLITS = ("dev", "test")
+
+
+def of_run(folder: RunFolder, step: int) -> dict[str, Any]:
+  """Returns split -> scores, of those splits that the run has scored.
+
+  Scores are `n` rows; `accuracy`, `precision`, `recall` and `f1`, each a
+  fraction as [value, low, high] with the bounds of its interval; and
+  `visual_source` where the evaluation names one.
+
+  Args:
+    folder: the run's.
+    step: of the checkpoint that scores must be of.
+
+  Raises:
+    ValueError: if scores are damaged, or those of another checkpoint.
+  """
+  return {
+    split: _of_split(folder, split, step)
+    for split in SPLITS
+    if os.path.exists(folder.file(f"eval_{split}.json"))
+  }
+
+
+def _of_split(folder: RunFolder, split: str, step: int) -> dict[str, Any]:
+  seed = predictions.read(folder.path, split)
+  written = folder.read_json(f"eval_{split}.json")
+  if written.get("step") != step:
+    raise ValueError(
+      f"{folder.file(f'eval_{split}.json')}: expected scores of the checkpoint"
+      f" at step {step}, got step {written.get('step')}; score it again:"
+      f" python launch.py --mode=evaluate --split={split}"
+      f" --workdir={folder.path}"
+    )
+  rows = paired.align([System(split, (seed,))])
+  source = written.get("visual_source")
+  return {
+    "n": len(rows.gold),
+    **_intervals(rows.gold, rows.predicted[0]),
+    **({} if source is None else {"visual_source": source}),
+  }
+
+
+def _intervals(
+  gold: np.ndarray, predicted: np.ndarray
+) -> dict[str, list[float]]:
+  """Returns score -> [value, low, high].
+
+  Args:
+    gold: int[n] relation ids.
+    predicted: int[1, n] relation ids.
+  """
+  statistic = functools.partial(
+    bootstrap.mean_scores, bootstrap.row_counts(gold, predicted)
+  )
+  values = statistic(np.ones(len(gold)))
+  # All draws of one row are equal.
+  low, high = (
+    bootstrap.interval(statistic, len(gold))
+    if len(gold) > 1
+    else (values, values)
+  )
+  return {
+    name: [float(values[i]), float(low[i]), float(high[i])]
+    for i, name in enumerate(bootstrap.SCORES)
+  }

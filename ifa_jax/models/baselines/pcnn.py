@@ -1,0 +1,162 @@
+"""PCNN: a convolution over words, pooled in three pieces cut at the entities.
+
+Zeng et al. 2015, as OpenNRE's `pcnn_encoder` computes it: of single sentences,
+with the pieces cut at the first word of each entity, which belongs to the piece
+before it.
+"""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from ifa_jax.batch import Batch
+from ifa_jax.models.base import System
+from ifa_jax.models.layers.dropout import Dropout
+from ifa_jax.models.output import ModelOutput
+
+# Rows of the word table in front of the vocabulary.
+PAD, UNKNOWN = 0, 1
+_NUM_PIECES = 3
+# What OpenNRE subtracts from other pieces before the maximum. With ReLU in
+# front, a piece without a word is 0.
+_OTHER_PIECE = 100.0
+
+# Of torch's Conv1d and Linear, whose biases have the same bound.
+_init_kernel = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+@dataclasses.dataclass(frozen=True)
+class PCNNConfig(System):
+  """PCNN's sizes; the defaults are OpenNRE's.
+
+  Attributes:
+    vocab_size: rows of the word table, `PAD` and `UNKNOWN` included; None: that
+      of the run's vocabulary, which `inputs.resolve` fills in.
+    word_dim: width of a word's vector.
+    position_dim: width of each of the two position vectors.
+    hidden_dim: filters of the convolution.
+    kernel_size: words that a filter sees.
+    max_words: W, the most words of a text; offsets beyond share a vector.
+    num_relations: C, the label "None" included.
+    head_dropout_rate: applied twice, as released.
+  """
+
+  vocab_size: int | None = None
+  word_dim: int = 50
+  position_dim: int = 5
+  hidden_dim: int = 230
+  kernel_size: int = 3
+  max_words: int = 128
+  num_relations: int = 23
+  head_dropout_rate: float = 0.5
+
+  system = "pcnn"
+
+  def __post_init__(self):
+    """Raises ValueError for a kernel that has no middle."""
+    if self.kernel_size % 2 == 0:
+      raise ValueError(
+        f"model.kernel_size: want an odd number, found {self.kernel_size}"
+      )
+
+  @property
+  def reads_words(self) -> bool:
+    """Always."""
+    return True
+
+
+class PCNN(nn.Module):
+  """Maps a `Batch` to relation logits; reads words, no WordPieces."""
+
+  config: PCNNConfig
+
+  def setup(self):
+    """Declares three tables, the convolution and `relation_head`."""
+    config = self.config
+    offsets, width = 2 * config.max_words, config.position_dim
+    init = nn.initializers.normal(1.0)
+    self.word = nn.Embed(
+      config.vocab_size, config.word_dim, embedding_init=_init_words
+    )
+    self.head_position = nn.Embed(offsets, width, embedding_init=init)
+    self.tail_position = nn.Embed(offsets, width, embedding_init=init)
+    fan_in = config.kernel_size * (config.word_dim + 2 * width)
+    self.convolution = nn.Conv(
+      config.hidden_dim,
+      (config.kernel_size,),
+      kernel_init=_init_kernel,
+      bias_init=_init_bias(fan_in),
+    )
+    self.dropout = Dropout(config.head_dropout_rate)
+    self.relation_head = nn.Dense(
+      config.num_relations,
+      kernel_init=_init_kernel,
+      bias_init=_init_bias(_NUM_PIECES * config.hidden_dim),
+    )
+
+  def __call__(
+    self, batch: Batch, *, train: bool = False, capture: bool = False
+  ) -> ModelOutput:
+    """Returns logits; `capture` finds nothing to keep."""
+    convolved = self.convolution(self._embed(batch))
+    pieces = _piecewise_max(convolved[:, : batch.words.shape[1]], batch)
+    for _ in range(2):
+      pieces = self.dropout(pieces, deterministic=not train)
+    return ModelOutput(self.relation_head(pieces))
+
+  def _embed(self, batch: Batch) -> jax.Array:
+    """Returns float32[B, W+n, D]: each word with its offsets to the entities.
+
+    As many padding words as a filter reaches, n, stand behind every text, as in
+    OpenNRE, where all texts are far shorter than W: so the neighbours of the
+    last word, which are trained, do not depend on how far a batch is padded.
+    """
+    reach = self.config.kernel_size // 2
+    longer = lambda x: jnp.pad(x, ((0, 0), (0, reach)))  # noqa: E731
+    words, mask = longer(batch.words), longer(batch.word_mask)
+    embedded = [self.word(words)]
+    for table, start in (
+      (self.head_position, batch.head_word),
+      (self.tail_position, batch.tail_word),
+    ):
+      offset = self._offsets(words.shape[1], start) * mask
+      # Row 0 is padding's, and stays zero.
+      embedded.append(table(offset) * (offset > 0)[..., None])
+    return jnp.concatenate(embedded, axis=-1)
+
+  def _offsets(self, length: int, start: jax.Array) -> jax.Array:
+    """Returns int32[B, W]: rows of a position table."""
+    most = self.config.max_words
+    start = jnp.minimum(start, most)[:, None]
+    return jnp.minimum(jnp.arange(length) - start + most, 2 * most - 1)
+
+
+def _piecewise_max(convolved: jax.Array, batch: Batch) -> jax.Array:
+  """Pools float32[B, W, D] to float32[B, 3D]."""
+  ends = jnp.sort(jnp.stack([batch.head_word, batch.tail_word], axis=1), axis=1)
+  place = jnp.arange(convolved.shape[1])
+  piece = jnp.sum(place[None, :, None] > ends[:, None], axis=-1)
+  pooled = []
+  for number in range(_NUM_PIECES):
+    outside = (piece != number) | ~batch.word_mask
+    shifted = convolved - _OTHER_PIECE * outside[..., None]
+    pooled.append(jnp.max(nn.relu(shifted), axis=1))
+  return jnp.concatenate(pooled, axis=-1)
+
+
+def _init_words(key: jax.Array, shape, dtype=jnp.float32) -> jax.Array:
+  """Starts words as N(0, 1) / sqrt(width), and padding as zero."""
+  table = jax.random.normal(key, shape, dtype) * shape[1] ** -0.5
+  return table.at[PAD].set(0.0)
+
+
+def _init_bias(fan_in: int):
+  """Returns an initialiser: uniform between -1 and 1 over sqrt(fan_in)."""
+  bound = fan_in**-0.5
+
+  def init(key, shape, dtype=jnp.float32):
+    return jax.random.uniform(key, shape, dtype, -bound, bound)
+
+  return init

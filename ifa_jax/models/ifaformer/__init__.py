@@ -1,0 +1,5 @@
+"""IFAformer: both streams, layer by layer.
+
+model         the whole model
+layer_pair    a layer of both streams, which lend each other keys and values
+"""

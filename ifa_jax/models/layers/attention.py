@@ -1,0 +1,174 @@
+"""Attention in which a stream reads another's tokens beside its own.
+
+IFAformer (arXiv:2211.07504, equation 2) lets each stream put the other's keys
+and values in front of its own, and softmaxes over both.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from ifa_jax.models.layers import draws, matmul
+
+
+def _gelu(x: jax.Array) -> jax.Array:
+  """The error function's (Hendrycks and Gimpel 2016), as BERT has it.
+
+  jax.nn.gelu is the tanh form by default, 4.7e-4 off, and erfc otherwise, which
+  takes a CPU twice as long as erf.
+  """
+  return 0.5 * x * (1.0 + jax.lax.erf(x * 0.5**0.5))
+
+
+def _in_float32(
+  activation: Callable[[jax.Array], jax.Array],
+) -> Callable[[jax.Array], jax.Array]:
+  """Rounds what an activation gives once, rather than each of its steps."""
+  return lambda x: activation(x.astype(jnp.float32)).astype(x.dtype)
+
+
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+  "gelu": _in_float32(_gelu),
+  "quick_gelu": _in_float32(lambda x: x * jax.nn.sigmoid(1.702 * x)),
+}
+
+# Of linear layers and embedding tables, as BERT starts them.
+init_kernel = draws.normal(0.02)
+
+
+class KeyValue(NamedTuple):
+  """What a stream lends: two arrays float[B, S, D], not yet cut into heads.
+
+  The querying stream cuts them, so the two streams' head counts may differ.
+  """
+
+  key: jax.Array
+  value: jax.Array
+
+
+class Attended(NamedTuple):
+  """Attention's outcome.
+
+  Attributes:
+    values: float[B, Q, D], heads side by side.
+    weights: float32[B, Q, S], the mean over heads, lent keys first.
+  """
+
+  values: jax.Array
+  weights: jax.Array
+
+
+def split_heads(x: jax.Array, num_heads: int) -> jax.Array:
+  """Cuts float[B, S, D] into float[B, N, S, H]."""
+  # Heads in front: XLA's CPU products are up to five times slower otherwise.
+  return x.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
+
+
+def join_heads(x: jax.Array) -> jax.Array:
+  """Puts float[B, N, S, H] back together as float[B, S, D]."""
+  x = x.swapaxes(1, 2)
+  return x.reshape(*x.shape[:2], -1)
+
+
+def scrambled_heads(x: jax.Array, num_heads: int) -> jax.Array:
+  """Returns float[B, S, D] whose `split_heads` is what a bare reshape gives.
+
+  The released code reads the S x D block row by row as [N, S, H]
+  (modeling_IFA.py:604, 622), which mixes tokens and heads.
+  """
+  batch, length, width = x.shape
+  return join_heads(x.reshape(batch, num_heads, length, width // num_heads))
+
+
+def mask_bias(mask: jax.Array, bias: float) -> jax.Array:
+  """Turns bool[B, S] (True = real) into float32[B, S]: 0, or `bias`."""
+  return jnp.where(mask, 0.0, jnp.float32(bias))
+
+
+def attend(
+  query: jax.Array,
+  own: KeyValue,
+  lent: KeyValue | None,
+  key_bias: jax.Array,
+  num_heads: int,
+  drop: Callable[[jax.Array], jax.Array] = lambda weights: weights,
+) -> Attended:
+  """Attends from one stream to the lent tokens and to its own.
+
+  Args:
+    query: float[B, Q, D].
+    own: keys and values of the querying stream, float[B, Q, D].
+    lent: those of the other stream, float[B, L, D], or None.
+    key_bias: float32[B, L+Q], added to the logits.
+    num_heads: N of the querying stream.
+    drop: dropout of the weights, float32[B, N, Q, S] to the same; it may
+      only keep each or set it to 0, and scale all alike.
+  """
+  if lent is not None:
+    own = KeyValue(
+      *(jnp.concatenate(pair, axis=1) for pair in zip(lent, own, strict=True))
+    )
+  query, key, value = (split_heads(x, num_heads) for x in (query, *own))
+  # float32 from here to the weights, whatever dtype the streams compute in.
+  query = query * query.shape[-1] ** -0.5
+  logits = matmul.keep(matmul.compare(query, key))
+  logits += key_bias[:, None, None, :]
+  # Softmax, divided by its sum behind the product with the values: the same
+  # numbers, and half the time of jax.nn.softmax on a CPU, backward too.
+  peak = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
+  shares = jnp.exp(logits - peak)
+  total = jnp.sum(shares, axis=-1, keepdims=True)
+  shared = matmul.mix(drop(shares).astype(value.dtype), value)
+  values = (matmul.keep(shared) / total).astype(value.dtype)
+  return Attended(join_heads(values), jnp.mean(shares / total, axis=1))
+
+
+class Linear(nn.Module):
+  """A linear layer with float32 parameters; `dtype` computes.
+
+  Its parameters are those of `nn.Dense`: `kernel` [D, features] and `bias`.
+  """
+
+  features: int
+  dtype: jnp.dtype
+  use_bias: bool = True
+
+  @nn.compact
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """Maps float[..., D] to float[..., features]."""
+    shape = x.shape[-1], self.features
+    kernel = self.param("kernel", init_kernel, shape)
+    zeros, bias = nn.initializers.zeros_init(), None
+    if self.use_bias:
+      bias = self.param("bias", zeros, (self.features,))
+    # Rows as one axis: a sum over two would have a CPU transpose.
+    rows = x.astype(self.dtype).reshape(-1, x.shape[-1])
+    out = matmul.linear(rows, kernel, bias)
+    return matmul.keep(out.reshape(*x.shape[:-1], -1))
+
+
+def layer_norm(epsilon: float, dtype: jnp.dtype) -> nn.LayerNorm:
+  """Returns a LayerNorm as PyTorch computes it, statistics in float32."""
+  # E[x^2] - E[x]^2, flax's default, loses a digit on inputs with an offset.
+  return nn.LayerNorm(epsilon=epsilon, dtype=dtype, use_fast_variance=False)
+
+
+class Projections(nn.Module):
+  """The four projections of an attention layer: query, key, value and out."""
+
+  dim: int
+  dtype: jnp.dtype
+
+  def setup(self):
+    """Declares the layers under the names that weights are loaded by."""
+    self.query = Linear(self.dim, self.dtype)
+    self.key = Linear(self.dim, self.dtype)
+    self.value = Linear(self.dim, self.dtype)
+    self.out = Linear(self.dim, self.dtype)
+
+  def __call__(self, x: jax.Array) -> tuple[jax.Array, KeyValue]:
+    """Projects float[B, S, D] to queries, keys and values (equation 1)."""
+    return self.query(x), KeyValue(self.key(x), self.value(x))

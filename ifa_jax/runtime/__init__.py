@@ -1,0 +1,11 @@
+"""The machine: processes, devices, memory, compiled code. Knows no model.
+
+distributed          joins the processes of a run (jax.distributed)
+collectives          agreement between processes
+data_parallel        a step over devices: pmap, or jit over a mesh
+compilation_cache    compiled code, kept for the next start
+prefetch             batches, read while the device computes
+malloc               memory, kept from one step to the next
+optional_imports     imports without costly optional dependencies
+tensorflow           TensorFlow without Keras
+"""

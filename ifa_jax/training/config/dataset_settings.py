@@ -1,0 +1,84 @@
+"""The prepared dataset that a config needs, and the command that makes it."""
+
+import dataclasses
+import os
+import pathlib
+import shlex
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from ifa_jax.convert import cache, store
+
+TOKENIZER = "bert-base-uncased"
+# Sizes of a picture that a model with a vision stream decides.
+_SIZES = ("image_size", "patch_size", "num_crops")
+
+
+def of_config(config: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns the settings of `data_prep.mnre` that a config decides.
+
+  Args:
+    config: nested plain values, with the sizes of its weights.
+
+  Returns:
+    data_dir, protocol, tokenizer, text_len and, for a model that sees pixels,
+    the sizes of pictures.
+  """
+  data, vision = config["data"], config["model"].get("vision") or {}
+  settings = {
+    "data_dir": data["data_dir"],
+    "protocol": data["protocol"],
+    "tokenizer": tokenizer(config),
+    "text_len": data["text_len"],
+  }
+  sizes = {name: vision[name] for name in _SIZES if name in vision}
+  return settings | sizes
+
+
+def tokenizer(config: Mapping[str, Any]) -> str:
+  """Returns the hub id or folder of the tokenizer that a config reads.
+
+  `data.tokenizer` if it is set, else that of the pretrained text encoder, else
+  BERT's.
+  """
+  weights = config["weights"]
+  if asked := config["data"].get("tokenizer"):
+    return asked
+  if weights in (None, cache.RANDOM):
+    return TOKENIZER
+  if encoders := cache.parse(weights):
+    return encoders.get("text", TOKENIZER)
+  return store.tokenizer_folder(weights) or TOKENIZER
+
+
+def command(config: Mapping[str, Any]) -> str:
+  """Returns the command line that prepares the dataset of a config.
+
+  Args:
+    config: as for `of_config`.
+  """
+  # Only an error needs it, and the parts that it loads.
+  from ifa_jax.preparation.mnre.plan import Settings
+
+  defaults = {
+    field.name: field.default for field in dataclasses.fields(Settings)
+  }
+  given = {
+    name: value
+    for name, value in of_config(config).items()
+    if defaults.get(name) != value or name == "tokenizer"
+  }
+  if given["protocol"] == "clean":
+    given["boxes"] = "boxes.json"
+  flags = [f"--{name}={shlex.quote(str(v))}" for name, v in given.items()]
+  return " ".join([_program(), "--raw_dir=DATA", *flags])
+
+
+def _program() -> str:
+  # A wheel has no folder data_prep, and console scripts run in any folder.
+  root = pathlib.Path(__file__).parents[3]
+  by_script = os.path.basename(sys.argv[0]).startswith("ifa-")
+  if by_script or not (root / "data_prep").is_dir():
+    return "ifa-prepare mnre"
+  return "python -m data_prep.mnre"

@@ -1,0 +1,139 @@
+"""Creates the initial training state: random, pretrained, or restored."""
+
+import functools
+import logging
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from concurrent import futures
+from typing import Any
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from ifa_jax.models import parameters
+from ifa_jax.models.layers import scan
+from ifa_jax.training import initial_values, optimizer, pretrained
+from ifa_jax.training.experiment import Experiment
+from ifa_jax.training.steps import INIT, TrainState, purpose_key, start_state
+from ifa_jax.workdir.checkpoints import Checkpoints
+
+_log = logging.getLogger("ifa_jax")
+
+
+class Start:
+  """Makes states of an experiment.
+
+  Attributes:
+    tx: its optimizer.
+  """
+
+  def __init__(self, experiment: Experiment):
+    """Builds the optimizer; computes nothing yet.
+
+    Raises:
+      ValueError: for `train.remat` where layers are not scanned.
+    """
+    self._experiment = experiment
+    # Traced once, for the shapes as for the state.
+    self._init = jax.jit(self._init_params)
+    shapes = self._init.eval_shape()
+    settings, steps = experiment.config["optim"], experiment.schedule_steps
+    self._stacked = experiment.scans and optimizer.layers_alike(
+      settings, shapes
+    )
+    if experiment.config["train"].get("remat") and not self._stacked:
+      raise ValueError(
+        "train.remat: want layers that are scanned (train.scan_layers, and all"
+        " but the last in the same of optim.groups), found layers apart"
+      )
+    self.tx = optimizer.make_optimizer(settings, shapes, steps, self._stacked)
+
+  @functools.cached_property
+  def _plan(self) -> initial_values.Plan:
+    shapes = traverse_util.flatten_dict(self._init.eval_shape(), sep="/")
+    return pretrained.plan(
+      self._experiment.config["weights"],
+      {path: leaf.shape for path, leaf in shapes.items()},
+      self._experiment.model_config.system,
+    )
+
+  def origin(self) -> list[str]:
+    """Returns a line for each source of the run's first parameters.
+
+    Raises:
+      ValueError: for pretrained weights that do not fit the model.
+    """
+    words = self._experiment.inputs.word_vectors_file
+    if not words:
+      return self._plan.lines()
+    others = [x for x in self._plan.drawn if not x.startswith("word/")]
+    return [f"word: {words}", *self._plan._replace(drawn=others).lines()]
+
+  def record(self) -> dict[str, Any]:
+    """Returns entries of the run's `config.json`: how it began."""
+    weights = self._experiment.config["weights"]
+    return {
+      "command": _command_line(),
+      "start": self.origin(),
+      "pretrained": pretrained.record(weights),
+    }
+
+  def fresh(self) -> TrainState:
+    """Returns the state before the first update; the device draws it.
+
+    Its program loads in a thread, while TensorFlow is imported.
+    """
+    experiment = self._experiment
+    _log.info("Starting from\n  %s", "\n  ".join(self.origin()))
+    if self._plan.folder or experiment.model_config.reads_words:
+      return jax.jit(self._state_of)(self.first_params())
+    draw = jax.jit(lambda: self._state_of(self.first_params()))
+    with futures.ThreadPoolExecutor(1) as beside:
+      state = beside.submit(draw)
+      experiment.split("train")
+      return state.result()
+
+  def saved(self, checkpoints: Checkpoints, step: int) -> TrainState:
+    """Returns the state of a checkpoint, numpy arrays."""
+    like = jax.eval_shape(lambda: self._state_of(self._init()))
+    like = jax.eval_shape(scan.unstack_layers, like)
+    state = checkpoints.restore(step, like)
+    return scan.stack_layers(state, np.stack) if self._stacked else state
+
+  def first_params(self) -> Any:
+    """Returns the run's first parameters: arrays, pretrained or random."""
+    if self._plan.folder:
+      params = pretrained.start_params(self._plan, self._draw)
+    else:
+      params = self._init()
+    return self._experiment.inputs.start_params(params)
+
+  def _draw(self, paths: Sequence[str]) -> dict[str, jax.Array]:
+    """Returns fresh parameters of some paths; the others are not drawn."""
+
+    def draw():
+      flat = traverse_util.flatten_dict(self._init_params(), sep="/")
+      return {path: flat[path] for path in paths}
+
+    return jax.jit(draw)()
+
+  def _init_params(self) -> Any:
+    rng = purpose_key(self._experiment.config["seed"], INIT)
+    return parameters.init_params(self._experiment.model_config, rng)
+
+  def _state_of(self, params: Any) -> TrainState:
+    if self._stacked:
+      params = scan.stack_layers(params)
+    return start_state(params, self.tx)
+
+
+def _command_line() -> str:
+  """Returns the command of this process as a user types it."""
+  # As it was typed: sys.argv has paths in place of the names of configs.
+  program, *arguments = sys.orig_argv[1:] or [""]
+  if program.startswith("-") or program.endswith(".py"):
+    return shlex.join(["python", program, *arguments])
+  return shlex.join([os.path.basename(program), *arguments])

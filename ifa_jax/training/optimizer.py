@@ -1,0 +1,236 @@
+"""AdamW or SGD, linear warm-up and decay, groups that cover every parameter.
+
+A parameter belongs to exactly one group of `config.optim.groups`, by a regex
+over its path ("text/layer_0/attention/query/kernel"). A group with a peak
+learning rate of 0 is frozen: it is neither updated nor decayed.
+"""
+
+import operator
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import traverse_util
+
+from ifa_jax.models.layers.scan import stack_layers
+
+Params = Mapping[str, Any]
+ALGORITHMS = ("adamw", "sgd")
+
+
+def linear_schedule(num_steps: int, warmup_percent: float) -> optax.Schedule:
+  """Returns step -> factor: linear up from 0, then linear down to 0.
+
+  As transformers' `get_linear_schedule_with_warmup`, which the released code
+  uses: the first update has factor 0. `warmup_percent` is a fraction in [0, 1]
+  of the steps and need not come out whole.
+  """
+  warmup = warmup_percent * num_steps
+
+  def factor(step):
+    up = step / max(1.0, warmup)
+    down = (num_steps - step) / max(1.0, num_steps - warmup)
+    return jnp.clip(jnp.minimum(up, down) if warmup else down, 0.0, 1.0)
+
+  return factor
+
+
+def group_parameters(params: Params, groups: Mapping[str, str]) -> Params:
+  """Returns the tree with each parameter's group in its place.
+
+  Args:
+    params: nested dict of arrays.
+    groups: group -> regex that must match a parameter's whole path.
+
+  Raises:
+    ValueError: for parameters in no group or in several, and for groups
+      without any; all are named.
+  """
+  labels, problems = {}, _broken_patterns(groups)
+  if problems:
+    raise ValueError(
+      "\n  ".join(["optim.groups: want regexes, found", *problems])
+    )
+  for path in traverse_util.flatten_dict(params, sep="/"):
+    hits = [name for name, regex in groups.items() if re.fullmatch(regex, path)]
+    labels[path] = hits[0] if hits else None
+    if len(hits) != 1:
+      problems.append(f"{path}: in {' and '.join(hits) or 'no group'}")
+  problems += [
+    f"group {name!r}: matches no parameter"
+    for name in groups.keys() - set(labels.values())
+  ]
+  if problems:
+    raise ValueError(
+      "optim.groups: want every parameter in exactly one group, found\n  "
+      + "\n  ".join(problems)
+    )
+  return traverse_util.unflatten_dict(labels, sep="/")
+
+
+def _broken_patterns(groups: Mapping[str, str]) -> list[str]:
+  """Returns what is wrong with each regex that is none."""
+  broken = []
+  for name, regex in groups.items():
+    try:
+      re.compile(regex)
+    except re.error as error:
+      broken.append(f"group {name!r}: {regex!r} ({error})")
+  return broken
+
+
+def decay_mask(params: Params, exclude: str) -> Params:
+  """Returns the tree with True where weight decay applies.
+
+  Args:
+    params: nested dict of arrays.
+    exclude: regex over whole paths of what is not decayed; "" decays all.
+  """
+  flat = traverse_util.flatten_dict(params, sep="/")
+  return traverse_util.unflatten_dict(
+    {path: not re.fullmatch(exclude, path) for path in flat}, sep="/"
+  )
+
+
+class Moments(NamedTuple):
+  """Running means of gradients and of their squares, as the parameters."""
+
+  first: Params
+  second: Params
+
+
+def scale_by_uncorrected_adam(
+  b1: float, b2: float, epsilon: float
+) -> optax.GradientTransformation:
+  """Returns Adam without bias correction, as BERT was trained.
+
+  The `AdamW(correct_bias=False)` of older transformers, which OpenNRE, MEGA and
+  ViLBERT use: the moments' first values are too small, and so the ratio of the
+  first update is (1 - b1) / sqrt(1 - b2) of the corrected one's.
+  """
+
+  def init(params):
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    return Moments(zeros, zeros)
+
+  def update(grads, state, params=None):
+    del params
+    first = optax.tree.update_moment(grads, state.first, b1, 1)
+    second = optax.tree.update_moment(grads, state.second, b2, 2)
+    updates = jax.tree.map(
+      lambda m, v: m / (jnp.sqrt(v) + epsilon), first, second
+    )
+    return updates, Moments(first, second)
+
+  return optax.GradientTransformation(init, update)
+
+
+def _direction(optim: Mapping[str, Any]) -> optax.GradientTransformation:
+  """Returns what an algorithm makes of gradients before decay and rate."""
+  if optim.get("algorithm", "adamw") == "sgd":
+    return optax.identity()
+  moments = optim["b1"], optim["b2"], optim["epsilon"]
+  if optim.get("bias_correction", True):
+    return optax.scale_by_adam(*moments)
+  return scale_by_uncorrected_adam(*moments)
+
+
+def _clip_by_norm(limit: float) -> optax.GradientTransformation:
+  """Scales gradients so that the norm of all of them is at most the limit.
+
+  A product with one number becomes part of what reads it; the two steps of
+  optax.clip_by_global_norm are written to memory.
+  """
+
+  def clip(grads, params):
+    del params
+    factor = jnp.minimum(1.0, limit / optax.tree.norm(grads))
+    return jax.tree.map(lambda grad: factor * grad, grads)
+
+  return optax.stateless(clip)
+
+
+def _labels(optim: Mapping[str, Any], params: Params) -> tuple[Params, Params]:
+  """Returns each parameter's group, and whether weight decay applies."""
+  groups = {name: group["pattern"] for name, group in optim["groups"].items()}
+  return (
+    group_parameters(params, groups),
+    decay_mask(params, optim["decay_exclude"]),
+  )
+
+
+def layers_alike(optim: Mapping[str, Any], params: Params) -> bool:
+  """Tells whether layers but the last have the same groups and decay.
+
+  Args:
+    optim: as for `make_optimizer`.
+    params: the parameters, or their shapes, layers apart.
+  """
+  alike = []
+
+  def compare(leaves):
+    alike.append(len({*leaves}) == 1)
+
+  stack_layers(_labels(optim, params), compare)
+  return all(alike)
+
+
+def make_optimizer(
+  optim: Mapping[str, Any],
+  params: Params,
+  num_steps: int,
+  stacked: bool = False,
+) -> optax.GradientTransformation:
+  """Returns the optimizer that a config's `optim` section describes.
+
+  Args:
+    optim: `algorithm` ("adamw", or "sgd": plain, weight decay being its L2
+      penalty), `groups` (name -> `pattern`, `peak_lr`), `warmup_percent` or, in
+      its place, `warmup_steps`, `b1`, `b2`, `epsilon`, `bias_correction`,
+      `weight_decay`, `decay_exclude` and `clip_norm` (of all trained gradients
+      together; 0 does not clip).
+    params: the parameters, or their shapes, layers apart.
+    num_steps: updates until the rate is 0.
+    stacked: whether it will update stacked layers (`stack_layers`), which must
+      be alike.
+
+  Raises:
+    ValueError: for an unknown algorithm, or if the groups do not cover the
+      parameters; see `group_parameters`.
+  """
+  algorithm = optim.get("algorithm", "adamw")
+  if algorithm not in ALGORITHMS:
+    raise ValueError(
+      f"optim.algorithm: want one of {', '.join(ALGORITHMS)}, found"
+      f" {algorithm!r}"
+    )
+  rates = {name: group["peak_lr"] for name, group in optim["groups"].items()}
+  labels, decayed = _labels(optim, params)
+  if stacked:
+    labels, decayed = stack_layers((labels, decayed), operator.itemgetter(0))
+  warmup_steps = optim.get("warmup_steps", 0)
+  warmup_percent = warmup_steps / num_steps or optim["warmup_percent"]
+  factor = linear_schedule(num_steps, warmup_percent)
+
+  def descent(rate: float) -> optax.GradientTransformation:
+    return optax.chain(
+      _direction(optim),
+      optax.add_decayed_weights(optim["weight_decay"], decayed),
+      optax.scale_by_learning_rate(lambda step: rate * factor(step)),
+    )
+
+  freeze = {
+    name: optax.identity() if rate else optax.set_to_zero()
+    for name, rate in rates.items()
+  }
+  parts = [optax.partition(freeze, labels)]
+  if optim["clip_norm"]:
+    parts.append(_clip_by_norm(optim["clip_norm"]))
+  update = {
+    name: descent(rate) if rate else optax.set_to_zero()
+    for name, rate in rates.items()
+  }
+  return optax.chain(*parts, optax.partition(update, labels))

@@ -1,0 +1,6 @@
+"""The folder of a run, where training, inference and analyses meet.
+
+run_folder     config.json, scores, predictions; its lock
+checkpoints    Orbax checkpoints
+recovery       cleans up the checkpoints of an interrupted run
+"""
