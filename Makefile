@@ -46,6 +46,7 @@ quickstart: install
 lint: install-dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(VENV)/bin/lint-imports
 
 test: lint
 	$(RUN) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder

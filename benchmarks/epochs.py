@@ -5,10 +5,10 @@ r"""Whole epochs of MNRE's size, from the start to the test scores.
 
 As many random posts as MNRE has, texts of its lengths, pictures as uint8 on the
 device (`data.pipeline.device_cache`); training with dev after each epoch and
-test at the end, by the steps that `launch.py` runs. Neither TensorFlow nor a dataset is
-needed, and no checkpoint is written. Run it twice: the second start finds what
-the first compiled. *In steps* is the share of an epoch that its updates take
-when one batch is repeated and nothing else is done.
+test at the end, by the steps that `launch.py` runs. Neither TensorFlow nor a
+dataset is needed, and no checkpoint is written. Run it twice: the second start
+finds what the first compiled. *In steps* is the share of an epoch that its
+updates take when one batch is repeated and nothing else is done.
 """
 
 import dataclasses

@@ -7,9 +7,9 @@ from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.models import config_dict, parameters
 from ifa_jax.models.base import System
 from ifa_jax.models.config import VisionConfig
-from ifa_jax.training.steps import TrainState
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
+from ifa_jax.workdir.state import TrainState
 
 # Of config.data, as configs/mnre.py has it.
 _DATA = {"text_len": 80, "text_buckets": (44, 48, 56), "layout": "nested"}

@@ -25,14 +25,14 @@ from ifa_jax.cli import app, tables
 from ifa_jax.models import parameters
 from ifa_jax.models.base import System
 from ifa_jax.runtime.data_parallel import make_parallel
-from ifa_jax.training import steps
 from ifa_jax.workdir.checkpoints import Checkpoints
+from ifa_jax.workdir.state import TrainState
 
 WAYS = ("alone", "late", "fetched")
 _SIDE = 1024
 
 
-def make_state(model: System) -> steps.TrainState:
+def make_state(model: System) -> TrainState:
   """Returns random parameters and moments, numpy arrays."""
   rng = np.random.default_rng(0)
   shapes = parameters.abstract_params(model)
@@ -40,7 +40,7 @@ def make_state(model: System) -> steps.TrainState:
     lambda x: rng.standard_normal(x.shape, np.float32), shapes
   )
   moments = optax.ScaleByAdamState(np.int32(0), draw(), draw())
-  return steps.TrainState(np.int32(0), draw(), (moments,))
+  return TrainState(np.int32(0), draw(), (moments,))
 
 
 class Loop:

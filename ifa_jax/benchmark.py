@@ -36,7 +36,8 @@ from ifa_jax.models.encoders.regions import RegionStreamConfig
 from ifa_jax.models.layers.scan import stack_layers
 from ifa_jax.runtime.data_parallel import FORMS, make_parallel
 from ifa_jax.training import optimizer
-from ifa_jax.training.steps import TrainState, TrainStep, start_state
+from ifa_jax.training.steps import TrainStep, start_state
+from ifa_jax.workdir.state import TrainState
 
 ROWS = (*variants.IFAFORMERS, *variants.BASELINES)
 SIZES: dict[str, dict[str, int]] = {

@@ -10,9 +10,9 @@ import tiny_systems
 from ifa_jax.models import config_dict
 from ifa_jax.preparation.scenes import splits
 from ifa_jax.training import experiment
-from ifa_jax.training.steps import TrainState
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
+from ifa_jax.workdir.state import TrainState
 
 STEP = 7
 

@@ -20,9 +20,9 @@ from ifa_jax.convert import load_converted, pooler
 from ifa_jax.convert.commands import export
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.models import config_dict
-from ifa_jax.training.steps import TrainState
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
+from ifa_jax.workdir.state import TrainState
 
 TESTS = pathlib.Path(__file__).parent
 REFERENCE = reference_data.FOLDER / "best_model.pth"

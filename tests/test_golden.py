@@ -15,6 +15,7 @@ from flax import traverse_util
 
 from ifa_jax import models
 from ifa_jax.models.layers import attention
+from ifa_jax.runtime.rng import dropout_key
 from ifa_jax.training import optimizer, steps
 
 RELATIVE = 5e-6
@@ -79,7 +80,7 @@ def losses(config, num_updates):
 
 def first_loss(config, seed=0):
   """Returns the mean loss before the first update, dropped out as there."""
-  rngs = {"dropout": steps.dropout_key(seed, 0)}
+  rngs = {"dropout": dropout_key(seed, 0)}
 
   def compute(params):
     output = models.build(config).apply(

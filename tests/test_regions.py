@@ -15,6 +15,7 @@ from ifa_jax.data.scenes import (
 )
 from ifa_jax.data.scenes.region_features import RegionGeometry, RegionReader
 from ifa_jax.data.scenes.store import Scene
+from ifa_jax.models import base
 
 GEOMETRY = RegionGeometry(
   num_regions=5, feature_dim=6, text_len=12, top_k=1, align=True
@@ -85,7 +86,7 @@ def expected_alignment(scene, heads, word_ids, geometry):
 
 
 @pytest.mark.parametrize("top_k", [0, 1, 3])
-@pytest.mark.parametrize("distance", graph_similarity.DISTANCES)
+@pytest.mark.parametrize("distance", base.DISTANCES)
 def test_a_batch_of_scenes(top_k, distance, tmp_path):
   split = random_split(tmp_path)
   geometry = GEOMETRY._replace(top_k=top_k, distance=distance)

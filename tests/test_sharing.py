@@ -20,8 +20,8 @@ from ifa_jax.inference.sharing import record
 from ifa_jax.models import config_dict
 from ifa_jax.preparation.scenes import splits
 from ifa_jax.training.eval_step import EvalStep
-from ifa_jax.training.steps import TrainState
 from ifa_jax.workdir.checkpoints import Checkpoints
+from ifa_jax.workdir.state import TrainState
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 

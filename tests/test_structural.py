@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ifa_jax.data.scenes import graph_similarity, store
+from ifa_jax.models import base
 from ifa_jax.preparation.mnre1_graphs import command
 
 MNRE1_DIR = os.environ.get("MNRE1_DIR")
@@ -165,7 +166,7 @@ def test_without_edges_there_is_no_bucket(edges):
   )
 
 
-@pytest.mark.parametrize("distance", graph_similarity.DISTANCES)
+@pytest.mark.parametrize("distance", base.DISTANCES)
 @pytest.mark.parametrize("seed", range(6))
 def test_the_closed_form_is_xnetmf(distance, seed):
   rng = np.random.default_rng(seed)
@@ -249,7 +250,7 @@ def real_split(tmp_path_factory):
 @pytest.mark.skipif(
   not MNRE1_DIR, reason="set MNRE1_DIR to MNRE-1's texts and graphs"
 )
-@pytest.mark.parametrize("distance", graph_similarity.DISTANCES)
+@pytest.mark.parametrize("distance", base.DISTANCES)
 def test_the_closed_form_on_real_graphs(distance, real_split):
   rng = np.random.default_rng(0)
   compared = 0

@@ -85,6 +85,10 @@ class System:
     return bool(self.picture_slots) or self.regions is not None
 
 
+# Distances of the structural alignment.
+DISTANCES = ("l2", "sql2")
+
+
 def check_choice(name: str, found: str, wanted: tuple[str, ...]) -> None:
   """Raises ValueError unless a setting is one of the choices.
 

@@ -15,10 +15,12 @@ from flax import traverse_util
 
 from ifa_jax.models import parameters
 from ifa_jax.models.layers import scan
+from ifa_jax.runtime.rng import INIT, purpose_key
 from ifa_jax.training import initial_values, optimizer, pretrained
 from ifa_jax.training.experiment import Experiment
-from ifa_jax.training.steps import INIT, TrainState, purpose_key, start_state
+from ifa_jax.training.steps import start_state
 from ifa_jax.workdir.checkpoints import Checkpoints
+from ifa_jax.workdir.state import TrainState
 
 _log = logging.getLogger("ifa_jax")
 

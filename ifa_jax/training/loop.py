@@ -28,10 +28,11 @@ from ifa_jax.training.fault_tolerance.pending_checkpoint import Unsaved
 from ifa_jax.training.fault_tolerance.preemption import Preemption
 from ifa_jax.training.initialize import Start
 from ifa_jax.training.metric_writer import Meter, MetricsLog
-from ifa_jax.training.steps import TrainState, TrainStep
+from ifa_jax.training.steps import TrainStep
 from ifa_jax.workdir import recovery
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
+from ifa_jax.workdir.state import TrainState
 
 _log = logging.getLogger("ifa_jax")
 

@@ -8,36 +8,10 @@ import jax
 import jax.numpy as jnp
 import optax
 from flax import linen as nn
-from flax import struct
 
 from ifa_jax.batch import Batch
-
-# Purposes that the root key is folded with, so that no two share a stream.
-INIT, DROPOUT = 0, 1
-
-
-def purpose_key(seed: int, purpose: int) -> jax.Array:
-  """Returns the PRNG key of a purpose, from the config's seed."""
-  return jax.random.fold_in(jax.random.key(seed), purpose)
-
-
-def dropout_key(seed: int, step: jax.Array | int) -> jax.Array:
-  """Returns the PRNG key of the update that follows `step` others."""
-  return jax.random.fold_in(purpose_key(seed, DROPOUT), step)
-
-
-class TrainState(struct.PyTreeNode):
-  """All that a checkpoint must hold to resume; no functions.
-
-  Attributes:
-    step: int32[], updates made.
-    params: float32 nested dicts.
-    opt_state: of `optim.make_optimizer`.
-  """
-
-  step: jax.Array
-  params: Any
-  opt_state: optax.OptState
+from ifa_jax.runtime.rng import dropout_key
+from ifa_jax.workdir.state import TrainState
 
 
 def start_state(params: Any, tx: optax.GradientTransformation) -> TrainState:

@@ -21,7 +21,7 @@ from ifa_jax.files import checksums, orbax_tree
 from ifa_jax.runtime import collectives
 
 if TYPE_CHECKING:
-  from ifa_jax.training.steps import TrainState
+  from ifa_jax.workdir.state import TrainState
 
 Scores = dict[str, float]
 # Metrics of the steps of a window that is not at its end.

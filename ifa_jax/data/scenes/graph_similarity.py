@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-DISTANCES = ("l2", "sql2")
+from ifa_jax.models.base import DISTANCES
 
 # xNetMF in the released form of MEGA: neighbours up to two hops away.
 _NUM_HOPS = 2

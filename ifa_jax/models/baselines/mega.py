@@ -17,8 +17,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.data.scenes.graph_similarity import DISTANCES
-from ifa_jax.models.base import RegionConfig, System, check_choice
+from ifa_jax.models.base import DISTANCES, RegionConfig, System, check_choice
 from ifa_jax.models.baselines.graph_fusion import FusionRules, GraphFusion
 from ifa_jax.models.config import TextConfig, check_heads
 from ifa_jax.models.encoders.text import TextStream

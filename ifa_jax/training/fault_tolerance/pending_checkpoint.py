@@ -5,8 +5,8 @@ import dataclasses
 import jax
 
 from ifa_jax.training.metric_writer import read_metric
-from ifa_jax.training.steps import TrainState
 from ifa_jax.workdir.checkpoints import Scores, Window
+from ifa_jax.workdir.state import TrainState
 
 
 @dataclasses.dataclass
