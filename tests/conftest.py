@@ -27,7 +27,7 @@ import filelock
 import pytest
 
 # What takes longest begins first, so that no worker waits for another's.
-_LONG = ("kill", "processes", "parity", "stacking", "system_runs", "table2")
+_LONG = ("kill", "processes", "parity", "scan", "system_runs", "table2")
 
 
 def pytest_collection_modifyitems(items) -> None:

@@ -1,0 +1,335 @@
+"""The leak audit, against tallies of the generated rows themselves."""
+
+import os
+import subprocess
+import sys
+
+import command_lines
+import leak_trees
+import pytest
+import raw_tree
+
+from ifa_jax.analyze.leak import command, verdicts
+from ifa_jax.data import schema
+
+MNRE_DIR = os.environ.get("MNRE_DIR")
+MNRE1_DIR = os.environ.get("MNRE1_DIR")
+
+
+@pytest.fixture(scope="module", name="released")
+def tree_of_released_crops(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("released") / "raw"
+  return leak_trees.write(
+    folder,
+    leak_trees.labels(),
+    leak_trees.as_released,
+    leak_trees.released_query,
+  )
+
+
+@pytest.fixture(scope="module", name="found")
+def measured_released_tree(released):
+  return command.measure(released)
+
+
+def test_tables_are_those_of_the_rows(found):
+  grounded = found["counts"]["grounded crops"]
+  for split, ids in leak_trees.labels().items():
+    rows = leak_trees.tally(ids, split)
+    for kind, wanted in (("none", False), ("relation", True)):
+      table = {}
+      for number, has_relation in sorted(rows):
+        if has_relation == wanted:
+          table[number] = table.get(number, 0) + 1
+      assert grounded["table"][split][kind] == table
+      assert found["rows"][split][kind] == sum(table.values())
+  assert [*grounded["table"]] == list(schema.SPLITS)
+
+
+def test_the_threshold_is_the_best_of_all_on_train(found):
+  grounded = found["counts"]["grounded crops"]
+  train = leak_trees.tally(leak_trees.labels()["train"], "train")
+  assert grounded["threshold"] == "more than 2"
+  right = {
+    (more, number): sum(((n > number) == more) == r for n, r in train)
+    for number in range(6)
+    for more in (True, False)
+  }
+  assert right[True, 2] == max(right.values())
+  for split, ids in leak_trees.labels().items():
+    rows = leak_trees.tally(ids, split)
+    told = [r for n, r in rows if n > 2]
+    scores = grounded["finding"][split]
+    assert scores["precision"] == sum(told) / len(told)
+    assert scores["recall"] == sum(told) / sum(r for _, r in rows)
+    assert scores["recall"] < 1
+
+
+def test_accuracies_and_the_test_are_those_of_the_rows(found):
+  grounded = found["counts"]["grounded crops"]
+  for split, ids in leak_trees.labels().items():
+    rows = leak_trees.tally(ids, split)
+    accuracy = grounded["accuracy"][split]
+    assert accuracy["majority"] == sum(not r for _, r in rows) / len(rows)
+    assert accuracy["rule"] == sum((n > 2) == r for n, r in rows) / len(rows)
+  held_out = [
+    row
+    for split in ("val", "test")
+    for row in leak_trees.tally(leak_trees.labels()[split], split)
+  ]
+  corrected = sum(r for n, r in held_out if n > 2)
+  errors = sum(r for _, r in held_out)
+  assert grounded["held_out"] == {
+    "rows": 140,
+    "errors": errors,
+    "corrected": corrected,
+    "spoilt": 0,
+    "share": corrected / errors,
+    "p_value": pytest.approx(0.5**corrected),
+    "verdict": verdicts.LEAK,
+  }
+
+
+def test_queries_are_compared_with_the_gold_relations(found):
+  queries = found["queries"]
+  for split, ids in leak_trees.labels().items():
+    kinds = {
+      "none": ids.count(0),
+      "relation": len(ids) - ids.count(0),
+      "typed": ids.count(1) + ids.count(2),
+    }
+    for kind, number in kinds.items():
+      assert queries[split][f"{kind}_rows"] == number
+      assert queries[split][f"{kind}_equal"] == number
+  assert queries["judged"]["verdict"] == verdicts.LEAK
+
+
+def test_the_verdict_names_what_leaks_and_the_protocol(found):
+  assert found["verdict"] == verdicts.LEAK
+  assert found["protocol"] == "released"
+  line = command.summary(found)
+  assert line.startswith("leak (raw tree: protocol released): grounded crops, ")
+  assert "\n" not in line
+
+
+def test_numbers_that_do_not_depend_on_the_relation_are_no_leak(tmp_path):
+  tree = leak_trees.write(
+    tmp_path,
+    leak_trees.labels(sizes={"train": 400, "val": 200, "test": 200}),
+    leak_trees.by_line,
+    lambda split, line, relation: "Bill Cosby Hollywood",
+  )
+  found = command.measure(tree)
+  assert found["verdicts"] == {
+    "grounded crops": verdicts.NO_LEAK,
+    "gold types in the query": verdicts.NO_LEAK,
+  }
+  assert command.summary(found).startswith(
+    "no leak (raw tree: protocol released)"
+  )
+
+
+def test_few_rows_do_not_cry_wolf(tmp_path):
+  few = leak_trees.labels(sizes={"train": 20, "val": 3, "test": 20})
+  found = command.measure(
+    leak_trees.write(tmp_path / "a", few, leak_trees.by_line)
+  )
+  assert found["verdict"] == verdicts.TOO_FEW
+  assert "undecided for grounded crops" in command.summary(found)
+  # What is the same everywhere tells nothing, however few there are.
+  same = leak_trees.write(
+    tmp_path / "b", few, lambda *place: leak_trees.names(2)
+  )
+  assert command.measure(same)["verdict"] == verdicts.NO_LEAK
+
+
+def test_crops_that_are_listed_twice_are_counted(tmp_path):
+  """All rows list three crops; without a relation, two of them are one."""
+
+  def padded(split, line, relation):
+    return ["a.png", "b.png", "c.png" if relation else "b.png"]
+
+  found = command.measure(
+    leak_trees.write(tmp_path, leak_trees.labels(), padded)
+  )
+  assert found["duplicates"]["grounded"] == {
+    split: {"none": ids.count(0), "relation": 0}
+    for split, ids in leak_trees.labels().items()
+  }
+  assert found["verdicts"] == {
+    "grounded crops": verdicts.NO_LEAK,
+    "distinct grounded crops": verdicts.LEAK,
+  }
+
+
+def test_detected_crops_and_pictures_are_tested_too(tmp_path):
+  ids = leak_trees.labels()
+  rows = {
+    split: [
+      raw_tree.row(
+        relation=leak_trees.RELATIONS[i],
+        img_id=f"{split}{line}{'yn'[i == 0]}.jpg",
+      )
+      for line, i in enumerate(relations)
+    ]
+    for split, relations in ids.items()
+  }
+  has = {
+    row["img_id"]: row["relation"] != "None" for s in rows.values() for row in s
+  }
+  crops = {
+    os.path.splitext(name)[0]: ["crops/a.jpg"] * (1 + related)
+    for name, related in has.items()
+  }
+  lists = raw_tree.torch_pickle(crops)
+  tree = raw_tree.write_tree(
+    tmp_path,
+    rows,
+    pictures={f"train/{n}": b"any" for n, related in has.items() if related},
+    files={f"img_detect/{s}/{s}_img2crop.pth": lists for s in schema.SPLITS},
+    relations=leak_trees.RELATIONS,
+  )
+  found = command.measure(tree)
+  assert found["protocol"] == "none"
+  assert found["verdicts"] == {
+    "detected crops": verdicts.LEAK,
+    "distinct detected crops": verdicts.NO_LEAK,
+    # The same numbers as the crops', but for one less.
+    "picture": verdicts.LEAK,
+  }
+  relations = len(ids["test"]) - ids["test"].count(0)
+  twice = found["duplicates"]["detected"]["test"]
+  assert twice == {"none": 0, "relation": relations}
+  table = found["counts"]["picture"]["table"]["test"]
+  assert table == {
+    "none": {0: ids["test"].count(0)},
+    "relation": {1: relations},
+  }
+
+
+def test_a_tree_without_a_dictionary_has_no_grounded_crops(tmp_path):
+  found = command.measure(leak_trees.write(tmp_path, leak_trees.labels()))
+  assert (found["protocol"], found["counts"]) == ("none", {})
+  assert (found["queries"], found["verdict"]) == (None, verdicts.NO_LEAK)
+
+
+def test_the_layout_of_mnre_1_reads_too(tmp_path):
+  for split, ids in leak_trees.labels().items():
+    rows = [
+      repr(raw_tree.row(relation=leak_trees.RELATIONS[i].lower(), img_id=64738))
+      for i in ids
+    ]
+    (tmp_path / f"ours_{split}.txt").write_text("\n".join(rows) + "\n")
+  found = command.measure(tmp_path)
+  none = leak_trees.labels()["test"].count(0)
+  assert found["rows"]["test"] == {"none": none, "relation": 80 - none}
+
+
+@pytest.mark.parametrize(
+  ("content", "message"),
+  [
+    (b"{", "phrase_text_val.json: not JSON"),
+    (b"\xff", "phrase_text_val.json: not JSON"),
+    (b"[]", "wanted an object of lines to queries, found a list"),
+    (b'{"0": 1}', "wanted lines and queries, found '0': 1"),
+    (b'{"a": "b"}', "wanted lines and queries, found 'a': 'b'"),
+    (b'{"0": "b"}', "ours_val.txt:2: wanted its query .* no entry 1"),
+  ],
+)
+def test_bad_queries_are_named(content, message, tmp_path):
+  tree = leak_trees.write(
+    tmp_path,
+    leak_trees.labels(),
+    None,
+    leak_trees.released_query,
+    files={"img_org/x": b""},
+  )
+  (tmp_path / "txt/phrase_text_val.json").write_bytes(content)
+  with pytest.raises(ValueError, match=message):
+    command.measure(tree)
+
+
+def test_what_is_no_dataset_is_refused(tmp_path):
+  with pytest.raises(ValueError, match=r"want a raw tree .* found neither"):
+    command.measure(tmp_path)
+  with pytest.raises(ValueError, match="nowhere: want a raw tree"):
+    command.measure(tmp_path / "nowhere")
+
+
+def test_a_tree_that_lacks_a_part_is_refused(tmp_path):
+  tree = leak_trees.write(tmp_path, leak_trees.labels(), leak_trees.as_released)
+  for part, message in (
+    ("txt/ours_test.txt", r"no txt/ours_test\.txt"),
+    ("txt/mre_val_dict.pth", r"needs txt/mre_val_dict\.pth"),
+  ):
+    content = (tmp_path / part).read_bytes()
+    (tmp_path / part).unlink()
+    with pytest.raises(ValueError, match=message):
+      command.measure(tree)
+    (tmp_path / part).write_bytes(content)
+  assert command.measure(tree)["verdict"] == verdicts.LEAK
+
+
+def test_a_tree_of_another_protocol_is_refused(released):
+  message = "wanted protocol clean, found a raw tree.* protocol released"
+  with pytest.raises(ValueError, match=message):
+    command.measure(released, "clean")
+  assert command.measure(released, "released")["verdict"] == verdicts.LEAK
+
+
+def test_a_row_without_a_list_is_named(tmp_path):
+  tree = leak_trees.write(tmp_path, leak_trees.labels(), leak_trees.as_released)
+  short = raw_tree.torch_pickle({0: ["a.png"]})
+  (tmp_path / "txt/mre_test_dict.pth").write_bytes(short)
+  with pytest.raises(ValueError, match=r"ours_test\.txt:2: no crop list"):
+    command.measure(tree)
+
+
+def test_a_raw_tree_needs_no_tensorflow(released):
+  code = (
+    "import sys; from ifa_jax.analyze import audit, leak;"
+    f" leak.measure({released!r}); audit.audit_published();"
+    " sys.exit('tensorflow' in sys.modules)"
+  )
+  subprocess.run(
+    [sys.executable, "-c", code], cwd=command_lines.ROOT, check=True
+  )
+
+
+@pytest.mark.skipif(
+  not MNRE_DIR, reason="set MNRE_DIR to the published data/ folder"
+)
+def test_the_published_crops_tell_the_label():
+  found = command.measure(MNRE_DIR)
+  grounded = found["counts"]["grounded crops"]
+  assert grounded["table"] == {
+    "train": {
+      "none": {1: 2, 2: 7742},
+      "relation": {2: 81, 3: 786, 4: 3636},
+    },
+    "val": {"none": {1: 2, 2: 998}, "relation": {2: 15, 3: 120, 4: 489}},
+    "test": {"none": {2: 974}, "relation": {2: 14, 3: 107, 4: 519}},
+  }
+  assert grounded["threshold"] == "more than 2"
+  assert grounded["finding"]["test"]["precision"] == 1
+  assert grounded["finding"]["test"]["recall"] == 626 / 640
+  assert grounded["accuracy"]["test"] == {
+    "rule": 1600 / 1614,
+    "majority": 974 / 1614,
+  }
+  for split in schema.SPLITS:
+    queries = found["queries"][split]
+    for kind in ("none", "relation", "typed"):
+      assert queries[f"{kind}_equal"] == queries[f"{kind}_rows"] > 600
+  assert {name for name, v in found["verdicts"].items() if v == "leak"} == {
+    "grounded crops",
+    "type words in the query",
+    "gold types in the query",
+  }
+
+
+@pytest.mark.skipif(not MNRE1_DIR, reason="set MNRE1_DIR to MNRE-1's texts")
+def test_mnre_1_has_nothing_to_leak():
+  found = command.measure(MNRE1_DIR)
+  assert sum(found["rows"]["test"].values()) == 1282
+  assert (found["protocol"], found["verdict"]) == ("none", verdicts.NO_LEAK)

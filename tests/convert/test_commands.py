@@ -1,0 +1,234 @@
+"""`python -m ifa_jax.convert`: what it writes, says and leaves alone."""
+
+import os
+import subprocess
+import sys
+
+import command_lines
+import hf_models
+import jax
+import numpy as np
+import pytest
+import raw_tree
+import reference_data
+import tiny
+import torch
+import torch_vilbert
+
+from ifa_jax.convert import load_converted, pooler
+from ifa_jax.convert.commands import export
+from ifa_jax.data.text.tokenizer import Tokenizer
+from ifa_jax.models import config_dict
+from ifa_jax.workdir.checkpoints import Checkpoints
+from ifa_jax.workdir.run_folder import RunFolder
+from ifa_jax.workdir.state import TrainState
+
+REFERENCE = reference_data.FOLDER / "best_model.pth"
+
+# What is compiled here runs once.
+ENVIRONMENT = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+
+# In this order: later lines read what earlier ones wrote.
+LINES = {
+  "hf": "huggingface --text=text --vision=clip --out=hf --num_relations=5",
+  "hf again": "huggingface --text=text --vision=clip --out=hf",
+  "hf text": "huggingface --text=text --out=alone --num_crops=1",
+  "hf swapped": "huggingface --text=clip --vision=text --out=bad",
+  "hf deep": "huggingface --text=text --vision=deep --out=bad",
+  "hf first": "huggingface --text=text --vision=deep --out=deep_out"
+  " --vision_layers=first:3 --image_size=20 --fusion=released",
+  "hf none": "huggingface --out=bad",
+  "deepke": f"deepke --checkpoint={REFERENCE} --out=deepke",
+  "deepke cut": "deepke --checkpoint=cut.pth --out=bad",
+  "vilbert": "vilbert --checkpoint=vilbert.bin --out=vilbert --num_heads=4"
+  " --vision_heads=3 --connection_heads=5 --num_relations=6",
+  "vilbert heads": "vilbert --checkpoint=vilbert.bin --out=bad",
+  "vilbert away": "export --workdir=vilbert --format=huggingface --out=bad",
+  "to deepke": "export --workdir=deepke --format=deepke --out=new/back.pth",
+  "to deepke again": "export --workdir=deepke --format=deepke"
+  " --out=new/back.pth",
+  "to hf": "export --workdir=hf --format=huggingface --out=exported",
+  "from export": "huggingface --text=exported/text --vision=exported/vision"
+  " --rest=exported/rest.safetensors --out=hf2",
+  "export nothing": "export --workdir=text --format=deepke --out=bad",
+  "no verb": "import --out=bad",
+  "no out": "deepke --checkpoint=best_model.pth",
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  """Encoders, and a file that is cut off."""
+  root = tmp_path_factory.mktemp("commands")
+  raw_tree.write_tokenizer(root / "text")
+  model = hf_models.make("BertModel")
+  model.resize_token_embeddings(Tokenizer.load(root / "text").vocab_size - 4)
+  model.save_pretrained(root / "text")
+  hf_models.save(root / "clip", "CLIPModel")
+  hf_models.save(root / "deep", "CLIPModel", num_hidden_layers=5)
+  weights = torch_vilbert.make_weights(torch_vilbert.Geometry())
+  torch.save(weights, root / "vilbert.bin")
+  (root / "cut.pth").write_bytes(REFERENCE.read_bytes()[:3000])
+  return root
+
+
+@pytest.fixture(scope="module")
+def outcomes(folder):
+  command = "ifa_jax/convert/__main__.py"
+  return command_lines.run_all(
+    {name: [command, *line.split()] for name, line in LINES.items()},
+    folder,
+    [
+      "ifa_jax.convert.commands.huggingface",
+      "transformers.models.auto.tokenization_auto",
+    ],
+    ENVIRONMENT,
+  )
+
+
+def assert_same(got, want):
+  jax.tree.map(np.testing.assert_array_equal, got, want)
+
+
+def test_encoders_to_a_folder(outcomes, folder):
+  status, out, _ = outcomes["hf"]
+  assert status == 0
+  for line in (
+    "together",
+    "pooler",
+    "left behind in vision: logit_scale ",
+    "keeps its initialisation: text/embed/word/embedding, rows",
+    "keeps its initialisation: relation_head",
+    "note: vision: no preprocessor_config.json",
+  ):
+    assert line in out
+  config, params, info = load_converted(folder / "hf")
+  assert params["pooler"]["kernel"].shape == (24, 24)
+  assert not info["dropped"]["text"]
+  assert config.num_relations == 5
+  tokenizer = Tokenizer.load(folder / "hf" / "tokenizer")
+  assert tokenizer.vocab_size == config.text.vocab_size
+  (digest,) = info["sources"]["vision"]["files"].values()
+  assert len(digest) == 64
+
+
+def test_what_is_there_is_not_overwritten(outcomes):
+  for case, name in (("hf again", "hf"), ("to deepke again", "back.pth")):
+    status, out, err = outcomes[case]
+    assert (status, out) == (1, "")
+    assert f"{name}: want a new name" in err
+
+
+def test_a_side_left_out_is_told(outcomes, folder):
+  status, out, _ = outcomes["hf text"]
+  assert status == 0
+  assert "keeps its initialisation: visual/embed/class_token" in out
+  config, _, _ = load_converted(folder / "alone")
+  assert (config.vision.hidden_dim, config.vision.num_crops) == (24, 1)
+
+
+def test_settings_reach_the_model(outcomes, folder):
+  status, out, _ = outcomes["hf first"]
+  assert status == 0
+  assert "position table resized from 12 to 20 pixels" in out
+  config, params, _ = load_converted(folder / "deep_out")
+  assert (config.vision.num_layers, config.vision.image_size) == (3, 20)
+  assert config.fusion == "released"
+  assert len(params["visual"]["embed"]["position"]) == 1 + 5**2
+
+
+@pytest.mark.parametrize(
+  ("case", "named"),
+  [
+    ("hf swapped", "clip/config.json: want a text encoder"),
+    ("hf deep", "vision_layers=first:3"),
+    ("hf none", "want text, vision or both"),
+    ("deepke cut", "cut.pth: want a zip archive"),
+    ("vilbert heads", "vision.num_heads: want a divisor of hidden_dim 30"),
+    ("vilbert away", "want IFAformer to export, found system 'vilbert'"),
+    ("export nothing", "want a run's folder"),
+  ],
+)
+def test_a_mistake_is_named_and_leaves_nothing(case, named, outcomes, folder):
+  status, out, err = outcomes[case]
+  assert (status, out) == (1, "")
+  assert err.startswith("error: ")
+  assert named in err
+  assert len(err.splitlines()) == 1
+  assert not [name for name in os.listdir(folder) if name.startswith("bad")]
+
+
+@pytest.mark.parametrize("case", ["no verb", "no out"])
+def test_wrong_usage(case, outcomes):
+  assert outcomes[case].status == 2
+
+
+def test_deepke_there_and_back(outcomes, folder):
+  assert outcomes["deepke"].status == 0
+  status, out, _ = outcomes["to deepke"]
+  assert status == 0
+  assert "--num_heads=12 and --fusion=released" in out
+  assert os.listdir(folder / "new") == ["back.pth"]
+  config, _, _ = load_converted(folder / "deepke")
+  assert config.fusion == "released"
+
+
+def test_vilbert_to_a_folder(outcomes, folder):
+  status, out, _ = outcomes["vilbert"]
+  assert status == 0
+  assert "(a head of pretraining)" in out
+  assert "keeps its initialisation: relation_head" in out
+  config, _, _ = load_converted(folder / "vilbert")
+  assert (config.system, config.num_relations) == ("vilbert", 6)
+  assert config.connection.num_heads == 5
+
+
+def test_encoders_there_and_back(outcomes, folder):
+  assert outcomes["to hf"].status == outcomes["from export"].status == 0
+  assert "rest.safetensors" in outcomes["to hf"].out
+  first, again = (load_converted(folder / name) for name in ("hf", "hf2"))
+  assert first[0] == again[0]
+  # What an export has in a pooler's place is none.
+  assert "pooler" not in again[1]
+  assert_same(again[1], pooler.without(first[1]))
+  shas = [
+    Tokenizer.load(folder / n / "tokenizer").sha256 for n in ("hf", "hf2")
+  ]
+  assert shas[0] == shas[1]
+
+
+def test_a_run_is_exported_with_its_best_checkpoint(tmp_path):
+  config = tiny.tiny_config(dropout=0.1)
+  run = RunFolder(tmp_path / "run")
+  run.claim({"model": config_dict.to_dict(config)}, {})
+  raw_tree.write_tokenizer(tmp_path / "run" / "tokenizer")
+  params = [tiny.perturbed_params(config, seed) for seed in range(3)]
+  with Checkpoints(run.file("checkpoints")) as checkpoints:
+    for step, f1 in enumerate((0.5, 0.7, 0.6)):
+      state = TrainState(np.int32(step), params[step], ())
+      checkpoints.save(state, {"f1": f1})
+  model = export.load_model(run.path)
+  assert model.model_config == config
+  assert model.tokenizer is not None
+  assert_same(model.params, params[1])
+
+
+def test_neither_pytorch_nor_transformers_is_needed(folder, tmp_path):
+  """From both formats of file, and back to both; only a tokenizer needs one."""
+  source = """
+import sys
+sys.modules.update(dict.fromkeys(["torch", "transformers", "tensorflow"]))
+from ifa_jax.convert import from_deepke, from_huggingface
+from ifa_jax.convert.deepke_export import export_deepke
+from ifa_jax.convert.huggingface.export import export_huggingface
+clip, deepke, out = sys.argv[1:]
+export_deepke(out + "/a.pth", *from_deepke(deepke))
+export_huggingface(out + "/hf", *from_deepke(out + "/a.pth"))
+from_huggingface(out + "/hf/text", out + "/hf/vision")
+from_huggingface(vision=clip)
+"""
+  subprocess.run(
+    [sys.executable, "-c", source, folder / "clip", REFERENCE, tmp_path],
+    env={**os.environ, **ENVIRONMENT},
+    check=True,
+  )

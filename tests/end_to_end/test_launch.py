@@ -1,0 +1,131 @@
+"""What the commands say to a user's mistakes about runs and datasets.
+
+Mistakes in flags and configs: `test_command`.
+"""
+
+import pathlib
+import shutil
+
+import command_lines
+import pytest
+import tiny_run
+
+PREDICT, ANALYZE = "ifa_jax/predict.py", "ifa_jax/analyze/__main__.py"
+PRELOADED = ("ifa_jax.training.loop", "transformers")
+TEXT = ["--text=Ann joins Acme", "--head=Ann", "--tail=Acme"]
+
+
+def cases(data_dir, workdir, folder):
+  """Returns name -> command line.
+
+  Args:
+    data_dir: of a dataset.
+    workdir: of a finished run on it.
+    folder: an empty one.
+  """
+  config = "--config=configs/quickstart.py"
+  data = f"--config.data.data_dir={data_dir}"
+  fresh = f"--workdir={folder / 'fresh'}"
+  evaluate = ["launch.py", "--mode=evaluate"]
+  return {
+    "no dataset": [
+      "launch.py", config, fresh, f"--config.data.data_dir={folder}/nowhere"
+    ],
+    "no encoder": [
+      "launch.py", config, data, fresh, "--config.weights=text=no/such/folder"
+    ],
+    "other protocol": [
+      "launch.py", config, data, fresh, "--config.data.protocol=released"
+    ],
+    "other pictures": ["launch.py", config, data, fresh],
+    "unknown fusion": ["launch.py", config, fresh, "--config.model.fusion=pap"],
+    "no run": [*evaluate, fresh],
+    "evaluate": [*evaluate, f"--workdir={workdir}", "--split=dev"],
+    "predict without run": [PREDICT, fresh, *TEXT],
+    "predict without text": [PREDICT, f"--workdir={workdir}"],
+    "predict half a file": [PREDICT, fresh, "--input=posts.jsonl"],
+    "bad span": [PREDICT, f"--workdir={workdir}", *TEXT, "--head_span=1-2"],
+    "predict": [PREDICT, f"--workdir={workdir}", *TEXT],
+    "no verb": [ANALYZE],
+    "shuffle without run": [ANALYZE, "shuffle", fresh],
+  }  # fmt: skip
+
+
+@pytest.fixture(scope="module", name="workdir")
+def copy_of_a_finished_run(finished, tmp_path_factory):
+  copied = tmp_path_factory.mktemp("launch") / "run"
+  shutil.copytree(finished.workdir, copied)
+  return copied
+
+
+@pytest.fixture(scope="module", name="outcomes")
+def outcomes_of_all_cases(data_dir, workdir, compiled_dir, tmp_path_factory):
+  lines = cases(data_dir, workdir, tmp_path_factory.mktemp("folders"))
+  return command_lines.run_all(
+    lines,
+    loaded=PRELOADED,
+    environment=tiny_run.fast_environment(compiled_dir),
+  )
+
+
+@pytest.mark.parametrize(
+  ("case", "status", "named"),
+  [
+    (
+      "no dataset",
+      1,
+      "/nowhere --protocol=clean --tokenizer=runs/quickstart/raw/tokenizer"
+      " --text_len=40 --image_size=64 --patch_size=16 --num_crops=2"
+      " --boxes=boxes.json",
+    ),
+    ("no encoder", 1, "no/such/folder: there is no such folder; download it"),
+    ("other protocol", 1, "wanted protocol released, found "),
+    ("other pictures", 1, "image_size 32, but model.vision.image_size is 64"),
+    ("unknown fusion", 1, "model.fusion: want one of paper, released, found"),
+    ("no run", 1, "want a run's folder with a config.json, found none"),
+    ("predict without run", 1, "want a run's folder with a config.json"),
+    ("predict without text", 2, "want either --text and what belongs to it"),
+    ("predict half a file", 2, "or --input with --output"),
+    ("bad span", 2, "--head_span=1-2: want BEGIN:END, whole numbers"),
+    ("no verb", 2, "want one of "),
+    ("shuffle without run", 1, "want a run's folder with a config.json"),
+  ],
+)
+def test_a_mistake_gets_one_line_and_its_exit_status(
+  outcomes, case, status, named
+):
+  found = outcomes[case]
+  assert (found.status, found.out) == (status, "")
+  (line,) = found.err.splitlines()
+  assert line.startswith("error: ")
+  assert named in line
+
+
+def test_a_mistake_leaves_no_folder_behind(outcomes, tmp_path_factory):
+  folders = pathlib.Path(tmp_path_factory.getbasetemp()).glob("folders*/fresh")
+  assert list(folders) == []
+
+
+def test_a_finished_run_is_evaluated_again(outcomes, workdir, finished):
+  found = outcomes["evaluate"]
+  assert (found.status, found.err) == (0, "")
+  assert f"dev scores of {workdir}" in found.out
+  assert "protocol: clean, 13 rows" in found.out
+  name = "predictions_dev.jsonl"
+  again, before = (
+    tiny_run.read_lines(path / name) for path in (workdir, finished.workdir)
+  )
+  for row, wanted in zip(again, before, strict=True):
+    assert row["probabilities"] == pytest.approx(
+      wanted["probabilities"], abs=1e-5
+    )
+
+
+def test_a_post_is_predicted_and_shown(outcomes):
+  found = outcomes["predict"]
+  told = "no post has a picture; the run was trained with pictures\n"
+  assert (found.status, found.err) == (0, told)
+  shown = " ".join(found.out.split())
+  assert shown.startswith("Ann -> Acme ")
+  assert shown.endswith("(trained under protocol clean)")
+  assert found.out.count("/per/") >= 4

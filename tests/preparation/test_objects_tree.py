@@ -1,0 +1,335 @@
+"""Objects of a tree: stopped and continued, added to, and what is refused."""
+
+import functools
+import json
+import logging
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import command_lines
+import detectors
+import pytest
+import raw_tree
+import transformers
+
+from ifa_jax.data.images import boxes
+from ifa_jax.detection.finder import ObjectFinder
+from ifa_jax.preparation.mnre.plan import Settings as Preparation
+from ifa_jax.preparation.mnre.prepare import prepare
+from ifa_jax.preparation.objects import boxes as object_boxes
+from ifa_jax.preparation.objects import command
+from ifa_jax.preparation.objects import journal as object_journal
+from ifa_jax.preparation.objects.boxes import Settings, produce
+
+MNRE_DIR = os.environ.get("MNRE_DIR")
+SECONDS_TO_START = 120
+ROWS = [
+  raw_tree.row(),
+  raw_tree.row(img_id="b.jpg", relation="None"),
+  raw_tree.row("Rex and Bill Cosby", head=(0, 1), tail=(2, 4)),
+]
+PICTURES = {
+  "train/a.jpg": raw_tree.jpeg(64, 48, seed=1),
+  "train/b.jpg": raw_tree.jpeg(60, 40, seed=2),
+}
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory):
+  """The flags of both models, and of thresholds that suit them."""
+  folder = tmp_path_factory.mktemp("models")
+  return {
+    "detector": detectors.write_detector(folder / "detector"),
+    "grounder": detectors.write_grounder(folder / "grounder"),
+    "threshold": 0.1,
+  }
+
+
+@pytest.fixture
+def tree(tmp_path):
+  return raw_tree.write_tree(tmp_path / "tree", ROWS, PICTURES)
+
+
+@pytest.fixture(scope="module")
+def load():
+  """Loads models once for all tests."""
+  return functools.cache(ObjectFinder)
+
+
+@pytest.fixture
+def find(tree, models, tmp_path, monkeypatch, load):
+  """Runs the command's work with some settings changed."""
+  monkeypatch.setattr(object_boxes, "ObjectFinder", load)
+
+  def run(**changes):
+    given = {"raw_dir": tree, "out": str(tmp_path / "boxes.json")}
+    return produce(Settings(**given | models | changes))
+
+  return run
+
+
+@pytest.fixture
+def passes(monkeypatch):
+  """A list that grows with each picture that the detector looks at."""
+  seen = []
+  forward = transformers.DetrForObjectDetection.forward
+
+  def counted(self, pixel_values, **inputs):
+    seen.extend(pixel_values)
+    return forward(self, pixel_values, **inputs)
+
+  monkeypatch.setattr(transformers.DetrForObjectDetection, "forward", counted)
+  return seen
+
+
+def read(path):
+  return json.loads(pathlib.Path(path).read_text())
+
+
+def add_picture(tree, name, content):
+  path = pathlib.Path(tree) / "img_org" / "train" / name
+  path.write_bytes(content)
+
+
+def add_row(tree, row):
+  with open(pathlib.Path(tree) / "txt" / "ours_train.txt", "a") as file:
+    file.write(f"{row!r}\n")
+
+
+def test_a_tree_gives_boxes_of_classes_and_of_its_rows_names(find, tmp_path):
+  counts = find()
+  found = read(tmp_path / "boxes.json")
+  assert list(found) == ["a.jpg", "b.jpg"]
+  phrases = {
+    name: [*dict.fromkeys(box.get("phrase") for box in listed)]
+    for name, listed in found.items()
+  }
+  # The names of all rows of a picture, in their order.
+  assert phrases == {
+    "a.jpg": [None, "Bill Cosby", "Hollywood", "Rex"],
+    "b.jpg": [None, "Bill Cosby", "Hollywood"],
+  }
+  listed = [box for some in found.values() for box in some]
+  assert counts["grounded boxes"] == sum("phrase" in box for box in listed)
+  assert counts["detected boxes"] == sum("label" in box for box in listed)
+  assert (counts["names in pictures"], counts["of them found"]) == (5, 5)
+  assert [*boxes.read_boxes(tmp_path / "boxes.json")] == list(found)
+
+
+def test_relations_change_nothing(find, tmp_path, monkeypatch):
+  asked = []
+  make = ObjectFinder.find
+
+  def listening(self, pictures, names):
+    asked.extend(names)
+    return make(self, pictures, names)
+
+  monkeypatch.setattr(ObjectFinder, "find", listening)
+  find()
+  none, birth, present = raw_tree.RELATIONS
+  other = {none: birth, birth: present, present: none}
+  rows = [row | {"relation": other[row["relation"]]} for row in ROWS]
+  tree = raw_tree.write_tree(tmp_path / "other", rows, PICTURES)
+  find(raw_dir=tree, out=str(tmp_path / "other.json"))
+  first, second = (
+    (tmp_path / name).read_bytes() for name in ("boxes.json", "other.json")
+  )
+  assert first == second
+  words = {name for names in asked for name in names}
+  assert words == {"Bill Cosby", "Hollywood", "Rex"}
+
+
+def test_nothing_is_looked_at_twice(find, tree, tmp_path, passes):
+  first = find()
+  before = (tmp_path / "boxes.json").read_bytes()
+  assert len(passes) == first["looked at just now"] == 2
+  again = find()
+  assert len(passes) == again["looked at before"] == 2
+  assert (tmp_path / "boxes.json").read_bytes() == before
+  add_row(tree, raw_tree.row(img_id="c.jpg"))
+  assert find()["without a file"] == 1
+  add_picture(tree, "c.jpg", raw_tree.jpeg(64, 48, seed=3))
+  assert find()["looked at just now"] == 1
+  assert len(passes) == 3
+  # Rows name someone else in a picture, and a file is another one.
+  add_row(tree, raw_tree.row("Ann in Rome", (0, 1), (2, 3), img_id="c.jpg"))
+  add_picture(tree, "b.jpg", raw_tree.jpeg(60, 40, seed=4))
+  assert find()["looked at just now"] == 2
+  assert len(passes) == 5
+  found = read(tmp_path / "boxes.json")
+  assert "Ann" in {box.get("phrase") for box in found["c.jpg"]}
+  fresh = str(tmp_path / "fresh.json")
+  find(out=fresh)
+  assert read(fresh) == found
+
+
+def test_a_killed_run_ends_as_one_that_was_left_alone(find, models, tmp_path):
+  rows = [raw_tree.row(img_id=f"{i}.jpg") for i in range(24)]
+  pictures = {
+    f"train/{i}.jpg": raw_tree.jpeg(64 + i % 3, 48, seed=i) for i in range(24)
+  }
+  tree = raw_tree.write_tree(tmp_path / "many", rows, pictures)
+  out = tmp_path / "killed.json"
+  journal = pathlib.Path(object_boxes.journal_path(out))
+  given = {"raw_dir": tree, "out": str(out), "batch_size": 2, **models}
+  with open(tmp_path / "stderr", "w") as stderr:
+    process = subprocess.Popen(
+      [
+        sys.executable,
+        "data_prep/objects.py",
+        *(f"--{name}={value}" for name, value in given.items()),
+      ],
+      cwd=command_lines.ROOT,
+      env=os.environ
+      | {"PYTHONPATH": command_lines.PATHS, "OMP_NUM_THREADS": "1"},
+      stdout=subprocess.DEVNULL,
+      stderr=stderr,
+    )
+  until = time.monotonic() + SECONDS_TO_START
+  while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
+    assert process.poll() is None, (tmp_path / "stderr").read_text()
+    assert time.monotonic() < until, "it did not start in time"
+    time.sleep(0.002)
+  process.send_signal(signal.SIGKILL)
+  assert process.wait() == -signal.SIGKILL
+  assert not out.exists()
+  before = journal.read_bytes().count(b"\n") - 1
+  counts = find(**given)
+  assert counts["looked at before"] == 2 * before < 24
+  alone = str(tmp_path / "alone.json")
+  find(**given | {"out": alone})
+  assert out.read_bytes() == pathlib.Path(alone).read_bytes()
+
+
+def test_a_torn_line_is_dropped(find, tmp_path, passes):
+  find()
+  out, journal = tmp_path / "boxes.json", tmp_path / "boxes.json.journal.jsonl"
+  before = out.read_bytes()
+  whole = journal.read_bytes()
+  journal.write_bytes(whole[:-9])
+  out.unlink()
+  assert find()["looked at just now"] == 1
+  assert out.read_bytes() == before
+  assert journal.read_bytes() == whole
+  journal.write_bytes(whole[:7])
+  assert find()["looked at just now"] == 2
+  assert journal.read_bytes() == whole
+
+
+def test_a_damaged_journal_is_refused(find, tmp_path):
+  find()
+  journal = tmp_path / "boxes.json.journal.jsonl"
+  first, second, third = journal.read_bytes().splitlines(keepends=True)
+  journal.write_bytes(first + second[:40] + b"\n" + third)
+  with pytest.raises(ValueError, match=r"jsonl:2: want a journal's line"):
+    find()
+  journal.write_bytes(second + third)
+  with pytest.raises(ValueError, match=r"jsonl:1: .* 'settings', found"):
+    find()
+
+
+def test_other_settings_are_refused(find, models, tmp_path):
+  find()
+  other = detectors.write_detector(tmp_path / "other", seed=0)
+  for changes, message in (
+    ({"threshold": 0.3}, "made with threshold 0.1, asked for 0.3; choose that"),
+    ({"max_objects": 5}, "made with max_objects 36, asked for 5"),
+    ({"grounder": ""}, r"grounder .*grounder \(sha256 .{12}\), asked for None"),
+    ({"detector": other}, f"detector .*, asked for {other} .sha256"),
+  ):
+    with pytest.raises(ValueError, match=message):
+      find(**changes)
+  # It is the content of a folder that counts.
+  same = detectors.write_detector(tmp_path / "moved")
+  assert find(detector=same, batch_size=2)["looked at before"] == 2
+
+
+def test_files_of_other_origin_are_kept(find, tmp_path):
+  (tmp_path / "boxes.json").write_text("mine")
+  with pytest.raises(ValueError, match=r"is there, and no boxes.json.journal"):
+    find()
+  assert (tmp_path / "boxes.json").read_text() == "mine"
+
+
+def test_two_processes_do_not_write_one_journal(find, tmp_path):
+  find()
+  path = str(tmp_path / "boxes.json.journal.jsonl")
+  settings = json.loads(pathlib.Path(path).read_text().splitlines()[0])
+  with (
+    object_journal.Journal(path, settings["settings"], {}),
+    pytest.raises(ValueError, match="another process is writing to it"),
+  ):
+    find()
+
+
+def test_pictures_that_cannot_be_read_are_named(find, tree, tmp_path, caplog):
+  add_picture(tree, "b.jpg", b"no picture")
+  with caplog.at_level(logging.INFO, "ifa_jax"):
+    counts = find()
+  assert (counts["unreadable"], counts["pictures"]) == (1, 2)
+  assert "No boxes of b.jpg: not a picture in" in caplog.text
+  assert [*read(tmp_path / "boxes.json")] == ["a.jpg"]
+  assert find()["looked at just now"] == 0
+
+
+def test_bad_rows_fail_or_are_left_out(find, tree):
+  with open(pathlib.Path(tree) / "txt" / "ours_test.txt", "a") as file:
+    file.write("nonsense\n")
+  with pytest.raises(ValueError, match=r"ours_test.txt:4: not a dict literal"):
+    find()
+  assert find(on_error="skip")["pictures"] == 2
+  with pytest.raises(ValueError, match=r"nowhere: there is no such folder"):
+    find(raw_dir="nowhere")
+
+
+def test_a_limit_reads_the_first_rows(find, tmp_path):
+  assert find(limit=1)["pictures"] == 1
+  assert [*read(tmp_path / "boxes.json")] == ["a.jpg"]
+
+
+def test_a_tree_without_pictures_is_refused(find, tmp_path):
+  tree = raw_tree.write_tree(tmp_path / "bare", ROWS)
+  with pytest.raises(ValueError, match=r"none of the 2 pictures .* img_org"):
+    find(raw_dir=tree)
+
+
+def test_the_result_is_prepared_under_the_protocol_clean(find, tree, tmp_path):
+  find()
+  prepared, _ = prepare(
+    Preparation(
+      raw_dir=tree,
+      data_dir=str(tmp_path / "data"),
+      protocol="clean",
+      boxes=str(tmp_path / "boxes.json"),
+      tokenizer=raw_tree.write_tokenizer(tmp_path / "tokenizer"),
+      image_size=32,
+      patch_size=8,
+      num_crops=2,
+      num_workers=1,
+    )
+  )
+  counts = prepared.metadata["counts"]["train"]
+  assert counts["grounded"] == counts["detected"] == 6
+  assert counts["missing_grounded"] == 0
+
+
+def test_the_command_shows_what_it_found(models, tree, tmp_path, capsys):
+  out = str(tmp_path / "boxes.json")
+  command.show(out, produce(Settings(raw_dir=tree, out=out, **models)))
+  shown = capsys.readouterr().out
+  assert "looked at just now" in shown
+  assert shown.endswith(f"{out}\n")
+
+
+@pytest.mark.skipif(not MNRE_DIR, reason="set MNRE_DIR to the data/ folder")
+def test_on_the_pictures_of_mnre(find, tmp_path):
+  counts = find(raw_dir=MNRE_DIR)
+  found = boxes.read_boxes(tmp_path / "boxes.json")
+  assert len(found) == counts["pictures"] - counts["without a file"] > 0
+  assert counts["unreadable"] == 0
+  assert counts["detected boxes"] > 0
+  assert counts["of them found"] > 0

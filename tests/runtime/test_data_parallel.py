@@ -1,0 +1,128 @@
+"""Both forms of data parallelism: 8 devices compute what one does."""
+
+import json
+import os
+import subprocess
+import sys
+
+import command_lines
+import jax
+import numpy as np
+import pytest
+
+from ifa_jax.runtime import data_parallel
+
+FORMS = list(data_parallel.FORMS)
+
+
+@pytest.fixture(scope="module", name="report")
+def report_of_8_devices():
+  done = subprocess.run(
+    [sys.executable, command_lines.SCRIPTS / "parallel_script.py"],
+    env={**os.environ, "PYTHONPATH": command_lines.PATHS},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  report = json.loads(done.stdout)
+  assert report["devices"] == 8
+  return report
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_training_on_8_devices_equals_training_on_one(report, form):
+  gaps = report["gaps"][form]
+  assert gaps["correct"] == gaps["count"] == 0
+  assert gaps["params"] < 5e-6 < 1e-3 < report["moved"]
+  # Sums of up to 16 losses of about 2.
+  assert gaps["loss"] < 1e-5
+  assert gaps["grad_norm"] < 1e-5
+
+
+def test_dropout_of_the_jit_form_does_not_depend_on_the_devices(report):
+  gaps = report["dropout"]
+  assert gaps["params"] < 5e-6
+  assert gaps["loss"] < 1e-5
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_rows_come_back_once_and_in_order(report, form):
+  assert report["rows"][form] == [[i] * 3 for i in range(21)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_an_update_that_one_device_spoils_is_made_by_none(report, form):
+  *finite, same, steps = report["bad_updates"][form]
+  assert finite == [False] * 8
+  assert same
+  assert steps == 1
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_batch_that_the_devices_cannot_split_is_refused(report, form):
+  assert report["refusals"][form] == (
+    "train.batch_size: want a multiple of the 8 devices, found 12"
+  )
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_snapshot_is_spread_and_outlives_its_state(report, form):
+  even = np.arange(48.0).reshape(3, 16).tolist()
+  assert report["snapshots"][form] == {
+    "even": [even, [3, 2]],
+    "odd": [[0.0, 1.0, 2.0], [3]],
+    "step": [4, []],
+    "given_up": True,
+  }
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_each_batch_is_sent_before_the_last_one_is_used(form):
+  made, asked = data_parallel.make_parallel(form), []
+
+  def batches():
+    for i in range(3):
+      asked.append(i)
+      yield {"rows": np.full(2, i)}
+
+  used = []
+  for batch, sent in made.ahead(batches()):
+    used.append((asked[-1], batch["rows"][0], made.rows(sent["rows"])[0]))
+  assert used == [(1, 0, 0), (2, 1, 1), (2, 2, 2)]
+  assert list(made.ahead([])) == []
+
+
+def test_an_unknown_form_is_refused():
+  with pytest.raises(ValueError, match=r"pmap, jit, found 'pjit'"):
+    data_parallel.make_parallel("pjit")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_is_copied_is_fetched_unchanged_and_does_not_follow(form):
+  tree = {"a": np.arange(6.0).reshape(2, 3), "step": np.int32(4)}
+  made = data_parallel.make_parallel(form)
+  fetched = made.fetch(made.copy(tree))
+  jax.tree.map(np.testing.assert_array_equal, fetched, tree)
+  assert all(x.flags.owndata for x in jax.tree.leaves(fetched))
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_processes_read_their_own_columns_and_gather_all(form, monkeypatch):
+  order = np.arange(24).reshape(3, 8)
+  made = data_parallel.make_parallel(form)
+  monkeypatch.setattr(jax, "process_count", lambda: 2)
+  owns = []
+  for index in range(2):
+    monkeypatch.setattr(jax, "process_index", lambda index=index: index)
+    owns.append(made.own_columns(order))
+  assert [own.shape for own in owns] == [(3, 4), (3, 4)]
+  probabilities = [np.stack([own, -own], axis=-1) for own in owns]
+  monkeypatch.setattr(
+    data_parallel.multihost_utils,
+    "process_allgather",
+    lambda _: np.stack(probabilities),
+  )
+  gathered = made.all_columns(probabilities[0])
+  assert gathered[:, 0].tolist() == list(range(24))
+  assert gathered[:, 1].tolist() == [-i for i in range(24)]

@@ -1,0 +1,57 @@
+"""Packages load without what they would load beside, and it loads later."""
+
+import sys
+
+import command_lines
+import pytest
+
+from ifa_jax.runtime import optional_imports
+
+
+@pytest.fixture(name="packages")
+def two_packages(tmp_path, monkeypatch):
+  """`outer` imports `inner` if it is there."""
+  (tmp_path / "inner.py").write_text("VALUE = 3\n")
+  code = "try:\n  import inner\nexcept ImportError:\n  inner = None\n"
+  (tmp_path / "outer.py").write_text(code)
+  monkeypatch.syspath_prepend(tmp_path)
+  yield
+  for name in ("outer", "inner"):
+    sys.modules.pop(name, None)
+
+
+@pytest.mark.usefixtures("packages")
+def test_a_package_is_not_there_inside_and_there_behind():
+  with optional_imports.without("inner"):
+    import outer
+  assert outer.inner is None
+  import inner
+
+  assert inner.VALUE == 3
+
+
+@pytest.mark.usefixtures("packages")
+def test_one_that_is_loaded_stays():
+  import inner
+
+  with optional_imports.without("inner"):
+    import outer
+  assert outer.inner is inner
+
+
+@pytest.mark.usefixtures("packages")
+def test_an_error_inside_leaves_no_mark():
+  with pytest.raises(KeyError), optional_imports.without("inner"):
+    raise KeyError
+  assert "inner" not in sys.modules
+
+
+def test_training_loads_neither_keras_nor_pytorch():
+  line = ["tests/support/scripts/loaded_packages.py"]
+  (found,) = command_lines.run_all({"train": line}).values()
+  assert (found.status, found.err) == (0, "")
+  first, rows = map(str.split, found.out.splitlines())
+  # It loads while the device draws the state.
+  assert "tensorflow" not in first
+  assert "tensorflow" in rows
+  assert not {"keras", "torch", "transformers", "pandas"} & {*rows}
