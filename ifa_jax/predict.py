@@ -173,7 +173,7 @@ def predict_file(
 
   Args:
     predictor: of the run.
-    source: JSON lines, see `json_lines`.
+    source: JSON lines, see `inference.jsonl`.
     target: appears when all is predicted.
     batch_size: posts at a time.
     listed: boxes of posts without any.

@@ -38,7 +38,7 @@ def run(
       and returns the exit status; None is 0.
     takes_words: whether there may be such arguments.
     compiles: whether it runs models; what JAX compiles is then kept for the
-      next start, see `compilation`.
+      next start, see `runtime.compilation_cache`.
   """
   parse = functools.partial(_parse, takes_words=takes_words)
   try:

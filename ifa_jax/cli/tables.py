@@ -17,7 +17,7 @@ def print_scores(scores: Mapping[str, Any], title: str) -> None:
   """Prints a split's scores: the protocol, a table by relation, the sums.
 
   Args:
-    scores: as `evaluate.score` returns them.
+    scores: as `training.evaluation.score` returns them.
     title: above the table.
   """
   table = make_table(

@@ -114,7 +114,7 @@ def features(image_size: int, patch_size: int, relations: Sequence[str]):
       "head_span": integers(2),
       "tail_span": integers(2),
       "relation": tfds.features.ClassLabel(names=list(relations)),
-      # As `tokenization.Encoded`, without padding.
+      # As `tokenizer.Encoded`, without padding.
       "input_ids": tfds.features.Sequence(np.int32),
       "word_ids": tfds.features.Sequence(np.int32),
       "head_start": np.int32,

@@ -66,7 +66,7 @@ class Opened:
     """Returns uint8[size, size, 3] of a box in the picture, or of all of it.
 
     Raises:
-      ValueError: as `pictures.cut`.
+      ValueError: as `decode.cut`.
     """
     key = (size, edges)
     if key not in self._squares:
@@ -87,7 +87,7 @@ class Opener:
     """Returns a post's picture, or None without one.
 
     Raises:
-      ValueError: as `source` and `pictures.open_picture`.
+      ValueError: as `source` and `decode.open_picture`.
     """
     wanted = source(fields)
     if wanted is None:

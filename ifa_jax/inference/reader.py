@@ -33,7 +33,7 @@ class Example(NamedTuple):
   Attributes:
     text: its words and WordPieces.
     squares: field of a batch -> its pictures, uint8[size, size, 3] each.
-    regions: field of a batch -> of one row, see `regions.one_row`.
+    regions: field of a batch -> of one row, see `region_features.one_row`.
     names: the words of head and tail.
     picture_size: (width, height) of the picture, (0, 0) without one.
     boxes: "grounded" or "detected" -> (x0, y0, x1, y1) of each crop among

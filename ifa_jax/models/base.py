@@ -14,7 +14,7 @@ class RegionConfig:
   Attributes:
     num_regions: M, the most objects of a picture, best score first.
     feature_dim: Dv, width of an object's vector; None: that of the data's
-      scenes, which `inputs.resolve` fills in.
+      scenes, which `training.model_inputs.resolve` fills in.
   """
 
   num_regions: int = 10
@@ -71,7 +71,7 @@ class System:
 
   @property
   def scans_layers(self) -> bool:
-    """Whether it runs layers that are stacked, see `stacking`."""
+    """Whether it runs layers that are stacked, see `layers.scan`."""
     return False
 
   @property

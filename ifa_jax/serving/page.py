@@ -22,7 +22,7 @@ from ifa_jax.serving.samples import Sample
 
 _LOG = logging.getLogger(__name__)
 
-# Larger than any photo of `pictures.MAX_PIXELS` that a camera writes as JPEG.
+# Larger than any photo of `decode.MAX_PIXELS` that a camera writes as JPEG.
 MAX_FILE_SIZE = "64mb"
 
 # Every so many seconds, uploads of so many seconds' age are deleted.

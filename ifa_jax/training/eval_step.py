@@ -1,6 +1,6 @@
 """One evaluation step: a pure function.
 
-Apart from `step`, since a prediction needs no optimizer and Optax takes as long
+Apart from `steps`: a prediction needs no optimizer, and Optax takes as long
 to import as a small model takes to load.
 """
 

@@ -212,7 +212,7 @@ class Experiment:
   def visual_shuffle(
     self, split: "Split", seed: int, shuffle: Shuffle
   ) -> np.ndarray:
-    """Returns int64[n], whose pictures each row gets; see `order`."""
+    """Returns int64[n], whose pictures each row gets; see `sampling`."""
     if shuffle == Shuffle():
       return order.visual_shuffle(len(split), seed)
     texts = self.inputs.texts(split)

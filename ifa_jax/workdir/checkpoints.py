@@ -27,7 +27,7 @@ Scores = dict[str, float]
 # Metrics of the steps of a window that is not at its end.
 Window = list[dict[str, float]]
 
-# Orbax's name for what it has not renamed yet; see `leftovers`.
+# Orbax's name for what it has not renamed yet; see `recovery`.
 _UNFINISHED = ".orbax-checkpoint-tmp"
 _DELETED = ".deleted"
 
@@ -190,7 +190,7 @@ class Checkpoints:
   def restore(self, step: int, like: "TrainState") -> "TrainState":
     """Returns a checkpoint as numpy arrays in the structure of `like`.
 
-    For a run that goes on: `leftovers.clear` has checked the newest one.
+    For a run that goes on: `recovery.clear` has checked the newest one.
     """
     return self._restore(step, like)
 

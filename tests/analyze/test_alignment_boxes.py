@@ -1,4 +1,4 @@
-"""Where crops lie: against the pixels that `pictures.fit` and `cut` leave."""
+"""Where crops lie: against the pixels that `decode.fit` and `cut` leave."""
 
 import numpy as np
 import pytest

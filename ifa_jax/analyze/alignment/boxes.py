@@ -27,7 +27,7 @@ class Place(NamedTuple):
 
 
 def kept(width: int, height: int, size: int) -> Edges:
-  """Returns the part of a picture that `pictures.fit` keeps, in its pixels.
+  """Returns the part of a picture that `decode.fit` keeps, in its pixels.
 
   Args:
     width: of the picture.
@@ -122,7 +122,7 @@ def _patch_of(
 def _touched(
   box: Sequence[float], picture_size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
-  """Returns the whole pixels that `pictures.cut` takes for a box."""
+  """Returns the whole pixels that `decode.cut` takes for a box."""
   starts = [max(0, math.floor(edge)) for edge in box[:2]]
   ends = [
     min(side, math.ceil(edge))

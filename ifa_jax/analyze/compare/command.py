@@ -77,7 +77,7 @@ def compare(
   """Compares systems with the first of them.
 
   Args:
-    compared: one or more, as `systems.read` returns them.
+    compared: one or more, as `statistics.systems.read` returns them.
     bootstrap_seed: of the draws that intervals are made from.
 
   Returns:

@@ -111,7 +111,7 @@ class Split:
     """Yields a batch of arrays for each line of an order.
 
     Args:
-      order: int64[steps, B], see `order`. Filler rows have `valid` False.
+      order: int64[steps, B], see `sampling`. Filler rows have `valid` False.
       geometry: shapes of the fields.
       visual_rows: int64[n], the row whose pictures each row gets; None gives
         each its own.

@@ -2,7 +2,7 @@
 
 The objects of all pictures follow each other, and so do edges and heads; where
 those of the next picture or sentence begin, an array of offsets tells.
-`scene_checks` lists the arrays.
+`validate` lists the arrays.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

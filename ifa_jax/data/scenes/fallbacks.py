@@ -49,7 +49,7 @@ class Objects(NamedTuple):
 
   Attributes:
     boxes: float32[M', 5], see `relative_boxes`.
-    structure: float64[M', D] of `structural.node_features`.
+    structure: float64[M', D] of `graph_similarity.node_features`.
     vectors: floating point [M', Dv'], Dv' at most Dv.
     sources: which substitutes were used.
   """
@@ -100,7 +100,7 @@ def read_objects(
 def word_structure(
   heads: Sequence[int] | None, num_words: int
 ) -> tuple[np.ndarray, frozenset[str]]:
-  """Returns a sentence's `structural.node_features`, and the substitutes.
+  """Returns a sentence's `graph_similarity.node_features`, and the substitutes.
 
   Args:
     heads: of each word, -1 for a root; None connects each word with the next.
@@ -157,7 +157,7 @@ def graph_features(edges: np.ndarray, structure: np.ndarray) -> np.ndarray:
 
   Args:
     edges: int[E, 2] between the objects.
-    structure: float64[M', D] of `structural.node_features`.
+    structure: float64[M', D] of `graph_similarity.node_features`.
 
   Returns:
     float32[M', GRAPH_DIM]: one-hot of the object's place among the first ten,

@@ -141,7 +141,7 @@ def on_tokens(
 
   Args:
     word_weights: float64[W, M].
-    word_ids: of `tokenization.Encoded`: the word of each token, -1 for none.
+    word_ids: of `tokenizer.Encoded`: the word of each token, -1 for none.
     text_len: T.
 
   Returns:

@@ -1,6 +1,6 @@
 """What a batch gets of its pictures' objects: regions, boxes and alignment.
 
-Where a scene does not tell something, `region_sources` says what stands in.
+Where a scene does not tell something, `fallbacks` says what stands in.
 """
 
 import collections
@@ -25,7 +25,7 @@ class RegionGeometry(NamedTuple):
     feature_dim: Dv, see `feature_dim`.
     text_len: T, of the alignment.
     top_k: objects that a word keeps; 0 keeps all.
-    distance: of `structural.similarity`, "l2" or "sql2".
+    distance: of `graph_similarity.similarity`, "l2" or "sql2".
     align: whether there is an alignment at all.
   """
 
@@ -55,7 +55,7 @@ class RegionReader:
   """Reads the region fields of a split's rows.
 
   Attributes:
-    counts: name of `region_sources.LADDER` -> rows that it serves with their
+    counts: name of `fallbacks.LADDER` -> rows that it serves with their
       own pictures. A row may need several.
   """
 
@@ -96,7 +96,7 @@ class RegionReader:
 
   @property
   def visual_source(self) -> str:
-    """Where the regions come from: names of `region_sources.LADDER`."""
+    """Where the regions come from: names of `fallbacks.LADDER`."""
     return ", ".join(self.counts)
 
   def num_objects(self, row: int) -> int:
@@ -114,7 +114,7 @@ class RegionReader:
 
     Returns:
       regions: float32[B, M, Dv].
-      region_boxes: float32[B, M, 5] of `region_sources.relative_boxes`.
+      region_boxes: float32[B, M, 5] of `fallbacks.relative_boxes`.
       region_mask: bool[B, M], True = an object; all else is zero elsewhere.
       alignment: float32[B, T, M], with `align` alone.
     """

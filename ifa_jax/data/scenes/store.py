@@ -1,7 +1,7 @@
 """Scenes: the objects of each picture, and the heads of each sentence's words.
 
 A folder has two files for each split. `train.npz` holds the arrays of
-`scene_checks`; `train.json` says how they were made:
+`validate`; `train.json` says how they were made:
 
     {"tool": "data_prep.scenes", "model": "...", "revision": "...",
      "thresholds": {"object": 0.2, "relation": 0.1},

@@ -58,7 +58,7 @@ class Bert(nn.Module):
 
   Attributes:
     config: shape of the model.
-    remat: see `stacking.scan_layers`; of layers that are stacked.
+    remat: see `layers.scan.scan_layers`; of layers that are stacked.
   """
 
   config: BertConfig

@@ -109,7 +109,7 @@ class TextStream(nn.Module):
   """BERT: called on a batch, or run layer by layer beside another stream.
 
   Attributes:
-    remat: see `stacking.scan_layers`; of layers that are stacked.
+    remat: see `layers.scan.scan_layers`; of layers that are stacked.
   """
 
   config: TextConfig

@@ -44,7 +44,7 @@ class IFAformer(nn.Module):
 
   Attributes:
     config: shapes and switches.
-    remat: see `stacking.scan_layers`; of layers that are stacked.
+    remat: see `layers.scan.scan_layers`; of layers that are stacked.
   """
 
   config: ModelConfig
@@ -65,7 +65,7 @@ class IFAformer(nn.Module):
   ) -> ModelOutput:
     """Returns logits; `train` drops out, `capture` keeps what lies between.
 
-    Stacked layers (see `stacking`) can be run, but nothing of them captured.
+    Stacked layers (see `layers.scan`) can be run, but nothing of them captured.
     """
     whole = capture or self.is_initializing()
     if self.config.vision is None:

@@ -1,6 +1,6 @@
 """What a run does about updates that were not finite: stop, or go on without.
 
-The step itself leaves parameters as they were (`step.TrainStep`), so that what
+The step itself leaves parameters as they were (`steps.TrainStep`), so that what
 is found here late, when metrics arrive, is found with good parameters.
 """
 
