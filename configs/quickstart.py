@@ -78,7 +78,7 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
   config.optim.groups.encoder.peak_lr = _PEAK_LR
   config.optim.b2 = 0.99
   config.train.batch_size = 16
-  config.train.total_epochs = 8
+  config.train.total_epochs = 5
   if variant in baselines.VARIANTS:
     _set_baseline(config, variant, text)
   if variant == "vanilla":

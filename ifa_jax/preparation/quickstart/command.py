@@ -61,7 +61,7 @@ STAMP = "quickstart.json"
 class Settings:
   """How many posts there are in each split, and the seed of them all."""
 
-  num_train: int = 2400
+  num_train: int = 3600
   num_dev: int = 300
   num_test: int = 1200
   seed: int = 0

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 # Hue in turns. A picture's hue is drawn around its emblem's, so that colour
 # hints at the emblem and shape settles it.
 EMBLEMS = {"heart": 0.97, "star": 0.13, "cup": 0.4, "house": 0.61}
-HUE_STD = 0.04
+HUE_STD = 0.03
 TAGS = ("pin", "flag", "sign")
 SHAPES = ("disc", "ring", "triangle", "square", "cross")
 
