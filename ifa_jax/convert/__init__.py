@@ -10,7 +10,6 @@
     initialize           parameters that no checkpoint brings
     pooler               BERT's pooler, which only one system reads
     label_embeddings     word embeddings of class names
-    tensors              parameters as a safetensors file
     summary              the report of a conversion
 
 `python -m ifa_jax.convert VERB --help` describes the commands.

@@ -10,8 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from ifa_jax.convert import tensors
-from ifa_jax.files import json_file
+from ifa_jax.files import json_file, params_file
 from ifa_jax.models import config_dict, parameters
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.workdir.run_folder import RunFolder
@@ -22,7 +21,7 @@ _CONFIG = "config.json"
 
 def is_encoder(folder: str | os.PathLike) -> bool:
   """Returns whether a folder holds an encoder as `write` writes it."""
-  return os.path.isfile(os.path.join(folder, tensors.FILE))
+  return os.path.isfile(os.path.join(folder, params_file.FILE))
 
 
 def write(
@@ -37,7 +36,7 @@ def write(
   """
   os.mkdir(folder)
   RunFolder(folder).write_json(_CONFIG, config_dict.to_dict(config))
-  tensors.write(os.path.join(folder, tensors.FILE), visual)
+  params_file.write(os.path.join(folder, params_file.FILE), visual)
 
 
 def read(
@@ -65,4 +64,4 @@ def read(
       " without"
     )
   like = parameters.abstract_params(config)["visual"]
-  return config, tensors.read(os.path.join(folder, tensors.FILE), like)
+  return config, params_file.read(os.path.join(folder, params_file.FILE), like)

@@ -287,7 +287,8 @@ def test_a_row_without_a_list_is_named(tmp_path):
 
 def test_a_raw_tree_needs_no_tensorflow(released):
   code = (
-    "import sys; from ifa_jax.analyze import audit, leak;"
+    "import sys; from ifa_jax.analyze.audit import command as audit;"
+    " from ifa_jax.analyze.leak import command as leak;"
     f" leak.measure({released!r}); audit.audit_published();"
     " sys.exit('tensorflow' in sys.modules)"
   )

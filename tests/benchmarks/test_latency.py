@@ -84,7 +84,7 @@ def test_posts_come_with_photos_and_boxes_inside_them(tmp_path):
   posts, tokenizer = sample_posts.make(str(tmp_path), 2)
   assert len(posts) == 2
   for post in posts:
-    assert sample_posts.pictures.open_picture(post["image"]).size == (800, 600)
+    assert sample_posts.decode.open_picture(post["image"]).size == (800, 600)
     corners = [box["box"] for box in post["boxes"]]
     assert max(x1 for _, _, x1, _ in corners) > 200
     assert all(x1 <= 801 and y1 <= 601 for _, _, x1, y1 in corners)

@@ -9,7 +9,7 @@ import pytest
 TOOL = '''
 """Fails as it is told."""
 from absl import flags
-from ifa_jax import command
+from ifa_jax.cli import app
 
 ERROR = flags.DEFINE_string("error", "", "What to raise.")
 NUMBER = flags.DEFINE_integer("number", 1, "Any.")
@@ -27,7 +27,7 @@ def main(argv):
       "stop": KeyboardInterrupt(),
     }[ERROR.value]
 
-command.run(main)
+app.run(main)
 '''
 
 VERB = '''
@@ -160,8 +160,8 @@ def command_of_one_verb(tmp_path):
   (tmp_path / "tool.py").write_text(
     "import sys\n"
     f"sys.path.append({command_lines.PATHS!r})\n"
-    "from ifa_jax import command\n"
-    f"command.run_verb({tmp_path.name!r}, {{'flood': 'flood'}})\n"
+    "from ifa_jax.cli import app\n"
+    f"app.run_verb({tmp_path.name!r}, {{'flood': 'flood'}})\n"
   )
   (tmp_path / "__init__.py").touch()
   return [sys.executable, "-m", f"{tmp_path.name}.tool"], tmp_path.parent

@@ -15,11 +15,12 @@ PRELOADED = ("ifa_jax.training.loop", "transformers")
 TEXT = ["--text=Ann joins Acme", "--head=Ann", "--tail=Acme"]
 
 
-def cases(data_dir, workdir, folder):
+def cases(raw_dir, data_dir, workdir, folder):
   """Returns name -> command line.
 
   Args:
-    data_dir: of a dataset.
+    raw_dir: of the tree that a dataset is prepared from.
+    data_dir: of the dataset.
     workdir: of a finished run on it.
     folder: an empty one.
   """
@@ -27,7 +28,17 @@ def cases(data_dir, workdir, folder):
   data = f"--config.data.data_dir={data_dir}"
   fresh = f"--workdir={folder / 'fresh'}"
   evaluate = ["launch.py", "--mode=evaluate"]
+  first = [
+    *("launch.py", config, f"--workdir={folder / 'first'}"),
+    *(f"--raw_dir={raw_dir}", f"--boxes={raw_dir / 'boxes.json'}"),
+    f"--config.data.data_dir={folder / 'prepared'}",
+    f"--config.data.tokenizer={raw_dir / 'tokenizer'}",
+    *command_lines.flags(tiny_run.SECTIONS),
+    "--config.train.max_steps=1",
+  ]
   return {
+    "first": first,
+    "again": first,
     "no dataset": [
       "launch.py", config, fresh, f"--config.data.data_dir={folder}/nowhere"
     ],
@@ -59,8 +70,11 @@ def copy_of_a_finished_run(finished, tmp_path_factory):
 
 
 @pytest.fixture(scope="module", name="outcomes")
-def outcomes_of_all_cases(data_dir, workdir, compiled_dir, tmp_path_factory):
-  lines = cases(data_dir, workdir, tmp_path_factory.mktemp("folders"))
+def outcomes_of_all_cases(
+  raw_dir, data_dir, workdir, compiled_dir, tmp_path_factory
+):
+  folder = tmp_path_factory.mktemp("folders")
+  lines = cases(raw_dir, data_dir, workdir, folder)
   return command_lines.run_all(
     lines,
     loaded=PRELOADED,
@@ -99,6 +113,25 @@ def test_a_mistake_gets_one_line_and_its_exit_status(
   (line,) = found.err.splitlines()
   assert line.startswith("error: ")
   assert named in line
+
+
+def test_a_raw_tree_is_prepared_and_trained_on(outcomes):
+  found = outcomes["first"]
+  assert found.status == 0, found.err
+  steps = [*map(found.err.find, ("\nPrepared ", "\nRun folder: "))]
+  begun = "\nStarting from\n  relation head, text, vision: random\n"
+  steps.append(found.err.find(begun))
+  assert -1 not in steps
+  assert steps == sorted(steps)
+  assert "Test scores of" in found.out
+
+
+def test_the_same_line_again_reports_the_finished_scores(outcomes):
+  found, first = outcomes["again"], outcomes["first"]
+  assert (found.status, found.out) == (0, first.out)
+  assert "\nAlready prepared: " in found.err
+  assert "\nRun folder: " in found.err
+  assert "Starting from" not in found.err
 
 
 def test_a_mistake_leaves_no_folder_behind(outcomes, tmp_path_factory):

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from safetensors import numpy as safetensors
 
-from ifa_jax.convert import tensors
-from ifa_jax.files import checksums
+from ifa_jax.files import checksums, params_file
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.inference.scenes import PostScenes
 from ifa_jax.inference.sharing import record
@@ -167,7 +166,7 @@ def test_other_tensors_are_refused(tmp_path, name):
   path = tmp_path / "model.safetensors"
   safetensors.save_file(found, path)
   with pytest.raises(ValueError, match=f"model.safetensors: {message}"):
-    tensors.read(path, LIKE)
+    params_file.read(path, LIKE)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x00" * 7, b"\xff" * 50, b"PK\x03"])
@@ -177,7 +176,7 @@ def test_a_file_of_another_format_is_refused(tmp_path, content):
   with pytest.raises(
     ValueError, match=r"safetensors: expected .* got none tha"
   ):
-    tensors.read(path, LIKE)
+    params_file.read(path, LIKE)
 
 
 def test_tensors_of_another_model_are_refused(copy):
@@ -211,7 +210,7 @@ def test_a_training_record_of_another_form_keeps_the_card_from_being_written(
 def test_checksums_do_not_stand_for_the_settings(copy):
   listed = json.loads((copy / checksums.FILE).read_text())
   assert record.FILE not in listed
-  assert tensors.FILE in listed
+  assert params_file.FILE in listed
   with pytest.raises(ValueError, match="expected step 99, got"):
     SharedModel(copy).load(99)
 

@@ -99,7 +99,7 @@ def made(raw_dir, tmp_path_factory, opened):
     return open_picture(path)
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(splits.pictures, "open_picture", open_and_note)
+    patch.setattr(splits.decode, "open_picture", open_and_note)
     counts = produce(
       Settings(
         raw_dir=str(raw_dir),

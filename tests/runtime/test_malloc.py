@@ -9,10 +9,10 @@ import pytest
 _SCRIPT = """
 import resource
 import sys
-from ifa_jax import host_memory
+from ifa_jax.runtime import malloc
 
 if sys.argv[1:]:
-  assert host_memory.keep_freed_memory()
+  assert malloc.keep_freed_memory()
 
 import jax
 def square(x):

@@ -291,7 +291,7 @@ def test_without_gradio_the_command_says_what_to_install():
   code = (
     "import sys; sys.modules['gradio'] = None\n"
     "from ifa_jax import serve; serve.define_flags()\n"
-    "serve.command.run(serve.main)"
+    "serve.app.run(serve.main)"
   )
   done = subprocess.run(
     [sys.executable, "-c", code, "--workdir=none"],

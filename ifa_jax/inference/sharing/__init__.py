@@ -14,7 +14,7 @@
 A shared folder, on disk or on the hub, holds
 
     config.json           settings, step, training record, scores; see `record`
-    model.safetensors     float32 parameters, see `convert.tensors`
+    model.safetensors     float32 parameters, see `files.params_file`
     tokenizer/            as the run has it
     words.txt             word vocabulary, for a model that reads words
     scenes.json           manifest of the training scenes, for one that reads

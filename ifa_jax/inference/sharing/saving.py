@@ -4,9 +4,8 @@ import os
 import shutil
 from typing import Any
 
-from ifa_jax.convert import tensors
 from ifa_jax.detection import encoder_folder, region_encoder
-from ifa_jax.files import checksums, whole
+from ifa_jax.files import checksums, params_file, whole
 from ifa_jax.inference.sharing import card, record
 from ifa_jax.inference.sharing.run_model import RunModel
 from ifa_jax.inference.sharing.shared_model import SharedModel
@@ -42,7 +41,7 @@ def save(
   )
   _, params = source.load(step)
   with whole.folder(folder) as partial:
-    tensors.write(os.path.join(partial, tensors.FILE), params)
+    params_file.write(os.path.join(partial, params_file.FILE), params)
     parser = _copy_inputs(source, partial)
     # Before those files that their owner may edit.
     checksums.write(partial)

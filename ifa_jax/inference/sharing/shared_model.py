@@ -3,8 +3,7 @@
 import os
 from typing import Any
 
-from ifa_jax.convert import tensors
-from ifa_jax.files import checksums, json_file
+from ifa_jax.files import checksums, json_file, params_file
 from ifa_jax.files.shown import shown
 from ifa_jax.inference.sharing import record
 from ifa_jax.inference.sharing.prediction_settings import PredictionSettings
@@ -48,8 +47,8 @@ class SharedModel:
         f"{self.path}: expected step {step}, got {self._record.step}"
       )
     like = parameters.abstract_params(self.settings.model)
-    path = os.path.join(self.path, tensors.FILE)
-    return self._record.step, tensors.read(path, like)
+    path = os.path.join(self.path, params_file.FILE)
+    return self._record.step, params_file.read(path, like)
 
   def make_record(self, step: int) -> Record:
     """Returns the model's own record; see `RunModel.make_record`."""
@@ -67,7 +66,7 @@ def _check_files(folder: str) -> None:
       f"{path}: expected checksums, got no file that can be read"
       f" ({error.strerror})"
     ) from None
-  if not isinstance(listed, dict) or tensors.FILE not in listed:
+  if not isinstance(listed, dict) or params_file.FILE not in listed:
     raise ValueError(f"{path}: expected checksums by file, got {shown(listed)}")
   for name in listed:
     file = os.path.join(folder, name)
@@ -79,7 +78,7 @@ def _check_files(folder: str) -> None:
 
 def is_shared(path: str | os.PathLike) -> bool:
   """Returns whether a folder seems to hold a shared model, perhaps damaged."""
-  if os.path.exists(os.path.join(path, tensors.FILE)):
+  if os.path.exists(os.path.join(path, params_file.FILE)):
     return True
   config = os.path.join(path, record.FILE)
   try:
