@@ -1,5 +1,6 @@
 # make quickstart   installs, then trains and scores on generated posts
-# make test         installs, then runs the checks and the whole suite
+# make check        installs, then runs the linter and the quick tests
+# make test         installs, then runs the linter and the whole suite
 #
 # PYTHON chooses the interpreter of .venv (3.11 or newer): make PYTHON=python3.12
 
@@ -9,9 +10,9 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 QUICK := runs/quickstart
 
-.PHONY: help install install-dev quickstart test oldest lint constraints
+.PHONY: help install install-dev quickstart check test oldest lint constraints
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -4
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -47,6 +48,11 @@ lint: install-dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/lint-imports
+
+# The linter and the quick tests: about a minute.
+check: lint
+	$(RUN) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder \
+	  -m "not slow and not fuzz and not multiprocess and not browser"
 
 test: lint
 	$(RUN) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder

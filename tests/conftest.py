@@ -30,8 +30,23 @@ import pytest
 _LONG = ("kill", "processes", "parity", "scan", "system_runs", "table2")
 
 
+# Fixtures that prepare a dataset, or compile and train models.
+_SLOW_FIXTURES = {"compiled_dir", "data_dir", "fast_compilation", "finished"}
+# Folders whose tests have a marker of their name.
+_MARKED_FOLDERS = ("fuzz", "multiprocess")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items) -> None:
-  """Puts the longest files first."""
+  """Marks tests by their folders and fixtures; puts the longest files first."""
+  for item in items:
+    if _SLOW_FIXTURES & {*item.fixturenames}:
+      item.add_marker(pytest.mark.slow)
+    if (folder := item.path.parent.name) in _MARKED_FOLDERS:
+      item.add_marker(folder)
+    skips = item.iter_markers("skipif")
+    if any("chromium" in skip.kwargs.get("reason", "") for skip in skips):
+      item.add_marker(pytest.mark.browser)
   rank = {f"test_{name}": i for i, name in enumerate(_LONG)}
   items.sort(key=lambda item: rank.get(item.path.stem, len(_LONG)))
 

@@ -15,6 +15,8 @@ import ifa_jax
 from ifa_jax import models
 from ifa_jax.analyze.alignment import compute, pixels
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 5e-6
 
 

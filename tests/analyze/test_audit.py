@@ -15,6 +15,8 @@ from ifa_jax.analyze.audit import whole_numbers
 from ifa_jax.analyze.audit.whole_numbers import Solution
 from ifa_jax.analyze.published import ClassCounts, Figures
 
+pytestmark = pytest.mark.slow
+
 # Some of these shares end in exactly half a hundredth of a percent.
 COUNTS = [(7, 3), (12, 5), (9, 9), (10, 1), (16, 8), (32, 13)]
 

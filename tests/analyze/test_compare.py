@@ -16,6 +16,8 @@ from ifa_jax.analyze.compare import command, disagreement
 from ifa_jax.analyze.compare import tables as compare_tables
 from ifa_jax.statistics import bootstrap, systems
 
+pytestmark = pytest.mark.slow
+
 SEEN = predicted.RELATIONS[1:]
 
 

@@ -12,6 +12,8 @@ from ifa_jax.analyze.compare import tables as compare_tables
 from ifa_jax.cli import tables as report
 from ifa_jax.statistics import systems
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", name="folder")
 def folder_of_predictions(tmp_path_factory):

@@ -12,6 +12,8 @@ import raw_tree
 from ifa_jax.analyze.leak import command, verdicts
 from ifa_jax.data import schema
 
+pytestmark = pytest.mark.slow
+
 MNRE_DIR = os.environ.get("MNRE_DIR")
 MNRE1_DIR = os.environ.get("MNRE1_DIR")
 

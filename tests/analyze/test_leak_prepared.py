@@ -14,6 +14,8 @@ from ifa_jax.analyze.leak import sources, verdicts
 from ifa_jax.data import schema
 from ifa_jax.data.images import decode
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", name="released")
 def tree_of_released_crops(tmp_path_factory):

@@ -25,6 +25,8 @@ from ifa_jax.models import TextConfig, VisionConfig, build, parameters, variants
 from ifa_jax.training import optimizer
 from ifa_jax.training.steps import TrainStep, start_state
 
+pytestmark = pytest.mark.slow
+
 MNRE_DIR, TOKENIZER = (
   os.environ.get(name) for name in ("MNRE_DIR", "BERT_UNCASED_DIR")
 )

@@ -13,6 +13,8 @@ from ifa_jax import benchmark
 from ifa_jax.data.pipeline import sampling as orders
 from ifa_jax.runtime.data_parallel import make_parallel
 
+pytestmark = pytest.mark.slow
+
 TINY = {"hidden_dim": 16, "num_layers": 1, "num_heads": 2, "mlp_dim": 32}
 
 

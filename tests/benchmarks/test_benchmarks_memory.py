@@ -8,6 +8,8 @@ from benchmarks import memory
 from configs import mnre
 from ifa_jax.models import parameters
 
+pytestmark = pytest.mark.slow
+
 
 def config(**train):
   found = mnre.get_config("tiny").to_dict()

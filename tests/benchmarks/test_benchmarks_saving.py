@@ -1,9 +1,12 @@
 """The benchmark of saves: each way saves what it should, or nothing."""
 
+import pytest
 import tiny
 
 from benchmarks import saving
 from ifa_jax.workdir.checkpoints import Checkpoints
+
+pytestmark = pytest.mark.slow
 
 
 def test_each_way_saves_the_state_of_its_first_update(tmp_path):

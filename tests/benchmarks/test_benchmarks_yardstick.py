@@ -14,6 +14,8 @@ from benchmarks import yardstick, yardstick_step
 from ifa_jax import models
 from ifa_jax.training import steps
 
+pytestmark = pytest.mark.slow
+
 TOLERANCE = 5e-6
 GEOMETRY = torch_reference.Geometry(
   layers=2,

@@ -6,6 +6,8 @@ import sys
 import command_lines
 import pytest
 
+pytestmark = pytest.mark.slow
+
 TOOL = '''
 """Fails as it is told."""
 from absl import flags

@@ -23,6 +23,8 @@ from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
 from ifa_jax.workdir.state import TrainState
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = reference_data.FOLDER / "best_model.pth"
 
 # What is compiled here runs once.

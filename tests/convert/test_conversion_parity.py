@@ -12,6 +12,8 @@ from ifa_jax import Batch, models
 from ifa_jax.convert import from_huggingface
 from ifa_jax.convert.huggingface.encoder_weights import read_stream
 
+pytestmark = pytest.mark.slow
+
 # Never to be loosened: a wrong epsilon shows at 2e-5.
 TOLERANCE = 5e-6
 ROWS, TEXT_LEN = 3, 9

@@ -15,6 +15,8 @@ from ifa_jax.convert import from_deepke
 from ifa_jax.convert.deepke_export import export_deepke
 from ifa_jax.models import ModelConfig, parameters
 
+pytestmark = pytest.mark.slow
+
 REFERENCE = reference_data.FOLDER / "best_model.pth"
 
 

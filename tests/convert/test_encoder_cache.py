@@ -12,6 +12,8 @@ from flax import traverse_util
 from ifa_jax.convert import cache, sources, store
 from ifa_jax.convert.huggingface import conversion
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def empty_cache(tmp_path, monkeypatch):

@@ -18,6 +18,8 @@ from ifa_jax.convert.huggingface import conversion, leftover_weights
 from ifa_jax.convert.huggingface.export import export_huggingface
 from ifa_jax.data.text.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.slow
+
 VISION = {
   "CLIPVisionModel": {},
   "ViTModel": {

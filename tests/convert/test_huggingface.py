@@ -18,6 +18,8 @@ from ifa_jax.models import (
   parameters,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):

@@ -10,6 +10,8 @@ from ifa_jax.convert import from_huggingface, load_converted, save_converted
 from ifa_jax.convert.huggingface import conversion
 from ifa_jax.convert.huggingface.encoder_weights import read_stream
 
+pytestmark = pytest.mark.slow
+
 OPTIONS = conversion.Options()
 
 

@@ -11,6 +11,8 @@ from vilbert_parity import assert_close, run, to_batch
 from ifa_jax.convert import from_vilbert, vilbert
 from ifa_jax.models import parameters
 
+pytestmark = pytest.mark.slow
+
 GEOMETRY = torch_vilbert.Geometry()
 HEADS = {"num_heads": 4, "vision_heads": 3, "connection_heads": 5}
 OPTIONS = vilbert.Options(**HEADS, num_relations=6)

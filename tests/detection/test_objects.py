@@ -15,6 +15,8 @@ from ifa_jax.data.images import boxes
 from ifa_jax.detection.finder import ObjectFinder
 from ifa_jax.detection.queries import Queries
 
+pytestmark = pytest.mark.slow
+
 IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
 CLIP = (
   [0.48145466, 0.4578275, 0.40821073],

@@ -14,6 +14,8 @@ from ifa_jax.data.images import decode
 from ifa_jax.detection import region_encoder
 from ifa_jax.models import config as sizes
 
+pytestmark = pytest.mark.slow
+
 # Never to be loosened.
 TOLERANCE = 5e-6
 SIDE = 12  # of the pictures that `hf_models` reads

@@ -14,6 +14,8 @@ from ifa_jax.models import parameters
 from ifa_jax.models.ifaformer.layer_pair import LayerPair
 from ifa_jax.training.eval_step import EvalStep
 
+pytestmark = pytest.mark.slow
+
 FIELDS = ("image", "grounded", "detected")
 # Long enough for two lengths below it.
 TEXT_LEN = 20

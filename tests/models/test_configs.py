@@ -23,6 +23,8 @@ from ifa_jax.models.config import RELEASED
 from ifa_jax.training import optimizer
 from ifa_jax.training.config import baselines, precision
 
+pytestmark = pytest.mark.slow
+
 # The others are tested in test_config_baselines.py.
 VARIANTS = [n for n in mnre.VARIANTS if n not in baselines.VARIANTS]
 

@@ -13,6 +13,8 @@ from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.models.layers import draws
 from ifa_jax.training.eval_step import EvalStep
 
+pytestmark = pytest.mark.slow
+
 KEY = jax.random.key(5)
 
 

@@ -18,6 +18,8 @@ from ifa_jax.models.layers import attention
 from ifa_jax.runtime.rng import dropout_key
 from ifa_jax.training import optimizer, steps
 
+pytestmark = pytest.mark.slow
+
 RELATIVE = 5e-6
 PAPER = tiny.tiny_config(dropout=0.1)
 MODELS = {

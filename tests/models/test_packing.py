@@ -13,6 +13,8 @@ from ifa_jax.batch import pack_text
 from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.models.layers.packing import packing_of
 
+pytestmark = pytest.mark.slow
+
 PAPER = tiny.tiny_config(num_layers=3)
 MODELS = {
   "both streams": PAPER,

@@ -14,6 +14,8 @@ from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.models.layers import scan
 from ifa_jax.training import eval_step, optimizer, steps
 
+pytestmark = pytest.mark.slow
+
 PAPER = tiny.tiny_config(num_layers=3)
 MODELS = {
   "both streams": PAPER,

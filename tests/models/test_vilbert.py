@@ -32,6 +32,8 @@ from ifa_jax.models.baselines.vilbert import POOLINGS, ViLBERTConfig
 from ifa_jax.models.encoders.co_attention import CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
 
+pytestmark = pytest.mark.slow
+
 # Where depth does not matter.
 SMALL = Geometry(visual_at=(0,), text_at=(1,), text_layers=2, visual_layers=1)
 CASES = {

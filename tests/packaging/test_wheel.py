@@ -14,6 +14,8 @@ import command_lines
 import pytest
 import tiny_run
 
+pytestmark = pytest.mark.slow
+
 ROOT = command_lines.ROOT
 TEXT = ["--text=Ann joins Acme", "--head=Ann", "--tail=Acme"]
 

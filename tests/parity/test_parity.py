@@ -20,6 +20,8 @@ from ifa_jax.models import config_dict
 from ifa_jax.training import optimizer as optim
 from ifa_jax.training import steps
 
+pytestmark = pytest.mark.slow
+
 # float32 against float32 or float64; a wrong epsilon is 2e-5 off.
 TOLERANCE = 5e-6
 

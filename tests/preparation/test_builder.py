@@ -18,6 +18,8 @@ from ifa_jax.preparation.mnre import command as mnre
 from ifa_jax.preparation.mnre.plan import Settings
 from ifa_jax.preparation.mnre.prepare import prepare
 
+pytestmark = pytest.mark.slow
+
 ROOT = command_lines.ROOT
 SIZES = {"image_size": 32, "patch_size": 8, "num_crops": 2, "num_workers": 1}
 ROWS = [

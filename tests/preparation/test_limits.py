@@ -20,6 +20,8 @@ from ifa_jax.data.images import decode
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.training import experiment, loop
 
+pytestmark = pytest.mark.slow
+
 
 def run_script(*options):
   """Returns what `limits_script` prints."""

@@ -14,6 +14,8 @@ from ifa_jax.data.scenes import store
 from ifa_jax.preparation.mnre1_graphs import command
 from ifa_jax.preparation.mnre1_graphs import words as mnre1_words
 
+pytestmark = pytest.mark.slow
+
 MNRE1_DIR = os.environ.get("MNRE1_DIR")
 
 HEADS = [

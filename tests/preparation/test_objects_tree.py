@@ -25,6 +25,8 @@ from ifa_jax.preparation.objects import command
 from ifa_jax.preparation.objects import journal as object_journal
 from ifa_jax.preparation.objects.boxes import Settings, produce
 
+pytestmark = pytest.mark.slow
+
 MNRE_DIR = os.environ.get("MNRE_DIR")
 SECONDS_TO_START = 120
 ROWS = [

@@ -13,6 +13,8 @@ from ifa_jax.data.text import markers
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.preparation.mnre.plan import Planner, Settings
 
+pytestmark = pytest.mark.slow
+
 MNRE_DIR = os.environ.get("MNRE_DIR")
 MNRE1_DIR = os.environ.get("MNRE1_DIR")
 TOKENIZER = os.environ.get("BERT_UNCASED_DIR")

@@ -18,6 +18,8 @@ from quickstart_tree import rows_of
 from ifa_jax.preparation.quickstart import command as quickstart
 from ifa_jax.preparation.quickstart import pictures as pictures
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = quickstart.Settings(num_train=480, num_dev=12, num_test=48, seed=3)
 SMALL = quickstart.Settings(num_train=24, num_dev=12, num_test=12, seed=5)
 cells_of = functools.partial(quickstart_tree.cells_of, SETTINGS)

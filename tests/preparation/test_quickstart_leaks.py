@@ -17,6 +17,8 @@ from sklearn import ensemble, feature_extraction, linear_model
 
 from ifa_jax.preparation.quickstart import command
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = command.Settings(num_train=600, num_dev=12, num_test=360, seed=3)
 cells_of = functools.partial(quickstart_tree.cells_of, SETTINGS)
 

@@ -12,6 +12,8 @@ import pytest
 
 from ifa_jax.runtime import data_parallel
 
+pytestmark = pytest.mark.slow
+
 FORMS = list(data_parallel.FORMS)
 
 

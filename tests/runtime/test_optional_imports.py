@@ -7,6 +7,8 @@ import pytest
 
 from ifa_jax.runtime import optional_imports
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(name="packages")
 def two_packages(tmp_path, monkeypatch):

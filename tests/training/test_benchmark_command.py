@@ -11,6 +11,8 @@ from ifa_jax import benchmark
 from ifa_jax.models import build, parameters
 from ifa_jax.training import steps
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("row", benchmark.ROWS)
 def test_every_row_reads_a_random_batch_of_its_own(row):

@@ -11,6 +11,8 @@ from ifa_jax.models import config_dict, parameters
 from ifa_jax.training import optimizer
 from ifa_jax.training.config import baselines, precision
 
+pytestmark = pytest.mark.slow
+
 FILES = {"mnre": mnre, "minilm": minilm, "quickstart": quickstart}
 # Sizes that the data decides.
 VOCABULARY, FEATURE_DIM = 100, 4096

@@ -18,6 +18,8 @@ from ifa_jax.training import eval_step, evaluation
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.workdir.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 NUM_ROWS = 7
 CONFIG = tiny.tiny_config(num_layers=1)
 RELATIONS = ["None", "friends", "spouse", "member_of", "capital_of"]

@@ -23,6 +23,8 @@ from ifa_jax.training.initialize import Start
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
 
+pytestmark = pytest.mark.slow
+
 
 def flat(tree):
   return traverse_util.flatten_dict(tree, sep="/")

@@ -12,6 +12,8 @@ import tiny
 from ifa_jax import models
 from ifa_jax.training import eval_step, steps
 
+pytestmark = pytest.mark.slow
+
 CONFIG = tiny.tiny_config(num_layers=1)
 DROPPING = tiny.tiny_config(dropout=0.3, num_layers=1, vision=None)
 # Its update is the negative gradient.

@@ -9,6 +9,8 @@ from ifa_jax.data.images import decode
 from ifa_jax.data.pipeline import sampling as orders
 from ifa_jax.data.pipeline.dataset import Geometry, Split
 
+pytestmark = pytest.mark.slow
+
 SLOTS = (("image", 1, 8), ("grounded", 3, 4), ("detected", 2, 2))
 # Of each row: tokens; whole pictures, grounded and detected crops.
 ROWS = [(4, 1, 3, 2), (6, 1, 0, 0), (5, 0, 1, 0), (8, 1, 5, 3), (5, 1, 2, 1)]

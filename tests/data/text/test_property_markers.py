@@ -13,6 +13,8 @@ from ifa_jax.data.text.tokenizer import NUM_SPECIAL, Tokenizer
 from ifa_jax.inference import markup
 from ifa_jax.inference.post import read_post
 
+pytestmark = pytest.mark.slow
+
 # Emoji with joiners, right to left, marks alone, controls, look-alikes of
 # markers and of special tokens, nothing, and far too much.
 ODD = [
