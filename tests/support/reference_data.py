@@ -7,7 +7,7 @@ import numpy as np
 import torch
 import torch_reference
 
-FOLDER = pathlib.Path(__file__).parents[1] / "data" / "deepke_tiny"
+FOLDER = pathlib.Path(__file__).parent / "data" / "deepke_tiny"
 
 
 def geometry():
