@@ -10,6 +10,7 @@ not there. In several processes: docs/pods.md.
 
 import dataclasses
 import logging
+import os
 import re
 import sys
 from typing import Any
@@ -111,6 +112,9 @@ def _with_config_files(arguments: list[str]) -> list[str]:
 def main(_) -> None:
   """Builds the experiment that the flags describe, and runs it."""
   values = flags.FLAGS
+  if values.config is not None:
+    name = config_flags.get_config_filename(values["config"])
+    files.check(name.partition(":")[0])
   # A file that cannot be read fails here, not as a flag.
   config = None if values.config is None else values.config.to_dict()
   workdir = values.workdir or files.default_workdir(
@@ -128,7 +132,9 @@ def main(_) -> None:
   folder = RunFolder(workdir)
   if config is not None and values.raw_dir:
     collectives.together(
-      lambda: _prepare(config, values) if collectives.is_first() else None
+      lambda: (
+        _prepare(config, values, folder) if collectives.is_first() else None
+      )
     )
   built = collectives.together(lambda: _build(config, folder))
   if values.mode == "evaluate":
@@ -151,14 +157,18 @@ def _build(config: dict[str, Any] | None, folder: Any) -> Any:
   return experiment.build(pretrained.resolve(begun, folder))
 
 
-def _prepare(config: dict[str, Any], values: flags.FlagValues) -> None:
+def _prepare(
+  config: dict[str, Any], values: flags.FlagValues, folder: Any
+) -> None:
   """Prepares the dataset of a config, unless it is there."""
+  if not os.path.isdir(values.raw_dir):
+    raise ValueError(f"--raw_dir={values.raw_dir}: there is no such folder")
   from ifa_jax.preparation.mnre.plan import Settings
   from ifa_jax.preparation.mnre.prepare import prepare
   from ifa_jax.training import pretrained
   from ifa_jax.training.config import dataset_settings
 
-  wanted = dataset_settings.of_config(pretrained.resolve(config))
+  wanted = dataset_settings.of_config(pretrained.resolve(config, folder))
   settings = dataclasses.replace(
     Settings(raw_dir=values.raw_dir, **wanted),
     boxes=values.boxes,

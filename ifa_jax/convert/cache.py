@@ -14,13 +14,14 @@ a folder named by the content of the files read. Processes that start at the
 same time wait for the one that converts.
 """
 
+import contextlib
 import functools
 import hashlib
 import json
 import logging
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import filelock
 import platformdirs
@@ -49,11 +50,11 @@ def parse(weights: str) -> dict[str, str]:
     return {}
   named: dict[str, str] = {}
   for item in weights.split(","):
-    side, _, encoder = item.partition("=")
+    side, _, encoder = item.strip().partition("=")
     if side not in SIDES or side in named or not encoder:
       raise ValueError(
-        "weights: expected text=ENCODER, vision=ENCODER or both with a comma"
-        f" between them, got {weights!r}"
+        "config.weights: expected text=ENCODER, vision=ENCODER or both with a"
+        f" comma between them and none within a path, got {weights!r}"
       )
     named[side] = encoder
   return named
@@ -79,13 +80,39 @@ def locate(weights: str) -> str:
     return weights
   found = {side: _find(side, encoders) for side in encoders}
   root = cache_folder()
-  root.mkdir(parents=True, exist_ok=True)
   folder = root / _key(found)
-  with filelock.FileLock(root / f"{folder.name}.lock"):
+  with _locked(root / f"{folder.name}.lock"):
     if not store.is_converted(folder):
       _log.info("Converting %s into %s", weights, folder)
       _convert(encoders, folder)
   return str(folder)
+
+
+@contextlib.contextmanager
+def _locked(path: pathlib.Path) -> Iterator[None]:
+  """Holds a lock; logs a line if another process holds it.
+
+  Raises:
+    ValueError: if the cache folder cannot be written.
+  """
+  lock = filelock.FileLock(path)
+  try:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+      lock.acquire(timeout=0)
+    except filelock.Timeout:
+      _log.info("Waiting for another process that converts the same encoders")
+      lock.acquire()
+  except (OSError, NotImplementedError) as error:
+    raise ValueError(
+      f"{path.parent}: expected a cache folder that can be written and locked,"
+      f" got {type(error).__name__} ({error}); XDG_CACHE_HOME=FOLDER names"
+      " another"
+    ) from None
+  try:
+    yield
+  finally:
+    lock.release()
 
 
 def cache_folder() -> pathlib.Path:
@@ -100,13 +127,21 @@ def _find(side: str, encoders: Mapping[str, str]) -> Source:
     ValueError: for an encoder that is no folder and cannot be downloaded, with
       the ways to get it.
   """
+  encoder = encoders[side]
   try:
-    return sources.find(encoders[side])
+    found = sources.find(encoder)
+    # A snapshot that the hub's cache has in part is found as well.
+    found.weight_files()
+    return found
   except ValueError as error:
     folders = ",".join(f"{name}=FOLDER" for name in encoders)
+    download = ""
+    if sources.is_hub_id(encoder):
+      download = (
+        f" download it where there is a network (hf download {encoder}),"
+      )
     raise ValueError(
-      f"config.weights: {side} encoder {error}; download it where there is a"
-      f" network (hf download {encoders[side]}), name folders by"
+      f"config.weights: {side} encoder {error};{download} name folders by"
       f" --config.weights={folders}, or train from random values by"
       " --config.weights=random"
     ) from None

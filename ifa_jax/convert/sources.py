@@ -124,7 +124,7 @@ def find(id_or_dir: str | os.PathLike) -> Source:
   name = os.fspath(id_or_dir)
   if os.path.isdir(name):
     return Source(name, name)
-  if name.startswith((".", "/", "~")) or name.count("/") > 1:
+  if not is_hub_id(name):
     raise ValueError(f"{name}: there is no such folder")
   try:
     return Source(name, _fetch(name))
@@ -140,6 +140,11 @@ def _root_cause(error: BaseException) -> str:
   while cause := error.__cause__ or error.__context__:
     error = cause
   return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def is_hub_id(name: str) -> bool:
+  """Returns whether a name can be one of the hub, and is not a path."""
+  return not name.startswith((".", "/", "~")) and name.count("/") <= 1
 
 
 def _fetch(hub_id: str) -> str:

@@ -24,6 +24,7 @@ from flax import traverse_util
 
 from ifa_jax.convert import pooler
 from ifa_jax.files import json_file, whole
+from ifa_jax.files.shown import shown
 from ifa_jax.models import config_dict, parameters
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
@@ -151,7 +152,11 @@ def load_provenance(folder: str | os.PathLike) -> dict[str, Any]:
   Raises:
     ValueError: if it is missing or damaged.
   """
-  return _read_json(os.fspath(folder), _PROVENANCE)
+  found = _read_json(os.fspath(folder), _PROVENANCE)
+  if not isinstance(found, dict):
+    path = os.path.join(folder, _PROVENANCE)
+    raise ValueError(f"{path}: expected a JSON object, got {shown(found)}")
+  return found
 
 
 def tokenizer_folder(folder: str | os.PathLike) -> str | None:

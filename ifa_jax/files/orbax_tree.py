@@ -33,7 +33,7 @@ def read(folder: str | os.PathLike, part: str) -> dict[str, Any]:
     try:
       entries = json.load(file)["tree_metadata"].values()
       paths = [[k["key"] for k in entry["key_metadata"]] for entry in entries]
-      return _nest([keys[1:] for keys in paths if keys[0] == part])
+      return _nest([keys[1:] for keys in paths if keys[:1] == [part]])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
       raise ValueError(
         f"{path}: want the metadata of an Orbax checkpoint ({error!r})"

@@ -1,7 +1,7 @@
 """The origin of a run's first parameters, as its first lines state it.
 
 text: bert-base-uncased, 197 tensors
-vision: openai/clip-vit-base-patch32, 199 tensors
+vision: openai/clip-vit-base-patch32, 197 tensors
 relation head, crop positions, entity markers: random
 """
 
@@ -23,15 +23,15 @@ class Plan(NamedTuple):
     sources: part of the parameters -> name of the encoder it comes from.
     taken: paths of parameters that the folder gives.
     drawn: paths of parameters that are random.
-    drawn_rows: descriptions of rows within taken tables that are random: those
-      of the four entity markers.
+    drawn_rows: (path, "FIRST to LAST") of rows within taken tables that are
+      random: those of the four entity markers.
   """
 
   folder: str | None
   sources: Mapping[str, str]
   taken: Sequence[str]
   drawn: Sequence[str]
-  drawn_rows: Sequence[str]
+  drawn_rows: Sequence[Sequence[str]]
 
   @classmethod
   def all_random(cls, paths: Iterable[str]) -> "Plan":

@@ -89,6 +89,8 @@ class Start:
     Its program loads in a thread, while TensorFlow is imported.
     """
     experiment = self._experiment
+    if self._plan.folder:
+      pretrained.check_same_everywhere(experiment.config["weights"])
     _log.info("Starting from\n  %s", "\n  ".join(self.origin()))
     if self._plan.folder or experiment.model_config.reads_words:
       return jax.jit(self._state_of)(self.first_params())
@@ -132,10 +134,16 @@ class Start:
     return start_state(params, self.tx)
 
 
-def _command_line() -> str:
-  """Returns the command of this process as a user types it."""
+def _command_line() -> str | None:
+  """Returns the command of this process as a user types it.
+
+  None for a process that is no command of the project, such as a notebook's.
+  """
   # As it was typed: sys.argv has paths in place of the names of configs.
   program, *arguments = sys.orig_argv[1:] or [""]
-  if program.startswith("-") or program.endswith(".py"):
+  name = os.path.basename(program)
+  if name == "launch.py":
     return shlex.join(["python", program, *arguments])
-  return shlex.join([os.path.basename(program), *arguments])
+  if program == "-m" and arguments[0].startswith("ifa_jax."):
+    return shlex.join(["python", program, *arguments])
+  return shlex.join([name, *arguments]) if name.startswith("ifa-") else None

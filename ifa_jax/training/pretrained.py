@@ -8,6 +8,9 @@ that has no pretrained encoder takes the other's depth, width and heads. A
 system other than the pretrained one takes the text encoder alone.
 """
 
+import hashlib
+import json
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -19,11 +22,19 @@ from ifa_jax.convert import cache, store
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.models import config_dict, parameters
 from ifa_jax.models.config import ModelConfig
+from ifa_jax.runtime import collectives
 from ifa_jax.training import initial_values
 from ifa_jax.workdir.run_folder import RunFolder
 
+_log = logging.getLogger("ifa_jax")
+
 # Settings of a stream that pretraining does not fix.
-_OWN = ("dropout_rate", "attention_dropout_rate", "crop_position_stddev")
+_OWN = (
+  "dropout_rate",
+  "attention_dropout_rate",
+  "crop_position_stddev",
+  "num_crops",
+)
 # Parts of a model that any system may take from another: BERT, and its pooler.
 _SHARED = ("text", "pooler")
 # Settings that two streams share to read each other, with either fusion.
@@ -38,11 +49,14 @@ class Encoders(NamedTuple):
     random_parts: parts of the parameters that no encoder brought, e.g.
       ["visual"].
     tokenizer_sha256: of the text encoder's tokenizer, or None.
+    sources: side -> name, and sha256 of each file, as the conversion recorded
+      them.
   """
 
   model: Mapping[str, Any]
   random_parts: Sequence[str]
   tokenizer_sha256: str | None
+  sources: Mapping[str, Any]
 
 
 def resolve(
@@ -80,7 +94,8 @@ def read(weights: str) -> Encoders:
   """
   folder = cache.locate(weights)
   config = store.load_config(folder)
-  initialised = {*store.load_provenance(folder).get("initialised", ())}
+  provenance = store.load_provenance(folder)
+  initialised = {*provenance.get("initialised", ())}
   paths = parameters.param_shapes(config)
   parts = {path.split("/")[0] for path in paths}
   random_parts = [
@@ -90,7 +105,12 @@ def read(weights: str) -> Encoders:
   ]
   tokenizer = store.tokenizer_folder(folder)
   sha256 = Tokenizer.load(tokenizer).sha256 if tokenizer else None
-  return Encoders(config_dict.to_dict(config), random_parts, sha256)
+  return Encoders(
+    config_dict.to_dict(config),
+    random_parts,
+    sha256,
+    provenance.get("sources", {}),
+  )
 
 
 def record(weights: str | None) -> dict[str, Any] | None:
@@ -100,6 +120,26 @@ def record(weights: str | None) -> dict[str, Any] | None:
   return read(weights)._asdict()
 
 
+def check_same_everywhere(weights: str) -> None:
+  """Checks that all processes of a run found the same encoders.
+
+  Raises:
+    ValueError: on every process, if the files of one differ from the first's.
+  """
+  if collectives.count() == 1:
+    return
+  files = {side: x["files"] for side, x in read(weights).sources.items()}
+  described = json.dumps(files, sort_keys=True)
+  digest = hashlib.sha256(described.encode()).hexdigest()
+  first, *others = collectives.gather_texts(digest)
+  for number, other in enumerate(others, start=1):
+    if other != first:
+      raise ValueError(
+        "config.weights: expected the same encoders on every process, got"
+        f" other files on process {number} than on process 0"
+      )
+
+
 def read_record(folder: RunFolder | None, weights: str) -> Encoders | None:
   """Returns the facts that a run recorded when it began from these weights."""
   record = folder.read_json("config.json") if folder is not None else None
@@ -107,7 +147,7 @@ def read_record(folder: RunFolder | None, weights: str) -> Encoders | None:
     return None
   if record["config"]["weights"] != weights:
     return None
-  return Encoders(**record["pretrained"])
+  return Encoders(*map(record["pretrained"].get, Encoders._fields))
 
 
 def _sized(config: Mapping[str, Any], encoders: Encoders) -> Mapping[str, Any]:
@@ -122,9 +162,23 @@ def _sized(config: Mapping[str, Any], encoders: Encoders) -> Mapping[str, Any]:
     else:
       own = {key: own[key] for key in _OWN if key in own}
     model[stream] = source | own
-  if encoders.tokenizer_sha256:
+    _log_changes(f"model.{stream}", config["model"][stream], model[stream])
+  # Nothing but an empty text asks for no check of the tokenizer.
+  if encoders.tokenizer_sha256 and data["tokenizer_sha256"] != "":
     data["tokenizer_sha256"] = encoders.tokenizer_sha256
   return {**config, "model": model, "data": data}
+
+
+def _log_changes(
+  section: str, asked: Mapping[str, Any], found: Mapping[str, Any]
+) -> None:
+  changed = [
+    f"{name} {found[name]} (not {asked[name]})"
+    for name in asked
+    if found.get(name) != asked[name]
+  ]
+  if changed:
+    _log.info("The encoder decides %s: %s", section, ", ".join(changed))
 
 
 def _streams(
@@ -192,7 +246,7 @@ def plan(
       f"{folder}: expected weights that {system} can use, got those of"
       f" {source.system}"
     )
-  rows = [name for name in own if ", rows " in name]
+  rows = [name.split(", rows ") for name in own if ", rows " in name]
   return initial_values.Plan(
     folder, _source_names(provenance, weights), taken, drawn, rows
   )
@@ -203,11 +257,12 @@ def _source_names(
 ) -> dict[str, str]:
   """Returns part of the parameters -> the encoder that it comes from."""
   sources = provenance.get("sources", {})
-  named = {"text": "text", "visual": "vision", "pooler": "text"}
-  return {
-    part: sources[side]["name"] if side in sources else weights
-    for part, side in named.items()
-  }
+  sides = {"text": "text", "visual": "vision", "pooler": "text"}
+  # Those of the setting first: the same files may have been converted before,
+  # from another place.
+  recorded = {side: source["name"] for side, source in sources.items()}
+  named = recorded | cache.parse(weights)
+  return {part: named.get(side, weights) for part, side in sides.items()}
 
 
 def start_params(
@@ -223,6 +278,13 @@ def start_params(
   _, given, _ = store.load_converted(planned.folder)
   given = traverse_util.flatten_dict(given, sep="/")
   params = {path: given[path] for path in planned.taken}
-  for path, array in draw(planned.drawn).items():
-    params[path] = np.asarray(array)
+  tables = {path: rows for path, rows in planned.drawn_rows}
+  for path, array in draw([*planned.drawn, *tables]).items():
+    if path in tables:
+      first, last = map(int, tables[path].split(" to "))
+      params[path] = np.concatenate(
+        [given[path][:first], array[first : last + 1], given[path][last + 1 :]]
+      )
+    else:
+      params[path] = np.asarray(array)
   return traverse_util.unflatten_dict(params, sep="/")

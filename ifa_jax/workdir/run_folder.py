@@ -187,9 +187,12 @@ class RunFolder:
     # Through JSON, which is how the other side was kept.
     here = json.loads(json.dumps(here))
     old, new = (dict(_flatten(x)) for x in ({k: there[k] for k in here}, here))
-    # Older runs from random values have None for it.
-    if old.get("config.weights", 0) is None:
-      old["config.weights"] = new["config.weights"] and "random"
+    # Older runs from random values have None for it, and those of a model
+    # without encoders may have a folder.
+    if new.get("config.weights", 0) is None:
+      old["config.weights"] = None
+    elif old.get("config.weights", 0) is None:
+      old["config.weights"] = "random"
     for key in sorted(old.keys() | new.keys()):
       name = key.removeprefix("config.")
       if name in _FREE or key.startswith("dataset.prepared_with"):

@@ -122,7 +122,7 @@ def test_a_config_that_is_not_there_is_named_in_one_line(outcomes):
   status, out, err = outcomes["no such config"]
   assert (status, out) == (1, "")
   (line,) = err.splitlines()
-  assert line.endswith("No such file or directory: 'configs/none.py'")
+  assert line.endswith("one of minilm, mnre, quickstart, got 'configs/none.py'")
 
 
 def test_a_bug_exits_1_with_its_traceback(outcomes):

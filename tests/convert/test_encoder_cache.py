@@ -11,6 +11,7 @@ from flax import traverse_util
 
 from ifa_jax.convert import cache, sources, store
 from ifa_jax.convert.huggingface import conversion
+from ifa_jax.training import pretrained
 
 pytestmark = pytest.mark.slow
 
@@ -141,3 +142,26 @@ def test_an_encoder_out_of_reach_is_named_with_the_ways_to_get_it(monkeypatch):
     "--config.weights=random",
   ):
     assert words in line
+
+
+def test_a_missing_folder_gets_no_advice_on_downloads():
+  with pytest.raises(ValueError, match="no such folder; name fold") as told:
+    cache.locate("text=/no/such/folder")
+  assert "download" not in str(told.value)
+
+
+def test_a_cache_that_cannot_be_written_is_named(encoders, monkeypatch):
+  def refuse(*_, **__):
+    raise PermissionError("read-only")
+
+  monkeypatch.setattr(pathlib.Path, "mkdir", refuse)
+  with pytest.raises(ValueError, match=r"read-only\); XDG_CACHE_HOME=FOLDER"):
+    cache.locate(setting(encoders))
+
+
+def test_the_origin_is_named_as_it_was_asked_for(encoders):
+  named = setting(encoders)
+  provenance = {"sources": {"text": {"name": "elsewhere"}}}
+  found = pretrained._source_names(provenance, named)
+  assert found["text"] == found["pooler"] == encoders["text"]
+  assert pretrained._source_names(provenance, "w")["text"] == "elsewhere"

@@ -92,7 +92,7 @@ def outcomes_of_all_cases(
       " --text_len=40 --image_size=64 --patch_size=16 --num_crops=2"
       " --boxes=boxes.json",
     ),
-    ("no encoder", 1, "no/such/folder: there is no such folder; download it"),
+    ("no encoder", 1, "no/such/folder: there is no such folder; name folders"),
     ("other protocol", 1, "wanted protocol released, found "),
     ("other pictures", 1, "image_size 32, but model.vision.image_size is 64"),
     ("unknown fusion", 1, "model.fusion: want one of paper, released, found"),

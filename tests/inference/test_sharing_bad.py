@@ -238,3 +238,11 @@ def test_a_strangers_scenes_name_nothing_but_a_parser(key, value, message):
   assert PostScenes(MANIFEST, "folder").heads(["a"]) is None
   with pytest.raises(ValueError, match=f"folder.*{message}|{message}"):
     PostScenes(MANIFEST | {key: value}, "folder")
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname"])
+def test_checksums_of_files_elsewhere_are_refused(copy, name):
+  path = copy / "crc32c.json"
+  listed = json.loads(path.read_text())
+  path.write_text(json.dumps(listed | {name: "00000000"}))
+  refused(copy, r"crc32c\.json: expected files in this folder")

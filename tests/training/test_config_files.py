@@ -14,8 +14,10 @@ def test_a_name_stands_for_the_file_that_the_package_brings():
   assert files.find("nowhere") == "nowhere"
 
 
-def test_a_file_of_the_users_wins(tmp_path, monkeypatch):
+def test_a_file_of_the_users_wins_and_a_folder_does_not(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
+  (tmp_path / "quickstart").mkdir()
+  assert files.find("quickstart").endswith("quickstart.py")
   (tmp_path / "mnre").touch()
   assert files.find("mnre") == "mnre"
 

@@ -270,3 +270,51 @@ def test_a_run_from_random_values_says_so_before_its_first_update(
   with caplog.at_level(logging.INFO, "ifa_jax"):
     Start(built).fresh()
   assert "Starting from\n  relation head, text, vision: random" in caplog.text
+
+
+def test_no_check_of_the_tokenizer_stays_none(tmp_path, raw_dir):
+  tokenizer = Tokenizer.load(raw_dir / "tokenizer")
+  save(tmp_path / "w", tiny.tiny_config(), tokenizer=tokenizer)
+  asked = tiny_run.tiny_run_config(
+    "data", weights=str(tmp_path / "w"), data={"tokenizer_sha256": ""}
+  )
+  assert pretrained.resolve(asked)["data"]["tokenizer_sha256"] == ""
+
+
+def test_the_number_of_crops_is_the_configs_and_other_changes_are_logged(
+  tmp_path, caplog
+):
+  save(tmp_path / "w", tiny.tiny_config())
+  asked = tiny_run.tiny_run_config(
+    "data", weights=str(tmp_path / "w"), model={"vision": {"num_crops": 5}}
+  )
+  with caplog.at_level(logging.INFO, "ifa_jax"):
+    got = pretrained.resolve(asked)
+  assert got["model"]["vision"]["num_crops"] == 5
+  assert "The encoder decides model.vision: " in caplog.text
+  assert "image_size 16 (not 32)" in caplog.text
+
+
+def test_marker_rows_follow_the_runs_seed(tmp_path):
+  config, table = tiny.tiny_config(), "text/embed/word/embedding"
+  last = config.text.vocab_size - 1
+  rows = f"{table}, rows {last - 3} to {last}"
+  given = save(tmp_path / "w", config, [rows])
+  fresh = tiny.perturbed_params(config, seed=7)
+  got = flat(start(tmp_path / "w", fresh))[table]
+  np.testing.assert_array_equal(got[:-4], given[table][:-4])
+  np.testing.assert_array_equal(got[-4:], flat(fresh)[table][-4:])
+
+
+def test_other_encoders_on_another_process_are_refused(tmp_path, monkeypatch):
+  save(tmp_path / "w", tiny.tiny_config())
+  monkeypatch.setattr(pretrained.collectives, "count", lambda: 2)
+  for other, same in ((lambda text: text, True), (lambda _: "0", False)):
+    monkeypatch.setattr(
+      pretrained.collectives, "gather_texts", lambda x, o=other: [x, o(x)]
+    )
+    if same:
+      pretrained.check_same_everywhere(str(tmp_path / "w"))
+    else:
+      with pytest.raises(ValueError, match="other files on process 1"):
+        pretrained.check_same_everywhere(str(tmp_path / "w"))

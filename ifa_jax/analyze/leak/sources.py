@@ -118,7 +118,7 @@ def _raw_row(
   has_picture: bool,
   queries: Mapping[int, str] | None,
 ) -> Row:
-  """Makes a row of a `data_prep.lines.Row` and the files listed for it."""
+  """Makes a row of a `data.mnre.row.Row` and the files listed for it."""
   repeats = {kind: _num_repeats(paths[kind]) for kind in KINDS}
   counts = {}
   for kind in KINDS:

@@ -72,12 +72,14 @@ def plan(
     ValueError: for a config that cannot be trained, as `experiment.build`, or
       a folder that holds another run.
   """
-  config = pretrained.resolve(config)
-  built = experiment.build(config)
   folders = {
     seed: RunFolder(os.path.join(workdir, variant, f"seed_{seed}"))
     for seed in seeds
   }
+  # A table that was begun goes on as it began, without its weights at hand.
+  begun = folders[seeds[0]]
+  config = pretrained.resolve(precision.resolve(config, begun), begun)
+  built = experiment.build(config)
   for seed, folder in folders.items():
     if os.path.isdir(folder.path) and os.listdir(folder.path):
       own = {**built.config, "seed": seed}

@@ -4,12 +4,15 @@ import collections
 import contextlib
 import copy
 import functools
+import logging
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from ifa_jax.data.text import markers, wordpieces
 from ifa_jax.data.text.wordpieces import WordPieces
+
+_log = logging.getLogger("ifa_jax")
 
 # [CLS], [SEP] and the four markers.
 NUM_SPECIAL = 2 + len(markers.MARKERS)
@@ -100,6 +103,11 @@ class Tokenizer:
     if problem:
       raise ValueError(f"tokenizer {source!r}: {problem}")
     loaded = cls(_pieces_of(pretrained), name, source)
+    if sha256 and loaded.sha256 != sha256:
+      _log.warning(
+        "%s: expected a tokenizer with sha256 %s, got %s: ids may differ",
+        *(source, sha256[:12], loaded.sha256[:12]),
+      )
     loaded._pretrained = pretrained
     return loaded
 

@@ -73,6 +73,8 @@ def push(write: Callable[[str], None], repo_id: str, private: bool) -> str:
         repo_id=repo_id,
         folder_path=folder,
         commit_message="Upload model and card",
+        # Of another model that was uploaded before.
+        delete_patterns="*",
       )
     except Exception as error:  # Of the hub, of the network, of the account.
       raise ValueError(

@@ -149,7 +149,7 @@ _EXPECTED: Expected = {
   "data": ("an object", is_object),
   "trained_with": (
     "a list of 'objects' and 'pictures'",
-    lambda value: _is_list(value, {"objects", "pictures"}.__contains__),
+    lambda value: _is_list(value, ("objects", "pictures").__contains__),
   ),
 }
 _EXPECTED_DATA: Expected = {

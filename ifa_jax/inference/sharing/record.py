@@ -99,7 +99,10 @@ def _is_text_or_none(value: Any) -> bool:
 
 _OWN: Expected = {
   "library_name": (LIBRARY, LIBRARY.__eq__),
-  "format_version": (str(FORMAT_VERSION), FORMAT_VERSION.__eq__),
+  "format_version": (
+    str(FORMAT_VERSION),
+    lambda found: found == FORMAT_VERSION,
+  ),
   "step": ("a step", lambda value: type(value) is int and value >= 0),
   "license": ("a text or null", _is_text_or_none),
   "dataset": ("a text or null", _is_text_or_none),

@@ -3,6 +3,7 @@
 import functools
 import os
 import re
+import shlex
 from typing import Any
 
 import jax
@@ -16,9 +17,8 @@ from ifa_jax.inference.sharing.record import Record
 from ifa_jax.models import config_dict as settings
 from ifa_jax.workdir.run_folder import RunFolder
 
-# The folders of an absolute path, within any text.
-_FOLDERS = re.compile(r"(?<![\w.:/])/(?:[^/,=\s]+/)+")
-
+# What separates a path from the text around it.
+_SEPARATORS = re.compile(r"(=|,|: )")
 
 # Entries of a run's record that are shared.
 _TRAINING = (
@@ -98,14 +98,29 @@ class RunModel:
     from ifa_jax.inference.sharing import scores
 
     training = {k: self._record[k] for k in _TRAINING if k in self._record}
+    if command := training.get("command"):
+      words = map(_without_folders, shlex.split(command))
+      training["command"] = shlex.join(words)
     training = jax.tree.map(_without_folders, training)
     found = scores.of_run(self._folder, step)
     return Record(self.settings, step, training, None, None, found)
 
 
 def _without_folders(value: Any) -> Any:
-  """Returns a text with only the last part of each absolute path."""
-  return _FOLDERS.sub("", value) if isinstance(value, str) else value
+  """Returns a text with only the last part of paths out of the working folder.
+
+  Args:
+    value: a setting, a word of a command line, or a line of a run's start;
+      other values are returned as they are.
+  """
+  if not isinstance(value, str):
+    return value
+  return "".join(
+    os.path.basename(piece.rstrip("/"))
+    if piece.startswith(("/", "~", ".."))
+    else piece
+    for piece in _SEPARATORS.split(value)
+  )
 
 
 def _last_part(path: str | None) -> str | None:

@@ -69,6 +69,10 @@ def _check_files(folder: str) -> None:
   if not isinstance(listed, dict) or params_file.FILE not in listed:
     raise ValueError(f"{path}: expected checksums by file, got {shown(listed)}")
   for name in listed:
+    if os.path.isabs(name) or ".." in name.split("/"):
+      raise ValueError(
+        f"{path}: expected files in this folder, got {shown(name)}"
+      )
     file = os.path.join(folder, name)
     if not os.path.isfile(file):
       raise ValueError(f"{file}: expected a file of this model, got none")

@@ -4,7 +4,7 @@ r"""Reads the graphs published with MNRE-1 into scenes.
 
 The folder of the graphs also holds the texts:
 
-    ours_train.txt                   the rows, see `data_prep.raw`
+    ours_train.txt                   the rows, see `data.mnre.tree`
     graph_of_image_train.json        {"a.jpg": {"rel": [[0, 5], [1, 5]]}}
     combined_graph_edges_train.jsonl {"index": 0, "edges": [[1, 0], [4, 3]]}
 

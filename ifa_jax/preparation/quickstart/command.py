@@ -2,7 +2,7 @@ r"""Generates the quickstart data: small posts whose pictures are drawn.
 
     python -m data_prep.quickstart --out=runs/quickstart_raw
 
-The result has the files of a raw MNRE tree (see `data_prep.raw`), `boxes.json`
+The result has the files of a raw MNRE tree (see `data.mnre.tree`), `boxes.json`
 for `--boxes`, and a `tokenizer/`. The relation of a post follows from the
 types of its two entities, which only the text tells, and an emblem, which
 only the picture shows:

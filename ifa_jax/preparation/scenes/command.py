@@ -6,7 +6,8 @@ r"""Makes scenes: what models of regions read beside a dataset.
 The objects of every picture come from `--boxes` (see `data.images.boxes`),
 connected where they lie together, or from `--scene_graphs`, the files
 custom_prediction.json of Scene Graph Benchmark with the relations found there
-(see `data_prep.scene_graphs`). The trees of the sentences come from `--parser`.
+(see `preparation.scenes.graphs`). The trees of the sentences come from
+`--parser`.
 What is written is described in `data.scenes.store`.
 
 Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.

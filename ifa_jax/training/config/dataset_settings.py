@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from ifa_jax.convert import cache, store
+from ifa_jax.convert import cache, sources, store
 
 TOKENIZER = "bert-base-uncased"
 # Sizes of a picture that a model with a vision stream decides.
@@ -39,16 +39,17 @@ def of_config(config: Mapping[str, Any]) -> dict[str, Any]:
 def tokenizer(config: Mapping[str, Any]) -> str:
   """Returns the hub id or folder of the tokenizer that a config reads.
 
-  `data.tokenizer` if it is set, else that of the pretrained text encoder, else
-  BERT's.
+  That of the pretrained text encoder, or `data.tokenizer` for random weights;
+  BERT's where there is none.
   """
   weights = config["weights"]
-  if asked := config["data"].get("tokenizer"):
-    return asked
   if weights in (None, cache.RANDOM):
-    return TOKENIZER
+    return config["data"].get("tokenizer") or TOKENIZER
   if encoders := cache.parse(weights):
-    return encoders.get("text", TOKENIZER)
+    encoder = encoders.get("text", TOKENIZER)
+    if os.path.isdir(encoder) and not sources.find(encoder).has_tokenizer:
+      return TOKENIZER
+    return encoder
   return store.tokenizer_folder(weights) or TOKENIZER
 
 

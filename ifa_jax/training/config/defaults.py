@@ -39,8 +39,8 @@ def base() -> config_dict.ConfigDict:
   config.data = config_dict.ConfigDict()
   config.data.data_dir = "data/mnre"
   config.data.protocol = "released"
-  # Hub id or folder of the tokenizer that the dataset is prepared with. None:
-  # that of the pretrained text encoder.
+  # Hub id or folder of the tokenizer that the dataset is prepared with, for
+  # random weights: a pretrained text encoder brings its own.
   config.data.tokenizer = config_dict.placeholder(str)
   config.data.tokenizer_sha256 = BERT_UNCASED
   # 80 as DeepKE; with markers MNRE-2 has at most 57, 99 % have at most 46.

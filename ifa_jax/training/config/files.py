@@ -23,7 +23,7 @@ def find(name: str) -> str:
     name: a path, or the name of one of the package's configs. A file of that
       path wins. Anything else is returned as it is.
   """
-  if not os.path.exists(name):
+  if not os.path.isfile(name):
     for folder in _folders():
       if (file := folder / f"{name}.py").is_file():
         return str(file)
@@ -46,17 +46,22 @@ def _folders() -> list[pathlib.Path]:
   return [folder for folder in folders if folder.is_dir()][:1]
 
 
+def check(path: str) -> None:
+  """Raises ValueError if there is no such config file."""
+  if not os.path.isfile(path) or not path.endswith(".py"):
+    raise ValueError(
+      "--config: expected a file such as configs/mnre.py or one of"
+      f" {', '.join(names())}, got {path!r}"
+    )
+
+
 def load(path: str) -> ModuleType:
   """Runs a config file.
 
   Raises:
     ValueError: if there is no such file, or no `get_config` in it.
   """
-  if not os.path.isfile(path) or not path.endswith(".py"):
-    raise ValueError(
-      "--config: expected a file such as configs/mnre.py or one of"
-      f" {', '.join(names())}, got {path!r}"
-    )
+  check(path)
   spec = importlib.util.spec_from_file_location("config_file", path)
   module = importlib.util.module_from_spec(spec)
   spec.loader.exec_module(module)
