@@ -117,7 +117,7 @@ def send_file(address, content):
 def test_uploads_are_deleted_soon_and_with_ctrl_c(
   finished, fast_compilation, monkeypatch, tmp_path
 ):
-  from ifa_jax.serving import page
+  page = served.import_page()
 
   values = {"workdir": str(finished.workdir), "port": free_port()}
   values |= dict.fromkeys(("boxes", "detector", "grounder"))

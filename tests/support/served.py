@@ -1,6 +1,7 @@
 """The page of a finished run, served to tests."""
 
 import contextlib
+import gc
 import importlib.util
 
 import pytest
@@ -19,11 +20,24 @@ needs_gradio = pytest.mark.skipif(
 ignores_pandas = pytest.mark.filterwarnings("ignore:::gradio.queueing")
 
 
+def import_page():
+  """Imports the module of the page, and Gradio with it.
+
+  Gradio parses its own source. In Python 3.11 that fails if the garbage
+  collector runs meanwhile and finds an asyncio task whose error nobody read, as
+  the test of a full disk leaves them: it is logged, and the traceback parses
+  source too.
+  """
+  gc.collect()
+  from ifa_jax.serving import page
+
+  return page
+
+
 @contextlib.contextmanager
 def running(workdir, predictor, boxes, uploads):
   """Gives the address of the page of a run, with boxes of a file."""
-  from ifa_jax.serving import page
-
+  page = import_page()
   sources, samples = (
     BoxSources("boxes.json", ListedObjects(boxes)),
     make_samples(),
