@@ -36,6 +36,8 @@ from ifa_jax.runtime import optional_imports
 if TYPE_CHECKING:
   from ifa_jax.inference.predictor import Predictor
 
+COMPILES = True
+
 _ONE_POST = ("text", "head", "tail", "head_span", "tail_span", "image")
 _SPAN = re.compile(r"(\d{1,9}):(\d{1,9})", re.ASCII)
 

@@ -22,6 +22,8 @@ from absl import flags
 from ifa_jax.cli import app
 from ifa_jax.inference import model_flags
 
+COMPILES = True
+
 
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""

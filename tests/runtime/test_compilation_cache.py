@@ -1,5 +1,6 @@
 """What commands compile is kept; nothing else changes, and nothing stops."""
 
+import importlib
 import os
 import pathlib
 import sys
@@ -137,3 +138,18 @@ def test_the_library_leaves_jax_alone(finished):
   ifa_jax.Predictor(finished.workdir)
   assert dict(jax.config.values) == before
   assert FOLDER not in os.environ
+
+
+@pytest.mark.parametrize(
+  "name",
+  [
+    "ifa_jax.launch",
+    "ifa_jax.predict",
+    "ifa_jax.serve",
+    "ifa_jax.analyze.alignment.command",
+    "ifa_jax.analyze.shuffle.command",
+    "ifa_jax.analyze.table2.command",
+  ],
+)
+def test_every_command_that_runs_models_keeps_what_it_compiles(name):
+  assert importlib.import_module(name).COMPILES
