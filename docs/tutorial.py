@@ -32,8 +32,8 @@ if importlib.util.find_spec("ifa_jax") is None:
   # %pip install --quiet {PACKAGE}
 
 # %% tags=["parameters"]
-# Sizes of the splits, and passes over the training posts: a few minutes on two
-# CPU cores. Smaller numbers are faster, but the model learns less.
+# Sizes of the splits: a few minutes on two CPU cores. Smaller numbers are faster,
+# but the model learns less.
 NUM_TRAIN, NUM_DEV, NUM_TEST = 3600, 300, 1200
 TRAINING = ""  # further settings, e.g. --config.train.total_epochs=2
 
