@@ -1,4 +1,4 @@
-"""The origin of a run's first parameters, as its first lines state it.
+"""The first parameters of a run, and their origin as its first lines state it.
 
 text: bert-base-uncased, 197 tensors
 vision: openai/clip-vit-base-patch32, 197 tensors
@@ -7,12 +7,23 @@ relation head, crop positions, entity markers: random
 
 import collections
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from flax import traverse_util
+
+from ifa_jax.convert import cache, store
+from ifa_jax.models.config import ModelConfig
 
 # Parts of the parameters, in the words of the paper and the config.
 _PARTS = {"text": "text", "visual": "vision", "relation_head": "relation head"}
 _CROPS = re.compile(r"visual/embed/(grounded|detected)_position")
+
+
+# Parts of a model that any system may take from another: BERT, and its pooler.
+_SHARED = ("text", "pooler")
 
 
 class Plan(NamedTuple):
@@ -62,3 +73,92 @@ def _random_parts(drawn: Sequence[str], taken: set[str]) -> list[str]:
     else:
       named["crop positions" if _CROPS.fullmatch(path) else path] = None
   return [*named]
+
+
+def plan(
+  weights: str | None,
+  shapes: Mapping[str, tuple[int, ...]],
+  system: str = ModelConfig.system,
+) -> Plan:
+  """Decides where each of a run's first parameters comes from.
+
+  Parameters that conversion initialised are drawn again, so that they follow
+  the run's seed; so are a relation head for other relations and all that the
+  pretrained system does not have.
+
+  Args:
+    weights: the setting; None and "random" give a plan without encoders.
+    shapes: path -> shape of the run's parameters.
+    system: of the run.
+
+  Raises:
+    ValueError: for parameters that the weights lack or give in another shape;
+      all are named.
+  """
+  if weights in (None, cache.RANDOM):
+    return Plan.all_random(shapes)
+  folder = cache.locate(weights)
+  source = store.load_config(folder)
+  provenance = store.load_provenance(folder)
+  given = store.load_shapes(folder)
+  own = {*provenance.get("initialised", ())}
+  parts = {path.split("/")[0] for path in given}
+  if source.system != system:
+    parts &= {*_SHARED}
+  taken, drawn, problems = [], [], []
+  for path, wanted in shapes.items():
+    part = path.split("/")[0]
+    found = given.get(path) if part in parts else None
+    if found == wanted and path not in own:
+      taken.append(path)
+    elif path in own or part not in parts or part == "relation_head":
+      drawn.append(path)
+    else:
+      problems.append(f"{path}: expected {wanted}, got {found}")
+  if problems:
+    raise ValueError("\n  ".join([f"{folder}: weights do not fit", *problems]))
+  if not taken:
+    raise ValueError(
+      f"{folder}: expected weights that {system} can use, got those of"
+      f" {source.system}"
+    )
+  rows = [name.split(", rows ") for name in own if ", rows " in name]
+  return Plan(folder, _source_names(provenance, weights), taken, drawn, rows)
+
+
+def _source_names(
+  provenance: Mapping[str, Any], weights: str
+) -> dict[str, str]:
+  """Returns part of the parameters -> the encoder that it comes from."""
+  sources = provenance.get("sources", {})
+  sides = {"text": "text", "visual": "vision", "pooler": "text"}
+  # Those of the setting first: the same files may have been converted before,
+  # from another place.
+  recorded = {side: source["name"] for side, source in sources.items()}
+  named = recorded | cache.parse(weights)
+  return {part: named.get(side, weights) for part, side in sides.items()}
+
+
+def start_params(
+  planned: Plan,
+  draw: Callable[[Sequence[str]], Mapping[str, jax.Array]],
+) -> dict[str, Any]:
+  """Returns a run's first parameters: pretrained ones, and random ones.
+
+  Args:
+    planned: as `plan` returned it, with a folder.
+    draw: returns random parameters of some paths.
+  """
+  _, given, _ = store.load_converted(planned.folder)
+  given = traverse_util.flatten_dict(given, sep="/")
+  params = {path: given[path] for path in planned.taken}
+  tables = {path: rows for path, rows in planned.drawn_rows}
+  for path, array in draw([*planned.drawn, *tables]).items():
+    if path in tables:
+      first, last = map(int, tables[path].split(" to "))
+      params[path] = np.concatenate(
+        [given[path][:first], array[first : last + 1], given[path][last + 1 :]]
+      )
+    else:
+      params[path] = np.asarray(array)
+  return traverse_util.unflatten_dict(params, sep="/")

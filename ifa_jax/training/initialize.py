@@ -56,7 +56,7 @@ class Start:
   @functools.cached_property
   def _plan(self) -> initial_values.Plan:
     shapes = traverse_util.flatten_dict(self._init.eval_shape(), sep="/")
-    return pretrained.plan(
+    return initial_values.plan(
       self._experiment.config["weights"],
       {path: leaf.shape for path, leaf in shapes.items()},
       self._experiment.model_config.system,
@@ -110,7 +110,7 @@ class Start:
   def first_params(self) -> Any:
     """Returns the run's first parameters: arrays, pretrained or random."""
     if self._plan.folder:
-      params = pretrained.start_params(self._plan, self._draw)
+      params = initial_values.start_params(self._plan, self._draw)
     else:
       params = self._init()
     return self._experiment.inputs.start_params(params)

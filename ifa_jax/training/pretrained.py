@@ -11,19 +11,14 @@ system other than the pretrained one takes the text encoder alone.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
-
-import jax
-import numpy as np
-from flax import traverse_util
 
 from ifa_jax.convert import cache, store
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.models import config_dict, parameters
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.runtime import collectives
-from ifa_jax.training import initial_values
 from ifa_jax.workdir.run_folder import RunFolder
 
 _log = logging.getLogger("ifa_jax")
@@ -35,8 +30,6 @@ _OWN = (
   "crop_position_stddev",
   "num_crops",
 )
-# Parts of a model that any system may take from another: BERT, and its pooler.
-_SHARED = ("text", "pooler")
 # Settings that two streams share to read each other, with either fusion.
 _FITTING = ("hidden_dim", "num_layers", "num_heads")
 
@@ -197,94 +190,3 @@ def _streams(
   named = [name for name, value in source.items() if isinstance(value, Mapping)]
   # How many objects a picture has is the run's.
   return [(name, None) for name in named if name != "regions"]
-
-
-def plan(
-  weights: str | None,
-  shapes: Mapping[str, tuple[int, ...]],
-  system: str = ModelConfig.system,
-) -> initial_values.Plan:
-  """Decides where each of a run's first parameters comes from.
-
-  Parameters that conversion initialised are drawn again, so that they follow
-  the run's seed; so are a relation head for other relations and all that the
-  pretrained system does not have.
-
-  Args:
-    weights: the setting; None and "random" give a plan without encoders.
-    shapes: path -> shape of the run's parameters.
-    system: of the run.
-
-  Raises:
-    ValueError: for parameters that the weights lack or give in another shape;
-      all are named.
-  """
-  if weights in (None, cache.RANDOM):
-    return initial_values.Plan.all_random(shapes)
-  folder = cache.locate(weights)
-  source = store.load_config(folder)
-  provenance = store.load_provenance(folder)
-  given = store.load_shapes(folder)
-  own = {*provenance.get("initialised", ())}
-  parts = {path.split("/")[0] for path in given}
-  if source.system != system:
-    parts &= {*_SHARED}
-  taken, drawn, problems = [], [], []
-  for path, wanted in shapes.items():
-    part = path.split("/")[0]
-    found = given.get(path) if part in parts else None
-    if found == wanted and path not in own:
-      taken.append(path)
-    elif path in own or part not in parts or part == "relation_head":
-      drawn.append(path)
-    else:
-      problems.append(f"{path}: expected {wanted}, got {found}")
-  if problems:
-    raise ValueError("\n  ".join([f"{folder}: weights do not fit", *problems]))
-  if not taken:
-    raise ValueError(
-      f"{folder}: expected weights that {system} can use, got those of"
-      f" {source.system}"
-    )
-  rows = [name.split(", rows ") for name in own if ", rows " in name]
-  return initial_values.Plan(
-    folder, _source_names(provenance, weights), taken, drawn, rows
-  )
-
-
-def _source_names(
-  provenance: Mapping[str, Any], weights: str
-) -> dict[str, str]:
-  """Returns part of the parameters -> the encoder that it comes from."""
-  sources = provenance.get("sources", {})
-  sides = {"text": "text", "visual": "vision", "pooler": "text"}
-  # Those of the setting first: the same files may have been converted before,
-  # from another place.
-  recorded = {side: source["name"] for side, source in sources.items()}
-  named = recorded | cache.parse(weights)
-  return {part: named.get(side, weights) for part, side in sides.items()}
-
-
-def start_params(
-  planned: initial_values.Plan,
-  draw: Callable[[Sequence[str]], Mapping[str, jax.Array]],
-) -> dict[str, Any]:
-  """Returns a run's first parameters: pretrained ones, and random ones.
-
-  Args:
-    planned: as `plan` returned it, with a folder.
-    draw: returns random parameters of some paths.
-  """
-  _, given, _ = store.load_converted(planned.folder)
-  given = traverse_util.flatten_dict(given, sep="/")
-  params = {path: given[path] for path in planned.taken}
-  tables = {path: rows for path, rows in planned.drawn_rows}
-  for path, array in draw([*planned.drawn, *tables]).items():
-    if path in tables:
-      first, last = map(int, tables[path].split(" to "))
-      params[path] = np.concatenate(
-        [given[path][:first], array[first : last + 1], given[path][last + 1 :]]
-      )
-    else:
-      params[path] = np.asarray(array)
-  return traverse_util.unflatten_dict(params, sep="/")

@@ -18,7 +18,7 @@ from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.baselines.pcnn import PCNNConfig
-from ifa_jax.training import experiment, loop, pretrained
+from ifa_jax.training import experiment, initial_values, loop, pretrained
 from ifa_jax.training.initialize import Start
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
@@ -72,8 +72,8 @@ def start(folder, fresh, *system):
   """Returns what a run starts from whose fresh parameters would be those."""
   draw = lambda paths: {path: flat(fresh)[path] for path in paths}  # noqa: E731
   shapes = {path: leaf.shape for path, leaf in flat(fresh).items()}
-  planned = pretrained.plan(str(folder), shapes, *system)
-  return pretrained.start_params(planned, draw)
+  planned = initial_values.plan(str(folder), shapes, *system)
+  return initial_values.start_params(planned, draw)
 
 
 def test_a_stream_that_nothing_was_converted_for_keeps_its_geometry(tmp_path):
@@ -166,8 +166,8 @@ def test_what_was_initialised_follows_the_runs_seed(tmp_path):
     return {path: flat(fresh)[path] for path in paths}
 
   shapes = {path: leaf.shape for path, leaf in flat(fresh).items()}
-  planned = pretrained.plan(str(tmp_path / "w"), shapes)
-  got = flat(pretrained.start_params(planned, draw))
+  planned = initial_values.plan(str(tmp_path / "w"), shapes)
+  got = flat(initial_values.start_params(planned, draw))
   # Nothing that the folder gives: of full size, drawing takes seconds.
   assert sorted(drawn) == sorted(own)
   want = given | {path: flat(fresh)[path] for path in own}
