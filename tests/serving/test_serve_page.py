@@ -1,5 +1,6 @@
 """The page of `python -m ifa_jax.serve`, used in a headless Chromium."""
 
+import contextlib
 import importlib.util
 import os
 import re
@@ -21,6 +22,8 @@ pytestmark = [
   pytest.mark.usefixtures("fast_compilation"),
 ]
 
+# A page that is still loading loses the first choice of a file.
+UPLOAD_ATTEMPTS = 4
 SCRIPT = "<img src=x>${1+1}"
 
 
@@ -59,6 +62,19 @@ def page_in_the_browser(address, asked):
     chromium.close()
 
 
+def upload(page, picture):
+  """Chooses a picture, again if Gradio was not listening yet."""
+  from playwright import sync_api
+
+  chosen = page.get_by_text(os.path.basename(picture), exact=True)
+  for _ in range(UPLOAD_ATTEMPTS):
+    page.locator("input[type=file]").set_input_files(picture)
+    with contextlib.suppress(sync_api.TimeoutError):
+      chosen.wait_for(timeout=1000 * served.SECONDS_TO_ANSWER / UPLOAD_ATTEMPTS)
+      return
+  raise AssertionError(f"not uploaded; the page: {page.inner_text('body')}")
+
+
 def fill(page, text, picture=None, **fields):
   """Fills in the form, what is not given is left empty, and predicts."""
   page.get_by_label("text", exact=True).fill(text)
@@ -69,8 +85,7 @@ def fill(page, text, picture=None, **fields):
     clear.click()
     page.get_by_text("Drop File Here").wait_for()
   if picture is not None:
-    page.locator("input[type=file]").set_input_files(picture)
-    page.get_by_text(os.path.basename(picture), exact=True).wait_for()
+    upload(page, picture)
   page.evaluate(
     "document.querySelectorAll('.answer, .message').forEach(x => x.remove())"
   )
