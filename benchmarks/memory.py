@@ -13,7 +13,7 @@ asked for.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -21,11 +21,12 @@ from absl import flags
 from ml_collections import config_flags
 
 from ifa_jax.cli import app, tables
-from ifa_jax.models import build, config_dict, parameters
+from ifa_jax.models import build, parameters
 from ifa_jax.models.base import System
 from ifa_jax.models.layers import scan
 from ifa_jax.training import optimizer
-from ifa_jax.training.config import precision
+from ifa_jax.training.config.resolve import with_dtype
+from ifa_jax.training.config.run_config import RunConfig
 from ifa_jax.training.steps import row_sums
 
 _GB = 1e9
@@ -66,33 +67,32 @@ def kept_bytes(model: System, text_len: int) -> int:
 
 
 def estimate(
-  config: Mapping[str, Any], num_devices: int, text_len: int
+  config: RunConfig, num_devices: int, text_len: int
 ) -> dict[str, float]:
   """Returns the bytes of each part of an update, on one device.
 
   Args:
-    config: the whole config.
+    config: of the run; its dtype is decided.
     num_devices: that share a batch.
     text_len: tokens of the longest batch.
 
   Raises:
     ValueError: if devices and slices do not divide the batch.
   """
-  model = config_dict.from_dict(precision.resolve(config)["model"])
-  train = config["train"]
-  parts = num_devices * train["num_slices"]
-  rows, rest = divmod(train["batch_size"], parts)
+  model, train = config.model, config.train
+  parts = num_devices * train.num_slices
+  rows, rest = divmod(train.batch_size, parts)
   if rest:
     raise ValueError(
       f"train.batch_size: want a multiple of {parts}, devices times"
-      f" train.num_slices, found {train['batch_size']}"
+      f" train.num_slices, found {train.batch_size}"
     )
   shapes = parameters.abstract_params(model)
-  tx = optimizer.make_optimizer(config["optim"], shapes, num_steps=1000)
+  tx = optimizer.make_optimizer(config.optim, shapes, num_steps=1000)
   return {
     "parameters": size_of(shapes),
     "optimizer": size_of(jax.eval_shape(tx.init, shapes)),
-    "gradients": size_of(shapes) * (2 if train["num_slices"] > 1 else 1),
+    "gradients": size_of(shapes) * (2 if train.num_slices > 1 else 1),
     f"kept of {rows} rows": rows * kept_bytes(model, text_len),
   }
 
@@ -108,14 +108,14 @@ def _define_flags() -> None:
 def main(_: Sequence[str]) -> None:
   """Runs the command."""
   values = flags.FLAGS
-  config = precision.resolve(values.config.to_dict())
+  config = with_dtype(RunConfig.from_dict(values.config.to_dict()))
   found = estimate(config, values.num_devices, values.text_len)
   rows = [[name, f"{size / _GB:.2f}"] for name, size in found.items()]
   rows.append(["in all", f"{sum(found.values()) / _GB:.2f}"])
   title = (
-    f"An update of {config['train']['batch_size']} rows over"
-    f" {values.num_devices} devices, {config['train']['num_slices']} slices,"
-    f" {config['model'].get('dtype', 'float32')}"
+    f"An update of {config.train.batch_size} rows over"
+    f" {values.num_devices} devices, {config.train.num_slices} slices,"
+    f" {config.model.dtype}"
   )
   tables.print_table(tables.make_table(title, ("on each", "GB"), rows))
 

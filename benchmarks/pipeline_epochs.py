@@ -26,6 +26,8 @@ from ifa_jax import benchmark
 from ifa_jax.cli import app, tables
 from ifa_jax.data.pipeline import sampling as orders
 from ifa_jax.training import experiment
+from ifa_jax.training.config.resolve import resolve
+from ifa_jax.training.config.run_config import RunConfig
 from ifa_jax.training.steps import TrainStep
 
 
@@ -56,23 +58,23 @@ class PipelineEpochs:
     """Starts from fresh parameters; compiles nothing yet."""
     self._built, self._parallel = built, built.parallel
     state, tx = benchmark.fresh_state(
-      built.model_config, built.config["optim"], built.schedule_steps
+      built.config.model, built.config.optim, built.epochs.schedule_steps
     )
     self._state = self._parallel.copy(state)
     step = TrainStep(built.model, tx, seed=0, axis=self._parallel.axis)
     self._update = self._parallel.compile_train(step)
-    self._split = built.split("train")
+    self._split = built.data.split("train")
     # Of each length that a batch is padded to: one, and how many there are.
     self._kept: dict[int, Any] = {}
     self._lengths: list[int] = []
 
   def read(self, epoch: int) -> float:
     """Trains for an epoch on rows that are read; returns seconds."""
-    size = self._built.config["train"]["batch_size"]
+    size = self._built.config.train.batch_size
     order = orders.training_order(len(self._split), size, 0, epoch)
     self._lengths, sums = [], None
     began = time.perf_counter()
-    batches = self._built.batches(self._split, order)
+    batches = self._built.data.batches(self._split, order)
     for batch, sent in self._parallel.ahead(batches):
       text_len = batch.input_ids.shape[1]
       self._kept.setdefault(text_len, sent)
@@ -102,9 +104,10 @@ def measure(built: experiment.Experiment, rounds: int) -> Found:
 def main(_: Sequence[str]) -> None:
   """Runs the command."""
   values = flags.FLAGS
-  built = experiment.build(values.config.to_dict())
+  config = RunConfig.from_dict(values.config.to_dict())
+  built = experiment.build(resolve(config))
   found = measure(built, values.rounds)
-  num_rows, shares = built.num_rows("train"), found.in_steps
+  num_rows, shares = built.data.num_rows("train"), found.in_steps
   machine = benchmark.describe_machine()
   cells = [
     [name, f"{num_rows / statistics.median(seconds):.1f}"]

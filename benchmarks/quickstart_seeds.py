@@ -20,6 +20,8 @@ from configs import quickstart
 from ifa_jax.analyze.shuffle import command as shuffle
 from ifa_jax.cli import app, tables
 from ifa_jax.training import experiment, loop
+from ifa_jax.training.config.resolve import resolve
+from ifa_jax.training.config.run_config import RunConfig
 from ifa_jax.workdir.run_folder import RunFolder
 
 
@@ -39,7 +41,7 @@ def score(
   """
   config = quickstart.get_config(variant)
   config.update_from_flattened_dict(settings | {"seed": seed})
-  built = experiment.build(config.to_dict())
+  built = experiment.build(resolve(RunConfig.from_dict(config.to_dict())))
   folder = RunFolder(os.path.join(workdir, f"{variant}_{seed}"))
   scores = loop.run(built, folder.path)
   if variant != "objects":

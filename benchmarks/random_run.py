@@ -4,15 +4,13 @@ import jax
 import numpy as np
 
 from ifa_jax.data.text.tokenizer import Tokenizer
-from ifa_jax.models import config_dict, parameters
+from ifa_jax.models import parameters
 from ifa_jax.models.base import System
 from ifa_jax.models.config import VisionConfig
+from ifa_jax.training.config.run_config import RunConfig
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
 from ifa_jax.workdir.state import TrainState
-
-# Of config.data, as configs/mnre.py has it.
-_DATA = {"text_len": 80, "text_buckets": (44, 48, 56), "layout": "nested"}
 
 
 def write(workdir: str, model: System, tokenizer: str) -> None:
@@ -34,7 +32,7 @@ def write(workdir: str, model: System, tokenizer: str) -> None:
     )
   others = (f"relation_{i}" for i in range(1, model.num_relations))
   folder.claim(
-    {"model": config_dict.to_dict(model), "data": _DATA},
+    RunConfig(model=model).to_dict(),
     {
       "relations": ["None", *others],
       "protocol": "clean",

@@ -26,6 +26,7 @@ from ifa_jax.cli import app, progress, tables
 from ifa_jax.data.mnre import crops, tree
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.training import evaluation, experiment
+from ifa_jax.training.config import run_record
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
 
@@ -61,7 +62,7 @@ class Evaluation:
   def __init__(self, workdir: str, out: str):
     """Loads the run; its files go to the folder `out`."""
     folder = RunFolder(workdir)
-    self._built = experiment.build(folder.read_record()["config"])
+    self._built = experiment.build(run_record.read(folder))
     with Checkpoints(folder.file("checkpoints")) as checkpoints:
       self._best = evaluation.load_best(self._built, checkpoints)
     self._evaluator = evaluation.Evaluator(self._built)
@@ -69,7 +70,7 @@ class Evaluation:
 
   def __call__(self) -> None:
     """Evaluates once."""
-    split = self._built.split(_SPLIT)
+    split = self._built.data.split(_SPLIT)
     found = self._evaluator.predict(self._best.params, split)
     evaluation.write(self._built, self._out, _SPLIT, found, self._best.step)
 

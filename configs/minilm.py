@@ -24,7 +24,8 @@ from ml_collections import config_dict
 
 from ifa_jax.models import ModelConfig, VisionConfig, variants
 from ifa_jax.training.config import baselines
-from ifa_jax.training.config.defaults import NEW, base, model_section
+from ifa_jax.training.config.defaults import base, model_section
+from ifa_jax.training.config.run_config import NEW
 
 VARIANTS = ("objects", "text", "shuffled", *baselines.VARIANTS)
 

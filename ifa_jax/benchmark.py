@@ -36,6 +36,7 @@ from ifa_jax.models.encoders.regions import RegionStreamConfig
 from ifa_jax.models.layers.scan import stack_layers
 from ifa_jax.runtime.data_parallel import FORMS, make_parallel
 from ifa_jax.training import optimizer
+from ifa_jax.training.config.run_config import GroupConfig, OptimConfig
 from ifa_jax.training.steps import TrainStep, start_state
 from ifa_jax.workdir.state import TrainState
 
@@ -60,16 +61,7 @@ _COLUMNS = (
   "lowest - highest",
   "of the first",
 )
-OPTIM = {
-  "groups": {"all": {"pattern": ".*", "peak_lr": 1e-5}},
-  "warmup_percent": 0.06,
-  "b1": 0.9,
-  "b2": 0.999,
-  "epsilon": 1e-8,
-  "weight_decay": 0.01,
-  "decay_exclude": r".*/(bias|scale)",
-  "clip_norm": 1.0,
-}
+OPTIM = OptimConfig(groups={"all": GroupConfig(".*", 1e-5)})
 
 
 def make_model(row: str, size: str, dtype: str) -> System:
@@ -119,13 +111,13 @@ def random_batch(model: System, rows: int, text_len: int) -> Batch:
 
 
 def fresh_state(
-  model: System, settings: Mapping[str, Any], num_steps: int
+  model: System, settings: OptimConfig, num_steps: int
 ) -> tuple[TrainState, optax.GradientTransformation]:
   """Returns a fresh state as `train` lays it out, and its optimizer.
 
   Args:
     model: whose parameters are drawn.
-    settings: a config's `optim` section.
+    settings: of the optimizer.
     num_steps: updates until the rate is 0.
   """
   shapes = parameters.abstract_params(model)

@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ifa_jax.runtime import malloc
 
@@ -25,6 +25,10 @@ from ml_collections import config_flags  # noqa: E402
 
 from ifa_jax.cli import app  # noqa: E402
 from ifa_jax.training.config import files  # noqa: E402
+
+if TYPE_CHECKING:
+  from ifa_jax.training.config.run_config import RunConfig
+  from ifa_jax.workdir.run_folder import RunFolder
 
 COMPILES = True
 
@@ -116,13 +120,13 @@ def main(_) -> None:
     name = config_flags.get_config_filename(values["config"])
     files.check(name.partition(":")[0])
   # A file that cannot be read fails here, not as a flag.
-  config = None if values.config is None else values.config.to_dict()
+  given = None if values.config is None else values.config.to_dict()
   workdir = values.workdir or files.default_workdir(
     config_flags.get_config_filename(values["config"])
   )
   # After the flags, so that --help and a wrong flag do not wait for them.
   from ifa_jax.runtime import collectives, distributed
-  from ifa_jax.training import evaluation, loop
+  from ifa_jax.training import evaluation, experiment, loop
   from ifa_jax.workdir.run_folder import RunFolder
 
   # Before anything asks JAX for its devices.
@@ -130,13 +134,12 @@ def main(_) -> None:
     values.coordinator_address, values.num_processes, values.process_id
   )
   folder = RunFolder(workdir)
-  if config is not None and values.raw_dir:
+  config = collectives.together(lambda: _read(given, folder))
+  if given is not None and values.raw_dir:
     collectives.together(
-      lambda: (
-        _prepare(config, values, folder) if collectives.is_first() else None
-      )
+      lambda: _prepare(config, values) if collectives.is_first() else None
     )
-  built = collectives.together(lambda: _build(config, folder))
+  built = collectives.together(lambda: experiment.build(config))
   if values.mode == "evaluate":
     evaluation.run(built, folder, values.split)
     return
@@ -145,32 +148,26 @@ def main(_) -> None:
   loop.run(built, workdir)
 
 
-def _build(config: dict[str, Any] | None, folder: Any) -> Any:
-  """Returns the experiment of a config, or of a run that has begun."""
-  from ifa_jax.training import experiment, pretrained
-  from ifa_jax.training.config import precision
+def _read(given: dict[str, Any] | None, folder: "RunFolder") -> "RunConfig":
+  """Returns the resolved config of a config file, or else of a run."""
+  from ifa_jax.training.config import resolve, run_record
+  from ifa_jax.training.config.run_config import RunConfig
 
-  if config is None:
-    # The run's own has its weights' sizes in it.
-    return experiment.build(folder.read_record()["config"])
-  begun = precision.resolve(config, folder)
-  return experiment.build(pretrained.resolve(begun, folder))
+  if given is None:
+    return run_record.read(folder)
+  return resolve.resolve(RunConfig.from_dict(given), folder)
 
 
-def _prepare(
-  config: dict[str, Any], values: flags.FlagValues, folder: Any
-) -> None:
+def _prepare(config: "RunConfig", values: flags.FlagValues) -> None:
   """Prepares the dataset of a config, unless it is there."""
   if not os.path.isdir(values.raw_dir):
     raise ValueError(f"--raw_dir={values.raw_dir}: there is no such folder")
   from ifa_jax.preparation.mnre.plan import Settings
   from ifa_jax.preparation.mnre.prepare import prepare
-  from ifa_jax.training import pretrained
   from ifa_jax.training.config import dataset_settings
 
-  wanted = dataset_settings.of_config(pretrained.resolve(config, folder))
   settings = dataclasses.replace(
-    Settings(raw_dir=values.raw_dir, **wanted),
+    Settings(raw_dir=values.raw_dir, **dataset_settings.of_config(config)),
     boxes=values.boxes,
     missing_pixels=values.missing_pixels,
   )

@@ -157,9 +157,9 @@ def finished(data_dir, compiled_dir, tmp_path_factory):
   """A run of a model that looks at everything. Only to be read."""
   import tiny_run
 
-  from ifa_jax.training import experiment, loop
+  from ifa_jax.training import loop
 
-  built = experiment.build(tiny_run.tiny_run_config(data_dir))
+  built = tiny_run.build(tiny_run.tiny_run_config(data_dir))
   workdir = tmp_path_factory.mktemp("finished") / "run"
   with tiny_run.fast_compilation(compiled_dir):
     loop.run(built, str(workdir))
@@ -183,9 +183,7 @@ def build(data_dir):
   """Builds the tiny experiment with some settings changed."""
   import tiny_run
 
-  from ifa_jax.training import experiment
-
   def make(**changes):
-    return experiment.build(tiny_run.tiny_run_config(data_dir, **changes))
+    return tiny_run.build(tiny_run.tiny_run_config(data_dir, **changes))
 
   return make

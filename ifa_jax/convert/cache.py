@@ -168,5 +168,5 @@ def _convert(encoders: Mapping[str, str], folder: pathlib.Path) -> None:
     conversion.Options(),
   )
   store.save_converted(
-    folder, made.model_config, made.params, made.info, made.tokenizer
+    folder, made.config.model, made.params, made.info, made.tokenizer
   )

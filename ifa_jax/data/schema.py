@@ -44,6 +44,16 @@ class Prepared(NamedTuple):
   metadata: dict[str, Any]
   num_rows: dict[str, int]
 
+  @property
+  def relations(self) -> list[str]:
+    """Relation names by id."""
+    return self.metadata["relations"]
+
+  @property
+  def protocol(self) -> str:
+    """The protocol, without which no score is written."""
+    return self.metadata["protocol"]
+
   def has_any(self, kind: str) -> bool:
     """Tells whether any row has an "image", a "grounded" or "detected" crop."""
     name = "pictures" if kind == "image" else kind

@@ -73,7 +73,7 @@ class Predictor(Shareable):
     if finder and "objects" in self._trained_with:
       grounds = self.protocol != "none"
       self._objects = FoundObjects(finder, grounds)
-    buckets = settings.data["text_buckets"]
+    buckets = settings.data.text_buckets
     self._step = PredictionStep(self.model, params, buckets)
 
   def bind(self, function: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,10 +18,12 @@ from ifa_jax.data.text.row_text import RowText
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.inference.images import Opened, Opener
 from ifa_jax.inference.post import Post, read_post
-from ifa_jax.inference.sharing.prediction_settings import PredictionSettings
+from ifa_jax.inference.sharing.prediction_settings import (
+  DataSettings,
+  PredictionSettings,
+)
 from ifa_jax.models.base import System
-from ifa_jax.training import model_inputs
-from ifa_jax.workdir.run_folder import RunFolder
+from ifa_jax.workdir.run_folder import SCENES_FILE, VOCABULARY_FILE, RunFolder
 
 if TYPE_CHECKING:
   from ifa_jax.inference.scenes import PostScenes
@@ -65,7 +67,7 @@ class Reader:
   """
 
   model: System
-  data: Mapping[str, Any]
+  data: DataSettings
   protocol: str
   image_size: int
   tokenizer: Tokenizer
@@ -89,13 +91,13 @@ class Reader:
     folder, model = RunFolder(path), settings.model
     vocabulary = scenes = None
     if model.reads_words:
-      path = folder.file(model_inputs.VOCABULARY_FILE)
+      path = folder.file(VOCABULARY_FILE)
       vocabulary = words.Vocabulary.load(path)
     if model.regions is not None:
       # Loads `convert`, for the encoder of objects.
       from ifa_jax.inference.scenes import PostScenes
 
-      manifest = folder.read_json(model_inputs.SCENES_FILE)
+      manifest = folder.read_json(SCENES_FILE)
       scenes = PostScenes(manifest, folder.path)
     return cls(
       model,
@@ -162,7 +164,7 @@ class Reader:
     """
     filled = [*examples, *[examples[0]] * (rows - len(examples))]
     texts, every = [example.text for example in filled], np.arange(rows)
-    fields = layouts.TextReader(texts, self.data["text_len"])(every, every)
+    fields = layouts.TextReader(texts, self.data.text_len)(every, every)
     if self.vocabulary is not None:
       most = self.model.max_words
       fields |= words.WordReader(texts, self.vocabulary, most)(every, every)
@@ -172,12 +174,9 @@ class Reader:
     return Batch(token_type_ids=blank, **fields, **self._stack_squares(filled))
 
   def _read_text(self, post: Post) -> RowText:
-    most = self.data["text_len"]
+    most = self.data.text_len
     encoded = self.tokenizer.encode(post.words, post.head, post.tail, most)
-    if (
-      self.model.text is not None
-      and model_inputs.layout(self.data) == "opennre"
-    ):
+    if self.model.text is not None and self.data.layout == "opennre":
       ids = self.tokenizer.ids_of(layouts.OPENNRE_MARKERS)
       encoded = layouts.opennre(encoded, post.head, post.tail, ids, most)
     return RowText("", "", post.words, post.head, post.tail, {}, encoded)
@@ -238,7 +237,7 @@ class Reader:
       self.scenes.heads(text.words),
       len(text.words),
       text.encoded.word_ids,
-      model_inputs.region_geometry(self.model, self.data),
+      regions.RegionGeometry.of(self.model, self.data.text_len),
     )
 
   def _stack_squares(self, examples: Sequence[Example]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from ifa_jax.data.text import dependency_parser
 from ifa_jax.detection import region_encoder, scene_builder
 from ifa_jax.files.json_file import is_finite
 from ifa_jax.files.shown import shown
-from ifa_jax.training import model_inputs
+from ifa_jax.workdir.run_folder import SCENES_FILE
 
 # As `dependency_parser.Spacy` names itself. spaCy imports a package, or reads a
 # folder, by
@@ -99,7 +99,7 @@ def _check(manifest: Any, where: str) -> None:
     ValueError: for features that other pictures cannot get, or a value of
       another form; names the file.
   """
-  path = os.path.join(where, model_inputs.SCENES_FILE)
+  path = os.path.join(where, SCENES_FILE)
   if not isinstance(manifest, Mapping):
     raise ValueError(f"{path}: expected a JSON object, got {shown(manifest)}")
   features, thresholds = manifest.get("features"), manifest.get("thresholds")

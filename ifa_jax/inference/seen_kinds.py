@@ -8,8 +8,7 @@ import logging
 from ifa_jax.data.schema import Prepared
 from ifa_jax.inference.reader import Example
 from ifa_jax.models.base import System
-from ifa_jax.training import model_inputs
-from ifa_jax.workdir.run_folder import RunFolder
+from ifa_jax.workdir.run_folder import SCENES_FILE, RunFolder
 
 _log = logging.getLogger("ifa_jax")
 
@@ -22,7 +21,7 @@ def of_run(folder: RunFolder, model: System) -> set[str]:
     for field, _, _ in model.picture_slots
     if prepared.has_any(field)
   }
-  if folder.read_json(model_inputs.SCENES_FILE) is not None:
+  if folder.read_json(SCENES_FILE) is not None:
     kinds.add("objects")
   return kinds
 

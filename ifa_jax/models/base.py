@@ -14,7 +14,7 @@ class RegionConfig:
   Attributes:
     num_regions: M, the most objects of a picture, best score first.
     feature_dim: Dv, width of an object's vector; None: that of the data's
-      scenes, which `training.model_inputs.resolve` fills in.
+      scenes, which `training.model_inputs.sized` fills in.
   """
 
   num_regions: int = 10
@@ -84,6 +84,10 @@ class System:
     """Whether pictures bear on its predictions."""
     return bool(self.picture_slots) or self.regions is not None
 
+
+# "auto" is left to `training.config.resolve`; no model is built with it.
+AUTO_DTYPE = "auto"
+DTYPES = ("float32", "bfloat16", AUTO_DTYPE)
 
 # Distances of the structural alignment.
 DISTANCES = ("l2", "sql2")

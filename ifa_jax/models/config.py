@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from ifa_jax.models.base import System, check_choice
+from ifa_jax.models.base import DTYPES, System, check_choice
 
 # OpenAI's statistics, as in CLIP's preprocessor_config.json. RGB, of [0, 1].
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -173,7 +173,7 @@ class ModelConfig(System):
       ValueError: naming the field, with what is wanted and what was found.
     """
     check_choice("model.fusion", self.fusion, tuple(FUSIONS))
-    check_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
+    check_choice("model.dtype", self.dtype, DTYPES)
     streams = {"text": self.text}
     if self.vision is not None:
       streams["vision"] = self.vision

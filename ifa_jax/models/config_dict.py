@@ -1,15 +1,13 @@
 """A model's config from and to plain nested dicts, as configs and runs hold it.
 
-Strict both ways: an unknown key is an error, and what is written reads back
-equal.
+Strict both ways, see `files.dataclass_dict`.
 """
 
 import dataclasses
-import difflib
-import typing
 from collections.abc import Mapping
 from typing import Any
 
+from ifa_jax.files import dataclass_dict
 from ifa_jax.models.base import System
 from ifa_jax.models.config import FUSIONS, Exchange, ModelConfig
 from ifa_jax.models.registry import SYSTEMS
@@ -17,13 +15,7 @@ from ifa_jax.models.registry import SYSTEMS
 
 def to_dict(config: System) -> dict[str, Any]:
   """Returns the config as nested dicts of plain values, tuples as lists."""
-  as_lists = lambda pairs: {  # noqa: E731
-    key: list(value) if isinstance(value, tuple) else value
-    for key, value in pairs
-  }
-  return {"system": config.system} | dataclasses.asdict(
-    config, dict_factory=as_lists
-  )
+  return {"system": config.system} | dataclass_dict.to_dict(config)
 
 
 def from_dict(settings: Mapping[str, Any]) -> System:
@@ -35,7 +27,8 @@ def from_dict(settings: Mapping[str, Any]) -> System:
 
   Raises:
     KeyError: for a key that is no field, naming it and the nearest one.
-    ValueError: for an unknown system, or as its config does.
+    ValueError: for an unknown system, a value of another type, or as the
+      system's config does.
   """
   settings = {**settings}
   system = settings.pop("system", ModelConfig.system)
@@ -44,47 +37,22 @@ def from_dict(settings: Mapping[str, Any]) -> System:
       f"model.system: want one of {', '.join(SYSTEMS)}, found {system!r}"
     )
   kind, _ = SYSTEMS[system]
-  if kind is ModelConfig:
+  if kind is ModelConfig and isinstance(settings.get("exchange"), Mapping):
     settings["exchange"] = _read_exchange(settings)
-  return _read(kind, settings, "model")
+  return dataclass_dict.from_dict(kind, settings, "model")
 
 
 def _read_exchange(settings: Mapping[str, Any]) -> Exchange | None:
   """Returns the departures from a fusion's preset, None without any."""
-  exchange = settings.get("exchange") or {}
-  _check_keys(Exchange, exchange, "model.exchange")
+  exchange = settings["exchange"]
+  dataclass_dict.check_keys(Exchange, exchange, "model.exchange")
   departures = {k: v for k, v in exchange.items() if v is not None}
+  fusion = settings.get("fusion", ModelConfig.fusion)
   # ModelConfig refuses an unknown fusion.
-  preset = FUSIONS.get(settings.get("fusion", "paper"))
-  if not departures or not preset:
+  if not departures or fusion not in [*FUSIONS]:
     return None
-  departed = dataclasses.replace(preset, **departures)
-  return None if departed == preset else departed
-
-
-def _read(kind: type, settings: Mapping[str, Any], where: str) -> Any:
-  _check_keys(kind, settings, where)
-  types = typing.get_type_hints(kind)
-  return kind(
-    **{
-      key: _read_value(types[key], value, f"{where}.{key}")
-      for key, value in settings.items()
-    }
+  preset = FUSIONS[fusion]
+  departed = dataclass_dict.from_dict(
+    Exchange, dataclasses.asdict(preset) | departures, "model.exchange"
   )
-
-
-def _read_value(declared: Any, value: Any, where: str) -> Any:
-  """Reads a section as the dataclass that its field is declared to hold."""
-  if isinstance(value, Mapping):
-    kinds = typing.get_args(declared) or (declared,)
-    return _read(next(filter(dataclasses.is_dataclass, kinds)), value, where)
-  return tuple(value) if isinstance(value, list) else value
-
-
-def _check_keys(kind: type, settings: Mapping[str, Any], where: str) -> None:
-  fields = [field.name for field in dataclasses.fields(kind)]
-  for key in settings:
-    if key not in fields:
-      near = difflib.get_close_matches(key, fields, n=1)
-      hint = f"; did you mean {where}.{near[0]}?" if near else ""
-      raise KeyError(f"{where}.{key}: no such setting{hint}")
+  return None if departed == preset else departed

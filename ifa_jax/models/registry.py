@@ -2,7 +2,7 @@
 
 from flax import linen as nn
 
-from ifa_jax.models.base import System
+from ifa_jax.models.base import AUTO_DTYPE, System
 from ifa_jax.models.baselines.bert import Bert, BertConfig
 from ifa_jax.models.baselines.mega import MEGA, MEGAConfig
 from ifa_jax.models.baselines.pcnn import PCNN, PCNNConfig
@@ -31,9 +31,15 @@ def build(config: System, remat: bool = False) -> nn.Module:
     remat: whether the backward pass computes layers anew, to save memory.
 
   Raises:
-    ValueError: for `remat` of a model that cannot.
+    ValueError: for `remat` of a model that cannot, or a dtype that is not
+      resolved.
   """
   _, module = SYSTEMS[config.system]
+  if config.dtype == AUTO_DTYPE:
+    raise ValueError(
+      f"model.dtype: expected float32 or bfloat16, got {config.dtype!r}, which"
+      " training.config.resolve replaces"
+    )
   if remat and not config.scans_layers:
     raise ValueError(
       "train.remat: want False for a model whose layers are not all alike,"

@@ -1,8 +1,10 @@
 """Training and evaluation.
 
-config/            settings, and their checks
-experiment         a config, put together: model, data, devices
-model_inputs       fields that a model reads in addition to ids and pixels
+config/            settings: typed, resolved once, checked
+experiment         a config with its model, dataset and devices
+batch_source       the batches of a run; model_inputs reads some of their fields
+epochs             steps, epochs and the rows of each update
+visual_shuffle     rows with the pictures of others
 initialize         the first state: random, pretrained or restored
 pretrained         pretrained encoders; initial_values lists their origin
 steps, eval_step   one update and one evaluation: pure functions
@@ -10,6 +12,5 @@ optimizer          parameter groups, AdamW and SGD, schedules
 loop               epochs, checkpoints, selection on dev
 evaluation         scores of a split
 metric_writer      metrics.jsonl and TensorBoard
-epochs             the rows of each step of a run
 fault_tolerance/   interruptions and non-finite numbers
 """

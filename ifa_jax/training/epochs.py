@@ -1,44 +1,64 @@
-"""Which rows the updates of a run see, in steps, epochs and examples."""
+"""Steps, epochs and examples of a run, and the rows that its updates see."""
 
 import numpy as np
 
 from ifa_jax.data.pipeline import sampling
-from ifa_jax.training.experiment import Experiment
+from ifa_jax.training.config.run_config import RunConfig
 
 
 class Epochs:
-  """The course of an experiment's training.
+  """The course of a run's training.
 
   Steps are counted from 1, since `step` is how many were made; epochs from 0.
+
+  Attributes:
+    length: updates in an epoch; the last batch may be partly filler.
+    num_steps: updates in the whole run: all epochs, or `train.max_steps` if
+      that is not 0.
+    schedule_steps: updates until the learning rate is 0: all of them; with
+      `optim.whole_batches` as OpenNRE counts them, which leaves out the batch
+      at an epoch's end that is not full.
   """
 
-  def __init__(self, experiment: Experiment):
-    """Takes the sizes of a run from its experiment."""
-    self._seed = experiment.config["seed"]
-    self._size = experiment.config["train"]["batch_size"]
-    self._num_rows = experiment.num_rows("train")
-    self._length = experiment.steps_per_epoch
-    self._num_steps = experiment.num_steps
+  def __init__(self, config: RunConfig, num_rows: int):
+    """Counts.
+
+    Args:
+      config: of the run.
+      num_rows: of the training split.
+    """
+    self._seed, self._train = config.seed, config.train
+    self._size, self._num_rows = config.train.batch_size, num_rows
+    self.length = sampling.num_batches(num_rows, self._size)
+    whole = max(1, num_rows // self._size)
+    self.num_steps = self._capped(self.length)
+    self.schedule_steps = self._capped(
+      whole if config.optim.whole_batches else self.length
+    )
+
+  def _capped(self, steps_per_epoch: int) -> int:
+    steps = self._train.total_epochs * steps_per_epoch
+    return min(steps, self._train.max_steps or steps)
 
   def rows_left(self, step: int, epoch: int) -> np.ndarray:
-    """Returns the rows of an epoch's batches behind `step`, int64[n, B]."""
+    """Returns the rows of an epoch's batches after `step`, int64[n, B]."""
     rows = sampling.training_order(
       self._num_rows, self._size, self._seed, epoch
     )
-    start = epoch * self._length
-    return rows[step - start : self._num_steps - start]
+    start = epoch * self.length
+    return rows[step - start : self.num_steps - start]
 
   def ends_with(self, step: int) -> bool:
-    """Whether an epoch, or the run, ends with a step."""
-    return step % self._length == 0 or step == self._num_steps
+    """Returns whether an epoch, or the run, ends with a step."""
+    return step % self.length == 0 or step == self.num_steps
 
   def real_rows(self, step: int) -> int:
     """Returns how many rows of the batch that made `step` are no filler."""
-    if step % self._length:
+    if step % self.length:
       return self._size
     return self._num_rows % self._size or self._size
 
   def num_examples(self, step: int) -> int:
     """Returns how many rows the first `step` updates see."""
-    epochs, rest = divmod(step, self._length)
+    epochs, rest = divmod(step, self.length)
     return epochs * self._num_rows + rest * self._size

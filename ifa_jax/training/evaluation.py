@@ -14,6 +14,7 @@ from ifa_jax.data.text.row_text import RowText
 from ifa_jax.models.layers.scan import are_stacked, stack_layers
 from ifa_jax.runtime import collectives
 from ifa_jax.statistics import metrics
+from ifa_jax.training.config import run_record
 from ifa_jax.training.eval_step import EvalStep
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.workdir.checkpoints import Checkpoints
@@ -70,7 +71,7 @@ class Evaluator:
     Raises:
       ValueError: for a split without rows, or a model that gives NaN.
     """
-    batch_size = self._experiment.config["eval"]["batch_size"]
+    batch_size = self._experiment.config.eval.batch_size
     if not len(split):
       raise ValueError(f"split {split.name}: want rows to predict, found none")
     if self._experiment.scans and not are_stacked(params):
@@ -78,7 +79,7 @@ class Evaluator:
       # gives the same bits.
       params = jax.jit(stack_layers)(params)
     order = orders.evaluation_order(len(split), batch_size)
-    batches = self._experiment.batches(split, order, visual_rows)
+    batches = self._experiment.data.batches(split, order, visual_rows)
     results = []
     for batch, sent in self._parallel.ahead(map(change, batches)):
       # Results stay on the device until all steps are under way.
@@ -106,9 +107,9 @@ class Evaluator:
 def score(experiment: Experiment, predictions: Predictions) -> dict[str, Any]:
   """Returns the scores of `metrics.score`, with their protocol in front."""
   return {
-    "protocol": experiment.protocol,
+    "protocol": experiment.prepared.protocol,
     **metrics.score(
-      predictions.gold, predictions.predicted, experiment.relations
+      predictions.gold, predictions.predicted, experiment.prepared.relations
     ),
   }
 
@@ -134,9 +135,9 @@ def write(
   Returns:
     The scores, as written.
   """
-  rows = experiment.split(split)
+  rows = experiment.data.split(split)
   scores = {"split": split, "step": step} | score(experiment, predictions)
-  source = experiment.inputs.visual_source(rows)
+  source = experiment.data.inputs.visual_source(rows)
   scores |= {} if source is None else {"visual_source": source}
   lines = _lines(experiment, rows, predictions)
 
@@ -152,7 +153,7 @@ def _lines(
   experiment: Experiment, split: "Split", predictions: Predictions
 ) -> Iterator[dict[str, Any]]:
   """Yields what `predictions_{split}.jsonl` holds of each row."""
-  relations = experiment.relations
+  relations = experiment.prepared.relations
   for i, probabilities in enumerate(predictions.probabilities):
     row = split.describe(i)
     best = int(probabilities.argmax())
@@ -161,7 +162,7 @@ def _lines(
       "gold": relations[predictions.gold[i]],
       "pred": relations[best],
       "probability": _rounded(probabilities[best]),
-      "protocol": experiment.protocol,
+      "protocol": experiment.prepared.protocol,
       **_readable(row),
       "probabilities": {
         name: _rounded(p)
@@ -216,11 +217,11 @@ def run(
   Raises:
     ValueError: if the folder holds another run, or one without a checkpoint.
   """
-  folder.claim(experiment.config, experiment.prepared.metadata)
+  run_record.claim(folder, experiment.config, experiment.prepared.metadata)
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
     best = load_best(experiment, checkpoints)
   predictions = Evaluator(experiment).predict(
-    best.params, experiment.split(split)
+    best.params, experiment.data.split(split)
   )
   scores = write(experiment, folder, split, predictions, best.step)
   if collectives.is_first():

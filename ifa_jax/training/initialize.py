@@ -42,11 +42,11 @@ class Start:
     # Traced once, for the shapes as for the state.
     self._init = jax.jit(self._init_params)
     shapes = self._init.eval_shape()
-    settings, steps = experiment.config["optim"], experiment.schedule_steps
+    settings, steps = experiment.config.optim, experiment.epochs.schedule_steps
     self._stacked = experiment.scans and optimizer.layers_alike(
       settings, shapes
     )
-    if experiment.config["train"].get("remat") and not self._stacked:
+    if experiment.config.train.remat and not self._stacked:
       raise ValueError(
         "train.remat: want layers that are scanned (train.scan_layers, and all"
         " but the last in the same of optim.groups), found layers apart"
@@ -57,9 +57,9 @@ class Start:
   def _plan(self) -> initial_values.Plan:
     shapes = traverse_util.flatten_dict(self._init.eval_shape(), sep="/")
     return initial_values.plan(
-      self._experiment.config["weights"],
+      self._experiment.config.weights,
       {path: leaf.shape for path, leaf in shapes.items()},
-      self._experiment.model_config.system,
+      self._experiment.config.model.system,
     )
 
   def origin(self) -> list[str]:
@@ -68,7 +68,7 @@ class Start:
     Raises:
       ValueError: for pretrained weights that do not fit the model.
     """
-    words = self._experiment.inputs.word_vectors_file
+    words = self._experiment.data.inputs.word_vectors_file
     if not words:
       return self._plan.lines()
     others = [x for x in self._plan.drawn if not x.startswith("word/")]
@@ -76,7 +76,7 @@ class Start:
 
   def record(self) -> dict[str, Any]:
     """Returns entries of the run's `config.json`: how it began."""
-    weights = self._experiment.config["weights"]
+    weights = self._experiment.config.weights
     return {
       "command": _command_line(),
       "start": self.origin(),
@@ -90,14 +90,14 @@ class Start:
     """
     experiment = self._experiment
     if self._plan.folder:
-      pretrained.check_same_everywhere(experiment.config["weights"])
+      pretrained.check_same_everywhere(experiment.config.weights)
     _log.info("Starting from\n  %s", "\n  ".join(self.origin()))
-    if self._plan.folder or experiment.model_config.reads_words:
+    if self._plan.folder or experiment.config.model.reads_words:
       return jax.jit(self._state_of)(self.first_params())
     draw = jax.jit(lambda: self._state_of(self.first_params()))
     with futures.ThreadPoolExecutor(1) as beside:
       state = beside.submit(draw)
-      experiment.split("train")
+      experiment.data.split("train")
       return state.result()
 
   def saved(self, checkpoints: Checkpoints, step: int) -> TrainState:
@@ -113,7 +113,7 @@ class Start:
       params = initial_values.start_params(self._plan, self._draw)
     else:
       params = self._init()
-    return self._experiment.inputs.start_params(params)
+    return self._experiment.data.inputs.start_params(params)
 
   def _draw(self, paths: Sequence[str]) -> dict[str, jax.Array]:
     """Returns fresh parameters of some paths; the others are not drawn."""
@@ -125,8 +125,8 @@ class Start:
     return jax.jit(draw)()
 
   def _init_params(self) -> Any:
-    rng = purpose_key(self._experiment.config["seed"], INIT)
-    return parameters.init_params(self._experiment.model_config, rng)
+    rng = purpose_key(self._experiment.config.seed, INIT)
+    return parameters.init_params(self._experiment.config.model, rng)
 
   def _state_of(self, params: Any) -> TrainState:
     if self._stacked:

@@ -20,8 +20,8 @@ from ifa_jax.cli import progress, tables
 from ifa_jax.models.layers import scan
 from ifa_jax.runtime import collectives
 from ifa_jax.statistics import metrics
-from ifa_jax.training import evaluation
-from ifa_jax.training.epochs import Epochs
+from ifa_jax.training import evaluation, visual_shuffle
+from ifa_jax.training.config import run_record
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.training.fault_tolerance.nonfinite import BadNumbers
 from ifa_jax.training.fault_tolerance.pending_checkpoint import Unsaved
@@ -53,10 +53,11 @@ def run(experiment: Experiment, workdir: str) -> dict[str, Any]:
     preemption.StoppedError: after SIGTERM or SIGINT, when all is saved.
   """
   folder, start = RunFolder(workdir), Start(experiment)
-  folder.claim(experiment.config, experiment.prepared.metadata, start.record)
+  metadata = experiment.prepared.metadata
+  run_record.claim(folder, experiment.config, metadata, start.record)
   # So that the run can read posts of one's own without the dataset.
   folder.copy(os.path.join(experiment.prepared.folder, "tokenizer"))
-  for name, text in experiment.inputs.files().items():
+  for name, text in experiment.data.inputs.files().items():
     folder.write_text(name, text)
   with contextlib.ExitStack() as stack:
     stack.enter_context(folder.held())
@@ -66,7 +67,7 @@ def run(experiment: Experiment, workdir: str) -> dict[str, Any]:
     )
     checkpoints = stack.enter_context(Checkpoints(path))
     trainer = Trainer(experiment, folder, checkpoints, start)
-    if checkpoints.newest != experiment.num_steps:
+    if checkpoints.newest != experiment.epochs.num_steps:
       trainer.train()
     checkpoints.wait()
     return finish(experiment, folder, checkpoints, trainer.evaluator)
@@ -86,7 +87,7 @@ def finish(
   if collectives.first_says(missing):
     best = evaluation.load_best(experiment, checkpoints)
     for i, split in enumerate(splits):
-      predictions = evaluator.predict(best.params, experiment.split(split))
+      predictions = evaluator.predict(best.params, experiment.data.split(split))
       done[i] = evaluation.write(
         experiment, folder, split, predictions, best.step
       )
@@ -110,16 +111,16 @@ class Trainer:
     self.evaluator = evaluation.Evaluator(experiment)
     self._folder = folder
     self._checkpoints = checkpoints
-    self._start, self._epochs = start, Epochs(experiment)
+    self._start, self._epochs = start, experiment.epochs
     self._unsaved: Unsaved | None = None
     self._preemption = Preemption()
     self._parallel = experiment.parallel
-    self._train = experiment.config["train"]
+    self._train = experiment.config.train
     step = TrainStep(
       experiment.model,
       self._start.tx,
-      experiment.config["seed"],
-      self._train["num_slices"],
+      experiment.config.seed,
+      self._train.num_slices,
       self._parallel.axis,
     )
     self._step = self._parallel.compile_train(step)
@@ -147,8 +148,8 @@ class Trainer:
       self._progress_bar(step) as bar,
       logging_redirect_tqdm([_log]),
     ):
-      while step < self.experiment.num_steps:
-        epoch = step // self.experiment.steps_per_epoch
+      while step < self._epochs.num_steps:
+        epoch = step // self._epochs.length
         meter = Meter(log, bar, window)
         state, step = self._run_epoch(state, step, epoch, meter)
         window = []
@@ -176,9 +177,9 @@ class Trainer:
         self._unsaved.following = sums
       if self._preemption.is_reached:
         self._save_and_stop()
-      saving = step % self._train["checkpoint_steps"] == 0
+      saving = step % self._train.checkpoint_steps == 0
       # A window ends with each checkpoint: a resumed run has the same windows.
-      if saving or step % self._train["log_steps"] == 0:
+      if saving or step % self._train.log_steps == 0:
         meter.end_window(step, epoch)
       self._meet_bad_steps(meter, state)
       if saving and not self._epochs.ends_with(step):
@@ -225,11 +226,13 @@ class Trainer:
 
   def _batches(self, step: int, epoch: int) -> Iterator[Batch]:
     """Yields this process's batches of an epoch, from `step` on."""
-    split = self.experiment.split("train")
-    return self.experiment.batches(
+    split = self.experiment.data.split("train")
+    return self.experiment.data.batches(
       split,
       self._epochs.rows_left(step, epoch),
-      self.experiment.train_pictures(split),
+      visual_shuffle.train_rows(
+        self.experiment.data, split, self.experiment.config.data
+      ),
     )
 
   def _score_dev(
@@ -237,7 +240,7 @@ class Trainer:
   ) -> dict[str, float]:
     """Evaluates dev; returns accuracy, precision, recall and F1."""
     predictions = self.evaluator.predict(
-      state.params, self.experiment.split("dev")
+      state.params, self.experiment.data.split("dev")
     )
     right = predictions.gold == predictions.predicted
     scores = {"accuracy": float(np.mean(right))}
@@ -248,8 +251,8 @@ class Trainer:
     _log.info(
       "epoch %d of %d (protocol %s): dev F1 %.2f, accuracy %.2f",
       epoch + 1,
-      self._train["total_epochs"],
-      self.experiment.protocol,
+      self._train.total_epochs,
+      self.experiment.prepared.protocol,
       100 * scores["f1"],
       100 * scores["accuracy"],
     )
@@ -258,8 +261,8 @@ class Trainer:
   def _progress_bar(self, step: int) -> tqdm:
     return progress.bar(
       desc="train",
-      total=self._epochs.num_examples(self.experiment.num_steps),
+      total=self._epochs.num_examples(self._epochs.num_steps),
       initial=self._epochs.num_examples(step),
       unit=" examples",
-      disable=not self._train["progress"] or not collectives.is_first(),
+      disable=not self._train.progress or not collectives.is_first(),
     )

@@ -4,10 +4,10 @@ Words by the run's own vocabulary, regions and structural alignment from scenes
 (`data.scenes.store`), and WordPieces in another layout (`data.layout`).
 """
 
+import dataclasses
 import functools
 import json
 import os
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,32 +21,28 @@ from ifa_jax.data.text import vocabulary as words
 from ifa_jax.data.text.row_text import Reader, RowText
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.data.text.vocabulary import Vocabulary
-from ifa_jax.models.base import System
+from ifa_jax.models import replace
+from ifa_jax.training.config.run_config import RunConfig
+from ifa_jax.workdir.run_folder import SCENES_FILE, VOCABULARY_FILE
 
 if TYPE_CHECKING:
   from ifa_jax.convert.label_embeddings import LabelVectors
   from ifa_jax.data.pipeline.dataset import Split
 
-# In a run's folder, for reading posts of one's own.
-VOCABULARY_FILE, SCENES_FILE = "words.txt", "scenes.json"
-
 
 class Inputs:
   """Reads words, regions and texts of the splits of one dataset."""
 
-  def __init__(
-    self, config: Mapping[str, Any], model: System, prepared: Prepared
-  ):
+  def __init__(self, config: RunConfig, prepared: Prepared):
     """Reads nothing yet.
 
     Args:
-      config: the whole config.
-      model: its `model` section; sizes that the data decides may be None.
+      config: of the run; sizes that the data decides may be None.
       prepared: the dataset.
     """
-    self._data = config["data"]
-    self._config = config
-    self._model = model
+    self._data = config.data
+    self._weights = config.weights
+    self._model = config.model
     self._prepared = prepared
     # By split, each made when it is first asked for.
     self._texts: dict[str, list[RowText]] = {}
@@ -68,25 +64,19 @@ class Inputs:
   @property
   def word_vectors_file(self) -> str | None:
     """The file of pretrained word vectors, for a model that reads words."""
-    path = self._data.get("word_vectors")
-    return path if path and self._model.reads_words else None
+    return self._data.word_vectors if self._model.reads_words else None
 
   @functools.cached_property
   def _vectors(self) -> words.Vectors | None:
-    path = self._data.get("word_vectors")
+    path = self._data.word_vectors
     return words.read_vectors(path) if path else None
 
-  def sizes(self) -> dict[str, Any]:
-    """Returns settings of the model that the data decides."""
-    if self._model.reads_words:
-      return {"vocab_size": len(self.vocabulary)}
-    if self._model.regions is None:
-      return {}
+  @property
+  def feature_dim(self) -> int:
+    """Dv, the width of the features of scenes."""
     vectors = self._label_vectors
-    dim = region_features.feature_dim(
-      self._read_scenes("train"), vectors.dim if vectors else None
-    )
-    return {"regions": {"feature_dim": dim}}
+    dim = vectors.dim if vectors else None
+    return region_features.feature_dim(self._read_scenes("train"), dim)
 
   def start_params(self, params: dict[str, Any]) -> dict[str, Any]:
     """Returns a run's first parameters, with pretrained word vectors if any."""
@@ -100,7 +90,7 @@ class Inputs:
     """Returns name -> text of what reading a post of one's own needs."""
     if self._model.reads_words:
       return {VOCABULARY_FILE: self.vocabulary.lines()}
-    if self._model.regions is not None and self._data.get("scenes"):
+    if self._model.regions is not None and self._data.scenes:
       manifest = self._read_scenes("train").manifest
       return {SCENES_FILE: json.dumps(manifest, indent=2) + "\n"}
     return {}
@@ -113,8 +103,8 @@ class Inputs:
 
   def _make_readers(self, split: "Split") -> list[Reader]:
     found: list[Reader] = []
-    if self._model.text is not None and layout(self._data) != "nested":
-      text_len = self._data["text_len"]
+    if self._model.text is not None and self._data.layout != "nested":
+      text_len = self._data.text_len
       found.append(layouts.TextReader(self.texts(split), text_len))
     if self._model.reads_words:
       most = self._model.max_words
@@ -137,7 +127,7 @@ class Inputs:
       self._regions[split.name] = RegionReader(
         self._read_scenes(split.name),
         self.texts(split),
-        region_geometry(self._model, self._data),
+        RegionGeometry.of(self._model, self._data.text_len),
         self._label_vectors,
       )
     return self._regions[split.name]
@@ -149,7 +139,7 @@ class Inputs:
     return self.region_reader(split).visual_source
 
   def _read_scenes(self, split_name: str) -> Scenes | None:
-    folder = self._data.get("scenes")
+    folder = self._data.scenes
     if split_name not in self._scenes:
       read = store.read_split(folder, split_name) if folder else None
       self._scenes[split_name] = read
@@ -158,7 +148,7 @@ class Inputs:
   @functools.cached_property
   def _label_vectors(self) -> "LabelVectors | None":
     """Word embeddings of class names, where scenes have nothing better."""
-    weights, found = self._config["weights"], self._read_scenes("train")
+    weights, found = self._weights, self._read_scenes("train")
     if self._model.text is None or not weights:
       return None
     if found is None or found.feature_dim or not found.has_labels:
@@ -182,59 +172,36 @@ class Inputs:
     return self._tokenizer.ids_of(layouts.OPENNRE_MARKERS)
 
   def _lay_out(self, text: RowText) -> RowText:
-    if layout(self._data) == "nested" or self._model.text is None:
+    if self._data.layout == "nested" or self._model.text is None:
       return text
     encoded = layouts.opennre(
       text.encoded, text.head, text.tail, self._marker_ids,
-      self._data["text_len"],
+      self._data.text_len,
     )  # fmt: skip
     return text._replace(encoded=encoded)
 
 
-def layout(data: Mapping[str, Any]) -> str:
-  """Returns the layout of texts that a config's `data` section asks for."""
-  return data.get("layout", "nested")
-
-
-def region_geometry(model: System, data: Mapping[str, Any]) -> RegionGeometry:
-  """Returns the shapes of the region fields of a run.
-
-  Args:
-    model: one that reads regions.
-    data: the config's `data` section.
-  """
-  aligned = model.reads_alignment
-  return RegionGeometry(
-    num_regions=model.regions.num_regions,
-    feature_dim=model.regions.feature_dim,
-    text_len=data["text_len"],
-    top_k=model.top_k if aligned else 0,
-    distance=model.distance if aligned else "l2",
-    align=aligned,
-  )
-
-
-def resolve(
-  config: Mapping[str, Any], model: System, prepared: Prepared
-) -> dict[str, Any]:
+def sized(config: RunConfig, prepared: Prepared) -> RunConfig:
   """Returns a config whose model has the sizes that the data decides.
 
   Raises:
     ValueError: for a size that is set, and not the data's.
   """
-  section = dict(config["model"])
-  for name, size in Inputs(config, model, prepared).sizes().items():
-    section[name] = _filled(section.get(name), size, f"model.{name}")
-  return {**config, "model": section}
+  model, inputs = config.model, Inputs(config, prepared)
+  if model.reads_words:
+    size = len(inputs.vocabulary)
+    _check_size("model.vocab_size", model.vocab_size, size)
+    model = replace(model, vocab_size=size)
+  if model.regions is not None:
+    name, dim = "model.regions.feature_dim", inputs.feature_dim
+    _check_size(name, model.regions.feature_dim, dim)
+    regions = dataclasses.replace(model.regions, feature_dim=dim)
+    model = replace(model, regions=regions)
+  return dataclasses.replace(config, model=model)
 
 
-def _filled(setting: Any, size: Any, name: str) -> Any:
-  """Returns a setting, or the data's size in its place if it is None."""
-  if isinstance(size, Mapping):
-    inside = {k: _filled(setting[k], v, f"{name}.{k}") for k, v in size.items()}
-    return {**setting, **inside}
+def _check_size(name: str, setting: int | None, size: int) -> None:
   if setting not in (None, size):
     raise ValueError(
       f"{name}: want {size}, as the data has it, found {setting}"
     )
-  return size

@@ -16,9 +16,9 @@ import optax
 from flax import traverse_util
 
 from ifa_jax.models.layers.scan import stack_layers
+from ifa_jax.training.config.run_config import OptimConfig
 
 Params = Mapping[str, Any]
-ALGORITHMS = ("adamw", "sgd")
 
 
 def linear_schedule(num_steps: int, warmup_percent: float) -> optax.Schedule:
@@ -128,12 +128,12 @@ def scale_by_uncorrected_adam(
   return optax.GradientTransformation(init, update)
 
 
-def _direction(optim: Mapping[str, Any]) -> optax.GradientTransformation:
+def _direction(optim: OptimConfig) -> optax.GradientTransformation:
   """Returns what an algorithm makes of gradients before decay and rate."""
-  if optim.get("algorithm", "adamw") == "sgd":
+  if optim.algorithm == "sgd":
     return optax.identity()
-  moments = optim["b1"], optim["b2"], optim["epsilon"]
-  if optim.get("bias_correction", True):
+  moments = optim.b1, optim.b2, optim.epsilon
+  if optim.bias_correction:
     return optax.scale_by_adam(*moments)
   return scale_by_uncorrected_adam(*moments)
 
@@ -153,16 +153,15 @@ def _clip_by_norm(limit: float) -> optax.GradientTransformation:
   return optax.stateless(clip)
 
 
-def _labels(optim: Mapping[str, Any], params: Params) -> tuple[Params, Params]:
+def _labels(optim: OptimConfig, params: Params) -> tuple[Params, Params]:
   """Returns each parameter's group, and whether weight decay applies."""
-  groups = {name: group["pattern"] for name, group in optim["groups"].items()}
   return (
-    group_parameters(params, groups),
-    decay_mask(params, optim["decay_exclude"]),
+    group_parameters(params, optim.patterns),
+    decay_mask(params, optim.decay_exclude),
   )
 
 
-def layers_alike(optim: Mapping[str, Any], params: Params) -> bool:
+def layers_alike(optim: OptimConfig, params: Params) -> bool:
   """Tells whether layers but the last have the same groups and decay.
 
   Args:
@@ -179,7 +178,7 @@ def layers_alike(optim: Mapping[str, Any], params: Params) -> bool:
 
 
 def make_optimizer(
-  optim: Mapping[str, Any],
+  optim: OptimConfig,
   params: Params,
   num_steps: int,
   stacked: bool = False,
@@ -187,38 +186,27 @@ def make_optimizer(
   """Returns the optimizer that a config's `optim` section describes.
 
   Args:
-    optim: `algorithm` ("adamw", or "sgd": plain, weight decay being its L2
-      penalty), `groups` (name -> `pattern`, `peak_lr`), `warmup_percent` or, in
-      its place, `warmup_steps`, `b1`, `b2`, `epsilon`, `bias_correction`,
-      `weight_decay`, `decay_exclude` and `clip_norm` (of all trained gradients
-      together; 0 does not clip).
+    optim: the settings.
     params: the parameters, or their shapes, layers apart.
     num_steps: updates until the rate is 0.
     stacked: whether it will update stacked layers (`stack_layers`), which must
       be alike.
 
   Raises:
-    ValueError: for an unknown algorithm, or if the groups do not cover the
-      parameters; see `group_parameters`.
+    ValueError: if the groups do not cover the parameters; see
+      `group_parameters`.
   """
-  algorithm = optim.get("algorithm", "adamw")
-  if algorithm not in ALGORITHMS:
-    raise ValueError(
-      f"optim.algorithm: want one of {', '.join(ALGORITHMS)}, found"
-      f" {algorithm!r}"
-    )
-  rates = {name: group["peak_lr"] for name, group in optim["groups"].items()}
+  rates = {name: group.peak_lr for name, group in optim.groups.items()}
   labels, decayed = _labels(optim, params)
   if stacked:
     labels, decayed = stack_layers((labels, decayed), operator.itemgetter(0))
-  warmup_steps = optim.get("warmup_steps", 0)
-  warmup_percent = warmup_steps / num_steps or optim["warmup_percent"]
+  warmup_percent = optim.warmup_steps / num_steps or optim.warmup_percent
   factor = linear_schedule(num_steps, warmup_percent)
 
   def descent(rate: float) -> optax.GradientTransformation:
     return optax.chain(
       _direction(optim),
-      optax.add_decayed_weights(optim["weight_decay"], decayed),
+      optax.add_decayed_weights(optim.weight_decay, decayed),
       optax.scale_by_learning_rate(lambda step: rate * factor(step)),
     )
 
@@ -227,8 +215,8 @@ def make_optimizer(
     for name, rate in rates.items()
   }
   parts = [optax.partition(freeze, labels)]
-  if optim["clip_norm"]:
-    parts.append(_clip_by_norm(optim["clip_norm"]))
+  if optim.clip_norm:
+    parts.append(_clip_by_norm(optim.clip_norm))
   update = {
     name: descent(rate) if rate else optax.set_to_zero()
     for name, rate in rates.items()

@@ -35,6 +35,8 @@ _FREE = frozenset(
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 _RECORD = "config.json"
+# Needed to read posts that are not in the dataset.
+VOCABULARY_FILE, SCENES_FILE = "words.txt", "scenes.json"
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
 
@@ -113,6 +115,7 @@ class RunFolder:
     config: Mapping[str, Any],
     dataset: Mapping[str, Any],
     describe_start: Callable[[], Mapping[str, Any]] = dict,
+    read_config: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
   ) -> None:
     """Writes `config.json`, or checks that the folder holds this very run.
 
@@ -122,21 +125,28 @@ class RunFolder:
       config: the run's whole config, plain values.
       dataset: metadata of the prepared dataset.
       describe_start: returns further entries of a new `config.json`.
+      read_config: returns a recorded config, which may be an older version's,
+        as this version would record it.
 
     Raises:
       ValueError: if the folder holds a run with another config or dataset, or
         files that are no run, or the processes do not share it. Names what
         differs; nothing is written.
     """
-    claim = lambda: self._claim(config, dataset, describe_start)  # noqa: E731
+    claim = lambda: self._claim(  # noqa: E731
+      config, dataset, describe_start, read_config
+    )
     collectives.together(lambda: claim() if collectives.is_first() else None)
     collectives.check_shared(self.path)
     collectives.together(lambda: None if collectives.is_first() else claim())
 
-  def _claim(self, config: Any, dataset: Any, describe_start: Any) -> None:
+  def _claim(
+    self, config: Any, dataset: Any, describe_start: Any, read_config: Any
+  ) -> None:
     if os.path.exists(self.file(_RECORD)):
-      here = {"config": config, "dataset": dataset}
-      self._check_same(self.read_record(), here)
+      record = self.read_record()
+      there = read_config(record["config"]), record["dataset"]
+      self._check_same(there, (config, dataset))
       return
     described = describe_start()
     os.makedirs(self.path, exist_ok=True)
@@ -183,16 +193,14 @@ class RunFolder:
       if error.errno not in _NO_LOCKS:
         raise
 
-  def _check_same(self, there: Mapping[str, Any], here: Any) -> None:
-    # Through JSON, which is how the other side was kept.
-    here = json.loads(json.dumps(here))
-    old, new = (dict(_flatten(x)) for x in ({k: there[k] for k in here}, here))
-    # Older runs from random values have None for it, and those of a model
-    # without encoders may have a folder.
-    if new.get("config.weights", 0) is None:
-      old["config.weights"] = None
-    elif old.get("config.weights", 0) is None:
-      old["config.weights"] = "random"
+  def _check_same(self, there: Any, here: Any) -> None:
+    old, new = (
+      # Through JSON, which is how the other side was kept.
+      dict(
+        _flatten(json.loads(json.dumps({"config": config, "dataset": data})))
+      )
+      for config, data in (there, here)
+    )
     for key in sorted(old.keys() | new.keys()):
       name = key.removeprefix("config.")
       if name in _FREE or key.startswith("dataset.prepared_with"):

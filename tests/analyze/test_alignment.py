@@ -1,5 +1,6 @@
 """The verb `alignment` on a finished run: what it writes and refuses."""
 
+import dataclasses
 import functools
 import json
 import os
@@ -17,7 +18,6 @@ from ifa_jax.analyze.alignment import command, figures, files
 from ifa_jax.analyze.alignment import posts as alignment_posts
 from ifa_jax.analyze.alignment import split as alignment_split
 from ifa_jax.data.pipeline import sampling
-from ifa_jax.training import experiment
 from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -37,7 +37,7 @@ def best_checkpoint(finished):
 def some_posts(finished, best, fast_compilation):
   built = finished.experiment
   aligner = alignment_split.SplitAligner(built, best.params)
-  return list(aligner.posts(built.split("test"), ROWS))
+  return list(aligner.posts(built.data.split("test"), ROWS))
 
 
 @pytest.fixture(scope="module", name="out")
@@ -68,9 +68,9 @@ def test_predictions_are_those_of_the_evaluation(finished, posts):
 
 def test_maps_are_sums_of_what_the_model_captures(finished, best, out):
   """The whole way: shards, batch, model, words, pictures, JSON."""
-  built, split = finished.experiment, finished.experiment.split("test")
+  built, split = finished.experiment, finished.experiment.data.split("test")
   (batch,) = split.batches(
-    sampling.in_batches(np.array(ROWS), 3), built.geometry
+    sampling.in_batches(np.array(ROWS), 3), built.data.geometry
   )
   capture = jax.jit(functools.partial(built.model.apply, capture=True))
   output = capture({"params": best.params}, batch)
@@ -201,9 +201,9 @@ def test_posts_with_pictures_come_first():
 
 def test_what_is_seen_is_what_the_model_reads(build):
   built = build(model={"use_objects": False})
-  split = built.split("test")
+  split = built.data.split("test")
   pictures = [split.describe(i).num_squares["image"] for i in range(17)]
-  assert [num for (num,) in built.num_seen(split)] == pictures
+  assert [num for (num,) in built.data.num_seen(split)] == pictures
 
 
 def test_posts_are_found_by_id():
@@ -225,10 +225,9 @@ def test_a_map_that_is_not_there_is_refused():
 def test_a_run_without_an_alignment_is_refused(finished, tmp_path):
   folder, built = RunFolder(tmp_path), finished.experiment
   command.make_reader(built, folder)
-  text = models.replace(built.model_config, vision=None)
-  changed = experiment.Experiment(
-    built.config, text, built.prepared, built.parallel
-  )
+  model = models.replace(built.config.model, vision=None)
+  text = dataclasses.replace(built.config, model=model)
+  changed = dataclasses.replace(built, config=text)
   with pytest.raises(ValueError, match="found one that reads only text"):
     command.make_reader(changed, folder)
   metadata = json.loads(json.dumps(built.prepared.metadata))
@@ -236,9 +235,7 @@ def test_a_run_without_an_alignment_is_refused(finished, tmp_path):
     for name in ("pictures", "grounded", "detected"):
       counts[name] = counts[f"missing_{name}"] = 0
   nothing = built.prepared._replace(metadata=metadata)
-  changed = experiment.Experiment(
-    built.config, built.model_config, nothing, built.parallel
-  )
+  changed = dataclasses.replace(built, prepared=nothing)
   with pytest.raises(ValueError, match="want posts with any of image, ground"):
     command.make_reader(changed, folder)
 

@@ -17,6 +17,7 @@ from ifa_jax.analyze.alignment import split as alignment_split
 from ifa_jax.analyze.alignment.own_posts import PostAligner
 from ifa_jax.data.images import decode as pictures
 from ifa_jax.inference.predictor import Predictor
+from ifa_jax.training.config.run_config import DataConfig
 from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -49,7 +50,7 @@ def aligned_both_ways(
       workdir = tmp_path_factory.mktemp(name) / "run"
       own_runs.write(built, params, workdir)
     aligner = alignment_split.SplitAligner(built, params)
-    split = built.split("test")
+    split = built.data.split("test")
     # One at a time, so that both ways share what is compiled.
     theirs = [next(aligner.posts(split, [row])) for row in ROWS]
     own = PostAligner(Predictor(workdir))
@@ -172,7 +173,7 @@ NO_MAP = {
 
 @pytest.mark.parametrize("name", NO_MAP)
 def test_a_model_without_a_map_is_refused(name):
-  reader = types.SimpleNamespace(data={"scenes": None}, image_size=32)
+  reader = types.SimpleNamespace(data=DataConfig(), image_size=32)
   model = tiny_systems.MODELS[name]
   predictor = types.SimpleNamespace(model=model, reader=reader)
   with pytest.raises(ValueError, match=NO_MAP[name]):

@@ -10,6 +10,7 @@ import browser
 import jax
 import numpy as np
 import pytest
+import tiny_run
 from PIL import Image
 
 from configs import mnre
@@ -17,7 +18,6 @@ from ifa_jax.analyze.alignment import boxes, command, page
 from ifa_jax.analyze.alignment import split as alignment_split
 from ifa_jax.analyze.alignment.posts import Source
 from ifa_jax.models import parameters
-from ifa_jax.training import experiment
 
 MNRE_DIR = os.environ.get("MNRE_DIR")
 BERT_UNCASED_DIR = os.environ.get("BERT_UNCASED_DIR")
@@ -67,12 +67,12 @@ def toy_model_on_mnre(tmp_path_factory, thorough):
   config = mnre.get_config("tiny")
   config.data.data_dir = folder
   config.data.protocol = "none"
-  return experiment.build(config.to_dict())
+  return tiny_run.build(config.to_dict())
 
 
 def with_pictures(built, name):
-  split = built.split(name)
-  seen = [any(counts) for counts in built.num_seen(split)]
+  split = built.data.split(name)
+  seen = [any(counts) for counts in built.data.num_seen(split)]
   return split, command.choose(seen, len(split), "only", name)
 
 
@@ -122,7 +122,7 @@ addEventListener("load", () => {
 
 @browser.needs_browser
 def test_the_page_shows_every_real_picture(built, tmp_path):
-  config = built.model_config
+  config = built.config.model
   params = jax.jit(lambda: parameters.init_params(config, jax.random.key(0)))()
   aligner = alignment_split.SplitAligner(built, params)
   posts, names = [], set()

@@ -48,9 +48,9 @@ def scenes_of_the_dataset(data_dir, tmp_path_factory):
 def look(name, data_dir, scenes):
   """Returns an experiment, the posts of `ROWS` and what the model captures."""
   built = tiny_systems.build(name, data_dir, scenes)
-  params, split = tiny_systems.params(built), built.split("test")
+  params, split = tiny_systems.params(built), built.data.split("test")
   posts = alignment_split.SplitAligner(built, params).posts(split, ROWS)
-  (batch,) = built.batches(
+  (batch,) = built.data.batches(
     split, sampling.in_batches(np.array(ROWS), len(ROWS))
   )
   run = jax.jit(functools.partial(built.model.apply, capture=True))
@@ -94,7 +94,7 @@ def check(post, want, cell):
 
 def test_vilbert_shares_are_means_of_what_tokens_give(looked):
   built, posts, batch, output = looked("vilbert")
-  assert built.model_config.weight_names == ("0", "1")
+  assert built.config.model.weight_names == ("0", "1")
   for i, post in enumerate(posts):
     maps = np.asarray(output.region_weights[:, i], np.float64)
     check(
@@ -211,10 +211,10 @@ def test_words_are_those_of_the_models_own_layout(data_dir, made, monkeypatch):
     tokenization.Tokenizer, "ids_of", lambda *_: [808, 807, 806, 805]
   )
   built = tiny_systems.build("mega", data_dir, made[0], layout="opennre")
-  split = built.split("test")
+  split = built.data.split("test")
   aligner = alignment_split.SplitAligner(built, tiny_systems.params(built))
   row = aligner.read_row(split, 4)
-  assert row.text == built.inputs.texts(split)[4]
+  assert row.text == built.data.inputs.texts(split)[4]
   start = row.text.encoded.head_start
   assert row.text.encoded.input_ids[start] == 808
   assert row.text != split.describe(4)
@@ -299,7 +299,7 @@ def a_folder_of_posts(looked, tmp_path):
 
   def write(name, shown=0):
     built, posts, *_ = looked(name)
-    visual = built.inputs.visual_source(built.split("test"))
+    visual = built.data.inputs.visual_source(built.data.split("test"))
     source = alignment_posts.Source(f"runs/{name}", "test", "clean", 7, visual)
     files.write(tmp_path, source, iter(posts), shown)
     return tmp_path, posts
@@ -404,11 +404,11 @@ def test_the_browser_shows_the_map_that_is_chosen(name, written, tmp_path):
 
 def test_posts_with_objects_are_seen(data_dir, made):
   built = tiny_systems.build("vilbert", data_dir, made[0])
-  split = built.split("test")
+  split = built.data.split("test")
   _, pictures, _ = made
   most = tiny_systems.NUM_REGIONS
   wanted = [
     min(pictures["test"][split.describe(i).img_id].num_objects, most)
     for i in range(len(split))
   ]
-  assert [num for (num,) in built.num_seen(split)] == wanted
+  assert [num for (num,) in built.data.num_seen(split)] == wanted

@@ -12,7 +12,7 @@ from ifa_jax.analyze.shuffle import command, conditions
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.dataset import Geometry
 from ifa_jax.data.pipeline.sampling import Shuffle
-from ifa_jax.training import evaluation, experiment, loop
+from ifa_jax.training import evaluation, loop
 from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 @pytest.fixture(scope="module", name="text")
 def run_of_a_text_model(data_dir, fast_compilation, tmp_path_factory):
   config = tiny_run.tiny_run_config(data_dir, model={"vision": None})
-  built = experiment.build(config)
+  built = tiny_run.build(config)
   workdir = tmp_path_factory.mktemp("text") / "run"
   loop.run(built, str(workdir))
   return tiny_run.Finished(built, workdir)
@@ -84,7 +84,7 @@ def test_scores_are_means_over_seeds_inside_their_intervals(
   spy = Spy(monkeypatch)
   standard, shuffled, blank = table(finished)["rows"]
   assert "minus_standard" not in standard
-  split = finished.experiment.split("test")
+  split = finished.experiment.data.split("test")
   (batch,) = split.batches(sampling.evaluation_order(17, 17), Geometry(40))
   accuracy = [
     np.mean(found.argmax(axis=-1) == batch.label) for found in spy.probabilities
@@ -112,7 +112,7 @@ def test_kinds_of_shuffle_stand_side_by_side(finished, monkeypatch):
     "shuffle(test), by image, count kept",
   ]
   _, free, kept, *_ = spy.visual_rows
-  split = finished.experiment.split("test")
+  split = finished.experiment.data.split("test")
   seen = [split.describe(row).num_squares for row in range(17)]
   assert [seen[row] for row in kept] == seen != [seen[row] for row in free]
 
@@ -130,8 +130,8 @@ def test_pictures_are_permuted_within_the_split(finished, monkeypatch):
 
 def test_a_row_gets_the_whole_bundle_of_another_and_keeps_its_text(finished):
   split, geometry = (
-    finished.experiment.split("test"),
-    finished.experiment.geometry,
+    finished.experiment.data.split("test"),
+    finished.experiment.data.geometry,
   )
   rows = sampling.visual_shuffle(len(split), 0)
   every = sampling.evaluation_order(len(split), len(split))
@@ -160,7 +160,7 @@ def test_a_text_model_predicts_the_same_in_bits(text, monkeypatch):
 
 
 def gold(run):
-  split = run.experiment.split("test")
+  split = run.experiment.data.split("test")
   (batch,) = split.batches(sampling.evaluation_order(17, 17), Geometry(40))
   return batch.label
 
@@ -228,7 +228,7 @@ def test_a_run_that_was_trained_on_shuffled_pictures_is_called_so(beside):
     (
       ("config.json", "dataset", "sources", "txt/ours_test.txt"),
       "0" * 64,
-      "want a run on the data of",
+      "expected a run on the data of",
     ),
     (("eval_test.json", "n"), 9, "want n=9 as in eval_test.json, found 17"),
     (("eval_test.json", "protocol"), "released", "want protocol='released'"),
@@ -242,7 +242,7 @@ def test_a_run_on_other_data_is_refused(beside, path, value, message):
 def test_a_run_with_other_gold_relations_is_refused(finished):
   other = gold(finished).copy()
   other[3] = (other[3] + 1) % 10
-  with pytest.raises(ValueError, match="want a run on the data of"):
+  with pytest.raises(ValueError, match="expected a run on the data of"):
     conditions.beside(RunFolder(finished.workdir), finished.experiment, other)
 
 

@@ -15,6 +15,7 @@ from ifa_jax.analyze.table2 import command as table2
 from ifa_jax.analyze.table2 import runs, tables
 from ifa_jax.statistics import bootstrap, systems
 from ifa_jax.training import loop
+from ifa_jax.training.config.run_config import RunConfig
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -42,7 +43,7 @@ def test_each_run_is_the_one_that_launch_makes(data_dir, table_dir, tmp_path):
   config = tiny_run.tiny_run_config(
     data_dir, seed=1, model={"use_objects": False}
   )
-  built = runs.experiment.build(config)
+  built = tiny_run.build(config)
   loop.run(built, tmp_path / "run")
   ours = table_dir / "vanilla" / "seed_1"
   assert whole_run.outcome(ours) == whole_run.outcome(tmp_path / "run")
@@ -164,6 +165,7 @@ def test_a_model_without_pictures_sees_none(data_dir, tmp_path):
   config = tiny_run.tiny_run_config(
     data_dir, model={"vision": None}, train={"max_steps": 6}
   )
+  config = RunConfig.from_dict(config)
   row = runs.plan("text", config, [1], str(tmp_path / "new"))
   assert row.visual_source == "-"
   assert (row.epochs, row.updates) == (1.5, 6)

@@ -19,9 +19,9 @@ def test_epochs_read_all_rows_and_repeat_their_updates(build):
 
   epochs._update = count
   assert epochs.read(0) > 0
-  assert sum(taken) == built.num_rows("train") == 40
+  assert sum(taken) == built.data.num_rows("train") == 40
   assert epochs.repeat() > 0
-  assert len(taken) == 2 * built.steps_per_epoch
+  assert len(taken) == 2 * built.epochs.length
 
 
 def test_shares_are_of_the_same_rounds():

@@ -11,7 +11,6 @@ from ifa_jax.convert import store
 from ifa_jax.convert.label_embeddings import LabelVectors
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.models import ModelConfig, TextConfig, config_dict, parameters
-from ifa_jax.training import experiment
 
 NAMES = ["house", "heart on a house", "Zq"]
 
@@ -75,11 +74,11 @@ def test_a_run_reads_names_where_scenes_have_no_features(
   data = {"scenes": str(tmp_path / "named")}
   config = tiny_run.tiny_run_config(data_dir, data=data, weights=str(folder))
   config["model"] = config_dict.to_dict(tiny_systems.MODELS["bert_sg"])
-  built = experiment.build(config)
-  assert built.model_config.regions.feature_dim == 16
-  split = built.split("test")
-  (batch,) = built.batches(split, np.arange(17)[None])
-  assert "label vectors" in built.inputs.visual_source(split)
+  built = tiny_run.build(config)
+  assert built.config.model.regions.feature_dim == 16
+  split = built.data.split("test")
+  (batch,) = built.data.batches(split, np.arange(17)[None])
+  assert "label vectors" in built.data.inputs.visual_source(split)
   vectors = LabelVectors(folder, tokenizer)
   wanted = [vectors(name) for name in NAMES]
   rows = np.flatnonzero(batch.region_mask.all(axis=1))

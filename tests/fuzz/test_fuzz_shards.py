@@ -152,4 +152,4 @@ def test_lengths_of_texts_that_are_not_these_are_refused(prepared):
 def test_sound_shards_are_read(prepared, build):
   built = build(data={"data_dir": str(prepared)})
   assert isinstance(built, experiment.Experiment)
-  assert len(built.split("train")) == built.prepared.num_rows["train"]
+  assert len(built.data.split("train")) == built.prepared.num_rows["train"]

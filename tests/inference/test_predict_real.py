@@ -11,7 +11,7 @@ import tiny_run
 from ifa_jax.data import schema
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.preparation.mnre import plan, prepare
-from ifa_jax.training import evaluation, experiment
+from ifa_jax.training import evaluation
 from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = [
@@ -40,7 +40,7 @@ def test_a_photo_is_predicted_as_its_row_is(tree, protocol, tmp_path, capsys):
   built = build(prepared(tree, protocol, tmp_path / "data"))
   # Twice as large, so that a crop more or less bears on the probabilities.
   params = jax.tree.map(
-    lambda x: 2 * x, tiny.perturbed_params(built.model_config)
+    lambda x: 2 * x, tiny.perturbed_params(built.config.model)
   )
   workdir = own_runs.write(built, params, tmp_path / "run")
   evaluation.run(built, RunFolder(workdir), "test")
@@ -86,4 +86,4 @@ def build(data):
       "num_relations": len(data.metadata["relations"]),
     },
   )
-  return experiment.build(config)
+  return tiny_run.build(config)

@@ -111,7 +111,7 @@ def test_other_systems_are_shared_whole(
 
 def test_a_text_model_is_shared_whole(build, posts, tmp_path):
   built = build(model={"vision": None})
-  params = tiny.perturbed_params(built.model_config)
+  params = tiny.perturbed_params(built.config.model)
   own_runs.write(built, params, tmp_path / "run")
   run = Predictor(tmp_path / "run")
   run.save_pretrained(tmp_path / "shared")
@@ -134,8 +134,8 @@ def test_a_model_brings_the_encoder_of_its_objects(
     )
   )
   built = own_runs.build("bert_sg_att", data_dir, scenes)
-  assert built.model_config.regions.feature_dim == 16
-  params = tiny.perturbed_params(built.model_config)
+  assert built.config.model.regions.feature_dim == 16
+  params = tiny.perturbed_params(built.config.model)
   own_runs.write(built, params, tmp_path / "run")
   run = Predictor(tmp_path / "run")
   run.save_pretrained(tmp_path / "shared")
@@ -166,7 +166,7 @@ def test_a_shared_model_is_shared_again_alike(finished, tmp_path):
 
 def test_no_path_of_this_machine_is_shared(build, data_dir, tmp_path):
   built = build(data={"word_vectors": "/home/me/secret/vectors.txt"})
-  params = tiny.perturbed_params(built.model_config)
+  params = tiny.perturbed_params(built.config.model)
   own_runs.write(built, params, tmp_path / "run")
   Predictor(tmp_path / "run").save_pretrained(tmp_path / "shared")
   for name in ("config.json", "README.md"):
@@ -178,7 +178,7 @@ def test_no_path_of_this_machine_is_shared(build, data_dir, tmp_path):
 
 def test_a_run_in_bfloat16_keeps_its_parameters(build, posts, tmp_path):
   built = build(model={"dtype": "bfloat16"})
-  params = tiny.perturbed_params(built.model_config)
+  params = tiny.perturbed_params(built.config.model)
   own_runs.write(built, params, tmp_path / "run")
   run = Predictor(tmp_path / "run")
   run.save_pretrained(tmp_path / "shared")
@@ -190,7 +190,7 @@ def test_a_run_in_bfloat16_keeps_its_parameters(build, posts, tmp_path):
 
 def test_a_run_that_has_gone_on_is_not_shared_by_halves(build, tmp_path):
   built = build()
-  params = tiny.perturbed_params(built.model_config)
+  params = tiny.perturbed_params(built.config.model)
   own_runs.write(built, params, tmp_path / "run")
   run = Predictor(tmp_path / "run")
   with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:

@@ -6,6 +6,7 @@ import json
 import math
 
 import jax
+import optim_section
 import pytest
 
 from configs import mnre
@@ -21,7 +22,7 @@ from ifa_jax.models import (
 )
 from ifa_jax.models.config import RELEASED
 from ifa_jax.training import optimizer
-from ifa_jax.training.config import baselines, precision
+from ifa_jax.training.config import baselines
 
 pytestmark = pytest.mark.slow
 
@@ -42,7 +43,7 @@ def variant(name):
 
 
 def model_of(config):
-  section = precision.resolve(config.to_dict())["model"]
+  section = config.model.to_dict() | {"dtype": "float32"}
   return config_dict.from_dict(section)
 
 
@@ -132,7 +133,7 @@ def test_optimizer_groups_cover_the_model(name):
     crops = "encoder" if name == "released" else "new"
     assert embed["grounded_position"] == embed["detected_position"] == crops
     assert embed["position"] == embed["class_token"] == "encoder"
-  optimizer.make_optimizer(config["optim"], tree, 10)
+  optimizer.make_optimizer(optim_section.read(config["optim"]), tree, 10)
 
 
 def test_the_released_head_is_frozen_and_everything_else_decays():

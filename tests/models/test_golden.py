@@ -9,6 +9,7 @@ import re
 
 import jax
 import numpy as np
+import optim_section
 import pytest
 import tiny
 from flax import traverse_util
@@ -32,18 +33,20 @@ LOSSES = {
   "released": (4.047042, 1.842566, 1.806962),
   "text": (4.432084, 2.146391, 1.849308),
 }
-OPTIM = {
-  "groups": {"all": {"pattern": ".*", "peak_lr": 0.002}},
-  "warmup_percent": 0.0,
-  "b1": 0.9,
-  "b2": 0.999,
-  # AdamW divides a gradient by its own size; those that are rounding alone, as
-  # of keys' biases, this keeps small.
-  "epsilon": 1e-3,
-  "weight_decay": 0.01,
-  "decay_exclude": r".*/(bias|scale)",
-  "clip_norm": 1.0,
-}
+OPTIM = optim_section.read(
+  {
+    "groups": {"all": {"pattern": ".*", "peak_lr": 0.002}},
+    "warmup_percent": 0.0,
+    "b1": 0.9,
+    "b2": 0.999,
+    # AdamW divides a gradient by its own size; this keeps gradients small that
+    # are rounding alone, such as those of keys' biases.
+    "epsilon": 1e-3,
+    "weight_decay": 0.01,
+    "decay_exclude": r".*/(bias|scale)",
+    "clip_norm": 1.0,
+  }
+)
 
 
 # Of random parameters, so that a norm's epsilon and the activation's form bear

@@ -106,8 +106,8 @@ def test_models_that_see_padding_pack_nothing():
 
 def first_batch(built):
   """The first training batch of an experiment."""
-  split = built.split("train")
-  return next(iter(built.batches(split, np.arange(12)[None])))
+  split = built.data.split("train")
+  return next(iter(built.data.batches(split, np.arange(12)[None])))
 
 
 def test_one_device_packs_and_others_pad(build, monkeypatch):

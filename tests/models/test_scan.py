@@ -1,9 +1,11 @@
 """Stacked layers: the same parameters, numbers and updates as layers apart."""
 
+import dataclasses
 import functools
 
 import jax
 import numpy as np
+import optim_section
 import pytest
 import tiny
 from gradients import logits_and_gradient
@@ -13,6 +15,7 @@ from ifa_jax.models import parameters
 from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.models.layers import scan
 from ifa_jax.training import eval_step, optimizer, steps
+from ifa_jax.training.config.run_config import GroupConfig
 
 pytestmark = pytest.mark.slow
 
@@ -22,19 +25,21 @@ MODELS = {
   "text alone": models.replace(PAPER, vision=None),
   "bert": BertConfig(PAPER.text, "cls", num_relations=5, head_dropout_rate=0.0),
 }
-SETTINGS = {
-  "groups": {
-    "frozen": {"pattern": ".*/query/.*", "peak_lr": 0.0},
-    "rest": {"pattern": "(?!.*/query/).*", "peak_lr": 1e-2},
-  },
-  "warmup_percent": 0.0,
-  "b1": 0.9,
-  "b2": 0.99,
-  "epsilon": 1e-3,
-  "weight_decay": 0.1,
-  "decay_exclude": ".*/(bias|scale)",
-  "clip_norm": 0.5,
-}
+SETTINGS = optim_section.read(
+  {
+    "groups": {
+      "frozen": {"pattern": ".*/query/.*", "peak_lr": 0.0},
+      "rest": {"pattern": "(?!.*/query/).*", "peak_lr": 1e-2},
+    },
+    "warmup_percent": 0.0,
+    "b1": 0.9,
+    "b2": 0.99,
+    "epsilon": 1e-3,
+    "weight_decay": 0.1,
+    "decay_exclude": ".*/(bias|scale)",
+    "clip_norm": 0.5,
+  }
+)
 
 
 @functools.cache
@@ -117,11 +122,12 @@ def test_one_layer_is_not_stacked():
 )
 def test_layers_are_alike_that_are_trained_alike(pattern, alike):
   groups = {
-    "low": {"pattern": pattern, "peak_lr": 0.0},
-    "rest": {"pattern": f"(?!{pattern}).*", "peak_lr": 1e-3},
+    "low": GroupConfig(pattern, 0.0),
+    "rest": GroupConfig(f"(?!{pattern}).*", 1e-3),
   }
+  settings = dataclasses.replace(SETTINGS, groups=groups)
   shapes = parameters.abstract_params(PAPER)
-  assert optimizer.layers_alike({**SETTINGS, "groups": groups}, shapes) == alike
+  assert optimizer.layers_alike(settings, shapes) == alike
 
 
 def test_models_whose_layers_are_not_alike_refuse_remat():

@@ -7,7 +7,7 @@ import tiny_run
 import whole_run
 
 from ifa_jax.preparation.mnre import plan, prepare
-from ifa_jax.training import experiment, loop
+from ifa_jax.training import loop
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -45,7 +45,7 @@ def test_a_dataset_is_the_same_bytes_whoever_prepares_it(data_dir, again):
 
 
 def test_a_run_is_the_same_bits_wherever_it_is(finished, again, tmp_path):
-  built = experiment.build(tiny_run.tiny_run_config(again))
+  built = tiny_run.build(tiny_run.tiny_run_config(again))
   loop.run(built, str(tmp_path / "run"))
   found, wanted = map(whole_run.outcome, (tmp_path / "run", finished.workdir))
   for part, other in zip(found, wanted, strict=True):

@@ -18,7 +18,7 @@ from PIL import Image
 
 from ifa_jax.data.images import decode
 from ifa_jax.data.text.tokenizer import Tokenizer
-from ifa_jax.training import experiment, loop
+from ifa_jax.training import loop
 
 pytestmark = pytest.mark.slow
 
@@ -153,7 +153,7 @@ def test_five_hundred_relations(tmp_path, compiled_dir):
     train={"max_steps": 2},
   )
   with tiny_run.fast_compilation(compiled_dir):
-    loop.run(experiment.build(config), str(tmp_path / "run"))
+    loop.run(tiny_run.build(config), str(tmp_path / "run"))
   scored = json.loads((tmp_path / "run" / "eval_test.json").read_text())
   assert scored["n"] == len(rows)
   assert len(scored["per_relation"]) >= 25

@@ -23,10 +23,9 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 @pytest.fixture(scope="module")
 def stopped(data_dir, fast_compilation, tmp_path_factory):
   """A run that was stopped before scores of step 8; it has steps 4 and 6."""
-  from ifa_jax.training import experiment
 
   folder = tmp_path_factory.mktemp("stopped") / "run"
-  built = experiment.build(tiny_run.tiny_run_config(data_dir))
+  built = tiny_run.build(tiny_run.tiny_run_config(data_dir))
   whole_run.run_until_stopped(built, folder, loop.Trainer, "_score_dev", 2)
   return folder
 

@@ -4,6 +4,7 @@
 updates on it, and converted weights of a toy model, written at that commit.
 """
 
+import dataclasses
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import tiny_run
 from ifa_jax.convert import load_converted
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.training import experiment, loop
+from ifa_jax.training.config import run_record
 from ifa_jax.workdir.run_folder import RunFolder
 
 ARCHIVE = command_lines.SCRIPTS.parent / "data" / "aeda48d" / "files.tar.xz"
@@ -34,9 +36,9 @@ def unpacked_files(tmp_path_factory):
 
 @pytest.fixture(scope="module", name="built")
 def experiment_of_the_run(old):
-  config = RunFolder(old / "run").read_record()["config"]
-  config["data"]["data_dir"] = str(old / "data")
-  return experiment.build(config)
+  config = run_record.read(RunFolder(old / "run"))
+  data = dataclasses.replace(config.data, data_dir=str(old / "data"))
+  return experiment.build(dataclasses.replace(config, data=data))
 
 
 def test_a_run_is_evaluated_as_it_was(old, built, fast_compilation, tmp_path):
@@ -64,12 +66,12 @@ def test_a_run_predicts(old, fast_compilation):
 
 def test_the_setting_of_random_weights_had_no_name(old, built):
   """The same command asks for "random" now, and is not another run."""
-  config = {**built.config, "weights": "random"}
-  RunFolder(old / "run").claim(config, built.prepared.metadata)
+  folder, metadata = RunFolder(old / "run"), built.prepared.metadata
+  assert built.config.weights == "random"
+  run_record.claim(folder, built.config, metadata)
+  other = dataclasses.replace(built.config, weights="text=a")
   with pytest.raises(ValueError, match=r"weights='random', asked for 'text=a'"):
-    RunFolder(old / "run").claim(
-      {**config, "weights": "text=a"}, built.prepared.metadata
-    )
+    run_record.claim(folder, other, metadata)
 
 
 def test_converted_weights_are_those_that_were_written(old):

@@ -9,7 +9,7 @@ import tiny_systems
 
 from ifa_jax.models import config_dict
 from ifa_jax.preparation.scenes import splits
-from ifa_jax.training import experiment
+from ifa_jax.training.config import run_record
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
 from ifa_jax.workdir.state import TrainState
@@ -33,20 +33,20 @@ def build(name, data_dir, scenes):
   """Returns the experiment of a system of `tiny_systems` with scenes."""
   config = tiny_run.tiny_run_config(data_dir, data={"scenes": str(scenes)})
   config["model"] = config_dict.to_dict(tiny_systems.MODELS[name])
-  return experiment.build(config)
+  return tiny_run.build(config)
 
 
 def write(built, params, workdir):
   """Writes what a run's folder has after training, its dataset gone."""
   folder = RunFolder(workdir)
-  folder.claim(built.config, built.prepared.metadata)
+  run_record.claim(folder, built.config, built.prepared.metadata)
   folder.copy(f"{built.prepared.folder}/tokenizer")
-  for name, text in built.inputs.files().items():
+  for name, text in built.data.inputs.files().items():
     folder.write_text(name, text)
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
     state = TrainState(np.int32(STEP), jax.device_get(params), ())
     checkpoints.save(state, {"f1": 0.5})
   record = json.dumps(folder.read_record())
-  gone = record.replace(json.dumps(built.config["data"]["data_dir"]), '"gone"')
+  gone = record.replace(json.dumps(built.config.data.data_dir), '"gone"')
   folder.write_text("config.json", gone)
   return workdir

@@ -11,6 +11,9 @@ from jax.experimental.compilation_cache import compilation_cache
 
 from configs import quickstart
 from ifa_jax.preparation.quickstart.command import Settings
+from ifa_jax.training import experiment
+from ifa_jax.training.config.resolve import resolve
+from ifa_jax.training.config.run_config import RunConfig
 from ifa_jax.training.experiment import Experiment
 
 # The batch sizes below divide none of them.
@@ -68,6 +71,11 @@ def tiny_run_config(data_dir: str, **changes: Any) -> dict[str, Any]:
   for part in (SECTIONS, {"data": {"data_dir": str(data_dir)}}, changes):
     config = merged(config, part)
   return config
+
+
+def build(config: dict[str, Any]) -> Experiment:
+  """Returns the experiment of a config, plain values."""
+  return experiment.build(resolve(RunConfig.from_dict(config)))
 
 
 def merged(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

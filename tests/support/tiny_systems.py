@@ -16,7 +16,6 @@ from ifa_jax.models.baselines.pcnn import PCNNConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
 from ifa_jax.models.encoders.co_attention import CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
-from ifa_jax.training import experiment
 
 # M, below the most objects of a scene.
 NUM_REGIONS, FEATURE_DIM = 3, 6
@@ -81,13 +80,13 @@ def build(name, data_dir, scenes=None, model=None, **data):
   data |= {"scenes": scenes and str(scenes)}
   config = tiny_run.tiny_run_config(data_dir, data=data)
   config["model"] = config_dict.to_dict(model or MODELS[name])
-  return experiment.build(config)
+  return tiny_run.build(config)
 
 
 def params(built, seed=0):
   """Returns perturbed parameters, large enough that inputs bear on results."""
   rng = np.random.default_rng(seed)
-  shapes = parameters.param_shapes(built.model_config)
+  shapes = parameters.param_shapes(built.config.model)
   drawn = {
     path: rng.normal(path.endswith("scale"), 0.4, shape).astype(np.float32)
     for path, shape in shapes.items()

@@ -4,12 +4,13 @@ import functools
 
 import jax
 import numpy as np
+import optim_section
 import pytest
 
 from configs import minilm, mnre, quickstart
 from ifa_jax.models import config_dict, parameters
 from ifa_jax.training import optimizer
-from ifa_jax.training.config import baselines, precision
+from ifa_jax.training.config import baselines
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +20,9 @@ VOCABULARY, FEATURE_DIM = 100, 4096
 
 
 def model_of(config):
-  section = precision.resolve(config)["model"]
+  section = config["model"]
+  if "dtype" in section:
+    section["dtype"] = "float32"
   if "vocab_size" in section:
     section["vocab_size"] = VOCABULARY
   if "regions" in section:
@@ -42,7 +45,9 @@ def test_groups_cover_every_model(file, variant):
   patterns = {k: g["pattern"] for k, g in section["groups"].items()}
   labels = optimizer.group_parameters(shapes(file, variant), patterns)
   assert {*jax.tree.leaves(labels)} == {*patterns}
-  optimizer.make_optimizer(section, shapes(file, variant), 10)
+  optimizer.make_optimizer(
+    optim_section.read(section), shapes(file, variant), 10
+  )
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -94,7 +99,7 @@ def test_pcnn_is_trained_by_sgd_as_opennre_does():
   config = mnre.get_config("pcnn")
   section = config.optim.to_dict()
   params = {"a": {"kernel": np.ones(3, np.float32)}}
-  tx = optimizer.make_optimizer(section, params, 7600)
+  tx = optimizer.make_optimizer(optim_section.read(section), params, 7600)
   state, rates = tx.init(params), []
   for _ in range(302):
     updates, state = tx.update(params, state, params)

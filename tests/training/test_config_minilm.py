@@ -6,9 +6,11 @@ import tiny
 
 from configs import minilm
 from ifa_jax.convert import store
-from ifa_jax.models import config_dict, parameters
-from ifa_jax.training import optimizer, pretrained
-from ifa_jax.training.config import baselines, precision
+from ifa_jax.models import parameters
+from ifa_jax.training import optimizer
+from ifa_jax.training.config import baselines
+from ifa_jax.training.config.resolve import resolve
+from ifa_jax.training.config.run_config import RunConfig
 
 # The others are tested in test_config_baselines.py.
 VARIANTS = [n for n in minilm.VARIANTS if n not in baselines.VARIANTS]
@@ -29,7 +31,7 @@ def config_of_a_variant(tmp_path):
   def make(variant):
     config = minilm.get_config(variant)
     config.weights = str(tmp_path / "w")
-    return pretrained.resolve(precision.resolve(config.to_dict()))
+    return resolve(RunConfig.from_dict(config.to_dict()))
 
   return make
 
@@ -37,22 +39,20 @@ def config_of_a_variant(tmp_path):
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_groups_cover_the_model(config, variant):
   found = config(variant)
-  model = config_dict.from_dict(found["model"])
   shapes = jax.eval_shape(
-    lambda: parameters.init_params(model, jax.random.key(0))
+    lambda: parameters.init_params(found.model, jax.random.key(0))
   )
-  groups = {k: g["pattern"] for k, g in found["optim"]["groups"].items()}
-  labels = optimizer.group_parameters(shapes, groups)
+  labels = optimizer.group_parameters(shapes, found.optim.patterns)
   assert set(jax.tree.leaves(labels["text"])) == {"text"}
   assert set(jax.tree.leaves(labels["relation_head"])) == {"new"}
   if variant != "text":
     assert labels["visual"]["embed"]["grounded_position"] == "new"
     assert labels["visual"]["embed"]["class_token"] == "visual"
-  optimizer.make_optimizer(found["optim"], shapes, 10)
+  optimizer.make_optimizer(found.optim, shapes, 10)
 
 
 def test_the_visual_stream_has_its_own_geometry(config):
-  model = config_dict.from_dict(config("objects")["model"])
+  model = config("objects").model
   assert model.text.hidden_dim == model.vision.hidden_dim == 16
   assert model.text.num_layers == model.vision.num_layers == 2
   assert (model.vision.patch_size, model.vision.mlp_dim) == (8, 384)

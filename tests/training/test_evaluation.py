@@ -15,6 +15,7 @@ from ifa_jax.data.text.row_text import RowText
 from ifa_jax.data.text.tokenizer import Encoded
 from ifa_jax.runtime.data_parallel import FORMS, make_parallel
 from ifa_jax.training import eval_step, evaluation
+from ifa_jax.training.config.run_config import EvalConfig, RunConfig
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.workdir.run_folder import RunFolder
 
@@ -23,6 +24,7 @@ pytestmark = pytest.mark.slow
 NUM_ROWS = 7
 CONFIG = tiny.tiny_config(num_layers=1)
 RELATIONS = ["None", "friends", "spouse", "member_of", "capital_of"]
+PREPARED = {"protocol": "clean", "relations": RELATIONS}
 
 
 class FakeSplit:
@@ -48,15 +50,16 @@ class FakeSplit:
 
 def experiment(form="pmap", batch_size=3):
   return types.SimpleNamespace(
-    config={"eval": {"batch_size": batch_size}},
-    batches=FakeSplit.batches,
-    inputs=types.SimpleNamespace(visual_source=lambda split: None),
+    config=RunConfig(eval=EvalConfig(batch_size)),
+    data=types.SimpleNamespace(
+      batches=FakeSplit.batches,
+      split=lambda _: FakeSplit(),
+      inputs=types.SimpleNamespace(visual_source=lambda split: None),
+    ),
     model=models.build(CONFIG),
     scans=CONFIG.scans_layers,
     parallel=make_parallel(form),
-    protocol="clean",
-    relations=RELATIONS,
-    split=lambda _: FakeSplit(),
+    prepared=schema.Prepared("", PREPARED, {}),
   )
 
 
@@ -113,9 +116,9 @@ def test_missing_shards_are_noticed(monkeypatch):
     "ifa_jax.data.pipeline.dataset.Split", lambda *_: FakeSplit()
   )
   prepared = schema.Prepared("data/x", {}, {"val": NUM_ROWS + 1})
-  made = Experiment({}, CONFIG, prepared, make_parallel("jit"))
+  made = Experiment(RunConfig(), prepared, make_parallel("jit"))
   with pytest.raises(ValueError, match="want 8 rows of 'val', found 7"):
-    made.split("dev")
+    made.data.split("dev")
 
 
 def test_rows_without_finite_probabilities_are_counted_and_named():

@@ -10,9 +10,9 @@ import tiny_run
 from ifa_jax.data import schema
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.dataset import Split
-from ifa_jax.models import config_dict
-from ifa_jax.training import experiment
 from ifa_jax.training.config import checks
+from ifa_jax.training.config.run_config import RunConfig
+from ifa_jax.training.visual_shuffle import train_rows
 
 SHA = "5" * 64
 OTHER = "6" * 64
@@ -32,8 +32,7 @@ def check(dataset=None, **changes):
   config = tiny_run.tiny_run_config("data", **changes)
   metadata = tiny_run.merged(METADATA, dataset or {})
   prepared = schema.Prepared("data/mnre/clean/2.0.0", metadata, {})
-  model = config_dict.from_dict(config["model"])
-  checks.check_dataset(prepared, model, config["data"])
+  checks.check_dataset(prepared, RunConfig.from_dict(config))
 
 
 def test_what_fits_is_taken():
@@ -69,7 +68,7 @@ def test_a_dataset_for_another_tokenizer_is_refused():
   asked = {"tokenizer_sha256": SHA, "tokenizer": "mine"}
   config = tiny_run.tiny_run_config("data", data=asked)
   with pytest.raises(ValueError, match=r"--tokenizer=mine .*--overwr") as error:
-    checks.check_tokenizer(prepared, config)
+    checks.check_tokenizer(prepared, RunConfig.from_dict(config))
   for part in ("'made_up'", "'mine'", SHA[:12], OTHER[:12]):
     assert part in str(error.value)
 
@@ -129,25 +128,29 @@ def write_dataset(folder, metadata):
 
 
 def build(data_dir, **changes):
-  return experiment.build(tiny_run.tiny_run_config(data_dir, **changes))
+  return tiny_run.build(tiny_run.tiny_run_config(data_dir, **changes))
 
 
 def test_an_experiment_counts_rows_and_updates(dataset):
   made = build(dataset)
-  assert [made.num_rows(x) for x in ("train", "dev", "test")] == [40, 13, 17]
-  assert (made.steps_per_epoch, made.num_steps) == (4, 8)
-  assert build(dataset, train={"max_steps": 5}).num_steps == 5
-  assert build(dataset, train={"max_steps": 50}).num_steps == 8
-  assert made.relations == METADATA["relations"]
-  assert made.protocol == "clean"
+  assert [made.data.num_rows(x) for x in ("train", "dev", "test")] == [
+    40,
+    13,
+    17,
+  ]
+  assert (made.epochs.length, made.epochs.num_steps) == (4, 8)
+  assert build(dataset, train={"max_steps": 5}).epochs.num_steps == 5
+  assert build(dataset, train={"max_steps": 50}).epochs.num_steps == 8
+  assert made.prepared.relations == METADATA["relations"]
+  assert made.prepared.protocol == "clean"
 
 
 def test_a_schedule_may_count_whole_batches_alone(dataset):
-  assert build(dataset).schedule_steps == 8
+  assert build(dataset).epochs.schedule_steps == 8
   whole = {"whole_batches": True}
-  assert build(dataset, optim=whole).schedule_steps == 6
+  assert build(dataset, optim=whole).epochs.schedule_steps == 6
   short = build(dataset, optim=whole, train={"max_steps": 5})
-  assert short.schedule_steps == short.num_steps == 5
+  assert short.epochs.schedule_steps == short.epochs.num_steps == 5
 
 
 def test_a_missing_dataset_is_named_with_the_command_that_makes_it(tmp_path):
@@ -232,7 +235,7 @@ def test_what_no_row_has_is_not_read(tmp_path, missing_pixels, fusion, fields):
     },
   )
   built = build(tmp_path / "data", model={"fusion": fusion})
-  assert [name for name, *_ in built.geometry.slots] == fields
+  assert [name for name, *_ in built.data.geometry.slots] == fields
 
 
 def test_training_pictures_are_shuffled_as_the_config_says(
@@ -247,9 +250,9 @@ def test_training_pictures_are_shuffled_as_the_config_says(
   monkeypatch.setattr(Split, "describe", in_pairs)
 
   def pictures(**data):
-    built = experiment.build(tiny_run.tiny_run_config(data_dir, data=data))
-    split = built.split("train")
-    found = built.train_pictures(split)
+    built = tiny_run.build(tiny_run.tiny_run_config(data_dir, data=data))
+    split = built.data.split("train")
+    found = train_rows(built.data, split, built.config.data)
     return split, None if found is None else list(found)
 
   split, found = pictures()
@@ -290,5 +293,7 @@ def test_a_shuffle_that_is_none_is_refused(dataset, name, wanted):
 )
 def test_counts_that_cannot_be(data_dir, section, name):
   config = tiny_run.tiny_run_config(data_dir, **{section: {name: 0}})
-  with pytest.raises(ValueError, match=rf"{section}\.{name}: want at least 1"):
-    experiment.build(config)
+  with pytest.raises(
+    ValueError, match=rf"{section}\.{name}: expected at least 1"
+  ):
+    tiny_run.build(config)

@@ -12,7 +12,7 @@ import whole_run
 
 from ifa_jax.runtime import data_parallel
 from ifa_jax.statistics import metrics
-from ifa_jax.training import evaluation, experiment, loop
+from ifa_jax.training import batch_source, evaluation, loop
 from ifa_jax.training.metric_writer import Meter
 from ifa_jax.workdir.checkpoints import Checkpoints
 
@@ -37,7 +37,7 @@ def test_a_run_writes_every_file_of_its_folder(finished):
   (events,) = {n for n in names if n.startswith("events.out.tfevents.")}
   assert names - {events} == tiny_run.FILES
   record = json.loads((finished.workdir / "config.json").read_text())
-  asked = json.loads(json.dumps(finished.experiment.config))
+  asked = json.loads(json.dumps(finished.experiment.config.to_dict()))
   assert record["config"] == asked
   assert record["dataset"]["protocol"] == "clean"
   assert set(record["versions"]) >= {
@@ -76,10 +76,10 @@ def test_scores_are_those_of_the_predictions_beside_them(
   scores = json.loads((finished.workdir / f"eval_{split}.json").read_text())
   rows = whole_run.lines(finished.workdir, f"predictions_{split}.jsonl")
   assert (scores["split"], scores["protocol"]) == (split, "clean")
-  prefix = experiment.SPLIT_NAMES[split]
+  prefix = batch_source.SPLIT_NAMES[split]
   numbers = range(1, num_rows + 1)
   assert [row["id"] for row in rows] == [f"{prefix}/{i}" for i in numbers]
-  relations = finished.experiment.relations
+  relations = finished.experiment.prepared.relations
   gold, predicted = (
     np.array([relations.index(row[key]) for row in rows])
     for key in ("gold", "pred")
@@ -157,7 +157,7 @@ def runs_of_both_forms_that_end_within_an_epoch(
     config = tiny_run.tiny_run_config(
       data_dir, **STILL, train={"parallel": form, "max_steps": 6}
     )
-    built = experiment.build(config)
+    built = tiny_run.build(config)
     if form == "jit":
       whole_run.run_until_stopped(built, folders[form], Meter, "add", 5)
     loop.run(built, folders[form])

@@ -26,7 +26,7 @@ SKIP = {"train": {"on_bad_numbers": "skip"}}
 
 def rows_of_words(built, name):
   """Returns the words' ids of each row of a split."""
-  split = built.split(name)
+  split = built.data.split(name)
   texts = (split.describe(row) for row in range(len(split)))
   return [{*text.encoded.input_ids} for text in texts]
 
@@ -63,7 +63,7 @@ def steps_with(built, row):
   """Returns the numbers of the steps whose batch has a row."""
   found = []
   for epoch in range(2):
-    order = orders.training_order(40, 12, built.config["seed"], epoch)
+    order = orders.training_order(40, 12, built.config.seed, epoch)
     found += [
       4 * epoch + i for i, batch in enumerate(order, start=1) if row in batch
     ]

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import optim_section
 import pytest
 import tiny
 import toy
@@ -75,16 +76,18 @@ def test_a_layer_among_those_that_training_stacks_is_named():
 
 # The step that met them.
 
-OPTIM = {
-  "groups": {"all": {"pattern": ".*", "peak_lr": 0.1}},
-  "warmup_percent": 0.5,
-  "b1": 0.9,
-  "b2": 0.999,
-  "epsilon": 1e-8,
-  "weight_decay": 0.01,
-  "decay_exclude": "",
-  "clip_norm": 1.0,
-}
+OPTIM = optim_section.read(
+  {
+    "groups": {"all": {"pattern": ".*", "peak_lr": 0.1}},
+    "warmup_percent": 0.5,
+    "b1": 0.9,
+    "b2": 0.999,
+    "epsilon": 1e-8,
+    "weight_decay": 0.01,
+    "decay_exclude": "",
+    "clip_norm": 1.0,
+  }
+)
 
 
 @pytest.mark.parametrize("between", ["tanh", "root"])

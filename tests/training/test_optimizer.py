@@ -4,6 +4,7 @@ import re
 
 import jax
 import numpy as np
+import optim_section
 import pytest
 import torch
 import transformers
@@ -40,7 +41,7 @@ def tree(seed, size=1.0):
 
 def updated(section, params, gradients):
   """Returns the parameters after each gradient."""
-  tx = optimizer.make_optimizer(section, params, NUM_STEPS)
+  tx = optimizer.make_optimizer(optim_section.read(section), params, NUM_STEPS)
   opt_state, states = tx.init(params), []
   for grads in gradients:
     updates, opt_state = tx.update(grads, opt_state, params)
@@ -223,7 +224,9 @@ def test_a_frozen_group_costs_no_memory(frozen):
   size = lambda section: sum(  # noqa: E731
     np.size(x)
     for x in jax.tree.leaves(
-      optimizer.make_optimizer(section, tree(0), NUM_STEPS).init(tree(0))
+      optimizer.make_optimizer(
+        optim_section.read(section), tree(0), NUM_STEPS
+      ).init(tree(0))
     )
     if np.ndim(x)
   )

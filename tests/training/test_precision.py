@@ -10,13 +10,15 @@ import tiny_run
 from configs import mnre, quickstart
 from ifa_jax import models
 from ifa_jax.models import replace
+from ifa_jax.models.base import AUTO_DTYPE
 from ifa_jax.training import experiment, loop
-from ifa_jax.training.config import precision
+from ifa_jax.training.config.resolve import resolve
+from ifa_jax.training.config.run_config import RunConfig
 from ifa_jax.workdir.run_folder import RunFolder
 
 
-def asked(dtype=precision.AUTO, **others):
-  return {"seed": 1, "model": {"fusion": "paper", "dtype": dtype, **others}}
+def asked(dtype=AUTO_DTYPE):
+  return RunConfig(weights="random", model=models.ModelConfig(dtype=dtype))
 
 
 def begun_with(folder, model):
@@ -33,7 +35,7 @@ def begun_with(folder, model):
 def test_auto_is_what_suits_the_device(monkeypatch, backend, wanted):
   monkeypatch.setattr(jax, "default_backend", lambda: backend)
   config = asked()
-  found = precision.resolve(config)
+  found = resolve(config)
   assert found == asked(wanted)
   assert config == asked()
 
@@ -42,7 +44,7 @@ def test_auto_is_what_suits_the_device(monkeypatch, backend, wanted):
 def test_a_users_word_stays(monkeypatch, tmp_path, dtype):
   monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
   begun = begun_with(tmp_path, {"dtype": "bfloat16"})
-  assert precision.resolve(asked(dtype), begun) == asked(dtype)
+  assert resolve(asked(dtype), begun) == asked(dtype)
 
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
@@ -50,13 +52,13 @@ def test_a_users_word_stays(monkeypatch, tmp_path, dtype):
 def test_a_run_goes_on_with_its_own(monkeypatch, tmp_path, backend, dtype):
   monkeypatch.setattr(jax, "default_backend", lambda: backend)
   begun = begun_with(tmp_path, {"dtype": dtype})
-  assert precision.resolve(asked(), begun) == asked(dtype)
+  assert resolve(asked(), begun) == asked(dtype)
 
 
 def test_a_folder_without_a_run_says_nothing(tmp_path):
-  assert precision.resolve(asked(), RunFolder(tmp_path)) == asked("float32")
+  assert resolve(asked(), RunFolder(tmp_path)) == asked("float32")
   (tmp_path / "config.json").write_text("[]")
-  assert precision.resolve(asked(), RunFolder(tmp_path)) == asked("float32")
+  assert resolve(asked(), RunFolder(tmp_path)) == asked("float32")
 
 
 def test_configs_leave_it_to_the_device_where_there_is_a_choice():
@@ -79,6 +81,11 @@ def dtypes_of(jaxpr, names):
       inner = getattr(value, "jaxpr", value)
       if hasattr(inner, "eqns"):
         yield from dtypes_of(inner, names)
+
+
+def test_no_model_is_built_whose_dtype_is_not_decided():
+  with pytest.raises(ValueError, match=r"model\.dtype: expected float32 or bf"):
+    models.build(models.ModelConfig(dtype=AUTO_DTYPE))
 
 
 def test_norms_softmax_and_logits_stay_in_float32():
@@ -113,10 +120,10 @@ def test_a_run_in_bfloat16_goes_on_and_is_scored_on_a_cpu(data_dir, tmp_path):
     optim={"groups": groups | {"encoder": {"pattern": "text/.*"}}},
   )
   folder = RunFolder(tmp_path / "run")
-  scores = loop.run(experiment.build(config), folder.path)
+  scores = loop.run(tiny_run.build(config), folder.path)
   assert 0 <= scores["accuracy"] <= 1
   again = tiny_run.merged(config, {"model": {"dtype": "auto"}})
-  assert experiment.build(again).model_config.dtype == "float32"
-  built = experiment.build(precision.resolve(again, folder))
-  assert built.model_config.dtype == "bfloat16"
+  assert tiny_run.build(again).config.model.dtype == "float32"
+  built = experiment.build(resolve(RunConfig.from_dict(again), folder))
+  assert built.config.model.dtype == "bfloat16"
   assert loop.run(built, folder.path) == scores

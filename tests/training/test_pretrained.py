@@ -1,5 +1,6 @@
 """Runs that start from pretrained weights."""
 
+import dataclasses
 import logging
 import shutil
 
@@ -19,6 +20,9 @@ from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.baselines.pcnn import PCNNConfig
 from ifa_jax.training import experiment, initial_values, loop, pretrained
+from ifa_jax.training.config import run_record
+from ifa_jax.training.config.resolve import resolve
+from ifa_jax.training.config.run_config import RunConfig
 from ifa_jax.training.initialize import Start
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
@@ -37,35 +41,38 @@ def save(folder, config, initialised=(), tokenizer=None, seed=3):
   return flat(params)
 
 
+def asked_for(weights, **changes):
+  """Returns the tiny config with other weights, and settings changed."""
+  config = tiny_run.tiny_run_config("data", weights=str(weights), **changes)
+  return RunConfig.from_dict(config)
+
+
 def test_a_config_with_random_weights_stays():
-  config = {"weights": "random", "model": {"text": {}}}
-  assert pretrained.resolve(config) is config
+  config = asked_for("random")
+  assert resolve(config) == config
 
 
 def test_a_model_with_encoders_must_have_the_setting():
-  config = {"weights": None, "model": {"text": {}}}
   with pytest.raises(ValueError, match=r"config\.weights: expected encoders"):
-    pretrained.resolve(config)
+    resolve(RunConfig())
 
 
 def test_weights_give_sizes_and_tokenizer_and_nothing_else(tmp_path, raw_dir):
   source = tiny.tiny_config(fusion="released")
   tokenizer = Tokenizer.load(raw_dir / "tokenizer")
   save(tmp_path / "w", source, tokenizer=tokenizer)
-  asked = tiny_run.tiny_run_config("data", weights=str(tmp_path / "w"))
-  asked["model"]["text"]["dropout_rate"] = 0.25
-  got = pretrained.resolve(asked)
-  sizes = config_dict.to_dict(source)
-  assert got["model"]["vision"] == sizes["vision"]
-  assert got["model"]["text"] == sizes["text"] | {
-    "dropout_rate": 0.25,
-    "attention_dropout_rate": asked["model"]["text"]["attention_dropout_rate"],
-  }
-  assert got["model"]["fusion"] == "paper"
-  assert got["data"]["tokenizer_sha256"] == tokenizer.sha256
-  assert {k: v for k, v in got.items() if k not in ("model", "data")} == {
-    k: v for k, v in asked.items() if k not in ("model", "data")
-  }
+  asked = asked_for(tmp_path / "w", model={"text": {"dropout_rate": 0.25}})
+  got = resolve(asked)
+  assert got.model.vision == source.vision
+  assert got.model.text == dataclasses.replace(
+    source.text,
+    dropout_rate=0.25,
+    attention_dropout_rate=asked.model.text.attention_dropout_rate,
+  )
+  assert got.model.fusion == "paper"
+  assert got.data.tokenizer_sha256 == tokenizer.sha256
+  others = {"model": asked.model, "data": asked.data}
+  assert dataclasses.replace(got, **others) == asked
 
 
 def start(folder, fresh, *system):
@@ -81,31 +88,25 @@ def test_a_stream_that_nothing_was_converted_for_keeps_its_geometry(tmp_path):
   paths = parameters.param_shapes(source)
   visual = [path for path in paths if path.startswith("visual/")]
   save(tmp_path / "w", source, visual)
-  asked = tiny_run.tiny_run_config(
-    "data", weights=str(tmp_path / "w"), model={"vision": {"mlp_dim": 24}}
-  )
-  got = pretrained.resolve(asked)["model"]
-  assert got["text"]["vocab_size"] == source.text.vocab_size
-  assert got["vision"]["image_size"] == 32 != source.vision.image_size
-  assert got["vision"]["mlp_dim"] == asked["model"]["vision"]["mlp_dim"]
+  asked = asked_for(tmp_path / "w", model={"vision": {"mlp_dim": 24}})
+  model = resolve(asked).model
+  assert model.text.vocab_size == source.text.vocab_size
+  assert model.vision.image_size == 32 != source.vision.image_size
+  assert model.vision.mlp_dim == 24
   for name in ("hidden_dim", "num_layers", "num_heads"):
-    assert got["vision"][name] == getattr(source.vision, name)
-  fresh = tiny.perturbed_params(config_dict.from_dict(got), seed=7)
+    assert getattr(model.vision, name) == getattr(source.vision, name)
+  fresh = tiny.perturbed_params(model, seed=7)
   started = flat(start(tmp_path / "w", fresh))
   for path in visual:
     np.testing.assert_array_equal(started[path], flat(fresh)[path])
   save(tmp_path / "part", source, visual[1:])
-  asked["weights"] = str(tmp_path / "part")
-  got = pretrained.resolve(asked)["model"]["vision"]
-  assert got == config_dict.to_dict(source)["vision"]
+  assert resolve(asked_for(tmp_path / "part")).model.vision == source.vision
 
 
 def test_a_text_model_stays_one(tmp_path):
   save(tmp_path / "w", tiny.tiny_config())
-  asked = tiny_run.tiny_run_config(
-    "data", weights=str(tmp_path / "w"), model={"vision": None}
-  )
-  assert pretrained.resolve(asked)["model"]["vision"] is None
+  asked = asked_for(tmp_path / "w", model={"vision": None})
+  assert resolve(asked).model.vision is None
 
 
 def other_systems(vocab_size):
@@ -120,9 +121,9 @@ def other_systems(vocab_size):
 def test_another_system_takes_the_text_encoder_alone(tmp_path, system):
   source = tiny.tiny_config()
   given = save(tmp_path / "w", source)
-  asked = tiny_run.tiny_run_config("data", weights=str(tmp_path / "w"))
-  asked["model"] = config_dict.to_dict(other_systems(3)[system])
-  model = config_dict.from_dict(pretrained.resolve(asked)["model"])
+  asked = asked_for(tmp_path / "w")
+  asked = dataclasses.replace(asked, model=other_systems(3)[system])
+  model = resolve(asked).model
   assert model.system == system
   assert (model.text.hidden_dim, model.text.max_len) == (16, 16)
   fresh = parameters.init_params(model, jax.random.key(7))
@@ -134,9 +135,9 @@ def test_another_system_takes_the_text_encoder_alone(tmp_path, system):
 
 def test_a_system_without_an_encoder_takes_none(tmp_path):
   save(tmp_path / "w", tiny.tiny_config())
-  asked = tiny_run.tiny_run_config("data", weights=str(tmp_path / "w"))
-  asked["model"] = config_dict.to_dict(PCNNConfig(vocab_size=9))
-  assert pretrained.resolve(asked) == asked | {"weights": None}
+  asked = asked_for(tmp_path / "w")
+  asked = dataclasses.replace(asked, model=PCNNConfig(vocab_size=9))
+  assert resolve(asked) == dataclasses.replace(asked, weights=None)
 
 
 def test_weights_of_no_use_are_refused(tmp_path):
@@ -149,9 +150,8 @@ def test_weights_of_no_use_are_refused(tmp_path):
 
 
 def test_a_folder_without_weights_is_named(tmp_path):
-  asked = tiny_run.tiny_run_config("data", weights=str(tmp_path))
   with pytest.raises(ValueError, match=f"expected text=.*got '{tmp_path}"):
-    pretrained.resolve(asked)
+    resolve(asked_for(tmp_path))
 
 
 def test_what_was_initialised_follows_the_runs_seed(tmp_path):
@@ -203,9 +203,9 @@ def test_a_run_starts_from_them(tmp_path, data_dir):
   own = "visual/layer_0/mlp_in/kernel"
   given = save(tmp_path / "w", config, [own])
   # Drawn alone as it is drawn with all others.
-  unaided = Start(experiment.build(asked | {"weights": "random"}))
+  unaided = Start(tiny_run.build(asked | {"weights": "random"}))
   given[own] = flat(unaided.first_params())[own]
-  built = experiment.build(pretrained.resolve(asked))
+  built = tiny_run.build(asked)
   loop.run(built, str(tmp_path / "run"))
   with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
     got = flat(checkpoints.restore_params(checkpoints.newest))
@@ -215,11 +215,12 @@ def test_a_run_starts_from_them(tmp_path, data_dir):
 
 def test_a_run_that_began_needs_its_weights_no_more(tmp_path, data_dir):
   asked = tiny_run.tiny_run_config(data_dir, weights=str(tmp_path / "w"))
-  config = config_dict.from_dict(asked["model"])
-  save(tmp_path / "w", config, ["visual/embed/class_token"])
-  first = pretrained.resolve(asked)
+  asked = RunConfig.from_dict(asked)
+  save(tmp_path / "w", asked.model, ["visual/embed/class_token"])
+  first = resolve(asked)
   built, folder = experiment.build(first), RunFolder(tmp_path / "run")
-  folder.claim(built.config, built.prepared.metadata, Start(built).record)
+  metadata = built.prepared.metadata
+  run_record.claim(folder, built.config, metadata, Start(built).record)
   record = folder.read_record()
   assert record["start"] == [
     f"relation head: {tmp_path}/w, 2 tensors",
@@ -228,9 +229,9 @@ def test_a_run_that_began_needs_its_weights_no_more(tmp_path, data_dir):
     "visual/embed/class_token: random",
   ]
   shutil.rmtree(tmp_path / "w")
-  assert pretrained.resolve(asked, folder) == first
+  assert resolve(asked, folder) == first
   with pytest.raises(ValueError, match="a folder that python"):
-    pretrained.resolve(asked)
+    resolve(asked)
 
 
 VARIANTS = [
@@ -266,7 +267,7 @@ def test_every_config_names_its_encoders_or_asks_for_random_ones(
 def test_a_run_from_random_values_says_so_before_its_first_update(
   data_dir, caplog
 ):
-  built = experiment.build(tiny_run.tiny_run_config(data_dir))
+  built = tiny_run.build(tiny_run.tiny_run_config(data_dir))
   with caplog.at_level(logging.INFO, "ifa_jax"):
     Start(built).fresh()
   assert "Starting from\n  relation head, text, vision: random" in caplog.text
@@ -275,22 +276,18 @@ def test_a_run_from_random_values_says_so_before_its_first_update(
 def test_no_check_of_the_tokenizer_stays_none(tmp_path, raw_dir):
   tokenizer = Tokenizer.load(raw_dir / "tokenizer")
   save(tmp_path / "w", tiny.tiny_config(), tokenizer=tokenizer)
-  asked = tiny_run.tiny_run_config(
-    "data", weights=str(tmp_path / "w"), data={"tokenizer_sha256": ""}
-  )
-  assert pretrained.resolve(asked)["data"]["tokenizer_sha256"] == ""
+  asked = asked_for(tmp_path / "w", data={"tokenizer_sha256": ""})
+  assert resolve(asked).data.tokenizer_sha256 == ""
 
 
 def test_the_number_of_crops_is_the_configs_and_other_changes_are_logged(
   tmp_path, caplog
 ):
   save(tmp_path / "w", tiny.tiny_config())
-  asked = tiny_run.tiny_run_config(
-    "data", weights=str(tmp_path / "w"), model={"vision": {"num_crops": 5}}
-  )
+  asked = asked_for(tmp_path / "w", model={"vision": {"num_crops": 5}})
   with caplog.at_level(logging.INFO, "ifa_jax"):
-    got = pretrained.resolve(asked)
-  assert got["model"]["vision"]["num_crops"] == 5
+    got = resolve(asked)
+  assert got.model.vision.num_crops == 5
   assert "The encoder decides model.vision: " in caplog.text
   assert "image_size 16 (not 32)" in caplog.text
 

@@ -12,7 +12,8 @@ import tiny_systems
 
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.models import config_dict
-from ifa_jax.training import evaluation, experiment, loop
+from ifa_jax.training import evaluation, loop
+from ifa_jax.training.config import run_record
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.workdir.run_folder import RunFolder
 
@@ -50,7 +51,7 @@ def config_of(name, data_dir, scenes_dir, **changes):
 def run_of_a_system(
   request, data_dir, scenes_dir, tmp_path_factory, fast_compilation
 ):
-  built = experiment.build(config_of(request.param, data_dir, scenes_dir))
+  built = tiny_run.build(config_of(request.param, data_dir, scenes_dir))
   workdir = tmp_path_factory.mktemp(request.param) / "run"
   loop.run(built, str(workdir))
   return Run(built, workdir)
@@ -75,7 +76,7 @@ def test_a_post_without_a_picture_is_predicted_too(run, posts):
   bare = {k: x for k, x in posts[0].items() if k not in ("image", "boxes")}
   found, whole = predictor.predict(bare), predictor.predict(posts[0])
   gap = abs(found["probability"] - whole["probability"])
-  assert (gap > 1e-6) == run.experiment.model_config.sees_pictures
+  assert (gap > 1e-6) == run.experiment.config.model.sees_pictures
 
 
 def test_scores_say_where_regions_come_from(run):
@@ -83,7 +84,7 @@ def test_scores_say_where_regions_come_from(run):
   source = {
     "mega": "spatial edges, chain graph",
     "vilbert": "scenes",
-  }.get(run.experiment.model_config.system)
+  }.get(run.experiment.config.model.system)
   assert scores.get("visual_source") == source
   assert scores["protocol"] == "clean"
 
@@ -91,7 +92,7 @@ def test_scores_say_where_regions_come_from(run):
 def test_sizes_that_the_data_decides_are_in_the_record(run):
   record = json.loads((run.workdir / "config.json").read_text())
   model = record["config"]["model"]
-  assert config_dict.from_dict(model) == run.experiment.model_config
+  assert config_dict.from_dict(model) == run.experiment.config.model
   if "regions" in model:
     assert model["regions"]["feature_dim"] == 192
   if "vocab_size" in model:
@@ -100,13 +101,13 @@ def test_sizes_that_the_data_decides_are_in_the_record(run):
 
 
 def test_a_finished_run_scores_again_alike(run):
-  again = experiment.build(
+  again = tiny_run.build(
     json.loads((run.workdir / "config.json").read_text())["config"]
   )
   with evaluation.Checkpoints(run.workdir / "checkpoints") as checkpoints:
     best = evaluation.load_best(again, checkpoints)
   evaluator = evaluation.Evaluator(again)
-  found = evaluator.predict(best.params, again.split("test"))
+  found = evaluator.predict(best.params, again.data.split("test"))
   rows = tiny_run.read_lines(run.workdir / "predictions_test.jsonl")
   wanted = [[*row["probabilities"].values()] for row in rows]
   np.testing.assert_allclose(found.probabilities, wanted, atol=1e-6)
@@ -117,7 +118,7 @@ def test_other_scenes_than_the_runs_are_refused(data_dir, tmp_path):
   config = config_of("mega", data_dir, tmp_path)
   config["model"]["regions"]["feature_dim"] = 192
   with pytest.raises(ValueError, match="feature_dim: want 6, as the data"):
-    experiment.build(config)
+    tiny_run.build(config)
 
 
 def test_features_that_other_pictures_cannot_get_are_refused(
@@ -125,7 +126,7 @@ def test_features_that_other_pictures_cannot_get_are_refused(
 ):
   scenes = tmp_path / "scenes"
   tiny_systems.write_scenes(scenes, data_dir)
-  built = experiment.build(config_of("bert_sg", data_dir, scenes))
+  built = tiny_run.build(config_of("bert_sg", data_dir, scenes))
   own_runs.write(built, tiny_systems.params(built), tmp_path / "run")
   with pytest.raises(ValueError, match="want scenes with features of an enc"):
     Predictor(tmp_path / "run")
@@ -134,15 +135,17 @@ def test_features_that_other_pictures_cannot_get_are_refused(
 def test_without_scenes_a_model_of_regions_sees_nothing(data_dir, tmp_path):
   config = config_of("bert_sg_att", data_dir, None)
   config["data"]["scenes"] = None
-  built = experiment.build(config)
+  built = tiny_run.build(config)
   found = evaluation.Evaluator(built).predict(
-    tiny_systems.params(built), built.split("test")
+    tiny_systems.params(built), built.data.split("test")
   )
   folder = RunFolder(tmp_path / "run")
-  folder.claim(built.config, built.prepared.metadata)
+  run_record.claim(folder, built.config, built.prepared.metadata)
   scores = evaluation.write(built, folder, "test", found, 0)
   assert scores["visual_source"] == "nothing"
-  (batch, *_) = built.batches(built.split("test"), np.arange(6).reshape(2, 3))
+  (batch, *_) = built.data.batches(
+    built.data.split("test"), np.arange(6).reshape(2, 3)
+  )
   assert not batch.region_mask.any()
   assert not batch.regions.any()
 
@@ -152,7 +155,7 @@ def test_the_vocabulary_stays_that_of_the_training_rows(
 ):
   changes = {"train": {"total_epochs": 1, "max_steps": 1}}
   config = config_of("pcnn", data_dir, scenes_dir, **changes)
-  built = experiment.build(config)
+  built = tiny_run.build(config)
   loop.run(built, str(tmp_path / "run"))
   before = Predictor(tmp_path / "run").predict(posts[0])
   moved = shutil.move(tmp_path / "run", tmp_path / "moved")
@@ -166,8 +169,8 @@ def test_pretrained_word_vectors_start_the_table(data_dir, tmp_path, posts):
   path.write_text("".join(lines))
   config = config_of("pcnn", data_dir, None)
   config["data"] |= {"scenes": None, "word_vectors": str(path)}
-  built = experiment.build(config)
-  assert built.model_config.vocab_size == 4
+  built = tiny_run.build(config)
+  assert built.config.model.vocab_size == 4
   table = {"word": {"embedding": np.zeros((4, 4), np.float32)}}
-  started = built.inputs.start_params(table)["word"]["embedding"]
+  started = built.data.inputs.start_params(table)["word"]["embedding"]
   np.testing.assert_array_equal(started[2:], [*rows.values()])

@@ -34,7 +34,8 @@ from ifa_jax.analyze.alignment.posts import Post, Source
 from ifa_jax.analyze.alignment.readers import Reader
 from ifa_jax.data.pipeline.dataset import Split
 from ifa_jax.inference.predictor import Predictor
-from ifa_jax.training import experiment
+from ifa_jax.training import batch_source, experiment
+from ifa_jax.training.config import run_record
 from ifa_jax.workdir.run_folder import RunFolder
 
 COMPILES = True
@@ -48,7 +49,9 @@ PICTURES = ("first", "only", "any")
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   flags.DEFINE_string("workdir", None, "A finished run's folder.")
-  flags.DEFINE_enum("split", "test", [*experiment.SPLIT_NAMES], "Whose posts.")
+  flags.DEFINE_enum(
+    "split", "test", [*batch_source.SPLIT_NAMES], "Whose posts."
+  )
   flags.DEFINE_integer("num_posts", 40, "At most so many.", lower_bound=1)
   flags.DEFINE_list("rows", [], "These posts instead, by id: test/12,test/40.")
   flags.DEFINE_string("posts", None, "Posts of one's own instead, JSON lines.")
@@ -106,24 +109,24 @@ def take_own(folder: RunFolder, options: Any) -> Taken:
 
 def take_rows(folder: RunFolder, options: Any) -> Taken:
   """Returns rows of a run's dataset, as the flags say."""
-  built = experiment.build(folder.read_record()["config"])
+  built = experiment.build(run_record.read(folder))
   reader = make_reader(built, folder)
-  folder.claim(built.config, built.prepared.metadata)
+  run_record.claim(folder, built.config, built.prepared.metadata)
   shown = map_index(options.map, [*reader.titles])
-  split = built.split(options.split)
+  split = built.data.split(options.split)
   if options.rows:
     rows = find(split, options.rows)
   else:
-    seen = [any(counts) for counts in built.num_seen(split)]
+    seen = [any(counts) for counts in built.data.num_seen(split)]
     rows = choose(seen, options.num_posts, options.pictures, split.name)
   best = alignment_split.load_best(built, folder)
   aligner = alignment_split.SplitAligner(built, best.params)
   source = Source(
     options.workdir,
     options.split,
-    built.protocol,
+    built.prepared.protocol,
     best.step,
-    built.inputs.visual_source(split),
+    built.data.inputs.visual_source(split),
   )
   return source, aligner.posts(split, rows), shown
 
@@ -138,7 +141,7 @@ def make_reader(built: experiment.Experiment, folder: RunFolder) -> Reader:
     reader = alignment_split.reader(built)
   except ValueError as error:
     raise ValueError(f"{folder.path}: {error}") from None
-  fields = [field for field, *_ in built.model_config.picture_slots]
+  fields = [field for field, *_ in built.config.model.picture_slots]
   if fields and not any(map(built.prepared.has_any, fields)):
     raise ValueError(
       f"{built.prepared.folder}: want posts with any of {', '.join(fields)},"

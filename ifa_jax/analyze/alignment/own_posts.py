@@ -35,9 +35,9 @@ class PostAligner:
     Raises:
       ValueError: for a model that has no maps, with the reason.
     """
-    model, data = predictor.model, predictor.reader.data
+    model, read = predictor.model, predictor.reader
     maps = readers.reader(
-      model, data, model.picture_slots, predictor.reader.image_size
+      model, read.data.scenes, model.picture_slots, read.image_size
     )
     self.titles = maps.titles
     self._predictor = predictor
@@ -78,7 +78,7 @@ class PostAligner:
       _name_picture(fields.get("image")),
       reader.read_square(fields, opener),
     )
-    batch = trim_text(reader.batch([example], 1), reader.data["text_buckets"])
+    batch = trim_text(reader.batch([example], 1), reader.data.text_buckets)
     (post,) = self._aligner.posts([row], batch)
     return post
 

@@ -5,8 +5,8 @@ attention to patches. A model of regions says by `System.weight_names` which
 maps of `ModelOutput.region_weights` it has, and `region_maps` what they are.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import jax
 import numpy as np
@@ -44,7 +44,7 @@ class Reader(Protocol):
 
 def reader(
   model: System,
-  data: Mapping[str, Any],
+  scenes: str | None,
   slots: Sequence[tuple[str, int, int]],
   image_size: int,
 ) -> Reader:
@@ -52,7 +52,7 @@ def reader(
 
   Args:
     model: the run's.
-    data: the `data` section of its config.
+    scenes: folder, or name, of the scenes of its data, if any.
     slots: what it looks at, as `System.picture_slots`; kinds that are read of
       no post may be left out.
     image_size: side of the whole picture's square in its data, in pixels.
@@ -66,7 +66,7 @@ def reader(
     )
   if model.picture_slots:
     return _Pixels(model, slots)
-  if not data.get("scenes"):
+  if not scenes:
     raise ValueError(
       "data.scenes: want a folder of scenes, whose objects words are aligned"
       " with, found none"

@@ -34,9 +34,9 @@ def reader(built: experiment.Experiment) -> Reader:
     ValueError: for a model that has none, with the reason.
   """
   return readers.reader(
-    built.model_config,
-    built.config["data"],
-    built.geometry.slots,
+    built.config.model,
+    built.config.data.scenes,
+    built.data.geometry.slots,
     built.prepared.metadata["image_size"],
   )
 
@@ -73,24 +73,24 @@ class SplitAligner:
     maps = reader(built)
     look = jax.jit(Look(built.model, maps.captured))
     self._aligner = Aligner(
-      functools.partial(look, params), built.relations, maps
+      functools.partial(look, params), built.prepared.relations, maps
     )
 
   def posts(self, split: Split, rows: Sequence[int]) -> Iterator[Post]:
     """Yields a post for each row, in this order."""
     batch_size = min(BATCH_SIZE, len(rows))
     batches = sampling.in_batches(np.asarray(rows), batch_size)
-    read = self._built.batches(split, batches, on_host=True)
+    read = self._built.data.batches(split, batches, on_host=True)
     for numbers, batch in zip(batches, read, strict=True):
       real = [self.read_row(split, int(n)) for n in numbers[batch.valid]]
       yield from self._aligner.posts(real, batch)
 
   def read_row(self, split: Split, number: int) -> Row:
     """Returns a row with its pictures, and with the objects that are read."""
-    inputs = self._built.inputs
+    inputs = self._built.data.inputs
     text = inputs.texts(split)[number]
     row = read_row(split, number, text)
-    if self._built.model_config.regions is None:
+    if self._built.config.model.regions is None:
       return row
     num_objects = inputs.region_reader(split).num_objects(number)
     scene = self._read_scenes(split).scene(text.img_id)
@@ -98,7 +98,7 @@ class SplitAligner:
 
   def _read_scenes(self, split: Split) -> Scenes:
     if split.name not in self._scenes:
-      folder = self._built.config["data"]["scenes"]
+      folder = self._built.config.data.scenes
       self._scenes[split.name] = store.read_split(folder, split.name)
     return self._scenes[split.name]
 

@@ -30,6 +30,7 @@ from ifa_jax.cli import tables
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.sampling import Shuffle
 from ifa_jax.training import experiment
+from ifa_jax.training.config import run_record
 from ifa_jax.workdir.run_folder import RunFolder
 
 COMPILES = True
@@ -69,7 +70,7 @@ def main(_) -> None:
   """Runs the command."""
   values = flags.FLAGS
   folder = RunFolder(values.workdir)
-  built = experiment.build(folder.read_record()["config"])
+  built = experiment.build(run_record.read(folder))
   others = [RunFolder(path) for path in values.beside]
   if values.shuffle_train is not None:
     others.insert(
@@ -107,7 +108,7 @@ def shuffle_table(
   found += [conditions.beside(other, built, gold) for other in others]
   return {
     "run": folder.path,
-    "protocol": built.protocol,
+    "protocol": built.prepared.protocol,
     "split": "test",
     "n": len(gold),
     "rows": conditions.summarise(gold, found),

@@ -6,6 +6,7 @@ blank            every picture, crop and object absent
 shuffle(train)   another run, that was trained on shuffled pictures
 """
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,12 +14,15 @@ import numpy as np
 
 from ifa_jax.batch import blank_pictures
 from ifa_jax.data.pipeline.sampling import Shuffle
-from ifa_jax.models import config_dict, variants
+from ifa_jax.models import variants
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.statistics import bootstrap, metrics, predictions
 from ifa_jax.training import evaluation, experiment, loop
+from ifa_jax.training.config import run_record
+from ifa_jax.training.config.run_config import RunConfig
 from ifa_jax.training.experiment import Experiment
+from ifa_jax.training.visual_shuffle import shuffled_rows
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
 
@@ -59,7 +63,7 @@ def predict(
   Raises:
     ValueError: if the folder holds no checkpoint with dev scores.
   """
-  split = built.split(_SPLIT)
+  split = built.data.split(_SPLIT)
   evaluator = evaluation.Evaluator(built)
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
     params = evaluation.load_best(built, checkpoints).params
@@ -67,7 +71,7 @@ def predict(
   found = [Condition("standard", (), standard.predicted[None])]
   seeds = tuple(range(num_seeds))
   for shuffle in shuffles:
-    orders = (built.visual_shuffle(split, seed, shuffle) for seed in seeds)
+    orders = (shuffled_rows(built.data, split, seed, shuffle) for seed in seeds)
     rows = [evaluator.predict(params, split, rows) for rows in orders]
     predicted = np.stack([one.predicted for one in rows])
     found.append(Condition(_name(shuffle), seeds, predicted))
@@ -91,8 +95,8 @@ def train_shuffled(
   The new run lies inside the old one's folder, and goes on there if it was
   stopped.
   """
-  data = {**built.config["data"], "visual_shuffle_seed": seed}
-  config = {**built.config, "data": data}
+  data = dataclasses.replace(built.config.data, visual_shuffle_seed=seed)
+  config = dataclasses.replace(built.config, data=data)
   inside = RunFolder(folder.file(f"shuffle_train_{seed}"))
   if inside.read_json(f"eval_{_SPLIT}.json") is None:
     loop.run(experiment.build(config), inside.path)
@@ -107,31 +111,31 @@ def beside(folder: RunFolder, built: Experiment, gold: np.ndarray) -> Condition:
   """
   record = folder.read_record()
   found = predictions.read(folder.path, _SPLIT)
-  ids = {name: i for i, name in enumerate(built.relations) if i}
+  ids = {name: i for i, name in enumerate(built.prepared.relations) if i}
   ids[predictions.NONE] = metrics.NONE
   lines = found.lines.values()
   theirs = record["dataset"]["sources"], found.protocol
-  ours = built.prepared.metadata["sources"], built.protocol
+  ours = built.prepared.metadata["sources"], built.prepared.protocol
   if theirs != ours or [ids.get(x["gold"]) for x in lines] != [*gold]:
     raise ValueError(
-      f"{folder.path}: want a run on the data of {built.prepared.folder}"
-      f" (protocol {built.protocol}), found one on other data (protocol"
+      f"{folder.path}: expected a run on the data of {built.prepared.folder}"
+      f" (protocol {built.prepared.protocol}), got one on other data (protocol"
       f" {found.protocol})"
     )
   predicted = np.array([[ids[line["pred"]] for line in lines]])
-  name = _describe(record["config"], built.model_config)
+  name = _describe(run_record.read(folder), built.config.model)
   return Condition(name, (), predicted)
 
 
-def _describe(config: dict[str, Any], ours: System) -> str:
+def _describe(config: RunConfig, ours: System) -> str:
   """Names another run: which model, if it is not ours, and its pictures."""
-  theirs = config_dict.from_dict(config["model"])
+  theirs = config.model
   name = variants.name_of(theirs)
   same = theirs.system == ours.system == ModelConfig.system
   prefix = "" if same or name == variants.name_of(ours) else f"{name}, "
   if not theirs.sees_pictures:
     return f"{prefix}text only, another run"
-  if config["data"]["visual_shuffle_seed"] is not None:
+  if config.data.visual_shuffle_seed is not None:
     return f"{prefix}shuffle(train)"
   return f"{prefix}standard, another run"
 

@@ -3,7 +3,6 @@
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import Any
 
 from absl import flags
 from ml_collections import config_dict, config_flags
@@ -11,6 +10,7 @@ from ml_collections.config_flags import config_path
 
 from ifa_jax.analyze import published
 from ifa_jax.training.config import files
+from ifa_jax.training.config.run_config import RunConfig
 
 _SEED = "seed"
 
@@ -80,8 +80,8 @@ def parse(changes: Sequence[str]) -> dict[str, str]:
 
 def read(
   module: ModuleType, variant: str, changes: Mapping[str, str]
-) -> dict[str, Any]:
-  """Returns a variant's config, plain values, as launch.py would read it.
+) -> RunConfig:
+  """Returns a variant's config, as launch.py would read it.
 
   Args:
     module: of the config file.
@@ -96,7 +96,7 @@ def read(
   for name, text in changes.items():
     _check_known(config, variant, name)
     _set(config, variant, name, text)
-  return config.to_dict()
+  return RunConfig.from_dict(config.to_dict())
 
 
 def _check_known(

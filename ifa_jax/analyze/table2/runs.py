@@ -5,16 +5,19 @@ of the same settings: it is resumed, evaluated, shuffled and predicted with as
 any other.
 """
 
+import dataclasses
 import logging
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ifa_jax.data.schema import Prepared
 from ifa_jax.statistics import predictions
 from ifa_jax.statistics.systems import System
-from ifa_jax.training import experiment, loop, pretrained
-from ifa_jax.training.config import precision
+from ifa_jax.training import experiment, loop
+from ifa_jax.training.config import run_record
+from ifa_jax.training.config.resolve import resolve
+from ifa_jax.training.config.run_config import RunConfig
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.workdir.run_folder import RunFolder
 
@@ -30,7 +33,7 @@ class Row(NamedTuple):
 
   Attributes:
     variant: its name.
-    config: plain values; the seed is that of the run.
+    config: resolved; the seed is that of the run.
     folders: seed -> a run's folder.
     epochs: of each run; not whole if `train.max_steps` ends it.
     updates: of each run.
@@ -40,7 +43,7 @@ class Row(NamedTuple):
   """
 
   variant: str
-  config: Mapping[str, Any]
+  config: RunConfig
   folders: Mapping[int, RunFolder]
   epochs: float
   updates: int
@@ -58,13 +61,13 @@ class Row(NamedTuple):
 
 
 def plan(
-  variant: str, config: Mapping[str, Any], seeds: Sequence[int], workdir: str
+  variant: str, config: RunConfig, seeds: Sequence[int], workdir: str
 ) -> Row:
   """Checks a variant's runs before any of them costs time.
 
   Args:
     variant: its name.
-    config: its own, plain values.
+    config: its own.
     seeds: of its runs.
     workdir: the table's folder; nothing is written.
 
@@ -77,25 +80,24 @@ def plan(
     for seed in seeds
   }
   # A table that was begun goes on as it began, without its weights at hand.
-  begun = folders[seeds[0]]
-  config = pretrained.resolve(precision.resolve(config, begun), begun)
+  config = resolve(config, folders[seeds[0]])
   built = experiment.build(config)
   for seed, folder in folders.items():
     if os.path.isdir(folder.path) and os.listdir(folder.path):
-      own = {**built.config, "seed": seed}
-      folder.claim(own, built.prepared.metadata)
+      own = dataclasses.replace(built.config, seed=seed)
+      run_record.claim(folder, own, built.prepared.metadata)
   return Row(
     variant,
     config,
     folders,
-    built.num_steps / built.steps_per_epoch,
-    built.num_steps,
+    built.epochs.num_steps / built.epochs.length,
+    built.epochs.num_steps,
     _visual_source(built),
   )
 
 
 def _visual_source(built: Experiment) -> str:
-  fields = [field for field, *_ in built.model_config.picture_slots]
+  fields = [field for field, *_ in built.config.model.picture_slots]
   return _pixels(built.prepared, fields) if fields else NO_PICTURE
 
 
@@ -132,6 +134,5 @@ def train_all(rows: Sequence[Row]) -> None:
       seed,
       folder.path,
     )
-    config = precision.resolve({**row.config, "seed": seed}, folder)
-    built = experiment.build(config)
-    loop.run(built, folder.path)
+    config = dataclasses.replace(row.config, seed=seed)
+    loop.run(experiment.build(config), folder.path)

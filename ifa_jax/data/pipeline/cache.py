@@ -27,14 +27,6 @@ _log = logging.getLogger("ifa_jax")
 _WORTH_A_LINE = 10**9
 
 
-def check(place: str) -> None:
-  """Raises ValueError unless `data.cache` is one of `PLACES`."""
-  if place not in PLACES:
-    raise ValueError(
-      f"data.cache: want one of {', '.join(PLACES)}, found {place!r}"
-    )
-
-
 class RowCache:
   """The rows of all splits of a dataset, kept as they are read."""
 

@@ -13,6 +13,7 @@ import numpy as np
 from ifa_jax.data.scenes import fallbacks, graph_similarity
 from ifa_jax.data.scenes.fallbacks import LabelVectors, Objects
 from ifa_jax.data.scenes.store import Scene, Scenes
+from ifa_jax.models.base import System
 
 _log = logging.getLogger("ifa_jax")
 
@@ -35,6 +36,19 @@ class RegionGeometry(NamedTuple):
   top_k: int = 1
   distance: str = "l2"
   align: bool = False
+
+  @classmethod
+  def of(cls, model: System, text_len: int) -> "RegionGeometry":
+    """Returns the shapes for a model that reads regions, and its texts."""
+    aligned = model.reads_alignment
+    return cls(
+      num_regions=model.regions.num_regions,
+      feature_dim=model.regions.feature_dim,
+      text_len=text_len,
+      top_k=model.top_k if aligned else 0,
+      distance=model.distance if aligned else "l2",
+      align=aligned,
+    )
 
 
 def feature_dim(scenes: Scenes | None, label_dim: int | None = None) -> int:

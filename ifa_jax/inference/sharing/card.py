@@ -82,7 +82,7 @@ def _model(record: Record) -> dict[str, Any]:
     "num_params": f"{parameters.count_params(model):,}",
     "relations": settings.relations,
     "protocol": settings.protocol,
-    "text_len": settings.data["text_len"],
+    "text_len": settings.data.text_len,
     "step": record.step,
     "sees_pictures": model.sees_pictures,
     "trained_with": settings.trained_with,

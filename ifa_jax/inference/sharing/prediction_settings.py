@@ -5,23 +5,32 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ifa_jax.data import schema
+from ifa_jax.files import dataclass_dict
 from ifa_jax.files.shown import shown
 from ifa_jax.models import config_dict
 from ifa_jax.models.base import System
 
-# Settings of a config's `data` section that bear on a prediction, with the
-# values of runs that are older than they are.
-DATA = {
-  "text_len": None,
-  "text_buckets": (),
-  "layout": "nested",
-  "scenes": None,
-}
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+  """Settings of `training.config.run_config.DataConfig` that predictions need.
+
+  Attributes:
+    text_len: as there.
+    text_buckets: as there.
+    layout: as there.
+    scenes: name of the folder of scenes, without its path.
+  """
+
+  text_len: int
+  text_buckets: tuple[int, ...]
+  layout: str
+  scenes: str | None
 
 
 @dataclasses.dataclass(frozen=True)
 class PredictionSettings:
-  """Settings of a trained model, as plain values but `model`.
+  """Settings of a trained model.
 
   Attributes:
     model: with all sizes.
@@ -29,8 +38,7 @@ class PredictionSettings:
     protocol: of the training data.
     image_size: side of a whole picture's square in the data, in pixels.
     tokenizer_sha256: of the tokenizer of the data, see `Tokenizer.sha256`.
-    data: the settings `DATA` of the training config; of `scenes`, a folder,
-      only the name.
+    data: how its texts and objects are read.
     trained_with: kinds of inputs that the model had in training, see
       `ifa_jax.inference.seen_kinds`.
   """
@@ -40,7 +48,7 @@ class PredictionSettings:
   protocol: str
   image_size: int
   tokenizer_sha256: str
-  data: Mapping[str, Any]
+  data: DataSettings
   trained_with: frozenset[str]
 
   def to_dict(self) -> dict[str, Any]:
@@ -51,7 +59,7 @@ class PredictionSettings:
       "protocol": self.protocol,
       "image_size": self.image_size,
       "tokenizer_sha256": self.tokenizer_sha256,
-      "data": dict(self.data),
+      "data": dataclass_dict.to_dict(self.data),
       "trained_with": sorted(self.trained_with),
     }
 
@@ -77,8 +85,9 @@ class PredictionSettings:
         f"{where}: relations: expected {model.num_relations} names, got"
         f" {len(relations)}"
       )
-    fields = {"model": model, "trained_with": frozenset(found["trained_with"])}
-    return cls(**{**found, **fields})
+    data = dataclass_dict.from_dict(DataSettings, found["data"], "data")
+    kinds = frozenset(found["trained_with"])
+    return cls(**{**found, "model": model, "data": data, "trained_with": kinds})
 
 
 def _read_model(found: Mapping[str, Any], where: str) -> System:

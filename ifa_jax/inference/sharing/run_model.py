@@ -10,11 +10,11 @@ import jax
 
 from ifa_jax.inference import seen_kinds
 from ifa_jax.inference.sharing.prediction_settings import (
-  DATA,
+  DataSettings,
   PredictionSettings,
 )
 from ifa_jax.inference.sharing.record import Record
-from ifa_jax.models import config_dict as settings
+from ifa_jax.training.config import run_record
 from ifa_jax.workdir.run_folder import RunFolder
 
 # What separates a path from the text around it.
@@ -51,17 +51,19 @@ class RunModel:
   @functools.cached_property
   def settings(self) -> PredictionSettings:
     """The settings that prediction needs."""
-    config, dataset = self._record["config"], self._record["dataset"]
-    model = settings.from_dict(config["model"])
-    data = {key: config["data"].get(key, DATA[key]) for key in DATA}
+    where = self._folder.file("config.json")
+    config = run_record.parse(self._record["config"], where)
+    dataset, data = self._record["dataset"], config.data
     return PredictionSettings(
-      model,
+      config.model,
       dataset["relations"],
       dataset["protocol"],
       dataset["image_size"],
       dataset["tokenizer"]["sha256"],
-      data | {"scenes": _last_part(data["scenes"])},
-      frozenset(seen_kinds.of_run(self._folder, model)),
+      DataSettings(
+        data.text_len, data.text_buckets, data.layout, _last_part(data.scenes)
+      ),
+      frozenset(seen_kinds.of_run(self._folder, config.model)),
     )
 
   def load(self, step: int | None = None) -> tuple[int, Any]:

@@ -9,8 +9,7 @@ from ifa_jax.files import checksums, params_file, whole
 from ifa_jax.inference.sharing import card, record
 from ifa_jax.inference.sharing.run_model import RunModel
 from ifa_jax.inference.sharing.shared_model import SharedModel
-from ifa_jax.training import model_inputs
-from ifa_jax.workdir.run_folder import RunFolder
+from ifa_jax.workdir.run_folder import SCENES_FILE, VOCABULARY_FILE, RunFolder
 
 
 def save(
@@ -59,12 +58,12 @@ def _copy_inputs(source: RunModel | SharedModel, target: str) -> str | None:
   folder, model = RunFolder(source.path), source.settings.model
   shutil.copytree(folder.file("tokenizer"), os.path.join(target, "tokenizer"))
   if model.reads_words:
-    shutil.copy(folder.file(model_inputs.VOCABULARY_FILE), target)
-  manifest = folder.read_json(model_inputs.SCENES_FILE)
+    shutil.copy(folder.file(VOCABULARY_FILE), target)
+  manifest = folder.read_json(SCENES_FILE)
   if model.regions is None or manifest is None:
     return None
   manifest = _bring_encoder(manifest, source.path, target)
-  RunFolder(target).write_json(model_inputs.SCENES_FILE, manifest)
+  RunFolder(target).write_json(SCENES_FILE, manifest)
   parser = manifest["parser"]
   return parser if parser.startswith("spacy") else None
 

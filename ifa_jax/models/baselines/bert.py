@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.base import System, check_choice
+from ifa_jax.models.base import DTYPES, System, check_choice
 from ifa_jax.models.config import TextConfig, check_heads
 from ifa_jax.models.encoders.text import TextStream
 from ifa_jax.models.encoders.text_layer import read_rows
@@ -49,7 +49,7 @@ class BertConfig(System):
   def __post_init__(self):
     """Raises ValueError for settings that no model can have, naming them."""
     check_choice("model.pooling", self.pooling, POOLINGS)
-    check_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
+    check_choice("model.dtype", self.dtype, DTYPES)
     check_heads("text", self.text)
 
 

@@ -17,7 +17,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.base import DISTANCES, RegionConfig, System, check_choice
+from ifa_jax.models.base import (
+  DISTANCES,
+  DTYPES,
+  RegionConfig,
+  System,
+  check_choice,
+)
 from ifa_jax.models.baselines.graph_fusion import FusionRules, GraphFusion
 from ifa_jax.models.config import TextConfig, check_heads
 from ifa_jax.models.encoders.text import TextStream
@@ -73,7 +79,7 @@ class MEGAConfig(System):
     """Raises ValueError for settings that no model can have, naming them."""
     check_choice("model.variant", self.variant, VARIANTS)
     check_choice("model.distance", self.distance, DISTANCES)
-    check_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
+    check_choice("model.dtype", self.dtype, DTYPES)
     check_heads("text", self.text)
     if self.regions is None:
       raise ValueError("model.regions: want the objects' sizes, found None")

@@ -33,7 +33,7 @@ class PCNNConfig(System):
 
   Attributes:
     vocab_size: rows of the word table, `PAD` and `UNKNOWN` included; None: that
-      of the run's vocabulary, which `training.model_inputs.resolve` fills in.
+      of the run's vocabulary, which `training.model_inputs.sized` fills in.
     word_dim: width of a word's vector.
     position_dim: width of each of the two position vectors.
     hidden_dim: filters of the convolution.

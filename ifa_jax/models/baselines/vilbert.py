@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.base import RegionConfig, System, check_choice
+from ifa_jax.models.base import DTYPES, RegionConfig, System, check_choice
 from ifa_jax.models.config import PADDING_BIAS, TextConfig, check_heads
 from ifa_jax.models.encoders.co_attention import CoAttention, CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStream, RegionStreamConfig
@@ -66,7 +66,7 @@ class ViLBERTConfig(System):
   def __post_init__(self):
     """Raises ValueError for settings that no model can have, naming them."""
     check_choice("model.pooling", self.pooling, POOLINGS)
-    check_choice("model.dtype", self.dtype, ("float32", "bfloat16"))
+    check_choice("model.dtype", self.dtype, DTYPES)
     for name in ("text", "vision", "connection"):
       check_heads(name, getattr(self, name))
     most = min(self.text.num_layers, self.vision.num_layers)

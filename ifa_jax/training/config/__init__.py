@@ -1,9 +1,11 @@
 """Settings of a run.
 
-defaults            the config that all others start from
+run_config          all settings, typed, with their defaults and meaning
+defaults            the same as a ConfigDict that config files start from
 baselines           published settings of the compared systems
 files               config files, by path or name
-config_checks       checks of a config, its dataset and its devices
+resolve             settings that the device and pretrained encoders decide
+checks              checks of a config against its dataset and devices
 dataset_settings    the prepared dataset that a config needs
-precision           the dtype of a run
+run_record          the config that a run's folder records
 """

@@ -1,70 +1,35 @@
-"""What a config must be for its dataset, its devices and itself.
+"""Checks of a config against its dataset and its devices.
 
 Every check raises ValueError, and names both sides.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import jax
 
 from ifa_jax.data import schema
-from ifa_jax.data.pipeline.sampling import KEEPS, UNITS, Shuffle
-from ifa_jax.data.text.layouts import LAYOUTS
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
+from ifa_jax.runtime.data_parallel import Parallel
 from ifa_jax.statistics import metrics
 from ifa_jax.training.config import dataset_settings
+from ifa_jax.training.config.run_config import DataConfig, RunConfig
 
 
-def check_counts(config: Mapping[str, Any]) -> None:
-  """Checks batch sizes and the numbers of steps and epochs."""
-  least = {"batch_size": 1, "total_epochs": 1, "max_steps": 0}
-  least |= {"log_steps": 1, "checkpoint_steps": 1}
-  for section, names in (("train", least), ("eval", ("batch_size",))):
-    for name in names:
-      if config[section][name] < least[name]:
-        raise ValueError(
-          f"{section}.{name}: want at least {least[name]}, found"
-          f" {config[section][name]}"
-        )
-
-
-def check_shuffle(shuffle: Shuffle) -> None:
-  """Checks how training rows' pictures are shuffled."""
-  for name, wanted in (("unit", UNITS), ("keep", KEEPS)):
-    found = getattr(shuffle, name)
-    if found not in wanted:
-      raise ValueError(
-        f"data.visual_shuffle_{name}: want one of {', '.join(wanted)}, found"
-        f" {found!r}"
-      )
-
-
-def check_bad_numbers(train: Mapping[str, Any]) -> None:
-  """Checks what a run is to do about numbers that are not finite."""
-  found = train.get("on_bad_numbers", "stop")
-  if found not in ("stop", "skip"):
-    raise ValueError(
-      f"train.on_bad_numbers: want one of stop, skip, found {found!r}"
-    )
-
-
-def check_slices(train: Mapping[str, Any]) -> None:
-  """Checks that a device can work through its rows in slices."""
-  rows = train["batch_size"] // jax.device_count()
-  if train["num_slices"] < 1 or rows % train["num_slices"]:
+def check_devices(config: RunConfig, parallel: Parallel) -> None:
+  """Checks that devices can share batches, and compute theirs in slices."""
+  parallel.check(config.train.batch_size, "train.batch_size")
+  parallel.check(config.eval.batch_size, "eval.batch_size")
+  rows = config.train.batch_size // jax.device_count()
+  num_slices = config.train.num_slices
+  if num_slices < 1 or rows % num_slices:
     raise ValueError(
       f"train.num_slices: want a divisor of the {rows} rows of a device, found"
-      f" {train['num_slices']}"
+      f" {num_slices}"
     )
 
 
-def check_tokenizer(
-  prepared: schema.Prepared, config: Mapping[str, Any]
-) -> None:
+def check_tokenizer(prepared: schema.Prepared, config: RunConfig) -> None:
   """Checks that a dataset was prepared with the tokenizer of a run."""
-  wanted = config["data"]["tokenizer_sha256"]
+  wanted = config.data.tokenizer_sha256
   found = prepared.metadata["tokenizer"]
   if wanted and found["sha256"] != wanted:
     raise ValueError(
@@ -76,14 +41,13 @@ def check_tokenizer(
     )
 
 
-def check_dataset(
-  prepared: schema.Prepared, model: System, data: Mapping[str, Any]
-) -> None:
+def check_dataset(prepared: schema.Prepared, config: RunConfig) -> None:
   """Checks that a dataset was prepared for a model, and its texts fit."""
+  model, data = config.model, config.data
   found, tokenizer = prepared.metadata, prepared.metadata["tokenizer"]
   named = f"the tokenizer {tokenizer['name']!r} with "
   rows = [
-    ("data.text_len", data["text_len"], found["text_len"], "texts of up to "),
+    ("data.text_len", data.text_len, found["text_len"], "texts of up to "),
     (
       "model.num_relations",
       model.num_relations,
@@ -94,7 +58,7 @@ def check_dataset(
   there = tokenizer["vocab_size"]
   size = model.text.vocab_size if model.text is not None else there
   # A pretrained table may have more rows than its tokenizer has ids.
-  if not (data["tokenizer_sha256"] and size >= there):
+  if not (data.tokenizer_sha256 and size >= there):
     what = named + "vocabulary size "
     rows.append(("model.text.vocab_size", size, there, what))
   if model.picture_slots:
@@ -112,25 +76,20 @@ def check_dataset(
         f"{prepared.folder}: prepared for {what}{there}, but {setting} is"
         f" {wanted}; prepare it again or change the setting"
       )
-  layout = data.get("layout", "nested")
-  if layout not in LAYOUTS:
-    raise ValueError(
-      f"data.layout: want one of {', '.join(LAYOUTS)}, found {layout!r}"
-    )
   if model.text is not None:
     _check_text_len(model, data)
 
 
-def _check_text_len(model: System, data: Mapping[str, Any]) -> None:
-  if data["text_len"] > model.text.max_len:
+def _check_text_len(model: System, data: DataConfig) -> None:
+  if data.text_len > model.text.max_len:
     raise ValueError(
       f"data.text_len: want at most model.text.max_len {model.text.max_len},"
-      f" found {data['text_len']}"
+      f" found {data.text_len}"
     )
-  if model.sees_padding and data["text_buckets"]:
+  if model.sees_padding and data.text_buckets:
     form = "fusion" if isinstance(model, ModelConfig) else "variant"
     raise ValueError(
       f"data.text_buckets: want () with the released {form}, which attends to"
       " padding, so that its logits depend on the padded length; found"
-      f" {tuple(data['text_buckets'])}"
+      f" {data.text_buckets}"
     )

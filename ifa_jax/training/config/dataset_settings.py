@@ -5,46 +5,46 @@ import os
 import pathlib
 import shlex
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 from ifa_jax.convert import cache, sources, store
+from ifa_jax.training.config.run_config import RunConfig
 
 TOKENIZER = "bert-base-uncased"
 # Sizes of a picture that a model with a vision stream decides.
 _SIZES = ("image_size", "patch_size", "num_crops")
 
 
-def of_config(config: Mapping[str, Any]) -> dict[str, Any]:
+def of_config(config: RunConfig) -> dict[str, Any]:
   """Returns the settings of `data_prep.mnre` that a config decides.
 
   Args:
-    config: nested plain values, with the sizes of its weights.
+    config: with the sizes of its weights.
 
   Returns:
     data_dir, protocol, tokenizer, text_len and, for a model that sees pixels,
     the sizes of pictures.
   """
-  data, vision = config["data"], config["model"].get("vision") or {}
   settings = {
-    "data_dir": data["data_dir"],
-    "protocol": data["protocol"],
+    "data_dir": config.data.data_dir,
+    "protocol": config.data.protocol,
     "tokenizer": tokenizer(config),
-    "text_len": data["text_len"],
+    "text_len": config.data.text_len,
   }
-  sizes = {name: vision[name] for name in _SIZES if name in vision}
-  return settings | sizes
+  if not config.model.picture_slots:
+    return settings
+  return settings | {x: getattr(config.model.vision, x) for x in _SIZES}
 
 
-def tokenizer(config: Mapping[str, Any]) -> str:
+def tokenizer(config: RunConfig) -> str:
   """Returns the hub id or folder of the tokenizer that a config reads.
 
   That of the pretrained text encoder, or `data.tokenizer` for random weights;
   BERT's where there is none.
   """
-  weights = config["weights"]
+  weights = config.weights
   if weights in (None, cache.RANDOM):
-    return config["data"].get("tokenizer") or TOKENIZER
+    return config.data.tokenizer or TOKENIZER
   if encoders := cache.parse(weights):
     encoder = encoders.get("text", TOKENIZER)
     if os.path.isdir(encoder) and not sources.find(encoder).has_tokenizer:
@@ -53,7 +53,7 @@ def tokenizer(config: Mapping[str, Any]) -> str:
   return store.tokenizer_folder(weights) or TOKENIZER
 
 
-def command(config: Mapping[str, Any]) -> str:
+def command(config: RunConfig) -> str:
   """Returns the command line that prepares the dataset of a config.
 
   Args:

@@ -16,6 +16,8 @@ from flax import traverse_util
 from ifa_jax.models.layers.scan import unstack_layers
 from ifa_jax.runtime import collectives
 from ifa_jax.training import optimizer as optim
+from ifa_jax.training import visual_shuffle
+from ifa_jax.training.config.run_config import OptimConfig
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.training.fault_tolerance import nonfinite_search
 from ifa_jax.training.metric_writer import BadStep, MetricsLog
@@ -48,7 +50,7 @@ class BadNumbers:
     self._experiment = experiment
     self._folder = folder
     self._step = train_step
-    self._skips = experiment.config["train"].get("on_bad_numbers") == "skip"
+    self._skips = experiment.config.train.on_bad_numbers == "skip"
     self._last, self._in_a_row = 0, 0
 
   def meet(self, bad: BadStep, rows: np.ndarray, params: Any) -> None:
@@ -84,7 +86,7 @@ class BadNumbers:
       _log.warning(
         "%d of %d updates were skipped: their numbers were not finite, see %s",
         skipped,
-        self._experiment.num_steps,
+        self._experiment.epochs.num_steps,
         self._folder.file(NAME),
       )
 
@@ -109,15 +111,17 @@ class BadNumbers:
   def _find(self, step: int, rows: np.ndarray, params: Any) -> dict[str, Any]:
     """Returns what went first among this process's rows."""
     experiment = self._experiment
-    split = experiment.split("train")
-    pictures = experiment.train_pictures(split)
-    (batch,) = experiment.batches(split, rows, pictures, on_host=True)
+    split = experiment.data.split("train")
+    pictures = visual_shuffle.train_rows(
+      experiment.data, split, experiment.config.data
+    )
+    (batch,) = experiment.data.batches(split, rows, pictures, on_host=True)
     params = experiment.parallel.fetch(params)
     found = nonfinite_search.diagnose(self._step, params, batch, step - 1)
     if found is None:
       return {"first": None, "groups": [], "bad_rows": []}
     own = experiment.parallel.own_columns(rows)[0]
-    groups = _groups(experiment.config["optim"], params, found.path)
+    groups = _groups(experiment.config.optim, params, found.path)
     return {
       "first": found.what,
       "groups": groups,
@@ -125,7 +129,7 @@ class BadNumbers:
     }
 
   def _names(self, rows: np.ndarray) -> list[str]:
-    split = self._experiment.split("train")
+    split = self._experiment.data.split("train")
     return [split.describe(row).id for row in rows if row >= 0]
 
   def _message(self, record: Mapping[str, Any], bad: BadStep) -> str:
@@ -145,10 +149,10 @@ class BadNumbers:
     )
 
 
-def _groups(optimizer: Mapping[str, Any], params: Any, path: str) -> list[str]:
+def _groups(settings: OptimConfig, params: Any, path: str) -> list[str]:
   """Returns the groups of a parameter, or of all of a layer's."""
-  patterns = {name: x["pattern"] for name, x in optimizer["groups"].items()}
-  labels = optim.group_parameters(unstack_layers(params), patterns)
+  apart = unstack_layers(params)
+  labels = optim.group_parameters(apart, settings.patterns)
   named = traverse_util.flatten_dict(labels, sep="/").items()
   below = lambda name: f"{name}/".startswith(f"{path}/")  # noqa: E731
   return sorted({label for name, label in named if path and below(name)})

@@ -1,5 +1,6 @@
 """Batches with every cache of decoded rows: the same bits, read once."""
 
+import dataclasses
 import logging
 import types
 
@@ -13,7 +14,6 @@ from ifa_jax.data.pipeline import cache as row_cache
 from ifa_jax.data.pipeline import sampling as orders
 from ifa_jax.data.pipeline.tfrecord import Shards
 from ifa_jax.runtime.data_parallel import FORMS
-from ifa_jax.training import experiment
 
 NUM_TRAIN = tiny_run.NUM_ROWS.num_train
 BUCKETS = (20, 24, 26, 28, 32)
@@ -73,7 +73,7 @@ def test_batches_are_the_same_and_no_row_is_read_again(
   make, reads, cache, form
 ):
   plain, cached = make("none", form), make(cache, form)
-  split = plain.split("train")
+  split = plain.data.split("train")
   # In the middle of an epoch, whole ones with filler, other rows' pictures.
   for order, sources in (
     (epoch(0, start=2), None),
@@ -81,9 +81,11 @@ def test_batches_are_the_same_and_no_row_is_read_again(
     (epoch(1), moved_rows()),
     (epoch(2, batch_size=9), None),
   ):
-    wanted = list(plain.batches(split, order, sources))
+    wanted = list(plain.data.batches(split, order, sources))
     reads.clear()
-    found = list(cached.batches(cached.split("train"), order, sources))
+    found = list(
+      cached.data.batches(cached.data.split("train"), order, sources)
+    )
     assert_same(found, wanted, plain.parallel)
     assert len(reads) == len(set(reads))
     if len(order) < 4:
@@ -96,26 +98,28 @@ def test_batches_are_the_same_and_no_row_is_read_again(
 
 def test_other_rows_pictures_are_kept_apart_from_texts(make, reads):
   plain, cached = make("none"), make("host")
-  split, sources = plain.split("train"), moved_rows()
-  wanted = list(plain.batches(split, epoch(0), sources))
+  split, sources = plain.data.split("train"), moved_rows()
+  wanted = list(plain.data.batches(split, epoch(0), sources))
   reads.clear()
-  found = list(cached.batches(cached.split("train"), epoch(0), sources))
+  found = list(
+    cached.data.batches(cached.data.split("train"), epoch(0), sources)
+  )
   assert_same(found, wanted, plain.parallel)
   # Once as a text, once as a picture, unless both at one step.
   assert {reads.count(row) for row in range(NUM_TRAIN)} <= {1, 2}
   reads.clear()
-  wanted = list(plain.batches(split, epoch(1)))
+  wanted = list(plain.data.batches(split, epoch(1)))
   reads.clear()
-  found = list(cached.batches(cached.split("train"), epoch(1)))
+  found = list(cached.data.batches(cached.data.split("train"), epoch(1)))
   assert_same(found, wanted, plain.parallel)
   assert reads == []
 
 
 def test_pictures_on_the_devices_are_numpy_where_that_is_asked_for(make):
   built = make("device", "jit")
-  split = built.split("train")
+  split = built.data.split("train")
   (there, *_), (here, *_) = (
-    list(built.batches(split, epoch(0), on_host=on_host))
+    list(built.data.batches(split, epoch(0), on_host=on_host))
     for on_host in (False, True)
   )
   assert isinstance(there.image, jax.Array)
@@ -127,23 +131,23 @@ def test_pictures_on_the_devices_are_numpy_where_that_is_asked_for(make):
 def test_splits_do_not_share_rows(make):
   plain, cached = make("none"), make("host")
   for name in ("dev", "test", "dev"):
-    order = orders.evaluation_order(plain.num_rows(name), 5)
-    wanted = list(plain.batches(plain.split(name), order))
-    found = list(cached.batches(cached.split(name), order))
+    order = orders.evaluation_order(plain.data.num_rows(name), 5)
+    wanted = list(plain.data.batches(plain.data.split(name), order))
+    found = list(cached.data.batches(cached.data.split(name), order))
     assert_same(found, wanted, plain.parallel)
 
 
 def test_processes_cut_texts_alike(make, monkeypatch):
   alone = make("host")
-  split, order = alone.split("train"), epoch(0)
-  whole = list(alone.batches(split, order))
+  split, order = alone.data.split("train"), epoch(0)
+  whole = list(alone.data.batches(split, order))
   assert len({batch.input_ids.shape[1] for batch in whole}) > 1
   parts = []
   monkeypatch.setattr(jax, "process_count", lambda: 2)
   for index in range(2):
     monkeypatch.setattr(jax, "process_index", lambda index=index: index)
     built = make("host")
-    parts.append(list(built.batches(built.split("train"), order)))
+    parts.append(list(built.data.batches(built.data.split("train"), order)))
   own = [[x.attention_mask.sum(1).max() for x in part] for part in parts]
   assert own[0] != own[1]
   for batch, *halves in zip(whole, *parts, strict=True):
@@ -156,7 +160,7 @@ def test_processes_cut_texts_alike(make, monkeypatch):
 
 def test_texts_in_another_layout_have_lengths_of_their_own(make, monkeypatch):
   built = make("host")
-  split = built.split("train")
+  split = built.data.split("train")
   texts = [split.describe(row) for row in range(NUM_TRAIN)]
   lengths = [len(text.encoded.input_ids) for text in texts]
   assert split.text_lengths.tolist() == lengths
@@ -164,13 +168,15 @@ def test_texts_in_another_layout_have_lengths_of_their_own(make, monkeypatch):
     text._replace(encoded=text.encoded._replace(input_ids=[0] * 2 * length))
     for text, length in zip(texts, lengths, strict=True)
   ]
-  monkeypatch.setattr(built.inputs, "texts", lambda split: doubled)
-  assert built._longest(split, np.array([[3, 5], [4, -1]])).tolist() == [
+  monkeypatch.setattr(built.data.inputs, "texts", lambda split: doubled)
+  assert built.data._longest(split, np.array([[3, 5], [4, -1]])).tolist() == [
     max(lengths[3], lengths[5]),
     max(lengths[4], lengths[0]),
   ]
-  monkeypatch.setitem(built.config["data"], "layout", "opennre")
-  assert built._longest(split, np.array([[3, 5]])).tolist() == [
+  data = dataclasses.replace(built.config.data, layout="opennre")
+  config = dataclasses.replace(built.config, data=data)
+  monkeypatch.setattr(built.data, "_config", config)
+  assert built.data._longest(split, np.array([[3, 5]])).tolist() == [
     2 * max(lengths[3], lengths[5])
   ]
 
@@ -210,7 +216,7 @@ def test_the_choice_is_logged(make, monkeypatch, caplog):
   with caplog.at_level(logging.INFO, "ifa_jax"):
     built = make("auto")
     fake_memory(monkeypatch, 1 << 40)
-    next(built.batches(built.split("train"), epoch(0)))
+    next(built.data.batches(built.data.split("train"), epoch(0)))
   assert "Decoded pictures: 0.0 GB, cache host" in caplog.text
 
 
@@ -219,4 +225,4 @@ def test_a_place_that_is_none_is_refused(data_dir):
   with pytest.raises(
     ValueError, match="want one of auto, host, device, none, found 'disk'"
   ):
-    experiment.build(config)
+    tiny_run.build(config)

@@ -11,8 +11,9 @@ import tiny_systems
 from ifa_jax.analyze.shuffle import conditions
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.sampling import Shuffle
-from ifa_jax.models import config_dict
 from ifa_jax.training import evaluation
+from ifa_jax.training.config.run_config import DataConfig, RunConfig
+from ifa_jax.training.visual_shuffle import shuffled_rows
 from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -78,7 +79,7 @@ def test_regions_bear_on_what_is_predicted(
   for other in others:
     assert np.abs(other - standard).max() > 1e-3
   # As many objects, of other pictures.
-  split = built.split("test")
+  split = built.data.split("test")
   counts = [objects_of(split.describe(i), made) for i in range(len(split))]
   for rows in seen.visual_rows[5:7]:
     assert [counts[row] for row in rows] == counts
@@ -99,7 +100,7 @@ def test_blank_is_what_pictures_without_an_object_give(
   built = tiny_systems.build(name, data_dir, made[0])
   seen = Seen(built, monkeypatch, tmp_path)
   every = sampling.evaluation_order(17, 17)
-  (batch,) = built.batches(built.split("test"), every)
+  (batch,) = built.data.batches(built.data.split("test"), every)
   names = ("regions", "region_boxes", "region_mask", "alignment")
   there = {name: getattr(batch, name) for name in names}
   nothing = {k: np.zeros_like(v) for k, v in there.items() if v is not None}
@@ -159,11 +160,11 @@ def test_a_shuffled_batch_is_made_anew_for_other_pictures(name, data_dir, made):
   """Objects, boxes and alignment, from the scenes and trees themselves."""
   folder, pictures, heads = made
   built = tiny_systems.build(name, data_dir, folder)
-  split = built.split("test")
-  rows = built.visual_shuffle(split, 3, Shuffle())
+  split = built.data.split("test")
+  rows = shuffled_rows(built.data, split, 3, Shuffle())
   every = sampling.evaluation_order(len(split), len(split))
-  (batch,) = built.batches(split, every, rows)
-  (own,) = built.batches(split, every)
+  (batch,) = built.data.batches(split, every, rows)
+  (own,) = built.data.batches(split, every)
   np.testing.assert_array_equal(batch.input_ids, own.input_ids)
   np.testing.assert_array_equal(batch.label, own.label)
   assert np.abs(batch.regions - own.regions).max() > 0.1
@@ -196,17 +197,17 @@ def test_a_shuffle_predicts_what_the_other_objects_give(
 ):
   built = tiny_systems.build(name, data_dir, made[0])
   seen = Seen(built, monkeypatch, tmp_path)
-  split, params = built.split("test"), tiny_systems.params(built)
+  split, params = built.data.split("test"), tiny_systems.params(built)
   every = sampling.evaluation_order(17, 17)
-  (batch,) = built.batches(split, every, seen.visual_rows[1])
+  (batch,) = built.data.batches(split, every, seen.visual_rows[1])
   run = jax.jit(functools.partial(built.model.apply, {"params": params}))
   wanted = jax.nn.softmax(run(batch).logits)
   np.testing.assert_allclose(seen.probabilities[1], wanted, atol=TOLERANCE)
 
 
 def config_of(name, seed):
-  model = config_dict.to_dict(tiny_systems.MODELS[name])
-  return {"model": model, "data": {"visual_shuffle_seed": seed}}
+  data = DataConfig(visual_shuffle_seed=seed)
+  return RunConfig(model=tiny_systems.MODELS[name], data=data)
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def test_only_a_model_that_looks_notices_other_pictures(
     loop.run(built, workdir)
   with Checkpoints(pathlib.Path(workdir) / "checkpoints") as checkpoints:
     params = evaluation.load_best(built, checkpoints).params
-  evaluator, split = evaluation.Evaluator(built), built.split("test")
+  evaluator, split = evaluation.Evaluator(built), built.data.split("test")
   others = np.roll(np.arange(len(split)), 1)
   standard, shuffled, blank = (
     evaluator.predict(params, split, **options).probabilities

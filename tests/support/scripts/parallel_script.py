@@ -13,6 +13,7 @@ os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
 
 import jax
 import numpy as np
+import optim_section
 import tiny
 import toy
 
@@ -22,16 +23,18 @@ from ifa_jax.runtime.data_parallel import FORMS, make_parallel
 from ifa_jax.training import optimizer, steps
 
 ROWS, NUM_STEPS = 16, 4
-OPTIM = {
-  "groups": {"all": {"pattern": ".*", "peak_lr": 1e-3}},
-  "warmup_percent": 0.0,
-  "b1": 0.9,
-  "b2": 0.999,
-  "epsilon": 1e-8,
-  "weight_decay": 0.01,
-  "decay_exclude": r".*/(bias|scale)",
-  "clip_norm": 1.0,
-}
+OPTIM = optim_section.read(
+  {
+    "groups": {"all": {"pattern": ".*", "peak_lr": 1e-3}},
+    "warmup_percent": 0.0,
+    "b1": 0.9,
+    "b2": 0.999,
+    "epsilon": 1e-8,
+    "weight_decay": 0.01,
+    "decay_exclude": r".*/(bias|scale)",
+    "clip_norm": 1.0,
+  }
+)
 
 
 def batches(config):

@@ -12,10 +12,11 @@ import sys
 os.environ["JAX_PLATFORMS"] = "cpu"
 
 import jax
+import tiny_run
 import whole_run
 
 from ifa_jax.runtime import collectives, distributed
-from ifa_jax.training import experiment, loop
+from ifa_jax.training import loop
 from ifa_jax.training.metric_writer import Meter
 
 
@@ -29,7 +30,7 @@ def fails(function, *args):
 
 def run(case):
   config = case["configs"][collectives.index() % len(case["configs"])]
-  built, workdir = experiment.build(config), case["workdir"]
+  built, workdir = tiny_run.build(config), case["workdir"]
   if case["stop"]:
     whole_run.run_until_stopped(built, workdir, Meter, "add", case["stop"])
   else:
