@@ -24,12 +24,12 @@ from absl import flags, logging
 
 from benchmarks import photo_tree
 from ifa_jax import benchmark
+from ifa_jax.batch import Geometry
 from ifa_jax.cli import app, tables
 from ifa_jax.data import schema
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.cache import PLACES, RowCache
 from ifa_jax.data.pipeline.dataset import Split
-from ifa_jax.data.pipeline.field_shapes import Geometry
 from ifa_jax.data.pipeline.host_cache import HostRows
 from ifa_jax.preparation.mnre.plan import Settings
 from ifa_jax.preparation.mnre.prepare import prepare

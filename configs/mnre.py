@@ -49,7 +49,6 @@ benchmarks.memory` measures it.
 
 from ml_collections import config_dict
 
-from ifa_jax.convert import cache
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
 from ifa_jax.training.config import baselines
 from ifa_jax.training.config.defaults import (
@@ -60,6 +59,7 @@ from ifa_jax.training.config.defaults import (
   base,
   model_section,
 )
+from ifa_jax.training.config.run_config import RANDOM
 
 VARIANTS = (
   "objects",
@@ -147,7 +147,7 @@ def shrink(config: config_dict.ConfigDict) -> None:
   text, vision = TextConfig(**sizes), VisionConfig(**sizes)
   config.model = model_section(ModelConfig(text=text, vision=vision))
   # No encoder is published in these sizes.
-  config.weights = cache.RANDOM
+  config.weights = RANDOM
   config.optim.groups.new.peak_lr = 1e-3
   config.optim.groups.encoder.peak_lr = 1e-3
   config.train.total_epochs = 3

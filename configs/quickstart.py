@@ -27,12 +27,12 @@ one budget. Those that read regions need their scenes:
 
 from ml_collections import config_dict
 
-from ifa_jax.convert import cache
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, variants
 from ifa_jax.models.encoders.co_attention import CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
 from ifa_jax.training.config import baselines
 from ifa_jax.training.config.defaults import base, model_section
+from ifa_jax.training.config.run_config import RANDOM
 
 VARIANTS = ("objects", "vanilla", "text", "shuffled", *baselines.VARIANTS)
 
@@ -52,7 +52,7 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
       f" {variant!r}"
     )
   config = base()
-  config.weights = cache.RANDOM
+  config.weights = RANDOM
   config.data.data_dir = "runs/quickstart/data"
   config.data.protocol = "clean"
   config.data.tokenizer = "runs/quickstart/raw/tokenizer"

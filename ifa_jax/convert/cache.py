@@ -32,7 +32,6 @@ from ifa_jax.convert.sources import Source
 
 _log = logging.getLogger("ifa_jax")
 
-RANDOM = "random"
 SIDES = ("text", "vision")
 # Part of every key: goes up when a conversion of the same files changes.
 _VERSION = 1

@@ -8,7 +8,6 @@ from flax import traverse_util
 
 from ifa_jax.models import parameters
 from ifa_jax.models.base import System
-from ifa_jax.runtime.rng import INIT, purpose_key
 
 _WORDS = "text/embed/word/embedding"
 
@@ -50,8 +49,7 @@ def _start(
   """Returns some of the parameters that a run with this seed starts from."""
 
   def some():
-    rng = purpose_key(seed, INIT)
-    params = parameters.init_params(config, rng)
+    params = parameters.init_params(config, parameters.init_key(seed))
     flat = traverse_util.flatten_dict(params, sep="/")
     return {path: flat[path] for path in paths}
 

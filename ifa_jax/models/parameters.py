@@ -58,6 +58,16 @@ def _blank_regions(
   return fields
 
 
+def init_key(seed: int) -> jax.Array:
+  """Returns the PRNG key that a run draws its first parameters with.
+
+  Args:
+    seed: of the run, whose root key is folded with 0 here and with 1 for
+      dropout (`training.steps.dropout_key`), so that no two share a stream.
+  """
+  return jax.random.fold_in(jax.random.key(seed), 0)
+
+
 def init_params(config: System, rng: jax.Array) -> dict[str, Any]:
   """Returns freshly started parameters, float32, as nested dicts."""
   model, batch = build(config), blank_batch(config)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING
 import jax
 import numpy as np
 
-from ifa_jax.batch import Batch
+from ifa_jax.batch import Batch, Geometry
 from ifa_jax.data.pipeline.cache import RowCache
-from ifa_jax.data.pipeline.field_shapes import Geometry
 from ifa_jax.data.schema import Prepared
 from ifa_jax.runtime.data_parallel import Parallel
 from ifa_jax.training.config.run_config import RunConfig
@@ -27,6 +26,7 @@ class BatchSource:
 
   Attributes:
     inputs: the fields that the model reads in addition to ids and pixels.
+    geometry: shapes of the fields that the model reads.
   """
 
   def __init__(self, config: RunConfig, prepared: Prepared, parallel: Parallel):
@@ -41,24 +41,22 @@ class BatchSource:
     self._prepared = prepared
     self._parallel = parallel
     self._splits: dict[str, Split] = {}
+    self._slots = self._visible_slots()
     self.inputs = Inputs(config, prepared)
+    self.geometry = Geometry(
+      config.data.text_len,
+      config.data.text_buckets,
+      self._slots,
+      self._packed_buckets(),
+    )
 
-  @functools.cached_property
-  def geometry(self) -> Geometry:
-    """Shapes of the fields that the model reads."""
-    data = self._config.data
-    buckets = data.text_buckets
-    return Geometry(data.text_len, buckets, self._slots, self._packed_buckets)
-
-  @property
   def _packed_buckets(self) -> tuple[int, ...]:
     """Lengths that batches are packed to, where one device gets them whole."""
     whole = jax.device_count() == self._config.train.num_slices == 1
     packs = whole and self._config.model.packs_texts
     return self._config.data.packed_buckets if packs else ()
 
-  @property
-  def _slots(self) -> tuple[tuple[str, int, int], ...]:
+  def _visible_slots(self) -> tuple[tuple[str, int, int], ...]:
     """Pictures and crops that the model looks at and the dataset has any of.
 
     Tokens that are absent in every row are masked in every row: the same

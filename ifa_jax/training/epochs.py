@@ -1,9 +1,16 @@
-"""Steps, epochs and examples of a run, and the rows that its updates see."""
+"""Steps and epochs of a run: its rows in order, and whose pictures they get."""
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ifa_jax.data.pipeline import sampling
-from ifa_jax.training.config.run_config import RunConfig
+from ifa_jax.data.pipeline.sampling import Shuffle
+from ifa_jax.training.batch_source import BatchSource
+from ifa_jax.training.config.run_config import DataConfig, RunConfig
+
+if TYPE_CHECKING:
+  from ifa_jax.data.pipeline.dataset import Split
 
 
 class Epochs:
@@ -62,3 +69,29 @@ class Epochs:
     """Returns how many rows the first `step` updates see."""
     epochs, rest = divmod(step, self.length)
     return epochs * self._num_rows + rest * self._size
+
+
+def shuffled_rows(
+  source: BatchSource, split: "Split", seed: int, shuffle: Shuffle
+) -> np.ndarray:
+  """Returns int64[n], the row whose pictures each row gets (Table 1)."""
+  if shuffle == Shuffle():
+    return sampling.visual_shuffle(len(split), seed)
+  texts = source.inputs.texts(split)
+  by_image, by_count = shuffle.unit == "image", shuffle.keep == "count"
+  return sampling.visual_shuffle(
+    len(split),
+    seed,
+    images=[text.img_id for text in texts] if by_image else None,
+    counts=source.num_seen(split) if by_count else None,
+  )
+
+
+def train_rows(
+  source: BatchSource, split: "Split", data: DataConfig
+) -> np.ndarray | None:
+  """Returns int64[n], whose pictures training rows get; None: their own."""
+  if data.visual_shuffle_seed is None:
+    return None
+  seed, shuffle = data.visual_shuffle_seed, data.visual_shuffle
+  return shuffled_rows(source, split, seed, shuffle)

@@ -16,6 +16,7 @@ from flax import traverse_util
 
 from ifa_jax.convert import cache, store
 from ifa_jax.models.config import ModelConfig
+from ifa_jax.training.config.run_config import RANDOM
 
 # Parts of the parameters, in the words of the paper and the config.
 _PARTS = {"text": "text", "visual": "vision", "relation_head": "relation head"}
@@ -95,7 +96,7 @@ def plan(
     ValueError: for parameters that the weights lack or give in another shape;
       all are named.
   """
-  if weights in (None, cache.RANDOM):
+  if weights in (None, RANDOM):
     return Plan.all_random(shapes)
   folder = cache.locate(weights)
   source = store.load_config(folder)

@@ -15,7 +15,6 @@ from flax import traverse_util
 
 from ifa_jax.models import parameters
 from ifa_jax.models.layers import scan
-from ifa_jax.runtime.rng import INIT, purpose_key
 from ifa_jax.training import initial_values, optimizer, pretrained
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.training.steps import start_state
@@ -125,8 +124,9 @@ class Start:
     return jax.jit(draw)()
 
   def _init_params(self) -> Any:
-    rng = purpose_key(self._experiment.config.seed, INIT)
-    return parameters.init_params(self._experiment.config.model, rng)
+    config = self._experiment.config
+    rng = parameters.init_key(config.seed)
+    return parameters.init_params(config.model, rng)
 
   def _state_of(self, params: Any) -> TrainState:
     if self._stacked:

@@ -6,6 +6,7 @@ updates as if it had never stopped.
 """
 
 import contextlib
+import functools
 import logging
 import os
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from ifa_jax.cli import progress, tables
 from ifa_jax.models.layers import scan
 from ifa_jax.runtime import collectives
 from ifa_jax.statistics import metrics
-from ifa_jax.training import evaluation, visual_shuffle
+from ifa_jax.training import epochs, evaluation
 from ifa_jax.training.config import run_record
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.training.fault_tolerance.nonfinite import BadNumbers
@@ -227,13 +228,15 @@ class Trainer:
   def _batches(self, step: int, epoch: int) -> Iterator[Batch]:
     """Yields this process's batches of an epoch, from `step` on."""
     split = self.experiment.data.split("train")
-    return self.experiment.data.batches(
-      split,
-      self._epochs.rows_left(step, epoch),
-      visual_shuffle.train_rows(
-        self.experiment.data, split, self.experiment.config.data
-      ),
-    )
+    rows = self._epochs.rows_left(step, epoch)
+    return self.experiment.data.batches(split, rows, self._visual_rows)
+
+  @functools.cached_property
+  def _visual_rows(self) -> np.ndarray | None:
+    """Rows whose pictures training rows get; None: their own."""
+    source = self.experiment.data
+    split = source.split("train")
+    return epochs.train_rows(source, split, self.experiment.config.data)
 
   def _score_dev(
     self, state: TrainState, step: int, epoch: int, log: MetricsLog

@@ -22,7 +22,7 @@ from ifa_jax.data.text.row_text import Reader, RowText
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.data.text.vocabulary import Vocabulary
 from ifa_jax.models import replace
-from ifa_jax.training.config.run_config import RunConfig
+from ifa_jax.training.config.run_config import RANDOM, RunConfig
 from ifa_jax.workdir.run_folder import SCENES_FILE, VOCABULARY_FILE
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ class Inputs:
     from ifa_jax.convert import cache
     from ifa_jax.convert.label_embeddings import LabelVectors
 
-    if weights == cache.RANDOM:
+    if weights == RANDOM:
       return None
     return LabelVectors(cache.locate(weights), self._tokenizer)
 

@@ -10,6 +10,7 @@ from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.models import config_dict, parameters
 from ifa_jax.models.base import System
 from ifa_jax.runtime import collectives
+from ifa_jax.training.config.run_config import RANDOM
 
 
 class Encoders(NamedTuple):
@@ -59,7 +60,7 @@ def read(weights: str) -> Encoders:
 
 def record(weights: str | None) -> dict[str, Any] | None:
   """Returns what a run records of the encoders it begins from, plain values."""
-  if weights in (None, cache.RANDOM):
+  if weights in (None, RANDOM):
     return None
   found = read(weights)
   return found._asdict() | {"model": config_dict.to_dict(found.model)}

@@ -10,8 +10,14 @@ import optax
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.runtime.rng import dropout_key
 from ifa_jax.workdir.state import TrainState
+
+
+def dropout_key(seed: int, step: jax.Array | int) -> jax.Array:
+  """Returns the PRNG key of the update that follows `step` others."""
+  # 0 is that of first parameters, see `models.parameters.init_key`.
+  root = jax.random.fold_in(jax.random.key(seed), 1)
+  return jax.random.fold_in(root, step)
 
 
 def start_state(params: Any, tx: optax.GradientTransformation) -> TrainState:

@@ -16,8 +16,8 @@ from flax import traverse_util
 
 from ifa_jax import models
 from ifa_jax.models.layers import attention
-from ifa_jax.runtime.rng import dropout_key
 from ifa_jax.training import optimizer, steps
+from ifa_jax.training.steps import dropout_key
 
 pytestmark = pytest.mark.slow
 

@@ -12,7 +12,7 @@ from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.dataset import Split
 from ifa_jax.training.config import checks
 from ifa_jax.training.config.run_config import RunConfig
-from ifa_jax.training.visual_shuffle import train_rows
+from ifa_jax.training.epochs import train_rows
 
 SHA = "5" * 64
 OTHER = "6" * 64

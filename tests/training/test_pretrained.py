@@ -22,7 +22,7 @@ from ifa_jax.models.baselines.pcnn import PCNNConfig
 from ifa_jax.training import experiment, initial_values, loop, pretrained
 from ifa_jax.training.config import run_record
 from ifa_jax.training.config.resolve import resolve
-from ifa_jax.training.config.run_config import RunConfig
+from ifa_jax.training.config.run_config import RANDOM, RunConfig
 from ifa_jax.training.initialize import Start
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
@@ -251,7 +251,7 @@ def test_every_config_names_its_encoders_or_asks_for_random_ones(
   if model.get("text") is None:
     assert variant == "pcnn"
     return
-  if config["weights"] == cache.RANDOM:
+  if config["weights"] == RANDOM:
     # Toy sizes, for which nobody publishes an encoder.
     assert model["text"]["hidden_dim"] == 64
     return

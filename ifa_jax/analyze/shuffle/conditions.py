@@ -21,8 +21,8 @@ from ifa_jax.statistics import bootstrap, metrics, predictions
 from ifa_jax.training import evaluation, experiment, loop
 from ifa_jax.training.config import run_record
 from ifa_jax.training.config.run_config import RunConfig
+from ifa_jax.training.epochs import shuffled_rows
 from ifa_jax.training.experiment import Experiment
-from ifa_jax.training.visual_shuffle import shuffled_rows
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
 

@@ -4,6 +4,5 @@ dataset          a split as batches
 decode_records   records to arrays, by tf.data
 tfrecord         random access to the records of TFRecord files
 sampling         the rows of each batch, by seed and epoch; visual shuffles
-field_shapes     shapes of the fields that a model reads
 cache            decoded rows, kept: host_cache and device_cache
 """

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import jax
 import psutil
 
+from ifa_jax.batch import Geometry
 from ifa_jax.data.pipeline.device_cache import DeviceStore
-from ifa_jax.data.pipeline.field_shapes import Geometry
 from ifa_jax.data.pipeline.host_cache import HostRows, Stores, Unstored
 from ifa_jax.runtime.data_parallel import Parallel
 

@@ -11,10 +11,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ifa_jax.batch import Batch, pack_text, trim_text
+from ifa_jax.batch import Batch, Geometry, pack_text, trim_text
 from ifa_jax.data import schema
 from ifa_jax.data.pipeline import decode_records
-from ifa_jax.data.pipeline.field_shapes import Geometry
 from ifa_jax.data.pipeline.host_cache import Stores, Unstored
 from ifa_jax.data.pipeline.tfrecord import Shards
 from ifa_jax.data.text.row_text import Reader, RowText

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ifa_jax.data.pipeline.field_shapes import Geometry
+from ifa_jax.batch import Geometry
 from ifa_jax.runtime.tensorflow import tf
 
 # The model runs elsewhere; TensorFlow must not take the accelerators' memory.

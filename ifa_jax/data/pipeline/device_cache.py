@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import NamedSharding, PartitionSpec
 
-from ifa_jax.data.pipeline.field_shapes import Fields
+from ifa_jax.batch import Fields
 from ifa_jax.data.pipeline.host_cache import HostRows, Row
 from ifa_jax.runtime.data_parallel import AXIS, Parallel
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from ifa_jax.data.pipeline.field_shapes import Fields
+from ifa_jax.batch import Fields
 
 Row = Mapping[str, np.ndarray]
 

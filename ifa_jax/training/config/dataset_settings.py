@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from ifa_jax.convert import cache, sources, store
-from ifa_jax.training.config.run_config import RunConfig
+from ifa_jax.training.config.run_config import RANDOM, RunConfig
 
 TOKENIZER = "bert-base-uncased"
 # Sizes of a picture that a model with a vision stream decides.
@@ -43,7 +43,7 @@ def tokenizer(config: RunConfig) -> str:
   BERT's where there is none.
   """
   weights = config.weights
-  if weights in (None, cache.RANDOM):
+  if weights in (None, RANDOM):
     return config.data.tokenizer or TOKENIZER
   if encoders := cache.parse(weights):
     encoder = encoders.get("text", TOKENIZER)

@@ -18,11 +18,10 @@ from typing import Any
 
 import jax
 
-from ifa_jax.convert.cache import RANDOM
 from ifa_jax.models.base import AUTO_DTYPE, System
 from ifa_jax.models.config import ModelConfig, replace
 from ifa_jax.training import pretrained
-from ifa_jax.training.config.run_config import RunConfig
+from ifa_jax.training.config.run_config import RANDOM, RunConfig
 from ifa_jax.training.pretrained import Encoders
 from ifa_jax.workdir.run_folder import RunFolder
 

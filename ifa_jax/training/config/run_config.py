@@ -22,6 +22,9 @@ BERT_UNCASED = (
   "436f74039a126c0ac82bb6415a69ab28f12bc33d712bdbd8552ac6d0619d2cf9"
 )
 
+# The value of `weights` for encoders that start from random values.
+RANDOM = "random"
+
 _IFAFORMER = ModelConfig(dtype=AUTO_DTYPE)
 
 # Parameters that no pretrained encoder brings; they learn faster.

@@ -4,8 +4,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ifa_jax.convert.cache import RANDOM
-from ifa_jax.training.config.run_config import RunConfig
+from ifa_jax.training.config.run_config import RANDOM, RunConfig
 from ifa_jax.workdir.run_folder import RunFolder
 
 

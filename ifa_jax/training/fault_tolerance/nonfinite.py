@@ -15,8 +15,8 @@ from flax import traverse_util
 
 from ifa_jax.models.layers.scan import unstack_layers
 from ifa_jax.runtime import collectives
+from ifa_jax.training import epochs
 from ifa_jax.training import optimizer as optim
-from ifa_jax.training import visual_shuffle
 from ifa_jax.training.config.run_config import OptimConfig
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.training.fault_tolerance import nonfinite_search
@@ -112,9 +112,7 @@ class BadNumbers:
     """Returns what went first among this process's rows."""
     experiment = self._experiment
     split = experiment.data.split("train")
-    pictures = visual_shuffle.train_rows(
-      experiment.data, split, experiment.config.data
-    )
+    pictures = epochs.train_rows(experiment.data, split, experiment.config.data)
     (batch,) = experiment.data.batches(split, rows, pictures, on_host=True)
     params = experiment.parallel.fetch(params)
     found = nonfinite_search.diagnose(self._step, params, batch, step - 1)

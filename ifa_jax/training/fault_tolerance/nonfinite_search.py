@@ -15,8 +15,7 @@ from flax import traverse_util
 
 from ifa_jax.batch import Batch
 from ifa_jax.models.layers.scan import unstack_layers
-from ifa_jax.runtime.rng import dropout_key
-from ifa_jax.training.steps import TrainStep
+from ifa_jax.training.steps import TrainStep, dropout_key
 
 
 class Finding(NamedTuple):

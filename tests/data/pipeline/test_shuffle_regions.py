@@ -13,7 +13,7 @@ from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.sampling import Shuffle
 from ifa_jax.training import evaluation
 from ifa_jax.training.config.run_config import DataConfig, RunConfig
-from ifa_jax.training.visual_shuffle import shuffled_rows
+from ifa_jax.training.epochs import shuffled_rows
 from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
