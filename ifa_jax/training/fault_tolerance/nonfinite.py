@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.models.layers.scan import unstack_layers
+from ifa_jax.models.layers.layer_layout import APART
 from ifa_jax.runtime import collectives
 from ifa_jax.training import optimizer as optim
 from ifa_jax.training.experiment import Experiment
@@ -148,7 +148,7 @@ class BadNumbers:
 def _groups(optimizer: Mapping[str, Any], params: Any, path: str) -> list[str]:
   """Returns the groups of a parameter, or of all of a layer's."""
   patterns = {name: x["pattern"] for name, x in optimizer["groups"].items()}
-  labels = optim.group_parameters(unstack_layers(params), patterns)
+  labels = optim.group_parameters(APART.convert(params), patterns)
   named = traverse_util.flatten_dict(labels, sep="/").items()
   below = lambda name: f"{name}/".startswith(f"{path}/")  # noqa: E731
   return sorted({label for name, label in named if path and below(name)})
