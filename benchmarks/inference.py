@@ -26,7 +26,7 @@ from ifa_jax.batch import Batch  # noqa: E402
 from ifa_jax.cli import app  # noqa: E402
 from ifa_jax.models import build, parameters  # noqa: E402
 from ifa_jax.models.base import System  # noqa: E402
-from ifa_jax.models.layers.scan import stack_layers  # noqa: E402
+from ifa_jax.models.layers.layer_layout import LayerLayout  # noqa: E402
 from ifa_jax.runtime.data_parallel import make_parallel  # noqa: E402
 from ifa_jax.training.eval_step import EvalStep  # noqa: E402
 
@@ -44,7 +44,7 @@ class Predictions:
 
     def start(key):
       params = parameters.init_params(model, key)
-      return stack_layers(params) if model.scans_layers else params
+      return LayerLayout(model.scans_layers).convert(params)
 
     self._params = parallel.copy(jax.jit(start)(jax.random.key(0)))
     self._batch = jax.device_put(parallel.split(batch))

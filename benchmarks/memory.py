@@ -23,7 +23,7 @@ from ml_collections import config_flags
 from ifa_jax.cli import app, tables
 from ifa_jax.models import build, parameters
 from ifa_jax.models.base import System
-from ifa_jax.models.layers import scan
+from ifa_jax.models.layers.layer_layout import LayerLayout
 from ifa_jax.training import optimizer
 from ifa_jax.training.config.resolve import with_dtype
 from ifa_jax.training.config.run_config import RunConfig
@@ -44,8 +44,8 @@ def kept_bytes(model: System, text_len: int) -> int:
   Layers are stacked where a run stacks them, and keep what it keeps there.
   """
   shapes = parameters.abstract_params(model)
-  if model.scans_layers:
-    shapes = jax.eval_shape(scan.stack_layers, shapes)
+  layout = LayerLayout(model.scans_layers)
+  shapes = jax.eval_shape(layout.convert, shapes)
   module = build(model)
 
   def keep(params, batch):

@@ -33,7 +33,6 @@ from ifa_jax.models.base import RegionConfig, System
 from ifa_jax.models.config import TextConfig, VisionConfig
 from ifa_jax.models.encoders.co_attention import CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
-from ifa_jax.models.layers.scan import stack_layers
 from ifa_jax.runtime.data_parallel import FORMS, make_parallel
 from ifa_jax.training import optimizer
 from ifa_jax.training.config.run_config import GroupConfig, OptimConfig
@@ -121,12 +120,12 @@ def fresh_state(
     num_steps: updates until the rate is 0.
   """
   shapes = parameters.abstract_params(model)
-  stacked = model.scans_layers and optimizer.layers_alike(settings, shapes)
-  tx = optimizer.make_optimizer(settings, shapes, num_steps, stacked)
+  layout = optimizer.choose_layout(model.scans_layers, settings, shapes)
+  tx = optimizer.make_optimizer(settings, shapes, num_steps, layout)
 
   def start(key):
     params = parameters.init_params(model, key)
-    return start_state(stack_layers(params) if stacked else params, tx)
+    return start_state(layout.convert(params), tx)
 
   return jax.jit(start)(jax.random.key(0)), tx
 

@@ -4,14 +4,13 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import jax
 import numpy as np
 
 from ifa_jax.batch import Batch
 from ifa_jax.cli import tables
 from ifa_jax.data.pipeline import sampling as orders
 from ifa_jax.data.text.row_text import RowText
-from ifa_jax.models.layers.scan import are_stacked, stack_layers
+from ifa_jax.models.layers.layer_layout import LayerLayout
 from ifa_jax.runtime import collectives
 from ifa_jax.statistics import metrics
 from ifa_jax.training.config import run_record
@@ -74,10 +73,9 @@ class Evaluator:
     batch_size = self._experiment.config.eval.batch_size
     if not len(split):
       raise ValueError(f"split {split.name}: want rows to predict, found none")
-    if self._experiment.scans and not are_stacked(params):
-      # As in training, so that both are one function: it is compiled once, and
-      # gives the same bits.
-      params = jax.jit(stack_layers)(params)
+    # Checkpoints are converted to the layout of training, so that the step is
+    # compiled once and its results are bitwise equal.
+    params = LayerLayout(self._experiment.scans).convert(params)
     order = orders.evaluation_order(len(split), batch_size)
     batches = self._experiment.data.batches(split, order, visual_rows)
     results = []

@@ -10,11 +10,10 @@ from concurrent import futures
 from typing import Any
 
 import jax
-import numpy as np
 from flax import traverse_util
 
 from ifa_jax.models import parameters
-from ifa_jax.models.layers import scan
+from ifa_jax.models.layers.layer_layout import APART
 from ifa_jax.training import initial_values, optimizer, pretrained
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.training.steps import start_state
@@ -42,15 +41,13 @@ class Start:
     self._init = jax.jit(self._init_params)
     shapes = self._init.eval_shape()
     settings, steps = experiment.config.optim, experiment.epochs.schedule_steps
-    self._stacked = experiment.scans and optimizer.layers_alike(
-      settings, shapes
-    )
-    if experiment.config.train.remat and not self._stacked:
+    self._layout = optimizer.choose_layout(experiment.scans, settings, shapes)
+    if experiment.config.train.remat and not self._layout.stacked:
       raise ValueError(
         "train.remat: want layers that are scanned (train.scan_layers, and all"
         " but the last in the same of optim.groups), found layers apart"
       )
-    self.tx = optimizer.make_optimizer(settings, shapes, steps, self._stacked)
+    self.tx = optimizer.make_optimizer(settings, shapes, steps, self._layout)
 
   @functools.cached_property
   def _plan(self) -> initial_values.Plan:
@@ -102,9 +99,8 @@ class Start:
   def saved(self, checkpoints: Checkpoints, step: int) -> TrainState:
     """Returns the state of a checkpoint, numpy arrays."""
     like = jax.eval_shape(lambda: self._state_of(self._init()))
-    like = jax.eval_shape(scan.unstack_layers, like)
-    state = checkpoints.restore(step, like)
-    return scan.stack_layers(state, np.stack) if self._stacked else state
+    like = jax.eval_shape(APART.convert, like)
+    return self._layout.convert(checkpoints.restore(step, like))
 
   def first_params(self) -> Any:
     """Returns the run's first parameters: arrays, pretrained or random."""
@@ -129,9 +125,7 @@ class Start:
     return parameters.init_params(config.model, rng)
 
   def _state_of(self, params: Any) -> TrainState:
-    if self._stacked:
-      params = scan.stack_layers(params)
-    return start_state(params, self.tx)
+    return start_state(self._layout.convert(params), self.tx)
 
 
 def _command_line() -> str | None:

@@ -18,7 +18,7 @@ from tqdm.contrib.logging import logging_redirect_tqdm
 
 from ifa_jax.batch import Batch
 from ifa_jax.cli import progress, tables
-from ifa_jax.models.layers import scan
+from ifa_jax.models.layers.layer_layout import APART
 from ifa_jax.runtime import collectives
 from ifa_jax.statistics import metrics
 from ifa_jax.training import epochs, evaluation
@@ -136,7 +136,7 @@ class Trainer:
 
   def _snapshot(self, state: TrainState) -> TrainState:
     """Returns a copy of a state as checkpoints have it, every layer apart."""
-    return self._parallel.snapshot(state, scan.unstack_layers)
+    return self._parallel.snapshot(state, APART.convert)
 
   def train(self) -> None:
     """Runs all updates that are left."""

@@ -5,7 +5,6 @@ over its path ("text/layer_0/attention/query/kernel"). A group with a peak
 learning rate of 0 is frozen: it is neither updated nor decayed.
 """
 
-import operator
 import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
-from ifa_jax.models.layers.scan import stack_layers
+from ifa_jax.models.layers.layer_layout import APART, LayerLayout
 from ifa_jax.training.config.run_config import OptimConfig
 
 Params = Mapping[str, Any]
@@ -161,27 +160,24 @@ def _labels(optim: OptimConfig, params: Params) -> tuple[Params, Params]:
   )
 
 
-def layers_alike(optim: OptimConfig, params: Params) -> bool:
-  """Tells whether layers but the last have the same groups and decay.
+def choose_layout(
+  scans: bool, optim: OptimConfig, params: Params
+) -> LayerLayout:
+  """Returns the layout to train in.
 
   Args:
+    scans: whether to stack layers if they have the same groups and decay.
     optim: as for `make_optimizer`.
     params: the parameters, or their shapes, layers apart.
   """
-  alike = []
-
-  def compare(leaves):
-    alike.append(len({*leaves}) == 1)
-
-  stack_layers(_labels(optim, params), compare)
-  return all(alike)
+  return LayerLayout.choose(_labels(optim, params)) if scans else APART
 
 
 def make_optimizer(
   optim: OptimConfig,
   params: Params,
   num_steps: int,
-  stacked: bool = False,
+  layout: LayerLayout = APART,
 ) -> optax.GradientTransformation:
   """Returns the optimizer that a config's `optim` section describes.
 
@@ -189,17 +185,14 @@ def make_optimizer(
     optim: the settings.
     params: the parameters, or their shapes, layers apart.
     num_steps: updates until the rate is 0.
-    stacked: whether it will update stacked layers (`stack_layers`), which must
-      be alike.
+    layout: of the parameters that it will update; see `choose_layout`.
 
   Raises:
     ValueError: if the groups do not cover the parameters; see
       `group_parameters`.
   """
   rates = {name: group.peak_lr for name, group in optim.groups.items()}
-  labels, decayed = _labels(optim, params)
-  if stacked:
-    labels, decayed = stack_layers((labels, decayed), operator.itemgetter(0))
+  labels, decayed = layout.convert_labels(_labels(optim, params))
   warmup_percent = optim.warmup_steps / num_steps or optim.warmup_percent
   factor = linear_schedule(num_steps, warmup_percent)
 

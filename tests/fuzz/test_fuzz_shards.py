@@ -70,7 +70,7 @@ def test_no_batch_holds_a_row_of_a_damaged_record(prepared, build):
   """One flipped bit in the middle of the file; all rows are asked for."""
   path = shard(prepared)
   sound = Split(str(prepared), "train")
-  geometry = build(data={"data_dir": str(prepared)}).geometry
+  geometry = build(data={"data_dir": str(prepared)}).data.geometry
   rows = sampling.evaluation_order(len(sound), 5)
   wanted = [batch.input_ids.copy() for batch in sound.batches(rows, geometry)]
   place = path.stat().st_size // 2
@@ -115,7 +115,7 @@ SPOILED = {
 def test_a_run_does_not_start_on_spoiled_shards(prepared, build, how):
   SPOILED[how](shard(prepared))
   with pytest.raises(ValueError, match=f"{CAUGHT}|found none") as caught:
-    build(data={"data_dir": str(prepared)}).split("train")
+    build(data={"data_dir": str(prepared)}).data.split("train")
   assert str(prepared) in str(caught.value)
   assert len(str(caught.value).splitlines()) == 1
 

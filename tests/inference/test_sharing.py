@@ -17,7 +17,6 @@ from ifa_jax import models
 from ifa_jax.convert import save_converted
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.inference.sharing import record
-from ifa_jax.models import config_dict
 from ifa_jax.preparation.scenes import splits
 from ifa_jax.training.eval_step import EvalStep
 from ifa_jax.workdir.checkpoints import Checkpoints
@@ -224,8 +223,8 @@ def test_settings_read_back_equal(finished, tmp_path):
   Predictor(finished.workdir).save_pretrained(tmp_path / "shared")
   found = record.read(tmp_path / "shared")
   config = finished.experiment.config
-  assert found.settings.model == config_dict.from_dict(config["model"])
+  assert found.settings.model == config.model
   assert found.settings.trained_with == {"objects", "pictures"}
   assert found.settings.protocol == "clean"
-  assert found.training["config"]["seed"] == config["seed"]
+  assert found.training["config"]["seed"] == config.seed
   assert found.training["git_commit"] is not None

@@ -13,12 +13,13 @@ from gradients import logits_and_gradient
 from ifa_jax import models
 from ifa_jax.models import parameters
 from ifa_jax.models.baselines.bert import BertConfig
-from ifa_jax.models.layers import scan
+from ifa_jax.models.layers.layer_layout import APART, LayerLayout
 from ifa_jax.training import eval_step, optimizer, steps
 from ifa_jax.training.config.run_config import GroupConfig
 
 pytestmark = pytest.mark.slow
 
+STACKED = LayerLayout(stacked=True)
 PAPER = tiny.tiny_config(num_layers=3)
 MODELS = {
   "both streams": PAPER,
@@ -70,7 +71,7 @@ def test_predictions_are_those_of_layers_apart():
   model, batch = models.build(PAPER), tiny.random_batch(PAPER, 4)
   params = tiny.perturbed_params(PAPER)
   predict = jax.jit(eval_step.EvalStep(model))
-  found = predict(scan.stack_layers(params), batch)
+  found = predict(STACKED.convert(params), batch)
   np.testing.assert_allclose(found, predict(params, batch), rtol=0, atol=5e-6)
 
 
@@ -78,15 +79,14 @@ def test_predictions_are_those_of_layers_apart():
 def state(stacked, num_updates=2):
   """Returns a state after some updates, layers apart."""
   shapes = parameters.abstract_params(PAPER)
-  tx = optimizer.make_optimizer(SETTINGS, shapes, 10, stacked)
-  params = tiny.perturbed_params(PAPER)
-  if stacked:
-    params = scan.stack_layers(params)
+  layout = LayerLayout(stacked)
+  tx = optimizer.make_optimizer(SETTINGS, shapes, 10, layout)
+  params = layout.convert(tiny.perturbed_params(PAPER))
   update = jax.jit(steps.TrainStep(models.build(PAPER), tx, seed=0))
   found = steps.start_state(params, tx)
   for number in range(num_updates):
     found, _ = update(found, tiny.random_batch(PAPER, 4, seed=number))
-  return scan.unstack_layers(found)
+  return APART.convert(found)
 
 
 def test_updates_and_optimizer_state_are_those_of_layers_apart():
@@ -96,38 +96,32 @@ def test_updates_and_optimizer_state_are_those_of_layers_apart():
   assert_equal(found, wanted, 5e-6)
 
 
-def test_stacking_is_undone_bit_for_bit():
+def test_stacking_a_state_is_undone_bit_for_bit():
   wanted = jax.tree.map(np.asarray, state(stacked=False))
-  stacked = scan.stack_layers(wanted, np.stack)
-  assert scan.are_stacked(stacked)
-  assert not scan.are_stacked(wanted)
+  stacked = STACKED.convert(wanted)
   visual = stacked.params["visual"]
   assert {*visual} == {"embed", "layers", "layer_2"}
   assert visual["layers"]["mlp_in"]["kernel"].shape == (2, 16, 32)
-  assert_equal(scan.unstack_layers(stacked), wanted)
-
-
-def test_one_layer_is_not_stacked():
-  params = tiny.perturbed_params(tiny.tiny_config(num_layers=1))
-  assert not scan.are_stacked(scan.stack_layers(params))
+  assert_equal(APART.convert(stacked), wanted)
 
 
 @pytest.mark.parametrize(
-  ("pattern", "alike"),
+  ("pattern", "stacked"),
   [
     (".*/layer_[01]/.*", True),
     ("text/embed/.*", True),
     (".*/layer_0/.*", False),
   ],
 )
-def test_layers_are_alike_that_are_trained_alike(pattern, alike):
+def test_layers_are_stacked_that_are_trained_alike(pattern, stacked):
   groups = {
     "low": GroupConfig(pattern, 0.0),
     "rest": GroupConfig(f"(?!{pattern}).*", 1e-3),
   }
-  settings = dataclasses.replace(SETTINGS, groups=groups)
+  optim = dataclasses.replace(SETTINGS, groups=groups)
   shapes = parameters.abstract_params(PAPER)
-  assert optimizer.layers_alike(settings, shapes) == alike
+  assert optimizer.choose_layout(True, optim, shapes).stacked == stacked
+  assert optimizer.choose_layout(False, optim, shapes) == APART
 
 
 def test_models_whose_layers_are_not_alike_refuse_remat():

@@ -4,7 +4,7 @@ import jax
 import tiny
 
 from ifa_jax import models
-from ifa_jax.models.layers import scan
+from ifa_jax.models.layers.layer_layout import LayerLayout
 from ifa_jax.training import steps
 
 
@@ -13,8 +13,7 @@ def logits_and_gradient(config, batch, stacked, remat=False):
   model = models.build(config, remat)
 
   def loss_fn(params):
-    if stacked:
-      params = scan.stack_layers(params)
+    params = LayerLayout(stacked).convert(params)
     rngs = {"dropout": jax.random.key(0)}
     output = model.apply({"params": params}, batch, train=True, rngs=rngs)
     return steps.row_sums(output.logits, batch)[0], output.logits

@@ -8,7 +8,7 @@ import tiny
 import toy
 
 from ifa_jax import models
-from ifa_jax.models.layers import scan
+from ifa_jax.models.layers.layer_layout import LayerLayout
 from ifa_jax.training import optimizer, steps
 from ifa_jax.training.fault_tolerance import nonfinite_search
 
@@ -66,7 +66,7 @@ def test_a_layer_among_those_that_training_stacks_is_named():
   params = tiny.perturbed_params(config)
   mlp = params["text"]["layer_1"]["mlp_out"]
   mlp["kernel"][:] = 3e38
-  stacked = scan.stack_layers(params, np.stack)
+  stacked = LayerLayout(stacked=True).convert(params)
   train_step = steps.TrainStep(models.build(config), None, 0)
   batch = tiny.random_batch(config, 4)
   found = nonfinite_search.diagnose(train_step, stacked, batch, number=0)

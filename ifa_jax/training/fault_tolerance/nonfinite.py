@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.models.layers.scan import unstack_layers
+from ifa_jax.models.layers.layer_layout import APART
 from ifa_jax.runtime import collectives
 from ifa_jax.training import epochs
 from ifa_jax.training import optimizer as optim
@@ -149,7 +149,7 @@ class BadNumbers:
 
 def _groups(settings: OptimConfig, params: Any, path: str) -> list[str]:
   """Returns the groups of a parameter, or of all of a layer's."""
-  apart = unstack_layers(params)
+  apart = APART.convert(params)
   labels = optim.group_parameters(apart, settings.patterns)
   named = traverse_util.flatten_dict(labels, sep="/").items()
   below = lambda name: f"{name}/".startswith(f"{path}/")  # noqa: E731

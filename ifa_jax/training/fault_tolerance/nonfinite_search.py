@@ -14,7 +14,7 @@ from flax import linen as nn
 from flax import traverse_util
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.layers.scan import unstack_layers
+from ifa_jax.models.layers.layer_layout import APART
 from ifa_jax.training.steps import TrainStep, dropout_key
 
 
@@ -49,7 +49,7 @@ def diagnose(
   Returns:
     None if all of it is finite this time.
   """
-  apart = unstack_layers(params)
+  apart = APART.convert(params)
   rng = dropout_key(train_step.seed, number)
   looks = Looks(train_step.model)
   losses, finite = jax.jit(looks.run)(apart, batch, rng)
@@ -60,7 +60,7 @@ def diagnose(
     found = Finding("the loss", "", rows)
   if found is None:
     grads, _ = jax.jit(train_step.sum_slices)(params, batch, rng)
-    found = _bad_gradient(unstack_layers(grads), looks.paths)
+    found = _bad_gradient(APART.convert(grads), looks.paths)
   return found and found._replace(rows=rows)
 
 
