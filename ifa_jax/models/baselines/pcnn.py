@@ -6,6 +6,7 @@ before it.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -77,8 +78,9 @@ class PCNN(nn.Module):
     config = self.config
     offsets, width = 2 * config.max_words, config.position_dim
     init = nn.initializers.normal(1.0)
+    vocab_size: Any = config.vocab_size  # `resolve` has filled it in.
     self.word = nn.Embed(
-      config.vocab_size, config.word_dim, embedding_init=_init_words
+      vocab_size, config.word_dim, embedding_init=_init_words
     )
     self.head_position = nn.Embed(offsets, width, embedding_init=init)
     self.tail_position = nn.Embed(offsets, width, embedding_init=init)
