@@ -1,6 +1,6 @@
 # make quickstart   installs, then trains and scores on generated posts
-# make check        installs, then runs the linter and the quick tests
-# make test         installs, then runs the linter and the whole suite
+# make check        installs, then runs linters, types and the quick tests
+# make test         installs, then runs linters, types and the whole suite
 #
 # PYTHON chooses the interpreter of .venv (3.11 or newer): make PYTHON=python3.12
 
@@ -10,7 +10,8 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 QUICK := runs/quickstart
 
-.PHONY: help install install-dev quickstart check test oldest lint constraints
+.PHONY: help install install-dev quickstart check test oldest lint style types \
+  quick constraints
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
 
@@ -44,15 +45,24 @@ quickstart: install
 	  --beside=$(QUICK)/shuffled,$(QUICK)/text
 	$(RUN) -m ifa_jax.analyze alignment --workdir=$(QUICK)/objects --num_posts=12
 
-lint: install-dev
+lint: style types
+
+style: install-dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/lint-imports
 
-# The linter and the quick tests: about a minute.
-check: lint
+# Without the question to PyPI whether there is a newer pyright.
+types: install-dev
+	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(VENV)/bin/pyright
+
+quick: install-dev
 	$(RUN) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder \
 	  -m "not slow and not fuzz and not multiprocess and not browser"
+
+# About a minute. The tests wait now and then, which leaves room for pyright.
+check: style
+	$(MAKE) --jobs=2 types quick
 
 test: lint
 	$(RUN) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder

@@ -64,7 +64,7 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
   config.train.total_epochs = 2
   if variant == "text":
     config.model.vision = None
-    del config.optim.groups.visual
+    del config.optim.groups["visual"]
   if variant == "shuffled":
     config.data.visual_shuffle_seed = 0
   config.lock()

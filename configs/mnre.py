@@ -47,6 +47,8 @@ update in slices (`train.num_slices`) needs the memory of a slice; `python -m
 benchmarks.memory` measures it.
 """
 
+from typing import Any
+
 from ml_collections import config_dict
 
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
@@ -128,7 +130,7 @@ def enlarge(config: config_dict.ConfigDict) -> None:
   longer warm-up is what Mosbach et al. (arXiv:2006.04884) found BERT-large to
   need, which without diverges now and then.
   """
-  sizes = {
+  sizes: dict[str, Any] = {
     "hidden_dim": 1024,
     "num_layers": 24,
     "num_heads": 16,
@@ -143,7 +145,12 @@ def enlarge(config: config_dict.ConfigDict) -> None:
 
 def shrink(config: config_dict.ConfigDict) -> None:
   """Sets toy sizes; patches and crops stay, so the data does."""
-  sizes = {"hidden_dim": 64, "num_layers": 2, "num_heads": 4, "mlp_dim": 128}
+  sizes: dict[str, Any] = {
+    "hidden_dim": 64,
+    "num_layers": 2,
+    "num_heads": 4,
+    "mlp_dim": 128,
+  }
   text, vision = TextConfig(**sizes), VisionConfig(**sizes)
   config.model = model_section(ModelConfig(text=text, vision=vision))
   # No encoder is published in these sizes.

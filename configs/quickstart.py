@@ -25,6 +25,8 @@ one budget. Those that read regions need their scenes:
         --boxes=runs/quickstart/raw/boxes.json --out=runs/quickstart/scenes
 """
 
+from typing import Any
+
 from ml_collections import config_dict
 
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, variants
@@ -36,7 +38,12 @@ from ifa_jax.training.config.run_config import RANDOM
 
 VARIANTS = ("objects", "vanilla", "text", "shuffled", *baselines.VARIANTS)
 
-_SIZES = {"hidden_dim": 64, "num_layers": 2, "num_heads": 4, "mlp_dim": 128}
+_SIZES: dict[str, Any] = {
+  "hidden_dim": 64,
+  "num_layers": 2,
+  "num_heads": 4,
+  "mlp_dim": 128,
+}
 _PEAK_LR = 2e-3
 
 
@@ -96,10 +103,12 @@ def _set_baseline(
   config: config_dict.ConfigDict, variant: str, text: TextConfig
 ) -> None:
   """Makes a config that of another system in the same sizes."""
-  sizes = {}
+  sizes: dict[str, Any] = {}
   if variant == "vilbert":
-    dropout = {"attention_dropout_rate": 0.0}
-    attention = {k: v for k, v in _SIZES.items() if k != "mlp_dim"}
+    dropout: dict[str, Any] = {"attention_dropout_rate": 0.0}
+    attention: dict[str, Any] = {
+      k: v for k, v in _SIZES.items() if k != "mlp_dim"
+    }
     sizes["connection"] = CoAttentionConfig(**attention, **dropout)
     dropout["dropout_rate"] = 0.0
     sizes["vision"] = RegionStreamConfig(**_SIZES, **dropout)

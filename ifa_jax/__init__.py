@@ -6,7 +6,12 @@ PyTorch and transformers are loaded by the parts that need them.
 """
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+  from ifa_jax import convert, models
+  from ifa_jax.batch import Batch
+  from ifa_jax.inference.predictor import Predictor
 
 __version__ = "0.2.0"
 

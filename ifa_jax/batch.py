@@ -3,16 +3,18 @@
 import dataclasses
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import jax
 import numpy as np
 from flax import struct
 
 Array = jax.Array
+# An array, or None; whoever reads it without a look knows that it is there.
+Given = Array | Any
 
 
-@struct.dataclass
-class Batch:
+class Batch(struct.PyTreeNode):
   """A batch of posts. Axis letters: `ifa_jax.models`; K crops of a kind.
 
   Pixels are uint8 in [0, 255], which the model scales and normalises, or
@@ -53,23 +55,23 @@ class Batch:
   token_type_ids: Array
   head_start: Array
   tail_start: Array
-  image: Array | None = None
-  image_mask: Array | None = None
-  grounded: Array | None = None
-  grounded_mask: Array | None = None
-  detected: Array | None = None
-  detected_mask: Array | None = None
-  words: Array | None = None
-  word_mask: Array | None = None
-  head_word: Array | None = None
-  tail_word: Array | None = None
-  regions: Array | None = None
-  region_boxes: Array | None = None
-  region_mask: Array | None = None
-  alignment: Array | None = None
-  packed: Array | None = None
-  label: Array | None = None
-  valid: Array | None = None
+  image: Given = None
+  image_mask: Given = None
+  grounded: Given = None
+  grounded_mask: Given = None
+  detected: Given = None
+  detected_mask: Given = None
+  words: Given = None
+  word_mask: Given = None
+  head_word: Given = None
+  tail_word: Given = None
+  regions: Given = None
+  region_boxes: Given = None
+  region_mask: Given = None
+  alignment: Given = None
+  packed: Given = None
+  label: Given = None
+  valid: Given = None
 
 
 def trim_text(batch: Batch, buckets: Sequence[int]) -> Batch:
@@ -80,8 +82,8 @@ def trim_text(batch: Batch, buckets: Sequence[int]) -> Batch:
     return batch
   by_token = ("input_ids", "attention_mask", "token_type_ids", "alignment")
   fields = {name: getattr(batch, name) for name in by_token}
-  return batch.replace(
-    **{k: v[:, : fitting[0]] for k, v in fields.items() if v is not None}
+  return dataclasses.replace(
+    batch, **{k: v[:, : fitting[0]] for k, v in fields.items() if v is not None}
   )
 
 
@@ -102,7 +104,7 @@ def pack_text(batch: Batch, buckets: Sequence[int]) -> Batch:
     return batch
   packed = np.full(fitting[0] * rows, rows * text_len, np.int32)
   packed[: len(places)] = places
-  return batch.replace(packed=packed)
+  return dataclasses.replace(batch, packed=packed)
 
 
 # Each has a mask, and models do without those that are None.
@@ -118,20 +120,22 @@ def drop_absent(batch: Batch) -> Batch:
     and not getattr(batch, f"{name}_mask").any()
   ]
   blank = dict.fromkeys(absent) | {f"{name}_mask": None for name in absent}
-  return batch.replace(**blank)
+  return dataclasses.replace(batch, **blank)
 
 
 # What makes a picture be there; features of regions count where a model masks
 # nothing.
-_THERE = ("image_mask", "grounded_mask", "detected_mask")
-_THERE += ("regions", "region_mask", "alignment")
+_THERE = (
+  *("image_mask", "grounded_mask", "detected_mask"),
+  *("regions", "region_mask", "alignment"),
+)
 
 
 def blank_pictures(batch: Batch) -> Batch:
   """Returns a numpy batch with every picture, crop and object absent."""
   there = {name: getattr(batch, name) for name in _THERE}
-  return batch.replace(
-    **{k: np.zeros_like(v) for k, v in there.items() if v is not None}
+  return dataclasses.replace(
+    batch, **{k: np.zeros_like(v) for k, v in there.items() if v is not None}
   )
 
 

@@ -65,9 +65,9 @@ OPTIM = OptimConfig(groups={"all": GroupConfig(".*", 1e-5)})
 
 def make_model(row: str, size: str, dtype: str) -> System:
   """Returns the model of a row in one of `SIZES`."""
-  sizes = SIZES[size]
-  heads = {k: v for k, v in sizes.items() if k != "mlp_dim"}
-  shared = {
+  sizes: dict[str, Any] = SIZES[size]
+  heads: dict[str, Any] = {k: v for k, v in sizes.items() if k != "mlp_dim"}
+  shared: dict[str, Any] = {
     "text": TextConfig(**sizes),
     "vision": VisionConfig(**sizes),
     "vocab_size": _NUM_WORDS,
@@ -150,7 +150,7 @@ class Runner:
     self._rows = len(batch.label)
     self._batch = jax.device_put(parallel.split(batch))
     began = time.perf_counter()
-    update = parallel.compile_train(step)
+    update: Any = parallel.compile_train(step)
     self._update = update.lower(state, self._batch).compile()
     self.compile_seconds = time.perf_counter() - began
     self._state, sums = self._update(state, self._batch)

@@ -131,7 +131,7 @@ def _post_of_flags(values) -> dict[str, Any]:
   post = {name: values[name].value for name in _ONE_POST}
   for key in ("head_span", "tail_span"):
     if post[key] is not None:
-      post[key] = [int(end) for end in _SPAN.fullmatch(post[key]).groups()]
+      post[key] = [int(end) for end in post[key].split(":")]
   return post
 
 

@@ -10,12 +10,15 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from absl import app, flags
 from absl import logging as absl_logging
 
 from ifa_jax.runtime import compilation_cache
+
+if TYPE_CHECKING:
+  from _typeshed import DataclassInstance
 
 # Else TensorFlow's advice would be the first thing that a command prints.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -23,7 +26,7 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # transformers would say that PyTorch is missing; what needs it says so itself.
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 
-Settings = TypeVar("Settings")
+Settings = TypeVar("Settings", bound="DataclassInstance")
 
 
 def run(
@@ -64,7 +67,7 @@ def run_verb(package: str, verbs: Mapping[str, str]) -> None:
     print(*(f"  {verb}" for verb in verbs), sep="\n")
     print("\nVERB --help describes a verb and its flags.")
     sys.exit(0)
-  if name not in verbs:
+  if name is None or name not in verbs:
     _fail(f"want one of {', '.join(verbs)} first, found {name!r}", 2)
   run_module(f"{package}.{verbs[name]}")
 
@@ -170,6 +173,6 @@ def _message(error: Exception) -> str:
   return str(error) or type(error).__name__
 
 
-def _fail(message: str, status: int) -> None:
+def _fail(message: str, status: int) -> NoReturn:
   print(f"error: {message}", file=sys.stderr)
   sys.exit(status)

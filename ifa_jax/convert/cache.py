@@ -167,5 +167,5 @@ def _convert(encoders: Mapping[str, str], folder: pathlib.Path) -> None:
     conversion.Options(),
   )
   store.save_converted(
-    folder, made.config.model, made.params, made.info, made.tokenizer
+    folder, made.model_config, made.params, made.info, made.tokenizer
   )

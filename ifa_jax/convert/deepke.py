@@ -7,7 +7,7 @@ the arrays, all but the head count, which no array shows.
 import math
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -62,7 +62,7 @@ def from_deepke(
       names and shapes that are not DeepKE's; all are listed.
   """
   converted = convert(checkpoint, num_heads, fusion)
-  return converted.model_config, converted.params
+  return cast(ModelConfig, converted.model_config), converted.params
 
 
 def convert(
@@ -81,7 +81,9 @@ def convert(
   info = make_info("deepke")
   info["sources"]["checkpoint"] = {
     "name": os.fspath(checkpoint),
-    "files": {os.path.basename(checkpoint): sources.sha256(checkpoint)},
+    "files": {
+      os.path.basename(checkpoint): sources.sha256(os.fspath(checkpoint))
+    },
   }
   info["dropped"]["checkpoint"] = engine.dropped(arrays, RULES)
   return Converted(config, params, info)
@@ -110,7 +112,7 @@ def read_sizes(
     )
   side = math.isqrt(shape(visual + "position_embedding.weight")[0] - 1)
   crops = shape(visual + "aux_position_embedding.weight")[0]
-  shared = {
+  shared: dict[str, Any] = {
     "hidden_dim": dim,
     "num_heads": num_heads,
     "num_layers": sum("attention.self.query.weight" in name for name in arrays),

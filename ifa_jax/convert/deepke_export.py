@@ -69,7 +69,8 @@ def _differences(
 
 def _unread(config: ModelConfig) -> dict[str, np.ndarray]:
   """Returns what DeepKE's model has beside: unread weights, and buffers."""
-  vision, width = config.vision, config.text.hidden_dim
+  vision: Any = config.vision  # `export_deepke` refuses text models.
+  width = config.text.hidden_dim
   patches = (vision.image_size // vision.patch_size) ** 2
   buffers = {
     "vision_embeddings.position_ids": 1 + patches,

@@ -1,6 +1,7 @@
 """What a class name says of an object, where a detector gives no features."""
 
 import os
+from typing import Any
 
 import numpy as np
 from flax import traverse_util
@@ -29,7 +30,8 @@ class LabelVectors:
       ValueError: if there is no such folder.
     """
     _, params, _ = store.load_converted(folder)
-    self._table = traverse_util.flatten_dict(params, sep="/")[_WORDS]
+    flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
+    self._table = flat[_WORDS]
     self._tokenizer = tokenizer
     self.dim = self._table.shape[1]
 

@@ -11,7 +11,7 @@ import functools
 import math
 import re
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -83,7 +83,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
   return re.compile(escaped.replace(re.escape("{any}"), ".*"))
 
 
-def match(pattern: str, name: str) -> re.Match[str] | None:
+def match(pattern: str, name: str) -> re.Match[str] | Any:
   """Returns the match of a whole name or path, or None."""
   return _regex(pattern).fullmatch(name)
 

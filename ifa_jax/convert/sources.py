@@ -102,7 +102,7 @@ class Source(NamedTuple):
 
   def _parts(self, index: str) -> list[str]:
     """Returns the files that an index lists."""
-    parts = self.read_json(index).get("weight_map")
+    parts = (self.read_json(index) or {}).get("weight_map")
     if not isinstance(parts, dict) or not parts:
       raise ValueError(
         f"{os.path.join(self.folder, index)}: want a weight_map of names to"

@@ -142,7 +142,7 @@ def load_shapes(folder: str | os.PathLike) -> dict[str, tuple[int, ...]]:
     tree = _checkpointer().metadata(path).item_metadata.tree
   except (ValueError, KeyError, OSError, AttributeError) as error:
     raise _damaged(path, error) from None
-  flat = traverse_util.flatten_dict(tree, sep="/")
+  flat: dict[str, Any] = traverse_util.flatten_dict(tree, sep="/")
   return {name: tuple(leaf.shape) for name, leaf in flat.items()}
 
 
@@ -192,7 +192,7 @@ def _damaged(path: str, error: Exception) -> ValueError:
 def _check_shapes(
   folder: str, params: Any, expected: Mapping[str, tuple[int, ...]]
 ) -> None:
-  flat = traverse_util.flatten_dict(params, sep="/")
+  flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
   found = {path: np.shape(array) for path, array in flat.items()}
   problems = [
     f"{path}: want {expected.get(path)}, found {found.get(path)}"

@@ -9,7 +9,7 @@ shows.
 import dataclasses
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from flax import traverse_util
@@ -108,7 +108,7 @@ def from_vilbert(
       names and shapes that are not ViLBERT's; all are listed.
   """
   converted = convert(checkpoint, Options(**options))
-  return converted.model_config, converted.params
+  return cast(ViLBERTConfig, converted.model_config), converted.params
 
 
 def convert(checkpoint: str | os.PathLike, options: Options) -> Converted:
@@ -122,12 +122,13 @@ def convert(checkpoint: str | os.PathLike, options: Options) -> Converted:
     if not path.startswith("relation_head/")
   }
   nested = engine.convert(arrays, RULES, expected, checkpoint)
-  given = traverse_util.flatten_dict(nested, sep="/")
+  given: dict[str, Any] = traverse_util.flatten_dict(nested, sep="/")
   rows = published.text.vocab_size + len(markers.MARKERS)
   text = dataclasses.replace(published.text, vocab_size=rows)
   config = dataclasses.replace(published, text=text)
   params, initialised = initialize.complete(given, config, options.seed)
-  info = make_info("vilbert") | {"initialised": initialised}
+  info: dict[str, Any] = make_info("vilbert")
+  info["initialised"] = initialised
   info["sources"]["checkpoint"] = {
     "name": checkpoint,
     "files": {os.path.basename(checkpoint): sources.sha256(checkpoint)},
@@ -178,7 +179,7 @@ def read_sizes(
 
 def _depth(
   arrays: Mapping[str, np.ndarray], layer: str, checkpoint: str
-) -> dict[str, int]:
+) -> dict[str, Any]:
   """Returns the number of a stream's layers, and the width of their MLP."""
   name = f"{layer}.intermediate.dense.weight"
   first = sources.matrix_shape(arrays, name.format(n=0), checkpoint)

@@ -44,9 +44,11 @@ class RegionEncoder(Protocol):
 
   def encode(self, crops: Sequence[Image.Image]) -> np.ndarray:
     """Returns float32[n, Dv] of n pictures in RGB."""
+    ...
 
   def describe(self) -> dict[str, Any]:
     """Returns `kind`, `dim`, and what tells these vectors from others."""
+    ...
 
 
 def load(source: str) -> RegionEncoder:
@@ -142,8 +144,9 @@ class VisionEncoder:
     """
     config, visual = read(folder)
     arrays = _read_by_encoder(visual)
-    self.dim = config.vision.hidden_dim
-    self._size = config.vision.image_size
+    vision: Any = config.vision  # `read` refuses a model without.
+    self.dim = vision.hidden_dim
+    self._size = vision.image_size
     self._description = {
       "kind": "encoder",
       "folder": os.fspath(folder),
@@ -199,7 +202,7 @@ class _Encoder(nn.Module):
 
 def _make_step(config: ModelConfig) -> Any:
   """Returns the compiled (params, uint8[B, size, size, 3]) -> float32[B, D]."""
-  encoder = _Encoder(config.vision)
+  encoder: Any = _Encoder(config.vision)  # pyright: ignore[reportArgumentType]
 
   @jax.jit
   def step(params: Mapping[str, Any], squares: jax.Array) -> jax.Array:
@@ -216,7 +219,7 @@ def _make_step(config: ModelConfig) -> Any:
 
 def _read_by_encoder(visual: Mapping[str, Any]) -> dict[str, np.ndarray]:
   """Returns path -> array of the parameters that bear on the vectors."""
-  flat = traverse_util.flatten_dict(visual, sep="/")
+  flat: dict[str, Any] = traverse_util.flatten_dict(visual, sep="/")
   return {path: flat[path] for path in sorted(flat) if path not in _CROP_TABLES}
 
 
@@ -225,5 +228,5 @@ def _digest(arrays: Mapping[str, np.ndarray]) -> str:
   digest = hashlib.sha256()
   for path, array in arrays.items():
     digest.update(f"{path} {array.shape}\n".encode())
-    digest.update(np.ascontiguousarray(array, np.float32))
+    digest.update(np.ascontiguousarray(array, np.float32).data)
   return digest.hexdigest()

@@ -69,7 +69,7 @@ def describe(
   labels = [box.label or box.phrase or "" for box in chosen]
   return Scene(
     size=picture.size,
-    boxes=np.clip(edges, 0, np.float32([*picture.size, *picture.size])),
+    boxes=np.clip(edges, 0, np.array(picture.size * 2, np.float32)),
     scores=np.array([box.score for box in chosen], np.float32),
     labels=labels if any(labels) else [],
     features=encoder.encode(crops).astype(np.float16),

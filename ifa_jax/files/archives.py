@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from typing import Any
 
 
 def check_size(archive: zipfile.ZipFile) -> None:
@@ -13,8 +14,9 @@ def check_size(archive: zipfile.ZipFile) -> None:
   Raises:
     zipfile.BadZipFile: if its members have more bytes than the file.
   """
-  archive.fp.seek(0, os.SEEK_END)
-  weight = archive.fp.tell()
+  file: Any = archive.fp  # None once it is closed.
+  file.seek(0, os.SEEK_END)
+  weight = file.tell()
   held = sum(member.file_size for member in archive.infolist())
   if held > weight:
     raise zipfile.BadZipFile(

@@ -14,7 +14,7 @@ FILE = "crc32c.json"
 _CHUNK_BYTES = 1 << 22
 
 
-def write(folder: str | os.PathLike) -> None:
+def write(folder: str | os.PathLike[str]) -> None:
   """Writes `crc32c.json`: path below the folder -> checksum, of all files."""
   found = {
     name: _checksum(os.path.join(folder, name)) for name in _files(folder)
@@ -25,7 +25,7 @@ def write(folder: str | os.PathLike) -> None:
     os.fsync(file.fileno())
 
 
-def damage(folder: str | os.PathLike, below: str = "") -> str | None:
+def damage(folder: str | os.PathLike[str], below: str = "") -> str | None:
   """Returns what is wrong with a folder's files, naming one, or None.
 
   Args:
@@ -50,7 +50,7 @@ def damage(folder: str | os.PathLike, below: str = "") -> str | None:
   return None
 
 
-def _files(folder: str | os.PathLike) -> list[str]:
+def _files(folder: str | os.PathLike[str]) -> list[str]:
   return sorted(
     os.path.relpath(os.path.join(parent, name), folder)
     for parent, _, names in os.walk(folder)
@@ -63,5 +63,5 @@ def _checksum(path: str) -> str:
   checksum = google_crc32c.Checksum()
   with open(path, "rb") as file:
     while chunk := file.read(_CHUNK_BYTES):
-      checksum.update(chunk)
+      checksum.update(chunk)  # pyright: ignore[reportUnknownMemberType]
   return checksum.hexdigest().decode()

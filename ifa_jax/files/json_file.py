@@ -10,7 +10,7 @@ import numpy as np
 _MOST = float(np.finfo(np.float32).max)
 
 
-def load(path: str | os.PathLike) -> Any:
+def load(path: str | os.PathLike[str]) -> Any:
   """Returns the value in a file.
 
   Raises:

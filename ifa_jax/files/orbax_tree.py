@@ -14,7 +14,7 @@ from typing import Any
 _FILE = "_METADATA"
 
 
-def read(folder: str | os.PathLike, part: str) -> dict[str, Any]:
+def read(folder: str | os.PathLike[str], part: str) -> dict[str, Any]:
   """Returns the arrays' structure below one key of a checkpoint's tree.
 
   Args:

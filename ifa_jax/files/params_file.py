@@ -6,6 +6,9 @@ of transformers are named in the same way, and the hub groups tensors by it.
 Kernels keep Flax's orientation, [in, out].
 """
 
+# Neither safetensors nor Flax's traverse_util declare what they return.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -21,11 +24,11 @@ _METADATA = {"format": "flax"}
 _DTYPE = "F32"
 
 
-def write(path: str | os.PathLike, params: Mapping[str, Any]) -> None:
+def write(path: str | os.PathLike[str], params: Mapping[str, Any]) -> None:
   """Writes nested dicts of arrays as float32."""
   import safetensors.numpy
 
-  flat = traverse_util.flatten_dict(params, sep=_SEPARATOR)
+  flat: dict[str, Any] = traverse_util.flatten_dict(params, sep=_SEPARATOR)
   arrays = {
     name: np.ascontiguousarray(array, np.float32)
     for name, array in flat.items()
@@ -36,7 +39,9 @@ def write(path: str | os.PathLike, params: Mapping[str, Any]) -> None:
   os.chmod(path, mode & 0o666)
 
 
-def read(path: str | os.PathLike, like: Mapping[str, Any]) -> dict[str, Any]:
+def read(
+  path: str | os.PathLike[str], like: Mapping[str, Any]
+) -> dict[str, Any]:
   """Returns the parameters in a file, nested dicts of float32 arrays.
 
   Args:
@@ -49,7 +54,7 @@ def read(path: str | os.PathLike, like: Mapping[str, Any]) -> dict[str, Any]:
   """
   import safetensors
 
-  wanted = traverse_util.flatten_dict(like, sep=_SEPARATOR)
+  wanted: dict[str, Any] = traverse_util.flatten_dict(like, sep=_SEPARATOR)
   try:
     with safetensors.safe_open(path, framework="numpy") as file:
       _check(file, {name: leaf.shape for name, leaf in wanted.items()})

@@ -82,7 +82,12 @@ def load(
 class _Machine:
   """The stack of a pickle."""
 
-  def __init__(self, calls, nouns, persistent):
+  def __init__(
+    self,
+    calls: Mapping[str, Callable[..., Any]],
+    nouns: Collection[str],
+    persistent: Callable[[Any], Any],
+  ):
     self._calls = calls
     self._nouns = nouns
     self._persistent = persistent
@@ -114,7 +119,7 @@ class _Machine:
 
   def _to_mark(self) -> list[Any]:
     """Takes everything down to the last mark off the stack."""
-    values = []
+    values: list[Any] = []
     while (value := self._stack.pop()) is not _MARK:
       values.append(value)
     return values[::-1]

@@ -5,14 +5,14 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import IO
 
 _LOCK = "lock"
 
 
 @contextlib.contextmanager
-def folder(parent: str | os.PathLike, prefix: str) -> Iterator[str]:
+def folder(parent: str | os.PathLike[str], prefix: str) -> Generator[str]:
   """Gives a new folder, and deletes it in the end.
 
   Deletes before what processes left there that were killed. A process that is
@@ -31,7 +31,7 @@ def folder(parent: str | os.PathLike, prefix: str) -> Iterator[str]:
       shutil.rmtree(path, ignore_errors=True)
 
 
-def _clear(parent: str | os.PathLike, prefix: str) -> None:
+def _clear(parent: str | os.PathLike[str], prefix: str) -> None:
   for name in os.listdir(parent):
     if not name.startswith(prefix):
       continue
@@ -45,7 +45,9 @@ def _clear(parent: str | os.PathLike, prefix: str) -> None:
       shutil.rmtree(path, ignore_errors=True)
 
 
-def _locked(parent: str | os.PathLike, prefix: str) -> tuple[str, IO[bytes]]:
+def _locked(
+  parent: str | os.PathLike[str], prefix: str
+) -> tuple[str, IO[bytes]]:
   """Makes a folder and locks it."""
   while True:
     path = tempfile.mkdtemp(prefix=prefix, dir=parent)

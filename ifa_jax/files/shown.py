@@ -24,10 +24,10 @@ class _Short(reprlib.Repr):
     self.maxlevel = 3
     self.maxstring = self.maxother = _MOST
 
-  def repr_int(self, number: int, level: int) -> str:
-    if abs(number) < 1 << 256:
-      return str(number)
-    return f"a number of {number.bit_length()} bits"
+  def repr_int(self, x: int, level: int) -> str:
+    if abs(x) < 1 << 256:
+      return str(x)
+    return f"a number of {x.bit_length()} bits"
 
 
 _SHORT = _Short()

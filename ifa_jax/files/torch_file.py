@@ -10,6 +10,7 @@ import math
 import os
 import pickle
 import zipfile
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import ml_dtypes
@@ -37,7 +38,7 @@ _DTYPES = {
 _MOST_REPEATED = 1 << 20
 
 
-def load(path: str | os.PathLike) -> Any:
+def load(path: str | os.PathLike[str]) -> Any:
   """Returns the object in a `torch.save` file, its tensors as numpy arrays.
 
   Args:
@@ -115,7 +116,13 @@ class _Storages:
     return self._read[key]
 
 
-def _rebuild_tensor(storage, offset, size, stride, *_) -> np.ndarray:
+def _rebuild_tensor(
+  storage: np.ndarray,
+  offset: int,
+  size: tuple[int, ...],
+  stride: tuple[int, ...],
+  *_: Any,
+) -> np.ndarray:
   """Returns the view of a storage that a tensor is; offsets in elements."""
   last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
   if min((offset, *size, *stride), default=0) < 0 or (
@@ -136,7 +143,7 @@ def _rebuild_tensor(storage, offset, size, stride, *_) -> np.ndarray:
   )
 
 
-def _rebuild_parameter(data, *_) -> np.ndarray:
+def _rebuild_parameter(data: np.ndarray, *_: Any) -> np.ndarray:
   return data
 
 
@@ -145,7 +152,7 @@ def _empty_dict() -> dict[Any, Any]:
   return {}
 
 
-_CALLS = {
+_CALLS: dict[str, Callable[..., Any]] = {
   "collections.OrderedDict": _empty_dict,
   "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
   "torch._utils._rebuild_parameter": _rebuild_parameter,

@@ -19,7 +19,9 @@ _STORAGES = {
 _ROOT = "archive"
 
 
-def save(path: str | os.PathLike, tensors: Mapping[str, np.ndarray]) -> None:
+def save(
+  path: str | os.PathLike[str], tensors: Mapping[str, np.ndarray]
+) -> None:
   """Writes name -> tensor as `torch.save` writes a state dict.
 
   Args:

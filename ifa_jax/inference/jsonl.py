@@ -60,11 +60,12 @@ def writing(target: str) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     yield lambda record: print(_line(record), flush=True)
     return
   partial = f"{target}.partial"
-  # Halves of characters are written as they came, as "\ud83d".
-  options = {"encoding": "utf-8", "errors": "backslashreplace"}
   count = 0
   try:
-    with open(partial, "w", **options) as file:
+    # Halves of characters are written as they came, as "\ud83d".
+    with open(
+      partial, "w", encoding="utf-8", errors="backslashreplace"
+    ) as file:
 
       def write(record):
         nonlocal count

@@ -1,6 +1,7 @@
 """The text of a post and its two entities, checked; see `ifa_jax.inference`."""
 
 import bisect
+import functools
 import itertools
 import re
 import unicodedata
@@ -138,7 +139,7 @@ def _find(name: Any, role: str, text: str) -> list[Span]:
   return [m.span() for m in matches if not _goes_on(text, m.end())]
 
 
-def _only(places: Sequence[Span], name: str, role: str, text: str) -> Span:
+def _only(places: Sequence[Span], name: Any, role: str, text: str) -> Span:
   """Returns the one place; of several, an error lists words around them."""
   if len(places) == 1:
     return places[0]
@@ -202,6 +203,7 @@ def _cut_at(text: str, head: Span, tail: Span) -> Post:
     for match in _words(text[begin:end]):
       words.append(match.group())
       starts.append(begin + match.start())
-  span = lambda chars: tuple(bisect.bisect_left(starts, c) for c in chars)  # noqa: E731
+  place = functools.partial(bisect.bisect_left, starts)
+  span = lambda chars: (place(chars[0]), place(chars[1]))  # noqa: E731
   name = lambda chars: " ".join(text[slice(*chars)].split())  # noqa: E731
   return Post(words, span(head), span(tail), name(head), name(tail))

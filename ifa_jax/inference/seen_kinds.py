@@ -34,7 +34,7 @@ def of_post(example: Example) -> set[str]:
   return kinds
 
 
-def tell_missing(missing: set[str]) -> None:
+def tell_missing(missing: frozenset[str]) -> None:
   """Logs a line for kinds that a run saw and that no post has."""
   if "pictures" in missing:
     _log.info("no post has a picture; the run was trained with pictures")

@@ -5,6 +5,7 @@ inherits from `System`.
 """
 
 import dataclasses
+from typing import Any, ClassVar
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,21 +29,32 @@ class System:
     system: name of the architecture, a key of `models.SYSTEMS`.
     text: a `TextConfig`, or None for a model that reads no WordPieces.
     regions: a `RegionConfig`, or None for a model that reads none.
+    reads_words: whether it reads whole words, by the run's own vocabulary.
+    vision: settings of a stream of pixels or of regions, or None without one.
+    num_relations: C, the label "None" included.
+    dtype: of the computation, "float32" or "bfloat16".
+    max_words: W, of a model that reads words.
+    top_k: of one that reads the alignment, see `graph_similarity.keep_best`.
+    distance: likewise, see `graph_similarity.similarity`.
   """
 
-  system = ""
-  text = None
-  regions = None
+  # A system is a dataclass of fields of its own, some of these among them.
+  __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
+  reads_words: ClassVar[bool] = False
+  system: str = ""
+  text: Any = None
+  regions: RegionConfig | Any = None
+  vision: Any = None
+  num_relations: int
+  dtype: str = "float32"
+  max_words: int
+  top_k: int
+  distance: str
 
   @property
   def picture_slots(self) -> tuple[tuple[str, int, int], ...]:
     """Pixels it looks at: (field of a batch, pictures a row, pixels a side)."""
     return ()
-
-  @property
-  def reads_words(self) -> bool:
-    """Whether it reads whole words, by the run's own vocabulary."""
-    return False
 
   @property
   def reads_alignment(self) -> bool:
@@ -63,11 +75,6 @@ class System:
   def packs_texts(self) -> bool:
     """Whether it computes texts that are packed, see `packing`."""
     return False
-
-  @property
-  def dtype(self) -> str:
-    """What it computes in, "float32" or "bfloat16"."""
-    return "float32"
 
   @property
   def scans_layers(self) -> bool:

@@ -174,7 +174,7 @@ class ModelConfig(System):
     """
     check_choice("model.fusion", self.fusion, tuple(FUSIONS))
     check_choice("model.dtype", self.dtype, DTYPES)
-    streams = {"text": self.text}
+    streams: dict[str, TextConfig | VisionConfig] = {"text": self.text}
     if self.vision is not None:
       streams["vision"] = self.vision
       _check_pair(self.text, self.vision, self.rules)

@@ -3,9 +3,10 @@
 import jax
 from flax import struct
 
+from ifa_jax.batch import Given
 
-@struct.dataclass
-class ModelOutput:
+
+class ModelOutput(struct.PyTreeNode):
   """A model's logits, and what lies before them under `capture=True`.
 
   Attributes:
@@ -20,9 +21,9 @@ class ModelOutput:
   """
 
   logits: jax.Array
-  text_hidden: jax.Array | None = None
-  text_attention: jax.Array | None = None
-  visual_hidden: jax.Array | None = None
-  visual_attention: jax.Array | None = None
-  visual_mask: jax.Array | None = None
-  region_weights: jax.Array | None = None
+  text_hidden: Given = None
+  text_attention: Given = None
+  visual_hidden: Given = None
+  visual_attention: Given = None
+  visual_mask: Given = None
+  region_weights: Given = None

@@ -126,7 +126,9 @@ def _map_kernels(
 
 def param_shapes(config: System) -> dict[str, tuple[int, ...]]:
   """Returns path -> shape of every parameter, without computing any."""
-  flat = traverse_util.flatten_dict(abstract_params(config), sep="/")
+  flat: dict[str, Any] = traverse_util.flatten_dict(
+    abstract_params(config), sep="/"
+  )
   return {path: leaf.shape for path, leaf in flat.items()}
 
 

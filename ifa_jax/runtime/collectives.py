@@ -23,8 +23,9 @@ def count() -> int:
   """Returns the number of processes of the run."""
   # A command that does without JAX is alone, and need not load it to know.
   jax = sys.modules.get("jax")
-  joined = jax is not None and jax.distributed.is_initialized()
-  return jax.process_count() if joined else 1
+  if jax is None or not jax.distributed.is_initialized():
+    return 1
+  return jax.process_count()
 
 
 def index() -> int:
@@ -46,9 +47,9 @@ def together(function: Callable[[], Result]) -> Result:
   """
   if count() == 1:
     return function()
-  result = failure = None
+  results, failure = list[Result](), None
   try:
-    result = function()
+    results.append(function())
   except (ValueError, KeyError, OSError) as error:
     failure = error
   messages = gather_texts("" if failure is None else str(failure) or "failed")
@@ -57,12 +58,12 @@ def together(function: Callable[[], Result]) -> Result:
   for number, message in enumerate(messages):
     if message:
       raise ValueError(f"process {number}: {message}")
-  return result
+  return results[0]
 
 
 def first_says(value: int) -> int:
   """Returns the first process's value on every process."""
-  return int(_gather(np.int64(value))[0])
+  return int(_gather(np.array(value, np.int64))[0])
 
 
 def check_shared(folder: str) -> None:

@@ -12,6 +12,10 @@ block of each batch, and each row the same device however many processes there
 are.
 """
 
+# JAX declares no types of devices and of what it compiles.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownLambdaType=false
+
 import abc
 import collections
 import functools
@@ -28,6 +32,7 @@ AXIS = "data"
 
 
 Change = Callable[[Any], Any]
+Step = Callable[[Any, Any], Any]
 
 
 def _same(tree: Any) -> Any:
@@ -80,11 +85,11 @@ class Parallel(abc.ABC):
     return own.reshape(-1, *own.shape[2:])
 
   @abc.abstractmethod
-  def compile_train(self, step: Callable) -> Callable:
+  def compile_train(self, step: Step) -> Step:
     """Compiles (state, batch) -> (state, metrics); gives up the old state."""
 
   @abc.abstractmethod
-  def compile_rows(self, function: Callable) -> Callable:
+  def compile_rows(self, function: Step) -> Step:
     """Compiles (params, batch) -> an array with one line for each row."""
 
   @property
@@ -141,7 +146,7 @@ class Parallel(abc.ABC):
 
   def ahead(self, batches: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
     """Yields (batch, split batch), the next one sent on its way by then."""
-    waiting = collections.deque()
+    waiting: collections.deque[tuple[Any, Any]] = collections.deque()
     for batch in batches:
       waiting.append((batch, self.split(batch)))
       if len(waiting) > 1:
@@ -174,7 +179,7 @@ class Pmap(Parallel):
 
   axis = AXIS
 
-  def compile_train(self, step: Callable) -> Callable:
+  def compile_train(self, step: Step) -> Step:
     """See `Parallel`."""
     return jax.pmap(
       step,
@@ -184,7 +189,7 @@ class Pmap(Parallel):
       donate_argnums=0,
     )
 
-  def compile_rows(self, function: Callable) -> Callable:
+  def compile_rows(self, function: Step) -> Step:
     """See `Parallel`."""
     return jax.pmap(function, axis_name=AXIS, in_axes=(None, 0))
 
@@ -212,7 +217,7 @@ class Pmap(Parallel):
 class OneMesh(Parallel):
   """`jax.jit` over a mesh of all devices with the one axis "data"."""
 
-  def compile_train(self, step: Callable) -> Callable:
+  def compile_train(self, step: Step) -> Step:
     """See `Parallel`."""
     return jax.jit(
       step,
@@ -221,7 +226,7 @@ class OneMesh(Parallel):
       out_shardings=(self._copied, self._copied),
     )
 
-  def compile_rows(self, function: Callable) -> Callable:
+  def compile_rows(self, function: Step) -> Step:
     """See `Parallel`."""
     return jax.jit(
       function,

@@ -73,9 +73,9 @@ def join(
     _log.setLevel(logging.ERROR)
 
 
-def _given(**flags: str | int | None) -> dict[str, str | int]:
+def _given(**flags: str | int | None) -> dict[str, Any]:
   """Returns the settings that flags or variables give."""
-  given = {}
+  given: dict[str, Any] = {}
   for name, value in flags.items():
     if value is None:
       value = os.environ.get(VARIABLES[name])
@@ -94,7 +94,7 @@ def _whole(name: str, value: str | int) -> int:
     ) from None
 
 
-def _check(given: dict[str, str | int]) -> None:
+def _check(given: dict[str, Any]) -> None:
   """Raises ValueError unless the settings describe a process of several."""
   missing = [name for name in VARIABLES if name not in given]
   if missing:

@@ -7,11 +7,11 @@ of a command's start, for parts that this project does not use.
 import contextlib
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
 
 
 @contextlib.contextmanager
-def without(package: str) -> Iterator[None]:
+def without(package: str) -> Generator[None]:
   """Has imports inside go on as if a package were not installed.
 
   One that is loaded already stays. Behind it, the package can be imported as
@@ -24,7 +24,7 @@ def without(package: str) -> Iterator[None]:
     yield
     return
   # Python's own mark of a module that cannot be imported.
-  sys.modules[package] = None
+  sys.modules[package] = None  # pyright: ignore[reportArgumentType]
   try:
     yield
   finally:
@@ -32,7 +32,7 @@ def without(package: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def uncollected() -> Iterator[None]:
+def uncollected() -> Generator[None]:
   """Keeps Python's garbage collector out of what is loaded inside.
 
   Modules and their functions are hundreds of thousands of objects that stay.

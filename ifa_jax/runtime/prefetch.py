@@ -2,7 +2,7 @@
 
 import collections
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -27,7 +27,7 @@ def read_ahead(
     num_threads: that read.
   """
   with ThreadPoolExecutor(num_threads) as pool:
-    waiting = collections.deque()
+    waiting: collections.deque[Future[Result]] = collections.deque()
     try:
       for item in items:
         waiting.append(pool.submit(read, item))

@@ -33,7 +33,7 @@ def read_form(form: Form) -> dict[str, Any]:
     ValueError: for a span that is none.
     OSError: if the uploaded file cannot be read.
   """
-  post = {"text": form.text}
+  post: dict[str, Any] = {"text": form.text}
   for role in ("head", "tail"):
     name, span = getattr(form, role), getattr(form, f"{role}_span")
     if name.strip():

@@ -12,6 +12,9 @@ import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
 import gradio as gr
+from gradio import themes
+from gradio.components import Component
+from gradio.events import Dependency
 from starlette.middleware import Middleware
 
 from ifa_jax.serving import view
@@ -101,9 +104,9 @@ def running(
     blocks.close(verbose=False)
 
 
-def _theme() -> gr.themes.Base:
+def _theme() -> themes.Base:
   """Returns Gradio's looks in the fonts of the machine."""
-  return gr.themes.Default(
+  return themes.Default(
     primary_hue="orange",
     font=("system-ui", "sans-serif"),
     font_mono=("ui-monospace", "monospace"),
@@ -138,7 +141,8 @@ def _build(answerer: Answerer, samples: Sequence[Sample]) -> gr.Blocks:
       "api_visibility": "private",
     }
     # Enter in a field of one line predicts as well.
-    gr.on([button.click, *(field.submit for field in fields[:-1])], **event)
+    entered = [field.submit for field in fields[:-1]]  # pyright: ignore[reportAttributeAccessIssue]
+    gr.on([button.click, *entered], **event)
     loaded.then(**event)
   return blocks
 
@@ -147,7 +151,7 @@ def _html(value: str) -> gr.HTML:
   return gr.HTML(value, apply_default_css=False, elem_classes="shown")
 
 
-def _form() -> list[gr.components.Component]:
+def _form() -> list[Component]:
   """Lays out the fields, in the order of `Form`; the picture is last."""
   text = gr.Textbox(label="text", lines=3, max_lines=12)
   names, spans = [], []
@@ -164,8 +168,8 @@ def _form() -> list[gr.components.Component]:
 
 
 def _offer(
-  samples: Sequence[Sample], fields: Sequence[gr.components.Component]
-) -> gr.events.Dependency:
+  samples: Sequence[Sample], fields: Sequence[Component]
+) -> Dependency:
   """Offers samples; returns the event that one has been filled in."""
   folder = pathlib.Path(os.environ["GRADIO_TEMP_DIR"], "samples")
   folder.mkdir(parents=True)

@@ -37,7 +37,7 @@ def make_samples() -> list[Sample]:
   for number, cell in enumerate(_CELLS):
     rng = np.random.default_rng([_SEED, number])
     post = command.make_post(*cell, f"sample_{number}.jpg", rng)
-    names = (post.row[role]["name"] for role in "ht")
+    head, tail = (post.row[role]["name"] for role in "ht")
     text = " ".join(post.row["token"])
-    samples.append(Sample(text, *names, post.image, post.boxes))
+    samples.append(Sample(text, head, tail, post.image, post.boxes))
   return samples

@@ -117,7 +117,8 @@ def _read_file(path: str) -> Seed:
       f"{path}: want one protocol in all lines, found"
       f" {', '.join(sorted(protocols))}"
     )
-  return Seed(path, *protocols, lines)
+  (protocol,) = protocols
+  return Seed(path, protocol, lines)
 
 
 def _objects(path: str) -> Iterator[tuple[str, int, dict[str, Any]]]:

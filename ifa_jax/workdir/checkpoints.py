@@ -48,9 +48,8 @@ class _Summed(ocp.path.atomicity.AtomicRenameTemporaryPath):
   async def finalize(self) -> None:
     """See Orbax; it renames the folder, and those of its parts before it."""
     if not self.get_final().parent.name.endswith(_UNFINISHED):
-      await asyncio.to_thread(
-        self._checkpoint_metadata_store.wait_until_finished
-      )
+      store: Any = self._checkpoint_metadata_store
+      await asyncio.to_thread(store.wait_until_finished)
       # It would add the time, behind the checksums.
       self._checkpoint_metadata_store = None
       await asyncio.to_thread(checksums.write, self.get())
@@ -74,7 +73,7 @@ class Checkpoints:
       active_processes=set(range(collectives.count()))
     )
     options = ocp.CheckpointManagerOptions(
-      best_fn=_rank,
+      best_fn=_rank,  # pyright: ignore[reportArgumentType]
       create=False,
       multiprocessing_options=wait,
       temporary_path_class=_Summed,

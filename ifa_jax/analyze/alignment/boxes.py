@@ -123,20 +123,24 @@ def _touched(
   box: Sequence[float], picture_size: tuple[int, int]
 ) -> tuple[int, int, int, int]:
   """Returns the whole pixels that `decode.cut` takes for a box."""
-  starts = [max(0, math.floor(edge)) for edge in box[:2]]
-  ends = [
-    min(side, math.ceil(edge))
-    for side, edge in zip(picture_size, box[2:], strict=True)
-  ]
-  return (*starts, *ends)
+  (x0, y0, x1, y1), (width, height) = box, picture_size
+  return (
+    max(0, math.floor(x0)),
+    max(0, math.floor(y0)),
+    min(width, math.ceil(x1)),
+    min(height, math.ceil(y1)),
+  )
 
 
 def _on_square(edges: Sequence[float], square: Edges) -> Edges:
   """Turns pixels into fractions of the square."""
-  starts = square[:2]
-  sides = [square[2] - square[0], square[3] - square[1]]
-  return tuple(
-    (edge - starts[i % 2]) / sides[i % 2] for i, edge in enumerate(edges)
+  (x0, y0, x1, y1), (left, top, right, bottom) = edges, square
+  width, height = right - left, bottom - top
+  return (
+    (x0 - left) / width,
+    (y0 - top) / height,
+    (x1 - left) / width,
+    (y1 - top) / height,
   )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from flax import linen as nn
 
 from ifa_jax.analyze.alignment.posts import Post
@@ -42,8 +43,8 @@ class Look:
 
   def __call__(self, params: Any, batch: Batch, blank: Batch) -> Looked:
     """Reads a batch, and the same one without its pictures."""
-    output = self.model.apply({"params": params}, batch, capture=True)
-    without = self.model.apply({"params": params}, blank)
+    output: Any = self.model.apply({"params": params}, batch, capture=True)
+    without: Any = self.model.apply({"params": params}, blank)
     return Looked(
       jax.nn.softmax(output.logits),
       jax.nn.softmax(without.logits),
@@ -91,9 +92,11 @@ class Aligner:
     named = lambda p: dict(zip(names, map(float, p), strict=True))  # noqa: E731
     return Post(
       row=row,
-      gold=None if batch.label is None else names[batch.label[i]],
+      gold=None if batch.label is None else names[int(batch.label[i])],
       probabilities=named(looked.probabilities[i]),
       blanked=named(looked.blanked[i]),
-      alignment=self._reader.align(looked.weights[:, i], row, batch, i),
+      alignment=self._reader.align(
+        np.asarray(looked.weights[:, i]), row, batch, i
+      ),
       sizes=self._reader.sizes,
     )

@@ -54,8 +54,8 @@ def save(post: Post, path: str | os.PathLike, shown: int, caption: str) -> None:
   height = 1.6 + max(_WORD_HEIGHT * num_rows, 2 * _PANEL)
   figure = Figure((width, height), dpi=100, layout="constrained")
   FigureCanvasAgg(figure)
-  left, right = figure.subfigures(
-    1, 2, width_ratios=(map_width, width - map_width)
+  ((left, right),) = figure.subfigures(
+    1, 2, squeeze=False, width_ratios=(map_width, width - map_width)
   )
   _draw_map(left, post, shown)
   _draw_panels(right, post, panels, shown)
@@ -181,7 +181,7 @@ def _draw_picture(axes: Axes, post: Post) -> None:
       _outline(axes, place.box, color, linewidth)
       axes.text(
         *place.box[:2],
-        column.number,
+        str(column.number),
         color="white",
         backgroundcolor=color,
         fontsize=6,

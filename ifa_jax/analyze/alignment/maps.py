@@ -8,7 +8,7 @@ the words.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -98,7 +98,7 @@ class Alignment(NamedTuple):
     wording: what all of this means.
   """
 
-  columns: list[Column]
+  columns: Sequence[Column]
   maps: dict[str, str]
   words: Shares
   markers: Shares

@@ -203,7 +203,7 @@ def _patches(
           y0 + (row + 1) * height,
         )
       ),
-      **_value(weights[:, row, column], peaks, shown),
+      **(_value(weights[:, row, column], peaks, shown) or {}),
     }
     for row, column in np.ndindex(side, side)
   ]

@@ -160,7 +160,7 @@ class Post:
       # An object has no square of its own.
       for square in self.row.squares.get(column.field, [])[column.index :][:1]:
         target.append(Panel(column.name, square, grid))
-    if on_picture:
+    if self.picture is not None and on_picture:
       on_picture.sort(key=lambda grid: -_area(grid.edges))
       title = "objects" if self.row.objects else "crops"
       whole.append(Panel(title, self.picture, on_picture))

@@ -35,11 +35,13 @@ class Reader(Protocol):
 
   def captured(self, output: ModelOutput) -> jax.Array:
     """Returns float32[maps, B, T, S], what has to come from the device."""
+    ...
 
   def align(
     self, weights: np.ndarray, row: Row, batch: Batch, i: int
   ) -> Alignment:
     """Returns the maps of row i of a batch from its float32[maps, T, S]."""
+    ...
 
 
 def reader(
@@ -106,7 +108,7 @@ class _Pixels:
   ) -> Alignment:
     """Returns the maps of row i of a batch from its float32[maps, T, S]."""
     masks = {
-      field: np.atleast_1d(getattr(batch, f"{field}_mask")[i])
+      field: np.atleast_1d(getattr(batch, f"{field}_mask")[i]).tolist()
       for field, *_ in self._slots
     }
     return pixels.align(weights, row.text, self._places, masks)

@@ -90,7 +90,7 @@ def main(_) -> None:
   if values.accuracy is None:
     _show_published(values.json)
     return
-  figures = Figures(*(values[name].value for name in (*_ROW, "f1")))
+  figures = Figures(values.accuracy, values.precision, values.recall, values.f1)
   counts = ClassCounts(values.num_rows, values.num_relations)
   _show_row(figures, audit(figures, counts), values.json)
 

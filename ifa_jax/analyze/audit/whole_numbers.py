@@ -134,7 +134,7 @@ def _f1_fails(figures: Figures, counts: ClassCounts) -> str:
     return ""
   pair, half = (figures.precision, figures.recall), Fraction(1, 2)
   pair = [Fraction(_hundredths(percent)) for percent in pair]
-  low = _mean(*(max(percent - half, 0) for percent in pair)) - half
+  low = _mean(*(max(percent - half, Fraction(0)) for percent in pair)) - half
   high = _mean(*(percent + half for percent in pair)) + half
   if not low <= _hundredths(figures.f1) <= high:
     return f"precision and recall give {float(_mean(*pair)) / 100:.2f}"

@@ -168,7 +168,7 @@ def _queries(splits: Mapping[str, Sequence[Row]]) -> dict[str, Any] | None:
   compared = {
     split: leak_queries.compare(
       [leak_queries.gold_types(row.relation) for row in rows],
-      [row.asked for row in rows],
+      [row.asked for row in rows if row.asked is not None],
       [row.has_relation for row in rows],
     )
     for split, rows in splits.items()

@@ -153,7 +153,7 @@ def learn(train: Counted) -> Rule:
 def finding(threshold: Threshold, split: Counted) -> dict[str, float]:
   """Returns precision, recall and F1 of finding a relation."""
   found = threshold.predict(split.numbers)
-  right = np.sum(found & split.has_relation)
+  right = np.sum(found & split.has_relation, dtype=int)
   return f1_score(right, found.sum(), split.has_relation.sum())
 
 

@@ -114,7 +114,7 @@ def _read_raw(raw_dir: str, protocol: str | None) -> Source:
 def _raw_row(
   row,
   has_relation: bool,
-  paths: Mapping[str, Sequence[str]],
+  paths: Mapping[str, Sequence[str | None]],
   has_picture: bool,
   queries: Mapping[int, str] | None,
 ) -> Row:
@@ -187,7 +187,7 @@ def _prepared_row(
     counts[f"distinct {kind} squares"] = len(squares) - repeats[kind]
   counts["picture"] = int(any(fields["picture_size"].int64_list.value))
   has_relation = relation != metrics.NONE
-  return Row(relations[relation], has_relation, counts, repeats)
+  return Row(relations[int(relation)], has_relation, counts, repeats)
 
 
 def _num_repeats(values: Iterable) -> int:

@@ -140,7 +140,9 @@ def _num_relations(system: System) -> int:
 def _describe(row: Row, system: System) -> dict[str, Any]:
   """Describes a row's runs; each names the update that was selected on dev."""
   name = f"eval_{runs.SPLIT}.json"
-  found = {seed: folder.read_json(name) for seed, folder in row.folders.items()}
+  found: dict[int, Any] = {
+    seed: folder.read_json(name) for seed, folder in row.folders.items()
+  }
   # A model of regions says itself where they came from.
   sources = {x.get("visual_source", row.visual_source) for x in found.values()}
   return {

@@ -23,6 +23,7 @@ from ifa_jax.convert.store import (
 )
 from ifa_jax.files import whole
 from ifa_jax.models import config_dict
+from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.workdir.run_folder import RunFolder
 
@@ -69,7 +70,7 @@ def load_model(folder: str) -> Converted:
   return Converted(config, params, info, _load_tokenizer(folder))
 
 
-def _load_run(folder: RunFolder) -> tuple[ModelConfig, Any]:
+def _load_run(folder: RunFolder) -> tuple[System, Any]:
   # Loads Orbax.
   from ifa_jax.workdir.checkpoints import Checkpoints
 
@@ -100,7 +101,7 @@ def _notes(kind: str, config: ModelConfig) -> list[str]:
     f" --fusion={config.fusion}",
     "text_pooler and vision_post_layernorm, which nothing reads, start fresh",
   ]
-  if config.vision.num_crops != 3:
+  if config.vision is not None and config.vision.num_crops != 3:
     notes.append(
       f"DeepKE's code has 3 slots for crops, this model"
       f" {config.vision.num_crops}"

@@ -6,10 +6,9 @@ r"""Starts a model from encoders of transformers.
 Either may be left out: that stream then keeps its initialisation.
 """
 
-import dataclasses
-
 from absl import flags
 
+from ifa_jax.cli import app
 from ifa_jax.convert import summary
 from ifa_jax.convert.huggingface import conversion
 from ifa_jax.convert.store import save_converted
@@ -49,12 +48,7 @@ def main(_) -> None:
   """Runs the command."""
   values = flags.FLAGS
   whole.check_free(values.out)
-  options = conversion.Options(
-    **{
-      field.name: values[field.name].value
-      for field in dataclasses.fields(conversion.Options)
-    }
-  )
+  options = app.read_settings(conversion.Options)
   converted = conversion.convert(
     values.text, values.vision, values.rest, options
   )

@@ -3,10 +3,9 @@ r"""Starts a model from ViLBERT's file.
 python -m ifa_jax.convert vilbert --checkpoint=pytorch_model.bin --out=weights/v
 """
 
-import dataclasses
-
 from absl import flags
 
+from ifa_jax.cli import app
 from ifa_jax.convert import summary, vilbert
 from ifa_jax.convert.store import save_converted
 from ifa_jax.files import whole
@@ -32,12 +31,7 @@ def main(_) -> None:
   """Runs the command."""
   values = flags.FLAGS
   whole.check_free(values.out)
-  options = vilbert.Options(
-    **{
-      field.name: values[field.name].value
-      for field in dataclasses.fields(vilbert.Options)
-    }
-  )
+  options = app.read_settings(vilbert.Options)
   converted = vilbert.convert(values.checkpoint, options)
   save_converted(
     values.out, converted.model_config, converted.params, converted.info

@@ -51,7 +51,9 @@ def model_config(
     ValueError: for encoders of different depths or widths, naming both.
   """
   _check_fit(streams)
-  configs = {side: stream.config for side, stream in streams.items()}
+  configs: dict[str, Any] = {
+    side: stream.config for side, stream in streams.items()
+  }
   if "text" in streams:
     rows = vocabulary_rows(streams["text"], tokenizer)
     configs["text"] = dataclasses.replace(configs["text"], vocab_size=rows)

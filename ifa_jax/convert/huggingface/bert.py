@@ -57,7 +57,7 @@ RULES = [
 
 
 def _read(config: Config) -> TextConfig:
-  config = _DEFAULTS | config
+  config = {**_DEFAULTS, **config}
   positions = config.get("position_embedding_type", "absolute")
   if positions != "absolute":
     raise ValueError(

@@ -8,7 +8,7 @@ reads, is kept beside the model, see `pooler`.
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from flax import traverse_util
@@ -21,6 +21,7 @@ from ifa_jax.convert.huggingface.positions import resize_positions
 from ifa_jax.convert.rules import Rule
 from ifa_jax.convert.store import Converted, make_info
 from ifa_jax.models import parameters
+from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
 
 _POSITIONS = "visual/embed/position"
@@ -51,7 +52,9 @@ def from_huggingface(
       each other; names the culprit.
   """
   converted = convert(text, vision, rest, Options(**options))
-  return converted.model_config, pooler.without(converted.params)
+  return cast(ModelConfig, converted.model_config), pooler.without(
+    converted.params
+  )
 
 
 def convert(
@@ -87,7 +90,7 @@ def convert(
 def _describe(
   streams: Mapping[str, Stream],
   rest: str | os.PathLike | None,
-  config: ModelConfig,
+  config: System,
 ) -> dict[str, Any]:
   """Returns where a model comes from, and what its encoders lost."""
   info = make_info("huggingface")
@@ -96,7 +99,7 @@ def _describe(
     info["dropped"][side] = stream.dropped
     info["notes"] += [f"{side}: {note}" for note in stream.notes]
   if rest is not None:
-    files = {os.path.basename(rest): sources.sha256(rest)}
+    files = {os.path.basename(rest): sources.sha256(os.fspath(rest))}
     info["sources"]["rest"] = {"name": os.fspath(rest), "files": files}
   if "vision" in streams:
     old, new = streams["vision"].config.image_size, config.vision.image_size
@@ -128,7 +131,7 @@ def _load_tokenizer(streams: Mapping[str, Stream]) -> Any:
 
 def _join(
   streams: Mapping[str, Stream], rest: str | os.PathLike
-) -> tuple[ModelConfig, dict[str, np.ndarray]]:
+) -> tuple[System, dict[str, np.ndarray]]:
   """Returns the model that was exported as these encoders and this rest."""
   config, arrays = rests.read_rest(rest)
   for side, stream in streams.items():
@@ -141,7 +144,8 @@ def _join(
   }
   rules = [Rule(path, path) for path in expected]
   joined = engine.convert(arrays, rules, expected, os.fspath(rest))
-  return config, params | traverse_util.flatten_dict(joined, sep="/")
+  flat: dict[str, Any] = traverse_util.flatten_dict(joined, sep="/")
+  return config, params | flat
 
 
 def _start(
@@ -150,7 +154,7 @@ def _start(
   """Returns a model's config, its parameters, and what of them is fresh."""
   config = model_config(streams, tokenizer, options)
   params = _merged(streams)
-  if _POSITIONS in params:
+  if config.vision is not None and _POSITIONS in params:
     side = config.vision.image_size // config.vision.patch_size
     params[_POSITIONS] = resize_positions(params[_POSITIONS], side)
   return config, *initialize.complete(params, config, options.seed)

@@ -86,17 +86,18 @@ def read_stream(
     own = {name: array for name, array in own.items() if name not in blank}
   expected = _shapes(config, own)
   params = engine.convert(own, encoder.rules, expected, found.folder)
+  flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
   return Stream(
     found,
     config,
-    traverse_util.flatten_dict(params, sep="/"),
+    flat,
     dropped | engine.dropped(own, encoder.rules),
     {os.path.basename(path): source.sha256(path) for path in paths},
     notes,
   )
 
 
-def beside(config: TextConfig | VisionConfig) -> TextConfig | VisionConfig:
+def beside(config: TextConfig | VisionConfig) -> Any:
   """Returns the default stream that fits another: its depth and width."""
   kind = VisionConfig if isinstance(config, TextConfig) else TextConfig
   return kind(**{name: getattr(config, name) for name in _SHARED})

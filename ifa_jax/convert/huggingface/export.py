@@ -49,24 +49,25 @@ def export_huggingface(
     ValueError: for a visual stream that is neither CLIP's nor ViT's, or if
       there is something in the folder.
   """
-  flat = traverse_util.flatten_dict(params, sep="/")
+  flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
   rest = {path: np.asarray(array) for path, array in flat.items()}
   take = lambda root: {  # noqa: E731
     path: rest.pop(path)
     for path in [*rest]
     if path.startswith(root) and path not in CROP_POSITIONS
   }
-  vision = config.vision and _vision_encoder(config.vision)
+  vision = config.vision
+  encoder = vision and _vision_encoder(vision)
   with whole.folder(folder) as partial:
     text_folder = os.path.join(partial, "text")
     marked = {MARKERS_KEY: _marker_ids(config, tokenizer)}
     _write_encoder(text_folder, BERT, config.text, take("text/"), marked)
     if tokenizer is not None:
       tokenizer.save_with_markers(text_folder)
-    if vision:
+    if vision and encoder:
       vision_folder = os.path.join(partial, "vision")
-      _write_encoder(vision_folder, vision, config.vision, take("visual/"), {})
-      processor = _processor(vision, config.vision)
+      _write_encoder(vision_folder, encoder, vision, take("visual/"), {})
+      processor = _processor(encoder, vision)
       _write_json(vision_folder, "preprocessor_config.json", processor)
     write_rest(os.path.join(partial, FILE), config, rest)
 
@@ -107,7 +108,7 @@ def _write_encoder(
     # transformers refuses a file that does not say so.
     {"format": "pt"},
   )
-  _write_json(folder, "config.json", encoder.write(config) | extra)
+  _write_json(folder, "config.json", {**encoder.write(config), **extra})
 
 
 def _processor(encoder: Encoder, config: VisionConfig) -> dict[str, Any]:

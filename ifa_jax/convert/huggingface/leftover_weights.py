@@ -16,6 +16,7 @@ import numpy as np
 
 from ifa_jax.convert import sources
 from ifa_jax.models import config_dict
+from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
 
 FILE = "rest.safetensors"
@@ -34,7 +35,7 @@ def write_rest(
 
 def read_rest(
   path: str | os.PathLike,
-) -> tuple[ModelConfig, dict[str, np.ndarray]]:
+) -> tuple[System, dict[str, np.ndarray]]:
   """Reads what `write_rest` wrote.
 
   Raises:
@@ -53,7 +54,7 @@ def read_rest(
   return config_dict.from_dict(json.loads(metadata[_KEY])), arrays
 
 
-def check_same(config: ModelConfig, side: str, read: Any, where: str) -> None:
+def check_same(config: System, side: str, read: Any, where: str) -> None:
   """Checks that an encoder is the one that a rest belongs to.
 
   Args:

@@ -49,7 +49,7 @@ RULES = [
 
 
 def _read(config: Config) -> VisionConfig:
-  config = _DEFAULTS | config
+  config = {**_DEFAULTS, **config}
   return VisionConfig(
     image_size=config["image_size"],
     patch_size=config["patch_size"],

@@ -31,7 +31,7 @@ class Box(NamedTuple):
   edges: tuple[float, float, float, float]
   score: float
   phrase: str | None
-  index: int
+  index: int  # pyright: ignore[reportIncompatibleMethodOverride]
   label: str | None = None
 
 
@@ -92,7 +92,8 @@ def _read_box(where: str, index: int, entry: Any) -> Box:
   """Checks one box."""
   if not isinstance(entry, dict):
     raise ValueError(f"{where}: wanted an object, found {shown(entry)}")
-  edges, score = entry.get("box"), entry.get("score")
+  edges: Any = entry.get("box")
+  score: Any = entry.get("score")
   are_numbers = isinstance(edges, list) and all(map(json_file.is_finite, edges))
   if not are_numbers or len(edges) != 4:
     raise ValueError(

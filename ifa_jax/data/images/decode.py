@@ -94,12 +94,12 @@ def fit(picture: Image.Image, size: int) -> np.ndarray:
   short = min(picture.size)
   if max(picture.size) > _MAX_ASPECT * short:
     return _fit_thin(picture, size)
-  resized = [
+  width, height = (
     size if length == short else int(size * length / short)
     for length in picture.size
-  ]
-  left, top = ((length - size) // 2 for length in resized)
-  picture = picture.resize(tuple(resized), Image.Resampling.BICUBIC)
+  )
+  left, top = (width - size) // 2, (height - size) // 2
+  picture = picture.resize((width, height), Image.Resampling.BICUBIC)
   return np.asarray(picture.crop((left, top, left + size, top + size)))
 
 

@@ -70,7 +70,7 @@ class Crops:
       )
     self._raw_dir = raw_dir
     self._protocol = protocol
-    self._boxes = boxes
+    self._boxes: Any = boxes  # They are there if the protocol is clean.
     self.files: list[str] = []
     self._grounded = {}
     if protocol == "released":
@@ -241,7 +241,10 @@ class Pictures:
     paths = [os.path.join(folder, row.img_id) for folder in folders]
     for path in paths:
       check_link(row.where, self._raw_dir, path)
-    first, *others = [path for path in paths if os.path.isfile(path)] or [None]
+    files = [path for path in paths if os.path.isfile(path)]
+    if not files:
+      return None
+    first, *others = files
     for other in others:
       if not filecmp.cmp(first, other, shallow=False):
         raise RowError(

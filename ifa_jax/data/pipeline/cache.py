@@ -8,6 +8,7 @@ none     every epoch reads and decodes its rows again
 
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import psutil
@@ -96,7 +97,7 @@ def choose(num_bytes: int) -> str:
   return "host" if num_bytes <= _SHARE * free else "none"
 
 
-def _free_bytes(device: jax.Device) -> int:
+def _free_bytes(device: Any) -> int:
   """Returns what a device has left, 0 where it does not tell."""
   stats = device.memory_stats() or {}
   return stats.get("bytes_limit", 0) - stats.get("bytes_in_use", 0)

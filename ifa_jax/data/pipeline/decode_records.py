@@ -110,7 +110,7 @@ def _stream(
   columns = tuple(map(np.array, zip(*tasks, strict=True)))
   rows = tf.data.Dataset.from_tensor_slices(columns)
   read_rows = rows.map(load, tf.data.AUTOTUNE, deterministic=True)
-  return read_rows.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+  return read_rows.prefetch(tf.data.AUTOTUNE).as_numpy_iterator()  # pyright: ignore[reportReturnType]
 
 
 def _cause(error: tf.errors.OpError) -> str:

@@ -102,6 +102,8 @@ class DeviceStore:
     if len(new_rows):
       # Always as many as the batch has, so that nothing is compiled anew.
       padded = np.resize(np.arange(len(new_rows)), len(rows))
-      stacked = {k: np.stack([new[i][k] for i in padded]) for k in self._names}
+      stacked = {
+        k: np.stack([new[int(i)][k] for i in padded]) for k in self._names
+      }
       self._pixels.write(new_rows[padded], stacked)
     return self._masks.take(rows, new_rows, new) | self._pixels.take(rows)

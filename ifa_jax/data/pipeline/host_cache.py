@@ -22,6 +22,7 @@ class Store(Protocol):
 
     Each step's are sorted, and each once.
     """
+    ...
 
   def take(
     self, rows: np.ndarray, new_rows: np.ndarray, new: Sequence[Row]
@@ -33,6 +34,7 @@ class Store(Protocol):
       new_rows: int[k], those of `missing` that were read for this step.
       new: their fields.
     """
+    ...
 
 
 class Stores(NamedTuple):

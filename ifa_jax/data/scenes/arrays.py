@@ -6,12 +6,15 @@ those of the next picture or sentence begin, an array of offsets tells.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 # What a source may not tell of a scene; `given` has a column for each.
 PARTS = ("boxes", "features", "edges", "edge_scores")
+
+# An array, or None; whoever reads it without a look knows that it is there.
+Given = np.ndarray | Any
 
 
 class Scene(NamedTuple):
@@ -31,11 +34,11 @@ class Scene(NamedTuple):
   """
 
   size: tuple[int, int]
-  boxes: np.ndarray | None
+  boxes: Given
   scores: np.ndarray
   labels: Sequence[str] = ()
-  features: np.ndarray | None = None
-  edges: np.ndarray | None = None
+  features: Given = None
+  edges: Given = None
   edge_labels: Sequence[str] = ()
   edge_scores: np.ndarray | Sequence[float] = ()
 

@@ -89,16 +89,17 @@ def read_objects(
   if source == SCENES:
     vectors = scene.features[:num]
   elif source == LABEL_VECTORS:
-    vectors = np.stack([label_vectors(name) for name in scene.labels[:num]])
+    names = scene.labels[:num]
+    vectors = np.stack([label_vectors(name) for name in names])  # pyright: ignore[reportOptionalCall]
   else:
-    vectors = graph_features(edges, structure)
+    vectors = graph_features(edges, structure)  # pyright: ignore[reportPossiblyUnboundVariable]
   return Objects(
     relative_boxes(scene, num), structure, vectors, frozenset(sources)
   )
 
 
 def word_structure(
-  heads: Sequence[int] | None, num_words: int
+  heads: Sequence[int] | np.ndarray | None, num_words: int
 ) -> tuple[np.ndarray, frozenset[str]]:
   """Returns a sentence's `graph_similarity.node_features`, and the substitutes.
 
@@ -185,8 +186,7 @@ def _vector_source(scene: Scene, label_vectors: LabelVectors | None) -> str:
 
 def _edges(scene: Scene, num: int) -> tuple[np.ndarray, bool]:
   """Returns int[E, 2] between the first objects, and whether it is a guess."""
-  guessed = scene.edges is None and scene.boxes is not None
-  if guessed:
+  if scene.edges is None and scene.boxes is not None:
     return spatial.edges(scene.boxes[:num], scene.size), True
   edges = np.asarray([] if scene.edges is None else scene.edges, np.int64)
   edges = edges.reshape(-1, 2)

@@ -132,7 +132,7 @@ def keep_best(
 
 
 def on_tokens(
-  word_weights: np.ndarray, word_ids: Sequence[int], text_len: int
+  word_weights: np.ndarray, word_ids: Sequence[int] | np.ndarray, text_len: int
 ) -> np.ndarray:
   """Spreads each word's weights evenly over its tokens.
 

@@ -229,7 +229,7 @@ def _fill(
   row["regions"][:num, :width] = objects.vectors
   row["region_boxes"][:num] = objects.boxes
   row["region_mask"][:num] = True
-  if geometry.align:
+  if words is not None:
     weights = graph_similarity.similarity(
       words, objects.structure, geometry.distance
     )

@@ -42,4 +42,4 @@ def edges(boxes: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _share_area(a: np.ndarray, b: np.ndarray) -> np.ndarray:
   """Tells where float[n, 4] and float[n, 4] have an IoU above 0."""
   low, high = np.maximum(a[:, :2], b[:, :2]), np.minimum(a[:, 2:], b[:, 2:])
-  return (low < high).all(axis=1)
+  return np.all(low < high, axis=1)

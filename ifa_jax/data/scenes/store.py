@@ -130,7 +130,7 @@ def write_split(
   validate.check(arrays, path)
   os.makedirs(folder, exist_ok=True)
   with open(f"{path}.partial", "wb") as file:
-    np.savez(file, **arrays)
+    np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
     file.flush()
     os.fsync(file.fileno())
   manifest["sha256"] = _sha256(f"{path}.partial")

@@ -107,7 +107,7 @@ def _check_objects(arrays: Arrays, where: str) -> None:
   boxes, scores = arrays["boxes"], arrays["scores"]
   ordered = (boxes[:, :2] < boxes[:, 2:]).all(axis=1)
   sizes = arrays["sizes"][owners]
-  refuse("finite boxes", ~np.isfinite(boxes).all(axis=1), boxes)
+  refuse("finite boxes", ~np.all(np.isfinite(boxes), axis=1), boxes)
   refuse("x0 < x1 and y0 < y1", given["boxes"] & ~ordered, boxes)
   refuse("a size above 0", given["boxes"] & (sizes <= 0).any(axis=1), sizes)
   refuse("finite scores", ~np.isfinite(scores), scores)
@@ -118,7 +118,7 @@ def _check_objects(arrays: Arrays, where: str) -> None:
   if features.shape[1]:
     # The two extremes are finite where all are, and need no room for a mask.
     ends = np.stack([features.min(axis=1), features.max(axis=1)], axis=1)
-    refuse("finite features", ~np.isfinite(ends).all(axis=1), ends)
+    refuse("finite features", ~np.all(np.isfinite(ends), axis=1), ends)
   elif given["features"].any():
     refuse("features of a width above 0", given["features"], scores)
   _check_names(arrays, "label", refuse)
@@ -130,7 +130,7 @@ def _check_edges(arrays: Arrays, where: str) -> None:
   refuse = _Refuser(where, arrays["images"][owners])
   edges, scores = arrays["edges"], arrays["edge_scores"]
   num_objects = np.diff(arrays["object_offsets"])[owners, None]
-  outside = ((edges < 0) | (edges >= num_objects)).any(axis=1)
+  outside = np.any((edges < 0) | (edges >= num_objects), axis=1)
   refuse("edges between the picture's objects", outside, edges)
   told = arrays["given"][owners, PARTS.index("edges")]
   refuse("no edge where none are given", ~told, edges)

@@ -29,6 +29,7 @@ class Parser(Protocol):
 
   def parse(self, texts: Sequence[Sequence[str]]) -> Iterator[list[int]]:
     """Yields each text's governors: indices of words from 0, -1 for a root."""
+    ...
 
 
 def load(kind: str, model: str = "en_core_web_sm") -> Parser:
@@ -80,7 +81,7 @@ class Spacy:
         dependencies.
     """
     try:
-      import spacy
+      import spacy  # pyright: ignore[reportMissingImports]
     except ImportError:
       raise ValueError("spacy is not installed") from None
     try:
@@ -107,7 +108,7 @@ class Spacy:
       yield [-1 if head == i else head for i, head in enumerate(heads)]
 
   def _document(self, words: Sequence[str]) -> Any:
-    from spacy.tokens import Doc
+    from spacy.tokens import Doc  # pyright: ignore[reportMissingImports]
 
     # spaCy refuses words without a letter, which rows may have.
     return Doc(self._nlp.vocab, words=[word or " " for word in words])

@@ -243,7 +243,7 @@ def _read_pretrained(folder: str):
   )
 
 
-def _fetch(hub_id: str, **options: bool) -> str:
+def _fetch(hub_id: str, **options: Any) -> str:
   """Returns the folder of the hub's cache with a tokenizer's files.
 
   At once: `transformers` would ask an unreachable hub for one after another,
@@ -252,7 +252,7 @@ def _fetch(hub_id: str, **options: bool) -> str:
   import huggingface_hub
 
   return huggingface_hub.snapshot_download(
-    hub_id, allow_patterns=_HUB_FILES, **options
+    hub_id, allow_patterns=[*_HUB_FILES], **options
   )
 
 

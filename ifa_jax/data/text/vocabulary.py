@@ -87,7 +87,7 @@ def read_vectors(path: str | os.PathLike) -> Vectors:
         with np.errstate(over="ignore"):
           row = np.array(values, np.float32)
       except ValueError:
-        row = np.zeros(0, np.float32)
+        word, row = "", np.zeros(0, np.float32)
       of_one_width = not rows or row.size == rows[0].size
       if not row.size or not of_one_width or not np.isfinite(row).all():
         wanted = f"{rows[0].size} numbers" if rows else "numbers"

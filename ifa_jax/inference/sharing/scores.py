@@ -36,7 +36,7 @@ def of_run(folder: RunFolder, step: int) -> dict[str, Any]:
 
 def _of_split(folder: RunFolder, split: str, step: int) -> dict[str, Any]:
   seed = predictions.read(folder.path, split)
-  written = folder.read_json(f"eval_{split}.json")
+  written: Any = folder.read_json(f"eval_{split}.json")
   if written.get("step") != step:
     raise ValueError(
       f"{folder.file(f'eval_{split}.json')}: expected scores of the checkpoint"

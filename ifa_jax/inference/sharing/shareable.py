@@ -39,7 +39,7 @@ class Shareable:
     Raises:
       ValueError: if it can be neither found nor fetched, or is damaged.
     """
-    return cls(hub.find(folder_or_hub_id, revision), finder)
+    return cls(hub.find(folder_or_hub_id, revision), finder)  # pyright: ignore[reportCallIssue]
 
   def save_pretrained(
     self,

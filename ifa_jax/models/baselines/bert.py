@@ -43,14 +43,22 @@ class BertConfig(System):
   dtype: str = "float32"
 
   system = "bert"
-  scans_layers = True
-  packs_texts = True
 
   def __post_init__(self):
     """Raises ValueError for settings that no model can have, naming them."""
     check_choice("model.pooling", self.pooling, POOLINGS)
     check_choice("model.dtype", self.dtype, DTYPES)
     check_heads("text", self.text)
+
+  @property
+  def scans_layers(self) -> bool:
+    """Always."""
+    return True
+
+  @property
+  def packs_texts(self) -> bool:
+    """Always."""
+    return True
 
 
 class Bert(nn.Module):

@@ -7,7 +7,7 @@ their vectors, and the picture is the sum of its objects (Zheng et al., ACM MM
 """
 
 import functools
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -128,7 +128,8 @@ class GraphFusion(nn.Module):
       text = self.text(hidden)
     if lifted and self.semantic:
       regions = self.regions(regions)
-    value = self.value(text) if self.semantic or not lifted else None
+    # Where it is read, it is there.
+    value: Any = self.value(text) if self.semantic or not lifted else None
     read, weights = [], []
     if self.structural:
       weights.append(batch.alignment)

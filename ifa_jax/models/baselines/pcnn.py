@@ -6,6 +6,7 @@ before it.
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +53,7 @@ class PCNNConfig(System):
   num_relations: int = 23
   head_dropout_rate: float = 0.5
 
+  reads_words = True
   system = "pcnn"
 
   def __post_init__(self):
@@ -60,11 +62,6 @@ class PCNNConfig(System):
       raise ValueError(
         f"model.kernel_size: want an odd number, found {self.kernel_size}"
       )
-
-  @property
-  def reads_words(self) -> bool:
-    """Always."""
-    return True
 
 
 class PCNN(nn.Module):
@@ -77,8 +74,9 @@ class PCNN(nn.Module):
     config = self.config
     offsets, width = 2 * config.max_words, config.position_dim
     init = nn.initializers.normal(1.0)
+    vocab_size: Any = config.vocab_size  # `resolve` has filled it in.
     self.word = nn.Embed(
-      config.vocab_size, config.word_dim, embedding_init=_init_words
+      vocab_size, config.word_dim, embedding_init=_init_words
     )
     self.head_position = nn.Embed(offsets, width, embedding_init=init)
     self.tail_position = nn.Embed(offsets, width, embedding_init=init)

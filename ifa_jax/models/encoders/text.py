@@ -165,7 +165,7 @@ class TextStream(nn.Module):
     def run_layer(hidden, params, rng):
       unbound = TextLayer(self.config, self.dtype, parent=None)
       layer = scan.bind_layer(unbound, params, rng)
-      return run([layer], hidden).hidden[-1]
+      return run([layer], hidden).hidden[-1]  # pyright: ignore[reportArgumentType]
 
     rng = self.make_rng("dropout") if train else None
     return scan.scan_layers(run_layer, hidden, stacked, rng, self.remat)

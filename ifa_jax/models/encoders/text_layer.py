@@ -3,6 +3,8 @@
 Devlin et al. 2019 (arXiv:1810.04805); post-LayerNorm, as released.
 """
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -15,9 +17,14 @@ from ifa_jax.models.layers.packing import Packing
 
 
 class TextLayer(nn.Module):
-  """One layer of BERT, its attention open to lent keys and values."""
+  """One layer of BERT, its attention open to lent keys and values.
 
-  config: TextConfig
+  Attributes:
+    config: a `TextConfig`, or one of another stream with the same fields.
+    dtype: of the computation.
+  """
+
+  config: TextConfig | Any
   dtype: jnp.dtype
 
   def setup(self):

@@ -26,7 +26,7 @@ class KeyBiases(NamedTuple):
   """
 
   text: jax.Array
-  visual: jax.Array | None
+  visual: jax.Array
 
 
 class Streams(NamedTuple):
@@ -110,8 +110,8 @@ class LayerPair(NamedTuple):
     """Returns what the text reads of the picture, and the picture of it."""
     rules, to_text, to_visual = self.config.rules, visual_own, text_own
     if rules.raw_first_layer and self.first:
-      to_text = _raw(streams.visual, self.config.text.num_heads)
-      to_visual = _raw(streams.text, self.config.vision.num_heads)
+      to_text = _raw(streams.visual, self.text.config.num_heads)
+      to_visual = _raw(streams.text, self.visual.config.num_heads)
     elif rules.text_lends_late and not self.first:
       to_visual = streams.earlier
     if rules.keys_as_values:

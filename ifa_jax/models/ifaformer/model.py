@@ -199,9 +199,12 @@ def _bind_pair(
 ) -> LayerPair:
   """Returns a pair with parameters of a text layer and a visual layer."""
   dtype = jnp.dtype(config.dtype)
-  layers = (
-    TextLayer(config.text, dtype, parent=None),
-    VisualLayer(config.vision, dtype, parent=None),
+  for_text, for_visual = params
+  text = TextLayer(config.text, dtype, parent=None)
+  visual = VisualLayer(config.vision, dtype, parent=None)  # pyright: ignore[reportArgumentType]
+  return LayerPair(
+    scan.bind_layer(text, for_text, rng),  # pyright: ignore[reportArgumentType]
+    scan.bind_layer(visual, for_visual, rng),  # pyright: ignore[reportArgumentType]
+    config,
+    packing=packing,
   )
-  bound = map(scan.bind_layer, layers, params, (rng, rng))
-  return LayerPair(*bound, config, packing=packing)

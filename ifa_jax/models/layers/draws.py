@@ -67,7 +67,7 @@ def blank() -> Iterator[list[_Draw]]:
     _noted.reset(token)
 
 
-def together(init: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def together(init: Callable[[], Any]) -> dict[str, Any]:
   """Returns what a function initialises, with equal layers drawn as one.
 
   Args:

@@ -44,7 +44,10 @@ def _linear_gradient(kept, grad):
   )
 
 
-linear.defvjp(lambda *args: (linear.fun(*args), args), _linear_gradient)
+linear.defvjp(
+  lambda *args: (linear.fun(*args), args),  # pyright: ignore[reportAttributeAccessIssue]
+  _linear_gradient,
+)
 
 
 @jax.custom_vjp
@@ -62,7 +65,10 @@ def _compare_gradient(kept, grad):
   )
 
 
-compare.defvjp(lambda *args: (compare.fun(*args), args), _compare_gradient)
+compare.defvjp(
+  lambda *args: (compare.fun(*args), args),  # pyright: ignore[reportAttributeAccessIssue]
+  _compare_gradient,
+)
 
 
 @jax.custom_vjp
@@ -80,7 +86,10 @@ def _mix_gradient(kept, grad):
   )
 
 
-mix.defvjp(lambda *args: (mix.fun(*args), args), _mix_gradient)
+mix.defvjp(
+  lambda *args: (mix.fun(*args), args),  # pyright: ignore[reportAttributeAccessIssue]
+  _mix_gradient,
+)
 
 
 @jax.custom_vjp
@@ -96,7 +105,10 @@ def keep(x: jax.Array) -> jax.Array:
   return jax.lax.bitcast_convert_type(checkpoint_name(bits, KEPT), x.dtype)
 
 
-keep.defvjp(lambda x: (keep.fun(x), None), lambda _, grad: (grad,))
+keep.defvjp(
+  lambda x: (keep.fun(x), None),  # pyright: ignore[reportAttributeAccessIssue]
+  lambda _, grad: (grad,),
+)
 
 
 def _product(x: jax.Array, y: jax.Array, dtype: Any) -> jax.Array:

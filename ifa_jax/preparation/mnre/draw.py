@@ -118,7 +118,7 @@ def _end_with_parent() -> None:
   """Has a worker end when its parent is killed; it would wait for ever."""
 
   def wait():
-    multiprocessing.parent_process().join()
+    multiprocessing.parent_process().join()  # pyright: ignore[reportOptionalMemberAccess]
     os._exit(1)
 
   threading.Thread(target=wait, daemon=True).start()

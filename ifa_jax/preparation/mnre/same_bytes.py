@@ -29,4 +29,5 @@ class SortedWriter(tfds.core.SequentialWriter):
       max_rows: of a shard.
     """
     super().__init__(info, max_rows)
-    self._serializer = _SortedSerializer(info.features.get_serialized_info())
+    features: Any = info.features  # None before they are known.
+    self._serializer = _SortedSerializer(features.get_serialized_info())

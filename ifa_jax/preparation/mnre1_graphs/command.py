@@ -185,7 +185,7 @@ def _count(
 
 def _edges(entry: Any, key: str, where: str) -> list[list[int]]:
   """Returns the pairs of whole numbers in an entry."""
-  edges = entry.get(key) if isinstance(entry, dict) else None
+  edges: Any = entry.get(key) if isinstance(entry, dict) else None
   are_pairs = isinstance(edges, list) and all(
     isinstance(edge, list)
     and len(edge) == 2

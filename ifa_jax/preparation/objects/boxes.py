@@ -86,7 +86,7 @@ def produce(settings: Settings) -> dict[str, int]:
   ) as journal:
     left = [picture for picture in wanted if journal.entry(picture) is None]
     _look(finder, journal, left, len(wanted))
-    entries = [journal.entry(picture) for picture in wanted]
+    entries: list[Any] = [journal.entry(picture) for picture in wanted]
     RunFolder(folder).write_text(name, _as_text(entries))
   for entry in entries:
     if entry["reason"]:
@@ -132,10 +132,8 @@ def _look(
     desc="objects", unit=" pictures", total=total, initial=total - len(left)
   ) as bar:
     for batch, opened in _opened(batches):
-      seen = [i for i, (picture, _) in enumerate(opened) if picture]
-      found = finder.find(
-        [opened[i][0] for i in seen], [batch[i].names for i in seen]
-      )
+      seen = {i: picture for i, (picture, _) in enumerate(opened) if picture}
+      found = finder.find([*seen.values()], [batch[i].names for i in seen])
       boxes = dict(zip(seen, found, strict=True))
       journal.write(
         batch,

@@ -53,12 +53,12 @@ class Journal:
         f"{path}: another process is writing to it; wait for its end"
       ) from None
     self._entries: dict[str, dict[str, Any]] = {}
-    first, *others = self._read() or [None]
-    if first is None:
+    lines = self._read()
+    if not lines:
       self._append({"settings": settings, "versions": versions})
     else:
-      self._check(first, settings)
-      for line in others:
+      self._check(lines[0], settings)
+      for line in lines[1:]:
         self._keep(line["pictures"])
 
   def __enter__(self) -> "Journal":
@@ -134,7 +134,7 @@ class Journal:
     try:
       line = json.loads(text)
     except (ValueError, RecursionError):
-      line = None
+      line = {}
     found = line.get(key) if isinstance(line, dict) else None
     if not (isinstance(found, dict) if number == 1 else _are_entries(found)):
       raise ValueError(

@@ -191,7 +191,8 @@ def make_post(
   relation = RELATIONS[tail_type][emblem]
   # Generators of their own: the text's draws shift nothing in the picture.
   rng, picture_rng = rng.spawn(2)
-  row = texts.compose(tail_type, rng) | {"img_id": img_id, "relation": relation}
+  row = texts.compose(tail_type, rng)
+  row |= {"img_id": img_id, "relation": relation}
   picture, found = pictures.draw(emblem, picture_rng)
   phrases = {"head": row["h"]["name"], "tail": row["t"]["name"]}
   boxes = []

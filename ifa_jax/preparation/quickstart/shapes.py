@@ -26,8 +26,8 @@ WHITE = (252, 250, 245)
 
 def color(hue: float, saturation: float, value: float) -> Rgb:
   """Returns (red, green, blue) in 0..255; hue in turns, the rest in 0..1."""
-  rgb = colorsys.hsv_to_rgb(hue % 1, saturation, value)
-  return tuple(round(255 * channel) for channel in rgb)
+  red, green, blue = colorsys.hsv_to_rgb(hue % 1, saturation, value)
+  return round(255 * red), round(255 * green), round(255 * blue)
 
 
 def tile(name: str, size: int, rng: np.random.Generator) -> Image.Image:

@@ -7,6 +7,7 @@ from syllables, so nearly every name of the test split is seen there alone.
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -98,7 +99,7 @@ TAG_WORDS = ("weekend", "photo", "news", "love", "live", "music", "travel")
 MIN_WORDS = 8
 
 
-def compose(tail_type: str, rng: np.random.Generator) -> dict:
+def compose(tail_type: str, rng: np.random.Generator) -> dict[str, Any]:
   """Writes one text about a person and another entity.
 
   Args:
@@ -130,7 +131,7 @@ def template_words() -> str:
 
 
 def _pick(options: Sequence[str], rng: np.random.Generator) -> str:
-  return options[rng.integers(len(options))]
+  return options[int(rng.integers(len(options)))]
 
 
 def _syllables(low: int, high: int, rng: np.random.Generator) -> str:

@@ -75,7 +75,7 @@ def read_graphs(path: str) -> dict[str, Graph]:
   found, info = _read_json(path), _read_json(info_path)
   if not isinstance(found, dict):
     raise ValueError(f"{path}: wanted an object of pictures")
-  names, *tables = (
+  names, classes, predicates = (
     _list(info_path, info, key)
     for key in ("idx_to_files", "ind_to_classes", "ind_to_predicates")
   )
@@ -90,7 +90,9 @@ def read_graphs(path: str) -> dict[str, Graph]:
     name = os.path.basename(str(names[int(number)]))
     if name in graphs:
       raise ValueError(f"{info_path}: two pictures are named {name!r}")
-    graphs[name] = _read_graph(entry, *tables, f"{path}: picture {number!r}")
+    graphs[name] = _read_graph(
+      entry, classes, predicates, f"{path}: picture {number!r}"
+    )
   return graphs
 
 

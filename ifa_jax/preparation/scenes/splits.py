@@ -4,7 +4,7 @@ import collections
 import dataclasses
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ifa_jax.cli import progress
@@ -75,6 +75,8 @@ class Maker:
       raise ValueError(f"--raw_dir={settings.raw_dir}: there is no such folder")
     self._settings = settings
     self._pictures = crops.Pictures(settings.raw_dir)
+    self._found: Mapping[str, Any]
+    self._make: Callable[..., store.Scene]
     if settings.boxes:
       self._found = boxes.read_boxes(settings.boxes)
       self._make = scene_builder.make_scene
