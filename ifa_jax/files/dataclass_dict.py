@@ -4,6 +4,9 @@ Strict both ways: an unknown key or a value of another type is an error, and
 what `to_dict` returns reads back equal.
 """
 
+# A value may be of any type before it is read.
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 import dataclasses
 import difflib
 import types
@@ -17,7 +20,7 @@ T = TypeVar("T")
 def to_dict(settings: Any) -> dict[str, Any]:
   """Returns a dataclass as nested dicts of plain values, tuples as lists."""
 
-  def as_lists(pairs):
+  def as_lists(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return {k: list(v) if isinstance(v, tuple) else v for k, v in pairs}
 
   return dataclasses.asdict(settings, dict_factory=as_lists)
@@ -61,7 +64,8 @@ def _read(declared: Any, value: Any, where: str) -> Any:
   is_union = typing.get_origin(declared) in (typing.Union, types.UnionType)
   options = typing.get_args(declared) if is_union else (declared,)
   for option in options:
-    if dataclasses.is_dataclass(option) and isinstance(value, Mapping):
+    is_section = isinstance(option, type) and dataclasses.is_dataclass(option)
+    if is_section and isinstance(value, Mapping):
       return from_dict(option, value, where)
     if _fits(option, value):
       return _convert(option, value, where)

@@ -33,7 +33,8 @@ class System:
     vision: settings of a stream of pixels or of regions, or None without one.
     num_relations: C, the label "None" included.
     dtype: of the computation, "float32" or "bfloat16".
-    max_words: W, of a model that reads words.
+    vocab_size: words that such a model knows, None: as the data has.
+    max_words: W, of such a model.
     top_k: of one that reads the alignment, see `graph_similarity.keep_best`.
     distance: likewise, see `graph_similarity.similarity`.
   """
@@ -47,6 +48,7 @@ class System:
   vision: Any = None
   num_relations: int
   dtype: str = "float32"
+  vocab_size: int | None
   max_words: int
   top_k: int
   distance: str

@@ -83,12 +83,12 @@ class Evaluator:
       # Results stay on the device until all steps are under way.
       results.append((batch.label, batch.valid, self._step(params, sent)))
     predictions = self._collect(results)
-    bad = ~np.isfinite(predictions.probabilities).all(axis=-1)
-    if bad.any():
+    bad = np.flatnonzero(~np.isfinite(predictions.probabilities).all(axis=-1))
+    if len(bad):
       raise ValueError(
-        f"split {split.name}: want finite probabilities, found {bad.sum()} of"
-        f" {len(bad)} rows without, the first {split.describe(bad.argmax()).id}"
-        ": training has diverged"
+        f"split {split.name}: want finite probabilities, found {len(bad)} of"
+        f" {len(split)} rows without, the first"
+        f" {split.describe(int(bad[0])).id}: training has diverged"
       )
     return predictions
 

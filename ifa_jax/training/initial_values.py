@@ -141,17 +141,19 @@ def _source_names(
 
 
 def start_params(
+  folder: str,
   planned: Plan,
   draw: Callable[[Sequence[str]], Mapping[str, jax.Array]],
 ) -> dict[str, Any]:
   """Returns a run's first parameters: pretrained ones, and random ones.
 
   Args:
-    planned: as `plan` returned it, with a folder.
+    folder: of the converted weights.
+    planned: as `plan` returned it for them.
     draw: returns random parameters of some paths.
   """
-  _, given, _ = store.load_converted(planned.folder)
-  given = traverse_util.flatten_dict(given, sep="/")
+  _, given, _ = store.load_converted(folder)
+  given: dict[str, Any] = traverse_util.flatten_dict(given, sep="/")
   params = {path: given[path] for path in planned.taken}
   tables = {path: rows for path, rows in planned.drawn_rows}
   for path, array in draw([*planned.drawn, *tables]).items():

@@ -51,7 +51,9 @@ class Start:
 
   @functools.cached_property
   def _plan(self) -> initial_values.Plan:
-    shapes = traverse_util.flatten_dict(self._init.eval_shape(), sep="/")
+    shapes: dict[str, Any] = traverse_util.flatten_dict(
+      self._init.eval_shape(), sep="/"
+    )
     return initial_values.plan(
       self._experiment.config.weights,
       {path: leaf.shape for path, leaf in shapes.items()},
@@ -85,8 +87,8 @@ class Start:
     Its program loads in a thread, while TensorFlow is imported.
     """
     experiment = self._experiment
-    if self._plan.folder:
-      pretrained.check_same_everywhere(experiment.config.weights)
+    if weights := self._plan.folder and experiment.config.weights:
+      pretrained.check_same_everywhere(weights)
     _log.info("Starting from\n  %s", "\n  ".join(self.origin()))
     if self._plan.folder or experiment.config.model.reads_words:
       return jax.jit(self._state_of)(self.first_params())
@@ -105,7 +107,9 @@ class Start:
   def first_params(self) -> Any:
     """Returns the run's first parameters: arrays, pretrained or random."""
     if self._plan.folder:
-      params = initial_values.start_params(self._plan, self._draw)
+      params = initial_values.start_params(
+        self._plan.folder, self._plan, self._draw
+      )
     else:
       params = self._init()
     return self._experiment.data.inputs.start_params(params)

@@ -82,7 +82,7 @@ def finish(
 ) -> dict[str, Any]:
   """Scores dev and test with the selected checkpoint, unless that was done."""
   splits, selected = ("dev", "test"), checkpoints.best_scored()
-  done = [folder.read_json(f"eval_{split}.json") for split in splits]
+  done: list[Any] = [folder.read_json(f"eval_{split}.json") for split in splits]
   # Scores of a run on its way, by --mode=evaluate, may be of another one.
   missing = any(x is None or x["step"] != selected for x in done)
   if collectives.first_says(missing):

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -19,6 +19,9 @@ with optional_imports.without("torch"):
   import tensorboardX
 
 NAME = "metrics.jsonl"
+
+# Metrics by name; an array of devices need not be computed yet.
+Sums = Mapping[str, jax.Array | float]
 
 
 class MetricsLog:
@@ -76,7 +79,7 @@ class Window:
   step: int
   epoch: int
   rows: int
-  sums: list[dict[str, jax.Array]]
+  sums: Sequence[Sums]
   begun: float
 
 
@@ -98,12 +101,12 @@ class BadStep(NamedTuple):
 
 def read_metric(metric: jax.Array | float) -> float:
   """Returns a metric as the first device has it, waiting for its step."""
-  if isinstance(metric, float):
+  if not isinstance(metric, jax.Array):
     return metric
   return float(np.asarray(metric.addressable_shards[0].data).ravel()[0])
 
 
-def _read(sums: dict[str, jax.Array | float]) -> dict[str, float]:
+def _read(sums: Sums) -> dict[str, float]:
   return {name: read_metric(metric) for name, metric in sums.items()}
 
 
@@ -127,12 +130,12 @@ class Meter:
     """Starts with a window that has the metrics of some steps, if any."""
     self._log, self._bar = log, bar
     self.bad_steps: list[BadStep] = []
-    self._open: list[dict[str, jax.Array | float]] = [*window]
+    self._open: list[Sums] = [*window]
     self._rows = 0
     self._ended: Window | None = None
     self._time = time.monotonic()
 
-  def add(self, sums: dict[str, jax.Array], rows: int) -> None:
+  def add(self, sums: Sums, rows: int) -> None:
     """Adds a step's metrics: arrays that need not be computed yet."""
     self._open.append(sums)
     self._rows += rows
@@ -155,7 +158,8 @@ class Meter:
     window, self._ended = self._ended, None
     if window is None:
       return
-    ready = window.sums[-1]["loss"].is_ready()
+    last: Any = window.sums[-1]["loss"]
+    ready = not isinstance(last, jax.Array) or last.is_ready()
     sums = [_read(step) for step in window.sums]
     # A device that waits for batches ends a step soon after it was begun, one
     # that was busy with the window before about now.
@@ -184,7 +188,7 @@ class Meter:
     ]
     self.bad_steps += bad
     sums = [x for x in sums if x["finite"]]
-    values = {"skipped": len(bad)} if bad else {}
+    values: dict[str, float] = {"skipped": len(bad)} if bad else {}
     if not sums:
       return values
     total = {key: sum(step[key] for step in sums) for key in sums[0]}

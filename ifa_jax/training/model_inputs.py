@@ -90,10 +90,10 @@ class Inputs:
     """Returns name -> text of what reading a post of one's own needs."""
     if self._model.reads_words:
       return {VOCABULARY_FILE: self.vocabulary.lines()}
-    if self._model.regions is not None and self._data.scenes:
-      manifest = self._read_scenes("train").manifest
-      return {SCENES_FILE: json.dumps(manifest, indent=2) + "\n"}
-    return {}
+    scenes = self._model.regions and self._read_scenes("train")
+    if not scenes:
+      return {}
+    return {SCENES_FILE: json.dumps(scenes.manifest, indent=2) + "\n"}
 
   def readers(self, split: "Split") -> list[Reader]:
     """Returns what reads the model's fields of a split's rows."""

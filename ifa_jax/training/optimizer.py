@@ -6,7 +6,7 @@ learning rate of 0 is frozen: it is neither updated nor decayed.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -115,14 +115,14 @@ def scale_by_uncorrected_adam(
     zeros = jax.tree.map(jnp.zeros_like, params)
     return Moments(zeros, zeros)
 
-  def update(grads, state, params=None):
+  def update(updates, state, params=None):
     del params
-    first = optax.tree.update_moment(grads, state.first, b1, 1)
-    second = optax.tree.update_moment(grads, state.second, b2, 2)
-    updates = jax.tree.map(
+    first = optax.tree.update_moment(updates, state.first, b1, 1)
+    second = optax.tree.update_moment(updates, state.second, b2, 2)
+    scaled = jax.tree.map(
       lambda m, v: m / (jnp.sqrt(v) + epsilon), first, second
     )
-    return updates, Moments(first, second)
+    return scaled, Moments(first, second)
 
   return optax.GradientTransformation(init, update)
 
@@ -203,14 +203,14 @@ def make_optimizer(
       optax.scale_by_learning_rate(lambda step: rate * factor(step)),
     )
 
-  freeze = {
+  freeze: dict[Hashable, optax.GradientTransformation] = {
     name: optax.identity() if rate else optax.set_to_zero()
     for name, rate in rates.items()
   }
-  parts = [optax.partition(freeze, labels)]
+  parts: list[optax.GradientTransformation] = [optax.partition(freeze, labels)]
   if optim.clip_norm:
     parts.append(_clip_by_norm(optim.clip_norm))
-  update = {
+  update: dict[Hashable, optax.GradientTransformation] = {
     name: descent(rate) if rate else optax.set_to_zero()
     for name, rate in rates.items()
   }

@@ -117,7 +117,7 @@ class TrainStep:
 
   def _sum_rows(self, params, batch, rng, weight):
     def loss_fn(params):
-      output = self.model.apply(
+      output: Any = self.model.apply(
         {"params": params}, batch, train=True, rngs={"dropout": rng}
       )
       loss, sums = row_sums(output.logits, batch)

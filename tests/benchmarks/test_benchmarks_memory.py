@@ -7,14 +7,16 @@ import tiny
 from benchmarks import memory
 from configs import mnre
 from ifa_jax.models import parameters
+from ifa_jax.training.config.run_config import RunConfig
 
 pytestmark = pytest.mark.slow
 
 
-def config(**train):
+def config(dtype="float32", **train):
   found = mnre.get_config("tiny").to_dict()
   found["train"] |= {"batch_size": 32, "num_slices": 1} | train
-  return found
+  found["model"]["dtype"] = dtype
+  return RunConfig.from_dict(found)
 
 
 def test_a_linear_layer_keeps_its_input():
@@ -57,9 +59,8 @@ def test_a_row_keeps_more_than_its_hidden_states():
 
 
 def test_half_precision_keeps_less_of_a_row():
-  changed = config()
-  changed["model"]["dtype"] = "bfloat16"
-  half, full = (memory.estimate(c, 1, 48) for c in (changed, config()))
+  configs = config("bfloat16"), config()
+  half, full = (memory.estimate(c, 1, 48) for c in configs)
   assert half["kept of 32 rows"] < 0.8 * full["kept of 32 rows"]
 
 

@@ -63,7 +63,7 @@ def test_what_is_cached_is_what_conversion_gives(encoders):
   made = conversion.convert(
     encoders["text"], encoders["vision"], None, conversion.Options()
   )
-  assert config == made.config.model
+  assert config == made.model_config
   got, wanted = (
     traverse_util.flatten_dict(tree, sep="/") for tree in (params, made.params)
   )

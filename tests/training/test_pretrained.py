@@ -80,7 +80,7 @@ def start(folder, fresh, *system):
   draw = lambda paths: {path: flat(fresh)[path] for path in paths}  # noqa: E731
   shapes = {path: leaf.shape for path, leaf in flat(fresh).items()}
   planned = initial_values.plan(str(folder), shapes, *system)
-  return initial_values.start_params(planned, draw)
+  return initial_values.start_params(str(folder), planned, draw)
 
 
 def test_a_stream_that_nothing_was_converted_for_keeps_its_geometry(tmp_path):
@@ -167,7 +167,8 @@ def test_what_was_initialised_follows_the_runs_seed(tmp_path):
 
   shapes = {path: leaf.shape for path, leaf in flat(fresh).items()}
   planned = initial_values.plan(str(tmp_path / "w"), shapes)
-  got = flat(initial_values.start_params(planned, draw))
+  folder = str(tmp_path / "w")
+  got = flat(initial_values.start_params(folder, planned, draw))
   # Nothing that the folder gives: of full size, drawing takes seconds.
   assert sorted(drawn) == sorted(own)
   want = given | {path: flat(fresh)[path] for path in own}

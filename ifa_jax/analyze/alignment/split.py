@@ -98,7 +98,8 @@ class SplitAligner:
 
   def _read_scenes(self, split: Split) -> Scenes:
     if split.name not in self._scenes:
-      folder = self._built.config.data.scenes
+      # `reader` refuses a run of regions without scenes.
+      folder = str(self._built.config.data.scenes)
       self._scenes[split.name] = store.read_split(folder, split.name)
     return self._scenes[split.name]
 

@@ -104,7 +104,7 @@ class Split:
     geometry: Geometry,
     visual_rows: np.ndarray | None = None,
     readers: Sequence[Reader] = (),
-    longest: Sequence[int] | None = None,
+    longest: Sequence[int] | np.ndarray | None = None,
     stores: Stores | None = None,
   ) -> Iterator[Batch]:
     """Yields a batch of arrays for each line of an order.

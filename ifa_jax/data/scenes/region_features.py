@@ -39,11 +39,17 @@ class RegionGeometry(NamedTuple):
 
   @classmethod
   def of(cls, model: System, text_len: int) -> "RegionGeometry":
-    """Returns the shapes for a model that reads regions, and its texts."""
-    aligned = model.reads_alignment
+    """Returns the shapes for a model that reads regions, and its texts.
+
+    Raises:
+      ValueError: if the model has not got the width of the data's features.
+    """
+    aligned, dim = model.reads_alignment, model.regions.feature_dim
+    if dim is None:
+      raise ValueError("model.regions.feature_dim: expected a width, got None")
     return cls(
       num_regions=model.regions.num_regions,
-      feature_dim=model.regions.feature_dim,
+      feature_dim=dim,
       text_len=text_len,
       top_k=model.top_k if aligned else 0,
       distance=model.distance if aligned else "l2",

@@ -72,7 +72,7 @@ class LayerLayout:
 APART = LayerLayout(stacked=False)
 
 
-def _stack(tree: Any, stack: Callable[[list], Any]) -> Any:
+def _stack(tree: Any, stack: Callable[[tuple[Any, ...]], Any]) -> Any:
   """Stacks every stream's layers; `stack` maps n-1 equal leaves to one."""
 
   def stack_stream(part):

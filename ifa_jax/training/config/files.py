@@ -4,7 +4,7 @@ configs/mnre.py:tiny   a file and its variant
 mnre:tiny              the same file as the package brings it
 """
 
-import importlib.util
+import importlib.machinery
 import inspect
 import os
 import pathlib
@@ -62,9 +62,10 @@ def load(path: str) -> ModuleType:
     ValueError: if there is no such file, or no `get_config` in it.
   """
   check(path)
-  spec = importlib.util.spec_from_file_location("config_file", path)
-  module = importlib.util.module_from_spec(spec)
-  spec.loader.exec_module(module)
+  loader = importlib.machinery.SourceFileLoader("config_file", path)
+  module = ModuleType(loader.name)
+  module.__file__ = path
+  loader.exec_module(module)
   if not hasattr(module, "get_config"):
     raise ValueError(f"{path}: expected a function get_config, got none")
   return module

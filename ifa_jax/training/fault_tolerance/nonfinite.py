@@ -151,9 +151,9 @@ def _groups(settings: OptimConfig, params: Any, path: str) -> list[str]:
   """Returns the groups of a parameter, or of all of a layer's."""
   apart = APART.convert(params)
   labels = optim.group_parameters(apart, settings.patterns)
-  named = traverse_util.flatten_dict(labels, sep="/").items()
+  named: dict[str, Any] = traverse_util.flatten_dict(labels, sep="/")
   below = lambda name: f"{name}/".startswith(f"{path}/")  # noqa: E731
-  return sorted({label for name, label in named if path and below(name)})
+  return sorted({x for name, x in named.items() if path and below(name)})
 
 
 def _number(value: float) -> float | str:

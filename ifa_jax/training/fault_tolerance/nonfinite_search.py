@@ -103,7 +103,7 @@ class Looks:
       return result
 
     with nn.intercept_methods(look):
-      output = self._model.apply(
+      output: Any = self._model.apply(
         {"params": params}, batch, train=True, rngs={"dropout": rng}
       )
     losses = optax.softmax_cross_entropy_with_integer_labels(

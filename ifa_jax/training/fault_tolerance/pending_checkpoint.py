@@ -35,6 +35,6 @@ class Unsaved:
 
   def is_good(self) -> bool:
     """Tells whether it gives finite numbers, waiting for what shows it."""
-    return self.scores is not None or bool(
-      read_metric(self.following["finite"])
-    )
+    if self.scores is not None or self.following is None:
+      return self.scores is not None
+    return bool(read_metric(self.following["finite"]))

@@ -9,7 +9,7 @@ import logging
 import signal
 import threading
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ifa_jax.runtime import collectives
 
@@ -44,7 +44,7 @@ class Preemption:
     # Where there are several processes, another one may have heard it.
     self._signal = signal.SIGTERM
     self._is_asked = False
-    self._before: dict[int, object] | None = None
+    self._before: dict[int, Any] | None = None
 
   def __enter__(self) -> "Preemption":
     """Returns itself."""
@@ -84,7 +84,7 @@ class Preemption:
     )
     raise StoppedError(self._signal)
 
-  def _listen(self) -> dict[int, object]:
+  def _listen(self) -> dict[int, Any]:
     """Installs handlers; returns what was there before them."""
     if threading.current_thread() is not threading.main_thread():
       return {}
