@@ -12,7 +12,7 @@ from flax import traverse_util
 
 from ifa_jax.batch import Batch
 from ifa_jax.models.base import System
-from ifa_jax.models.layers import draws
+from ifa_jax.models.layers import scan
 from ifa_jax.models.registry import build
 
 _LAYER = re.compile(r"layer_\d+")
@@ -71,7 +71,7 @@ def init_key(seed: int) -> jax.Array:
 def init_params(config: System, rng: jax.Array) -> dict[str, Any]:
   """Returns freshly started parameters, float32, as nested dicts."""
   model, batch = build(config), blank_batch(config)
-  return draws.together(lambda: model.init(rng, batch)["params"])
+  return scan.draw_together(lambda: model.init(rng, batch)["params"])
 
 
 def abstract_params(config: System) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import jax
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.layers import draws
+from ifa_jax.models.layers import scan
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,6 +22,6 @@ class EvalStep:
 
   def __call__(self, params: Any, batch: Batch) -> jax.Array:
     """Returns float32[B, C], each row summing to 1."""
-    with draws.blank():
+    with scan.blank_draws():
       output: Any = self.model.apply({"params": params}, batch)
     return jax.nn.softmax(output.logits)

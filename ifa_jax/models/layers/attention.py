@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ifa_jax.models.layers import draws, matmul
+from ifa_jax.models.layers import matmul, scan
 
 
 def _gelu(x: jax.Array) -> jax.Array:
@@ -36,7 +36,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 }
 
 # Of linear layers and embedding tables, as BERT starts them.
-init_kernel = draws.normal(0.02)
+init_kernel = scan.normal(0.02)
 
 
 class KeyValue(NamedTuple):

@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from ifa_jax.models import build, parameters
 from ifa_jax.models.baselines.bert import BertConfig
-from ifa_jax.models.layers import draws
+from ifa_jax.models.layers import scan
 from ifa_jax.training.eval_step import EvalStep
 
 pytestmark = pytest.mark.slow
@@ -65,21 +65,21 @@ def test_more_layers_are_no_more_draws():
 
 
 def test_a_draw_outside_is_a_plain_one():
-  got = draws.normal(0.5)(KEY, (3, 2))
+  got = scan.normal(0.5)(KEY, (3, 2))
   assert_same_bits(got, nn.initializers.normal(0.5)(KEY, (3, 2)))
 
 
 def test_an_error_inside_ends_it():
   with pytest.raises(KeyError):
-    draws.together(lambda: {}["none"])
-  assert np.any(draws.normal(0.5)(KEY, (3, 2)))
+    scan.draw_together(lambda: {}["none"])
+  assert np.any(scan.normal(0.5)(KEY, (3, 2)))
 
 
 def test_inside_blank_a_draw_is_only_noted():
-  with draws.blank() as noted:
-    assert not np.any(draws.normal(0.5)(KEY, (3, 2)))
+  with scan.blank_draws() as noted:
+    assert not np.any(scan.normal(0.5)(KEY, (3, 2)))
   assert [draw.shape for draw in noted] == [(3, 2)]
-  assert np.any(draws.normal(0.5)(KEY, (3, 2)))
+  assert np.any(scan.normal(0.5)(KEY, (3, 2)))
 
 
 def test_an_evaluation_draws_nothing(monkeypatch):
