@@ -20,7 +20,7 @@ class TextConfig:
   Attributes:
     vocab_size: rows of the word table, the four entity markers included.
     max_len: rows of the position table, in tokens.
-    activation: "gelu" (erf) or "quick_gelu", see `attention.ACTIVATIONS`.
+    activation: "gelu" (erf) or "quick_gelu", see `transformer.ACTIVATIONS`.
   """
 
   vocab_size: int = 30526

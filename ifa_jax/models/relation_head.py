@@ -6,8 +6,8 @@ from flax import linen as nn
 
 from ifa_jax.batch import Batch
 from ifa_jax.models.encoders.text_layer import read_rows
-from ifa_jax.models.layers import attention
-from ifa_jax.models.layers.dropout import Dropout
+from ifa_jax.models.layers import transformer
+from ifa_jax.models.layers.transformer import Dropout
 
 
 def marker_positions(batch: Batch) -> jax.Array:
@@ -41,8 +41,8 @@ class RelationHead(nn.Module):
   def setup(self):
     """Declares `hidden`, if there is one, and `out`."""
     if self.hidden_dim:
-      self.hidden = attention.Linear(self.hidden_dim, self.dtype)
-    self.out = attention.Linear(self.num_relations, jnp.float32)
+      self.hidden = transformer.Linear(self.hidden_dim, self.dtype)
+    self.out = transformer.Linear(self.num_relations, jnp.float32)
     self.dropout = Dropout(self.dropout_rate)
 
   def __call__(self, x: jax.Array, *, train: bool) -> jax.Array:

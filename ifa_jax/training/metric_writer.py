@@ -158,8 +158,9 @@ class Meter:
     window, self._ended = self._ended, None
     if window is None:
       return
-    last: Any = window.sums[-1]["loss"]
-    ready = not isinstance(last, jax.Array) or last.is_ready()
+    # JAX does not declare the method.
+    loss: Any = window.sums[-1]["loss"]
+    ready = isinstance(loss, float) or loss.is_ready()
     sums = [_read(step) for step in window.sums]
     # A device that waits for batches ends a step soon after it was begun, one
     # that was busy with the window before about now.

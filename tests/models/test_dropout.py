@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ifa_jax.models.layers.dropout import Dropout, keep_mask
+from ifa_jax.models.layers.transformer import Dropout, keep_mask
 
 
 def drop(x, rate, seed=0):

@@ -15,7 +15,7 @@ import tiny
 from flax import traverse_util
 
 from ifa_jax import models
-from ifa_jax.models.layers import attention
+from ifa_jax.models.layers import transformer
 from ifa_jax.training import optimizer, steps
 from ifa_jax.training.steps import dropout_key
 
@@ -117,7 +117,7 @@ CHANGES = {
 
 def _with_tanh(patch):
   tanh = functools.partial(jax.nn.gelu, approximate=True)
-  patch.setitem(attention.ACTIVATIONS, "gelu", tanh)
+  patch.setitem(transformer.ACTIVATIONS, "gelu", tanh)
   return first_loss(PAPER)
 
 

@@ -83,7 +83,7 @@ def test_inside_blank_a_draw_is_only_noted():
 
 
 def test_an_evaluation_draws_nothing(monkeypatch):
-  config, noted, blank = tiny.tiny_config(), [], draws.blank
+  config, noted, blank = tiny.tiny_config(), [], scan.blank_draws
 
   @contextlib.contextmanager
   def watched():
@@ -91,7 +91,7 @@ def test_an_evaluation_draws_nothing(monkeypatch):
       yield inside
     noted.extend(inside)
 
-  monkeypatch.setattr(draws, "blank", watched)
+  monkeypatch.setattr(scan, "blank_draws", watched)
   params = parameters.abstract_params(config)
   noted.clear()
   step = EvalStep(build(config))

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ifa_jax.models.layers import attention, matmul, scan
+from ifa_jax.models.layers import matmul, scan, transformer
 
 DTYPES = ("float32", "bfloat16")
 # Kernels wider and narrower than what they are multiplied with, and widths
@@ -130,9 +130,9 @@ def test_what_is_kept_is_what_it_was(dtype):
   np.testing.assert_array_equal(*exact(found, grad))
 
 
-@pytest.mark.parametrize("name", attention.ACTIVATIONS)
+@pytest.mark.parametrize("name", transformer.ACTIVATIONS)
 def test_activations_round_once(name):
-  activation = jax.jit(attention.ACTIVATIONS[name])
+  activation = jax.jit(transformer.ACTIVATIONS[name])
   x = jnp.linspace(-8, 8, 4001).astype(jnp.bfloat16)
   found = activation(x)
   assert found.dtype == jnp.bfloat16
@@ -145,4 +145,4 @@ def test_gelu_is_of_the_error_function():
 
   x = np.linspace(-12, 12, 100_001)
   wanted = x * special.ndtr(x)
-  assert_close(attention.ACTIVATIONS["gelu"](jnp.asarray(x, "f4")), wanted)
+  assert_close(transformer.ACTIVATIONS["gelu"](jnp.asarray(x, "f4")), wanted)

@@ -15,7 +15,7 @@ def warn_from(module):
   "module",
   [
     "ifa_jax",
-    "ifa_jax.models.layers.attention",
+    "ifa_jax.models.layers.transformer",
     "ifa_jax.preparation.mnre.command",
     "ifa_jax.training.config.defaults",
     "benchmarks.training",

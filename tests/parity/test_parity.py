@@ -8,6 +8,7 @@ import functools
 
 import jax
 import numpy as np
+import optim_section
 import parity
 import pytest
 import reference_data
@@ -201,7 +202,9 @@ def test_full_update_of_the_released_fusion(jit):
   )
   config = models.replace(config, text=quiet)
   params = parity.to_params(weights, config)
-  tx = optim.make_optimizer(released_optim(), params, num_steps=2)
+  tx = optim.make_optimizer(
+    optim_section.read(released_optim()), params, num_steps=2
+  )
   train_step = jit(steps.TrainStep(models.build(config), tx, seed=0))
   state, batch = steps.start_state(params, tx), parity.to_batch(inputs)
   got_losses = []

@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ifa_jax.convert.rules import Drop, Rule
-from ifa_jax.models.layers import attention
+from ifa_jax.models.layers import transformer
 
 Config = Mapping[str, Any]
 
-_ACTIVATIONS = tuple(attention.ACTIVATIONS)
+_ACTIVATIONS = tuple(transformer.ACTIVATIONS)
 
 
 class Encoder(NamedTuple):

@@ -17,7 +17,7 @@ from ifa_jax.models.base import DTYPES, System, check_choice
 from ifa_jax.models.config import TextConfig, check_heads
 from ifa_jax.models.encoders.text import TextStream
 from ifa_jax.models.encoders.text_layer import read_rows
-from ifa_jax.models.layers import attention
+from ifa_jax.models.layers import transformer
 from ifa_jax.models.output import ModelOutput
 from ifa_jax.models.relation_head import RelationHead, marker_positions
 
@@ -80,7 +80,7 @@ class Bert(nn.Module):
     self.text = TextStream(config.text, dtype, self.remat)
     by_cls = config.pooling == "cls"
     if by_cls:
-      self.pooler = attention.Linear(width, dtype)
+      self.pooler = transformer.Linear(width, dtype)
     self.relation_head = RelationHead(
       config.num_relations,
       None if by_cls else 2 * width,

@@ -15,7 +15,7 @@ from flax import linen as nn
 
 from ifa_jax.batch import Batch
 from ifa_jax.models.config import PADDING_BIAS
-from ifa_jax.models.layers import attention
+from ifa_jax.models.layers import transformer
 from ifa_jax.models.relation_head import entity_starts
 
 
@@ -79,7 +79,7 @@ class GraphFusion(nn.Module):
 
   def setup(self):
     """Declares the layers that the form has, and no other."""
-    dense = functools.partial(attention.Linear, self.width, self.dtype)
+    dense = functools.partial(transformer.Linear, self.width, self.dtype)
     aligned = self.structural or self.semantic
     if self.rules.lifted and aligned:
       self.text = dense()
@@ -150,7 +150,7 @@ class GraphFusion(nn.Module):
       preferred_element_type=jnp.float32,
     )
     if self.rules.mask_padding:
-      logits += attention.mask_bias(text_mask, PADDING_BIAS)[..., None]
+      logits += transformer.mask_bias(text_mask, PADDING_BIAS)[..., None]
     return jax.nn.softmax(logits, axis=1)
 
 

@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from ifa_jax.batch import Batch
 from ifa_jax.models.base import System
-from ifa_jax.models.layers.dropout import Dropout
+from ifa_jax.models.layers.transformer import Dropout
 from ifa_jax.models.output import ModelOutput
 
 # Rows of the word table in front of the vocabulary.

@@ -23,8 +23,8 @@ from ifa_jax.models.config import PADDING_BIAS, TextConfig, check_heads
 from ifa_jax.models.encoders.co_attention import CoAttention, CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStream, RegionStreamConfig
 from ifa_jax.models.encoders.text import TextStream
-from ifa_jax.models.layers import attention
-from ifa_jax.models.layers.dropout import Dropout
+from ifa_jax.models.layers import transformer
+from ifa_jax.models.layers.transformer import Dropout
 from ifa_jax.models.output import ModelOutput
 from ifa_jax.models.relation_head import RelationHead, entity_starts
 
@@ -145,8 +145,10 @@ class ViLBERT(nn.Module):
     head, width = RelationHead, 2 * config.text.hidden_dim
     if config.pooling == "native_mul":
       head, width = MLPHead, 2 * config.connection.hidden_dim
-      self.text_pooler = attention.Linear(config.connection.hidden_dim, dtype)
-      self.visual_pooler = attention.Linear(config.connection.hidden_dim, dtype)
+      self.text_pooler = transformer.Linear(config.connection.hidden_dim, dtype)
+      self.visual_pooler = transformer.Linear(
+        config.connection.hidden_dim, dtype
+      )
       # The text stream's rate, 0.1 in vilbert_beta too.
       self.dropout = Dropout(config.text.dropout_rate)
     self.relation_head = head(
@@ -166,8 +168,8 @@ class ViLBERT(nn.Module):
     config, connections = self.config, len(self.connection)
     tokens = self.visual.embed(batch, train=train)
     embedded = self.text.embed(batch, train=train)
-    text_bias = attention.mask_bias(batch.attention_mask, PADDING_BIAS)
-    visual_bias = attention.mask_bias(tokens.mask, PADDING_BIAS)
+    text_bias = transformer.mask_bias(batch.attention_mask, PADDING_BIAS)
+    visual_bias = transformer.mask_bias(tokens.mask, PADDING_BIAS)
     alone = config.text.num_layers - connections
     text = self.text.run(embedded, text_bias, 0, alone, train=train).hidden
     visual, weights = [tokens.hidden], []

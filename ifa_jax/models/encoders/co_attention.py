@@ -14,9 +14,8 @@ from flax import linen as nn
 from ifa_jax.models.config import TextConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
 from ifa_jax.models.encoders.text_layer import TextLayer
-from ifa_jax.models.layers import attention
-from ifa_jax.models.layers.attention import Attended, KeyValue
-from ifa_jax.models.layers.dropout import Dropout
+from ifa_jax.models.layers import transformer
+from ifa_jax.models.layers.transformer import Attended, Dropout, KeyValue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,17 +48,17 @@ class Connected(NamedTuple):
   weights: jax.Array
 
 
-class CrossProjections(attention.Projections):
+class CrossProjections(transformer.Projections):
   """Projections into a connection's width, `dim`, and back into a stream's."""
 
   stream_dim: int
 
   def setup(self):
-    """Declares the layers under the names of `attention.Projections`."""
-    self.query = attention.Linear(self.dim, self.dtype)
-    self.key = attention.Linear(self.dim, self.dtype)
-    self.value = attention.Linear(self.dim, self.dtype)
-    self.out = attention.Linear(self.stream_dim, self.dtype)
+    """Declares the layers under the names of `transformer.Projections`."""
+    self.query = transformer.Linear(self.dim, self.dtype)
+    self.key = transformer.Linear(self.dim, self.dtype)
+    self.value = transformer.Linear(self.dim, self.dtype)
+    self.out = transformer.Linear(self.stream_dim, self.dtype)
 
 
 class CrossLayer(TextLayer):
@@ -74,18 +73,20 @@ class CrossLayer(TextLayer):
     self.attention = CrossProjections(
       connection.hidden_dim, self.dtype, config.hidden_dim
     )
-    self.attention_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
-    self.mlp_in = attention.Linear(config.mlp_dim, self.dtype)
-    self.mlp_out = attention.Linear(config.hidden_dim, self.dtype)
-    self.mlp_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
+    self.attention_norm = transformer.layer_norm(
+      config.norm_epsilon, self.dtype
+    )
+    self.mlp_in = transformer.Linear(config.mlp_dim, self.dtype)
+    self.mlp_out = transformer.Linear(config.hidden_dim, self.dtype)
+    self.mlp_norm = transformer.layer_norm(config.norm_epsilon, self.dtype)
     self.dropout = Dropout(config.dropout_rate)
     self.attention_dropout = Dropout(connection.attention_dropout_rate)
 
   def cross_attend(
     self, query: jax.Array, other: KeyValue, key_bias: jax.Array, *, train: bool
   ) -> Attended:
-    """See `attention.attend`; all keys and values are the other stream's."""
-    return attention.attend(
+    """See `transformer.attend`; all keys and values are the other stream's."""
+    return transformer.attend(
       query,
       other,
       None,

@@ -15,8 +15,8 @@ from ifa_jax.batch import Batch
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.encoders.text import run_layers
 from ifa_jax.models.encoders.text_layer import TextLayer
-from ifa_jax.models.layers import attention
-from ifa_jax.models.layers.dropout import Dropout
+from ifa_jax.models.layers import transformer
+from ifa_jax.models.layers.transformer import Dropout
 
 # x0, y0, x1, y1 and area of the whole picture, as fractions of it.
 _WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0, 1.0)
@@ -27,7 +27,7 @@ class RegionStreamConfig:
   """Shape of the stream of regions: of a BERT without a vocabulary.
 
   Attributes:
-    activation: "gelu" (erf) or "quick_gelu", see `attention.ACTIVATIONS`.
+    activation: "gelu" (erf) or "quick_gelu", see `transformer.ACTIVATIONS`.
   """
 
   hidden_dim: int = 1024
@@ -103,9 +103,9 @@ class RegionEmbeddings(nn.Module):
   def setup(self):
     """Declares two projections and a norm."""
     config = self.config
-    self.feature = attention.Linear(config.hidden_dim, self.dtype)
-    self.box = attention.Linear(config.hidden_dim, self.dtype)
-    self.norm = attention.layer_norm(config.norm_epsilon, self.dtype)
+    self.feature = transformer.Linear(config.hidden_dim, self.dtype)
+    self.box = transformer.Linear(config.hidden_dim, self.dtype)
+    self.norm = transformer.layer_norm(config.norm_epsilon, self.dtype)
     self.dropout = Dropout(config.dropout_rate)
 
   def __call__(self, batch: Batch, *, train: bool) -> RegionTokens:

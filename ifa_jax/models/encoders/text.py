@@ -14,9 +14,9 @@ from flax import linen as nn
 from ifa_jax.batch import Batch
 from ifa_jax.models.config import PADDING_BIAS, TextConfig
 from ifa_jax.models.encoders.text_layer import TextLayer, read_texts
-from ifa_jax.models.layers import attention, scan
-from ifa_jax.models.layers.dropout import Dropout
+from ifa_jax.models.layers import scan, transformer
 from ifa_jax.models.layers.packing import Packing, packing_of
+from ifa_jax.models.layers.transformer import Dropout
 
 
 class TextEmbeddings(nn.Module):
@@ -31,7 +31,7 @@ class TextEmbeddings(nn.Module):
     self.word = self._table(config.vocab_size)
     self.position = self._table(config.max_len)
     self.token_type = self._table(config.num_token_types)
-    self.norm = attention.layer_norm(config.norm_epsilon, self.dtype)
+    self.norm = transformer.layer_norm(config.norm_epsilon, self.dtype)
     self.dropout = Dropout(config.dropout_rate)
 
   def _table(self, rows: int) -> nn.Embed:
@@ -39,7 +39,7 @@ class TextEmbeddings(nn.Module):
       rows,
       self.config.hidden_dim,
       dtype=self.dtype,
-      embedding_init=attention.init_kernel,
+      embedding_init=transformer.init_kernel,
     )
 
   def __call__(
@@ -141,7 +141,7 @@ class TextStream(nn.Module):
         then is its states float[B, R, D]. None wants all layers everywhere,
         which stacked layers do not give.
     """
-    key_bias = attention.mask_bias(batch.attention_mask, padding_bias)
+    key_bias = transformer.mask_bias(batch.attention_mask, padding_bias)
     if positions is None:
       hidden = self.embed(batch, train=train)
       return self.run(hidden, key_bias, 0, self.config.num_layers, train=train)

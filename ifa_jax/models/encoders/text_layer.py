@@ -10,10 +10,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.models.config import TextConfig
-from ifa_jax.models.layers import attention
-from ifa_jax.models.layers.attention import Attended, KeyValue
-from ifa_jax.models.layers.dropout import Dropout
+from ifa_jax.models.layers import transformer
 from ifa_jax.models.layers.packing import Packing
+from ifa_jax.models.layers.transformer import Attended, Dropout, KeyValue
 
 
 class TextLayer(nn.Module):
@@ -30,11 +29,13 @@ class TextLayer(nn.Module):
   def setup(self):
     """Declares the layers under the names that weights are loaded by."""
     config = self.config
-    self.attention = attention.Projections(config.hidden_dim, self.dtype)
-    self.attention_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
-    self.mlp_in = attention.Linear(config.mlp_dim, self.dtype)
-    self.mlp_out = attention.Linear(config.hidden_dim, self.dtype)
-    self.mlp_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
+    self.attention = transformer.Projections(config.hidden_dim, self.dtype)
+    self.attention_norm = transformer.layer_norm(
+      config.norm_epsilon, self.dtype
+    )
+    self.mlp_in = transformer.Linear(config.mlp_dim, self.dtype)
+    self.mlp_out = transformer.Linear(config.hidden_dim, self.dtype)
+    self.mlp_norm = transformer.layer_norm(config.norm_epsilon, self.dtype)
     self.dropout = Dropout(config.dropout_rate)
     self.attention_dropout = Dropout(config.attention_dropout_rate)
 
@@ -61,8 +62,8 @@ class TextLayer(nn.Module):
     *,
     train: bool,
   ) -> Attended:
-    """See `attention.attend`; Q is T, and lent are the visual tokens."""
-    return attention.attend(
+    """See `transformer.attend`; Q is T, and lent are the visual tokens."""
+    return transformer.attend(
       query,
       own,
       lent,
@@ -91,7 +92,7 @@ class TextLayer(nn.Module):
       attended = packing.pack(attended)
     drop = lambda x: self.dropout(x, deterministic=not train)  # noqa: E731
     hidden = self.attention_norm(hidden + drop(self.attention.out(attended)))
-    activation = attention.ACTIVATIONS[self.config.activation]
+    activation = transformer.ACTIVATIONS[self.config.activation]
     mlp = self.mlp_out(activation(self.mlp_in(hidden)))
     return self.mlp_norm(hidden + drop(mlp))
 

@@ -12,8 +12,8 @@ from flax import linen as nn
 
 from ifa_jax.batch import Batch
 from ifa_jax.models.config import Exchange, VisionConfig
-from ifa_jax.models.layers import attention
-from ifa_jax.models.layers.attention import Attended, KeyValue
+from ifa_jax.models.layers import transformer
+from ifa_jax.models.layers.transformer import Attended, KeyValue
 
 
 class VisualTokens(NamedTuple):
@@ -69,11 +69,11 @@ class VisualEmbeddings(nn.Module):
   def setup(self):
     """Declares the projection, the class token, three tables, and the norm."""
     config = self.config
-    dim, start = config.hidden_dim, attention.init_kernel
+    dim, start = config.hidden_dim, transformer.init_kernel
     crops = nn.initializers.normal(config.crop_position_stddev)
     side = config.image_size // config.patch_size
     table = lambda name, init, rows: self.param(name, init, (rows, dim))  # noqa: E731
-    self.patch = attention.Linear(dim, self.dtype, use_bias=config.patch_bias)
+    self.patch = transformer.Linear(dim, self.dtype, use_bias=config.patch_bias)
     self.class_token = self.param("class_token", start, (dim,))
     self.position = table("position", start, 1 + side**2)
     self.grounded_position = table(
@@ -83,7 +83,7 @@ class VisualEmbeddings(nn.Module):
       "detected_position", crops, 4 * config.num_crops
     )
     if config.pre_norm:
-      self.norm = attention.layer_norm(config.norm_epsilon, self.dtype)
+      self.norm = transformer.layer_norm(config.norm_epsilon, self.dtype)
 
   def __call__(
     self, batch: Batch, use_image: bool, use_objects: bool
@@ -157,11 +157,13 @@ class VisualLayer(nn.Module):
   def setup(self):
     """Declares the layers under the names that weights are loaded by."""
     config = self.config
-    self.attention_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
-    self.attention = attention.Projections(config.hidden_dim, self.dtype)
-    self.mlp_norm = attention.layer_norm(config.norm_epsilon, self.dtype)
-    self.mlp_in = attention.Linear(config.mlp_dim, self.dtype)
-    self.mlp_out = attention.Linear(config.hidden_dim, self.dtype)
+    self.attention_norm = transformer.layer_norm(
+      config.norm_epsilon, self.dtype
+    )
+    self.attention = transformer.Projections(config.hidden_dim, self.dtype)
+    self.mlp_norm = transformer.layer_norm(config.norm_epsilon, self.dtype)
+    self.mlp_in = transformer.Linear(config.mlp_dim, self.dtype)
+    self.mlp_out = transformer.Linear(config.hidden_dim, self.dtype)
 
   def project(self, hidden: jax.Array) -> tuple[jax.Array, KeyValue]:
     """Projects float[B, P, D] to queries, and to keys and values to lend."""
@@ -174,13 +176,13 @@ class VisualLayer(nn.Module):
     lent: KeyValue | None,
     key_bias: jax.Array,
   ) -> Attended:
-    """See `attention.attend`; Q is P, and lent are the text tokens."""
-    return attention.attend(query, own, lent, key_bias, self.config.num_heads)
+    """See `transformer.attend`; Q is P, and lent are the text tokens."""
+    return transformer.attend(query, own, lent, key_bias, self.config.num_heads)
 
   def update(self, hidden: jax.Array, attended: jax.Array) -> jax.Array:
     """Adds attention's values and the MLP: float[B, P, D] twice to the same."""
     hidden = hidden + self.attention.out(attended)
-    activation = attention.ACTIVATIONS[self.config.activation]
+    activation = transformer.ACTIVATIONS[self.config.activation]
     return hidden + self.mlp_out(activation(self.mlp_in(self.mlp_norm(hidden))))
 
 

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.models.encoders.text_layer import TextLayer, read_texts
 from ifa_jax.models.encoders.vision import VisualLayer
-from ifa_jax.models.layers import attention
-from ifa_jax.models.layers.attention import KeyValue
+from ifa_jax.models.layers import transformer
 from ifa_jax.models.layers.packing import Packing
+from ifa_jax.models.layers.transformer import KeyValue
 
 
 class KeyBiases(NamedTuple):
@@ -121,7 +121,7 @@ class LayerPair(NamedTuple):
 
 def _raw(embedded: jax.Array, num_heads: int) -> KeyValue:
   """Lends a stream's embeddings as keys and values alike."""
-  scrambled = attention.scrambled_heads(embedded, num_heads)
+  scrambled = transformer.scrambled_heads(embedded, num_heads)
   return KeyValue(scrambled, scrambled)
 
 
@@ -130,8 +130,8 @@ def key_biases(
 ) -> KeyBiases:
   """Returns the biases for bool[B, T] and bool[B, P] (True = real)."""
   rules = config.rules
-  padding = attention.mask_bias(text_mask, rules.padding_bias)
-  absent = attention.mask_bias(visual_mask, rules.padding_bias)
+  padding = transformer.mask_bias(text_mask, rules.padding_bias)
+  absent = transformer.mask_bias(visual_mask, rules.padding_bias)
   lent = padding if rules.padding_masked_in_visual else 0 * padding
   return KeyBiases(
     text=jnp.concatenate([absent + rules.visual_bias, padding], axis=1),

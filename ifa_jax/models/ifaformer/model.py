@@ -27,9 +27,9 @@ from ifa_jax.models.ifaformer.layer_pair import (
   Streams,
   key_biases,
 )
-from ifa_jax.models.layers import attention, scan
-from ifa_jax.models.layers.dropout import Dropout
+from ifa_jax.models.layers import scan, transformer
 from ifa_jax.models.layers.packing import Packing, packing_of
+from ifa_jax.models.layers.transformer import Dropout
 from ifa_jax.models.output import ModelOutput
 from ifa_jax.models.relation_head import marker_positions
 
@@ -57,7 +57,7 @@ class IFAformer(nn.Module):
     self.text = TextStream(config.text, dtype, self.remat)
     if config.vision is not None:
       self.visual = VisualStream(config.vision, config.rules, dtype)
-    self.relation_head = attention.Linear(config.num_relations, jnp.float32)
+    self.relation_head = transformer.Linear(config.num_relations, jnp.float32)
     self.head_dropout = Dropout(config.head_dropout_rate)
 
   def __call__(

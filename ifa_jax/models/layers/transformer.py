@@ -1,7 +1,7 @@
-"""Attention in which a stream reads another's tokens beside its own.
+"""Parts of a transformer layer: linear maps, norms, dropout and attention.
 
-IFAformer (arXiv:2211.07504, equation 2) lets each stream put the other's keys
-and values in front of its own, and softmaxes over both.
+In IFAformer's attention (arXiv:2211.07504, equation 2) each stream puts the
+other's keys and values in front of its own, and softmaxes over both.
 """
 
 from collections.abc import Callable
@@ -37,6 +37,10 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
 
 # Of linear layers and embedding tables, as BERT starts them.
 init_kernel = scan.normal(0.02)
+
+
+# Of the 16 random bits of an element of dropout.
+_LEVELS = 2**16
 
 
 class KeyValue(NamedTuple):
@@ -172,3 +176,40 @@ class Projections(nn.Module):
   def __call__(self, x: jax.Array) -> tuple[jax.Array, KeyValue]:
     """Projects float[B, S, D] to queries, keys and values (equation 1)."""
     return self.query(x), KeyValue(self.key(x), self.value(x))
+
+
+class Dropout(nn.Module):
+  """Zeroes elements, and scales the others so that the mean stays.
+
+  On a CPU flax's `nn.Dropout` takes a tenth of an update: a 32-bit number for
+  each element, which the backward pass keeps as well. Here two elements share
+  one, and what is kept is the mask, a byte an element.
+
+  Attributes:
+    rate: the probability of 0, rounded to a multiple of 2^-16.
+  """
+
+  rate: float
+
+  def __call__(self, x: jax.Array, *, deterministic: bool) -> jax.Array:
+    """Maps float[...] to the same shape; reads the PRNG stream "dropout"."""
+    if deterministic or not self.rate:
+      return x
+    dropped = round(self.rate * _LEVELS)
+    keep = keep_mask(self.make_rng("dropout"), dropped, x.shape)
+    return jnp.where(keep, x * (_LEVELS / (_LEVELS - dropped)), 0)
+
+
+def keep_mask(
+  rng: jax.Array, dropped: int, shape: tuple[int, ...]
+) -> jax.Array:
+  """Returns bool[shape], each element False in `dropped` of 2^16 cases.
+
+  The same on one device and on many, however the shape is split over them.
+  """
+  length = shape[-1]
+  words = jax.random.bits(rng, (*shape[:-1], -(-length // 2)), jnp.uint32)
+  halves = jnp.concatenate([words & (_LEVELS - 1), words >> 16], axis=-1)
+  keep = halves[..., :length] >= dropped
+  # Else XLA's CPU code keeps the words in the mask's place, and compares again.
+  return jax.lax.optimization_barrier(keep)
