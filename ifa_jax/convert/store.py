@@ -2,7 +2,7 @@
 
 A folder holds
 
-    model.json        the model's config, as `models.config_dict` reads it
+    model.json        the model's config, as `models.registry` reads it
     params/           an Orbax checkpoint of the parameters, float32; beside
                       IFAformer's there may be BERT's pooler, see `pooler`
     tokenizer/        of the text encoder, where its source has one
@@ -25,7 +25,7 @@ from flax import traverse_util
 from ifa_jax.convert import pooler
 from ifa_jax.files import json_file, whole
 from ifa_jax.files.shown import shown
-from ifa_jax.models import config_dict, parameters
+from ifa_jax.models import parameters, registry
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
 
@@ -87,7 +87,7 @@ def save_converted(
   """
   versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
   with whole.folder(folder) as partial:
-    _write_json(partial, _MODEL, config_dict.to_dict(model_config))
+    _write_json(partial, _MODEL, registry.to_dict(model_config))
     _write_json(partial, _PROVENANCE, {**(info or {}), "versions": versions})
     if tokenizer is not None:
       tokenizer.save(os.path.join(partial, _TOKENIZER))
@@ -128,7 +128,7 @@ def load_config(folder: str | os.PathLike) -> System:
       f"{folder}: want a folder that python -m ifa_jax.convert wrote, found no"
       f" {_MODEL}"
     )
-  return config_dict.from_dict(_read_json(os.fspath(folder), _MODEL))
+  return registry.from_dict(_read_json(os.fspath(folder), _MODEL))
 
 
 def load_shapes(folder: str | os.PathLike) -> dict[str, tuple[int, ...]]:

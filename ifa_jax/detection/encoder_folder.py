@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ifa_jax.files import json_file, params_file
-from ifa_jax.models import config_dict, parameters
+from ifa_jax.models import parameters, registry
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.workdir.run_folder import RunFolder
 
@@ -35,7 +35,7 @@ def write(
     visual: parameters of its visual stream, nested dicts of arrays.
   """
   os.mkdir(folder)
-  RunFolder(folder).write_json(_CONFIG, config_dict.to_dict(config))
+  RunFolder(folder).write_json(_CONFIG, registry.to_dict(config))
   params_file.write(os.path.join(folder, params_file.FILE), visual)
 
 
@@ -53,7 +53,7 @@ def read(
   """
   path = os.path.join(folder, _CONFIG)
   try:
-    config = config_dict.from_dict(json_file.load(path))
+    config = registry.from_dict(json_file.load(path))
   except (OSError, KeyError, TypeError, AttributeError) as error:
     raise ValueError(
       f"{path}: expected the settings of a model, got others ({error})"

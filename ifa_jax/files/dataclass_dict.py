@@ -59,6 +59,20 @@ def check_keys(kind: type, settings: Mapping[str, Any], where: str) -> None:
       raise KeyError(f"{_join(where, key)}: no such setting{hint}")
 
 
+def check_choice(name: str, found: str, wanted: tuple[str, ...]) -> None:
+  """Raises ValueError unless a setting is one of the choices.
+
+  Args:
+    name: of the setting, such as "model.dtype".
+    found: its value.
+    wanted: the choices.
+  """
+  if found not in wanted:
+    raise ValueError(
+      f"{name}: want one of {', '.join(wanted)}, found {found!r}"
+    )
+
+
 def _read(declared: Any, value: Any, where: str) -> Any:
   """Reads the value of a field as the first declared type that it fits."""
   is_union = typing.get_origin(declared) in (typing.Union, types.UnionType)

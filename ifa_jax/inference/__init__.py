@@ -4,7 +4,7 @@
      "image": "ann.jpg", "boxes": [{"box": [0, 0, 90, 80], "score": 0.9}]}
     {"text": "<s> Ann </s> joins <o> Acme </o> today ."}
 
-`head` and `tail` are found in the text, or marked in it (`markup`). Where a
+`head` and `tail` are found in the text, or marked in it. Where a
 name occurs more than once, `head_span` or `tail_span` gives the [begin, end)
 offsets of the words that it stands in. Words are what stands between spaces:
 the span 0:1 of "Ann, of Acme" alone is "Ann,", and with the name "Ann" beside
@@ -21,7 +21,7 @@ back, so an `id` is.
     predictor       the class `Predictor`
     predict_step    a batch of posts to probabilities
     reader          a post as a model reads it; scenes for regions
-    post            the text and its entities, found or marked (markup)
+    post            the text and its entities, found or marked
     images          its picture; boxes: the objects in it, listed or found
     jsonl           files of posts and of predictions
     seen_kinds      kinds of inputs that a model had in training

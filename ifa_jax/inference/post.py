@@ -8,7 +8,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ifa_jax.inference import jsonl, markup
+from ifa_jax.data.text import markers
+from ifa_jax.inference import jsonl
 
 Span = tuple[int, int]
 
@@ -54,8 +55,8 @@ def read_post(fields: Mapping[str, Any]) -> Post:
     )
   text = _read_text(fields.get("text"))
   given = [fields.get(role + part) for role in ROLES for part in ("", "_span")]
-  if markup.is_marked(text) or given == [None] * 4:
-    text, head, tail = markup.unmark(text)
+  if markers.is_marked(text) or given == [None] * 4:
+    text, head, tail = markers.unmark(text)
     for role, (begin, end) in zip(ROLES, (head, tail), strict=True):
       _check_marked(fields, role, text[begin:end])
   else:

@@ -3,11 +3,11 @@
     ifaformer/       the paper's model
     baselines/       the systems that it is compared with
     encoders/        the streams that they share
-    layers/          attention, matrix products, dropout, packing, scan
+    layers/          parts of transformer layers, products, packing, scan
     base             the properties of a system that its callers read
     config           IFAformer's shapes and switches
-    config_dict      a model's config from and to a plain nested dict
-    registry         all systems by name; variants are the rows of the tables
+    registry         all systems by name; their configs from and to plain dicts
+    variants         the rows of the paper's tables
     relation_head    from hidden states to relation logits
     output           the result of a model
     parameters       a model's parameters: initialised, described, counted

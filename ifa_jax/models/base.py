@@ -100,17 +100,3 @@ DTYPES = ("float32", "bfloat16", AUTO_DTYPE)
 
 # Distances of the structural alignment.
 DISTANCES = ("l2", "sql2")
-
-
-def check_choice(name: str, found: str, wanted: tuple[str, ...]) -> None:
-  """Raises ValueError unless a setting is one of the choices.
-
-  Args:
-    name: the setting, as in "model.dtype".
-    found: its value.
-    wanted: the choices.
-  """
-  if found not in wanted:
-    raise ValueError(
-      f"{name}: want one of {', '.join(wanted)}, found {found!r}"
-    )

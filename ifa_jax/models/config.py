@@ -3,7 +3,8 @@
 import dataclasses
 from typing import Any
 
-from ifa_jax.models.base import DTYPES, System, check_choice
+from ifa_jax.files.dataclass_dict import check_choice
+from ifa_jax.models.base import DTYPES, System
 
 # OpenAI's statistics, as in CLIP's preprocessor_config.json. RGB, of [0, 1].
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

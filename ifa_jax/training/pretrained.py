@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ifa_jax.convert import cache, store
 from ifa_jax.data.text.tokenizer import Tokenizer
-from ifa_jax.models import config_dict, parameters
+from ifa_jax.models import parameters, registry
 from ifa_jax.models.base import System
 from ifa_jax.runtime import collectives
 from ifa_jax.training.config.run_config import RANDOM
@@ -63,7 +63,7 @@ def record(weights: str | None) -> dict[str, Any] | None:
   if weights in (None, RANDOM):
     return None
   found = read(weights)
-  return found._asdict() | {"model": config_dict.to_dict(found.model)}
+  return found._asdict() | {"model": registry.to_dict(found.model)}
 
 
 def check_same_everywhere(weights: str) -> None:
@@ -96,5 +96,5 @@ def from_record(record: Mapping[str, Any], weights: str) -> Encoders | None:
   found = record.get("pretrained")
   if not found or record["config"]["weights"] != weights:
     return None
-  model = config_dict.from_dict(found["model"])
+  model = registry.from_dict(found["model"])
   return Encoders(*map(found.get, Encoders._fields))._replace(model=model)

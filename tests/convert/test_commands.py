@@ -18,7 +18,7 @@ import torch_vilbert
 from ifa_jax.convert import load_converted, pooler
 from ifa_jax.convert.commands import export
 from ifa_jax.data.text.tokenizer import Tokenizer
-from ifa_jax.models import config_dict
+from ifa_jax.models import registry
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
 from ifa_jax.workdir.state import TrainState
@@ -202,7 +202,7 @@ def test_encoders_there_and_back(outcomes, folder):
 def test_a_run_is_exported_with_its_best_checkpoint(tmp_path):
   config = tiny.tiny_config(dropout=0.1)
   run = RunFolder(tmp_path / "run")
-  run.claim({"model": config_dict.to_dict(config)}, {})
+  run.claim({"model": registry.to_dict(config)}, {})
   raw_tree.write_tokenizer(tmp_path / "run" / "tokenizer")
   params = [tiny.perturbed_params(config, seed) for seed in range(3)]
   with Checkpoints(run.file("checkpoints")) as checkpoints:

@@ -10,7 +10,7 @@ from flax import traverse_util
 from ifa_jax.convert import store
 from ifa_jax.convert.label_embeddings import LabelVectors
 from ifa_jax.data.text.tokenizer import Tokenizer
-from ifa_jax.models import ModelConfig, TextConfig, config_dict, parameters
+from ifa_jax.models import ModelConfig, TextConfig, parameters, registry
 
 NAMES = ["house", "heart on a house", "Zq"]
 
@@ -73,7 +73,7 @@ def test_a_run_reads_names_where_scenes_have_no_features(
     scene_trees.write(tmp_path / "named", named, here, split)
   data = {"scenes": str(tmp_path / "named")}
   config = tiny_run.tiny_run_config(data_dir, data=data, weights=str(folder))
-  config["model"] = config_dict.to_dict(tiny_systems.MODELS["bert_sg"])
+  config["model"] = registry.to_dict(tiny_systems.MODELS["bert_sg"])
   built = tiny_run.build(config)
   assert built.config.model.regions.feature_dim == 16
   split = built.data.split("test")

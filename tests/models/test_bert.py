@@ -11,7 +11,7 @@ from flax import traverse_util
 
 from ifa_jax import Batch
 from ifa_jax.convert.huggingface.encoder_weights import read_stream
-from ifa_jax.models import TextConfig, build, config_dict, parameters, replace
+from ifa_jax.models import TextConfig, build, parameters, registry, replace
 from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.training import steps
 
@@ -228,9 +228,9 @@ def test_parameters_beside_the_encoder():
 @pytest.mark.parametrize("pooling", POOLINGS)
 def test_settings_read_back(pooling):
   config = BertConfig(TextConfig(num_layers=3), pooling, num_relations=7)
-  written = config_dict.to_dict(config)
+  written = registry.to_dict(config)
   assert written["system"] == "bert"
-  assert config_dict.from_dict(written) == config
+  assert registry.from_dict(written) == config
   assert not config.sees_pictures
 
 
@@ -244,9 +244,9 @@ def test_settings_read_back(pooling):
 )
 def test_settings_that_no_model_has(changes, message):
   with pytest.raises(ValueError, match=message):
-    config_dict.from_dict({"system": "bert"} | changes)
+    registry.from_dict({"system": "bert"} | changes)
 
 
 def test_an_unknown_setting_is_named():
   with pytest.raises(KeyError, match=r"model.poolings: .* mean model.pooling"):
-    config_dict.from_dict({"system": "bert", "poolings": "cls"})
+    registry.from_dict({"system": "bert", "poolings": "cls"})

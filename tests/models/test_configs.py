@@ -15,8 +15,8 @@ from ifa_jax.models import (
   ModelConfig,
   TextConfig,
   VisionConfig,
-  config_dict,
   parameters,
+  registry,
   replace,
   variants,
 )
@@ -44,7 +44,7 @@ def variant(name):
 
 def model_of(config):
   section = config.model.to_dict() | {"dtype": "float32"}
-  return config_dict.from_dict(section)
+  return registry.from_dict(section)
 
 
 @functools.cache
@@ -216,25 +216,25 @@ ROUND_TRIPS = [
 
 @pytest.mark.parametrize("config", ROUND_TRIPS, ids=range(len(ROUND_TRIPS)))
 def test_settings_read_back_equal_through_json(config):
-  plain = json.loads(json.dumps(config_dict.to_dict(config)))
-  assert plain == config_dict.to_dict(config)
-  assert config_dict.from_dict(plain) == config
-  assert hash(config_dict.from_dict(plain)) == hash(config)
+  plain = json.loads(json.dumps(registry.to_dict(config)))
+  assert plain == registry.to_dict(config)
+  assert registry.from_dict(plain) == config
+  assert hash(registry.from_dict(plain)) == hash(config)
 
 
 def test_settings_that_are_left_out_take_their_defaults():
-  assert config_dict.from_dict({}) == ModelConfig()
-  assert config_dict.from_dict({"text": {"num_layers": 12}}) == ModelConfig()
+  assert registry.from_dict({}) == ModelConfig()
+  assert registry.from_dict({"text": {"num_layers": 12}}) == ModelConfig()
 
 
 def test_departures_are_from_the_preset_of_the_fusion():
   plain = {"fusion": "released", "exchange": {"visual_bias": 0.0}}
-  found = config_dict.from_dict(plain)
+  found = registry.from_dict(plain)
   assert found.rules == dataclasses.replace(RELEASED, visual_bias=0.0)
   same = {"fusion": "released", "exchange": {"visual_bias": 1.0}}
-  assert config_dict.from_dict(same) == ModelConfig(fusion="released")
+  assert registry.from_dict(same) == ModelConfig(fusion="released")
   unset = {"fusion": "released", "exchange": {"visual_bias": None}}
-  assert config_dict.from_dict(unset) == ModelConfig(fusion="released")
+  assert registry.from_dict(unset) == ModelConfig(fusion="released")
 
 
 def test_a_new_fusion_drops_departures():
@@ -257,7 +257,7 @@ def test_a_new_fusion_drops_departures():
 )
 def test_an_unknown_setting_is_refused_with_the_nearest_one(plain, message):
   with pytest.raises(KeyError, match=message):
-    config_dict.from_dict(plain)
+    registry.from_dict(plain)
 
 
 @pytest.mark.parametrize(
@@ -296,13 +296,11 @@ def test_an_unknown_setting_is_refused_with_the_nearest_one(plain, message):
 )
 def test_models_that_cannot_be_are_refused(plain, message):
   with pytest.raises(ValueError, match=message):
-    config_dict.from_dict(plain)
+    registry.from_dict(plain)
 
 
 def test_head_counts_may_differ_where_no_layer_is_raw():
-  assert (
-    config_dict.from_dict({"vision": {"num_heads": 6}}).vision.num_heads == 6
-  )
+  assert registry.from_dict({"vision": {"num_heads": 6}}).vision.num_heads == 6
 
 
 @pytest.mark.parametrize("name", [*variants.IFAFORMERS, *variants.BASELINES])

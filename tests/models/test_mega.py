@@ -15,8 +15,7 @@ import torch
 import torch_mega
 from flax import traverse_util
 
-from ifa_jax.models import TextConfig, build, parameters, replace
-from ifa_jax.models import config_dict as settings
+from ifa_jax.models import TextConfig, build, parameters, registry, replace
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.encoders.text import TextStream
@@ -340,16 +339,16 @@ def test_bfloat16_keeps_logits_and_weights_in_float32():
 @pytest.mark.parametrize("case", CASES)
 def test_settings_read_back(case):
   config = mega_config(case, top_k=2, distance="sql2")
-  written = settings.to_dict(config)
+  written = registry.to_dict(config)
   assert written["system"] == "mega"
-  assert settings.from_dict(written) == config
+  assert registry.from_dict(written) == config
   assert config.reads_alignment == config.structural
   assert config.sees_pictures
   assert not config.picture_slots
 
 
 def test_left_out_settings_are_the_papers():
-  config = settings.from_dict({"system": "mega"})
+  config = registry.from_dict({"system": "mega"})
   assert config == MEGAConfig()
   assert (config.variant, config.top_k, config.distance) == ("paper", 1, "l2")
   assert config.regions == RegionConfig(num_regions=10, feature_dim=None)
@@ -374,4 +373,4 @@ def test_left_out_settings_are_the_papers():
 )
 def test_settings_that_no_model_has(changes, message):
   with pytest.raises(ValueError, match=message):
-    settings.from_dict({"system": "mega"} | changes)
+    registry.from_dict({"system": "mega"} | changes)

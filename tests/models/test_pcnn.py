@@ -8,7 +8,7 @@ import pytest
 import tiny
 
 from ifa_jax import Batch
-from ifa_jax.models import build, config_dict, parameters, replace
+from ifa_jax.models import build, parameters, registry, replace
 from ifa_jax.models.baselines.pcnn import PAD, PCNNConfig
 from ifa_jax.training import steps
 
@@ -248,10 +248,10 @@ def test_nothing_lies_between_that_could_be_kept():
 
 
 def test_settings_read_back():
-  written = config_dict.to_dict(CONFIG)
+  written = registry.to_dict(CONFIG)
   assert written["system"] == "pcnn"
-  assert config_dict.from_dict(written) == CONFIG
-  assert config_dict.from_dict({"system": "pcnn"}) == PCNNConfig()
+  assert registry.from_dict(written) == CONFIG
+  assert registry.from_dict({"system": "pcnn"}) == PCNNConfig()
   assert CONFIG.reads_words
   assert CONFIG.text is None
   assert not CONFIG.sees_pictures
@@ -261,4 +261,4 @@ def test_settings_that_no_model_has():
   with pytest.raises(ValueError, match=r"model.kernel_size: want an odd.* 4"):
     replace(CONFIG, kernel_size=4)
   with pytest.raises(KeyError, match=r"model.word_dims: .* mean model.word_di"):
-    config_dict.from_dict({"system": "pcnn", "word_dims": 5})
+    registry.from_dict({"system": "pcnn", "word_dims": 5})

@@ -26,7 +26,7 @@ from vilbert_parity import (
 )
 
 from ifa_jax import models
-from ifa_jax.models import TextConfig, config_dict, parameters
+from ifa_jax.models import TextConfig, parameters, registry
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.vilbert import POOLINGS, ViLBERTConfig
 from ifa_jax.models.encoders.co_attention import CoAttentionConfig
@@ -269,8 +269,8 @@ def test_impossible_settings(changes, message):
 
 def test_settings_there_and_back():
   config = model_config(Geometry(), "native_mul")
-  plain = config_dict.to_dict(config)
+  plain = registry.to_dict(config)
   assert plain["system"] == "vilbert"
-  assert config_dict.from_dict(plain) == config
+  assert registry.from_dict(plain) == config
   assert config.sees_pictures
   assert not config.picture_slots

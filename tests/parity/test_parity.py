@@ -17,7 +17,7 @@ import torch_reference
 
 import ifa_jax
 from ifa_jax import models
-from ifa_jax.models import config_dict
+from ifa_jax.models import registry
 from ifa_jax.training import optimizer as optim
 from ifa_jax.training import steps
 
@@ -197,7 +197,7 @@ def test_full_update_of_the_released_fusion(jit):
 
   config = parity.model_config(CLIP, fusion="released")
   quiet = models.TextConfig(
-    **config_dict.to_dict(config)["text"]
+    **registry.to_dict(config)["text"]
     | {"dropout_rate": 0.0, "attention_dropout_rate": 0.0}
   )
   config = models.replace(config, text=quiet)

@@ -8,7 +8,7 @@ from flax import traverse_util
 
 from ifa_jax.data import schema
 from ifa_jax.data.pipeline.dataset import Split
-from ifa_jax.models import TextConfig, config_dict, parameters
+from ifa_jax.models import TextConfig, parameters, registry
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
@@ -79,7 +79,7 @@ def build(name, data_dir, scenes=None, model=None, **data):
   """
   data |= {"scenes": scenes and str(scenes)}
   config = tiny_run.tiny_run_config(data_dir, data=data)
-  config["model"] = config_dict.to_dict(model or MODELS[name])
+  config["model"] = registry.to_dict(model or MODELS[name])
   return tiny_run.build(config)
 
 

@@ -8,7 +8,7 @@ import optim_section
 import pytest
 
 from configs import minilm, mnre, quickstart
-from ifa_jax.models import config_dict, parameters
+from ifa_jax.models import parameters, registry
 from ifa_jax.training import optimizer
 from ifa_jax.training.config import baselines
 
@@ -27,7 +27,7 @@ def model_of(config):
     section["vocab_size"] = VOCABULARY
   if "regions" in section:
     section["regions"]["feature_dim"] = FEATURE_DIM
-  return config_dict.from_dict(section)
+  return registry.from_dict(section)
 
 
 @functools.cache

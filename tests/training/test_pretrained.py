@@ -14,7 +14,7 @@ from flax import traverse_util
 from configs import minilm, mnre, quickstart
 from ifa_jax.convert import cache, store
 from ifa_jax.data.text.tokenizer import Tokenizer
-from ifa_jax.models import TextConfig, config_dict, parameters
+from ifa_jax.models import TextConfig, parameters, registry
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
@@ -200,7 +200,7 @@ def test_a_run_starts_from_them(tmp_path, data_dir):
     train={"max_steps": 1},
     optim={"groups": {"new": frozen, "encoder": frozen}},
   )
-  config = config_dict.from_dict(asked["model"])
+  config = registry.from_dict(asked["model"])
   own = "visual/layer_0/mlp_in/kernel"
   given = save(tmp_path / "w", config, [own])
   # Drawn alone as it is drawn with all others.

@@ -11,7 +11,7 @@ import tiny_run
 import tiny_systems
 
 from ifa_jax.inference.predictor import Predictor
-from ifa_jax.models import config_dict
+from ifa_jax.models import registry
 from ifa_jax.training import evaluation, loop
 from ifa_jax.training.config import run_record
 from ifa_jax.training.experiment import Experiment
@@ -42,7 +42,7 @@ def config_of(name, data_dir, scenes_dir, **changes):
   data = {"scenes": str(scenes_dir)} if model.regions else {}
   parts = {"train": {"total_epochs": 1}, "data": data} | changes
   config = tiny_run.tiny_run_config(data_dir, **parts)
-  config["model"] = config_dict.to_dict(model)
+  config["model"] = registry.to_dict(model)
   config["optim"]["groups"] = {"all": {"pattern": ".*", "peak_lr": 0.03}}
   return config
 
@@ -92,7 +92,7 @@ def test_scores_say_where_regions_come_from(run):
 def test_sizes_that_the_data_decides_are_in_the_record(run):
   record = json.loads((run.workdir / "config.json").read_text())
   model = record["config"]["model"]
-  assert config_dict.from_dict(model) == run.experiment.config.model
+  assert registry.from_dict(model) == run.experiment.config.model
   if "regions" in model:
     assert model["regions"]["feature_dim"] == 192
   if "vocab_size" in model:

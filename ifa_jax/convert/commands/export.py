@@ -22,7 +22,7 @@ from ifa_jax.convert.store import (
   make_info,
 )
 from ifa_jax.files import whole
-from ifa_jax.models import config_dict
+from ifa_jax.models import registry
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.workdir.run_folder import RunFolder
@@ -74,7 +74,7 @@ def _load_run(folder: RunFolder) -> tuple[System, Any]:
   # Loads Orbax.
   from ifa_jax.workdir.checkpoints import Checkpoints
 
-  config = config_dict.from_dict(folder.read_record()["config"]["model"])
+  config = registry.from_dict(folder.read_record()["config"]["model"])
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
     return config, checkpoints.restore_params(checkpoints.best_scored())
 

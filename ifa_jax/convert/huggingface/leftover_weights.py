@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ifa_jax.convert import sources
-from ifa_jax.models import config_dict
+from ifa_jax.models import registry
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
 
@@ -29,7 +29,7 @@ def write_rest(
   """Writes parameters by path, and the config of the model they belong to."""
   import safetensors.numpy
 
-  metadata = {_KEY: json.dumps(config_dict.to_dict(config))}
+  metadata = {_KEY: json.dumps(registry.to_dict(config))}
   safetensors.numpy.save_file(dict(arrays), path, metadata)
 
 
@@ -51,7 +51,7 @@ def read_rest(
     raise ValueError(
       f"{path}: want the {FILE} of an export, found no {_KEY} in its metadata"
     )
-  return config_dict.from_dict(json.loads(metadata[_KEY])), arrays
+  return registry.from_dict(json.loads(metadata[_KEY])), arrays
 
 
 def check_same(config: System, side: str, read: Any, where: str) -> None:

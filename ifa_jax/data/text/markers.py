@@ -1,13 +1,16 @@
-"""Entity markers in a list of words, and windows of words around entities.
+"""Entity markers in words and in texts, and windows of words around entities.
 
 Spans are (begin, end) word offsets with `end` exclusive. The head stands
-between `<s>` and `</s>`, the tail between `<o>` and `</o>`.
+between `<s>` and `</s>`, the tail between `<o>` and `</o>`. In a text, marked
+entities may nest or cross, and need no spaces around them.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 MARKERS = ("<s>", "</s>", "<o>", "</o>")
+_MARKER = re.compile("|".join(map(re.escape, MARKERS)))
 
 Span = tuple[int, int]
 
@@ -122,3 +125,63 @@ def _distance(word: int, head: Span, tail: Span) -> int:
     begin - word if word < begin else word - end + 1
     for begin, end in (head, tail)
   )
+
+
+class Unmarked(NamedTuple):
+  """A text without its marks.
+
+  Attributes:
+    text: what is left of it.
+    head: characters [begin, end) of the head, without spaces around.
+    tail: likewise of the tail.
+  """
+
+  text: str
+  head: tuple[int, int]
+  tail: tuple[int, int]
+
+
+def is_marked(text: str) -> bool:
+  """Returns whether each of the four marks stands in a text once."""
+  return sorted(_MARKER.findall(text)) == sorted(MARKERS)
+
+
+def unmark(text: str) -> Unmarked:
+  """Takes the marks out of a text.
+
+  Raises:
+    ValueError: unless each mark stands there once, the opening one of a pair
+      first, with something between them; names the mark.
+  """
+  found = _MARKER.findall(text)
+  if not found:
+    raise ValueError(
+      "head, tail: want two names in the text, or a text marked like <s> Ann"
+      " </s> joins <o> Acme </o>, found neither"
+    )
+  for mark in MARKERS:
+    if found.count(mark) != 1:
+      raise ValueError(
+        f"text: want the mark {mark} once, found it {found.count(mark)} times"
+      )
+  parts, places, length = _MARKER.split(text), {}, 0
+  for mark, part in zip(found, parts, strict=False):
+    length += len(part)
+    places[mark] = length
+  text = "".join(parts)
+  head, tail = (
+    _between(text, places, opening, closing)
+    for opening, closing in (MARKERS[:2], MARKERS[2:])
+  )
+  return Unmarked(text, head, tail)
+
+
+def _between(text: str, places: dict[str, int], opening: str, closing: str):
+  begin, end = places[opening], places[closing]
+  inside = text[begin:end]
+  if not inside.strip():
+    raise ValueError(
+      f"text: want an entity after {opening} and before {closing}, found none"
+    )
+  indent = len(inside) - len(inside.lstrip())
+  return begin + indent, begin + len(inside.rstrip())

@@ -7,7 +7,7 @@ from typing import Any
 from ifa_jax.data import schema
 from ifa_jax.files import dataclass_dict
 from ifa_jax.files.shown import shown
-from ifa_jax.models import config_dict
+from ifa_jax.models import registry
 from ifa_jax.models.base import System
 
 
@@ -54,7 +54,7 @@ class PredictionSettings:
   def to_dict(self) -> dict[str, Any]:
     """Returns plain values, as `from_dict` reads them."""
     return {
-      "model": config_dict.to_dict(self.model),
+      "model": registry.to_dict(self.model),
       "relations": self.relations,
       "protocol": self.protocol,
       "image_size": self.image_size,
@@ -92,7 +92,7 @@ class PredictionSettings:
 
 def _read_model(found: Mapping[str, Any], where: str) -> System:
   try:
-    return config_dict.from_dict(found)
+    return registry.from_dict(found)
   # A value of a wrong type meets whichever operation comes first.
   except (ValueError, KeyError, TypeError, AttributeError) as error:
     reason = " ".join(str(error.args[0] if error.args else error).split())

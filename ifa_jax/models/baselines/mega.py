@@ -17,13 +17,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.base import (
-  DISTANCES,
-  DTYPES,
-  RegionConfig,
-  System,
-  check_choice,
-)
+from ifa_jax.files.dataclass_dict import check_choice
+from ifa_jax.models.base import DISTANCES, DTYPES, RegionConfig, System
 from ifa_jax.models.baselines.graph_fusion import FusionRules, GraphFusion
 from ifa_jax.models.config import TextConfig, check_heads
 from ifa_jax.models.encoders.text import TextStream

@@ -18,7 +18,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.base import DTYPES, RegionConfig, System, check_choice
+from ifa_jax.files.dataclass_dict import check_choice
+from ifa_jax.models.base import DTYPES, RegionConfig, System
 from ifa_jax.models.config import PADDING_BIAS, TextConfig, check_heads
 from ifa_jax.models.encoders.co_attention import CoAttention, CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStream, RegionStreamConfig

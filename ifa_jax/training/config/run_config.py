@@ -13,8 +13,9 @@ from ifa_jax.data.pipeline.cache import PLACES
 from ifa_jax.data.pipeline.sampling import KEEPS, UNITS, Shuffle
 from ifa_jax.data.text.layouts import LAYOUTS
 from ifa_jax.files import dataclass_dict
-from ifa_jax.models import config_dict
-from ifa_jax.models.base import AUTO_DTYPE, System, check_choice
+from ifa_jax.files.dataclass_dict import check_choice
+from ifa_jax.models import registry
+from ifa_jax.models.base import AUTO_DTYPE, System
 from ifa_jax.models.config import ModelConfig
 
 # Of bert-base-uncased's vocabulary; see Tokenizer.sha256.
@@ -256,10 +257,10 @@ class RunConfig:
     """
     settings = dict(settings)
     if isinstance(settings.get("model"), Mapping):
-      settings["model"] = config_dict.from_dict(settings["model"])
+      settings["model"] = registry.from_dict(settings["model"])
     return dataclass_dict.from_dict(cls, settings)
 
   def to_dict(self) -> dict[str, Any]:
     """Returns nested dicts of plain values, as `from_dict` reads them."""
     settings = dataclass_dict.to_dict(self)
-    return {**settings, "model": config_dict.to_dict(self.model)}
+    return {**settings, "model": registry.to_dict(self.model)}

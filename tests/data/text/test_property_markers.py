@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from ifa_jax.data.text import markers
 from ifa_jax.data.text.markers import MARKERS
 from ifa_jax.data.text.tokenizer import NUM_SPECIAL, Tokenizer
-from ifa_jax.inference import markup
 from ifa_jax.inference.post import read_post
 
 pytestmark = pytest.mark.slow
@@ -205,7 +204,7 @@ def test_marked_posts_come_back(thorough):
     entities = [data.draw(spans(len(found))) for _ in "ht"]
     tokens = markers.insert_markers(found, *entities)
     marked = " ".join(token.text for token in tokens)
-    assert markup.is_marked(marked)
+    assert markers.is_marked(marked)
     post = read_post({"text": marked})
     assert post.words == found
     assert [post.head, post.tail] == entities
