@@ -36,6 +36,15 @@ _SLOW_FIXTURES = {"compiled_dir", "data_dir", "fast_compilation", "finished"}
 _MARKED_FOLDERS = ("fuzz", "multiprocess")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+  """Keeps the garbage collector out of all that the test files import."""
+  from ifa_jax.runtime import optional_imports
+
+  with optional_imports.uncollected():
+    return (yield)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items) -> None:
   """Marks tests by their folders and fixtures; puts the longest files first."""
