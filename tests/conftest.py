@@ -1,6 +1,7 @@
 """What end-to-end tests share: a generated dataset and a finished run on it."""
 
 import ast
+import gc
 import json
 import os
 import pathlib
@@ -42,7 +43,11 @@ def pytest_collection():
   from ifa_jax.runtime import optional_imports
 
   with optional_imports.uncollected():
-    return (yield)
+    found = yield
+  # Tracing a model makes hundreds of thousands of objects that stay: by default
+  # every 700 of them are looked through, and all every few seconds.
+  gc.set_threshold(10_000)
+  return found
 
 
 @pytest.hookimpl(tryfirst=True)
