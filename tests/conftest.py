@@ -1,6 +1,7 @@
 """What end-to-end tests share: a generated dataset and a finished run on it."""
 
 import ast
+import gc
 import json
 import os
 import pathlib
@@ -34,6 +35,19 @@ _LONG = ("kill", "processes", "parity", "scan", "system_runs", "table2")
 _SLOW_FIXTURES = {"compiled_dir", "data_dir", "fast_compilation", "finished"}
 # Folders whose tests have a marker of their name.
 _MARKED_FOLDERS = ("fuzz", "multiprocess")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+  """Keeps the garbage collector out of all that the test files import."""
+  from ifa_jax.runtime import optional_imports
+
+  with optional_imports.uncollected():
+    found = yield
+  # Tracing a model makes hundreds of thousands of objects that stay: by default
+  # every 700 of them are looked through, and all every few seconds.
+  gc.set_threshold(10_000)
+  return found
 
 
 @pytest.hookimpl(tryfirst=True)

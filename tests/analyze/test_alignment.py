@@ -257,6 +257,9 @@ def all_command_lines(finished, posts_file, compiled_dir, tmp_path_factory):
     lines,
     loaded=[
       "ifa_jax.analyze.alignment.command",
+      "ifa_jax.analyze.alignment.figures",
+      "ifa_jax.analyze.alignment.split",
+      "ifa_jax.inference.predictor",
       "transformers.models.auto.tokenization_auto",
     ],
     environment=tiny_run.fast_environment(compiled_dir),

@@ -145,7 +145,7 @@ CASES = {
 LOADED = (
   "ifa_jax.analyze.leak.command",
   "ifa_jax.data.mnre.crops",
-  "tensorflow",
+  "ifa_jax.runtime.tensorflow",
 )
 
 

@@ -74,7 +74,11 @@ def outcomes_of_all_commands(data_dir, workdir, compiled_dir):
   }
   outcomes = command_lines.run_all(
     lines,
-    loaded=["ifa_jax.analyze.table2.command", "transformers"],
+    loaded=[
+      "ifa_jax.analyze.table2.command",
+      "ifa_jax.data.pipeline.dataset",
+      "transformers.models.auto.tokenization_auto",
+    ],
     environment=tiny_run.fast_environment(compiled_dir),
   )
   assert not fresh.exists()

@@ -82,6 +82,9 @@ def outcomes(folder):
     folder,
     [
       "ifa_jax.convert.commands.huggingface",
+      "ifa_jax.convert.commands.export",
+      "ifa_jax.workdir.checkpoints",
+      "safetensors.numpy",
       "transformers.models.auto.tokenization_auto",
     ],
     ENVIRONMENT,

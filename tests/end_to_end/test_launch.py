@@ -11,7 +11,15 @@ import pytest
 import tiny_run
 
 PREDICT, ANALYZE = "ifa_jax/predict.py", "ifa_jax/analyze/__main__.py"
-PRELOADED = ("ifa_jax.training.loop", "transformers")
+PRELOADED = (
+  "ifa_jax.launch",
+  "ifa_jax.training.config.baselines",
+  "ifa_jax.training.loop",
+  "ifa_jax.data.pipeline.dataset",
+  "ifa_jax.inference.predictor",
+  "ifa_jax.preparation.mnre.builder",
+  "transformers.models.auto.tokenization_auto",
+)
 TEXT = ["--text=Ann joins Acme", "--head=Ann", "--tail=Acme"]
 
 

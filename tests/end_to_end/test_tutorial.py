@@ -14,7 +14,10 @@ import tiny_run
 TUTORIAL = command_lines.ROOT / "docs" / "tutorial.ipynb"
 SMALL = """
 NUM_TRAIN, NUM_DEV, NUM_TEST = 40, 13, 17
-TRAINING = "--config.train.max_steps=2"
+TRAINING = (
+  "--config.train.max_steps=2"
+  " --config.model.text.num_layers=1 --config.model.vision.num_layers=1"
+)
 """
 
 

@@ -28,11 +28,15 @@ LEFTOVERS = (
 def killer(compiled_dir):
   with kills.killer(
     [
-      "ifa_jax.training.config.defaults",
+      "ifa_jax.launch",
+      "ifa_jax.training.config.baselines",
+      "ifa_jax.training.loop",
+      "ifa_jax.data.pipeline.dataset",
       "ifa_jax.preparation.mnre.builder",
       "ifa_jax.preparation.mnre.prepare",
       "ifa_jax.convert.commands.huggingface",
-      "ifa_jax.training.loop",
+      "transformers.models.auto.tokenization_auto",
+      "orbax.checkpoint",
     ],
     tiny_run.fast_environment(compiled_dir) | {"JAX_PLATFORMS": "cpu"},
   ) as found:

@@ -48,12 +48,19 @@ def test_an_error_inside_leaves_no_mark():
   assert "inner" not in sys.modules
 
 
-def test_training_loads_neither_keras_nor_pytorch():
+def test_neither_training_nor_preparing_loads_keras_or_pytorch():
   line = ["tests/support/scripts/loaded_packages.py"]
-  (found,) = command_lines.run_all({"train": line}).values()
-  assert (found.status, found.err) == (0, "")
-  first, rows = map(str.split, found.out.splitlines())
+  found = command_lines.run_all(
+    {"train": [*line, "training"], "prepare": [*line, "preparation"]},
+    loaded=["jax"],
+  )
+  for outcome in found.values():
+    assert (outcome.status, outcome.err) == (0, "")
+  first, rows, written = (
+    line.split() for x in found.values() for line in x.out.splitlines()
+  )
   # It loads while the device draws the state.
   assert "tensorflow" not in first
-  assert "tensorflow" in rows
-  assert not {"keras", "torch", "transformers", "pandas"} & {*rows}
+  for loaded in (rows, written):
+    assert "tensorflow" in loaded
+    assert not {"keras", "torch", "transformers", "pandas"} & {*loaded}

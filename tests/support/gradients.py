@@ -1,5 +1,7 @@
 """Logits and gradients of a model's training step, for tests that compare."""
 
+import functools
+
 import jax
 import tiny
 
@@ -10,15 +12,20 @@ from ifa_jax.training import steps
 
 def logits_and_gradient(config, batch, stacked, remat=False):
   """Returns logits, and the gradient with layers apart, of a training step."""
+  step = _compiled(config, stacked, remat)
+  grad, logits = step(tiny.perturbed_params(config), batch)
+  return logits, grad
+
+
+@functools.cache
+def _compiled(config, stacked, remat):
+  """Returns the step, for tests of all files that look at one model."""
   model = models.build(config, remat)
 
-  def loss_fn(params):
+  def loss_fn(params, batch):
     params = LayerLayout(stacked).convert(params)
     rngs = {"dropout": jax.random.key(0)}
     output = model.apply({"params": params}, batch, train=True, rngs=rngs)
     return steps.row_sums(output.logits, batch)[0], output.logits
 
-  grad, logits = jax.jit(jax.grad(loss_fn, has_aux=True))(
-    tiny.perturbed_params(config)
-  )
-  return logits, grad
+  return jax.jit(jax.grad(loss_fn, has_aux=True))

@@ -16,6 +16,9 @@ from typing import Any
 import tensorflow_datasets as tfds
 import tqdm
 
+# TensorFlow Datasets loads TensorFlow on its first use, with Keras if it is
+# installed; by then it is loaded without.
+import ifa_jax.runtime.tensorflow  # noqa: F401
 from ifa_jax.data import schema
 from ifa_jax.data.mnre.row import RowError
 from ifa_jax.preparation.mnre import draw

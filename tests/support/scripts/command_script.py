@@ -5,18 +5,38 @@ input; prints a JSON list of [exit status, standard output, standard error].
 Arguments of its own are modules that all the commands load.
 """
 
-import gc
+import atexit
 import importlib
 import json
 import os
 import runpy
 import sys
 import tempfile
+import threading
 
 # Loaded once, before the forks.
 from ml_collections import config_flags  # noqa: F401
 
 from ifa_jax.cli import app  # noqa: F401
+from ifa_jax.runtime import optional_imports
+
+
+def execute(argv):
+  """Runs a command line as `python FILE ARGUMENTS` would; does not return."""
+  sys.argv = argv
+  try:
+    runpy.run_path(argv[0], run_name="__main__")
+  except SystemExit as end:
+    if not end.code or not isinstance(end.code, int):
+      raise
+    # A mistake found before anything ran: half a second to take down what all
+    # forks share would show nothing.
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(end.code)
+  sys.exit()
 
 
 def run(argv):
@@ -26,9 +46,7 @@ def run(argv):
     if not child:
       os.dup2(out.fileno(), 1)
       os.dup2(err.fileno(), 2)
-      sys.argv = argv
-      runpy.run_path(argv[0], run_name="__main__")
-      sys.exit()
+      execute(argv)
     _, status = os.waitpid(child, 0)
     out.seek(0)
     err.seek(0)
@@ -37,8 +55,8 @@ def run(argv):
 
 
 if __name__ == "__main__":
-  for name in sys.argv[1:]:
-    importlib.import_module(name)
   # Else each fork takes seconds to take down what it never used.
-  gc.freeze()
+  with optional_imports.uncollected():
+    for name in sys.argv[1:]:
+      importlib.import_module(name)
   print(json.dumps([run(argv) for argv in json.load(sys.stdin)]))

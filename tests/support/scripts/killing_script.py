@@ -8,7 +8,6 @@ or `seconds`, when the process is sent `signal` (SIGKILL). The answer has the
 Arguments of its own are modules that the commands load.
 """
 
-import gc
 import importlib
 import itertools
 import json
@@ -19,6 +18,8 @@ import sys
 import tempfile
 import threading
 import time
+
+from ifa_jax.runtime import optional_imports
 
 
 def kill_at_rename(number, told):
@@ -76,9 +77,9 @@ def answer(argv, renames=None, seconds=None, signal=signal.SIGKILL):
 
 
 if __name__ == "__main__":
-  for name in sys.argv[1:]:
-    importlib.import_module(name)
   # Else each fork takes seconds to take down what it never used.
-  gc.freeze()
+  with optional_imports.uncollected():
+    for name in sys.argv[1:]:
+      importlib.import_module(name)
   for line in sys.stdin:
     print(json.dumps(answer(**json.loads(line))), flush=True)

@@ -1,20 +1,33 @@
-"""Prints what is loaded when a run starts, and when it comes to its rows."""
+"""Prints what is loaded when a run starts, and when it comes to its rows.
+
+Given "preparation", what is loaded when rows come to be written.
+"""
 
 import sys
-
-from ifa_jax.training import (  # noqa: F401
-  evaluation,
-  experiment,
-  loop,
-  pretrained,
-)
 
 
 def print_packages() -> None:
   print(*sorted({name.split(".")[0] for name in sys.modules}))
 
 
-print_packages()
-from ifa_jax.data.pipeline import dataset  # noqa: E402, F401
+def train() -> None:
+  from ifa_jax.training import (  # noqa: F401
+    evaluation,
+    experiment,
+    loop,
+    pretrained,
+  )
 
-print_packages()
+  print_packages()
+  from ifa_jax.data.pipeline import dataset  # noqa: F401
+
+  print_packages()
+
+
+def prepare() -> None:
+  from ifa_jax.preparation.mnre import builder  # noqa: F401
+
+  print_packages()
+
+
+{"training": train, "preparation": prepare}[sys.argv[1]]()
