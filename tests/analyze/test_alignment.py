@@ -14,7 +14,7 @@ import tiny_run
 from PIL import Image
 
 from ifa_jax import models
-from ifa_jax.analyze.alignment import command, figures, files
+from ifa_jax.analyze.alignment import command, figures
 from ifa_jax.analyze.alignment import posts as alignment_posts
 from ifa_jax.analyze.alignment import split as alignment_split
 from ifa_jax.data.pipeline import sampling
@@ -44,7 +44,7 @@ def some_posts(finished, best, fast_compilation):
 def written_folder(finished, best, posts, tmp_path_factory):
   folder = tmp_path_factory.mktemp("alignment") / "out"
   source = alignment_posts.Source("run", "test", "clean", best.step)
-  files.write(folder, source, iter(posts), shown=0)
+  command.write(folder, source, iter(posts), shown=0)
   return folder
 
 

@@ -12,7 +12,6 @@ import tiny_systems
 from PIL import Image
 
 from ifa_jax.analyze.alignment import command
-from ifa_jax.analyze.alignment import files as alignment_files
 from ifa_jax.analyze.alignment import split as alignment_split
 from ifa_jax.analyze.alignment.own_posts import PostAligner
 from ifa_jax.data.images import decode as pictures
@@ -190,7 +189,7 @@ def write_posts(finished, tmp_path):
     options = {"workdir": "run", "map": None, "num_posts": num_posts} | options
     options = types.SimpleNamespace(posts=str(path), **options)
     taken = command.take_own(RunFolder(finished.workdir), options)
-    alignment_files.write(out, *taken)
+    command.write(out, *taken)
     return out
 
   return make

@@ -16,7 +16,7 @@ import tiny_systems
 from PIL import Image
 
 from ifa_jax.analyze.alignment import boxes as alignment_boxes
-from ifa_jax.analyze.alignment import command, figures, files, readers, regions
+from ifa_jax.analyze.alignment import command, figures, readers, regions
 from ifa_jax.analyze.alignment import maps as alignment_maps
 from ifa_jax.analyze.alignment import posts as alignment_posts
 from ifa_jax.analyze.alignment import split as alignment_split
@@ -301,7 +301,7 @@ def a_folder_of_posts(looked, tmp_path):
     built, posts, *_ = looked(name)
     visual = built.data.inputs.visual_source(built.data.split("test"))
     source = alignment_posts.Source(f"runs/{name}", "test", "clean", 7, visual)
-    files.write(tmp_path, source, iter(posts), shown)
+    command.write(tmp_path, source, iter(posts), shown)
     return tmp_path, posts
 
   return write

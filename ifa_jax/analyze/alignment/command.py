@@ -27,11 +27,12 @@ from typing import Any
 import numpy as np
 from absl import flags
 
-from ifa_jax.analyze.alignment import files, own_posts
+from ifa_jax.analyze.alignment import figures, own_posts, page
 from ifa_jax.analyze.alignment import split as alignment_split
 from ifa_jax.analyze.alignment.own_posts import PostAligner
 from ifa_jax.analyze.alignment.posts import Post, Source
 from ifa_jax.analyze.alignment.readers import Reader
+from ifa_jax.cli import progress
 from ifa_jax.data.pipeline.dataset import Split
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.training import batch_source, experiment
@@ -87,11 +88,11 @@ def main(_) -> None:
   take = take_own if options.posts else take_rows
   source, posts, shown = take(folder, options)
   out = options.out or folder.file(f"alignment_{name}")
-  files.write(out, source, posts, shown)
+  write(out, source, posts, shown)
   print(f"written to {os.path.join(os.path.abspath(out), 'index.html')}")
 
 
-# What is written: see `alignment_files.write`.
+# What is written: see `write`.
 Taken = tuple[Source, Iterable[Post], int]
 
 
@@ -206,3 +207,41 @@ def choose(
       " sees, found none; --pictures=any takes posts without"
     )
   return [*map(int, rows[:num_posts])]
+
+
+def write(
+  out: str | os.PathLike, source: Source, posts: Iterable[Post], shown: int
+) -> None:
+  """Writes `posts/ID.png` and `posts/ID.json` for each post, and the page.
+
+  Args:
+    out: a folder, made if need be; files of the same names are replaced.
+    source: named in all of them.
+    posts: with their maps.
+    shown: the map to draw, 0 for the first.
+
+  Raises:
+    ValueError: if there is no post.
+  """
+  folder = RunFolder(out)
+  kept, taken = [], set()
+  for post in progress.bar(posts, "posts", unit=" posts"):
+    os.makedirs(folder.file("posts"), exist_ok=True)
+    stem = os.path.join("posts", _new_name(post.file_name, taken))
+    folder.write_json(f"{stem}.json", source._asdict() | post.to_json())
+    figures.save(post, folder.file(f"{stem}.png"), shown, str(source))
+    kept.append(post)
+  if not kept:
+    raise ValueError(f"{source}: want posts to show, found none")
+  folder.write_text("index.html", page.render(source, kept, shown))
+
+
+def _new_name(stem: str, taken: set[str]) -> str:
+  """Returns a name that no other post has, and takes it; 2 posts may be "a"."""
+  name, number = stem, 1
+  # Some file systems do not tell "a" from "A".
+  while name.casefold() in taken:
+    number += 1
+    name = f"{stem}-{number}"
+  taken.add(name.casefold())
+  return name
