@@ -26,7 +26,6 @@ class BatchSource:
 
   Attributes:
     inputs: the fields that the model reads in addition to ids and pixels.
-    geometry: shapes of the fields that the model reads.
   """
 
   def __init__(self, config: RunConfig, prepared: Prepared, parallel: Parallel):
@@ -41,12 +40,15 @@ class BatchSource:
     self._prepared = prepared
     self._parallel = parallel
     self._splits: dict[str, Split] = {}
-    self._slots = self._visible_slots()
     self.inputs = Inputs(config, prepared)
-    self.geometry = Geometry(
-      config.data.text_len,
-      config.data.text_buckets,
-      self._slots,
+
+  @functools.cached_property
+  def geometry(self) -> Geometry:
+    """Shapes of the fields that the model reads."""
+    return Geometry(
+      self._config.data.text_len,
+      self._config.data.text_buckets,
+      self._slots(),
       self._packed_buckets(),
     )
 
@@ -56,7 +58,7 @@ class BatchSource:
     packs = whole and self._config.model.packs_texts
     return self._config.data.packed_buckets if packs else ()
 
-  def _visible_slots(self) -> tuple[tuple[str, int, int], ...]:
+  def _slots(self) -> tuple[tuple[str, int, int], ...]:
     """Pictures and crops that the model looks at and the dataset has any of.
 
     Tokens that are absent in every row are masked in every row: the same
@@ -146,7 +148,7 @@ class BatchSource:
     texts = self.inputs.texts(split)
     seen = [
       [min(text.num_squares[field], most) for text in texts]
-      for field, most, _ in self._slots
+      for field, most, _ in self.geometry.slots
     ]
     if self._config.model.regions is not None:
       reader = self.inputs.region_reader(split)

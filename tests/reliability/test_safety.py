@@ -62,7 +62,6 @@ ALLOWED = {
   # Formats a model card, and reaches nothing.
   ("ifa_jax/inference/sharing/card_metadata.py", "huggingface_hub"),
   # A config is a program that the user names.
-  ("ifa_jax/training/config/files.py", "importlib.util.module_from_spec"),
   # Verbs and classes of this package, from a fixed list.
   ("ifa_jax/cli/app.py", "importlib.import_module"),
   ("ifa_jax/__init__.py", "importlib.import_module"),
