@@ -19,6 +19,7 @@ import numpy as np
 from flax import traverse_util
 
 from ifa_jax.convert import engine
+from ifa_jax.convert.huggingface import processor
 from ifa_jax.convert.huggingface.architecture import Encoder
 from ifa_jax.convert.huggingface.assemble import MARKERS_KEY
 from ifa_jax.convert.huggingface.bert import BERT
@@ -67,8 +68,7 @@ def export_huggingface(
     if vision and encoder:
       vision_folder = os.path.join(partial, "vision")
       _write_encoder(vision_folder, encoder, vision, take("visual/"), {})
-      processor = _processor(encoder, vision)
-      _write_json(vision_folder, "preprocessor_config.json", processor)
+      _write_json(vision_folder, processor.FILE, processor.write(vision))
     write_rest(os.path.join(partial, FILE), config, rest)
 
 
@@ -109,21 +109,6 @@ def _write_encoder(
     {"format": "pt"},
   )
   _write_json(folder, "config.json", {**encoder.write(config), **extra})
-
-
-def _processor(encoder: Encoder, config: VisionConfig) -> dict[str, Any]:
-  square = {"height": config.image_size, "width": config.image_size}
-  shared = {"image_mean": config.image_mean, "image_std": config.image_std}
-  if encoder is VIT:
-    return shared | {
-      "image_processor_type": "ViTImageProcessor",
-      "size": square,
-    }
-  return shared | {
-    "image_processor_type": "CLIPImageProcessor",
-    "size": {"shortest_edge": config.image_size},
-    "crop_size": square,
-  }
 
 
 def _write_json(folder: str, name: str, value: Any) -> None:
