@@ -12,7 +12,7 @@ not read each other.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ def export_huggingface(
   config: ModelConfig,
   params: Mapping[str, Any],
   tokenizer: Any = None,
+  relations: Sequence[str] | None = None,
 ) -> None:
   """Writes a folder with both encoders and the rest, whole or not at all.
 
@@ -45,6 +46,7 @@ def export_huggingface(
     config: the model's.
     params: nested dicts of arrays.
     tokenizer: a `Tokenizer`, or None.
+    relations: names by id, where they are known.
 
   Raises:
     ValueError: for a visual stream that is neither CLIP's nor ViT's, or if
@@ -69,7 +71,7 @@ def export_huggingface(
       vision_folder = os.path.join(partial, "vision")
       _write_encoder(vision_folder, encoder, vision, take("visual/"), {})
       _write_json(vision_folder, processor.FILE, processor.write(vision))
-    write_rest(os.path.join(partial, FILE), config, rest)
+    write_rest(os.path.join(partial, FILE), config, rest, relations)
 
 
 def _vision_encoder(config: VisionConfig) -> Encoder:
