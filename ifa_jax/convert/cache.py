@@ -63,8 +63,8 @@ def parse(weights: str) -> dict[str, str]:
 def locate(weights: str) -> str:
   """Returns the folder of converted weights that a setting stands for.
 
-  Converts encoders that have not been converted before. Logs what the encoders
-  left open or have otherwise.
+  Converts encoders that have not been converted before. Logs the notes
+  of the conversion.
 
   Raises:
     ValueError: for encoders that cannot be found, read or fitted together.

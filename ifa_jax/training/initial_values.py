@@ -138,9 +138,9 @@ def plan(
 
 
 def _fits(folder: str, named: Any, relations: Sequence[str]) -> bool:
-  """Tells whether a head of the right shape is for a run's relations.
+  """Returns whether a head of the right shape is for a run's relations.
 
-  Logs that it is not, or that the weights do not name theirs.
+  Logs a warning if it is not, or if the weights do not name theirs.
   """
   if named is None:
     _log.warning(

@@ -71,7 +71,7 @@ def load_model(folder: str) -> Converted:
   return Converted(config, params, info, _load_tokenizer(folder))
 
 
-def _load_run(folder: RunFolder) -> tuple[System, Any, list[str]]:
+def _load_run(folder: RunFolder) -> tuple[System, Any, list[str] | None]:
   # Loads Orbax.
   from ifa_jax.workdir.checkpoints import Checkpoints
 
@@ -79,7 +79,7 @@ def _load_run(folder: RunFolder) -> tuple[System, Any, list[str]]:
   config = registry.from_dict(record["config"]["model"])
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
     params = checkpoints.restore_params(checkpoints.best_scored())
-  return config, params, record["dataset"]["relations"]
+  return config, params, record["dataset"].get("relations")
 
 
 def _load_tokenizer(folder: str) -> Any:

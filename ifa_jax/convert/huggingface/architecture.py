@@ -19,7 +19,7 @@ class Encoder(NamedTuple):
     prefixes: of its names, alone and inside larger models.
     anchor: a name that every checkpoint has, by which the prefix is found.
     rules: the table, over names without prefix.
-    settings: key of its section of `config.json` -> what becomes of it.
+    settings: key of its section of `config.json` -> its treatment.
     section: `config.json` -> the name of that section, empty where it is the
       file, and the section.
     read: the section -> a `TextConfig` or `VisionConfig`.

@@ -1,4 +1,4 @@
-"""What a `preprocessor_config.json` does to pictures, and one for an export.
+"""Reads and writes `preprocessor_config.json`, the treatment of pictures.
 
 Scaling and normalisation of any processor become the mean and deviation of a
 `VisionConfig`. Resizing is the same for all encoders, see `data.images.decode`;
@@ -37,8 +37,8 @@ def read(
     config: of the encoder, without them.
 
   Returns:
-    The config, and sentences on what the folder leaves open and on what is
-    done otherwise here.
+    The config, and notes: defaults that were taken, and steps of the processor
+    that are done otherwise here.
 
   Raises:
     ValueError: for a value that has no meaning, naming file and key.
@@ -67,7 +67,7 @@ def read(
 
 
 def write(config: VisionConfig) -> dict[str, Any]:
-  """Returns the file of the processor that does what is done here."""
+  """Returns the file of a processor that treats pictures as this package."""
   side = config.image_size
   return {
     "image_processor_type": "CLIPImageProcessor",
@@ -118,7 +118,7 @@ def _kind(given: Mapping[str, Any], own: str) -> tuple[str, list[str]]:
 
 
 def _statistics(steps: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
-  """Returns mean and deviation for pixels of [0, 1] that do the same."""
+  """Returns mean and deviation for pixels of [0, 1], of the same effect."""
   mean, std = steps["image_mean"], steps["image_std"]
   if not steps["do_normalize"]:
     mean, std = (0.0,) * 3, (1.0,) * 3
@@ -131,7 +131,7 @@ def _statistics(steps: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
 
 
 def _geometry(steps: Mapping[str, Any]) -> str:
-  """Returns what becomes of a picture of any size, in words."""
+  """Returns the steps from a picture of any size to a square, in words."""
   done = []
   if steps["do_resize"]:
     size = _sides(steps["size"], steps["default_to_square"])

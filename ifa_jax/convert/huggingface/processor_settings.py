@@ -1,4 +1,4 @@
-"""Every setting of a `preprocessor_config.json`, and what becomes of it."""
+"""Every key of a `preprocessor_config.json`: read, refused or unused."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -79,7 +79,7 @@ KEYS: dict[str, settings.Setting] = {
   ),
 }
 
-# What each switch needs; null elsewhere is as good as a missing key.
+# Keys that each switch needs; null elsewhere is as good as a missing key.
 _NEEDED = {
   "do_resize": ("size", "resample"),
   "do_center_crop": ("crop_size",),

@@ -1,4 +1,4 @@
-"""Every setting of a `config.json`, and what becomes of it.
+"""Every key of a `config.json`: read, refused, noted or unused.
 
 A table has all fields of a class of transformers, and those of its older
 versions that bear on the numbers. Any other key has no meaning for the class.
@@ -43,7 +43,7 @@ Setting = Read | Only | Noted | Unused
 
 
 def read(table: Mapping[str, Setting], config: Config) -> dict[str, Any]:
-  """Returns the settings of a file that a model's config is made of.
+  """Returns the settings of a file that a model's config needs.
 
   Raises:
     ValueError: for a value that has no meaning or is not supported, naming its
@@ -140,7 +140,7 @@ COMMON: dict[str, Setting] = {
   # No fields of the classes, but transformers follows them.
   "quantization_config": Only(None),
   "per_layer_config": Only(None),
-  # Code of the checkpoint's own, which computes what it likes.
+  # Code of the checkpoint's own, which may compute anything.
   "auto_map": Only(None),
 }
 SIZES: dict[str, Setting] = {
