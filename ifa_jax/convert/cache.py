@@ -34,7 +34,7 @@ _log = logging.getLogger("ifa_jax")
 
 SIDES = ("text", "vision")
 # Part of every key: goes up when a conversion of the same files changes.
-_VERSION = 1
+_VERSION = 2
 
 
 def parse(weights: str) -> dict[str, str]:
@@ -63,7 +63,8 @@ def parse(weights: str) -> dict[str, str]:
 def locate(weights: str) -> str:
   """Returns the folder of converted weights that a setting stands for.
 
-  Converts encoders that have not been converted before.
+  Converts encoders that have not been converted before. Logs the notes
+  of the conversion.
 
   Raises:
     ValueError: for encoders that cannot be found, read or fitted together.
@@ -84,6 +85,8 @@ def locate(weights: str) -> str:
     if not store.is_converted(folder):
       _log.info("Converting %s into %s", weights, folder)
       _convert(encoders, folder)
+  for note in store.load_provenance(folder).get("notes", ()):
+    _log.warning("%s: %s", weights, note)
   return str(folder)
 
 

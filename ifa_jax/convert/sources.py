@@ -19,8 +19,11 @@ _WEIGHTS = (
   "pytorch_model.bin",
   "pytorch_model.bin.index.json",
 )
+# Of an adapter, which transformers adds to the weights of another folder.
+ADAPTER = "adapter_config.json"
 _SMALL_FILES = (
   "config.json",
+  ADAPTER,
   "preprocessor_config.json",
   "processor_config.json",
   "tokenizer.json",
@@ -62,8 +65,14 @@ class Source(NamedTuple):
     """Returns `config.json`.
 
     Raises:
-      ValueError: if there is none, with what the folder holds instead.
+      ValueError: if there is none, with what the folder holds instead, or if
+        the folder holds an adapter.
     """
+    if os.path.exists(adapter := os.path.join(self.folder, ADAPTER)):
+      raise ValueError(
+        f"{adapter}: expected weights that the adapter is merged into, got an"
+        " adapter"
+      )
     config = self.read_json("config.json")
     if config is None:
       raise ValueError(

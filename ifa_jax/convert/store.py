@@ -55,13 +55,15 @@ def make_info(origin: str) -> dict[str, Any]:
   """Returns what `provenance.json` holds, still empty.
 
   Keys: `origin`; `sources`, part -> name and sha256 by file; `dropped`, part ->
-  reason -> names; `initialised`, paths of parameters; `notes`, sentences.
+  reason -> names; `initialised`, paths of parameters; `relations`, names by id
+  of those that the head is for, None if they are not known; `notes`, sentences.
   """
   return {
     "origin": origin,
     "sources": {},
     "dropped": {},
     "initialised": [],
+    "relations": None,
     "notes": [],
   }
 

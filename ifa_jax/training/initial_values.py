@@ -6,6 +6,7 @@ relation head, crop positions, entity markers: random
 """
 
 import collections
+import logging
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,8 +16,11 @@ import numpy as np
 from flax import traverse_util
 
 from ifa_jax.convert import cache, store
+from ifa_jax.files.shown import shown
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.training.config.run_config import RANDOM
+
+_log = logging.getLogger("ifa_jax")
 
 # Parts of the parameters, in the words of the paper and the config.
 _PARTS = {"text": "text", "visual": "vision", "relation_head": "relation head"}
@@ -80,6 +84,7 @@ def plan(
   weights: str | None,
   shapes: Mapping[str, tuple[int, ...]],
   system: str = ModelConfig.system,
+  relations: Sequence[str] | None = None,
 ) -> Plan:
   """Decides where each of a run's first parameters comes from.
 
@@ -91,6 +96,7 @@ def plan(
     weights: the setting; None and "random" give a plan without encoders.
     shapes: path -> shape of the run's parameters.
     system: of the run.
+    relations: names by id of the run's relations; None leaves them unchecked.
 
   Raises:
     ValueError: for parameters that the weights lack or give in another shape;
@@ -118,6 +124,10 @@ def plan(
       problems.append(f"{path}: expected {wanted}, got {found}")
   if problems:
     raise ValueError("\n  ".join([f"{folder}: weights do not fit", *problems]))
+  heads = [path for path in taken if path.startswith("relation_head/")]
+  named = provenance.get("relations")
+  if heads and relations and not _fits(folder, named, relations):
+    taken, drawn = [x for x in taken if x not in heads], drawn + heads
   if not taken:
     raise ValueError(
       f"{folder}: expected weights that {system} can use, got those of"
@@ -125,6 +135,29 @@ def plan(
     )
   rows = [name.split(", rows ") for name in own if ", rows " in name]
   return Plan(folder, _source_names(provenance, weights), taken, drawn, rows)
+
+
+def _fits(folder: str, named: Any, relations: Sequence[str]) -> bool:
+  """Returns whether a head of the right shape is for a run's relations.
+
+  Logs a warning if it is not, or if the weights do not name theirs.
+  """
+  if named is None:
+    _log.warning(
+      "%s: names no relations; its relation head is taken as one for those of"
+      " the dataset, in their order",
+      folder,
+    )
+    return True
+  if named == [*relations]:
+    return True
+  _log.warning(
+    "%s: relation head left out: expected relations %s, got %s",
+    folder,
+    shown([*relations]),
+    shown(named),
+  )
+  return False
 
 
 def _source_names(

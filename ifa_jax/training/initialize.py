@@ -58,6 +58,7 @@ class Start:
       self._experiment.config.weights,
       {path: leaf.shape for path, leaf in shapes.items()},
       self._experiment.config.model.system,
+      self._experiment.prepared.relations,
     )
 
   def origin(self) -> list[str]:

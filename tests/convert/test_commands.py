@@ -205,7 +205,7 @@ def test_encoders_there_and_back(outcomes, folder):
 def test_a_run_is_exported_with_its_best_checkpoint(tmp_path):
   config = tiny.tiny_config(dropout=0.1)
   run = RunFolder(tmp_path / "run")
-  run.claim({"model": registry.to_dict(config)}, {})
+  run.claim({"model": registry.to_dict(config)}, {"relations": ["None", "a"]})
   raw_tree.write_tokenizer(tmp_path / "run" / "tokenizer")
   params = [tiny.perturbed_params(config, seed) for seed in range(3)]
   with Checkpoints(run.file("checkpoints")) as checkpoints:
@@ -215,6 +215,7 @@ def test_a_run_is_exported_with_its_best_checkpoint(tmp_path):
   model = export.load_model(run.path)
   assert model.model_config == config
   assert model.tokenizer is not None
+  assert model.info["relations"] == ["None", "a"]
   assert_same(model.params, params[1])
 
 

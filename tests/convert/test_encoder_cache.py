@@ -72,6 +72,18 @@ def test_what_is_cached_is_what_conversion_gives(encoders):
   assert info["sources"]["text"]["name"] == encoders["text"]
 
 
+@pytest.mark.silent_input
+def test_every_process_logs_what_an_encoder_has_otherwise(encoders, caplog):
+  """Not only the one that converts it."""
+  processor = pathlib.Path(encoders["vision"], "preprocessor_config.json")
+  hf_models.change_json(processor, size=16, resample=2)
+  for _ in range(2):
+    caplog.clear()
+    cache.locate.cache_clear()
+    cache.locate(setting(encoders))
+    assert "preprocessor_config.json has them resized to" in caplog.text
+
+
 def test_the_same_files_are_converted_once(encoders, tmp_path, monkeypatch):
   first = cache.locate(setting(encoders))
   monkeypatch.setattr(cache, "_convert", None)

@@ -109,6 +109,8 @@ def test_half_precision_becomes_float32(tmp_path):
 def test_settings_come_from_the_checkpoint(folders, tmp_path):
   folder = hf_models.copy(folders["ViTModel"], tmp_path / "vit")
   statistics = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}
+  statistics |= {"size": {"shortest_edge": 12}, "resample": 3}
+  statistics |= {"do_center_crop": True, "crop_size": 12}
   hf_models.change_json(folder / "preprocessor_config.json", **statistics)
   read = read_stream(folder, "vision")
   assert read.config == VisionConfig(

@@ -91,10 +91,12 @@ CULPRITS = {
   ),
   lambda folder: hf_models.change_json(
     folder / "config.json", hidden_act="relu"
-  ): (r"config\.json: hidden_act: want one of gelu, quick_gelu, found 'relu'"),
+  ): (
+    r"config\.json: hidden_act: expected one of gelu, quick_gelu, got 'relu'"
+  ),
   lambda folder: hf_models.change_json(
     folder / "config.json", position_embedding_type="relative_key"
-  ): r"config\.json: position_embedding_type: want 'absolute'",
+  ): r"config\.json: position_embedding_type: expected 'absolute'",
   lambda folder: hf_models.change_json(
     folder / "config.json", model_type="gpt2"
   ): (r"config\.json: want a text encoder, of model_type bert, found .*'gpt2'"),

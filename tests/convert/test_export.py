@@ -71,6 +71,18 @@ def test_transformers_loads_what_is_exported(kind, tmp_path):
   assert tuple(processor.image_mean) == config.vision.image_mean
 
 
+@pytest.mark.silent_input
+def test_the_relations_of_a_head_go_along(tmp_path):
+  """So that a run for others of the same number does not take it."""
+  config, params = trained("ViTModel")
+  names = ["None", *(f"/é/{i}" for i in range(6))]
+  for out, relations in (("a", names), ("b", None)):
+    export_huggingface(tmp_path / out, config, params, relations=relations)
+    options = conversion.Options()
+    converted = conversion.convert(**folders(tmp_path / out), options=options)
+    assert converted.info["relations"] == relations
+
+
 @pytest.mark.parametrize("kind", VISION)
 def test_converted_again_it_is_the_same_model(kind, tmp_path):
   config, params = trained(kind)

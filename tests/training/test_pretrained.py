@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import re
 import shutil
 
 import jax
@@ -189,6 +190,39 @@ def test_only_the_head_may_have_another_shape(tmp_path):
   fresh["text"]["layer_0"]["mlp_in"]["kernel"] = np.zeros((3, 5), np.float32)
   with pytest.raises(ValueError, match=r"mlp_in/kernel: expected \(3, 5\)"):
     start(tmp_path / "w", fresh)
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("recorded", "taken", "line"),
+  [
+    (["None", "a", "b"], True, None),
+    (["None", "b", "a"], False, "relation head left out: expected relations"),
+    (["None", "a"], False, r"expected relations .*, got \['None', 'a'\]"),
+    ("None", False, "relation head left out"),
+    (None, True, "names no relations; its relation head is taken"),
+  ],
+)
+def test_a_head_for_other_relations_is_drawn(
+  recorded, taken, line, tmp_path, caplog
+):
+  """Of the same number, in another order or under other names."""
+  config = tiny.tiny_config(num_relations=3)
+  params = tiny.perturbed_params(config, 3)
+  info = {"relations": recorded}
+  store.save_converted(tmp_path / "w", config, params, info)
+  shapes = parameters.param_shapes(config)
+  relations = ["None", "a", "b"]
+  plan = initial_values.plan(str(tmp_path / "w"), shapes, relations=relations)
+  heads = {"relation_head/kernel", "relation_head/bias"}
+  assert heads & {*plan.taken} == (heads if taken else set())
+  assert heads & {*plan.drawn} == (set() if taken else heads)
+  assert {*plan.taken, *plan.drawn} == {*shapes}
+  assert ("relation head: random" in plan.lines()[-1]) == (not taken)
+  if line is None:
+    assert not caplog.messages
+  else:
+    assert re.search(line, caplog.text)
 
 
 @pytest.mark.usefixtures("fast_compilation")

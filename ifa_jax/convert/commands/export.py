@@ -50,7 +50,8 @@ def main(_) -> None:
   if values.format == "deepke":
     export_deepke(values.out, config, params)
   else:
-    export_huggingface(values.out, config, params, model.tokenizer)
+    relations = model.info.get("relations")
+    export_huggingface(values.out, config, params, model.tokenizer, relations)
   summary.print_counts(params, f"Exported to {values.out}")
   print("\n".join(_notes(values.format, config)))
 
@@ -65,18 +66,20 @@ def load_model(folder: str) -> Converted:
     config, params, info = load_converted(folder)
     params = pooler.without(params)
   else:
-    config, params = _load_run(RunFolder(folder))
-    info = make_info("run")
+    config, params, relations = _load_run(RunFolder(folder))
+    info = make_info("run") | {"relations": relations}
   return Converted(config, params, info, _load_tokenizer(folder))
 
 
-def _load_run(folder: RunFolder) -> tuple[System, Any]:
+def _load_run(folder: RunFolder) -> tuple[System, Any, list[str] | None]:
   # Loads Orbax.
   from ifa_jax.workdir.checkpoints import Checkpoints
 
-  config = registry.from_dict(folder.read_record()["config"]["model"])
+  record = folder.read_record()
+  config = registry.from_dict(record["config"]["model"])
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
-    return config, checkpoints.restore_params(checkpoints.best_scored())
+    params = checkpoints.restore_params(checkpoints.best_scored())
+  return config, params, record["dataset"].get("relations")
 
 
 def _load_tokenizer(folder: str) -> Any:

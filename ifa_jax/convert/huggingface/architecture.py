@@ -5,12 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ifa_jax.convert.huggingface.settings import Config, Setting
 from ifa_jax.convert.rules import Drop, Rule
-from ifa_jax.models.layers import transformer
-
-Config = Mapping[str, Any]
-
-_ACTIVATIONS = tuple(transformer.ACTIVATIONS)
 
 
 class Encoder(NamedTuple):
@@ -23,7 +19,10 @@ class Encoder(NamedTuple):
     prefixes: of its names, alone and inside larger models.
     anchor: a name that every checkpoint has, by which the prefix is found.
     rules: the table, over names without prefix.
-    read: `config.json` -> a `TextConfig` or `VisionConfig`.
+    settings: key of its section of `config.json` -> its treatment.
+    section: `config.json` -> the name of that section, empty where it is the
+      file, and the section.
+    read: the section -> a `TextConfig` or `VisionConfig`.
     write: that config -> `config.json`.
     unread: that config -> the weights that the class has and no model here
       reads, as an exported folder holds them.
@@ -34,30 +33,55 @@ class Encoder(NamedTuple):
   prefixes: tuple[str, ...]
   anchor: str
   rules: list[Rule | Drop]
+  settings: Mapping[str, Setting]
+  section: Callable[[Config], tuple[str, Config]]
   read: Callable[[Config], Any]
   write: Callable[[Any], dict[str, Any]]
   unread: Callable[[Any], dict[str, np.ndarray]]
 
 
+def whole_file(config: Config) -> tuple[str, Config]:
+  """Returns the section of a file that has none."""
+  return "", config
+
+
 def sizes(config: Config) -> dict[str, Any]:
   """Returns what `TextConfig` and `VisionConfig` read under the same keys.
 
+  Args:
+    config: with all of `settings.SIZES` that are read.
+
   Raises:
-    ValueError: for an activation that the model does not have.
+    ValueError: for a width that the heads do not divide.
   """
-  activation = config["hidden_act"]
-  if activation not in _ACTIVATIONS:
+  width, heads = config["hidden_size"], config["num_attention_heads"]
+  if width % heads:
     raise ValueError(
-      f"hidden_act: want one of {', '.join(_ACTIVATIONS)}, found {activation!r}"
+      f"num_attention_heads: expected a divisor of hidden_size {width}, got"
+      f" {heads}"
     )
   return {
-    "hidden_dim": config["hidden_size"],
+    "hidden_dim": width,
     "num_layers": config["num_hidden_layers"],
-    "num_heads": config["num_attention_heads"],
+    "num_heads": heads,
     "mlp_dim": config["intermediate_size"],
     "norm_epsilon": config["layer_norm_eps"],
-    "activation": activation,
+    "activation": config["hidden_act"],
   }
+
+
+def picture_sizes(config: Config) -> dict[str, int]:
+  """Returns what `VisionConfig` reads of `settings.PICTURES`.
+
+  Raises:
+    ValueError: for a picture that is no whole number of patches wide.
+  """
+  image, patch = config["image_size"], config["patch_size"]
+  if image % patch:
+    raise ValueError(
+      f"image_size: expected a multiple of patch_size {patch}, got {image}"
+    )
+  return {"image_size": image, "patch_size": patch}
 
 
 def written_sizes(config: Any) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ifa_jax.convert.huggingface.encoder_weights import Stream, beside
 from ifa_jax.data.text import markers
+from ifa_jax.files.shown import shown
 from ifa_jax.models.config import ModelConfig
 
 # In the `config.json` of an export: the ids of the markers, which transformers
@@ -48,7 +49,8 @@ def model_config(
     options: what the encoders leave open.
 
   Raises:
-    ValueError: for encoders of different depths or widths, naming both.
+    ValueError: for encoders of different depths or widths, naming both, or
+      markers that are no ids.
   """
   _check_fit(streams)
   configs: dict[str, Any] = {
@@ -77,11 +79,23 @@ def vocabulary_rows(text: Stream, tokenizer: Any) -> int:
   """
   published = text.config.vocab_size
   marked = text.source.read_config().get(MARKERS_KEY)
-  if marked:
-    published = marked[0]
+  if marked is not None:
+    published = _first_marker(marked, text.source.folder)
   elif tokenizer is not None:
     published = tokenizer.vocab_size - len(markers.MARKERS)
   return max(text.config.vocab_size, published + len(markers.MARKERS))
+
+
+def _first_marker(marked: Any, folder: str) -> int:
+  """Returns the first of the ids that an export gives its markers."""
+  first = marked[0] if isinstance(marked, list) and marked else None
+  count = len(markers.MARKERS)
+  if type(first) is not int or marked != [*range(first, first + count)]:
+    raise ValueError(
+      f"{folder}/config.json: {MARKERS_KEY}: expected {count} ids in a row, got"
+      f" {shown(marked)}"
+    )
+  return first
 
 
 def _check_fit(streams: Mapping[str, Stream]) -> None:

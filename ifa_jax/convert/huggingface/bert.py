@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from ifa_jax.convert import pooler
-from ifa_jax.convert.huggingface import architecture
-from ifa_jax.convert.huggingface.architecture import Config, Encoder
+from ifa_jax.convert.huggingface import architecture, settings
+from ifa_jax.convert.huggingface.architecture import Encoder
+from ifa_jax.convert.huggingface.settings import Config, Only, Read, Unused
 from ifa_jax.convert.rules import Drop, Rule, linear, norm
 from ifa_jax.models.config import TextConfig
 
@@ -56,13 +57,31 @@ RULES = [
 ]
 
 
+SETTINGS: dict[str, settings.Setting] = {
+  **settings.COMMON,
+  **settings.SIZES,
+  "vocab_size": Read(settings.count),
+  "max_position_embeddings": Read(settings.count),
+  "type_vocab_size": Read(settings.count),
+  "hidden_dropout_prob": Read(settings.rate),
+  "attention_probs_dropout_prob": Read(settings.rate),
+  # A decoder reads no later token.
+  "is_decoder": Only(False),
+  "add_cross_attention": Only(False),
+  # Of older versions.
+  "position_embedding_type": Only("absolute"),
+  "pruned_heads": Only({}),
+  "pad_token_id": Unused("padding is masked"),
+  "bos_token_id": Unused("of generated text"),
+  "eos_token_id": Unused("of generated text"),
+  "use_cache": Unused("of generated text"),
+  "classifier_dropout": settings.HEAD,
+  "tie_word_embeddings": settings.HEAD,
+}
+
+
 def _read(config: Config) -> TextConfig:
-  config = {**_DEFAULTS, **config}
-  positions = config.get("position_embedding_type", "absolute")
-  if positions != "absolute":
-    raise ValueError(
-      f"position_embedding_type: want 'absolute', found {positions!r}"
-    )
+  config = {**_DEFAULTS, **settings.read(SETTINGS, config)}
   return TextConfig(
     vocab_size=config["vocab_size"],
     max_len=config["max_position_embeddings"],
@@ -101,6 +120,8 @@ BERT = Encoder(
   prefixes=("", "bert."),
   anchor="embeddings.word_embeddings.weight",
   rules=RULES,
+  settings=SETTINGS,
+  section=architecture.whole_file,
   read=_read,
   write=_write,
   unread=_unread,

@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from ifa_jax.convert.huggingface import architecture
-from ifa_jax.convert.huggingface.architecture import Config, Encoder
+from ifa_jax.convert.huggingface import architecture, settings
+from ifa_jax.convert.huggingface.architecture import Encoder
+from ifa_jax.convert.huggingface.settings import Config, Read, Unused
 from ifa_jax.convert.rules import PATCHES, Drop, Rule, linear, norm
 from ifa_jax.models.config import VisionConfig
 
@@ -49,12 +50,44 @@ RULES = [
 ]
 
 
+SETTINGS: dict[str, settings.Setting] = {
+  **settings.COMMON,
+  **settings.SIZES,
+  **settings.PICTURES,
+  "attention_dropout": settings.NO_DROPOUT,
+  "projection_dim": settings.HEAD,
+  "initializer_factor": settings.INITIALISED,
+}
+
+_TEXT = Unused("of the text tower, which is left behind")
+# A whole CLIPModel's file.
+SECTIONS: dict[str, settings.Setting] = {
+  **settings.COMMON,
+  "text_config": _TEXT,
+  "text_config_dict": _TEXT,
+  "vision_config": Read(settings.section),
+  "vision_config_dict": Read(settings.section),
+  "projection_dim": settings.HEAD,
+  "logit_scale_init_value": settings.HEAD,
+  "initializer_factor": settings.INITIALISED,
+}
+
+
+def _section(config: Config) -> tuple[str, Config]:
+  sections = settings.read(SECTIONS, config)
+  # `CLIPConfig` has every field of the older section, and its defaults, replace
+  # those of the newer one.
+  if config.get("vision_config_dict") is not None:
+    return "vision_config_dict", sections["vision_config_dict"]
+  if "vision_config" in config or config.get("model_type") == "clip":
+    return "vision_config", sections.get("vision_config", {})
+  return "", config
+
+
 def _read(config: Config) -> VisionConfig:
-  # A whole CLIPModel has a section for either tower.
-  config = _DEFAULTS | config.get("vision_config", config)
+  config = {**_DEFAULTS, **settings.read(SETTINGS, config)}
   return VisionConfig(
-    image_size=config["image_size"],
-    patch_size=config["patch_size"],
+    **architecture.picture_sizes(config),
     patch_bias=False,
     pre_norm=True,
     **architecture.sizes(config),
@@ -85,6 +118,8 @@ CLIP = Encoder(
   prefixes=("", "vision_model."),
   anchor="embeddings.class_embedding",
   rules=RULES,
+  settings=SETTINGS,
+  section=_section,
   read=_read,
   write=_write,
   unread=_unread,

@@ -80,9 +80,11 @@ def convert(
   tokenizer = _load_tokenizer(streams)
   if rest is None:
     config, params, initialised = _start(streams, tokenizer, options)
+    found = {"initialised": initialised}
   else:
-    config, params, initialised = *_join(streams, rest), []
-  info = _describe(streams, rest, config) | {"initialised": initialised}
+    config, params, relations = _join(streams, rest)
+    found = {"relations": relations}
+  info = _describe(streams, rest, config) | found
   nested = traverse_util.unflatten_dict(params, sep="/")
   return Converted(config, nested, info, tokenizer)
 
@@ -131,9 +133,9 @@ def _load_tokenizer(streams: Mapping[str, Stream]) -> Any:
 
 def _join(
   streams: Mapping[str, Stream], rest: str | os.PathLike
-) -> tuple[System, dict[str, np.ndarray]]:
+) -> tuple[System, dict[str, np.ndarray], list[str] | None]:
   """Returns the model that was exported as these encoders and this rest."""
-  config, arrays = rests.read_rest(rest)
+  config, arrays, relations = rests.read_rest(rest)
   for side, stream in streams.items():
     rests.check_same(config, side, stream.config, stream.source.folder)
   params = _merged(streams)
@@ -145,7 +147,7 @@ def _join(
   rules = [Rule(path, path) for path in expected]
   joined = engine.convert(arrays, rules, expected, os.fspath(rest))
   flat: dict[str, Any] = traverse_util.flatten_dict(joined, sep="/")
-  return config, params | flat
+  return config, params | flat, relations
 
 
 def _start(

@@ -10,6 +10,7 @@ from flax import traverse_util
 
 from ifa_jax.convert import engine, pooler
 from ifa_jax.convert import sources as source
+from ifa_jax.convert.huggingface import processor, settings
 from ifa_jax.convert.huggingface.architecture import Encoder
 from ifa_jax.convert.huggingface.bert import BERT
 from ifa_jax.convert.huggingface.clip import CLIP
@@ -61,15 +62,7 @@ def read_stream(
     ValueError: for what is no such encoder, or a damaged one.
   """
   found = source.find(id_or_dir)
-  settings = found.read_config()
-  encoder = _choose(found, settings, side)
-  try:
-    config = encoder.read(settings)
-  except (ValueError, KeyError, TypeError) as error:
-    raise ValueError(f"{found.folder}/config.json: {error}") from None
-  notes = []
-  if side == "vision":
-    config, notes = _with_statistics(config, found)
+  encoder, config, notes = _read_config(found, side)
   paths = found.weight_files()
   arrays = {}
   for path in paths:
@@ -103,8 +96,8 @@ def beside(config: TextConfig | VisionConfig) -> Any:
   return kind(**{name: getattr(config, name) for name in _SHARED})
 
 
-def _choose(found: Source, settings: Mapping[str, Any], side: str) -> Encoder:
-  model_type = settings.get("model_type")
+def _choose(found: Source, config: Mapping[str, Any], side: str) -> Encoder:
+  model_type = config.get("model_type")
   for encoder in ENCODERS[side]:
     if model_type in encoder.model_types:
       return encoder
@@ -115,24 +108,26 @@ def _choose(found: Source, settings: Mapping[str, Any], side: str) -> Encoder:
   )
 
 
-def _with_statistics(
-  config: VisionConfig, found: Source
-) -> tuple[VisionConfig, list[str]]:
-  """Returns the config with the mean and deviation of the folder's pictures."""
-  processor = found.read_json("preprocessor_config.json")
-  if processor is None:
-    # As transformers 5 writes it for a model that reads pictures and text.
-    whole = found.read_json("processor_config.json") or {}
-    processor = whole.get("image_processor", {})
-  names = ("image_mean", "image_std")
-  if not all(name in processor for name in names):
-    note = (
-      "no preprocessor_config.json with image_mean and image_std: took the"
-      f" usual {config.image_mean} and {config.image_std}"
-    )
-    return config, [note]
-  read = {name: tuple(map(float, processor[name])) for name in names}
-  return dataclasses.replace(config, **read), []
+def _read_config(found: Source, side: str) -> tuple[Encoder, Any, list[str]]:
+  """Returns a folder's architecture and config, and notes on them.
+
+  Raises:
+    ValueError: for settings that are not supported, naming file and key.
+  """
+  config_file = found.read_config()
+  encoder = _choose(found, config_file, side)
+  where = f"{found.folder}/config.json: "
+  try:
+    name, section = encoder.section(config_file)
+    where += f"{name}: " if name else ""
+    config = encoder.read(section)
+  except ValueError as error:
+    raise ValueError(f"{where}{error}") from None
+  notes = settings.notes(encoder.settings, section)
+  if side == "vision":
+    config, more = processor.read(found, encoder.architecture, config)
+    notes += more
+  return encoder, config, notes
 
 
 def _own(

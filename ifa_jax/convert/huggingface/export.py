@@ -12,13 +12,14 @@ not read each other.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from flax import traverse_util
 
 from ifa_jax.convert import engine
+from ifa_jax.convert.huggingface import processor
 from ifa_jax.convert.huggingface.architecture import Encoder
 from ifa_jax.convert.huggingface.assemble import MARKERS_KEY
 from ifa_jax.convert.huggingface.bert import BERT
@@ -36,6 +37,7 @@ def export_huggingface(
   config: ModelConfig,
   params: Mapping[str, Any],
   tokenizer: Any = None,
+  relations: Sequence[str] | None = None,
 ) -> None:
   """Writes a folder with both encoders and the rest, whole or not at all.
 
@@ -44,6 +46,7 @@ def export_huggingface(
     config: the model's.
     params: nested dicts of arrays.
     tokenizer: a `Tokenizer`, or None.
+    relations: names by id, where they are known.
 
   Raises:
     ValueError: for a visual stream that is neither CLIP's nor ViT's, or if
@@ -67,9 +70,8 @@ def export_huggingface(
     if vision and encoder:
       vision_folder = os.path.join(partial, "vision")
       _write_encoder(vision_folder, encoder, vision, take("visual/"), {})
-      processor = _processor(encoder, vision)
-      _write_json(vision_folder, "preprocessor_config.json", processor)
-    write_rest(os.path.join(partial, FILE), config, rest)
+      _write_json(vision_folder, processor.FILE, processor.write(vision))
+    write_rest(os.path.join(partial, FILE), config, rest, relations)
 
 
 def _vision_encoder(config: VisionConfig) -> Encoder:
@@ -109,21 +111,6 @@ def _write_encoder(
     {"format": "pt"},
   )
   _write_json(folder, "config.json", {**encoder.write(config), **extra})
-
-
-def _processor(encoder: Encoder, config: VisionConfig) -> dict[str, Any]:
-  square = {"height": config.image_size, "width": config.image_size}
-  shared = {"image_mean": config.image_mean, "image_std": config.image_std}
-  if encoder is VIT:
-    return shared | {
-      "image_processor_type": "ViTImageProcessor",
-      "size": square,
-    }
-  return shared | {
-    "image_processor_type": "CLIPImageProcessor",
-    "size": {"shortest_edge": config.image_size},
-    "crop_size": square,
-  }
 
 
 def _write_json(folder: str, name: str, value: Any) -> None:

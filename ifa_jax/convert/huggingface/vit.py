@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from ifa_jax.convert.huggingface import architecture
-from ifa_jax.convert.huggingface.architecture import Config, Encoder
+from ifa_jax.convert.huggingface import architecture, settings
+from ifa_jax.convert.huggingface.architecture import Encoder
+from ifa_jax.convert.huggingface.settings import Config, Only
 from ifa_jax.convert.rules import (
   BATCH,
   BATCH_OF_ROWS,
@@ -48,11 +49,23 @@ RULES = [
 ]
 
 
+SETTINGS: dict[str, settings.Setting] = {
+  **settings.COMMON,
+  **settings.SIZES,
+  **settings.PICTURES,
+  "qkv_bias": Only(True),
+  "hidden_dropout_prob": settings.NO_DROPOUT,
+  "attention_probs_dropout_prob": settings.NO_DROPOUT,
+  "encoder_stride": settings.HEAD,
+  "pooler_output_size": settings.HEAD,
+  "pooler_act": settings.HEAD,
+}
+
+
 def _read(config: Config) -> VisionConfig:
-  config = {**_DEFAULTS, **config}
+  config = {**_DEFAULTS, **settings.read(SETTINGS, config)}
   return VisionConfig(
-    image_size=config["image_size"],
-    patch_size=config["patch_size"],
+    **architecture.picture_sizes(config),
     patch_bias=True,
     pre_norm=False,
     **architecture.sizes(config),
@@ -91,6 +104,8 @@ VIT = Encoder(
   prefixes=("", "vit."),
   anchor="embeddings.cls_token",
   rules=RULES,
+  settings=SETTINGS,
+  section=architecture.whole_file,
   read=_read,
   write=_write,
   unread=_unread,
