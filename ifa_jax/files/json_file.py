@@ -22,7 +22,7 @@ _CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
 
 
 class RepeatedKey(ValueError):
-  """A key is in a JSON object more than once."""
+  """A key is in an object more than once."""
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -53,7 +53,7 @@ def parse(text: bytes | str, where: str, strict: bool = False) -> Any:
     refuse = functools.partial(_refuse, text) if strict else None
     return json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
   except RepeatedKey as error:
-    raise ValueError(f"{where}: {error}") from None
+    raise RepeatedKey(f"{where}: {error}") from None
   except json.JSONDecodeError as error:
     raise ValueError(f"{where}: not JSON: {_reason(error)}") from None
   except (ValueError, RecursionError) as error:
