@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, BinaryIO
 
+from ifa_jax.files import json_file
+
 # A picture of 24 MB in base64 passes.
 MAX_BYTES = 1 << 25
 
@@ -26,17 +28,17 @@ def read(file: BinaryIO) -> Iterator[dict[str, Any]]:
   """Yields the post of each line that is not blank.
 
   A line that is no JSON object, or longer than `MAX_BYTES`, comes as its number
-  `line`, counted from 1, and its first characters as `not_json`, which
-  `ifa_jax.inference` refuses.
+  `line`, counted from 1, its first characters as `not_json`, and `reason`,
+  which `ifa_jax.inference` refuses.
   """
   for number, line in enumerate(_bounded_lines(file), start=1):
     if not line.strip():
       continue
-    post = _parse(line)
-    if not isinstance(post, dict):
+    try:
+      yield _parse(line, f"line {number}")
+    except ValueError as error:
       start = line.decode(errors="replace").strip()[:_NUM_SHOWN]
-      post = {"line": number, "not_json": start}
-    yield post
+      yield {"line": number, "not_json": start, "reason": str(error)}
 
 
 @contextlib.contextmanager
@@ -91,19 +93,14 @@ def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
     yield line
 
 
-def _parse(line: bytes) -> Any:
-  """Returns what a line holds as JSON, or None."""
+def _parse(line: bytes, where: str) -> dict[str, Any]:
+  """Returns the object of a line; raises ValueError for all else."""
   if len(line.rstrip(b"\n")) > MAX_BYTES:
-    return None
-  try:
-    return json.loads(line, parse_constant=_refuse)
-  except (ValueError, RecursionError):
-    return None
-
-
-def _refuse(name: str) -> None:
-  """Refuses NaN and Infinity, which Python alone takes for JSON."""
-  raise ValueError(name)
+    raise ValueError(f"{where}: longer than {MAX_BYTES >> 20} MB")
+  value = json_file.parse(line.rstrip(), where, strict=True)
+  if not isinstance(value, dict):
+    raise ValueError(f"{where}: a {type(value).__name__}")
+  return value
 
 
 def _line(record: Mapping[str, Any]) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ifa_jax.data.text import markers
-from ifa_jax.inference import jsonl
 
 Span = tuple[int, int]
 
@@ -48,10 +47,9 @@ def read_post(fields: Mapping[str, Any]) -> Post:
       name that does not occur in the text or occurs more than once; says where.
   """
   if "not_json" in fields:
-    line, found = fields.get("line"), fields["not_json"]
-    most = f"{jsonl.MAX_BYTES >> 20} MB"
+    where = fields.get("reason") or f"line {fields.get('line')}"
     raise ValueError(
-      f"line {line}: want a JSON object of at most {most}, found {found!r}"
+      f"{where}; want a JSON object in a line, found {fields['not_json']!r}"
     )
   text = _read_text(fields.get("text"))
   given = [fields.get(role + part) for role in ROLES for part in ("", "_span")]

@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ifa_jax.files.json_file import is_finite
+from ifa_jax.files.json_file import is_finite, unique
 from ifa_jax.files.shown import shown
 from ifa_jax.workdir.run_folder import RunFolder
 
@@ -129,7 +129,7 @@ def _objects(path: str) -> Iterator[tuple[str, int, dict[str, Any]]]:
         continue
       where = f"{path}, line {number}"
       try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=unique)
       except (ValueError, RecursionError) as error:
         raise ValueError(f"{where}: want a JSON object ({error})") from None
       if not isinstance(value, dict):

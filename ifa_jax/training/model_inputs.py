@@ -54,7 +54,7 @@ class Inputs:
   def vocabulary(self) -> Vocabulary:
     """The words of `data.word_vectors`, or else of the training texts."""
     if self._vectors is not None:
-      return Vocabulary(self._vectors.words)
+      return Vocabulary.of_vectors(self._vectors)
     # Loads TensorFlow, which posts of one's own do without.
     from ifa_jax.data.pipeline.dataset import Split
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib import metadata
 from typing import Any
 
+from ifa_jax.files import json_file
 from ifa_jax.runtime import collectives
 
 # Settings that two starts of one run may differ in: none of them changes what
@@ -89,7 +90,7 @@ class RunFolder:
     """
     try:
       with open(self.file(name), encoding="utf-8") as file:
-        return json.load(file)
+        return json.load(file, object_pairs_hook=json_file.unique)
     except FileNotFoundError:
       return None
     except ValueError as error:

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import re
 import sys
 import types
 
@@ -23,23 +24,46 @@ def test_each_line_that_is_not_blank_is_a_post():
 
 
 @pytest.mark.parametrize(
-  ("line", "shown"),
+  ("line", "shown", "reason"),
   [
-    (b'{"a": ', '{"a":'),
-    (b'["a"]', '["a"]'),
-    (b"null", "null"),
-    (b'{"a": NaN}', '{"a": NaN}'),
-    (b'{"a": "\xff"}', '{"a": "\ufffd"}'),
-    (b"[" * 100_000, "[" * 200),
-    (b"9" * 5_000, "9" * 200),
+    (b'{"a": ', '{"a":', "not JSON: Expecting value where the text ends: col"),
+    (b"[", "[", "not JSON: Expecting value where the text ends: column 2"),
+    (b'["a"]', '["a"]', "a list"),
+    (b"null", "null", "a NoneType"),
+    (b'{"a": NaN}', '{"a": NaN}', "not JSON: NaN is no number: column 7"),
+    (
+      b'{"a": "NaN \\"", "b": -Infinity}',
+      '{"a": "NaN \\"", "b": -Infinity}',
+      "not JSON: -Infinity is no number: column 22",
+    ),
+    (
+      b'{"\xc3\xa9": "\xff"}',
+      '{"é": "\ufffd"}',
+      "not JSON: byte 0xff is not UTF-8: column 8",
+    ),
+    (
+      b'{"a": 1,}',
+      '{"a": 1,}',
+      "not JSON: Expecting property name .*: col.* 9",
+    ),
+    (b"{'a': 1}", "{'a': 1}", "not JSON: Expecting property name .*: col.* 2"),
+    (b'{"a": 1} {', '{"a": 1} {', "not JSON: Extra data: column 10"),
+    (b"[" * 100_000, "[" * 200, "not JSON: maximum recursion depth"),
+    (b"9" * 5_000, "9" * 200, "not JSON: Exceeds the limit"),
+    (
+      b'{"head": "Ann", "head": "Bob"}',
+      '{"head": "Ann", "head": "Bob"}',
+      "expected each key of an object once, got 'head' 2 times",
+    ),
   ],
 )
-def test_a_line_that_is_no_object_is_shown(line, shown):
-  assert read(b'{"a": 1}', b"", line, b'{"a": 2}') == [
-    {"a": 1},
-    {"line": 3, "not_json": shown},
-    {"a": 2},
-  ]
+@pytest.mark.silent_input
+def test_a_line_that_is_no_object_is_shown_with_the_reason(line, shown, reason):
+  first, found, last = read(b'{"a": 1}', b"", line, b'{"a": 2}')
+  assert (first, last) == ({"a": 1}, {"a": 2})
+  assert found.keys() == {"line", "not_json", "reason"}
+  assert (found["line"], found["not_json"]) == (3, shown)
+  assert re.match(f"line 3: {reason}", found["reason"])
 
 
 def test_of_a_line_that_is_too_long_only_the_start_is_read(monkeypatch):
@@ -48,6 +72,7 @@ def test_of_a_line_that_is_too_long_only_the_start_is_read(monkeypatch):
   assert len(fits) == 40
   long = json.dumps({"a": "y" * 500}).encode()
   shown = {"line": 2, "not_json": long[:41].decode()}
+  shown["reason"] = "line 2: longer than 0 MB"
   assert read(fits, long, fits) == [json.loads(fits), shown, json.loads(fits)]
   assert read(fits, long) == [json.loads(fits), shown]
 

@@ -218,7 +218,7 @@ GOOD = {"text": "Ann joins Acme", "head": "Ann", "tail": "Acme"}
       {"head": 5, "head_span": [0, 1]},
       "head: want a name in the text, found 5",
     ),
-    ({"line": 7, "not_json": "x"}, "line 7: want a JSON object of .*'x'"),
+    ({"line": 7, "not_json": "x"}, "line 7; want a JSON object in .*'x'"),
     ({"tail": " "}, "tail: want a name in the text, found ' '"),
     ({"head": ["Ann"]}, "head: want a name"),
     ({"head": "ann"}, "head: 'ann' does not occur in the text"),

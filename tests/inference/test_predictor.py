@@ -259,7 +259,7 @@ def test_bad_lines_become_errors_and_the_rest_goes_on_in_order(
   assert failed["not JSON"]["line"] == 3
   assert failed["not JSON"]["not_json"] == '{"text": "Ann'
   for name in ("not JSON", "no object"):
-    assert ": want a JSON object of at most 32 MB" in failed[name]["error"]
+    assert "; want a JSON object in a line, found" in failed[name]["error"]
   for name, named in {
     "no text": "text: want",
     "name not in text": "head: 'Bob' does not occur",

@@ -180,6 +180,7 @@ def test_released_keeps_the_number_of_crops(settings, policy, num_crops, found):
   counts = prepared.metadata["counts"]["train"]
   assert (counts["grounded"], counts["missing_grounded"]) == (1, 2)
   assert (counts["pictures"], counts["missing_pictures"]) == (2, 1)
+  assert counts["unknown_words"] == 0
 
 
 def test_missing_files_are_listed_before_any_work(settings):

@@ -142,6 +142,7 @@ LINE = '{"id": "a", "gold": "None", "pred": "None"}\n'
     (LINE + "\n\udcff", r"x.jsonl, line 3: want a JSON object \("),
     (LINE + "[" * 100_000, r"x.jsonl, line 2: want a JSON object \("),
     (LINE + "[1]", r"line 2: want a JSON object, found list"),
+    ('{"id": 1, "id": 2}', r"line 1: want .* each key .*, got 'id' 2 times"),
     ('{"id": "a", "pred": "None"}', r"line 1: .* found no gold$"),
     ('{"gold": "None"}', r"line 1: .* found no id, pred$"),
     (LINE + LINE, r"line 2: .* every row once, found 'a' again .* line 1\)"),

@@ -81,6 +81,13 @@ def test_relations_without_none_in_front_are_refused():
     check({"relations": relations})
 
 
+@pytest.mark.silent_input
+def test_a_relation_in_two_spellings_is_refused():
+  relations = [*METADATA["relations"][:-1], "NONE"]
+  with pytest.raises(ValueError, match=r"one spelling .* 'None' and 'NONE'"):
+    check({"relations": relations})
+
+
 def test_a_text_model_takes_any_pictures():
   check(
     {"image_size": 224, "patch_size": 16, "num_crops": 9},

@@ -114,6 +114,13 @@ def test_files_that_are_no_run_are_refused_and_left_alone(tmp_path, files):
   assert listing(tmp_path) == before
 
 
+@pytest.mark.silent_input
+def test_a_key_twice_in_a_file_is_refused(tmp_path):
+  (tmp_path / "config.json").write_text('{"seed": 0, "seed": 1}')
+  with pytest.raises(ValueError, match=r"config\.json: .*got 'seed' 2 times"):
+    RunFolder(tmp_path).read_json("config.json")
+
+
 def test_a_start_that_was_killed_can_be_made_again(tmp_path):
   (tmp_path / "config.json.partial").write_text('{"config": ')
   RunFolder(tmp_path).claim(CONFIG, DATASET)

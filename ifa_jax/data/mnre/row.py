@@ -5,11 +5,13 @@
  't': {'name': 'Rome', 'pos': [3, 4]}, 'relation': '/per/misc/present_in'}
 """
 
-import ast
 import dataclasses
 from typing import Any
 
+from ifa_jax.data import relation_names
+from ifa_jax.data.mnre import notation
 from ifa_jax.data.text import markers
+from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
 
 # The longest published line has 426 bytes.
@@ -88,6 +90,7 @@ def read_line(
   line: int,
   file_name: str,
   relations: list[str] | None,
+  parse: notation.Parse = notation.read_literal,
 ) -> Row:
   """Checks one line of a file.
 
@@ -97,16 +100,19 @@ def read_line(
     line: its number, from 1.
     file_name: for messages.
     relations: the names that a row may have, None for any.
+    parse: of `notation`, the file's.
 
   Raises:
     RowError: for the first thing wrong with it.
   """
   where = f"{file_name}:{line}"
-  fields = _parse(text, where)
+  fields = _parse(text, where, parse)
   words = fields["token"]
   if not words or not all(map(is_text, words)):
     raise RowError(
-      where, "bad token list", f"wanted words, found {shown(words)}"
+      where,
+      "bad token list",
+      f"wanted words in whole characters, found {shown(words)}",
     )
   head, head_name = _read_entity(where, "h", fields["h"], words)
   tail, tail_name = _read_entity(where, "t", fields["t"], words)
@@ -115,7 +121,8 @@ def read_line(
     raise RowError(
       where,
       "unknown relation",
-      f"{relation[:80]!r} is none of the {len(relations)} relations",
+      f"{relation[:80]!r} is none of the {len(relations)} relations"
+      + _alike(relation, relations),
     )
   check_relation(where, relation)
   img_id = _picture_name(where, fields["img_id"])
@@ -132,6 +139,13 @@ def read_line(
     img_id=img_id,
     relation=relation,
   )
+
+
+def _alike(relation: str, relations: list[str]) -> str:
+  """Returns a hint at the relation that looks like an unknown one, or ""."""
+  seen = relation_names.look(relation)
+  alike = [name for name in relations if relation_names.look(name) == seen]
+  return f", which spell it {alike[0]!r}" if alike else ""
 
 
 def check_relation(where: str, relation: str) -> None:
@@ -167,22 +181,23 @@ def is_text(value: Any) -> bool:
   return isinstance(value, str)
 
 
-def _parse(text: bytes, where: str) -> dict[str, Any]:
-  """Reads a dict literal with the keys of `_KEYS`; runs nothing."""
+def _parse(text: bytes, where: str, parse: notation.Parse) -> dict[str, Any]:
+  """Reads a dict with the keys of `_KEYS`; runs nothing."""
+  kind = "a JSON object" if parse is notation.read_json else "a dict literal"
   try:
     if len(text) > MAX_BYTES:
       raise ValueError(f"longer than {MAX_BYTES} bytes")
-    fields = ast.literal_eval(text.decode("utf-8").strip())
+    fields = parse(text.decode("utf-8-sig").strip())
+  except json_file.RepeatedKey as error:
+    raise RowError(where, "repeated key", str(error)) from None
   except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
     # Python's parser answers deep nesting with the last two.
     reason = " ".join(str(error).split())[:120] or type(error).__name__
-    raise RowError(where, "not a dict literal", reason) from None
+    raise RowError(where, f"not {kind}", reason) from None
   except TypeError as error:  # {[]: 1}
-    raise RowError(where, "not a dict literal", str(error)) from None
+    raise RowError(where, f"not {kind}", str(error)) from None
   if not isinstance(fields, dict):
-    raise RowError(
-      where, "not a dict literal", f"found a {type(fields).__name__}"
-    )
+    raise RowError(where, f"not {kind}", f"found a {type(fields).__name__}")
   for key, kind in _KEYS.items():
     if key not in fields:
       raise RowError(

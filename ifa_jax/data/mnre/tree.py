@@ -1,13 +1,15 @@
 """The published MNRE text, read line by line.
 
 A tree holds `txt/ours_{train,val,test}.txt` (MNRE-1: without the folder), one
-Python dict literal a line, and `ours_rel2id.json` (MNRE-1: none).
+Python dict literal or JSON object a line, and `ours_rel2id.json` (MNRE-1:
+none).
 """
 
 import os
 from collections.abc import Callable, Iterator
 
-from ifa_jax.data import schema
+from ifa_jax.data import relation_names, schema
+from ifa_jax.data.mnre import notation
 from ifa_jax.data.mnre import row as lines
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files import json_file
@@ -50,11 +52,13 @@ def read_relations(raw_dir: str) -> list[str]:
   the text files, sorted.
 
   Raises:
-    ValueError: if the ids are not 0, 1, 2 ... or the name of id 0 is not None.
+    ValueError: if the ids are not 0, 1, 2 ..., the name of id 0 is not None, or
+      a relation is there in two spellings.
   """
   path = relations_path(raw_dir)
   relations = _relations_of_text(raw_dir) if path is None else _read_ids(path)
-  if not relations or relations[0].lower() != "none":
+  relation_names.check(relations, path or raw_dir)
+  if not relations or not relation_names.is_none(relations[0]):
     raise ValueError(
       f"{path or raw_dir}: the relation with id 0 must be None, found"
       f" {relations[:1] or 'no relation'}"
@@ -87,13 +91,14 @@ def read_rows(
   file_name = os.path.basename(path)
   line = 0
   with open(path, "rb") as file:
+    parse = notation.of_file(file, lines.MAX_BYTES + 1)
     while limit is None or line < limit:
       text = file.readline(lines.MAX_BYTES + 1)
       if not text:
         break
       line += 1
       try:
-        row = lines.read_line(text, split, line, file_name, relations)
+        row = lines.read_line(text, split, line, file_name, relations, parse)
       except RowError as error:
         on_error(error)
         if len(text) > lines.MAX_BYTES:
@@ -127,4 +132,6 @@ def _relations_of_text(raw_dir: str) -> list[str]:
     # Bad lines are for whoever reads the rows to report.
     for row in read_rows(raw_dir, split, None, on_error=lambda error: None)
   }
-  return sorted(names, key=lambda name: (name.lower() != "none", name))
+  return sorted(
+    names, key=lambda name: (not relation_names.is_none(name), name)
+  )

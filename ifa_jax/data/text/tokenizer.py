@@ -102,7 +102,12 @@ class Tokenizer:
     problem = _why_unfit(pretrained)
     if problem:
       raise ValueError(f"tokenizer {source!r}: {problem}")
-    loaded = cls(_pieces_of(pretrained), name, source)
+    try:
+      loaded = cls(_pieces_of(pretrained), name, source)
+    except ValueError as error:
+      raise ValueError(f"tokenizer {source!r}: {error}") from None
+    if odd := loaded._wordpieces.why_odd():
+      _log.warning("tokenizer %r: %s", source, odd)
     if sha256 and loaded.sha256 != sha256:
       _log.warning(
         "%s: expected a tokenizer with sha256 %s, got %s: ids may differ",
@@ -188,6 +193,12 @@ class Tokenizer:
     input_ids.append(special["sep_token"])
     word_ids.append(-1)
     return Encoded(input_ids, word_ids, starts["<s>"], starts["<o>"])
+
+  def num_unknown(self, encoded: Encoded) -> int:
+    """Returns how many words of a text have an [UNK] among their tokens."""
+    unknown = self._wordpieces.special["unk_token"]
+    pairs = zip(encoded.input_ids, encoded.word_ids, strict=True)
+    return len({word for token, word in pairs if token == unknown})
 
   def _split(self, words: Iterable[str]) -> list[list[int]]:
     """Returns the ids of each word, from the cache where it has them."""

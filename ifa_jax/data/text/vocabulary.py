@@ -1,14 +1,18 @@
 """Whole words, lower-cased, to ids: what PCNN reads."""
 
+import codecs
+import logging
+import operator
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ifa_jax.data.text.row_text import RowText
 
+_log = logging.getLogger("ifa_jax")
 # As `models.baselines.pcnn` has them: padding, and words out of the vocabulary.
 SPECIAL = ("[PAD]", "[UNK]")
 # Words are padded to a multiple of this, so that few shapes are compiled.
@@ -38,21 +42,47 @@ class Vocabulary:
     return cls(word for word in spoken if not _BREAK.search(word))
 
   @classmethod
+  def of_vectors(cls, vectors: "Vectors") -> "Vocabulary":
+    """Numbers the words of vectors, lower-cased; see `start_table`."""
+    lower = [w if w in SPECIAL else w.lower() for w in vectors.words]
+    num_cased = sum(map(operator.ne, lower, vectors.words))
+    if num_cased:
+      _log.warning(
+        "Word vectors: %d of %d words have capitals, which texts are read"
+        " without; a word has the vector of its own spelling, or else that of"
+        " the first that differs in capitals",
+        *(num_cased, len(lower)),
+      )
+    return cls(lower)
+
+  @classmethod
   def load(cls, path: str | os.PathLike) -> "Vocabulary":
     """Reads a file of `lines`.
 
     Raises:
-      ValueError: if it is not text, naming it.
+      ValueError: if it is not text, or a line would not have its own id; names
+        it.
     """
-    with open(path, encoding="utf-8") as file:
+    with open(path, encoding="utf-8-sig") as file:
       try:
-        return cls(file.read().split("\n")[:-1])
+        words = file.read().removesuffix("\n").split("\n")
       except UnicodeDecodeError as error:
         raise ValueError(f"{path}: want text in UTF-8 ({error})") from None
+    vocabulary = cls(words)
+    if [*vocabulary] != words:
+      raise ValueError(
+        f"{path}: expected {', '.join(SPECIAL)} and then each word once, got"
+        f" {len(words)} lines that make {len(vocabulary)} words"
+      )
+    return vocabulary
+
+  def __iter__(self) -> Iterator[str]:
+    """Yields the words in the order of their ids."""
+    return iter(self._ids)
 
   def lines(self) -> str:
     """Returns a word a line, in the order of their ids."""
-    return "".join(f"{word}\n" for word in self._ids)
+    return "".join(f"{word}\n" for word in self)
 
   def encode(self, words: Sequence[str]) -> list[int]:
     """Returns the id of each word."""
@@ -73,39 +103,84 @@ class Vectors(NamedTuple):
 
 
 def read_vectors(path: str | os.PathLike) -> Vectors:
-  """Reads GloVe's text format: a word and D numbers on each line.
+  """Reads the text format of GloVe, word2vec or fastText.
+
+  A line has a word and D numbers; the last two begin with a line of how many
+  words and numbers there are, and fastText ends each line with a space. Words
+  of GloVe 840B have spaces, such as ". . .": D is that of the first line, and
+  all before the last D numbers is the word.
 
   Raises:
     ValueError: for a line of another form, naming it.
   """
-  words, rows = [], []
+  words: list[str] = []
+  rows: list[np.ndarray] = []
+  header = None
   with open(path, "rb") as file:
     for number, line in enumerate(file, start=1):
+      if number == 1:
+        line = line.removeprefix(codecs.BOM_UTF8)
+      parts = line.split()  # Bytes: no-break spaces are part of a word.
+      if number == 2 and _is_header(words, rows, parts):
+        header = words.pop(), rows.pop()
+      dim = rows[0].size if rows else max(len(parts) - 1, 0)
       try:
-        word, *values = line.rstrip(b"\r\n").decode().split(" ")
-        # Numbers beyond float32 become infinite, which is refused below.
-        with np.errstate(over="ignore"):
-          row = np.array(values, np.float32)
+        word, row = _read_line(parts, dim)
       except ValueError:
-        word, row = "", np.zeros(0, np.float32)
-      of_one_width = not rows or row.size == rows[0].size
-      if not row.size or not of_one_width or not np.isfinite(row).all():
-        wanted = f"{rows[0].size} numbers" if rows else "numbers"
+        wanted = f"{dim} numbers" if rows else "numbers"
         found = line.rstrip()[:60].decode(errors="replace")
         raise ValueError(
           f"{path}:{number}: want a word and {wanted}, found {found!r}"
-        )
+        ) from None
       words.append(word)
       rows.append(row)
   if not rows:
     raise ValueError(f"{path}: want word vectors, found an empty file")
+  if header and int(header[0]) != len(words):
+    _log.warning(
+      "%s: expected %s words by its first line, got %d",
+      *(path, header[0], len(words)),
+    )
   return Vectors(words, np.stack(rows))
+
+
+def _is_header(
+  words: Sequence[str], rows: Sequence[np.ndarray], second: Sequence[bytes]
+) -> bool:
+  """Returns whether a first line counts words and numbers, by the second."""
+  is_pair = len(rows) == 1 and rows[0].size == 1 and words[0].isdecimal()
+  return is_pair and len(second) > 2 and rows[0][0] == len(second) - 1
+
+
+def _read_line(parts: Sequence[bytes], dim: int) -> tuple[str, np.ndarray]:
+  """Returns the word and float32[dim]; raises ValueError if it has others."""
+  first = len(parts) - dim
+  if not dim or first < 1 or any(map(_is_number, parts[1:first])):
+    raise ValueError
+  # Numbers beyond float32 become infinite.
+  with np.errstate(over="ignore"):
+    row = np.array([*map(float, parts[first:])], np.float32)
+  if not np.isfinite(row).all():
+    raise ValueError
+  return b" ".join(parts[:first]).decode(), row
+
+
+def _is_number(part: bytes) -> bool:
+  try:
+    float(part)
+  except ValueError:
+    return False
+  return True
 
 
 def start_table(
   fresh: np.ndarray, vocabulary: Vocabulary, vectors: Vectors
 ) -> np.ndarray:
   """Returns a word table with pretrained rows wherever there are any.
+
+  A word gets the vector of its own spelling, or else that of the first one in
+  the file that differs from it in capitals alone. `SPECIAL` words get those of
+  their own spelling alone.
 
   Args:
     fresh: float32[V, D], what the other rows start from.
@@ -120,8 +195,17 @@ def start_table(
       f"data.word_vectors: want vectors of model.word_dim {fresh.shape[1]}"
       f" numbers, found {vectors.table.shape[1]}"
     )
+  exact: dict[str, int] = {}
+  lowered: dict[str, int] = {}
+  for row, word in enumerate(vectors.words):
+    exact.setdefault(word, row)
+    if word not in SPECIAL:
+      lowered.setdefault(word.lower(), row)
   table = np.array(fresh)
-  table[vocabulary.encode(vectors.words)] = vectors.table
+  for number, word in enumerate(vocabulary):
+    row = exact.get(word, lowered.get(word))
+    if row is not None:
+      table[number] = vectors.table[row]
   return table
 
 

@@ -22,6 +22,9 @@ _SPECIAL = ("cls_token", "sep_token", "pad_token", "unk_token")
 _PROBE = ("Łódź", "don't", "NAÏVE", "#CaféTime", "東京tower", "http://t.co/a_b")
 _PROBE += ("[SEP]", "<s>", "\u200d", "🎸")
 
+# Words of a vocabulary that are tried in order to see whether it is cased.
+_NUM_TRIED = 100
+
 
 class WordPieces(NamedTuple):
   """A vocabulary and the Rust tokenizer that splits single words by it.
@@ -52,8 +55,10 @@ class WordPieces(NamedTuple):
 
     Raises:
       KeyError: for a special token that is not in the vocabulary.
+      ValueError: if the ids are not 0, 1, 2 ...
     """
     vocabulary = backend.get_vocab(with_added_tokens=True)
+    _check_ids(vocabulary)
     special = {name: vocabulary[tokens[name]] for name in _SPECIAL}
     published = _num_published(vocabulary)
     unsigned = cls(_plain_copy(backend), vocabulary, special, published, "")
@@ -63,6 +68,30 @@ class WordPieces(NamedTuple):
     """Returns the ids of each word."""
     encodings = self.splitter.encode_batch([*words], add_special_tokens=False)
     return [encoding.ids for encoding in encodings]
+
+  def why_odd(self) -> str:
+    """Returns how a vocabulary and the splitting of words do not fit, or "".
+
+    A `vocab.txt` without its `tokenizer_config.json` is read in lower case,
+    whatever its case.
+    """
+    plain = [t for t in self.vocabulary if t.isalpha() and t.isascii()]
+    cased = [token for token in plain if not token.islower()]
+    found = {token: self.split([token])[0] for token in cased[:_NUM_TRIED]}
+    lost = [t for t, ids in found.items() if ids != [self.vocabulary[t]]]
+    if len(lost) > len(found) / 2:
+      return (
+        f"its vocabulary has {len(cased)} words with capitals, such as"
+        f" {lost[0]!r}, and texts are lower-cased; a cased tokenizer needs"
+        ' "do_lower_case": false in its tokenizer_config.json'
+      )
+    keeps_case = self.split(["A"]) != self.split(["a"])
+    if plain and not cased and keeps_case:
+      return (
+        "its vocabulary has no capitals, and texts are not lower-cased; it"
+        ' needs "do_lower_case": true in its tokenizer_config.json'
+      )
+    return ""
 
   def fingerprint(self) -> str:
     """Computes `sha256`."""
@@ -106,6 +135,17 @@ def _plain_copy(backend: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
   copy.no_truncation()
   copy.encode_special_tokens = True
   return copy
+
+
+def _check_ids(vocabulary: Mapping[str, int]) -> None:
+  """Raises ValueError unless every id up to the largest has its own token."""
+  missing = {*range(max(vocabulary.values()) + 1)} - {*vocabulary.values()}
+  if missing:
+    raise ValueError(
+      f"expected a token of its own for each id, got none for {min(missing)}"
+      f" ({len(missing)} in all); does this line of the vocabulary, from 0,"
+      " repeat another?"
+    )
 
 
 def _num_published(vocabulary: Mapping[str, int]) -> int:

@@ -184,6 +184,7 @@ def _count(counts: collections.Counter, plan: Plan, num_crops: int) -> None:
     counts["longest_text"], len(plan.encoded.input_ids)
   )
   counts["shortened_texts"] += len(kept) < len(plan.row.words)
+  counts["unknown_words"] += plan.num_unknown
   counts["pictures"] += plan.picture is not None
   counts["missing_pictures"] += plan.picture is None
   listed = {"grounded": plan.num_grounded, "detected": plan.num_detected}

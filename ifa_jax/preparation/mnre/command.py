@@ -88,6 +88,7 @@ def show(prepared: schema.Prepared, is_new: bool) -> None:
     ("rows", "rows"),
     ("longest_text", "longest text (tokens)"),
     ("shortened_texts", "texts that lost words"),
+    ("unknown_words", "words with an [UNK]"),
     ("pictures", "rows with a picture"),
     ("missing_pictures", "rows whose picture is missing"),
     ("grounded", "grounded crops"),
@@ -95,7 +96,9 @@ def show(prepared: schema.Prepared, is_new: bool) -> None:
     ("detected", "detected crops"),
     ("missing_detected", "detected crops missing"),
   ):
-    table.add_row(label, *(str(split[key]) for split in counts.values()))
+    table.add_row(
+      label, *(str(split.get(key, "?")) for split in counts.values())
+    )
   reasons = {r for split in counts.values() for r in split["skipped"]}
   for reason in sorted(reasons):
     table.add_row(

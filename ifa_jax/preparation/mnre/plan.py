@@ -60,6 +60,7 @@ class Plan:
   Attributes:
     row: the line of the text file.
     encoded: its ids.
+    num_unknown: words that the tokenizer does not know, whole or in part.
     picture: path of the picture, None without a file.
     squares: for each of image, grounded and detected the crops to draw, as a
       record has them; None stands for constant grey. The whole picture is a
@@ -71,6 +72,7 @@ class Plan:
 
   row: Row
   encoded: Encoded
+  num_unknown: int
   picture: str | None
   squares: dict[str, tuple[Crop | None, ...]]
   num_grounded: int
@@ -160,9 +162,11 @@ class Planner:
     missing = [os.path.relpath(path, settings.raw_dir) for path in missing]
     if missing and settings.missing_pixels == "error":
       self._refuse_missing(row, missing[0])
+    encoded = self._encode(row)
     return Plan(
       row=row,
-      encoded=self._encode(row),
+      encoded=encoded,
+      num_unknown=self.tokenizer.num_unknown(encoded),
       picture=picture,
       squares=squares,
       num_grounded=len(listed["grounded"]),

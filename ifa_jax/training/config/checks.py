@@ -5,7 +5,7 @@ Every check raises ValueError, and names both sides.
 
 import jax
 
-from ifa_jax.data import schema
+from ifa_jax.data import relation_names, schema
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.runtime.data_parallel import Parallel
@@ -65,7 +65,8 @@ def check_dataset(prepared: schema.Prepared, config: RunConfig) -> None:
     for name in ("image_size", "patch_size", "num_crops"):
       wanted = getattr(model.vision, name)
       rows.append((f"model.vision.{name}", wanted, found[name], f"{name} "))
-  if found["relations"][metrics.NONE].lower() != "none":
+  relation_names.check(found["relations"], prepared.folder)
+  if not relation_names.is_none(found["relations"][metrics.NONE]):
     raise ValueError(
       f"{prepared.folder}: want None as the first relation, found"
       f" {found['relations'][metrics.NONE]!r}"

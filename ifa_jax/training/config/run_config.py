@@ -59,7 +59,8 @@ class DataConfig:
     layout: of a text's WordPieces, see `data.text.layouts`.
     scenes: folder that `python -m data_prep.scenes` wrote, for models that read
       regions.
-    word_vectors: GloVe's text file for PCNN; None starts from random vectors.
+    word_vectors: a text file of GloVe, word2vec or fastText for PCNN; None
+      starts from random vectors.
     visual_shuffle_seed: shuffle(train) of the paper's Table 1: training rows
       get the pictures of others, by one fixed permutation. None: their own.
     visual_shuffle_unit: see `Shuffle.unit`.

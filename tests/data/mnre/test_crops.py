@@ -173,6 +173,7 @@ def test_clean_without_boxes_says_where_they_come_from(tmp_path):
   [
     ("{", "not JSON"),
     ("[" * 100_000, "not JSON"),
+    ('{"a.jpg": [], "a.jpg": []}', "each key .*, got 'a.jpg' 2 times"),
     ([], "found a list"),
     ({"a.jpg": {}}, "picture 'a.jpg': wanted a list"),
     ({"a.jpg": [box(0, 0, 1, 1), 3]}, "'a.jpg', box 1: wanted an object"),

@@ -150,6 +150,7 @@ def test_relations_come_in_the_order_of_their_ids(tmp_path):
     ('{"None": 0, "a": "1"}', "wanted one object"),
     ('{"None": 1, "a": 0}', "id 0 must be None, found .'a'"),
     ("{}", "found no relation"),
+    ('{"None": 0, "m": 1, "m": 2}', "each key of an object once, got 'm' 2"),
   ],
 )
 def test_bad_relation_files_are_refused(content, message, tmp_path):
@@ -167,3 +168,124 @@ def test_without_a_relation_file_the_names_are_sorted(tmp_path):
   tree = str(tmp_path)
   assert raw.read_relations(tree) == ["none", "a", "b", "c"]
   assert len(list(raw.read_rows(tree, "train", ["none", "a", "b", "c"]))) == 2
+
+
+ALIKE = {
+  "none": ("None", "none"),
+  "capitals": ("None", "NONE"),
+  "space at the end": ("m", "m "),
+  "two spaces": ("m n", "m  n"),
+  "composition": ("caf\u00e9", "cafe\u0301"),
+  "variation": ("m", "m\ufe0f"),
+  "spaces around none": ("None", " none"),
+}
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize("has_file", [True, False], ids=["file", "no file"])
+@pytest.mark.parametrize("names", ALIKE.values(), ids=ALIKE)
+def test_two_spellings_of_a_relation_are_refused(tmp_path, names, has_file):
+  every = tuple(dict.fromkeys(["None", *names, "/a"]))
+  rows = [{**ROW, "relation": name} for name in every]
+  tree = raw_tree.write_tree(
+    tmp_path, rows, relations=every if has_file else None
+  )
+  with pytest.raises(ValueError, match="one spelling of each") as error:
+    raw.read_relations(tree)
+  assert all(repr(name) in str(error.value) for name in names)
+
+
+def test_names_that_can_be_told_apart_are_several(tmp_path):
+  names = ["None", "/a/b", "/a/B", "/ab", "nonesuch"]
+  tree = raw_tree.write_tree(tmp_path, [ROW], relations=names)
+  assert raw.read_relations(tree) == names
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize("name", ["none", "/per/misc/present_in "])
+def test_a_row_that_spells_a_relation_otherwise_is_told_of_it(tmp_path, name):
+  spelled = {"none": "None"}.get(name, name.strip())
+  with pytest.raises(RowError, match=f"which spell it '{spelled}'"):
+    read(tmp_path, {**ROW, "relation": name})
+
+
+JSON_LINE = json.dumps(
+  {**ROW, "token": ["Bill", "\U0001f600", "in", "http://t.co/x"]}
+  | {"h": entity("Bill", 0, 1), "t": entity("http://t.co/x", 3, 4)}
+).replace("/", "\\/")
+
+
+@pytest.mark.silent_input
+def test_lines_of_json_are_read_as_json(tmp_path):
+  assert r"http:\/\/t.co\/x" in JSON_LINE
+  assert r"\ud83d\ude00" in JSON_LINE
+  for row in read(tmp_path, "", JSON_LINE, JSON_LINE, on_error=lambda _: None):
+    assert row.words == ("Bill", "\U0001f600", "in", "http://t.co/x")
+    assert row.tail_name == "http://t.co/x"
+    assert row.relation == "/per/misc/present_in"
+
+
+@pytest.mark.silent_input
+def test_literals_are_read_as_python_however_they_are_quoted(tmp_path):
+  # JSON would refuse the tuple.
+  double = str(ROW).replace("'", '"').replace("[0, 2]", "(0, 2)")
+  assert double.startswith('{"')
+  first, second = read(
+    tmp_path,
+    double,
+    {**ROW, "token": ["Bill", "Cosby"] * 2} | {"t": entity("Cosby", 3, 4)},
+  )
+  assert (first.head, second.head) == ((0, 2), (0, 2))
+
+
+OTHER_LANGUAGE = {
+  "Python below JSON": (
+    [JSON_LINE, repr(ROW)],
+    "2: not a JSON object: as line 1 is JSON, .*: column 2",
+  ),
+  "JSON below Python": (
+    [repr(ROW), JSON_LINE],
+    r"2: not a dict literal: .*/ is JSON, line 1 is none: column 48",
+  ),
+  "null": (
+    [repr(ROW), "{'token': ['\u00e9', null]}"],
+    "2: not a dict literal: null is no Python literal: column 17",
+  ),
+  "a call": (
+    ["{'token': f(1)}"],
+    "1: not a dict literal: Call is no Python literal: column 11",
+  ),
+  "NaN": (
+    [json.dumps({**ROW, "score": float("nan")})],
+    "1: not a JSON object: .* NaN is no number: column ",
+  ),
+  "a key twice": (
+    [repr(ROW)[:-1] + ", 'relation': 'None'}"],
+    "1: repeated key: .*, got 'relation' 2 times",
+  ),
+  "a key twice inside": (
+    [repr(ROW).replace("'pos'", "'pos': [0, 1], 'pos'", 1)],
+    "1: repeated key: .*, got 'pos' 2 times",
+  ),
+  "a key twice in JSON": (
+    [JSON_LINE, JSON_LINE[:-1] + ', "h": {}}'],
+    "2: repeated key: .*, got 'h' 2 times",
+  ),
+}
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("rows", "message"), OTHER_LANGUAGE.values(), ids=OTHER_LANGUAGE
+)
+def test_what_is_none_of_the_language_of_a_file_is_named(
+  tmp_path, rows, message
+):
+  with pytest.raises(RowError, match=f"^ours_train.txt:{message}") as error:
+    read(tmp_path, *rows)
+  assert "object at 0x" not in str(error.value)
+
+
+@pytest.mark.silent_input
+def test_a_byte_order_mark_is_no_part_of_a_row(tmp_path):
+  assert read(tmp_path, "\ufeff" + repr(ROW)) == read(tmp_path, ROW)

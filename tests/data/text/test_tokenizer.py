@@ -186,3 +186,61 @@ def test_another_kind_of_tokenizer_is_refused(tmp_path):
   (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
   with pytest.raises(ValueError, match="WordPiece is wanted"):
     Tokenizer.load(tmp_path)
+
+
+SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+
+
+def write_vocabulary(folder, words, config=None):
+  """Writes vocab.txt and config.json, as old folders have them."""
+  lines = "".join(f"{word}\n" for word in [*SPECIAL, *words])
+  (folder / "vocab.txt").write_text(lines, encoding="utf-8")
+  (folder / "config.json").write_text('{"model_type": "bert"}')
+  if config is not None:
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+  return folder
+
+
+BERT = {"tokenizer_class": "BertTokenizer"}
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  "words",
+  [
+    ["Bill", "joins", "Acme", "a", "b", "c", "Bill"],
+    ["Ann", "Ann", "joins"],
+    ["a", "b", "[CLS]"],
+  ],
+)
+def test_a_token_in_two_lines_is_refused(tmp_path, words):
+  folder = write_vocabulary(tmp_path, words)
+  with pytest.raises(ValueError, match="a token of its own for each id"):
+    Tokenizer.load(folder)
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("words", "config", "message"),
+  [
+    (["Acme", "Ann", "joins"], None, "2 words with capitals, such as 'Acme'"),
+    (["A", "a", "b"], BERT | {"do_lower_case": True}, "such as 'A'"),
+    (["A", "a", "Acme"], BERT | {"do_lower_case": False}, ""),
+    (["a", "b", "acme"], BERT | {"do_lower_case": False}, "has no capitals"),
+    (["a", "b", "acme"], None, ""),
+  ],
+)
+def test_a_vocabulary_of_another_case_than_texts_is_told_of(
+  tmp_path, caplog, words, config, message
+):
+  Tokenizer.load(write_vocabulary(tmp_path, words, config))
+  assert message in caplog.text
+  assert bool(message) == any("do_lower_case" in x for x in caplog.messages)
+
+
+@pytest.mark.silent_input
+def test_unknown_words_are_counted(tokenizer):
+  words = ["Bill", "\u0e17\u0e30\u0e40\u0e25", "a\u0e17-\u0e17", "\u200b"]
+  encoded = tokenizer.encode(words, (0, 1), (3, 4), 80)
+  # A word without pieces is [UNK] where an entity would be empty.
+  assert tokenizer.num_unknown(encoded) == 3

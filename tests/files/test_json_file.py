@@ -1,0 +1,49 @@
+"""JSON of any origin: its value, or one line with the reason and the place."""
+
+import pytest
+
+from ifa_jax.files import json_file
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("text", "reason"),
+  [
+    (b'{"m": 1, "n": 0, "m": 2}', "expected each key .* once, got 'm' 2 times"),
+    (
+      b'[{"a": {"b": 1, "b": 1}}]',
+      "expected each key .* once, got 'b' 2 times",
+    ),
+    (b'{"m": 1, "\\u006d": 2}', "expected each key .*, got 'm' 2 times"),
+    (b'{\n"a": 1,\n"b": ]}', "not JSON: Expecting value: line 3, column 6"),
+    (b'{"a": "\xe9"}', "not JSON: byte 0xe9 is not UTF-8: column 8"),
+    (b'{"a": 1,}\n', "not JSON: Expecting property name .*: column 9"),
+    (b'{"a":\n', "not JSON: Expecting value where the text ends: column "),
+  ],
+)
+def test_a_text_that_is_not_read_is_refused_in_one_line(tmp_path, text, reason):
+  path = tmp_path / "x.json"
+  path.write_bytes(text)
+  with pytest.raises(ValueError, match=rf"x\.json: {reason}") as error:
+    json_file.load(path)
+  assert "\n" not in str(error.value)
+
+
+@pytest.mark.silent_input
+def test_a_byte_order_mark_is_no_part_of_a_text():
+  assert json_file.parse(b'\xef\xbb\xbf{"a": 1}', "x") == {"a": 1}
+
+
+def test_equal_keys_of_different_objects_are_kept():
+  text = b'{"a": {"b": 1}, "c": {"b": 2, "a": 3}}'
+  assert json_file.parse(text, "x") == {"a": {"b": 1}, "c": {"b": 2, "a": 3}}
+
+
+@pytest.mark.silent_input
+def test_a_strict_reader_takes_no_names_for_numbers():
+  text = '{\n"a": "NaN",\n"b": -Infinity}'
+  with pytest.raises(
+    ValueError, match=r"x: .*: -Infinity .*: line 3, column 6"
+  ):
+    json_file.parse(text, "x", strict=True)
+  assert json_file.parse('["NaN"]', "x", strict=True) == ["NaN"]
