@@ -209,7 +209,9 @@ def _is_in(folder: str, path: str) -> bool:
 class Pictures:
   """Finds pictures in `img_org/`, a split's own folder first.
 
-  Published pictures may lie in another split's folder than their rows.
+  Published pictures may lie in another split's folder than their rows. Where
+  there is no `a.xyz.jpg`, `a.xyz` is taken: rows get the suffix that MNRE-1
+  leaves out unless they have one that is known.
   """
 
   def __init__(self, raw_dir: str):
@@ -235,10 +237,17 @@ class Pictures:
     return self._last[1]
 
   def _search(self, row: Row) -> str | None:
+    """Looks for a row's picture, then for its name without the suffix."""
+    stem, suffix = os.path.splitext(row.img_id)
+    names = [row.img_id, *([stem] if suffix == ".jpg" else [])]
+    found = (self._look(row, name) for name in names)
+    return next(filter(None, found), None)
+
+  def _look(self, row: Row, name: str) -> str | None:
     """Looks into every folder."""
     order = sorted(schema.SPLITS, key=lambda split: split != row.split)
     folders = [folder for split in order for folder in self._folders[split]]
-    paths = [os.path.join(folder, row.img_id) for folder in folders]
+    paths = [os.path.join(folder, name) for folder in folders]
     for path in paths:
       check_link(row.where, self._raw_dir, path)
     files = [path for path in paths if os.path.isfile(path)]

@@ -43,7 +43,8 @@ def survey(planner: Planner) -> Survey:
 
   Raises:
     ValueError: for a bad row (unless rows are skipped), for missing pictures
-      where they are an error, or if a split has no row.
+      where they are an error, if a split has no row, or if no box of a boxes
+      file belongs to any.
   """
   skip = planner.settings.on_error == "skip"
   must_be_there = planner.settings.missing_pixels == "error"
@@ -67,6 +68,7 @@ def survey(planner: Planner) -> Survey:
       raise ValueError(f"{split}: every row is bad and would be skipped")
   if missing:
     raise ValueError(_describe_missing(missing))
+  planner.tell_joins()
   return Survey(num_rows, num_files, pictures.hexdigest())
 
 
