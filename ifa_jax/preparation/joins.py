@@ -60,6 +60,10 @@ class Join:
     Raises:
       ValueError: if nothing belongs to a row, and all were seen.
     """
+    if not self._total and self._kind == "phrases":
+      _log.warning(
+        "%s: no box has a phrase, so no row has grounded crops", self._path
+      )
     if not self._left:
       return
     first = next(iter(self._left.values()))

@@ -1,4 +1,5 @@
 import json
+import shutil
 import socket
 import time
 
@@ -185,3 +186,21 @@ def test_another_kind_of_tokenizer_is_refused(tmp_path):
   (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
   with pytest.raises(ValueError, match="WordPiece is wanted"):
     Tokenizer.load(tmp_path)
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize("other", ["[UNK]", "[MASK]", "a"])
+def test_padding_of_another_id_than_0_is_refused(folder, other, tmp_path):
+  shutil.copytree(folder, tmp_path / "moved")
+  path = tmp_path / "moved" / "tokenizer.json"
+  content = json.loads(path.read_text())
+  ids = content["model"]["vocab"]
+  ids["[PAD]"], ids[other] = ids[other], ids["[PAD]"]
+  for token in content["added_tokens"]:
+    token["id"] = ids[token["content"]]
+  content["added_tokens"].sort(key=lambda token: token["id"])
+  path.write_text(json.dumps(content))
+  by_id = sorted(ids, key=ids.__getitem__)
+  (tmp_path / "moved" / "vocab.txt").write_text("\n".join([*by_id, ""]))
+  with pytest.raises(ValueError, match=r"\[PAD\] with id 0, got id [1-9]"):
+    Tokenizer.load(tmp_path / "moved")
