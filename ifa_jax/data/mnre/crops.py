@@ -2,8 +2,8 @@
 
 The grounded crops follow the protocol. `released`: the published dictionary,
 whose queries were built from the gold relation. `clean`: boxes found for the
-names of the two entities. `none`: no grounded crops. Detected crops and the
-picture depend on the picture's name alone.
+names of the two entities, the best of each before all others. `none`: none.
+Detected crops and the picture depend on the picture's name alone.
 """
 
 import filecmp
@@ -80,7 +80,10 @@ class Crops:
       self._detected = {s: self._load_detected(s) for s in schema.SPLITS}
 
   def grounded(self, row: Row) -> list[Crop]:
-    """Returns every grounded crop that is listed for a row, best first.
+    """Returns every grounded crop that is listed for a row.
+
+    Those to keep come first: `released` in the dictionary's order, `clean` as
+    `boxes.grounded` has them.
 
     Raises:
       RowError: if the released dictionary has no entry for the row, or a name
