@@ -144,6 +144,8 @@ def _predict_one(
     ValueError: for a post that cannot be read.
   """
   completed = listed.complete(post) if listed else post
+  if listed:
+    listed.tell_unused()
   (prediction,) = predictor.predict_all([completed], batch_size=1)
   if "error" in prediction:
     raise ValueError(prediction["error"])
@@ -194,6 +196,8 @@ def predict_file(
       count += 1
       errors += "error" in record
       write(record)
+  if listed:
+    listed.tell_unused()
   return count, errors
 
 

@@ -219,6 +219,6 @@ def _clip(box: Mapping[str, int], size: tuple[int, int]) -> list[int]:
 
 
 def _holds(edges: Sequence[int]) -> bool:
-  """Whether a box has an area."""
+  """Whether a box has an area, and one that reads as pixels."""
   x0, y0, x1, y1 = edges
-  return x0 < x1 and y0 < y1
+  return x0 < x1 and y0 < y1 and max(edges) > 1

@@ -5,6 +5,7 @@ the form of `ifa_jax.data.images.boxes`.
 """
 
 import itertools
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +16,8 @@ from ifa_jax.data.images import boxes, decode
 from ifa_jax.files import json_file
 from ifa_jax.inference import images
 from ifa_jax.inference.post import read_post
+
+_log = logging.getLogger("ifa_jax")
 
 if TYPE_CHECKING:
   from ifa_jax.detection.finder import ObjectFinder
@@ -35,7 +38,9 @@ class ListedObjects:
       ValueError: for a file of another form; names picture and index of a box.
     """
     boxes.read_boxes(path)
+    self._path = path
     self._listed = json_file.load(path)
+    self._num_asked = self._num_found = 0
 
   def complete(self, post: Fields) -> Fields:
     """Returns a post with the boxes of its picture, if it lacks and has any."""
@@ -45,7 +50,18 @@ class ListedObjects:
     ):
       return post
     listed = self._listed.get(os.path.basename(image))
+    self._num_asked += 1
+    self._num_found += listed is not None
     return post if listed is None else {**post, "boxes": listed}
+
+  def tell_unused(self) -> None:
+    """Logs a warning if the file lists none of the pictures asked for."""
+    if self._num_asked and not self._num_found:
+      _log.warning(
+        "%s: lists the picture of no post; expected file names as in 'image',"
+        " got %r",
+        *(self._path, next(iter(self._listed), None)),
+      )
 
 
 class FoundObjects:

@@ -7,6 +7,7 @@ predictor.predict({"text": "Ann joins Acme", "head": "Ann", "tail": "Acme",
 """
 
 import itertools
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ from ifa_jax.inference.reader import Example, Reader
 from ifa_jax.inference.sharing import sources
 from ifa_jax.inference.sharing.shareable import Shareable
 from ifa_jax.runtime.prefetch import read_ahead
+
+_log = logging.getLogger("ifa_jax")
 
 if TYPE_CHECKING:
   from ifa_jax.detection.finder import ObjectFinder
@@ -75,6 +78,7 @@ class Predictor(Shareable):
       self._objects = FoundObjects(finder, grounds)
     buckets = settings.data.text_buckets
     self._step = PredictionStep(self.model, params, buckets)
+    self._warn_of_leak()
 
   def bind(self, function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a function of parameters and batches; see `PredictionStep`."""
@@ -131,6 +135,17 @@ class Predictor(Shareable):
     if waiting:
       yield from self._records(*waiting)
       seen_kinds.tell_missing(self._trained_with - seen)
+
+  def _warn_of_leak(self) -> None:
+    """Logs that boxes of names bias the answer, where training taught so."""
+    fields = [field for field, _, _ in self.model.picture_slots]
+    if self.protocol == "released" and "grounded" in fields:
+      _log.warning(
+        "%s: protocol released, whose crops tell the label by their number: the"
+        " model reads the number of boxes with the name of head or tail as the"
+        " answer",
+        self._source.path,
+      )
 
   def _complete_all(self, posts: Iterable[Fields]) -> Iterator[Fields]:
     return self._objects.complete_all(posts) if self._objects else iter(posts)

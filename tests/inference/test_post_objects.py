@@ -1,9 +1,12 @@
 """Boxes of posts: their own, those of a file, those that a finder finds."""
 
+import io
 import json
 import logging
+import shutil
 
 import pytest
+from PIL import Image
 
 from ifa_jax.inference.boxes import FoundObjects, ListedObjects
 from ifa_jax.inference.predictor import Predictor
@@ -114,3 +117,79 @@ def test_a_boxes_file_of_another_form_is_refused_at_once(tmp_path):
   path.write_text(json.dumps({"a.jpg": [{"box": [0, 0, 9], "score": 1}]}))
   with pytest.raises(ValueError, match=r"boxes\.json: picture 'a.jpg', box 0"):
     ListedObjects(path)
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize("edges", [[0.1, 0.1, 0.6, 0.8], [0, 0, 1, 1]])
+def test_boxes_in_parts_of_a_picture_are_refused(
+  finished, posts, edges, tmp_path
+):
+  entries = [{"box": edges, "score": 0.5}]
+  predictor = Predictor(finished.workdir)
+  with pytest.raises(ValueError, match="boxes, box 0: expected pixels of"):
+    predictor.predict(posts[0] | {"boxes": entries})
+  path = tmp_path / "boxes.json"
+  path.write_text(json.dumps({"a.jpg": entries}))
+  with pytest.raises(ValueError, match=r"'a\.jpg', box 0: expected pixels"):
+    ListedObjects(path)
+
+
+@pytest.mark.silent_input
+def test_a_box_of_a_photo_as_stored_is_refused(finished, posts):
+  photo = Image.new("RGB", (100, 40))
+  exif = photo.getexif()
+  exif[0x0112] = 6  # Turned by 90 degrees.
+  file = io.BytesIO()
+  photo.save(file, "JPEG", exif=exif)
+  post = posts[0] | {"image": file.getvalue()}
+  predictor = Predictor(finished.workdir)
+  stored, upright = (
+    [{"box": edges, "score": 1}] for edges in ([10, 5, 90, 35], [5, 10, 35, 90])
+  )
+  with pytest.raises(ValueError, match="expected pixels of the upright pict"):
+    predictor.predict(post | {"boxes": stored})
+  assert predictor.predict(post | {"boxes": upright})["relation"]
+
+
+@pytest.mark.silent_input
+def test_a_phrase_spelt_otherwise_is_a_grounded_box(finished, posts):
+  predictor = Predictor(finished.workdir)
+  found = []
+  for phrase in (posts[0]["head"], f"{posts[0]['head'].upper()}. "):
+    boxes = [{"box": [0, 0, 9, 9], "score": 0.5, "phrase": phrase}]
+    example = predictor.reader.read(posts[0] | {"boxes": boxes})
+    found.append(example.boxes["grounded"])
+  assert found == [[(0, 0, 9, 9)]] * 2
+
+
+@pytest.mark.silent_input
+def test_a_boxes_file_of_other_pictures_is_told(tmp_path, caplog):
+  path = tmp_path / "boxes.json"
+  path.write_text(json.dumps({"img/a.jpg": []}))
+  listed = ListedObjects(path)
+  listed.tell_unused()
+  listed.complete({"image": "x/a.jpg", "boxes": []})
+  listed.tell_unused()
+  assert caplog.messages == []
+  listed.complete({"image": "x/a.jpg"})
+  listed.tell_unused()
+  (message,) = caplog.messages
+  assert "boxes.json: lists the picture of no post" in message
+  assert message.endswith("got 'img/a.jpg'")
+
+
+@pytest.mark.silent_input
+def test_a_released_run_says_that_it_reads_the_number_of_boxes(
+  finished, tmp_path, caplog
+):
+  Predictor(finished.workdir)
+  assert caplog.messages == []
+  folder = tmp_path / "run"
+  shutil.copytree(finished.workdir, folder)
+  record = json.loads((folder / "config.json").read_text())
+  record["dataset"]["protocol"] = "released"
+  (folder / "config.json").write_text(json.dumps(record))
+  Predictor(folder)
+  (message,) = caplog.messages
+  assert "reads the number of boxes" in message
+  assert message.startswith(f"{folder}: protocol released")

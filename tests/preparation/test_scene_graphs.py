@@ -129,6 +129,21 @@ def test_what_is_wrong_with_a_picture_is_named(write, key):
     graphs.read_graphs(path)
 
 
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  "boxes",
+  [
+    [[0.1, 0.1, 0.6, 0.8], [0, 0, 1, 1], [0.5, 0, 1.01, 1], [0, 0, 0.2, 0.2]],
+    [[0, 0, 9, 9], [0.1, 0.1, 0.6, 0.8], [0] * 4, [0] * 4],
+  ],
+)
+def test_boxes_in_parts_of_a_picture_are_refused(write, boxes):
+  path = write({"1": PREDICTION["1"] | {"bbox": boxes}})
+  message = r"'1', box [01]: expected pixels .* got \[0.1, 0.1, 0.6, 0.8\]"
+  with pytest.raises(ValueError, match=message):
+    graphs.read_graphs(path)
+
+
 def test_what_is_wrong_with_the_files_is_named(write, tmp_path):
   for prediction, info, message in (
     (

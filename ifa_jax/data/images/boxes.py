@@ -3,13 +3,15 @@
     {"a.jpg": [{"box": [12, 5, 90, 80.5], "score": 0.9},
                {"box": [0, 0, 40, 40], "score": 0.7, "phrase": "Bill Cosby"}]}
 
-Pixels of the original picture. A box without a phrase is a detected object of
-every row of its picture; one with a phrase is a grounded object of the rows
-whose head or tail has that name. So neither can depend on a row's relation.
-A detector's class name may stand beside as "label".
+Edges are x0, y0, x1, y1 in pixels of the picture, not resized and upright: with
+its EXIF orientation applied, as viewers show it. A box without a phrase is a
+detected object of every row of its picture; one with a phrase is a grounded
+object of the rows whose head or tail has that name (see `name_key`). So neither
+can depend on a row's relation. "label" may give a detector's class name.
 """
 
 import os
+import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,7 +23,7 @@ class Box(NamedTuple):
   """One object.
 
   Attributes:
-    edges: (x0, y0, x1, y1) in pixels.
+    edges: (x0, y0, x1, y1) in pixels of the upright picture.
     score: higher is better.
     phrase: what was looked for, or None.
     index: place in the picture's list, from 0.
@@ -73,6 +75,7 @@ def read_list(entries: Any, where: str) -> list[Box]:
     _read_box(f"{where}, box {index}", index, entry)
     for index, entry in enumerate(entries)
   ]
+  check_pixels([list(box.edges) for box in read], where)
   return sorted(read, key=lambda box: -box.score)
 
 
@@ -82,10 +85,67 @@ def detected(listed: Sequence[Box]) -> list[Box]:
 
 
 def grounded(listed: Sequence[Box], head: str, tail: str) -> list[Box]:
-  """Returns the grounded objects of a row: the head's, then the tail's."""
-  # Equal names share their boxes.
-  names = dict.fromkeys((head, tail))
-  return [box for name in names for box in listed if box.phrase == name]
+  """Returns the grounded objects of a row, those to keep first in front.
+
+  The head's best box, the tail's best, then all others by score: however many
+  boxes one name has, they leave room for the other's. A box that is listed
+  under two spellings of a name counts once.
+
+  Args:
+    listed: the boxes of the row's picture, best score first.
+    head: the head's name.
+    tail: the tail's name.
+  """
+  by_name: dict[str, dict[tuple[float, ...], Box]] = {
+    name_key(name): {} for name in (head, tail)
+  }
+  for box in listed:
+    if box.phrase is not None:
+      by_name.get(name_key(box.phrase), {}).setdefault(box.edges, box)
+  found = [[*boxes.values()] for boxes in by_name.values()]
+  others = [box for boxes in found for box in boxes[1:]]
+  best = [box for boxes in found for box in boxes[:1]]
+  return [*best, *sorted(others, key=lambda box: -box.score)]
+
+
+def name_key(name: str) -> str:
+  """Returns what two spellings of a name share: "stlouis" of "St. Louis".
+
+  Its letters, digits, accents and symbols in Unicode's form NFKC, case folded:
+  case, spaces, punctuation and the way an accent is encoded do not count.
+  Grounders answer in lower case and with a full stop. Of a name of punctuation
+  alone all but the spaces counts.
+  """
+  folded = unicodedata.normalize("NFKC", name).casefold()
+  folded = unicodedata.normalize("NFKC", folded)
+  kept = "".join(c for c in folded if unicodedata.category(c)[0] in "LMNS")
+  return kept or "".join(folded.split())
+
+
+def check_pixels(listed: Sequence[Any], where: str) -> None:
+  """Raises ValueError for boxes in parts of 1 and not in pixels.
+
+  These end before 2: parts may reach a bit beyond 1. A box of one whole pixel
+  in the corner may be among others, as a detector's failure.
+
+  Args:
+    listed: [x0, y0, x1, y1] of a picture's boxes; what is not of that form is
+      passed over.
+    where: the list's place, for errors.
+  """
+  small = [_are_edges(edges) and max(edges) < 2 for edges in listed]
+  for index, edges in enumerate(listed):
+    if small[index] and (all(small) or any(edge % 1 for edge in edges)):
+      raise ValueError(
+        f"{where}, box {index}: expected pixels of the picture, got"
+        f" {shown(edges)}, which are parts of its width and height; multiply by"
+        " them"
+      )
+
+
+def _are_edges(value: Any) -> bool:
+  is_list = isinstance(value, (list, tuple)) and len(value) == 4
+  return is_list and all(map(json_file.is_finite, value))
 
 
 def _read_box(where: str, index: int, entry: Any) -> Box:
@@ -94,8 +154,7 @@ def _read_box(where: str, index: int, entry: Any) -> Box:
     raise ValueError(f"{where}: wanted an object, found {shown(entry)}")
   edges: Any = entry.get("box")
   score: Any = entry.get("score")
-  are_numbers = isinstance(edges, list) and all(map(json_file.is_finite, edges))
-  if not are_numbers or len(edges) != 4:
+  if not _are_edges(edges):
     raise ValueError(
       f"{where}: wanted four finite numbers as 'box', found {shown(edges)}"
     )

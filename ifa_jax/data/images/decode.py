@@ -29,11 +29,22 @@ _FORMATS = [
   if name in Image.OPEN
 ]
 
+# Of their files, in lower case.
+SUFFIXES = tuple(
+  suffix
+  for suffix, name in Image.registered_extensions().items()
+  if name in _FORMATS
+)
+
 # Beyond 32 : 1, resizing all of a picture to keep its centre wastes memory.
 _MAX_ASPECT = 32
 
 # Rows of pixels that are converted at a time.
 _STRIP = 256
+
+# A box may reach so far beyond its picture; detectors are off by less.
+_OVERSHOOT = 1.02
+_STORED_SIZE = "ifa_jax_stored_size"
 
 _GREY_LEVEL = 128
 _MAX_16_BIT = 65535
@@ -67,7 +78,11 @@ def open_picture(source: str | os.PathLike | bytes) -> Image.Image:
     with picture:
       _check_size(picture)
       picture.load()
-      return _to_rgb(_upright(picture))
+      stored = picture.size
+      opened = _to_rgb(_upright(picture))
+      # For `cut`, which meets boxes of another frame.
+      opened.info[_STORED_SIZE] = stored
+      return opened
   except FileNotFoundError:
     raise ValueError(f"{name}: there is no such file") from None
   except Image.UnidentifiedImageError:
@@ -137,15 +152,25 @@ def cut(picture: Image.Image, box: Sequence[float]) -> Image.Image:
 
   Args:
     picture: any.
-    box: [x0, y0, x1, y1] in pixels, right and lower edge exclusive; what
-      reaches beyond the picture is left out.
+    box: [x0, y0, x1, y1] in pixels of the upright picture, right and lower edge
+      exclusive; what reaches beyond the picture is left out.
 
   Raises:
-    ValueError: if the box is not finite or holds nothing of the picture.
+    ValueError: if the box is not finite, holds nothing of the picture, or fits
+      a picture of `open_picture` only as it is stored, before its EXIF
+      orientation is applied.
   """
   if not all(math.isfinite(edge) for edge in box):
     raise ValueError(f"box {list(box)} is not finite")
   width, height = picture.size
+  stored = picture.info.get(_STORED_SIZE, picture.size)
+  if _fits(box, stored) and not _fits(box, picture.size):
+    raise ValueError(
+      f"box {list(box)}: expected pixels of the upright picture, {width} x"
+      f" {height}, got a box that fits it only as stored,"
+      f" {stored[0]} x {stored[1]}: apply the EXIF orientation to the picture"
+      " before boxes are found"
+    )
   left, top = (max(0, math.floor(edge)) for edge in box[:2])
   right, bottom = (
     min(side, math.ceil(edge))
@@ -153,9 +178,17 @@ def cut(picture: Image.Image, box: Sequence[float]) -> Image.Image:
   )
   if left >= right or top >= bottom:
     raise ValueError(
-      f"box {list(box)} holds nothing of the {width} x {height} picture"
+      f"box {list(box)} holds nothing of the upright {width} x {height} picture"
     )
   return picture.crop((left, top, right, bottom))
+
+
+def _fits(box: Sequence[float], size: tuple[int, int]) -> bool:
+  """Tells whether a box ends within a picture, but for what detectors miss."""
+  return all(
+    end <= side * _OVERSHOOT + 1
+    for end, side in zip(box[2:], size, strict=True)
+  )
 
 
 def grey(size: int) -> np.ndarray:

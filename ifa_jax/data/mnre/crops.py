@@ -2,8 +2,8 @@
 
 The grounded crops follow the protocol. `released`: the published dictionary,
 whose queries were built from the gold relation. `clean`: boxes found for the
-names of the two entities. `none`: no grounded crops. Detected crops and the
-picture depend on the picture's name alone.
+names of the two entities, the best of each before all others. `none`: none.
+Detected crops and the picture depend on the picture's name alone.
 """
 
 import filecmp
@@ -80,7 +80,10 @@ class Crops:
       self._detected = {s: self._load_detected(s) for s in schema.SPLITS}
 
   def grounded(self, row: Row) -> list[Crop]:
-    """Returns every grounded crop that is listed for a row, best first.
+    """Returns every grounded crop that is listed for a row.
+
+    Those to keep come first: `released` in the dictionary's order, `clean` as
+    `boxes.grounded` has them.
 
     Raises:
       RowError: if the released dictionary has no entry for the row, or a name
@@ -209,7 +212,9 @@ def _is_in(folder: str, path: str) -> bool:
 class Pictures:
   """Finds pictures in `img_org/`, a split's own folder first.
 
-  Published pictures may lie in another split's folder than their rows.
+  Published pictures may lie in another split's folder than their rows. Where
+  there is no `a.xyz.jpg`, `a.xyz` is taken: rows get the suffix that MNRE-1
+  leaves out unless they have one that is known.
   """
 
   def __init__(self, raw_dir: str):
@@ -235,10 +240,17 @@ class Pictures:
     return self._last[1]
 
   def _search(self, row: Row) -> str | None:
+    """Looks for a row's picture, then for its name without the suffix."""
+    stem, suffix = os.path.splitext(row.img_id)
+    names = [row.img_id, *([stem] if suffix == ".jpg" else [])]
+    found = (self._look(row, name) for name in names)
+    return next(filter(None, found), None)
+
+  def _look(self, row: Row, name: str) -> str | None:
     """Looks into every folder."""
     order = sorted(schema.SPLITS, key=lambda split: split != row.split)
     folders = [folder for split in order for folder in self._folders[split]]
-    paths = [os.path.join(folder, row.img_id) for folder in folders]
+    paths = [os.path.join(folder, name) for folder in folders]
     for path in paths:
       check_link(row.where, self._raw_dir, path)
     files = [path for path in paths if os.path.isfile(path)]

@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any
 
 from ifa_jax.data import relation_names
+from ifa_jax.data.images import decode
 from ifa_jax.data.mnre import notation
 from ifa_jax.data.text import markers
 from ifa_jax.files import json_file
@@ -19,7 +20,8 @@ MAX_BYTES = 1 << 20
 # MNRE-1 names pictures by the posts' numbers, which fit into 64 bits.
 _MAX_NUMBER = 1 << 63
 
-_PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".tiff")
+# What cannot be read is looked for by its own name as well, and refused.
+_PICTURE_SUFFIXES = (*decode.SUFFIXES, ".avif", ".heic", ".heif", ".jxl")
 
 _KEYS = {
   "token": list,

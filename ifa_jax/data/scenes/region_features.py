@@ -95,8 +95,11 @@ class RegionReader:
       label_vectors: class name -> float32[Dv], for scenes without features.
 
     Raises:
-      ValueError: if vectors or heads do not fit; names the image or row.
+      ValueError: if vectors or heads do not fit; names the image or row. If
+        there are scenes, and none of a row's picture.
     """
+    if scenes is not None:
+      _check_pictures(scenes, texts)
     self._geometry = geometry
     self._texts = texts
     self._objects: dict[str, Objects] = {}
@@ -271,3 +274,14 @@ def _read_objects(
       f"{where}: wanted vectors of feature_dim={wanted}, found {found}"
     )
   return objects
+
+
+def _check_pictures(scenes: Scenes, texts: Sequence[Any]) -> None:
+  """Raises ValueError for scenes of other pictures than the rows have."""
+  pictures = scenes.pictures
+  if pictures and pictures.isdisjoint(text.img_id for text in texts):
+    raise ValueError(
+      f"data.scenes: expected pictures of the dataset's rows, got"
+      f" {len(pictures)} of which none belongs to a row, first"
+      f" {next(iter(pictures))!r}"
+    )

@@ -23,7 +23,7 @@ last five keys are added.
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import KeysView, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,11 @@ class Scenes:
       img_id: i for i, img_id in enumerate(arrays["images"].tolist())
     }
     self._rows = {row_id: i for i, row_id in enumerate(arrays["rows"].tolist())}
+
+  @property
+  def pictures(self) -> KeysView[str]:
+    """File names of the pictures that have a scene."""
+    return self._images.keys()
 
   @property
   def feature_dim(self) -> int:

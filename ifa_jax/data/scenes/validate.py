@@ -109,6 +109,9 @@ def _check_objects(arrays: Arrays, where: str) -> None:
   sizes = arrays["sizes"][owners]
   refuse("finite boxes", ~np.all(np.isfinite(boxes), axis=1), boxes)
   refuse("x0 < x1 and y0 < y1", given["boxes"] & ~ordered, boxes)
+  in_parts = given["boxes"] & (boxes.max(axis=1) < 2)
+  in_parts &= np.any(boxes % 1, axis=1)
+  refuse("boxes in pixels, not in parts of 1", in_parts, boxes)
   refuse("a size above 0", given["boxes"] & (sizes <= 0).any(axis=1), sizes)
   refuse("finite scores", ~np.isfinite(scores), scores)
   rising = np.diff(scores, prepend=scores[:1]) > 0

@@ -56,7 +56,6 @@ class Tokenizer:
     vocab_size: number of ids, the markers' included.
     sha256: hash of the vocabulary and of how a fixed text is split; equal for
       tokenizers that give equal ids.
-    pad_id: id of [PAD].
   """
 
   def __init__(self, pieces: WordPieces, name: str, source: str):
@@ -73,7 +72,6 @@ class Tokenizer:
     self._pieces: dict[str, list[int]] = {}
     self.name = name
     self.vocab_size = self._num_published + len(markers.MARKERS)
-    self.pad_id = pieces.special["pad_token"]
     self.sha256 = pieces.sha256
 
   @classmethod
@@ -89,7 +87,7 @@ class Tokenizer:
 
     Raises:
       ValueError: if there is none, or it is not a WordPiece tokenizer with
-        [CLS], [SEP] and [PAD]. The message is one line.
+        [CLS], [SEP] and [PAD], the last with id 0. The message is one line.
     """
     source = os.fspath(id_or_dir)
     is_folder = os.path.isdir(source)
@@ -276,4 +274,8 @@ def _why_unfit(pretrained) -> str:
     return f"it is a {kind} tokenizer, BERT's WordPiece is wanted"
   wanted = ("cls_token", "sep_token", "pad_token", "unk_token")
   missing = [name for name in wanted if getattr(pretrained, name) is None]
-  return f"it has no {', '.join(missing)}" if missing else ""
+  if missing:
+    return f"it has no {', '.join(missing)}"
+  # Texts are padded with zeros, and `fusion="released"` reads the padding.
+  padding = pretrained.pad_token_id
+  return "" if padding == 0 else f"expected [PAD] with id 0, got id {padding}"

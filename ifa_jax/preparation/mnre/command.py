@@ -7,7 +7,8 @@ The protocol says where grounded crops come from, and is part of every number
 that is computed from the result:
 
     released   the published dictionary; it tells the label, see README.md
-    clean      boxes found for the names of the two entities, by --boxes
+    clean      boxes found for the names of the two entities, by --boxes; the
+               best of each name before all others
     none       no grounded crops
 
 Exit status: 0 done or there already, 1 failed with one line on standard error,

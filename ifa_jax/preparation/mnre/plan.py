@@ -6,13 +6,14 @@ seconds, so that hours of work do not end at a typing error in the last line.
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from ifa_jax.data.images import boxes
 from ifa_jax.data.mnre import crops, tree
 from ifa_jax.data.mnre.crops import Crop
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.data.text.tokenizer import Encoded, Tokenizer
+from ifa_jax.preparation import joins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +103,8 @@ class Planner:
     self.relations = tree.read_relations(settings.raw_dir)
     listed = boxes.read_boxes(settings.boxes) if settings.boxes else None
     self._crops = crops.Crops(settings.raw_dir, settings.protocol, listed)
+    self._joins = self._make_joins(listed or {})
+    self._has_file: dict[str, bool] = {}
     self._pictures = crops.Pictures(settings.raw_dir)
     self.tokenizer = Tokenizer.load(settings.tokenizer)
     relations = tree.relations_path(settings.raw_dir)
@@ -137,10 +140,35 @@ class Planner:
       else:
         yield plan
 
+  def tell_joins(self) -> None:
+    """Logs what rows found of pictures and boxes; call it after all plans.
+
+    Raises:
+      ValueError: for a boxes file of which nothing belongs to a row.
+    """
+    joins.tell_pictures(self.settings.raw_dir, self._has_file)
+    for join in self._joins:
+      join.tell(of_all=self.settings.limit is None)
+
+  def _make_joins(
+    self, listed: Mapping[str, Sequence[boxes.Box]]
+  ) -> list[joins.Join]:
+    """Returns what counts the boxes that no row has."""
+    path = self.settings.boxes
+    if path is None:
+      return []
+    found = [joins.Join.of_pictures(path, listed)]
+    if self.settings.protocol == "clean":
+      found.append(joins.Join.of_phrases(path, listed))
+    return found
+
   def _plan(self, row: Row) -> Plan:
     """Finds out what a row becomes."""
     settings = self.settings
+    for join in self._joins:
+      join.see(row)
     picture = self._pictures.find(row)
+    self._has_file[row.img_id] = picture is not None
     wanted_path = os.path.join(
       settings.raw_dir, "img_org", row.split, row.img_id
     )

@@ -49,7 +49,8 @@ def survey(planner: Planner) -> Survey:
 
   Raises:
     ValueError: for a bad row (unless rows are skipped), for missing pictures
-      where they are an error, or if a split has no row.
+      where they are an error, if a split has no row, or if no box of a boxes
+      file belongs to any.
   """
   skip = planner.settings.on_error == "skip"
   must_be_there = planner.settings.missing_pixels == "error"
@@ -83,6 +84,7 @@ def survey(planner: Planner) -> Survey:
       *(planner.tokenizer.name, num_unknown, num_words),
       100 * num_unknown / num_words,
     )
+  planner.tell_joins()
   return Survey(num_rows, num_files, pictures.hexdigest())
 
 

@@ -16,6 +16,7 @@ from ifa_jax.data.images import decode
 from ifa_jax.data.mnre import tree as raw
 from ifa_jax.detection import scene_builder
 from ifa_jax.detection.finder import DETECTOR, GROUNDER, ObjectFinder
+from ifa_jax.preparation import joins
 from ifa_jax.preparation.objects import tree as object_tree
 from ifa_jax.preparation.objects.journal import Journal
 from ifa_jax.preparation.objects.tree import Wanted
@@ -111,6 +112,9 @@ def _read_tree(settings: Settings) -> tuple[list[Wanted], list[str]]:
       f"{settings.raw_dir}: none of the {len(missing)} pictures that its rows"
       " name has a file in img_org"
     )
+  has_file = dict.fromkeys(missing, False)
+  has_file |= dict.fromkeys((picture.name for picture in wanted), True)
+  joins.tell_pictures(settings.raw_dir, has_file)
   return wanted, missing
 
 

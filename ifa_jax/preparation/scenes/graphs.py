@@ -173,6 +173,7 @@ def _read_graph(
   entry: Any, classes: Sequence[str], predicates: Sequence[str], where: str
 ) -> Graph:
   """Checks the graph of one picture."""
+  boxes.check_pixels(_list(where, entry, "bbox"), where)
   listed = [
     {
       "box": _exclusive(box),

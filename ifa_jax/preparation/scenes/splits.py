@@ -2,9 +2,10 @@
 
 import collections
 import dataclasses
+import itertools
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from ifa_jax.cli import progress
@@ -17,6 +18,7 @@ from ifa_jax.data.scenes import store
 from ifa_jax.data.text import dependency_parser as parser
 from ifa_jax.detection import region_encoder, scene_builder
 from ifa_jax.files import whole
+from ifa_jax.preparation import joins
 from ifa_jax.preparation.scenes import graphs as scene_graphs
 
 # Why a picture has no scene.
@@ -103,6 +105,19 @@ class Maker:
         self._made[img_id] = made
     return self._made.get(img_id)
 
+  def check_pictures(self, rows: Iterable[Row]) -> None:
+    """Logs how many listed pictures belong to no row.
+
+    Raises:
+      ValueError: if none does.
+    """
+    settings = self._settings
+    files = settings.boxes or ",".join(settings.scene_graphs)
+    join = joins.Join.of_pictures(files, self._found)
+    for row in rows:
+      join.see(row)
+    join.tell(of_all=True)
+
   def manifest(self) -> dict[str, Any]:
     """Returns how scenes are made, as far as pictures go."""
     settings = self._settings
@@ -156,8 +171,9 @@ def produce(settings: Settings) -> dict[str, dict[str, int]]:
     maker = Maker(settings)
     parse = parser.load(settings.parser, settings.parser_model)
     counts = {}
-    for split in schema.SPLITS:
-      rows = _read_rows(settings, split)
+    by_split = {split: _read_rows(settings, split) for split in schema.SPLITS}
+    maker.check_pictures(itertools.chain(*by_split.values()))
+    for split, rows in by_split.items():
       found = _make_scenes(maker, rows, split)
       counts[split] = _count(maker, rows, found)
       _log_lost(split, counts[split])

@@ -166,3 +166,38 @@ def test_png_keeps_every_pixel():
   assert (np.asarray(opened) == square).all()
   assert (decode.grey(3) == 128).all()
   assert decode.grey(3).shape == (3, 3, 3)
+
+
+def turned(width, height, orientation):
+  """Returns a photo as a camera stores it, opened upright."""
+  picture = Image.new("RGB", (width, height), RED)
+  exif = picture.getexif()
+  exif[0x0112] = orientation
+  return decode.open_picture(encoded(picture, "JPEG", exif=exif))
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("orientation", "box"),
+  [
+    (6, (10, 5, 90, 35)),  # Reaches beyond the upright picture.
+    (8, (50, 5, 90, 35)),  # Lies beside it.
+    (5, (0, 0, 100.5, 40)),  # And a bit over the stored one.
+  ],
+)
+def test_a_box_of_the_stored_frame_is_refused(orientation, box):
+  message = "of the upright picture, 40 x 100, got .* as stored, 100 x 40"
+  with pytest.raises(ValueError, match=message) as error:
+    decode.cut(turned(100, 40, orientation), box)
+  assert "\n" not in str(error.value)
+
+
+@pytest.mark.silent_input
+def test_a_box_of_the_upright_frame_is_cut():
+  opened = turned(100, 40, 6)
+  assert decode.cut(opened, (5, 10, 35, 90)).size == (30, 80)
+  # As far over the edge as detectors are off.
+  assert decode.cut(opened, (5, 10, 41, 102)).size == (35, 90)
+  # Of neither frame: what reaches beyond is left out, as of any picture.
+  assert decode.cut(opened, (5, 10, 400, 400)).size == (35, 90)
+  assert decode.cut(turned(100, 40, 3), (10, 5, 90, 35)).size == (80, 30)

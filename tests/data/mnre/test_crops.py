@@ -116,12 +116,12 @@ def test_detected_paths_stay_in_the_tree(path, tmp_path):
 
 LISTED = {
   "a.jpg": [
-    box(0, 0, 1, 1, score=0.1, phrase="Hollywood"),
+    box(0, 0, 9, 9, score=0.1, phrase="Hollywood"),
     box(0, 0, 2, 2, score=0.2),
     box(0, 0, 3, 3, score=0.3, phrase="Bill Cosby"),
     box(0, 0, 4, 4, score=0.9, phrase="Hollywood"),
     box(0, 0, 5, 5, score=0.4, phrase="Bill Cosby"),
-    box(0, 0, 6, 6, score=0.8, phrase="bill cosby"),
+    box(0, 0, 6, 6, score=0.95, phrase="Bill"),
     box(0, 0, 7, 7, score=0.7),
   ]
 }
@@ -131,13 +131,13 @@ def widths(listed):
   return [crop.edges[2] for crop in listed]
 
 
-def test_clean_takes_the_head_then_the_tail_best_first(tmp_path):
+def test_clean_takes_the_best_of_head_and_tail_then_the_others(tmp_path):
   tree = raw_tree.write_tree(tmp_path, [ROW])
   listed = boxes.read_boxes(write_boxes(tmp_path, LISTED))
   source = crops.Crops(tree, "clean", listed)
-  assert widths(source.grounded(first_row(tree))) == [5, 3, 4, 1]
+  assert widths(source.grounded(first_row(tree))) == [5, 4, 3, 9]
   assert widths(source.detected(first_row(tree))) == [7, 2]
-  for protocol, grounded in (("none", []), ("clean", [5, 3, 4, 1])):
+  for protocol, grounded in (("none", []), ("clean", [5, 4, 3, 9])):
     source = crops.Crops(tree, protocol, listed)
     assert widths(source.grounded(first_row(tree))) == grounded
 
@@ -155,7 +155,7 @@ def test_clean_does_not_read_the_relation(tmp_path):
 def test_equal_names_share_their_boxes(tmp_path):
   row = raw_tree.row("Rome in Rome", (0, 1), (2, 3))
   tree = raw_tree.write_tree(tmp_path, [row])
-  listed = {"a.jpg": [box(0, 0, 1, 1, phrase="Rome")]}
+  listed = {"a.jpg": [box(0, 0, 9, 9, phrase="Rome")]}
   source = crops.Crops(
     tree, "clean", boxes.read_boxes(write_boxes(tmp_path, listed))
   )
@@ -220,3 +220,130 @@ def test_one_name_with_different_bytes_is_an_error(tmp_path):
     crops.Pictures(tree).find(first_row(tree, "test"))
   assert "train/a.jpg" in str(error.value)
   assert "test/a.jpg" in str(error.value)
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("name", "phrase"),
+  [
+    ("Zoë", "zoë"),
+    ("Zoë", "Zoe\u0308"),
+    ("St Louis", "st louis."),
+    ("St. Louis", "st  louis"),
+    ("Jay-Z", "jay - z"),
+    ("Ann Lee", "Ann\u00a0Lee"),
+    ("Straße", "STRASSE"),
+    ("!!", " !!"),
+  ],
+)
+def test_a_phrase_may_be_spelt_otherwise(name, phrase):
+  listed = boxes.read_list([box(0, 0, 9, 9, phrase=phrase)], "here")
+  assert boxes.grounded(listed, name, "Acme") == listed
+  assert boxes.grounded(listed, "Acme", name) == listed
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("name", "phrase"),
+  [
+    ("Zoë", "Zoe"),
+    ("Ann", "Anna"),
+    ("C++", "C"),
+    ("Ann Lee", "Ann"),
+    ("", "!"),
+  ],
+)
+def test_another_name_is_another(name, phrase):
+  listed = boxes.read_list([box(0, 0, 9, 9, phrase=phrase)], "here")
+  assert boxes.grounded(listed, name, "Acme") == []
+
+
+@pytest.mark.silent_input
+def test_a_box_under_two_spellings_counts_once():
+  spelt = [box(0, 0, 9, 9, phrase=phrase) for phrase in ("Ann", "ann", "ANN.")]
+  listed = boxes.read_list(spelt, "here")
+  assert boxes.grounded(listed, "Ann", "ann") == listed[:1]
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("head", "tail", "kept"),
+  [
+    # Sides of the boxes; scores in hundredths.
+    ({5: 20, 6: 20, 7: 20}, {9: 99}, [5, 9, 6]),
+    ({5: 20}, {7: 30, 8: 99, 9: 98}, [5, 8, 9]),
+    ({5: 20, 6: 90, 7: 30}, {}, [6, 7, 5]),
+    ({5: 90, 6: 40}, {8: 80, 9: 50}, [5, 8, 9]),
+  ],
+)
+def test_many_boxes_of_one_name_leave_room_for_the_other(head, tail, kept):
+  listed = [
+    box(0, 0, side, side, score=score / 100, phrase=phrase)
+    for phrase, sides in (("Ann", head), ("Acme", tail))
+    for side, score in sides.items()
+  ]
+  found = boxes.grounded(boxes.read_list(listed, "here"), "Ann", "Acme")
+  assert [int(b.edges[2]) for b in found[:3]] == kept
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  "edges",
+  [
+    [0.1, 0.1, 0.6, 0.8],
+    [0, 0, 1, 1],
+    [0.2, 0.1, 1.01, 0.9],
+    [-0.01, 0, 0.5, 1],
+  ],
+)
+def test_parts_of_a_picture_are_no_pixels(edges):
+  message = "here, box 0: expected pixels of the picture, got "
+  with pytest.raises(ValueError, match=message) as error:
+    boxes.read_list([box(*edges)], "here")
+  assert "\n" not in str(error.value)
+
+
+@pytest.mark.silent_input
+def test_parts_among_pixels_are_refused_and_a_corner_pixel_is_not():
+  with pytest.raises(ValueError, match="box 1: expected pixels"):
+    boxes.read_list([box(0, 0, 9, 9), box(0.1, 0, 0.5, 0.7)], "here")
+  corner = [box(0, 0, 9, 9), box(0, 0, 1, 1)]
+  assert len(boxes.read_list(corner, "here")) == 2
+  assert len(boxes.read_list([box(0, 0, 2, 0.5)], "here")) == 1
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("img_id", "file", "named"),
+  [
+    ("a.tif", "a.tif", "a.tif"),
+    ("a.avif", "a.avif", "a.avif"),
+    ("a.jfif", "a.jfif", "a.jfif"),
+    ("a.HEIC", "a.HEIC", "a.HEIC"),
+    ("a.TIFF", "a.TIFF", "a.TIFF"),
+    ("64738", "64738.jpg", "64738.jpg"),
+    (64738, "64738.jpg", "64738.jpg"),
+    # No suffix that is known: the file that is there.
+    ("a.v2", "a.v2.jpg", "a.v2.jpg"),
+    ("a.xyz", "a.xyz", "a.xyz.jpg"),
+    ("64738", "64738", "64738.jpg"),
+  ],
+)
+def test_the_picture_that_is_there_is_found(img_id, file, named, tmp_path):
+  row = raw_tree.row(img_id=img_id)
+  pictures = {f"train/{file}": raw_tree.jpeg()}
+  tree = raw_tree.write_tree(tmp_path, [row], pictures=pictures)
+  found = first_row(tree)
+  assert found.img_id == named
+  assert crops.Pictures(tree).find(found).endswith(f"train/{file}")
+
+
+@pytest.mark.silent_input
+def test_a_suffix_comes_before_none(tmp_path):
+  pictures = {"test/a.jpg": raw_tree.jpeg(seed=1), "train/a": b"no picture"}
+  tree = raw_tree.write_tree(tmp_path, [ROW], pictures=pictures)
+  assert crops.Pictures(tree).find(first_row(tree)).endswith("test/a.jpg")
+  (tmp_path / "img_org/test/a.jpg").unlink()
+  (tmp_path / "img_org/train/a").unlink()
+  (tmp_path / "img_org/train/a").mkdir()
+  assert crops.Pictures(tree).find(first_row(tree)) is None

@@ -275,6 +275,15 @@ def test_nothing_is_zeros_and_a_mask(scene, tmp_path):
   assert reader.num_objects(0) == 0
 
 
+@pytest.mark.silent_input
+def test_scenes_of_other_pictures_are_refused(tmp_path):
+  scene = scene_trees.scene(np.random.default_rng(4))
+  split = scene_trees.write(tmp_path, {"img/a.jpg": scene})
+  message = r"data\.scenes: expected pictures .* 1 of which none .* 'img/a.jpg'"
+  with pytest.raises(ValueError, match=message):
+    RegionReader(split, TEXTS, GEOMETRY)
+
+
 def test_without_scenes_there_is_nothing():
   reader = RegionReader(None, TEXTS, GEOMETRY)
   fields = reader(np.array([0, 2]), np.array([1, 3]))

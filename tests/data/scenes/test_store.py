@@ -110,6 +110,7 @@ BAD_SCENES = {
   "no box at all": ({"boxes": [[5, 5, 5, 9]] * 4}, r"x0 < x1 and y0 < y1"),
   "box upside down": ({"boxes": [[5, 9, 6, 2]] * 4}, r"found \[5.0, 9.0, 6"),
   "box without end": ({"boxes": [[0, 0, 9, np.inf]] * 4}, r"finite boxes"),
+  "box in parts of 1": ({"boxes": [[0.1, 0, 0.6, 1]] * 4}, r"boxes in pixels"),
   "boxes without a size": ({"size": (0, 480)}, r"size above 0, found \[0, 480"),
   "three sizes": ({"size": (1, 2, 3)}, r"size of shape \(2,\)"),
   "rising scores": (

@@ -1,4 +1,5 @@
 import json
+import shutil
 import socket
 import time
 
@@ -93,7 +94,6 @@ def test_save_and_load_keep_the_fingerprint(tokenizer, tmp_path):
   again = Tokenizer.load(tmp_path)
   assert again.sha256 == tokenizer.sha256
   assert again.vocab_size == tokenizer.vocab_size
-  assert again.pad_id == tokenizer.pad_id == 0
 
 
 def test_the_fingerprint_tells_case_and_vocabulary(tokenizer, tmp_path, folder):
@@ -244,3 +244,21 @@ def test_unknown_words_are_counted(tokenizer):
   encoded = tokenizer.encode(words, (0, 1), (3, 4), 80)
   # A word without pieces is [UNK] where an entity would be empty.
   assert tokenizer.num_unknown(encoded) == 3
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize("other", ["[UNK]", "[MASK]", "a"])
+def test_padding_of_another_id_than_0_is_refused(folder, other, tmp_path):
+  shutil.copytree(folder, tmp_path / "moved")
+  path = tmp_path / "moved" / "tokenizer.json"
+  content = json.loads(path.read_text())
+  ids = content["model"]["vocab"]
+  ids["[PAD]"], ids[other] = ids[other], ids["[PAD]"]
+  for token in content["added_tokens"]:
+    token["id"] = ids[token["content"]]
+  content["added_tokens"].sort(key=lambda token: token["id"])
+  path.write_text(json.dumps(content))
+  by_id = sorted(ids, key=ids.__getitem__)
+  (tmp_path / "moved" / "vocab.txt").write_text("\n".join([*by_id, ""]))
+  with pytest.raises(ValueError, match=r"\[PAD\] with id 0, got id [1-9]"):
+    Tokenizer.load(tmp_path / "moved")
