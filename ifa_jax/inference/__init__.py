@@ -16,12 +16,14 @@ these are characters like any.
 
 `image` is a file (see `images`), `boxes` are those of
 `data.images.boxes`; both may be left out. Any other key is kept and handed
-back, so an `id` is.
+back, so an `id` is. A post's own `relation`, `probability`, `probabilities` and
+`protocol` come back in `given`, unless the post is a record of a prediction.
 
     predictor       the class `Predictor`
     predict_step    a batch of posts to probabilities
     reader          a post as a model reads it; scenes for regions
     post            the text and its entities, found or marked
+    kept            what a record keeps of its post
     images          its picture; boxes: the objects in it, listed or found
     jsonl           files of posts and of predictions
     seen_kinds      kinds of inputs that a model had in training
