@@ -6,10 +6,10 @@
 
 `head` and `tail` are found in the text between the ends of words, in Chinese,
 Japanese, Thai and the like anywhere, or marked in it. Where a name occurs more
-than once, `head_span` or `tail_span` gives the [begin, end) offsets of the words
-that it stands in. Words are what stands between spaces: the span 0:1 of "Ann, of
-Acme" alone is "Ann,", and with the name "Ann" beside it is "Ann". `text` may be
-a list of words.
+than once, `head_span` or `tail_span` gives the [begin, end) offsets of the
+words that it stands in. Words are what stands between spaces: the span 0:1 of
+"Ann, of Acme" alone is "Ann,", and with the name "Ann" beside it is "Ann".
+`text` may be a list of words.
 
 A text that holds each of <s> </s> <o> </o> once is a marked one, and names that
 are given beside must be those marked. In any other text with names or spans
