@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from rich import markup
-
 from ifa_jax.cli import tables as report
 
 
@@ -24,14 +22,7 @@ def named(names: list[str], lines: list[list[str]]) -> list[list[str]]:
 
 def show(table: Table) -> None:
   """Prints a table with a line between its sections."""
-  # Else "[a]" in a name would be taken for a style.
-  lines = [
-    [markup.escape(cell) for cell in line]
-    for section in table.sections
-    for line in section
-  ]
-  columns = [markup.escape(column) for column in table.columns]
-  made = report.make_table(markup.escape(table.title), columns, lines)
+  made = report.make_table(table.title, table.columns, _lines(table))
   # Else MNRE's longest relation would be cut in a terminal of 80 columns.
   made.collapse_padding = True
   end = 0
@@ -54,14 +45,13 @@ def markdown(head: Sequence[str], tables: Sequence[Table]) -> str:
 
 
 def _markdown_table(table: Table) -> str:
-  # A bar would end the cell.
-  lines = (
-    [cell.replace("|", "\\|") for cell in line]
-    for section in table.sections
-    for line in section
-  )
-  columns = [column.replace("|", "\\|") for column in table.columns]
-  return report.markdown_table(table.title, columns, lines).rstrip()
+  return report.markdown_table(
+    table.title, table.columns, _lines(table)
+  ).rstrip()
+
+
+def _lines(table: Table) -> list[list[str]]:
+  return [line for section in table.sections for line in section]
 
 
 def difference(found: Mapping[str, Any]) -> str:

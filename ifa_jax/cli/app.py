@@ -6,16 +6,18 @@ A mistake of the user's gets one clear line on standard error.
 import dataclasses
 import functools
 import importlib
+import io
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from absl import app, flags
 from absl import logging as absl_logging
 
-from ifa_jax.runtime import compilation_cache
+from ifa_jax.runtime import compilation_cache, platforms
 
 if TYPE_CHECKING:
   from _typeshed import DataclassInstance
@@ -25,6 +27,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 # transformers would say that PyTorch is missing; what needs it says so itself.
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
+
+# As ml_collections names the file of the flag --config.
+_CONFIG_MODULE = "config_config"
 
 Settings = TypeVar("Settings", bound="DataclassInstance")
 
@@ -44,6 +49,9 @@ def run(
       next start, see `runtime.compilation_cache`.
   """
   parse = functools.partial(_parse, takes_words=takes_words)
+  if isinstance(sys.stdout, io.TextIOWrapper):
+    # A console without the letters of a name shows "\xeb", as stderr does.
+    sys.stdout.reconfigure(errors="backslashreplace")
   try:
     app.run(_reporting(main, compiles), flags_parser=parse)
   except KeyboardInterrupt:
@@ -114,12 +122,22 @@ def _parse(argv: Sequence[str], takes_words: bool) -> Sequence[str]:
     sys.exit(0)
   # ml_collections names no flag here, only the part that it did not find.
   except (AttributeError, KeyError) as error:
+    if _is_of_config_file(error):
+      raise
     _fail(f"--config has no such setting: {_last_cause(error)}", 2)
   except (flags.Error, TypeError, ValueError) as error:
     _fail(f"{_last_cause(error)} (--help lists the flags)", 2)
   if len(rest) > 1 and not takes_words:
     _fail(f"want flags only (--name=value), found {rest[1]!r}", 2)
   return rest
+
+
+def _is_of_config_file(error: Exception) -> bool:
+  """Returns whether the code of a config file raised an error."""
+  frames = traceback.walk_tb(error.__traceback__)
+  return any(
+    frame.f_globals.get("__name__") == _CONFIG_MODULE for frame, _ in frames
+  )
 
 
 def _reporting(main: Callable, compiles: bool) -> Callable:
@@ -133,7 +151,11 @@ def _reporting(main: Callable, compiles: bool) -> Callable:
       return main(argv)
     except BrokenPipeError:
       raise
-    except (ValueError, KeyError, OSError) as error:
+    except (RuntimeError, AssertionError):
+      if reason := platforms.failure():
+        _fail(reason, 1)
+      raise
+    except (ValueError, OSError) as error:
       if absl_logging.get_verbosity() >= absl_logging.DEBUG:
         raise
       ours = not isinstance(error, OSError)

@@ -1,5 +1,6 @@
 """Tables of scores for the terminal, and figures as JSON files."""
 
+import functools
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -70,7 +71,11 @@ def markdown_table(
 ) -> str:
   """Returns the same table as Markdown."""
   rule = ["---", *["--:"] * (len(columns) - 1)]
-  lines = ["| " + " | ".join(cells) + " |" for cells in (columns, rule, *rows)]
+  lines = [
+    # A bar would end the cell.
+    "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    for cells in (columns, rule, *rows)
+  ]
   return "\n".join([*title.splitlines(), "", *lines, ""])
 
 
@@ -83,7 +88,9 @@ def write_json(path: str, value: Any) -> None:
 
 def print_table(table: Table) -> None:
   """Prints a table, as wide as it needs to be where no terminal limits it."""
-  console = Console()
+  # Names are text: "[none]" is no style, and ":couple:" no emoji.
+  plain = functools.partial(Console, markup=False, emoji=False, highlight=False)
+  console = plain()
   if not console.is_terminal:
-    console = Console(width=120)
+    console = plain(width=120)
   console.print(table)

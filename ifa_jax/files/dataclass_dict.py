@@ -17,6 +17,14 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 
+class UnknownSettingError(KeyError, ValueError):
+  """A key that no setting has; the only KeyError that is a user's mistake."""
+
+  def __str__(self) -> str:
+    """Returns the message; a KeyError shows it in quotes."""
+    return str(self.args[0])
+
+
 def to_dict(settings: Any) -> dict[str, Any]:
   """Returns a dataclass as nested dicts of plain values, tuples as lists."""
 
@@ -36,7 +44,7 @@ def from_dict(kind: type[T], settings: Mapping[str, Any], where: str = "") -> T:
     where: name of the section, for errors; empty for the outermost.
 
   Raises:
-    KeyError: for a key that is no field, naming it and the nearest one.
+    UnknownSettingError: for a key that is no field; names the nearest one.
     ValueError: for a value of another type, or as the dataclass itself does.
   """
   check_keys(kind, settings, where)
@@ -50,13 +58,13 @@ def from_dict(kind: type[T], settings: Mapping[str, Any], where: str = "") -> T:
 
 
 def check_keys(kind: type, settings: Mapping[str, Any], where: str) -> None:
-  """Raises KeyError for a key that is no field of a dataclass."""
+  """Raises UnknownSettingError for a key that is no field of a dataclass."""
   fields = [field.name for field in dataclasses.fields(kind)]
   for key in settings:
     if key not in fields:
       near = difflib.get_close_matches(str(key), fields, n=1)
       hint = f"; did you mean {_join(where, near[0])}?" if near else ""
-      raise KeyError(f"{_join(where, key)}: no such setting{hint}")
+      raise UnknownSettingError(f"{_join(where, key)}: no such setting{hint}")
 
 
 def check_choice(name: str, found: str, wanted: tuple[str, ...]) -> None:

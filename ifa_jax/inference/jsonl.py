@@ -59,7 +59,7 @@ def writing(target: str) -> Iterator[Callable[[Mapping[str, Any]], None]]:
   a line of the log says so.
   """
   if target == STANDARD:
-    yield lambda record: print(_line(record), flush=True)
+    yield _print
     return
   partial = f"{target}.partial"
   count = 0
@@ -82,6 +82,16 @@ def writing(target: str) -> Iterator[Callable[[Mapping[str, Any]], None]]:
       os.remove(partial)
     raise
   os.replace(partial, target)
+
+
+def _print(record: Mapping[str, Any]) -> None:
+  line = _line(record)
+  try:
+    line.encode(sys.stdout.encoding or "utf-8")
+  except UnicodeEncodeError:
+    # JSON has its own escapes for letters that a console lacks.
+    line = json.dumps(record)
+  print(line, flush=True)
 
 
 def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:

@@ -15,6 +15,11 @@ Span = tuple[int, int]
 ROLES = ("head", "tail")
 # Of a name that occurs often, the places that an error lists.
 _MAX_PLACES = 5
+_MARKED = "mark head and tail in the text: <s> ... </s>, <o> ... </o>"
+# Unicode's names of letters of scripts that put no spaces between words. Not of
+# katakana, of which a run is one word.
+_UNSPACED = ("CJK ", "IDEOGRAPHIC ", "HIRAGANA ", "BOPOMOFO ")
+_UNSPACED += ("THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ")
 
 
 class Post(NamedTuple):
@@ -46,7 +51,7 @@ def read_post(fields: Mapping[str, Any]) -> Post:
     ValueError: for a missing or mistyped field, marks that do not fit, or a
       name that does not occur in the text or occurs more than once; says where.
   """
-  if "not_json" in fields:
+  if "not_json" in fields and "text" not in fields:
     where = fields.get("reason") or f"line {fields.get('line')}"
     raise ValueError(
       f"{where}; want a JSON object in a line, found {fields['not_json']!r}"
@@ -130,21 +135,42 @@ def _chars_of_words(span: Any, role: str, text: str) -> Span:
 
 
 def _find(name: Any, role: str, text: str) -> list[Span]:
-  """Finds a name between word boundaries: not "Ann" in "Annapolis"."""
+  """Finds a name between word boundaries: not "Ann" in "Annapolis".
+
+  Where a script puts no spaces between words, any letter may begin a word.
+  """
   if not isinstance(name, str) or not name.strip():
     raise ValueError(f"{role}: want a name in the text, found {_shown(name)}")
+  return [
+    (begin, end)
+    for begin, end in _occurrences(name, text)
+    if not _splits_word(text, begin)
+    and not _splits_word(text, end)
+    and not _goes_on(text, end)
+  ]
+
+
+def _occurrences(name: str, text: str) -> list[Span]:
+  """Finds a name anywhere, even within words and where it overlaps itself."""
   spaced = r"\s+".join(re.escape(part) for part in name.split())
-  matches = re.finditer(rf"(?<!\w){spaced}(?!\w)", text)
-  return [m.span() for m in matches if not _goes_on(text, m.end())]
+  return [m.span(1) for m in re.finditer(rf"(?=({spaced}))", text)]
+
+
+def _splits_word(text: str, place: int) -> bool:
+  """Returns whether one word has the characters around a place."""
+  around = text[place - 1 : place + 1] if place else ""
+  return bool(re.fullmatch(r"\w\w", around)) and not any(
+    unicodedata.name(letter, "").startswith(_UNSPACED) for letter in around
+  )
 
 
 def _only(places: Sequence[Span], name: Any, role: str, text: str) -> Span:
   """Returns the one place; of several, an error lists words around them."""
   if len(places) == 1:
     return places[0]
-  if not places:
-    raise ValueError(f"{role}: {_shown(name)} does not occur in the text")
   words, listed = _words(text), []
+  if not places:
+    raise ValueError(f"{role}: {_shown(name)} {_why_none(name, text, words)}")
   for place in places[:_MAX_PLACES]:
     begin, end = _touched(words, place)
     around = " ".join(m.group() for m in words[max(0, begin - 2) : end + 2])
@@ -153,8 +179,20 @@ def _only(places: Sequence[Span], name: Any, role: str, text: str) -> Span:
   raise ValueError(
     f"{role}: {_shown(name)} occurs {len(places)} times, at words"
     f" {', '.join(listed)}{f' and {more} more' if more else ''}; choose one by"
-    f" {role}_span, or mark head and tail in the text: <s> ... </s>,"
-    " <o> ... </o>"
+    f" {role}_span, or {_MARKED}"
+  )
+
+
+def _why_none(name: str, text: str, words: Sequence[re.Match]) -> str:
+  """Returns why a name that is nowhere between word boundaries is not found."""
+  parts = _occurrences(name, text)
+  if not parts:
+    return "does not occur in the text"
+  begin, end = _touched(words, parts[0])
+  longer = text[words[begin].start() : words[end - 1].end()]
+  return (
+    f"occurs only as part of {_shown(longer)}; give the whole word, or"
+    f" {_MARKED}"
   )
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from ifa_jax.inference import seen_kinds
 from ifa_jax.inference.boxes import FoundObjects
 from ifa_jax.inference.images import Opener
+from ifa_jax.inference.kept import kept
 from ifa_jax.inference.predict_step import PredictionStep
 from ifa_jax.inference.reader import Example, Reader
 from ifa_jax.inference.sharing import sources
@@ -111,7 +112,8 @@ class Predictor(Shareable):
     A record holds the post's own keys but `boxes` and pictures in bytes, `head`
     and `tail` by name, `relation`, `probability`, `probabilities` and
     `protocol`. A post that cannot be read gets `error` in place of these four,
-    and the rest goes on. Posts are read in threads while the model computes.
+    and the rest goes on. A post's own values under these names are in `given`.
+    Posts are read in threads while the model computes.
     """
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
     groups = read_ahead(
@@ -182,17 +184,17 @@ class Predictor(Shareable):
       if isinstance(found, Example):
         yield self._record(post, found, next(rows))
       else:
-        yield _kept(post) | {"error": found}
+        yield kept(post) | {"error": found}
 
   def _record(
     self, post: Fields, example: Example, probabilities: np.ndarray
   ) -> dict[str, Any]:
     head, tail = example.names
-    kept = {k: v for k, v in _kept(post).items() if k not in _BULKY}
+    own = {k: v for k, v in kept(post).items() if k not in _BULKY}
     best = int(probabilities.argmax())
     rounded = [round(float(p), 6) for p in probabilities]
     return {
-      **kept,
+      **own,
       "head": head,
       "tail": tail,
       "relation": self.relations[best],
@@ -215,12 +217,3 @@ def _file(post: Fields) -> str | None:
 
 # What a record leaves out: it is long, and an error's record needs it.
 _BULKY = ("boxes", "image_base64")
-
-
-def _kept(post: Fields) -> dict[str, Any]:
-  """Returns what a record keeps of a post, which may be a record itself."""
-  return {
-    key: value
-    for key, value in post.items()
-    if key != "error" and not isinstance(value, bytes)
-  }

@@ -70,7 +70,7 @@ def from_dict(settings: Mapping[str, Any]) -> System:
   left out or None take the preset of `fusion`.
 
   Raises:
-    KeyError: for a key that is no field, naming it and the nearest one.
+    UnknownSettingError: for a key that is no field; names the nearest one.
     ValueError: for an unknown system, a value of another type, or as the
       system's config does.
   """

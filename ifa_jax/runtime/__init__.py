@@ -3,6 +3,7 @@
 distributed          joins the processes of a run (jax.distributed)
 collectives          agreement between processes
 data_parallel        a step over devices: pmap, or jit over a mesh
+platforms            devices that JAX cannot start
 compilation_cache    compiled code, kept for the next start
 prefetch             batches, read while the device computes
 malloc               memory, kept from one step to the next

@@ -1,7 +1,8 @@
 """Systems that predicted the same rows.
 
 A system is `[name=]PATH[,PATH...]`, a path for each of its seeds. A path is a
-run's folder or a file of JSON lines, as `predictions` reads them.
+run's folder or a file of JSON lines, as `predictions` reads them. Commas and
+"=" may be part of a path that is there: "a,b.jsonl" is one file, if it exists.
 """
 
 import collections
@@ -69,9 +70,9 @@ def parse(word: str) -> tuple[str, list[str]]:
   """
   name, equals, rest = word.partition("=")
   # A slash before "=" belongs to a path: "runs/rate=1e-5".
-  if os.sep in name or not equals:
+  if os.sep in name or not equals or _is_path(word):
     name, rest = None, word
-  paths = rest.split(",")
+  paths = _split(rest)
   if name == "" or "" in paths or len({*paths}) < len(paths):
     raise ValueError(
       f"want [name=]PATH[,PATH...] with every path once, found {word!r}"
@@ -80,6 +81,20 @@ def parse(word: str) -> tuple[str, list[str]]:
     ends = (os.path.basename(os.path.abspath(path)) for path in paths)
     name = ",".join(end.removesuffix(".jsonl") for end in ends)
   return name, paths
+
+
+def _is_path(word: str) -> bool:
+  """Returns whether a word without its name is the path of something."""
+  return os.path.exists(_split(word)[0])
+
+
+def _split(paths: str) -> list[str]:
+  """Splits at commas, but not within a path that exists; the longest wins."""
+  parts = paths.split(",")
+  longer = (",".join(parts[:n]) for n in range(len(parts), 1, -1))
+  first = next(filter(os.path.exists, longer), parts[0])
+  rest = paths[len(first) + 1 :]
+  return [first, *_split(rest)] if len(first) < len(paths) else [first]
 
 
 def check(systems: Sequence[System]) -> None:

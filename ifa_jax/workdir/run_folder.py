@@ -18,19 +18,7 @@ from typing import Any
 
 from ifa_jax.files import json_file
 from ifa_jax.runtime import collectives
-
-# Settings that two starts of one run may differ in: none of them changes what
-# is computed. The dataset is compared by what is in it, not by where it lies.
-_FREE = frozenset(
-  {
-    "data.data_dir",
-    "data.cache",
-    "data.tokenizer",
-    "train.log_steps",
-    "train.on_bad_numbers",
-    "train.progress",
-  }
-)
+from ifa_jax.workdir import differences
 
 # A file system without locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
@@ -146,8 +134,15 @@ class RunFolder:
   ) -> None:
     if os.path.exists(self.file(_RECORD)):
       record = self.read_record()
-      there = read_config(record["config"]), record["dataset"]
-      self._check_same(there, (config, dataset))
+      found = differences.find(
+        {
+          "config": read_config(record["config"]),
+          "dataset": record["dataset"],
+        },
+        {"config": config, "dataset": dataset},
+      )
+      if found:
+        raise ValueError(f"{self.path}: holds a run with {found}")
       return
     described = describe_start()
     os.makedirs(self.path, exist_ok=True)
@@ -194,24 +189,6 @@ class RunFolder:
       if error.errno not in _NO_LOCKS:
         raise
 
-  def _check_same(self, there: Any, here: Any) -> None:
-    old, new = (
-      # Through JSON, which is how the other side was kept.
-      dict(
-        _flatten(json.loads(json.dumps({"config": config, "dataset": data})))
-      )
-      for config, data in (there, here)
-    )
-    for key in sorted(old.keys() | new.keys()):
-      name = key.removeprefix("config.")
-      if name in _FREE or key.startswith("dataset.prepared_with"):
-        continue
-      if old.get(key) != new.get(key):
-        raise ValueError(
-          f"{self.path}: holds a run with {name}={old.get(key)!r}, asked for"
-          f" {new.get(key)!r}; choose another --workdir, or the same settings"
-        )
-
 
 @contextlib.contextmanager
 def _replacing(path: str) -> Iterator[Any]:
@@ -225,15 +202,6 @@ def _replacing(path: str) -> Iterator[Any]:
 
 def _partial(path: str) -> str:
   return f"{path}.partial"
-
-
-def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-  """Yields ("a.b", value) for every leaf of nested dicts."""
-  if not isinstance(tree, Mapping):
-    yield prefix, tree
-    return
-  for key, value in tree.items():
-    yield from _flatten(value, f"{prefix}.{key}" if prefix else key)
 
 
 def _versions() -> dict[str, str]:

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import tiny_table
+from absl import flags
 
 from ifa_jax.analyze import published
 from ifa_jax.analyze.table2 import configs
@@ -49,3 +50,41 @@ def test_settings_keep_their_types():
   for name in ("text_buckets", "visual_shuffle_seed"):
     settings["data"][name] = others["data"][name]
   assert settings == others
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("text", "found"),
+  [
+    (
+      "data.text_buckets=(24,32),seed_of=1",
+      {"data.text_buckets": "(24,32)", "seed_of": "1"},
+    ),
+    (
+      "a.b=1,data.text_buckets=(24, 32, 40)",
+      {"a.b": "1", "data.text_buckets": "(24,32,40)"},
+    ),
+    ('"data.text_buckets=(24, 32)"', {"data.text_buckets": "(24, 32)"}),
+    ("data.text_buckets=(),a=b", {"data.text_buckets": "()", "a": "b"}),
+    ('"weights=text=A,vision=B",a=1', {"weights": "text=A,vision=B", "a": "1"}),
+    ("data.data_dir=a,b", {"data.data_dir": "a,b"}),
+  ],
+)
+def test_a_value_may_have_commas(text, found):
+  assert configs.parse(flags.ListParser().parse(text)) == found
+
+
+@pytest.mark.silent_input
+def test_a_value_of_two_numbers_is_read_without_quotes():
+  module = configs.load(tiny_table.CONFIG)
+  parts = flags.ListParser().parse("data.text_buckets=(24,32)")
+  read = configs.read(module, "objects", configs.parse(parts))
+  assert read.data.text_buckets == (24, 32)
+
+
+@pytest.mark.silent_input
+def test_a_part_of_a_value_that_reads_as_a_setting_is_told_of_quotes():
+  module = configs.load(tiny_table.CONFIG)
+  parts = flags.ListParser().parse("weights=text=A,vision=B")
+  with pytest.raises(ValueError, match=r"no setting vision.*double quotes"):
+    configs.read(module, "objects", configs.parse(parts))

@@ -12,6 +12,7 @@ TOOL = '''
 """Fails as it is told."""
 from absl import flags
 from ifa_jax.cli import app
+from ifa_jax.files import dataclass_dict
 
 ERROR = flags.DEFINE_string("error", "", "What to raise.")
 NUMBER = flags.DEFINE_integer("number", 1, "Any.")
@@ -24,7 +25,8 @@ def main(argv):
   if ERROR.value:
     raise {
       "value": ValueError("data: want 1, found 2"),
-      "key": KeyError("model.foo: no such setting"),
+      "key": dataclass_dict.UnknownSettingError("model.foo: no such setting"),
+      "bug of a key": KeyError("foo"),
       "bug": AssertionError("cannot be"),
       "stop": KeyboardInterrupt(),
     }[ERROR.value]
@@ -56,6 +58,7 @@ CASES = {
   "key": ["TOOL", "--error=key"],
   "file": ["TOOL", "--error=file"],
   "bug": ["TOOL", "--error=bug"],
+  "bug of a key": ["TOOL", "--error=bug of a key"],
   "stop": ["TOOL", "--error=stop"],
   "unknown flag": ["TOOL", "--nubmer=2"],
   "wrong type": ["TOOL", "--number=two"],
@@ -125,11 +128,15 @@ def test_a_config_that_is_not_there_is_named_in_one_line(outcomes):
   assert line.endswith("one of minilm, mnre, quickstart, got 'configs/none.py'")
 
 
-def test_a_bug_exits_1_with_its_traceback(outcomes):
-  status, _, err = outcomes["bug"]
+@pytest.mark.parametrize(
+  ("case", "line"),
+  [("bug", "AssertionError: cannot be"), ("bug of a key", "KeyError: 'foo'")],
+)
+def test_a_bug_exits_1_with_its_traceback(outcomes, case, line):
+  status, _, err = outcomes[case]
   assert status == 1
   assert "Traceback" in err
-  assert "AssertionError: cannot be" in err
+  assert line in err
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,36 @@ def test_figures_are_written_as_lines_that_can_be_read_again(tmp_path):
   assert json.loads(text) == value
   assert text.startswith('{\n  "a": [\n')
   assert text.endswith("}\n")
+
+
+# Of rich these are markup or an emoji, and of Markdown the end of a cell.
+ODD_NAMES = ["[/per]m", "[none]", "per:couple:of", "[link=x]y", "a|b", "\\[z]"]
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_name_is_printed_as_it_is(capsys, name):
+  scores = metrics.score(np.array([1]), np.array([1]), ["None", name])
+  tables.print_scores({"protocol": name, **scores}, title=f"of {name}")
+  lines = capsys.readouterr().out.splitlines()
+  assert [line.strip() for line in lines[:2]] == [
+    f"of {name}",
+    f"protocol: {name}, 1 rows",
+  ]
+  assert cells(lines[5])[0] == name
+
+
+@pytest.mark.silent_input
+def test_a_heading_is_printed_as_it_is(capsys):
+  heads = ["[none]", ":couple:"]
+  tables.print_table(tables.make_table("[/t]", heads, [["a", "b"]]))
+  shown = capsys.readouterr().out
+  assert "[/t]" in shown
+  assert all(head in shown for head in heads)
+
+
+@pytest.mark.silent_input
+def test_a_bar_in_a_name_ends_no_cell_of_markdown():
+  found = tables.markdown_table("", ("a|b", "F1"), [["c|d", "1"]])
+  assert "| a\\|b | F1 |" in found
+  assert "| c\\|d | 1 |" in found

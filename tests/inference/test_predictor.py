@@ -306,6 +306,17 @@ def test_a_record_may_be_predicted_again(predictor):
   assert predictor.predict(mended) == found
 
 
+@pytest.mark.silent_input
+def test_a_posts_own_answer_comes_back_under_given(predictor):
+  own = {"relation": "mine", "probability": "high", "protocol": "x"}
+  found = predictor.predict(POST | own)
+  assert found == predictor.predict(POST) | {"given": own}
+  assert predictor.predict(found) == found
+  (failed,) = predictor.predict_all([found | {"tail": "Bob"}])
+  error = "tail: 'Bob' does not occur in the text"
+  assert failed == POST | {"tail": "Bob", "given": own, "error": error}
+
+
 def test_a_file_that_is_not_there_leaves_nothing(predictor, tmp_path):
   target = tmp_path / "predictions.jsonl"
   with pytest.raises(FileNotFoundError):

@@ -247,3 +247,27 @@ def test_comparing_needs_neither_jax_nor_tensorflow():
     check=True,
   )
   assert found.stdout == "[]\n"
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("word", "name", "paths"),
+  [
+    ("a,b.jsonl", "a,b", ["a,b.jsonl"]),
+    ("x=a,b.jsonl", "x", ["a,b.jsonl"]),
+    ("x=a,b.jsonl,c", "x", ["a,b.jsonl", "c"]),
+    ("c,a,b.jsonl", "c,a,b", ["c", "a,b.jsonl"]),
+    ("lr=1,2", "lr=1,2", ["lr=1,2"]),
+    ("lr=1,2,c", "lr=1,2,c", ["lr=1,2", "c"]),
+    ("x=lr=1,2,c", "x", ["lr=1,2", "c"]),
+    # What is not there is split as ever.
+    ("x=gone,c", "x", ["gone", "c"]),
+  ],
+)
+def test_a_path_that_is_there_may_have_commas_and_equals_signs(
+  tmp_path, monkeypatch, word, name, paths
+):
+  monkeypatch.chdir(tmp_path)
+  for path in ("a,b.jsonl", "c", "lr=1,2"):
+    (tmp_path / path).touch()
+  assert systems.parse(word) == (name, paths)

@@ -93,6 +93,55 @@ def test_another_run_is_refused_by_the_name_of_what_differs(
   assert listing(folder.path) == before
 
 
+NAMES = ["None", *(f"/per/org/{letter}" for letter in "abcdef")]
+SWAPPED = [*NAMES[:2], NAMES[3], NAMES[2], *NAMES[4:]]
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("relations", "found"),
+  [
+    (
+      SWAPPED,
+      "in one order, asked for another: 2 is '/per/org/c', not '/per/org/b',"
+      " 3 is '/per/org/b', not '/per/org/c'",
+    ),
+    (
+      [*NAMES[:-1], "/per/org/F"],
+      "with '/per/org/f', asked for '/per/org/F' in their place",
+    ),
+    (
+      ["None", *NAMES[:0:-1]],
+      "in one order, asked for another: 1 is '/per/org/f', not '/per/org/a',"
+      " 2 is '/per/org/e', not '/per/org/b', 3 is '/per/org/d', not"
+      " '/per/org/c' and 3 more",
+    ),
+    (NAMES[:-1], "with '/per/org/f', asked for none in their place"),
+    ([*NAMES, "/x"], "with none, asked for '/x' in their place"),
+  ],
+)
+def test_relations_that_differ_are_named(tmp_path, relations, found):
+  folder = RunFolder(tmp_path)
+  dataset = {"relations": NAMES, "counts": {"train": {"rows": 5}}}
+  folder.claim(CONFIG, dataset)
+  # A dataset of other relations has other counts too.
+  other = {"relations": relations, "counts": {"train": {"rows": 6}}}
+  config = changed(model={"num_relations": len(relations)})
+  with pytest.raises(ValueError, match=r"dataset\.relations") as error:
+    folder.claim(config, other)
+  assert str(error.value) == (
+    f"{folder.path}: holds a run with dataset.relations {found}; prepare the"
+    " dataset with the run's relations in the run's order, or choose another"
+    " --workdir"
+  )
+
+
+@pytest.mark.silent_input
+def test_another_dataset_is_not_mended_by_settings(folder):
+  with pytest.raises(ValueError, match="; prepare the same dataset, or choose"):
+    folder.claim(CONFIG, DATASET | {"counts": {"train": {"rows": 6}}})
+
+
 FOREIGN = {
   "no config.json": {"notes.txt": "mine"},
   "another program's config.json": {"config.json": '{"model_type": "bert"}'},

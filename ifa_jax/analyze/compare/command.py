@@ -5,7 +5,8 @@ r"""Compares systems on the same rows: scores, differences, disagreements.
 
 A system is [name=]PATH[,PATH...]. A path is a run's folder or a file of JSON
 lines with id, gold and pred (and probability and protocol, if known). Several
-paths are seeds of one system and are averaged. The first system is the
+paths are seeds of one system and are averaged; a path that exists may have
+commas or "=" in it. The first system is the
 reference that the others are compared with.
 
 Intervals hold 95 % of bootstrap resamples of the rows; those of differences are

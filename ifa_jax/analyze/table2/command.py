@@ -43,8 +43,8 @@ def define_flags() -> None:
   flags.DEFINE_list(
     "set",
     [],
-    "setting=value for all variants; in double quotes if there is a comma in"
-    " it: '\"data.text_buckets=(40, 48)\"'.",
+    "setting=value for all variants, e.g. data.text_buckets=(40,48); in double"
+    " quotes if the value has a comma and an =: '\"weights=text=A,vision=B\"'.",
   )
   flags.DEFINE_string(
     "against", None, "The row that the others' F1 is compared with."

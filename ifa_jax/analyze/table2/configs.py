@@ -1,6 +1,7 @@
 """Configs of the variants of one file, with settings that all of them share."""
 
 import difflib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import ModuleType
 
@@ -13,6 +14,7 @@ from ifa_jax.training.config import files
 from ifa_jax.training.config.run_config import RunConfig
 
 _SEED = "seed"
+_NAMED = re.compile(r"\s*[\w.]*=")
 
 
 def load(path: str) -> ModuleType:
@@ -61,12 +63,16 @@ def choose(module: ModuleType, names: Sequence[str]) -> list[str]:
 def parse(changes: Sequence[str]) -> dict[str, str]:
   """Reads "data.text_len=40" and the like: setting -> text of its value.
 
+  Args:
+    changes: as a flag splits them at commas. A part without a name belongs to
+      the value before it: "data.text_buckets=(24", "32)".
+
   Raises:
     ValueError: for a word without a name or "=", a setting that stands there
       twice, or the seed.
   """
   found: dict[str, str] = {}
-  for word in changes:
+  for word in _join(changes):
     name, equals, text = word.partition("=")
     if not equals or not name:
       raise ValueError(f"--set: want setting=value, found {word!r}")
@@ -76,6 +82,18 @@ def parse(changes: Sequence[str]) -> dict[str, str]:
       raise ValueError("--set: want seeds by --seeds, found seed")
     found[name] = text
   return found
+
+
+def _join(parts: Sequence[str]) -> list[str]:
+  """Puts together what a comma within a value has split."""
+  words: list[str] = []
+  for part in parts:
+    is_open = words and words[-1].count("(") > words[-1].count(")")
+    if words and (is_open or not _NAMED.match(part)):
+      words[-1] += f",{part}"
+    else:
+      words.append(part)
+  return words
 
 
 def read(
@@ -106,7 +124,10 @@ def _check_known(
   if name not in known:
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    raise ValueError(f"--set: {variant} has no setting {name}{hint}")
+    raise ValueError(
+      f"--set: {variant} has no setting {name}{hint} (a value with a comma and"
+      " an = wants double quotes: '\"weights=text=A,vision=B\"')"
+    )
 
 
 def _leaves(config: config_dict.ConfigDict, prefix: str = "") -> Iterator[str]:

@@ -15,14 +15,26 @@ Exit status: 0 done or there already, 1 failed with one line on standard error,
 2 wrong usage.
 """
 
-import rich.console
-import rich.table
 from absl import flags, logging
 
-from ifa_jax.cli import app
+from ifa_jax.cli import app, tables
 from ifa_jax.data import schema
 from ifa_jax.preparation.mnre.plan import Settings
 from ifa_jax.preparation.mnre.prepare import prepare
+
+# Keys of a split's counts, and what the table calls them.
+_COUNTED = {
+  "rows": "rows",
+  "longest_text": "longest text (tokens)",
+  "shortened_texts": "texts that lost words",
+  "unknown_words": "words with an [UNK]",
+  "pictures": "rows with a picture",
+  "missing_pictures": "rows whose picture is missing",
+  "grounded": "grounded crops",
+  "missing_grounded": "grounded crops missing",
+  "detected": "detected crops",
+  "missing_detected": "detected crops missing",
+}
 
 
 def define_flags():
@@ -81,33 +93,20 @@ def show(prepared: schema.Prepared, is_new: bool) -> None:
   """Prints what was prepared, a split in a column."""
   counts = prepared.metadata["counts"]
   title = "Prepared" if is_new else "Already prepared, nothing to do"
-  table = rich.table.Table(title=f"{title}: protocol {_protocol(prepared)}")
-  table.add_column("")
-  for split in counts:
-    table.add_column(split, justify="right")
-  for key, label in (
-    ("rows", "rows"),
-    ("longest_text", "longest text (tokens)"),
-    ("shortened_texts", "texts that lost words"),
-    ("unknown_words", "words with an [UNK]"),
-    ("pictures", "rows with a picture"),
-    ("missing_pictures", "rows whose picture is missing"),
-    ("grounded", "grounded crops"),
-    ("missing_grounded", "grounded crops missing"),
-    ("detected", "detected crops"),
-    ("missing_detected", "detected crops missing"),
-  ):
-    table.add_row(
-      label, *(str(split.get(key, "?")) for split in counts.values())
-    )
+  rows = [
+    [label, *(str(split.get(key, "?")) for split in counts.values())]
+    for key, label in _COUNTED.items()
+  ]
   reasons = {r for split in counts.values() for r in split["skipped"]}
-  for reason in sorted(reasons):
-    table.add_row(
+  rows += [
+    [
       f"skipped: {reason}",
       *(str(split["skipped"].get(reason, 0)) for split in counts.values()),
-    )
-  console = rich.console.Console()
-  console.print(table)
+    ]
+    for reason in sorted(reasons)
+  ]
+  title = f"{title}: protocol {_protocol(prepared)}"
+  tables.print_table(tables.make_table(title, ("", *counts), rows))
   # Not through rich, which would break a long path into lines.
   print(prepared.folder)
 

@@ -253,7 +253,7 @@ class RunConfig:
         them; settings that are left out take their defaults.
 
     Raises:
-      KeyError: for an unknown setting, naming it and the nearest one.
+      UnknownSettingError: for an unknown setting; names the nearest one.
       ValueError: for a value that cannot be.
     """
     settings = dict(settings)
