@@ -42,9 +42,16 @@ def prepared_of_every_protocol(released, tmp_path_factory):
   raw_dir = root / "raw"
   shutil.copytree(released, raw_dir)
   (raw_dir / "img_org/train").mkdir(parents=True)
-  (raw_dir / "img_org/train/a.jpg").write_bytes(raw_tree.jpeg())
+  pictures = [
+    leak_trees.picture(split, line)
+    for split, ids in leak_trees.labels().items()
+    for line in range(len(ids))
+  ]
+  for name in pictures:
+    (raw_dir / "img_org/train" / name).write_bytes(raw_tree.jpeg())
   box = {"box": [0, 0, 20, 20], "score": 0.5}
-  boxes = {"a.jpg": [box, box, {**box, "phrase": "Hollywood"}]}
+  found = [box, box, {**box, "phrase": "Hollywood"}]
+  boxes = dict.fromkeys(pictures, found)
   (root / "boxes.json").write_text(json.dumps(boxes))
   tokenizer = raw_tree.write_tokenizer(root / "tokenizer")
   for protocol, missing in (
@@ -79,6 +86,7 @@ def test_a_prepared_dataset_leaks_as_its_tree_does(prepared, found):
   squares = from_records["counts"]["grounded squares"]
   assert max(squares["table"]["test"]["relation"]) == 3
   assert squares["held_out"]["verdict"] == verdicts.LEAK
+  assert squares["held_out"]["finding"]["posts"] == 140
   assert from_records["queries"] is None
 
 
