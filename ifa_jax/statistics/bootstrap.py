@@ -112,8 +112,10 @@ def number_posts(names: Sequence[Hashable]) -> np.ndarray:
       its own.
   """
   numbers = {}
-  # Names are put apart from numbers of rows.
-  keys = ((name,) if name else row for row, name in enumerate(names))
+  # Names are put apart from numbers of rows; 0 is a name.
+  keys = (
+    row if name in ("", None) else (name,) for row, name in enumerate(names)
+  )
   return np.array([numbers.setdefault(key, len(numbers)) for key in keys], int)
 
 
@@ -158,8 +160,8 @@ def interval(
     method="percentile",
     rng=np.random.default_rng(seed),
   )
-  p_value = _p_value(found.bootstrap_distribution)
-  return Interval(*found.confidence_interval, p_value)
+  low, high = found.confidence_interval
+  return Interval(low, high, _p_value(found.bootstrap_distribution))
 
 
 def _times_drawn(drawn: np.ndarray, most: int) -> np.ndarray:

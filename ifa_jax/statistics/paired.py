@@ -85,8 +85,9 @@ def align(systems: Sequence[System]) -> Rows:
 
 def _picture(systems: Sequence[System], row: str | int) -> str | int | None:
   """Returns the `img_id` of a row in the first file that has it."""
-  lines = (seed.lines[row] for system in systems for seed in system.seeds)
-  return next((line["img_id"] for line in lines if line.get("img_id")), None)
+  seeds = (seed for system in systems for seed in system.seeds)
+  names = (seed.lines[row].get("img_id") for seed in seeds)
+  return next((name for name in names if name not in ("", None)), None)
 
 
 def measure(

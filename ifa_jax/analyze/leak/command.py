@@ -84,12 +84,11 @@ def measure(
   Returns:
     Plain values ready for JSON: `data_dir`, `source` and `protocol`;
     `tolerance`; `level` of each number's tests; `rows`: split -> rows of each
-    class; `counts`: name -> see
-    `leak_counts.measure`, for every number that is not 0 in all rows and not
-    the same as one before; `duplicates`: kind -> split -> rows of each class
-    with a crop that they have twice; `queries`: split -> see
-    `leak_queries.compare`, with the verdict under `judged`, or None;
-    `verdicts`: name -> verdict; `verdict`: the worst of them.
+    class; `counts`: name -> see `leak_counts.measure`, for every number that
+    is not 0 in all rows and not the same as one before; `duplicates`: kind ->
+    split -> rows of each class with a crop that they have twice; `queries`:
+    split -> see `leak_queries.compare`, with the verdict under `judged`, or
+    None; `verdicts`: name -> verdict; `verdict`: the worst of them.
 
   Raises:
     ValueError: for a folder of another kind or protocol, and for bad files.

@@ -172,7 +172,9 @@ def judge(
     `finding` and `naming`, see `information.judge`; naming is None where there
     are fewer than two relations. `verdict`, the worse of both.
   """
-  found = {"finding": _judge(splits, _finding, 2, tolerance, level)}
+  found: dict[str, Any] = {
+    "finding": _judge(splits, _finding, 2, tolerance, level)
+  }
   named = np.concatenate([_naming(split).labels for split in splits.values()])
   found["naming"] = None
   if len(np.unique(named)) > 1:
