@@ -81,7 +81,7 @@ display(Image(picture, width=224))
 # ## Does the model use the pictures?
 #
 # `shuffle` scores the test split with the pictures of other posts, and without
-# pictures: Table 1 of the paper, with 95 % bootstrap intervals.
+# pictures: Table 1 of the paper, with 95 % bootstrap intervals by post.
 
 # %%
 # !COLUMNS=120 ifa-analyze shuffle --workdir=runs/quickstart/objects

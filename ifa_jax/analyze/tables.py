@@ -1,9 +1,12 @@
 """Tables whose lines belong together in sections, and cells with intervals."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ifa_jax.cli import tables as report
+
+# The share that is tolerated among the marks of several differences.
+FALSE_DISCOVERIES = 0.05
 
 
 class Table(NamedTuple):
@@ -54,11 +57,36 @@ def _lines(table: Table) -> list[list[str]]:
   return [line for section in table.sections for line in section]
 
 
+def resampling(
+  rows: str, found: Mapping[str, Any], seeds: Mapping[str, int]
+) -> Iterator[str]:
+  """Yields lines that say how intervals were made, and what they leave out.
+
+  Args:
+    rows: "1614 rows".
+    found: `resamples`, `seed` and `posts` of `compare.compare`.
+    seeds: how many each system has.
+  """
+  also = " and seeds" if max(seeds.values()) > 1 else ""
+  yield (
+    f"{rows} of {found['posts']} posts (img_id), 95 % intervals of"
+    f" {found['resamples']} bootstrap resamples of posts{also} (seed"
+    f" {found['seed']})"
+  )
+  single = [name for name, number in seeds.items() if number == 1]
+  if single:
+    yield (
+      f"one seed of {', '.join(single)}: intervals hold given these weights;"
+      " runs with other seeds may lie further apart"
+    )
+
+
 def difference(found: Mapping[str, Any]) -> str:
   """Returns "+1.20 [-0.30, 2.70]", or "* +1.20 [0.30, 2.10]".
 
   Args:
-    found: `difference`, `low`, `high` and `excludes_0` of `compare.compare`.
+    found: `difference`, `low`, `high`, `excludes_0` and perhaps `adjusted_p`
+      of `compare.compare`.
   """
   return with_interval(points(found), found)
 
@@ -67,7 +95,10 @@ def points(found: Mapping[str, Any]) -> str:
   """Returns a difference without its interval: "+1.20", or "* +1.20"."""
   shown = percent(found["difference"])
   sign = "" if shown.startswith("-") or shown == "0.00" else "+"
-  return "* " * found["excludes_0"] + sign + shown
+  marked = found["excludes_0"]
+  if "adjusted_p" in found:
+    marked = found["adjusted_p"] < FALSE_DISCOVERIES
+  return "* " * marked + sign + shown
 
 
 def with_interval(value: str, found: Mapping[str, Any]) -> str:

@@ -1,11 +1,19 @@
-"""Bootstrap intervals over the rows of a split.
+"""Bootstrap intervals over the posts of a split and the seeds of a system.
 
-One standard error of F1 is about 1.5 points on MNRE's test split, so scores
-and differences come with 95 % percentile intervals. Rows are drawn, not
-predictions: two systems are compared on the same draws (the paired bootstrap).
+Rows of one post share their text and their picture, so that MNRE's 1 614 test
+rows are 914 independent draws, and its posts are what is drawn: the cluster
+bootstrap (Davison and Hinkley 1997, Bootstrap Methods and their Application,
+section 3.8; Field and Welsh 2007, JRSS B 69, 369-390). Scores and differences
+come with 95 % percentile intervals; two systems are compared on the same draws.
+
+Where a system has S > 1 seeds, they are drawn as well, independently of the
+posts: the pigeonhole bootstrap of crossed factors (Owen 2007, Annals of Applied
+Statistics 1, 386-411). S - 1 are drawn of S, which makes the variance of the
+mean unbiased (Rao and Wu 1988, JASA 83, 231-241); that of two or three seeds
+remains a rough estimate. Intervals of a single seed hold given its weights.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,15 +28,17 @@ NUM_RESAMPLES = 9999
 
 
 class Interval(NamedTuple):
-  """The bounds of 95 % intervals.
+  """The bounds of 95 % intervals, and tests that use the same draws.
 
   Attributes:
     low: float64[...].
     high: float64[...].
+    p_value: float64[...], two-sided, of the statistic being 0.
   """
 
   low: np.ndarray
   high: np.ndarray
+  p_value: np.ndarray
 
 
 def row_counts(
@@ -58,13 +68,19 @@ def row_counts(
   return columns.astype(np.float64)
 
 
-def mean_scores(counts: np.ndarray, times_drawn: np.ndarray) -> np.ndarray:
+def mean_scores(
+  counts: np.ndarray,
+  times_drawn: np.ndarray,
+  weights: np.ndarray | None = None,
+) -> np.ndarray:
   """Returns `SCORES`, the mean over seeds.
 
   Args:
     counts: float64[S, n, 4], see `row_counts`.
     times_drawn: float64[..., n], how often each row counts; ones give the
       scores themselves.
+    weights: float64[..., S], how much each seed counts; they add up to 1.
+      None: all the same.
 
   Returns:
     float64[4, ...]; 0/0 counts as 0.
@@ -78,42 +94,89 @@ def mean_scores(counts: np.ndarray, times_drawn: np.ndarray) -> np.ndarray:
     (right, wanted),
     (2 * right, given + wanted),
   )
-  return np.stack([_ratio(*pair).mean(axis=-1) for pair in pairs])
+  scores = np.stack([_ratio(*pair) for pair in pairs])
+  if weights is None:
+    return scores.mean(axis=-1)
+  return (scores * weights).sum(axis=-1)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
   return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
+def number_posts(names: Sequence[Hashable]) -> np.ndarray:
+  """Returns int[n], the post of each row, counted from 0.
+
+  Args:
+    names: of each row's picture. A row without one, "" or None, is a post of
+      its own.
+  """
+  numbers = {}
+  # Names are put apart from numbers of rows; 0 is a name.
+  keys = (
+    row if name in ("", None) else (name,) for row, name in enumerate(names)
+  )
+  return np.array([numbers.setdefault(key, len(numbers)) for key in keys], int)
+
+
 def interval(
-  statistic: Callable[[np.ndarray], np.ndarray], num_rows: int, seed: int = 0
+  statistic: Callable[..., np.ndarray],
+  posts: np.ndarray,
+  num_seeds: Sequence[int] = (),
+  seed: int = 0,
 ) -> Interval:
   """Returns the bootstrap interval of anything computed from rows.
 
   Args:
-    statistic: maps float64[R, n], how often each row was drawn, to
+    statistic: maps float64[R, n], how often each row was drawn, and for each
+      of `num_seeds` float64[R, S], how much each seed counts, to
       float64[..., R]. The difference of two `mean_scores` is a paired one.
-    num_rows: n.
+    posts: int[n], see `number_posts`; rows of a post are drawn together.
+    num_seeds: S of each system. A single seed always counts 1.
     seed: of the draws.
-  """
 
-  def of_rows(rows, axis):
-    return statistic(_times_drawn(np.atleast_2d(rows), num_rows))
+  Raises:
+    ValueError: for rows of one post alone.
+  """
+  num_posts = int(posts.max()) + 1
+  if num_posts < 2:
+    raise ValueError("posts: want rows of at least 2 (img_id), found 1")
+  several = [k for k, number in enumerate(num_seeds) if number > 1]
+
+  def of_draws(*drawn, axis):
+    rows, *seeds = map(np.atleast_2d, drawn)
+    weights = [np.ones((len(rows), 1))] * len(num_seeds)
+    for k, chosen in zip(several, seeds, strict=True):
+      most = num_seeds[k]
+      weights[k] = _times_drawn(chosen[:, 1:], most) / (most - 1)
+    return statistic(_times_drawn(rows, num_posts)[:, posts], *weights)
 
   found = scipy.stats.bootstrap(
-    (np.arange(num_rows),),
-    of_rows,
+    [np.arange(num) for num in (num_posts, *(num_seeds[k] for k in several))],
+    of_draws,
     n_resamples=NUM_RESAMPLES,
     batch=1000,
     vectorized=True,
     method="percentile",
     rng=np.random.default_rng(seed),
   )
-  return Interval(*found.confidence_interval)
+  low, high = found.confidence_interval
+  return Interval(low, high, _p_value(found.bootstrap_distribution))
 
 
-def _times_drawn(rows: np.ndarray, num_rows: int) -> np.ndarray:
-  """Counts int[R, n] row numbers: float64[R, n], how often each was drawn."""
-  offsets = num_rows * np.arange(len(rows))[:, None]
-  counted = np.bincount((rows + offsets).ravel(), minlength=rows.size)
-  return counted.reshape(rows.shape).astype(np.float64)
+def _times_drawn(drawn: np.ndarray, most: int) -> np.ndarray:
+  """Counts int[R, k] numbers below `most`: float64[R, most], how often each."""
+  offsets = most * np.arange(len(drawn))[:, None]
+  size = most * len(drawn)
+  counted = np.bincount((drawn + offsets).ravel(), minlength=size)
+  return counted.reshape(len(drawn), most).astype(np.float64)
+
+
+def _p_value(values: np.ndarray) -> np.ndarray:
+  """Returns how far out 0 lies among float64[..., R], on either side.
+
+  The draws themselves count as one more (Davison and Hinkley, section 4.2).
+  """
+  sides = [np.sum(side, axis=-1) for side in (values <= 0, values >= 0)]
+  least = (1 + np.minimum(*sides)) / (1 + values.shape[-1])
+  return np.minimum(1.0, 2 * least)

@@ -1,7 +1,8 @@
 """Scores of systems and differences between them, on the same drawn rows.
 
 Every score is the mean over a system's seeds. All systems are scored on the
-same draws, so that the interval of a difference is that of a paired bootstrap.
+same drawn posts, so that the interval of a difference is that of a paired
+bootstrap; see `bootstrap`.
 """
 
 import collections
@@ -30,12 +31,15 @@ class Rows(NamedTuple):
     gold: int[n] relation ids.
     predicted: int[S, n] of each system, by its S seeds; -1 for a relation that
       no row has.
+    posts: int[n], see `bootstrap.number_posts`; each row is one where no file
+      names its picture.
   """
 
   relations: list[str]
   support: list[int]
   gold: np.ndarray
   predicted: list[np.ndarray]
+  posts: np.ndarray
 
 
 class Estimates(NamedTuple):
@@ -45,11 +49,13 @@ class Estimates(NamedTuple):
     value: float64[K, M], of K systems.
     low: float64[K, M].
     high: float64[K, M].
+    p_value: float64[K, M], of being 0.
   """
 
   value: np.ndarray
   low: np.ndarray
   high: np.ndarray
+  p_value: np.ndarray
 
 
 def align(systems: Sequence[System]) -> Rows:
@@ -73,12 +79,20 @@ def align(systems: Sequence[System]) -> Rows:
       )
       for system in systems
     ],
+    bootstrap.number_posts([_picture(systems, row) for row in order]),
   )
+
+
+def _picture(systems: Sequence[System], row: str | int) -> str | int | None:
+  """Returns the `img_id` of a row in the first file that has it."""
+  seeds = (seed for system in systems for seed in system.seeds)
+  names = (seed.lines[row].get("img_id") for seed in seeds)
+  return next((name for name in names if name not in ("", None)), None)
 
 
 def measure(
   gold: np.ndarray, predicted: np.ndarray, num_relations: int
-) -> Callable[[np.ndarray], np.ndarray]:
+) -> Callable[..., np.ndarray]:
   """Returns a function from drawn rows to the measures of a system.
 
   Args:
@@ -87,19 +101,20 @@ def measure(
     num_relations: C.
 
   Returns:
-    Maps float64[..., n], how often each row was drawn, to float64[M, ...],
-    where M is 5 + C.
+    Maps float64[..., n], how often each row was drawn, and float64[..., S], how
+    much each seed counts (None: all the same), to float64[M, ...], where M is
+    5 + C.
   """
   everywhere = bootstrap.row_counts(gold, predicted)
   parts = [
     _counts_of_relation(gold, predicted, i) for i in range(num_relations)
   ]
 
-  def measures(drawn):
-    scores = bootstrap.mean_scores(everywhere, drawn)
+  def measures(drawn, weights=None):
+    scores = bootstrap.mean_scores(everywhere, drawn, weights)
     by_relation = np.stack(
       [
-        bootstrap.mean_scores(counts, drawn[..., rows])
+        bootstrap.mean_scores(counts, drawn[..., rows], weights)
         for rows, counts in parts
       ]
     )
@@ -135,13 +150,18 @@ def estimate(rows: Rows, seed: int = 0) -> tuple[Estimates, Estimates]:
     for predicted in rows.predicted
   ]
 
-  def statistic(drawn):
-    measures = np.stack([measures(drawn) for measures in systems])
+  num_seeds = [len(predicted) for predicted in rows.predicted]
+
+  def statistic(drawn, *weights):
+    weights = weights or [None] * len(systems)
+    pairs = zip(systems, weights, strict=True)
+    measures = np.stack([system(drawn, seeds) for system, seeds in pairs])
     return np.concatenate([measures, measures[1:] - measures[:1]])
 
-  num_rows = len(rows.gold)
-  low, high = bootstrap.interval(statistic, num_rows, seed)
-  found = Estimates(statistic(np.ones(num_rows)), low, high)
+  found = Estimates(
+    statistic(np.ones(len(rows.gold))),
+    *bootstrap.interval(statistic, rows.posts, num_seeds, seed),
+  )
   ends = len(systems)
   return (
     Estimates(*(bound[:ends] for bound in found)),

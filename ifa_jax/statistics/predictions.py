@@ -6,12 +6,12 @@ Any program may have written the file, with a line for each row:
      "probability": 0.7, "protocol": "clean"}
 
 `id`, `gold` and `pred` must be there. A file that names no protocol has the
-protocol "unknown".
+protocol "unknown". Rows with one `img_id` are of one post.
 """
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ifa_jax.files.json_file import is_finite, unique
@@ -27,6 +27,7 @@ _KINDS = {
   "pred": (str, "text"),
   "probability": (float | int | None, "a number"),
   "protocol": (str | None, "text"),
+  "img_id": (str | int | None, "text or a whole number"),
 }
 
 
@@ -44,26 +45,28 @@ class Seed(NamedTuple):
   lines: Mapping[str | int, Mapping[str, Any]]
 
 
-def read(path: str, split: str) -> Seed:
+def read(path: str, split: str, none: Collection[str] = (NONE,)) -> Seed:
   """Reads the predictions of one model.
 
   Args:
     path: of a run's folder or of a file of JSON lines.
     split: "dev" or "test"; which file of the folder.
+    none: names of the negative class, in any case of letters; "None" is how
+      all of them are returned.
 
   Raises:
     ValueError: names the file and the line, or what the folder lacks.
   """
   if os.path.isdir(path):
-    return _read_run(path, split)
+    return _read_run(path, split, none)
   if not os.path.exists(path):
     raise ValueError(
       f"{path}: want a run's folder or a file of JSON lines, found nothing"
     )
-  return _read_file(path)
+  return _read_file(path, none)
 
 
-def _read_run(path: str, split: str) -> Seed:
+def _read_run(path: str, split: str, none: Collection[str]) -> Seed:
   """Reads a run's predictions; the protocol is that of its scores."""
   folder = RunFolder(path)
   scores = folder.read_json(f"eval_{split}.json")
@@ -75,7 +78,7 @@ def _read_run(path: str, split: str) -> Seed:
       f" predictions_{split}.jsonl, found no {split} predictions; to make them:"
       f" {again}"
     )
-  seed = _read_file(file)
+  seed = _read_file(file, none)
   right = sum(line["gold"] == line["pred"] for line in seed.lines.values())
   found = {"n": len(seed.lines), "accuracy": right / len(seed.lines)}
   found["protocol"] = seed.protocol
@@ -91,7 +94,7 @@ def _read_run(path: str, split: str) -> Seed:
   return seed._replace(protocol=scores.get("protocol") or UNKNOWN)
 
 
-def _read_file(path: str) -> Seed:
+def _read_file(path: str, none: Collection[str]) -> Seed:
   """Reads a file of predictions.
 
   Raises:
@@ -99,6 +102,7 @@ def _read_file(path: str) -> Seed:
       twice, or lines of several protocols. Names file and line.
   """
   lines, numbers = {}, {}
+  lowered = {name.lower() for name in none}
   for where, number, line in _objects(path):
     _check_line(where, line)
     row = line["id"]
@@ -107,7 +111,10 @@ def _read_file(path: str) -> Seed:
         f"{where}: want every row once, found {row!r} again (first in line"
         f" {numbers[row]})"
       )
-    lines[row] = line | {key: _relation(line[key]) for key in ("gold", "pred")}
+    for key in ("gold", "pred"):
+      if line[key].lower() in lowered:
+        line[key] = NONE
+    lines[row] = line
     numbers[row] = number
   if not lines:
     raise ValueError(f"{path}: want predictions, found an empty file")
@@ -153,8 +160,3 @@ def _check_line(where: str, line: Mapping[str, Any]) -> None:
     raise ValueError(
       f"{where}: want a finite probability, found {shown(line['probability'])}"
     )
-
-
-def _relation(name: str) -> str:
-  """Returns a relation's name; that of no relation in one spelling."""
-  return NONE if name.lower() == NONE.lower() else name

@@ -8,7 +8,7 @@ run's folder or a file of JSON lines, as `predictions` reads them. Commas and
 import collections
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from ifa_jax.statistics import predictions
@@ -36,12 +36,17 @@ class System:
     return self.seeds[0].protocol
 
 
-def read(words: Sequence[str], split: str = "test") -> list[System]:
+def read(
+  words: Sequence[str],
+  split: str = "test",
+  none: Collection[str] = (predictions.NONE,),
+) -> list[System]:
   """Reads systems and checks that they predicted the same rows.
 
   Args:
     words: `[name=]PATH[,PATH...]` each.
     split: "dev" or "test"; which file of a run's folder.
+    none: names of the negative class, in any case of letters.
 
   Returns:
     The systems, in the order of the words.
@@ -49,14 +54,15 @@ def read(words: Sequence[str], split: str = "test") -> list[System]:
   Raises:
     ValueError: names the file and the line, or the first rows, that do not fit.
   """
-  systems = [_read_system(word, split) for word in words]
+  systems = [_read_system(word, split, none) for word in words]
   check(systems)
   return systems
 
 
-def _read_system(word: str, split: str) -> System:
+def _read_system(word: str, split: str, none: Collection[str]) -> System:
   name, paths = parse(word)
-  return System(name, tuple(predictions.read(path, split) for path in paths))
+  seeds = (predictions.read(path, split, none) for path in paths)
+  return System(name, tuple(seeds))
 
 
 def parse(word: str) -> tuple[str, list[str]]:

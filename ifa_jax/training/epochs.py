@@ -75,16 +75,20 @@ def shuffled_rows(
   source: BatchSource, split: "Split", seed: int, shuffle: Shuffle
 ) -> np.ndarray:
   """Returns int64[n], the row whose pictures each row gets (Table 1)."""
-  if shuffle == Shuffle():
-    return sampling.visual_shuffle(len(split), seed)
-  texts = source.inputs.texts(split)
+  names = pictures(split)
   by_image, by_count = shuffle.unit == "image", shuffle.keep == "count"
   return sampling.visual_shuffle(
     len(split),
     seed,
-    images=[text.img_id for text in texts] if by_image else None,
+    images=names if by_image else None,
     counts=source.num_seen(split) if by_count else None,
+    own=names,
   )
+
+
+def pictures(split: "Split") -> list[str]:
+  """Returns the name of each row's picture."""
+  return [split.describe(row).img_id for row in range(len(split))]
 
 
 def train_rows(

@@ -115,13 +115,13 @@ def test_accuracy_of_none_is_the_share_of_its_rows(result):
 
 @pytest.fixture(name="draws")
 def draws_that_intervals_are_made_from(monkeypatch):
-  """A list that fills with float64[R, n], how often each row was drawn."""
+  """A list that fills with how often each row was drawn, and each seed."""
   draws, interval = [], bootstrap.interval
 
   def spying(statistic, *args):
-    def recording(drawn):
+    def recording(*drawn):
       draws.append(drawn)
-      return statistic(drawn)
+      return statistic(*drawn)
 
     return interval(recording, *args)
 
@@ -142,7 +142,8 @@ def test_intervals_are_percentiles_over_the_same_draws(
 ):
   monkeypatch.setattr(bootstrap, "NUM_RESAMPLES", 999)
   found = command.compare(systems.read(words))
-  drawn = np.concatenate(draws).astype(int)
+  drawn, *weights = map(np.concatenate, zip(*draws, strict=True))
+  drawn, weights = drawn.astype(int), dict(zip("ab", weights, strict=True))
   assert drawn.shape == (999, two_systems.NUM_ROWS)
   rows = np.repeat(
     np.tile(np.arange(two_systems.NUM_ROWS), len(drawn)), drawn.ravel()
@@ -155,7 +156,7 @@ def test_intervals_are_percentiles_over_the_same_draws(
       f1_of_rows(gold, np.array(p)[rows], labels)
       for p in two_systems.PREDS[name]
     ]
-    return np.mean(seeds, axis=0)
+    return np.sum(weights[name].T * seeds, axis=0)
 
   def check(interval, values):
     bounds = [interval["low"], interval["high"]]
@@ -259,8 +260,11 @@ def test_systems_are_checked_however_they_were_read(tmp_path):
 
 
 def test_one_row_is_too_few(tmp_path):
-  with pytest.raises(ValueError, match=r"s00.jsonl: want at least 2 rows"):
+  with pytest.raises(ValueError, match=r"s00.jsonl: want at least 2 posts"):
     two_systems.compared(tmp_path, ["None"], ["None"])
+  gold = ["None", "/a"]
+  with pytest.raises(ValueError, match=r"2 posts, found 2 rows of 1$"):
+    two_systems.compared(tmp_path, gold, gold, img_id="a.jpg")
 
 
 def test_the_result_is_json_and_follows_the_seed(words, result):
@@ -312,7 +316,20 @@ def test_counts_of_seeds_are_means_over_their_pairs(result):
   ("first", "second", "p"), [(0, 0, 1.0), (3, 3, 1.0), (0, 5, 1 / 16)]
 )
 def test_mcnemars_test_is_exact(first, second, p):
-  assert disagreement.mcnemar(first, second) == pytest.approx(p)
+  apart = np.array([1] * first + [-1] * second + [0], int)
+  assert disagreement.mcnemar(apart) == pytest.approx(p)
+
+
+@pytest.mark.silent_input
+def test_mcnemars_test_flips_whole_posts():
+  apart = np.array([3, 1, 1, -2, 2, 0])
+  sums = [
+    abs(np.dot(signs, apart)) for signs in itertools.product([1, -1], repeat=6)
+  ]
+  wanted = np.mean(np.array(sums) >= abs(apart.sum()))
+  assert disagreement.mcnemar(apart) == pytest.approx(wanted)
+  # Of one post alone, either sign is as likely.
+  assert disagreement.mcnemar(np.array([21])) == 1
 
 
 def test_rows_of_disagreement_hold_every_prediction(tmp_path):
@@ -369,3 +386,71 @@ def test_odd_names_are_shown_as_they_are(tmp_path, capsys):
   assert "Differences from [red]x (clean)" in shown
   assert "│ [bold]/c[/bold] │" in shown
   assert "| /a\\|b | 1 |" in compare_tables.markdown(found)
+
+
+@pytest.mark.silent_input
+def test_rows_of_one_post_count_as_one(tmp_path):
+  """Ten rows say what one of them says, four times over."""
+  gold = ["/a", "None"] * 20
+  apart = ["/a", "/a", "None", "None"] * 10
+
+  def width(name, img_ids):
+    lines = predicted.lines(gold, apart)
+    lines = [
+      line | {"img_id": i} for line, i in zip(lines, img_ids, strict=True)
+    ]
+    path = predicted.write(tmp_path / f"{name}.jsonl", lines)
+    found = command.compare(systems.read([path]))
+    f1 = found["systems"][0]["scores"]["accuracy"]
+    return f1["high"] - f1["low"], found["bootstrap"]["posts"]
+
+  rows, own = width("own", [f"{i}.jpg" for i in range(40)])
+  same, unnamed = width("unnamed", [None, ""] * 20)
+  assert (own, unnamed) == (40, 40)
+  assert rows == same
+  # Rows of a kind together: right with right.
+  kinds = {("/a", "/a"): 0, ("None", "/a"): 1, ("/a", "None"): 2}
+  names = [
+    f"{kinds.get(pair, 3)}{i // 16}"
+    for i, pair in enumerate(zip(gold, apart, strict=True))
+  ]
+  posts, number = width("posts", names)
+  assert number == 12
+  assert posts > 1.5 * rows
+
+
+@pytest.mark.silent_input
+def test_relations_are_marked_at_a_rate_of_false_discoveries(
+  tmp_path, monkeypatch
+):
+  """Twelve relations that two coins guess: hardly one is marked."""
+  monkeypatch.setattr(bootstrap, "NUM_RESAMPLES", 999)
+  marked = intervals = 0
+  for seed in range(12):
+    rng = np.random.default_rng(seed)
+    gold = [f"/{i % 12}" for i in range(240)]
+    coins = np.where(rng.random((2, 240)) < 0.5, gold, "None")
+    (pair,) = two_systems.compared(tmp_path, gold, *map(list, coins))["pairs"]
+    found = pair["f1_by_relation"].values()
+    marked += any(tables.difference(x).startswith("*") for x in found)
+    intervals += any(x["excludes_0"] for x in found)
+  assert marked <= 2
+  assert intervals >= 4
+
+
+def test_adjusted_p_values_are_benjamini_hochbergs():
+  p_values = [0.01, 0.04, 0.03, 0.9]
+  found = command._adjust([{"p_value": p} for p in p_values])
+  wanted = [0.04, 0.16 / 3, 0.16 / 3, 0.9]
+  np.testing.assert_allclose([one["adjusted_p"] for one in found], wanted)
+  difference = {"difference": 0.1, "low": 0.01, "high": 0.2, "excludes_0": True}
+  assert tables.points(difference | found[0]) == "* +10.00"
+  assert tables.points(difference | found[1]) == "+10.00"
+
+
+@pytest.mark.silent_input
+def test_predictions_that_no_row_has_are_counted(tmp_path):
+  gold, pred = ["/a", "/a", "None"], ["/x", "/x", "/y"]
+  found = two_systems.compared(tmp_path, gold, pred, gold)
+  assert found["systems"][0]["unknown"] == {"/x": 2, "/y": 1}
+  assert found["systems"][1]["unknown"] == {}

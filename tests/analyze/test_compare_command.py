@@ -18,13 +18,17 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module", name="folder")
 def folder_of_predictions(tmp_path_factory):
   folder = tmp_path_factory.mktemp("command")
-  same = {"probability": 0.25, "text": "Ann joins Acme", "img_id": "a.jpg"}
+  same = {"probability": 0.25, "text": "Ann joins Acme"}
   same |= {"head": "Ann", "tail": "Acme"}
   run = predicted.lines(two_systems.GOLD, two_systems.PREDS["a"][0], **same)
+  run = [line | {"img_id": f"{i // 2}.jpg"} for i, line in enumerate(run)]
   predicted.write_run(folder / "run", run, protocol="released")
   two_systems.write(folder, "bag", two_systems.PREDS["b"])
   two_systems.write(folder, "outside", two_systems.PREDS["b"], protocol=None)
   predicted.write(folder / "bad.jsonl", [1])
+  other = [x.replace("None", "NA") for x in two_systems.GOLD]
+  odd = ["NA", "/odd", "/new", "/new", *other[4:]]
+  two_systems.write(folder, "na", [odd], other)
   return folder
 
 
@@ -47,6 +51,8 @@ CASES = {
     "--num_shown=0",
   ],
   "one": ["run"],
+  "no None": ["na0.jsonl", "--json=no_none.json"],
+  "None is NA": ["na0.jsonl", "outside0.jsonl", "--none=none,na"],
   "none": [],
   "help": ["--helpfull"],
   "unknown flag": ["run", "--sliptt=dev"],
@@ -116,7 +122,7 @@ def test_tables_hold_what_the_json_holds(outcomes, folder):
     assert f"| {name} | {'clean' if name == 'bag' else 'unknown'} |" in text
     assert f"* +{percent(difference['difference'])} [" in text
   assert "run (the reference): run/predictions_test.jsonl" in text
-  assert "McNemar's exact test of equal accuracy: p = " in text
+  assert "McNemar's exact test of equal accuracy, by posts: p = " in text
   assert "Who is right (mean over pairs of seeds)" in text
 
 
@@ -135,7 +141,7 @@ def test_rows_of_disagreement_are_written_and_the_first_shown(outcomes, folder):
   first = out[out.index(f"\n{differing[0]}: ") :]
   said = rows[0]["predictions"]["run"][0]["pred"]
   assert f"\n  run: {said} 0.25" in first
-  assert "\n  Ann -> Acme: Ann joins Acme (a.jpg)\n" in first
+  assert "\n  Ann -> Acme: Ann joins Acme (0.jpg)\n" in first
   assert f"\n{differing[1]}: " in first
   assert f"\n{differing[2]}: " not in first
   assert "test/" not in outcomes["same"].out
@@ -194,3 +200,36 @@ def test_mnres_longest_relation_fits_into_80_columns(
   assert len(line) <= 80
   interval = found["pairs"][0]["f1_by_relation"][name]
   assert line.rstrip("│ ").endswith(f", {report.percent(interval['high'])}]")
+
+
+@pytest.mark.silent_input
+def test_rows_that_all_count_as_relations_are_told(outcomes):
+  status, out, err = outcomes["no None"]
+  assert status == 0
+  assert err.splitlines() == [
+    "na0.jsonl: no row is None, so that every row counts as a"
+    " relation; --none=NAME names the negative class"
+  ]
+  assert "na0: 3 predictions of relations that no row has" in out
+
+
+@pytest.mark.silent_input
+def test_a_flag_names_the_negative_class(outcomes, folder):
+  status, out, err = outcomes["None is NA"]
+  assert (status, err) == (0, "")
+  assert "no row has, all wrong: /new (2), /odd (1)" in out
+  read = systems.read([str(folder / "na0.jsonl")], none=["NA"])
+  gold = [line["gold"] for line in read[0].seeds[0].lines.values()]
+  assert gold == two_systems.GOLD
+
+
+@pytest.mark.silent_input
+def test_the_head_tells_what_was_drawn(outcomes):
+  lines = outcomes["mixed"].out.splitlines()
+  assert lines[1] == (
+    "120 rows of 60 posts (img_id), 95 % intervals of 9999 bootstrap resamples"
+    " of posts and seeds (seed 0)"
+  )
+  assert lines[2].startswith("one seed of run, outside0: intervals hold given")
+  assert "of 120 posts (img_id)" in outcomes["same"].out
+  assert "1 in 20" not in outcomes["mixed"].out

@@ -11,80 +11,191 @@ from ifa_jax.analyze.leak.counts import Counted, Threshold
 from ifa_jax.data import schema
 
 
-def counted(rows):
-  """Makes splits of {(number, has a relation): rows}, the same in all."""
-  pairs = [pair for pair, times in rows.items() for _ in range(times)]
-  numbers, has_relation = zip(*pairs, strict=True)
-  split = Counted(np.array(numbers), np.array(has_relation))
-  return dict.fromkeys(schema.SPLITS, split)
+def rows(numbers, relations, posts=None):
+  """Returns rows, each of a post of its own if no posts are given."""
+  posts = np.arange(len(numbers)) if posts is None else posts
+  return Counted(np.array(numbers), np.array(relations), np.array(posts))
+
+
+def counted(times):
+  """Makes splits of {(number, relation): rows}, the same in all."""
+  pairs = [pair for pair, number in times.items() for _ in range(number)]
+  return dict.fromkeys(schema.SPLITS, rows(*zip(*pairs, strict=True)))
+
+
+def drawn(draw, sizes=(4000, 500, 600), seed=0):
+  """Makes splits of generators; `draw` takes one and a number of rows."""
+  rng = np.random.default_rng(seed)
+  return {
+    split: draw(rng, size)
+    for split, size in zip(schema.SPLITS, sizes, strict=True)
+  }
+
+
+def verdict_of(splits, tolerance=0.05):
+  return leak_counts.measure(splits, tolerance)["held_out"]["verdict"]
 
 
 def test_fewer_crops_may_tell_a_relation():
-  found = leak_counts.measure(counted({(3, False): 90, (1, True): 60}), 0.05)
+  found = leak_counts.measure(counted({(3, 0): 90, (1, 1): 60}), 0.05)
   assert found["threshold"] == "at most 1"
   assert found["finding"]["test"]["f1"] == 1
   assert found["held_out"]["verdict"] == verdicts.LEAK
 
 
 def test_a_number_between_others_may_tell_a_relation():
-  rows = {(1, False): 50, (2, True): 60, (3, False): 50}
-  found = leak_counts.measure(counted(rows), 0.05)
+  times = {(1, 0): 50, (2, 1): 60, (3, 0): 50}
+  found = leak_counts.measure(counted(times), 0.05)
   assert found["accuracy"]["test"] == {"rule": 1, "majority": 100 / 160}
   assert found["held_out"]["verdict"] == verdicts.LEAK
 
 
 def test_relations_may_be_the_majority():
-  rows = {(2, False): 50, (2, True): 10, (3, True): 100}
-  found = leak_counts.measure(counted(rows), 0.05)
+  times = {(2, 0): 50, (2, 1): 10, (3, 1): 100}
+  found = leak_counts.measure(counted(times), 0.05)
   assert found["accuracy"]["test"] == {"rule": 150 / 160, "majority": 110 / 160}
-  test = found["held_out"]
-  assert (test["corrected"], test["spoilt"]) == (100, 20)
-  assert test["verdict"] == verdicts.LEAK
+  assert found["held_out"]["verdict"] == verdicts.LEAK
 
 
-def test_the_exact_test_is_mcnemars():
-  rows = {(2, False): 100, (3, True): 30, (3, False): 20, (2, True): 50}
-  test = leak_counts.measure(counted(rows), 0.05)["held_out"]
-  # Twice, for val and test.
-  assert (test["corrected"], test["spoilt"], test["errors"]) == (60, 40, 160)
-  chance = sum(math.comb(100, k) for k in range(60, 101)) / 2**100
-  assert test["p_value"] == pytest.approx(chance)
-  # More than tolerated, and yet it may be chance.
-  assert test["share"] == 20 / 160
-  assert chance > verdicts.ALPHA
-  assert test["verdict"] == verdicts.TOO_FEW
+@pytest.mark.silent_input
+def test_a_number_that_flips_no_majority_may_tell():
+  """A third of the rows without a relation have a 1, all others a 0."""
+
+  def draw(rng, size):
+    relations = rng.choice(5, size, p=[0.52, 0.12, 0.12, 0.12, 0.12])
+    planted = (relations == 0) & (rng.random(size) < 0.33)
+    return rows(planted.astype(int), relations)
+
+  splits = drawn(draw)
+  found = leak_counts.measure(splits, 0.05)
+  finding = found["held_out"]["finding"]
+  chances = [0.52 * 0.33, 1 - 0.52 * 0.33]
+  left = entropy(0.48 / chances[1]) * chances[1]
+  wanted = 1 - left / entropy(0.48)
+  assert finding["share"] == pytest.approx(wanted, abs=0.02)
+  assert finding["open"] == pytest.approx(entropy(0.48), abs=0.02)
+  assert finding["verdict"] == verdicts.LEAK
+  assert found["held_out"]["naming"]["verdict"] == verdicts.NO_LEAK
+
+
+def entropy(p):
+  return -p * math.log2(p) - (1 - p) * math.log2(1 - p)
+
+
+@pytest.mark.silent_input
+def test_a_number_may_tell_which_relation_a_row_has():
+  """As many of each number with and without a relation; two tell which."""
+
+  def draw(rng, size):
+    numbers, related = rng.integers(0, 2, (2, size))
+    second = np.where(rng.random(size) < 0.2, 1 - numbers, numbers)
+    return rows(numbers, related * (1 + second))
+
+  found = leak_counts.measure(drawn(draw), 0.05)["held_out"]
+  assert found["finding"]["verdict"] == verdicts.NO_LEAK
+  naming = found["naming"]
+  assert naming["share"] == pytest.approx(1 - entropy(0.2), abs=0.05)
+  assert (naming["verdict"], found["verdict"]) == (verdicts.LEAK,) * 2
+
+
+@pytest.mark.silent_input
+def test_a_number_that_few_rows_have_may_be_certain():
+  """One row in ten of a single relation has 7, no other row does."""
+
+  def draw(rng, size):
+    relations = rng.integers(0, 4, size)
+    return rows(7 * ((relations == 3) & (rng.random(size) < 0.5)), relations)
+
+  found = leak_counts.measure(drawn(draw), 0.05)["held_out"]
+  assert found["naming"]["verdict"] == verdicts.LEAK
+
+
+@pytest.mark.silent_input
+def test_posts_that_share_all_are_one_piece_of_evidence():
+  """Ten rows of a post have its number and its relation, by chance."""
+
+  def draw(rng, size):
+    posts = np.arange(size) // 10
+    numbers, relations = rng.integers(0, 2, (2, size // 10))
+    return rows(numbers[posts], relations[posts], posts)
+
+  cried = {"posts": 0, "rows": 0}
+  for seed in range(30):
+    splits = drawn(draw, (400, 200, 200), seed)
+    apart = {
+      name: split._replace(posts=np.arange(len(split.posts)))
+      for name, split in splits.items()
+    }
+    for name, made in (("posts", splits), ("rows", apart)):
+      found = leak_counts.measure(made, 0)["held_out"]["finding"]
+      cried[name] += found["p_value"] <= 0.05
+  assert cried["posts"] <= 4
+  assert cried["rows"] >= 8
+
+
+def test_numbers_without_meaning_are_no_leak_as_often_as_is_said():
+  def draw(rng, size):
+    return rows(rng.integers(0, 3, size), rng.integers(0, 4, size))
+
+  found = [
+    leak_counts.measure(drawn(draw, (200, 60, 60), seed), 0)["held_out"]
+    for seed in range(100)
+  ]
+  for question in leak_counts.QUESTIONS:
+    p_values = np.array([one[question]["p_value"] for one in found])
+    for level in (0.05, 0.2, 0.5):
+      error = 3 * math.sqrt(level * (1 - level) / 100)
+      assert abs(np.mean(p_values <= level) - level) < error
 
 
 @pytest.mark.parametrize(
   ("tolerance", "verdict"),
-  [(0.05, verdicts.LEAK), (0.11, verdicts.TOO_FEW), (0.2, verdicts.NO_LEAK)],
+  [(0.05, verdicts.LEAK), (0.06, verdicts.TOO_FEW), (0.2, verdicts.NO_LEAK)],
 )
-def test_the_tolerance_is_a_share_of_errors(tolerance, verdict):
-  rows = {(2, False): 600, (2, True): 360, (3, True): 40}
-  test = leak_counts.measure(counted(rows), tolerance)["held_out"]
-  assert test["share"] == 0.1
-  assert test["verdict"] == verdict
+def test_the_tolerance_is_a_share_of_bits(tolerance, verdict):
+  splits = counted({(2, 0): 600, (2, 1): 360, (3, 1): 40})
+  found = leak_counts.measure(splits, tolerance)["held_out"]["finding"]
+  # 960 rows with a chance of 0.375, and 40 that are certain.
+  wanted = 1 - 0.96 * entropy(0.375) / entropy(0.4)
+  assert found["share"] == pytest.approx(wanted, abs=0.01)
+  assert found["verdict"] == verdict
 
 
-def test_a_rule_is_tried_on_rows_that_it_has_not_seen():
-  splits = counted({(2, False): 60, (3, True): 40})
-  flipped = Counted(splits["val"].numbers, ~splits["val"].has_relation)
+def test_what_is_told_is_tried_on_rows_that_it_was_not_learnt_on():
+  splits = counted({(2, 0): 60, (3, 1): 40})
+  val = splits["val"]
+  flipped = val._replace(relations=1 - val.relations)
   splits |= {"val": flipped, "test": flipped}
-  test = leak_counts.measure(splits, 0.05)["held_out"]
-  # Twice, for val and test.
-  assert (test["corrected"], test["spoilt"]) == (0, 2 * 40)
-  assert test["verdict"] == verdicts.NO_LEAK
+  found = leak_counts.measure(splits, 0.05)["held_out"]["finding"]
+  assert found["share"] < 0
+  assert found["p_value"] == 1
+  assert found["verdict"] == verdicts.NO_LEAK
 
 
 def test_one_class_alone_decides_nothing():
-  splits = counted({(2, False): 60, (3, False): 40})
+  splits = counted({(2, 0): 60, (3, 0): 40})
   found = leak_counts.measure(splits, 0.05)
+  assert found["held_out"]["naming"] is None
   assert found["held_out"]["verdict"] == verdicts.TOO_FEW
   assert found["finding"]["test"] == {"precision": 0, "recall": 0, "f1": 0}
 
 
+def test_few_rows_are_too_few_whatever_they_say():
+  train = counted({(1, 0): 10, (2, 0): 5, (1, 1): 10})
+  few = counted({(1, 0): 2, (1, 1): 2})
+  assert verdict_of(few | {"train": train["train"]}) == verdicts.TOO_FEW
+
+
+def test_numbers_that_train_lacks_tell_nothing():
+  splits = counted({(1, 0): 50, (2, 1): 50})
+  other = splits["val"]._replace(numbers=splits["val"].numbers + 7)
+  splits |= {"val": other, "test": other}
+  found = leak_counts.measure(splits, 0.05)["held_out"]["finding"]
+  assert found["share"] == 0
+
+
 def test_numbers_that_train_lacks_get_the_majority_class():
-  train = counted({(2, False): 60, (4, True): 40})["train"]
+  train = counted({(2, 0): 60, (4, 1): 40})["train"]
   rule = leak_counts.learn(train)
   assert rule.predict(np.array([2, 3, 4, 5])).tolist() == [0, 0, 1, 0]
   assert leak_counts.best_threshold(train) == Threshold(True, 2)

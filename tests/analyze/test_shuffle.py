@@ -13,6 +13,7 @@ from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.dataset import Geometry
 from ifa_jax.data.pipeline.sampling import Shuffle
 from ifa_jax.training import evaluation, loop
+from ifa_jax.training.epochs import pictures
 from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -63,6 +64,7 @@ def test_a_table_has_a_row_for_each_condition(finished, monkeypatch):
     "protocol": "clean",
     "split": "test",
     "n": 17,
+    "posts": len({*pictures(finished.experiment.data.split("test"))}),
   }
   assert [(row["condition"], row["seeds"]) for row in rows] == [
     ("standard", []),
@@ -106,6 +108,13 @@ def test_kinds_of_shuffle_stand_side_by_side(finished, monkeypatch):
   spy = Spy(monkeypatch)
   kinds = [Shuffle(), Shuffle(keep="count"), Shuffle("image", "count")]
   rows = table(finished, num_seeds=1, shuffles=kinds)["rows"]
+  _, *owns = (row["own_pictures"] for row in rows[:4])
+  names = pictures(finished.experiment.data.split("test"))
+  wanted = [
+    sampling.share_of_own(moved, names) for moved in spy.visual_rows[1:4]
+  ]
+  assert owns == wanted
+  assert rows[0]["own_pictures"] is rows[-1]["own_pictures"] is None
   assert [row["condition"] for row in rows[1:4]] == [
     "shuffle(test)",
     "shuffle(test), count kept",
@@ -124,7 +133,9 @@ def test_pictures_are_permuted_within_the_split(finished, monkeypatch):
   assert len(shuffled) == 3
   for seed, rows in enumerate(shuffled):
     assert sorted(rows) == list(range(17))
-    np.testing.assert_array_equal(rows, sampling.visual_shuffle(17, seed))
+    names = pictures(finished.experiment.data.split("test"))
+    wanted = sampling.visual_shuffle(17, seed, own=names)
+    np.testing.assert_array_equal(rows, wanted)
   assert len({tuple(rows) for rows in shuffled}) == 3
 
 
@@ -270,10 +281,12 @@ def test_a_line_of_the_table():
   scores = {"by_seed": [0.29, 0.30, 0.31], "mean": 0.3, **bounds}
   row = {
     "condition": "shuffle(test)",
+    "own_pictures": 0.002,
     "scores": dict.fromkeys(("accuracy", "precision", "recall", "f1"), scores),
   }
   assert command._cells(row) == [
     "shuffle(test)",
+    "0.20",
     *["30.00"] * 3,
     "30.00 ± 1.00",
     "[28.00, 31.50]",

@@ -1,4 +1,4 @@
-"""Intervals over rows, against closed forms and scikit-learn."""
+"""Intervals over posts and seeds, against closed forms and scikit-learn."""
 
 import numpy as np
 import pytest
@@ -59,8 +59,8 @@ def test_nothing_of_nothing_is_0():
 def test_an_interval_of_a_mean_is_the_normal_one():
   gold, predicted = system(rows=2000, seeds=1)
   counts = bootstrap.row_counts(gold, predicted)
-  low, high = bootstrap.interval(
-    lambda drawn: bootstrap.mean_scores(counts, drawn), len(gold)
+  low, high, _ = bootstrap.interval(
+    lambda drawn: bootstrap.mean_scores(counts, drawn), np.arange(len(gold))
   )
   share = np.mean(gold == predicted[0])
   error = 1.96 * np.sqrt(share * (1 - share) / len(gold))
@@ -75,7 +75,9 @@ def test_intervals_are_reproducible_and_follow_the_seed():
 
   def low(seed):
     return bootstrap.interval(
-      lambda drawn: bootstrap.mean_scores(counts, drawn), len(gold), seed
+      lambda drawn: bootstrap.mean_scores(counts, drawn),
+      np.arange(len(gold)),
+      seed=seed,
     ).low
 
   np.testing.assert_array_equal(low(0), low(0))
@@ -90,7 +92,7 @@ def test_a_paired_difference_is_narrower_than_two_scores_apart():
   a, b = (bootstrap.row_counts(gold, x) for x in (predicted, other))
 
   def width(statistic):
-    low, high = bootstrap.interval(statistic, len(gold))
+    low, high, _ = bootstrap.interval(statistic, np.arange(len(gold)))
     return (high - low)[3]
 
   alone = width(lambda drawn: bootstrap.mean_scores(a, drawn))
@@ -102,3 +104,107 @@ def test_a_paired_difference_is_narrower_than_two_scores_apart():
   assert paired < alone / 3
   same = width(lambda drawn: bootstrap.mean_scores(a, drawn) * 0)
   assert same == 0
+
+
+@pytest.mark.silent_input
+def test_rows_of_one_picture_are_a_post():
+  names = ["a", "b", "a", "", None, "1", 1, 0, 0]
+  found = bootstrap.number_posts(names).tolist()
+  assert found == [0, 1, 0, 2, 3, 4, 5, 6, 6]
+
+
+def test_rows_of_one_post_are_drawn_together():
+  posts, draws = np.array([0, 1, 1, 2, 0]), []
+
+  def statistic(drawn):
+    draws.append(drawn)
+    return drawn.sum(axis=-1)
+
+  bootstrap.interval(statistic, posts)
+  drawn = np.concatenate(draws)
+  np.testing.assert_array_equal(drawn[:, 0], drawn[:, 4])
+  np.testing.assert_array_equal(drawn[:, 1], drawn[:, 2])
+  np.testing.assert_array_equal(drawn[:, [0, 1, 3]].sum(axis=1), 3)
+
+
+def test_one_post_has_no_interval():
+  with pytest.raises(ValueError, match=r"want rows of at least 2 .*, found 1"):
+    bootstrap.interval(lambda drawn: drawn.sum(axis=-1), np.zeros(5, int))
+
+
+def test_seeds_are_drawn_where_there_are_several():
+  weights = []
+
+  def statistic(drawn, *seeds):
+    weights.append(seeds)
+    return seeds[1] @ [1.0, 2.0, 4.0]
+
+  bootstrap.interval(statistic, np.arange(9), [1, 3])
+  alone, three = map(np.concatenate, zip(*weights, strict=True))
+  assert (alone == 1).all()
+  assert set(three.ravel()) == {0, 0.5, 1}
+  means = three @ [1.0, 2.0, 4.0]
+  # Of three numbers' mean, unbiased.
+  assert np.var(means) == pytest.approx(np.var([1, 2, 4], ddof=1) / 3, rel=0.05)
+
+
+def test_p_values_are_of_the_smaller_side():
+  values = np.array([[1.0] * 9, [1.0] * 6 + [-1] * 3, [0.0] * 9])
+  found = bootstrap._p_value(values)
+  np.testing.assert_allclose(found, [2 * 1 / 10, 2 * 4 / 10, 1])
+
+
+def posts_and_rights(rng, num_posts=150, num_seeds=1):
+  """Draws rows of posts that are easy or hard, and seeds that are good or bad.
+
+  Returns:
+    The post of each row, and int[S, n], 1 where a seed is right.
+  """
+  posts = np.repeat(np.arange(num_posts), rng.choice([1, 1, 2, 6], num_posts))
+  easy = rng.normal(0.6, 0.5, num_posts)[posts]
+  skill = rng.normal(0, 0.1, (num_seeds, 1)) if num_seeds > 1 else 0
+  right = rng.random((num_seeds, len(posts))) < easy + skill
+  return posts, right.astype(int)
+
+
+def f1_is_covered(seed, truth, by=lambda posts: posts, num_seeds=1, drawn=()):
+  """Returns whether the interval of drawn rows holds the true F1."""
+  rng = np.random.default_rng(seed)
+  posts, right = posts_and_rights(rng, num_seeds=num_seeds)
+  counts = bootstrap.row_counts(np.ones(len(posts), int), right)
+  low, high, _ = bootstrap.interval(
+    lambda *drawn: bootstrap.mean_scores(counts, *drawn)[3], by(posts), drawn
+  )
+  return low <= truth <= high
+
+
+def true_f1(num_seeds=1):
+  """Returns the mean F1 of seeds over far more posts than any test has."""
+  _, right = posts_and_rights(np.random.default_rng(0), 20_000, num_seeds)
+  recall = right.mean(axis=1)
+  # Every row has the relation, so that precision is 1.
+  return np.mean(2 * recall / (1 + recall))
+
+
+def coverage(monkeypatch, *args, times=400, **options):
+  monkeypatch.setattr(bootstrap, "NUM_RESAMPLES", 299)
+  return np.mean([f1_is_covered(i, *args, **options) for i in range(times)])
+
+
+@pytest.mark.silent_input
+def test_intervals_by_posts_cover_what_they_promise(monkeypatch):
+  truth = true_f1()
+  assert 0.93 <= coverage(monkeypatch, truth, drawn=[1]) <= 0.97
+  rows = coverage(
+    monkeypatch, truth, by=lambda posts: np.arange(len(posts)), drawn=[1]
+  )
+  assert rows < 0.85
+
+
+@pytest.mark.silent_input
+def test_intervals_of_several_seeds_cover_other_seeds(monkeypatch):
+  truth = true_f1(100)
+  options = {"num_seeds": 5, "times": 200}
+  assert 0.9 <= coverage(monkeypatch, truth, drawn=[5], **options) <= 0.97
+  # Posts alone leave out how far seeds lie apart.
+  assert coverage(monkeypatch, truth, drawn=[], **options) < 0.88

@@ -30,7 +30,10 @@ def write(folder, ids, crops=None, queries=None, **options):
     **options: of `raw_tree.write_tree`.
   """
   rows = {
-    split: [raw_tree.row(relation=RELATIONS[i]) for i in relations]
+    split: [
+      raw_tree.row(relation=RELATIONS[i], img_id=picture(split, line))
+      for line, i in enumerate(relations)
+    ]
     for split, relations in ids.items()
   }
   files = dict(options.pop("files", {}))
@@ -47,6 +50,11 @@ def write(folder, ids, crops=None, queries=None, **options):
   return raw_tree.write_tree(
     folder, rows, files=files, **{"relations": RELATIONS, **options}
   )
+
+
+def picture(split, line):
+  """Returns the name of a row's picture; each row is a post of its own."""
+  return f"{split}{line}.jpg"
 
 
 def names(number):

@@ -9,11 +9,17 @@ paths are seeds of one system and are averaged; a path that exists may have
 commas or "=" in it. The first system is the
 reference that the others are compared with.
 
-Intervals hold 95 % of bootstrap resamples of the rows; those of differences are
-paired: both systems are scored on the same draws.
+Intervals hold 95 % of bootstrap resamples of the posts: rows with one img_id
+are drawn together, and a row without is a post of its own. Those of differences
+are paired: both systems are scored on the same draws. Several seeds of a system
+are drawn as well; intervals of a single one hold given its weights.
+
+The negative class is None in any case of letters, or what --none names.
 """
 
+import collections
 import json
+import logging
 import os
 import statistics
 import sys
@@ -21,15 +27,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import scipy.stats
 from absl import flags
 
 from ifa_jax.analyze.compare import disagreement, tables
-from ifa_jax.statistics import bootstrap, paired, systems
+from ifa_jax.statistics import bootstrap, paired, predictions, systems
 from ifa_jax.statistics.paired import Estimates, Rows
 from ifa_jax.statistics.systems import System
 from ifa_jax.workdir.run_folder import RunFolder
 
 TAKES_WORDS = True
+
+_log = logging.getLogger("ifa_jax")
 
 
 def define_flags() -> None:
@@ -46,7 +55,12 @@ def define_flags() -> None:
     "num_shown", 5, "How many of these rows to print.", lower_bound=0
   )
   flags.DEFINE_integer(
-    "bootstrap_seed", 0, "Of the rows that are drawn.", lower_bound=0
+    "bootstrap_seed", 0, "Of the posts that are drawn.", lower_bound=0
+  )
+  flags.DEFINE_list(
+    "none",
+    [predictions.NONE],
+    "Names of the negative class in files, in any case of letters: None,NA.",
   )
 
 
@@ -56,7 +70,8 @@ def main(argv: Sequence[str]) -> int | None:
   if len(argv) < 2:
     print("error: want [name=]PATH[,PATH...] of a system", file=sys.stderr)
     return 2
-  read = systems.read(argv[1:], values.split)
+  read = systems.read(argv[1:], values.split, values.none)
+  _check_none(read[0], values.none)
   result = compare(read, values.bootstrap_seed)
   unlike = list(disagreement.rows(read))
   tables.show(result)
@@ -72,6 +87,18 @@ def main(argv: Sequence[str]) -> int | None:
   return None
 
 
+def _check_none(first: System, none: Sequence[str]) -> None:
+  """Warns of rows that all count as relations."""
+  lines = first.seeds[0].lines.values()
+  if all(line["gold"] != predictions.NONE for line in lines):
+    _log.warning(
+      "%s: no row is %s, so that every row counts as a relation; --none=NAME"
+      " names the negative class",
+      first.seeds[0].path,
+      " or ".join(none),
+    )
+
+
 def compare(
   compared: Sequence[System], bootstrap_seed: int = 0
 ) -> dict[str, Any]:
@@ -83,28 +110,38 @@ def compare(
 
   Returns:
     Plain values ready for JSON: `protocol`, which is "protocols differ: ..."
-    if they do; `systems` with their scores; and `pairs`, each of a system with
-    the first, with differences (the system's minus the first's) of all scores
-    and of each relation's F1, and counts of rows by who is right. Fractions lie
-    in [0, 1].
+    if they do; `systems` with their scores and under `unknown` the predictions
+    of relations that no row has (name -> how many, in all seeds); and `pairs`,
+    each of a system with the first, with differences (the system's minus the
+    first's) of all scores and of each relation's F1, and counts of rows by who
+    is right. Fractions lie in [0, 1].
 
   Raises:
     ValueError: if the systems cannot be compared.
   """
   systems.check(compared)
   rows = paired.align(compared)
-  if len(rows.gold) < 2:
+  if not rows.posts.any():
     raise ValueError(
-      f"{compared[0].seeds[0].path}: want at least 2 rows, found 1"
+      f"{compared[0].seeds[0].path}: want at least 2 posts, found"
+      f" {len(rows.gold)} rows of 1"
     )
   scores, differences = paired.estimate(rows, bootstrap_seed)
   seeds = paired.by_seed(rows)
   return {
     "protocol": systems.describe_protocols(compared),
     "n": len(rows.gold),
-    "bootstrap": {"resamples": bootstrap.NUM_RESAMPLES, "seed": bootstrap_seed},
+    "bootstrap": {
+      "resamples": bootstrap.NUM_RESAMPLES,
+      "seed": bootstrap_seed,
+      "posts": int(rows.posts.max()) + 1,
+    },
     "systems": [
-      _system(system, scores, i, seeds[i]) for i, system in enumerate(compared)
+      {
+        **_system(system, scores, i, seeds[i]),
+        "unknown": _unknown(system, rows.relations),
+      }
+      for i, system in enumerate(compared)
     ],
     "pairs": [
       _pair(compared, rows, scores, differences, i)
@@ -134,6 +171,14 @@ def _system(
   }
 
 
+def _unknown(system: System, known: Sequence[str]) -> dict[str, int]:
+  """Counts predictions of relations that no row has, most frequent first."""
+  counts = collections.Counter(
+    line["pred"] for seed in system.seeds for line in seed.lines.values()
+  )
+  return {name: n for name, n in counts.most_common() if name not in known}
+
+
 def _pair(
   compared: Sequence[System],
   rows: Rows,
@@ -144,7 +189,13 @@ def _pair(
   """Describes what lies between system i and the first."""
   counts = disagreement.count(rows.gold, rows.predicted[0], rows.predicted[i])
   single = len(rows.predicted[0]) == len(rows.predicted[i]) == 1
-  alone = counts["only_first_right"], counts["only_second_right"]
+  by_relation = {
+    name: _both(rows, scores, differences, i, paired.FIRST_F1 + j, j)
+    for j, name in enumerate(rows.relations)
+    if rows.support[j]
+  }
+  none = _both(rows, scores, differences, i, paired.NONE_ACCURACY, 0)
+  *adjusted, none_accuracy = _adjust([*by_relation.values(), none])
   return {
     "first": compared[0].name,
     "second": compared[i].name,
@@ -152,17 +203,29 @@ def _pair(
       name: _difference(differences, i - 1, j)
       for j, name in enumerate(bootstrap.SCORES)
     },
-    "none_accuracy": _both(
-      rows, scores, differences, i, paired.NONE_ACCURACY, 0
-    ),
-    "f1_by_relation": {
-      name: _both(rows, scores, differences, i, paired.FIRST_F1 + j, j)
-      for j, name in enumerate(rows.relations)
-      if rows.support[j]
-    },
+    "none_accuracy": none_accuracy,
+    "f1_by_relation": dict(zip(by_relation, adjusted, strict=True)),
     "rows": counts,
-    "mcnemar_p": disagreement.mcnemar(*map(int, alone)) if single else None,
+    "mcnemar_p": _mcnemar(rows, i) if single else None,
   }
+
+
+def _adjust(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+  """Adds `adjusted_p`, by Benjamini and Hochberg (1995, JRSS B 57, 289-300).
+
+  Of those below 0.05, at most 1 in 20 is expected to be chance.
+  """
+  p_values = [one["p_value"] for one in found]
+  adjusted = scipy.stats.false_discovery_control(p_values).tolist()
+  pairs = zip(found, adjusted, strict=True)
+  return [{**one, "adjusted_p": p} for one, p in pairs]
+
+
+def _mcnemar(rows: Rows, i: int) -> float:
+  """Tests whether the first system and system i have the same accuracy."""
+  (first,), (second,) = (rows.predicted[k] == rows.gold for k in (0, i))
+  apart = np.bincount(rows.posts, first.astype(int) - second)
+  return disagreement.mcnemar(apart.astype(int))
 
 
 def _both(
@@ -184,13 +247,15 @@ def _both(
 
 def _difference(differences: Estimates, i: int, measure: int) -> dict[str, Any]:
   found = _interval(differences, i, measure, "difference")
-  return {**found, "excludes_0": found["low"] > 0 or found["high"] < 0}
+  excludes_0 = found["low"] > 0 or found["high"] < 0
+  p_value = float(differences.p_value[i, measure])
+  return {**found, "excludes_0": excludes_0, "p_value": p_value}
 
 
 def _interval(
   found: Estimates, i: int, measure: int, name: str
 ) -> dict[str, float]:
-  value, low, high = (float(bound[i, measure]) for bound in found)
+  value, low, high = (float(bound[i, measure]) for bound in found[:3])
   return {name: value, "low": low, "high": high}
 
 

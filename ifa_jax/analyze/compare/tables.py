@@ -15,6 +15,9 @@ _LABELS = {
   "f1": "F1",
 }
 
+# Relations in a line; the JSON has all.
+_MOST_NAMED = 5
+
 
 def show(result: Mapping[str, Any]) -> None:
   """Prints all tables; the first line says the protocol.
@@ -68,19 +71,33 @@ def _head(result: Mapping[str, Any]) -> list[str]:
   protocol = result["protocol"]
   if not protocol.startswith("protocols differ"):
     protocol = f"protocol: {protocol}"
-  lines = [
-    protocol,
-    f"{result['n']} rows, 95 % intervals of {result['bootstrap']['resamples']}"
-    f" bootstrap resamples (seed {result['bootstrap']['seed']})",
-  ]
+  seeds = {x["name"]: len(x["paths"]) for x in result["systems"]}
+  rows = f"{result['n']} rows"
+  lines = [protocol, *tables.resampling(rows, result["bootstrap"], seeds)]
   for i, system in enumerate(result["systems"]):
     note = "" if i or not result["pairs"] else " (the reference)"
     lines.append(f"{system['name']}{note}: {', '.join(system['paths'])}")
+    lines += _unknown(system)
   if result["pairs"]:
     lines.append(
-      "* where the interval of a difference excludes 0 (by chance 1 in 20 does)"
+      "* where the interval of a difference excludes 0; by relation, where the"
+      f" difference is not 0 at a false discovery rate of"
+      f" {100 * tables.FALSE_DISCOVERIES:g} % (Benjamini-Hochberg)"
     )
   return lines
+
+
+def _unknown(system: Mapping[str, Any]) -> Iterator[str]:
+  """Yields a line of predictions that no row has, where there are any."""
+  if counts := system["unknown"]:
+    shown = [f"{name} ({number})" for name, number in counts.items()]
+    named = ", ".join(
+      shown[:_MOST_NAMED] + ["..."] * (len(shown) > _MOST_NAMED)
+    )
+    yield (
+      f"{system['name']}: {sum(counts.values())} predictions of relations that"
+      f" no row has, all wrong: {named}"
+    )
 
 
 def _tables(result: Mapping[str, Any]) -> Iterator[Table]:
@@ -149,7 +166,7 @@ def _counts(pair: Mapping[str, Any], protocols: Mapping[str, str]) -> Table:
   note = (
     "mean over pairs of seeds"
     if p is None
-    else f"McNemar's exact test of equal accuracy: p = {p:.2g}"
+    else f"McNemar's exact test of equal accuracy, by posts: p = {p:.2g}"
   )
   first, second = (_of(pair[key], protocols) for key in ("first", "second"))
   lines = [

@@ -1,1 +1,1 @@
-"""Does the number of crops reveal the label of a row?"""
+"""Do numbers, such as that of crops, reveal the label of a row?"""

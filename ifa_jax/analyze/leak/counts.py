@@ -1,21 +1,9 @@
-"""Whether the number of something tells that a row has a relation.
+"""Whether the number of something tells that a row has a relation, or which.
 
-A rule is learnt on train: each number stands for the class, relation or None,
-that most of its training rows have. The yardstick is the majority class, that
-of most training rows, which errs on all rows of the other. Val and test
-together, which the rule has not seen, show
-
-  a leak         if the rule corrects more than a tolerated share of these
-                 errors, net of those it makes, and corrects more than it makes
-                 in an exact McNemar test at the level of `verdicts.ALPHA`;
-  no leak        if the share is surely not above the tolerated one (exact upper
-                 bound, same level), or if all rows have the same number;
-  too few rows   otherwise.
-
-Rows of one post share their picture, so for what depends on the picture the
-test counts some evidence twice; the tolerance is also against that. A number
-whose rows are mostly of the majority class throughout passes, even if their
-shares differ.
+Two questions, each by `information`, with val and test together as what is held
+out: finding (relation or None, all rows) and naming (which relation, the rows
+that have one). The worse of their verdicts is that of the number; one that all
+rows have alike tells nothing.
 """
 
 import collections
@@ -23,12 +11,13 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.stats
 
-from ifa_jax.analyze.leak import verdicts
-from ifa_jax.statistics.metrics import f1_score, ratio
+from ifa_jax.analyze.leak import information, verdicts
+from ifa_jax.analyze.leak.information import Labelled
+from ifa_jax.statistics.metrics import NONE, f1_score, ratio
 
 HELD_OUT = ("val", "test")
+QUESTIONS = ("finding", "naming")
 
 
 class Counted(NamedTuple):
@@ -36,11 +25,18 @@ class Counted(NamedTuple):
 
   Attributes:
     numbers: int[n], how many of something each row has.
-    has_relation: bool[n].
+    relations: int[n], their ids; 0 is None.
+    posts: int[n], rows with one number share their picture.
   """
 
   numbers: np.ndarray
-  has_relation: np.ndarray
+  relations: np.ndarray
+  posts: np.ndarray
+
+  @property
+  def has_relation(self) -> np.ndarray:
+    """bool[n]."""
+    return self.relations != NONE
 
 
 class Threshold(NamedTuple):
@@ -74,20 +70,25 @@ class Rule(NamedTuple):
     return np.isin(numbers, self.others) != self.majority
 
 
-def measure(splits: Mapping[str, Counted], tolerance: float) -> dict[str, Any]:
+def measure(
+  splits: Mapping[str, Counted],
+  tolerance: float,
+  level: float = verdicts.ALPHA,
+) -> dict[str, Any]:
   """Returns what a number tells, plain values ready for JSON.
 
   Args:
     splits: train, val and test.
-    tolerance: share of the majority class's errors, in [0, 1].
+    tolerance: share of what labels leave open that it may tell, in [0, 1].
+    level: how often each test cries leak where there is none.
 
   Returns:
     `table`: split -> {"none", "relation"} -> number -> rows that have it.
     `threshold`: the one that is right on most training rows, as text, or None
     if all training rows have one number; `finding`: split -> its precision,
     recall and F1 of finding a relation. `accuracy`: split -> that of the rule
-    (`rule`) and of the majority class (`majority`). `held_out`: val and test
-    together, and the verdict.
+    that each number stands for the class that most of its training rows have
+    (`rule`), and of the majority class (`majority`). `held_out`: see `judge`.
   """
   threshold = best_threshold(splits["train"])
   rule = learn(splits["train"])
@@ -106,7 +107,7 @@ def measure(splits: Mapping[str, Counted], tolerance: float) -> dict[str, Any]:
       }
       for name, split in splits.items()
     },
-    "held_out": judge(splits, rule, tolerance),
+    "held_out": judge(splits, tolerance, level),
   }
 
 
@@ -163,51 +164,44 @@ def _accuracy(predicted: np.ndarray | bool, split: Counted) -> float:
 
 
 def judge(
-  splits: Mapping[str, Counted], rule: Rule, tolerance: float
+  splits: Mapping[str, Counted], tolerance: float, level: float
 ) -> dict[str, Any]:
-  """Weighs a rule against the majority class on rows that it has not seen.
+  """Weighs what a number tells on rows that it was not learnt on.
 
   Returns:
-    `rows`; `errors`: rows that the majority class gets wrong; `corrected`:
-    those of them that the rule gets right; `spoilt`: the reverse; `share`: of
-    the errors that it corrects, net; `p_value` of McNemar's test; `verdict`.
+    `finding` and `naming`, see `information.judge`; naming is None where there
+    are fewer than two relations. `verdict`, the worse of both.
   """
-  has_relation = np.concatenate([splits[s].has_relation for s in HELD_OUT])
-  numbers = np.concatenate([splits[s].numbers for s in HELD_OUT])
-  deviates = rule.predict(numbers) != rule.majority
-  wrong = has_relation != rule.majority
-  errors = int(np.sum(wrong))
-  corrected, spoilt = int(sum(deviates & wrong)), int(sum(deviates & ~wrong))
-  found = {
-    "rows": len(numbers),
-    "errors": errors,
-    "corrected": corrected,
-    "spoilt": spoilt,
-    "share": ratio(corrected - spoilt, errors),
-    "p_value": _mcnemar(corrected, spoilt),
+  found: dict[str, Any] = {
+    "finding": _judge(splits, _finding, 2, tolerance, level)
   }
+  named = np.concatenate([_naming(split).labels for split in splits.values()])
+  found["naming"] = None
+  if len(np.unique(named)) > 1:
+    number = int(named.max()) + 1
+    found["naming"] = _judge(splits, _naming, number, tolerance, level)
   every = np.concatenate([split.numbers for split in splits.values()])
   if len(np.unique(every)) == 1:
     return found | {"verdict": verdicts.NO_LEAK}
-  return found | {"verdict": _verdict(found, tolerance)}
+  said = [one["verdict"] for one in found.values() if one]
+  return found | {"verdict": verdicts.worst(said)}
 
 
-def _mcnemar(corrected: int, spoilt: int) -> float:
-  """Returns the chance of so many corrections if either were as likely."""
-  if not corrected + spoilt:
-    return 1.0
-  tested = scipy.stats.binomtest(
-    corrected, corrected + spoilt, alternative="greater"
+def _judge(splits, question, num_labels, tolerance, level) -> dict[str, Any]:
+  held_out = [question(splits[name]) for name in HELD_OUT]
+  return information.judge(
+    question(splits["train"]), held_out, num_labels, tolerance, level
   )
-  return float(tested.pvalue)
 
 
-def _verdict(found: Mapping[str, Any], tolerance: float) -> str:
-  if not found["errors"]:
-    return verdicts.TOO_FEW
-  if found["share"] > tolerance and found["p_value"] < verdicts.ALPHA:
-    return verdicts.LEAK
-  tested = scipy.stats.binomtest(found["corrected"], found["errors"])
-  high = tested.proportion_ci(1 - 2 * verdicts.ALPHA).high
-  surely = high - found["spoilt"] / found["errors"] <= tolerance
-  return verdicts.NO_LEAK if surely else verdicts.TOO_FEW
+def _finding(split: Counted) -> Labelled:
+  labels = split.has_relation.astype(int)
+  return Labelled(split.numbers, labels, split.posts)
+
+
+def _naming(split: Counted) -> Labelled:
+  """Returns the rows that have a relation; labels are ids less 1."""
+  rows = split.has_relation
+  return Labelled(
+    split.numbers[rows], split.relations[rows] - 1, split.posts[rows]
+  )

@@ -29,6 +29,7 @@ class Row(NamedTuple):
 
   Attributes:
     relation: its name.
+    img_id: of its picture, "" if it names none.
     has_relation: whether it is not None.
     counts: what is counted -> how many the row has.
     repeats: kind of crop -> how many of the row's are copies of another.
@@ -36,6 +37,7 @@ class Row(NamedTuple):
   """
 
   relation: str
+  img_id: str
   has_relation: bool
   counts: dict[str, int]
   repeats: dict[str, int]
@@ -134,7 +136,7 @@ def _raw_row(
       )
     asked = leak_queries.query_types(queries[row.line - 1], row.tail_name)
     counts["type words in the query"] = len(asked)
-  return Row(row.relation, has_relation, counts, repeats, asked)
+  return Row(row.relation, row.img_id, has_relation, counts, repeats, asked)
 
 
 def _read_prepared(prepared: schema.Prepared) -> Source:
@@ -187,7 +189,9 @@ def _prepared_row(
     counts[f"distinct {kind} squares"] = len(squares) - repeats[kind]
   counts["picture"] = int(any(fields["picture_size"].int64_list.value))
   has_relation = relation != metrics.NONE
-  return Row(relations[int(relation)], has_relation, counts, repeats)
+  (img_id,) = fields["img_id"].bytes_list.value
+  name = relations[int(relation)]
+  return Row(name, img_id.decode(), has_relation, counts, repeats)
 
 
 def _num_repeats(values: Iterable) -> int:

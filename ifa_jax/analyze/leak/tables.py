@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ifa_jax.analyze.leak import counts
 from ifa_jax.cli import tables
 
 
@@ -87,22 +88,27 @@ def _show_queries(queries: Mapping[str, Any]) -> None:
 def _show_verdicts(found: Mapping[str, Any]) -> None:
   """Prints the tests on val and test."""
   title = (
-    "What a number alone corrects of the majority class's errors"
-    "\nlearnt on train, tried on val and test;"
-    f" tolerated: {100 * found['tolerance']:g} %"
+    "What a number alone tells of finding (relation or None) and naming (which)"
+    "\nlearnt on train, tried on val and test; tolerated:"
+    f" {100 * found['tolerance']:g} % of the bits, p <= {found['level']:.1g}"
   )
-  columns = ("number", "rows", "errors", "corrected", "spoilt", "net %")
+  columns = ("number", "of", "rows", "posts", "bits", "told %", "at most %")
   columns += ("p", "verdict")
   cells = []
   for name, counted in found["counts"].items():
-    test = counted["held_out"]
-    counts = [str(test[k]) for k in ("rows", "errors", "corrected", "spoilt")]
-    numbers = [tables.percent(test["share"]), _chance(test["p_value"])]
-    cells.append([name, *counts, *numbers, test["verdict"]])
+    for question in counts.QUESTIONS:
+      if test := counted["held_out"][question]:
+        shares = [tables.percent(test[key]) for key in ("share", "high")]
+        cells.append(
+          [
+            name,
+            question,
+            *(str(test[key]) for key in ("rows", "posts")),
+            f"{test['open']:.2f}",
+            *shares,
+            f"{test['p_value']:.1g}",
+            test["verdict"],
+          ]
+        )
   if cells:
     tables.print_table(tables.make_table(title, columns, cells))
-
-
-def _chance(p_value: float) -> str:
-  """Returns "0.03", "2e-05", or "< 1e-99"."""
-  return "< 1e-99" if p_value < 1e-99 else f"{p_value:.1g}"

@@ -6,7 +6,8 @@ LEAK = "leak"
 NO_LEAK = "no leak"
 TOO_FEW = "too few rows to tell"
 
-# Of the exact tests: how often one cries leak where there is none.
+# How often an audit cries leak of a number where none tells anything (its tests
+# share this, by Bonferroni), and how often the test of queries does.
 ALPHA = 0.01
 
 

@@ -15,8 +15,12 @@ order of the rows always stay.
     --unit=image    adds one that moves pictures, not rows: rows of one post go
                     on sharing theirs
 
-Scores carry 95 % bootstrap intervals over rows, differences to standard paired
-ones. Writes `shuffle.json` and `shuffle.md` into the run's folder.
+A permutation leaves as few rows with their own picture as can be; their share
+is in the table.
+
+Scores carry 95 % bootstrap intervals over posts and permutations, given the
+weights of each run; differences to standard are paired. Writes `shuffle.json`
+and `shuffle.md` into the run's folder.
 """
 
 import statistics
@@ -29,14 +33,17 @@ from ifa_jax.analyze.shuffle import conditions
 from ifa_jax.cli import tables
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.sampling import Shuffle
+from ifa_jax.statistics import bootstrap
 from ifa_jax.training import experiment
 from ifa_jax.training.config import run_record
+from ifa_jax.training.epochs import pictures
 from ifa_jax.workdir.run_folder import RunFolder
 
 COMPILES = True
 
 COLUMNS = (
   "pictures",
+  "own, %",
   "accuracy",
   "precision",
   "recall",
@@ -98,20 +105,22 @@ def shuffle_table(
     others: finished runs on the same data.
 
   Returns:
-    Plain values: `run`, `protocol`, `split`, `n`, and under `rows` what
-    `conditions.summarise` returns.
+    Plain values: `run`, `protocol`, `split`, `n`, `posts` that the n rows are
+    of, and under `rows` what `conditions.summarise` returns.
 
   Raises:
     ValueError: if a folder holds no finished run, or one on other data.
   """
   gold, found = conditions.predict(built, folder, shuffles, num_seeds)
   found += [conditions.beside(other, built, gold) for other in others]
+  posts = bootstrap.number_posts(pictures(built.data.split("test")))
   return {
     "run": folder.path,
     "protocol": built.prepared.protocol,
     "split": "test",
     "n": len(gold),
-    "rows": conditions.summarise(gold, found),
+    "posts": int(posts.max()) + 1,
+    "rows": conditions.summarise(gold, found, posts),
   }
 
 
@@ -119,7 +128,8 @@ def _show(table: Mapping[str, Any], folder: RunFolder) -> None:
   """Prints a table and writes it as JSON and Markdown."""
   note = (
     f"Visual shuffle of {table['run']}\nprotocol: {table['protocol']},"
-    f" {table['n']} test rows"
+    f" {table['n']} test rows of {table['posts']} posts; intervals by posts and"
+    " permutations, given these weights"
   )
   cells = [_cells(row) for row in table["rows"]]
   tables.print_table(tables.make_table(note, COLUMNS, cells))
@@ -139,9 +149,10 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
   if "minus_standard" in row:
     apart = row["minus_standard"]["f1"]
     difference = f"{_percent(apart['mean'], '+')} {_interval(apart)}"
-  f1 = scores["f1"]
+  f1, own = scores["f1"], row["own_pictures"]
   return [
     row["condition"],
+    "" if own is None else tables.percent(own),
     *others,
     _mean(f1["by_seed"]),
     _interval(f1),

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ifa_jax.batch import blank_pictures
+from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.sampling import Shuffle
 from ifa_jax.models import variants
 from ifa_jax.models.base import System
@@ -21,7 +22,7 @@ from ifa_jax.statistics import bootstrap, metrics, predictions
 from ifa_jax.training import evaluation, experiment, loop
 from ifa_jax.training.config import run_record
 from ifa_jax.training.config.run_config import RunConfig
-from ifa_jax.training.epochs import shuffled_rows
+from ifa_jax.training.epochs import pictures, shuffled_rows
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
@@ -36,11 +37,14 @@ class Condition(NamedTuple):
     name: as the table has it.
     seeds: of the permutations; none where nothing is permuted.
     predicted: int[S, n] relation ids, a line for each seed.
+    own: share of rows that get their own picture, mean over the permutations;
+      None where nothing is permuted.
   """
 
   name: str
   seeds: tuple[int, ...]
   predicted: np.ndarray
+  own: float | None = None
 
 
 def predict(
@@ -69,12 +73,15 @@ def predict(
     params = evaluation.load_best(built, checkpoints).params
   standard = evaluator.predict(params, split)
   found = [Condition("standard", (), standard.predicted[None])]
-  seeds = tuple(range(num_seeds))
+  seeds, names = tuple(range(num_seeds)), pictures(split)
   for shuffle in shuffles:
-    orders = (shuffled_rows(built.data, split, seed, shuffle) for seed in seeds)
+    orders = [shuffled_rows(built.data, split, seed, shuffle) for seed in seeds]
     rows = [evaluator.predict(params, split, rows) for rows in orders]
     predicted = np.stack([one.predicted for one in rows])
-    found.append(Condition(_name(shuffle), seeds, predicted))
+    own = [sampling.share_of_own(rows, names) for rows in orders]
+    found.append(
+      Condition(_name(shuffle), seeds, predicted, float(np.mean(own)))
+    )
   blank = evaluator.predict(params, split, change=blank_pictures)
   found.append(Condition("blank", (), blank.predicted[None]))
   return standard.gold, found
@@ -122,7 +129,8 @@ def beside(folder: RunFolder, built: Experiment, gold: np.ndarray) -> Condition:
       f" (protocol {built.prepared.protocol}), got one on other data (protocol"
       f" {found.protocol})"
     )
-  predicted = np.array([[ids[line["pred"]] for line in lines]])
+  # A relation that the dataset does not have is wrong wherever it stands.
+  predicted = np.array([[ids.get(line["pred"], -1) for line in lines]])
   name = _describe(run_record.read(folder), built.config.model)
   return Condition(name, (), predicted)
 
@@ -141,37 +149,45 @@ def _describe(config: RunConfig, ours: System) -> str:
 
 
 def summarise(
-  gold: np.ndarray, found: Sequence[Condition]
+  gold: np.ndarray, found: Sequence[Condition], posts: np.ndarray
 ) -> list[dict[str, Any]]:
   """Returns each condition's scores with intervals, plain values for JSON.
 
   Args:
     gold: int[n].
     found: standard first; the others are compared with it on the same draws.
+    posts: int[n], see `bootstrap.number_posts`.
 
   Returns:
-    For each condition `condition`, `seeds`, `scores`, and `minus_standard`
-    unless it is that. Both map a name of `bootstrap.SCORES` to `mean` over
-    seeds, `low` and `high`; `scores` also to `by_seed`.
+    For each condition `condition`, `seeds`, `own_pictures` (share of rows that
+    a permutation leaves with theirs, or None), `scores`, and `minus_standard`
+    unless it is that. Both of these map a name of `bootstrap.SCORES` to `mean`
+    over seeds, `low` and `high`; `scores` also to `by_seed`.
   """
   standard = bootstrap.row_counts(gold, found[0].predicted)
   rows = []
   for condition in found:
     counts = bootstrap.row_counts(gold, condition.predicted)
     row = {"condition": condition.name, "seeds": list(condition.seeds)}
+    row["own_pictures"] = condition.own
     row["scores"] = _measure(
-      lambda drawn, counts=counts: bootstrap.mean_scores(counts, drawn), gold
+      lambda drawn, seeds=None, counts=counts: bootstrap.mean_scores(
+        counts, drawn, seeds
+      ),
+      posts,
+      [len(counts)],
     )
     for i, name in enumerate(bootstrap.SCORES):
       by_seed = [_score(one[None])[i] for one in counts]
       row["scores"][name]["by_seed"] = [float(value) for value in by_seed]
     if condition is not found[0]:
       row["minus_standard"] = _measure(
-        lambda drawn, counts=counts: (
-          bootstrap.mean_scores(counts, drawn)
+        lambda drawn, seeds=None, counts=counts: (
+          bootstrap.mean_scores(counts, drawn, seeds)
           - bootstrap.mean_scores(standard, drawn)
         ),
-        gold,
+        posts,
+        [len(counts)],
       )
     rows.append(row)
   return rows
@@ -181,10 +197,12 @@ def _score(counts: np.ndarray) -> np.ndarray:
   return bootstrap.mean_scores(counts, np.ones(counts.shape[1]))
 
 
-def _measure(statistic, gold: np.ndarray) -> dict[str, dict[str, Any]]:
+def _measure(
+  statistic, posts: np.ndarray, num_seeds: Sequence[int]
+) -> dict[str, dict[str, Any]]:
   """Returns a statistic of the rows as they are, and its interval."""
-  low, high = bootstrap.interval(statistic, len(gold))
-  columns = (statistic(np.ones(len(gold))), low, high)
+  low, high, _ = bootstrap.interval(statistic, posts, num_seeds)
+  columns = (statistic(np.ones(len(posts))), low, high)
   return {
     name: {"mean": float(mean), "low": float(least), "high": float(most)}
     for name, mean, least, most in zip(bootstrap.SCORES, *columns, strict=True)

@@ -10,7 +10,7 @@ trained again, and a table that was stopped goes on where it was. `--set`
 changes settings of all variants; one that a variant does not have is an error.
 
 Scores are means over seeds, with standard deviations; 95 % intervals are those
-of `compare`, bootstrapped over test rows and paired for differences. Writes
+of `compare`, bootstrapped over test posts and paired for differences. Writes
 `table2.md` and `table2.json` into WORKDIR.
 """
 

@@ -37,15 +37,13 @@ def markdown(table: Mapping[str, Any]) -> str:
 
 
 def _head(table: Mapping[str, Any]) -> list[str]:
-  protocol, drawn = table["protocol"], table["bootstrap"]
+  protocol = table["protocol"]
   if not protocol.startswith("protocols differ"):
     protocol = f"protocol: {protocol}"
-  lines = [
-    protocol,
-    f"{table['n']} {table['split']} rows, 95 % intervals of"
-    f" {drawn['resamples']} bootstrap resamples (seed {drawn['seed']}); ±"
-    " standard deviation over seeds",
-  ]
+  seeds = {row["variant"]: len(row["runs"]) for row in table["rows"]}
+  rows = f"{table['n']} {table['split']} rows"
+  lines = [protocol, *tables.resampling(rows, table["bootstrap"], seeds)]
+  lines.append("± standard deviation over seeds")
   size = (table["n"], table["num_relations"])
   if size != published.TEST:
     lines.append(
@@ -56,9 +54,7 @@ def _head(table: Mapping[str, Any]) -> list[str]:
   if any(row["variant"] in published.READ_CROPS for row in table["rows"]):
     lines.append(_LEAK)
   if table["against"]:
-    lines.append(
-      "* where the interval of a difference excludes 0 (by chance 1 in 20 does)"
-    )
+    lines.append("* where the interval of a difference excludes 0")
   return lines
 
 

@@ -1,4 +1,4 @@
-"""Dev and test scores of a run with their 95 % bootstrap intervals."""
+"""Dev and test scores of a run with 95 % bootstrap intervals over posts."""
 
 import functools
 import os
@@ -48,30 +48,29 @@ def _of_split(folder: RunFolder, split: str, step: int) -> dict[str, Any]:
   source = written.get("visual_source")
   return {
     "n": len(rows.gold),
-    **_intervals(rows.gold, rows.predicted[0]),
+    **_intervals(rows.gold, rows.predicted[0], rows.posts),
     **({} if source is None else {"visual_source": source}),
   }
 
 
 def _intervals(
-  gold: np.ndarray, predicted: np.ndarray
+  gold: np.ndarray, predicted: np.ndarray, posts: np.ndarray
 ) -> dict[str, list[float]]:
   """Returns score -> [value, low, high].
 
   Args:
     gold: int[n] relation ids.
     predicted: int[1, n] relation ids.
+    posts: int[n], see `bootstrap.number_posts`.
   """
   statistic = functools.partial(
     bootstrap.mean_scores, bootstrap.row_counts(gold, predicted)
   )
   values = statistic(np.ones(len(gold)))
-  # All draws of one row are equal.
-  low, high = (
-    bootstrap.interval(statistic, len(gold))
-    if len(gold) > 1
-    else (values, values)
-  )
+  low = high = values
+  # All draws of one post are equal.
+  if posts.any():
+    low, high, _ = bootstrap.interval(statistic, posts)
   return {
     name: [float(values[i]), float(low[i]), float(high[i])]
     for i, name in enumerate(bootstrap.SCORES)
