@@ -1,4 +1,4 @@
-"""Who shares dropout in a training step, and who must not."""
+"""Devices and slices of a training step: dropout of their own, one mean."""
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +39,13 @@ def start(number=0):
   return state.replace(step=jnp.int32(number))
 
 
+def noise_key(key):
+  """Returns the key that the module draws with."""
+  return Noise().apply(
+    {}, rngs={"dropout": key}, method=lambda module: module.make_rng("dropout")
+  )
+
+
 def losses(key, rows):
   """Returns what the rows of a device with a key lose."""
   params = {"params": {"weight": jnp.float32(1)}}
@@ -47,17 +54,37 @@ def losses(key, rows):
   return float(steps.row_sums(output.logits, rows)[0])
 
 
-def test_each_device_has_its_own_key():
+def run_on_3_devices(valid):
+  """Returns the outcome on each of three devices, and their keys.
+
+  Args:
+    valid: bool[3, 2], of their rows.
+  """
   # vmap names its axis as pmap does, and needs one device.
   over = {"in_axes": (None, 0), "out_axes": 0, "axis_name": "data"}
   run = jax.jit(jax.vmap(step(axis="data"), **over))
-  rows = jax.tree.map(lambda x: np.stack(3 * [x]), batch(2))
-  _, sums = run(start(), rows)
+  rows = batch(2).replace(label=np.zeros((3, 2), np.int32), valid=valid)
   root = steps.dropout_key(0, 0)
-  parts = [losses(jax.random.fold_in(root, i), 2) for i in range(3)]
+  return run(start(), rows), [jax.random.fold_in(root, i) for i in range(3)]
+
+
+def test_each_device_has_its_own_key():
+  (_, sums), keys = run_on_3_devices(np.ones((3, 2), bool))
+  parts = [losses(key, 2) for key in keys]
   assert len({*parts}) == 3
   assert sums["loss"].tolist() == pytest.approx(3 * [sum(parts)], rel=1e-6)
   assert sums["count"].tolist() == [6, 6, 6]
+
+
+def test_devices_with_fewer_rows_count_less():
+  valid = np.array([[True, False], [True, True], [True, True]])
+  (state, sums), keys = run_on_3_devices(valid)
+  noise = np.stack([jax.random.normal(noise_key(key), (2,)) for key in keys])
+  # Of log(1 + exp(weight noise)), the loss of label 0, at weight 1.
+  gradient = (noise / (1 + np.exp(-noise)))[valid].sum() / 5
+  assert sums["grad_norm"].tolist() == pytest.approx(3 * [abs(gradient)])
+  wanted = 3 * [1 - 0.1 * gradient]
+  assert state.params["weight"].tolist() == pytest.approx(wanted)
 
 
 def test_each_slice_has_its_own_key():
@@ -79,6 +106,8 @@ def test_each_update_and_seed_has_its_own_key():
 def test_no_key_of_dropout_is_one_of_first_parameters():
   from ifa_jax.models import parameters
 
-  first = jax.random.key_data(parameters.init_key(0)).tolist()
-  keys = [steps.dropout_key(0, number) for number in range(3)]
-  assert first not in [jax.random.key_data(key).tolist() for key in keys]
+  init = parameters.init_key(0)
+  theirs = [init, *(jax.random.fold_in(init, n) for n in range(3))]
+  ours = [steps.dropout_key(0, number) for number in range(3)]
+  seen = {tuple(jax.random.key_data(key).tolist()) for key in theirs + ours}
+  assert len(seen) == 7
