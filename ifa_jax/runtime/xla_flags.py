@@ -25,9 +25,9 @@ def avoid_wrong_sums() -> None:
   To be called before JAX starts its backend, which reads the flags once; later
   there is a warning. Other flags stay, and so does a value of this one.
   """
-  import jaxlib
+  from jaxlib import version
 
-  if not sums_wrongly(jaxlib.__version__):
+  if not sums_wrongly(version.__version__):
     return
   flags = _read(os.environ.get("XLA_FLAGS", ""))
   if flags is None or _NAME in flags:
@@ -37,7 +37,7 @@ def avoid_wrong_sums() -> None:
       "XLA_FLAGS: expected %s before JAX starts, got a JAX that has started:"
       " jaxlib %s computes some sums wrongly on a CPU; import ifa_jax first",
       OWN_SUMS,
-      jaxlib.__version__,
+      version.__version__,
     )
     return
   os.environ["XLA_FLAGS"] = f"{flags} {OWN_SUMS}".strip()

@@ -36,6 +36,13 @@ def test_elements_are_dropped_independently():
   assert np.abs(correlation - np.eye(6)).max() < 0.04
 
 
+def test_an_element_is_dropped_below_the_bound_and_kept_at_it():
+  key, shape = jax.random.key(0), (1, 2)
+  bits = int(jax.random.bits(key, (1, 1))[0, 0]) % 2**16
+  assert keep_mask(key, bits, shape)[0, 0]
+  assert not keep_mask(key, bits + 1, shape)[0, 0]
+
+
 def test_seeds_differ_and_no_seed_is_needed_without_training():
   x = jnp.ones((4, 8))
   assert np.any(drop(x, 0.5, seed=0) != drop(x, 0.5, seed=1))

@@ -71,7 +71,7 @@ def test_a_backend_that_runs_already_is_told():
 
 def flags_after(monkeypatch, version, value):
   """Returns XLA_FLAGS as it is then, from one value, under a jaxlib."""
-  monkeypatch.setattr("jaxlib.__version__", version)
+  monkeypatch.setattr("jaxlib.version.__version__", version)
   monkeypatch.setattr(xla_flags, "_backend_runs", lambda: False)
   monkeypatch.setenv("XLA_FLAGS", value)
   xla_flags.avoid_wrong_sums()
