@@ -102,3 +102,21 @@ def test_a_paired_difference_is_narrower_than_two_scores_apart():
   assert paired < alone / 3
   same = width(lambda drawn: bootstrap.mean_scores(a, drawn) * 0)
   assert same == 0
+
+
+def test_a_score_of_one_row_counts():
+  counts = bootstrap.row_counts(np.array([1, 0]), np.array([[1, 0]]))
+  found = bootstrap.mean_scores(counts, np.ones(2))
+  np.testing.assert_allclose(found, [1, 1, 1, 1])
+
+
+def test_an_interval_is_of_9999_resamples():
+  drawn = []
+
+  def spy(times_drawn):
+    drawn.append(len(times_drawn))
+    return times_drawn[:, 0]
+
+  bootstrap.interval(spy, num_rows=3)
+  # scipy asks for the statistic of the rows themselves as well.
+  assert sum(drawn) - 9999 in (0, 1)
