@@ -2,11 +2,14 @@
 
 Importing this package loads nothing: each name below is loaded when it is first
 asked for, so that a command which needs no JAX starts at once. TensorFlow,
-PyTorch and transformers are loaded by the parts that need them.
+PyTorch and transformers are loaded by the parts that need them. It sets a flag
+of XLA, see `runtime.xla_flags`.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
+
+from ifa_jax.runtime import xla_flags
 
 if TYPE_CHECKING:
   from ifa_jax import convert, models
@@ -22,6 +25,8 @@ _CLASSES = {
 }
 
 __all__ = ["Batch", "Predictor", "__version__", "convert", "models"]
+
+xla_flags.avoid_wrong_sums()
 
 
 def __getattr__(name: str) -> Any:

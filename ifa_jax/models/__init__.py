@@ -25,6 +25,10 @@ Axis letters, in every docstring and einsum:
 
 Parameter paths read as `text/layer_3/attention/query/kernel`. Kernels are
 [in, out], the transpose of PyTorch's.
+
+Models have derivatives in reverse mode (`jax.grad`, `jax.vjp`, `jax.jacrev`)
+and forward over reverse (`jax.hessian`), not in forward mode alone: see
+`layers.matmul`.
 """
 
 from ifa_jax.models.config import (

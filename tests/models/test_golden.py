@@ -23,15 +23,25 @@ pytestmark = pytest.mark.slow
 
 RELATIVE = 5e-6
 PAPER = tiny.tiny_config(dropout=0.1)
-MODELS = {
+# All layers but the last are stacked: two of three, with keys of their own.
+DEEPER = tiny.tiny_config(dropout=0.1, num_layers=3)
+APART = {
   "paper": PAPER,
   "released": models.replace(PAPER, fusion="released"),
   "text": models.replace(PAPER, vision=None),
 }
+# As `scan_layers`, the default, has them trained.
+STACKED = {
+  "paper, stacked": DEEPER,
+  "text, stacked": models.replace(DEEPER, vision=None),
+}
+MODELS = APART | STACKED
 LOSSES = {
   "paper": (4.615243, 2.506114, 2.063611),
   "released": (4.047042, 1.842566, 1.806962),
   "text": (4.432084, 2.146391, 1.849308),
+  "paper, stacked": (3.222355, 2.110636, 1.995492),
+  "text, stacked": (2.807379, 2.000873, 2.016659),
 }
 OPTIM = optim_section.read(
   {
@@ -72,11 +82,14 @@ def batch():
   return tiny.random_batch(PAPER, 8, num_filler=1)
 
 
-def losses(config, num_updates):
+def losses(config, num_updates, stacked):
   """Returns the mean loss before each update."""
-  tx = optimizer.make_optimizer(OPTIM, params(config), num_updates + 1)
+  start = params(config)
+  layout = optimizer.choose_layout(stacked, OPTIM, start)
+  assert layout.stacked == stacked
+  tx = optimizer.make_optimizer(OPTIM, start, num_updates + 1, layout)
   update = jax.jit(steps.TrainStep(models.build(config), tx, seed=0))
-  state, found = steps.start_state(params(config), tx), []
+  state, found = steps.start_state(layout.convert(start), tx), []
   for _ in range(num_updates):
     state, sums = update(state, batch())
     found.append(float(sums["loss"] / sums["count"]))
@@ -104,7 +117,7 @@ def compiled_loss(config):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_losses_are_what_they_were(name):
-  found = losses(MODELS[name], len(LOSSES[name]))
+  found = losses(MODELS[name], len(LOSSES[name]), stacked=name in STACKED)
   assert found == pytest.approx(LOSSES[name], rel=RELATIVE)
 
 

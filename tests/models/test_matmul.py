@@ -146,3 +146,44 @@ def test_gelu_is_of_the_error_function():
   x = np.linspace(-12, 12, 100_001)
   wanted = x * special.ndtr(x)
   assert_close(transformer.ACTIVATIONS["gelu"](jnp.asarray(x, "f4")), wanted)
+
+
+def all_products(kernel):
+  """Returns a number of which every product and `keep` is a part."""
+  x = draw(2, 1, 4, 3)
+  hidden = matmul.linear(x.reshape(-1, 3), kernel, None).reshape(2, 1, 4, 3)
+  weights = jnp.tanh(matmul.keep(matmul.compare(hidden, x)))
+  return jnp.sum(matmul.mix(weights, hidden) ** 2)
+
+
+@pytest.mark.silent_input
+def test_forward_mode_of_a_gradient_is_reverse_mode_twice():
+  kernel, direction = draw(3, 3, seed=1), draw(3, 3, seed=2)
+  gradient = jax.grad(all_products)
+
+  @jax.jit
+  def three_ways(kernel):
+    _, forward = jax.jvp(gradient, (kernel,), (direction,))
+    twice = jax.grad(lambda k: jnp.vdot(gradient(k), direction))(kernel)
+    hessian = jax.hessian(all_products)(kernel)
+    return twice, forward, jnp.tensordot(hessian, direction, 2)
+
+  wanted, *found = three_ways(kernel)
+  for one in found:
+    np.testing.assert_allclose(one, wanted, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.silent_input
+def test_reverse_mode_gives_what_forward_mode_refuses():
+  kernel = draw(3, 5, seed=1)
+  run = lambda kernel: matmul.linear(draw(4, 3), kernel, None)  # noqa: E731
+  for forward in (
+    lambda: jax.jvp(run, (kernel,), (kernel,)),
+    lambda: jax.jacfwd(run)(kernel),
+    lambda: jax.linearize(run, kernel)[1](kernel),
+  ):
+    with pytest.raises(TypeError, match=r"forward-mode .* custom_vjp"):
+      forward()
+  # A linear map, and so its own derivative.
+  found = jnp.tensordot(jax.jacrev(run)(kernel), kernel, 2)
+  assert_close(found, exact(run(kernel))[0])

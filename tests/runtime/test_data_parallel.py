@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import types
 
 import command_lines
 import jax
@@ -128,3 +129,35 @@ def test_processes_read_their_own_columns_and_gather_all(form, monkeypatch):
   gathered = made.all_columns(probabilities[0])
   assert gathered[:, 0].tolist() == list(range(24))
   assert gathered[:, 1].tolist() == [-i for i in range(24)]
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_batch_is_split_over_the_devices_of_all_processes(form, monkeypatch):
+  made = data_parallel.make_parallel(form)
+  monkeypatch.setattr(jax, "device_count", lambda: 16)
+  made.check(32, "rows")
+  with pytest.raises(ValueError, match=r"rows: .* 16 devices, found 8"):
+    made.check(8, "rows")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_devices_are_in_the_order_of_their_processes(form, monkeypatch):
+  devices = [types.SimpleNamespace(process_index=i) for i in (2, 0, 1, 0)]
+  monkeypatch.setattr(jax, "devices", lambda: devices)
+  seen = []
+  monkeypatch.setattr(
+    data_parallel, "Mesh", lambda devices, *_, **__: seen.extend(devices)
+  )
+  monkeypatch.setattr(data_parallel, "NamedSharding", lambda *_: None)
+  data_parallel.make_parallel(form)
+  assert [device.process_index for device in seen] == [0, 0, 1, 2]
+
+
+def test_rows_are_in_the_order_of_their_places_not_of_their_shards():
+  shards = [
+    types.SimpleNamespace(index=(slice(start, None),), data=np.full(2, start))
+    for start in (4, 0, 2)
+  ]
+  result = types.SimpleNamespace(addressable_shards=shards)
+  found = data_parallel.make_parallel("jit").rows(result)
+  assert found.tolist() == [0, 0, 2, 2, 4, 4]

@@ -208,3 +208,21 @@ def test_intervals_of_several_seeds_cover_other_seeds(monkeypatch):
   assert 0.9 <= coverage(monkeypatch, truth, drawn=[5], **options) <= 0.97
   # Posts alone leave out how far seeds lie apart.
   assert coverage(monkeypatch, truth, drawn=[], **options) < 0.88
+
+
+def test_a_score_of_one_row_counts():
+  counts = bootstrap.row_counts(np.array([1, 0]), np.array([[1, 0]]))
+  found = bootstrap.mean_scores(counts, np.ones(2))
+  np.testing.assert_allclose(found, [1, 1, 1, 1])
+
+
+def test_an_interval_is_of_9999_resamples():
+  drawn = []
+
+  def spy(times_drawn):
+    drawn.append(len(times_drawn))
+    return times_drawn[:, 0]
+
+  bootstrap.interval(spy, np.arange(3))
+  # scipy asks for the statistic of the rows themselves as well.
+  assert sum(drawn) - 9999 in (0, 1)

@@ -5,6 +5,11 @@ has kernels for bfloat16 that are three times as fast as those for float32, but
 only where the left matrix lies row by row in what is summed over and the
 outcome is float32; all else it turns into float32 first. What JAX derives is
 all else, so gradients are spelled out here.
+
+They are spelled out for reverse mode. Forward mode of a gradient
+(`jax.jvp(jax.grad(f), ...)`, `jax.hessian(f)`) works; forward mode of a model
+itself (`jax.jvp`, `jax.jacfwd`, `jax.linearize`) is a TypeError of JAX's that
+names `custom_vjp`: `jax.vjp` and `jax.jacrev` give the same numbers.
 """
 
 import functools
