@@ -9,7 +9,8 @@ Variants, and the row of the paper's Table 2 (micro F1 on test) each stands for:
     vanilla            Vanilla IFAformer, 68.99: the whole picture, no objects
     no_text_attention  w/o Text Attn., 64.23: vanilla, vision reads no text
     text               objects without its visual stream
-    released           w/ Visual Objects as DeepKE's code computes and trains it
+    released           w/ Visual Objects as DeepKE's code computes and trains
+                       it, but for 182 rows that it marks apart from their spans
     large              objects around BERT-large and CLIP ViT-L/14
     tiny               objects in toy sizes, for a first try on the same data
 

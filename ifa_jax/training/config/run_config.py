@@ -170,8 +170,8 @@ class TrainConfig:
       updates.
     num_slices: slices that a batch is computed in, where memory is short.
     scan_layers: whether equal layers are compiled as one: a start in half the
-      time, and updates that take an eighth longer on a CPU
-      (benchmarks/README.md).
+      time. Updates take as long where freed memory is kept, as `launch.py`
+      keeps it, and else an eighth longer on a CPU (benchmarks/README.md).
     remat: whether the backward pass recomputes scanned layers: less memory
       still, a third more work.
     parallel: "pmap", or "jit" over a one-axis mesh.
