@@ -288,7 +288,7 @@ def test_the_command(finished, commands):
   page = (out / "index.html").read_text()
   first = f"Alignment of {finished.workdir}, posts of one&#39;s own, protocol"
   assert page.count(first) == 2
-  assert "passed over post 2: line 2: want a JSON" in outcomes["own"].err
+  assert "passed over post 2: line 2: not JSON" in outcomes["own"].err
 
 
 @pytest.mark.parametrize(

@@ -210,7 +210,7 @@ def test_lines_become_figures_numbers_and_a_page(write, posts, caplog):
   assert len(passed) == 3
   for line, part in zip(
     passed,
-    ("post 1: line 1: want a JSON", "post 3: ", "nowhere.jpg"),
+    ("post 1: line 1: not JSON", "post 3: ", "nowhere.jpg"),
     strict=True,
   ):
     assert part in line

@@ -18,9 +18,10 @@ import sys
 import tempfile
 import threading
 
-os.environ["JAX_PLATFORMS"] = "cpu"
-sys.path.insert(0, str(pathlib.Path(__file__).parents[0]))
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
+if __name__ == "__main__":
+  os.environ["JAX_PLATFORMS"] = "cpu"
+  sys.path.insert(0, str(pathlib.Path(__file__).parents[0]))
+  sys.path.insert(0, str(pathlib.Path(__file__).parents[2]))
 
 import tiny_run
 

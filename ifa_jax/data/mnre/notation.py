@@ -21,7 +21,7 @@ _ESCAPED_SLASH = re.compile(r"(?<!\\)(?:\\\\)*\\/")
 
 
 def of_file(file: BinaryIO, most: int) -> Parse:
-  """Returns what reads a file's lines, by the first that is not blank.
+  """Returns what reads a file's lines, by the first that has any content.
 
   A line that is both is JSON; Python writes a dict's keys in single quotes.
 
@@ -30,7 +30,8 @@ def of_file(file: BinaryIO, most: int) -> Parse:
     most: bytes to read of a line.
   """
   lines = iter(lambda: file.readline(most), b"")
-  first = next(filter(bytes.strip, lines), b"")
+  # An empty object is the same in both.
+  first = next((x for x in lines if x.strip() not in (b"", b"{}")), b"")
   file.seek(0)
   text = first.decode("utf-8-sig", errors="replace").strip()
   if _reads(read_json, text):

@@ -75,7 +75,8 @@ class WordPieces(NamedTuple):
     A `vocab.txt` without its `tokenizer_config.json` is read in lower case,
     whatever its case.
     """
-    plain = [t for t in self.vocabulary if t.isalpha() and t.isascii()]
+    tokens = sorted(self.vocabulary, key=self.vocabulary.__getitem__)
+    plain = [token for token in tokens if token.isalpha() and token.isascii()]
     cased = [token for token in plain if not token.islower()]
     found = {token: self.split([token])[0] for token in cased[:_NUM_TRIED]}
     lost = [t for t, ids in found.items() if ids != [self.vocabulary[t]]]
