@@ -10,7 +10,8 @@ import numpy as np
 from flax import struct
 
 Array = jax.Array
-# An array, or None; whoever reads it without a look knows that it is there.
+# The type of an optional array. `Any` instead of None, because callers check
+# the model's config, not the array, and a type checker cannot see that.
 Given = Array | Any
 
 

@@ -4,12 +4,12 @@ r"""What a dataset tells of the labels without a pixel being looked at.
     python -m ifa_jax.analyze leak --data_dir=prepared --protocol=clean
 
 Reads a tree as published or a prepared dataset. Counts the crops of rows with
-and without a relation, learns on train what a number alone tells of the
-relation or its absence, and tries that on val and test; likewise for every
-other number that comes for free, and compares the queries, where they are
-there, with the gold relations' argument types. What counts as a leak is said in
-`information` and, for queries, in `queries`. Where no number tells anything, at
-most one audit in 100 finds that a number leaks.
+and without a relation, learns on train how the count alone predicts the
+relation or its absence, and evaluates this on val and test. It does the same
+for every other number that is available, and compares the queries, if any, with
+the gold relations' argument types. `information` and, for queries, `queries`
+define a leak. If no number is informative, at most one audit in 100 reports
+one.
 
 Exit status: 1 if there is a leak, 0 if there is none or if there are too few
 rows to tell.

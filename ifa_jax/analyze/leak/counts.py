@@ -86,8 +86,8 @@ def measure(
     `table`: split -> {"none", "relation"} -> number -> rows that have it.
     `threshold`: the one that is right on most training rows, as text, or None
     if all training rows have one number; `finding`: split -> its precision,
-    recall and F1 of finding a relation. `accuracy`: split -> that of the rule
-    that each number stands for the class that most of its training rows have
+    recall and F1 of finding a relation. `accuracy`: split -> that of
+    predicting, for each number, the most frequent class of its training rows
     (`rule`), and of the majority class (`majority`). `held_out`: see `judge`.
   """
   threshold = best_threshold(splits["train"])

@@ -129,7 +129,7 @@ def beside(folder: RunFolder, built: Experiment, gold: np.ndarray) -> Condition:
       f" (protocol {built.prepared.protocol}), got one on other data (protocol"
       f" {found.protocol})"
     )
-  # A relation that the dataset does not have is wrong wherever it stands.
+  # A relation that the dataset does not have is wrong for every row.
   predicted = np.array([[ids.get(line["pred"], -1) for line in lines]])
   name = _describe(run_record.read(folder), built.config.model)
   return Condition(name, (), predicted)

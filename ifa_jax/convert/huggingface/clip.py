@@ -59,7 +59,7 @@ SETTINGS: dict[str, settings.Setting] = {
   "initializer_factor": settings.INITIALISED,
 }
 
-_TEXT = Unused("of the text tower, which is left behind")
+_TEXT = Unused("of the text tower, which is not converted")
 # A whole CLIPModel's file.
 SECTIONS: dict[str, settings.Setting] = {
   **settings.COMMON,

@@ -121,9 +121,9 @@ def section(value: Any) -> Config:
 
 _OUTPUT = Unused("form of the outputs")
 _STORAGE = Unused("weights of any type are read as float32")
-_CLASSES = Unused("of a classifier, which is left behind")
+_CLASSES = Unused("of a classifier, which is not converted")
 INITIALISED = Unused("of weights before training")
-HEAD = Unused("of a head, which is left behind")
+HEAD = Unused("of a head, which is not converted")
 
 # Of every class, and of a whole CLIPModel's file outside its sections.
 COMMON: dict[str, Setting] = {

@@ -13,7 +13,8 @@ import numpy as np
 # What a source may not tell of a scene; `given` has a column for each.
 PARTS = ("boxes", "features", "edges", "edge_scores")
 
-# An array, or None; whoever reads it without a look knows that it is there.
+# The type of an optional array. `Any` instead of None, because callers check
+# `given`, not the array, and a type checker cannot see that.
 Given = np.ndarray | Any
 
 
