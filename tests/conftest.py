@@ -135,18 +135,9 @@ def data_dir(raw_dir) -> pathlib.Path:
   """The tree's dataset, prepared under the protocol clean."""
   import tiny_run
 
-  from ifa_jax.preparation.mnre import plan, prepare
+  from ifa_jax.preparation.mnre import prepare
 
-  settings = plan.Settings(
-    raw_dir=str(raw_dir),
-    data_dir=str(raw_dir.parent / "data"),
-    protocol="clean",
-    boxes=str(raw_dir / "boxes.json"),
-    tokenizer=str(raw_dir / "tokenizer"),
-    text_len=40,
-    num_workers=1,
-    **tiny_run.GEOMETRY,
-  )
+  settings = tiny_run.dataset_settings(raw_dir, raw_dir.parent / "data")
   return make_once(raw_dir.parent / "data", lambda _: prepare.prepare(settings))
 
 

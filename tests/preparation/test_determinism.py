@@ -6,7 +6,7 @@ import pytest
 import tiny_run
 import whole_run
 
-from ifa_jax.preparation.mnre import plan, prepare
+from ifa_jax.preparation.mnre import prepare
 from ifa_jax.training import loop
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -16,16 +16,7 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 def dataset_prepared_again(raw_dir, tmp_path_factory):
   """The session's dataset, prepared elsewhere and by two processes."""
   folder = tmp_path_factory.mktemp("again") / "data"
-  settings = plan.Settings(
-    raw_dir=str(raw_dir),
-    data_dir=str(folder),
-    protocol="clean",
-    boxes=str(raw_dir / "boxes.json"),
-    tokenizer=str(raw_dir / "tokenizer"),
-    text_len=40,
-    num_workers=2,
-    **tiny_run.GEOMETRY,
-  )
+  settings = tiny_run.dataset_settings(raw_dir, folder, num_workers=2)
   prepare.prepare(settings)
   return folder
 

@@ -9,7 +9,7 @@ import pytest
 import tiny_run
 
 from ifa_jax.inference.predictor import Predictor
-from ifa_jax.preparation.mnre import plan, prepare
+from ifa_jax.preparation.mnre import prepare
 
 ROOT = command_lines.ROOT
 FILES = [
@@ -169,16 +169,7 @@ def watch():
 def test_posts_are_prepared_and_predicted_without_code_or_network(
   raw_dir, finished, posts, tmp_path
 ):
-  settings = plan.Settings(
-    raw_dir=str(raw_dir),
-    data_dir=str(tmp_path / "data"),
-    protocol="clean",
-    boxes=str(raw_dir / "boxes.json"),
-    tokenizer=str(raw_dir / "tokenizer"),
-    text_len=40,
-    num_workers=1,
-    **tiny_run.GEOMETRY,
-  )
+  settings = tiny_run.dataset_settings(raw_dir, tmp_path / "data")
   with watch() as events:
     prepare.prepare(settings)
     Predictor(finished.workdir).predict(posts[0])

@@ -29,7 +29,7 @@ from configs import quickstart
 from ifa_jax import models
 from ifa_jax.analyze.shuffle import command as shuffle
 from ifa_jax.inference.predictor import Predictor
-from ifa_jax.preparation.mnre import plan, prepare
+from ifa_jax.preparation.mnre import prepare
 from ifa_jax.preparation.quickstart import command
 from ifa_jax.training import loop
 from ifa_jax.training.config.run_config import RunConfig
@@ -70,16 +70,7 @@ def make_data(folder):
   """Makes a dataset; returns its folder, and a post with a picture."""
   raw = folder / "raw"
   command.generate(raw, tiny_run.NUM_ROWS)
-  settings = plan.Settings(
-    raw_dir=str(raw),
-    data_dir=str(folder / "data"),
-    protocol="clean",
-    boxes=str(raw / "boxes.json"),
-    tokenizer=str(raw / "tokenizer"),
-    text_len=40,
-    num_workers=1,
-    **tiny_run.GEOMETRY,
-  )
+  settings = tiny_run.dataset_settings(raw, folder / "data")
   prepare.prepare(settings)
   image = min((raw / "img_org" / "test").iterdir())
   boxes = json.loads((raw / "boxes.json").read_text())[image.name]

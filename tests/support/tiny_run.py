@@ -10,6 +10,7 @@ import jax
 from jax.experimental.compilation_cache import compilation_cache
 
 from configs import quickstart
+from ifa_jax.preparation.mnre import plan
 from ifa_jax.preparation.quickstart.command import Settings
 from ifa_jax.training import experiment
 from ifa_jax.training.config.resolve import resolve
@@ -58,6 +59,22 @@ class Finished(NamedTuple):
 
   experiment: Experiment
   workdir: pathlib.Path
+
+
+def dataset_settings(
+  raw_dir: pathlib.Path, data_dir: pathlib.Path, num_workers: int = 1
+) -> plan.Settings:
+  """Returns how a generated tree is prepared, under the protocol clean."""
+  return plan.Settings(
+    raw_dir=str(raw_dir),
+    data_dir=str(data_dir),
+    protocol="clean",
+    boxes=str(raw_dir / "boxes.json"),
+    tokenizer=str(raw_dir / "tokenizer"),
+    text_len=40,
+    num_workers=num_workers,
+    **GEOMETRY,
+  )
 
 
 def tiny_run_config(data_dir: str, **changes: Any) -> dict[str, Any]:
