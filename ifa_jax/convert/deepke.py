@@ -116,8 +116,8 @@ def read_sizes(
     "hidden_dim": dim,
     "num_heads": num_heads,
     "num_layers": sum("attention.self.query.weight" in name for name in arrays),
-    "mlp_dim": shape("model.encoder.text_layer.0.intermediate.dense.weight")[0],
   }
+  width = lambda name: shape(f"model.encoder.{name}.weight")[0]  # noqa: E731
   return ModelConfig(
     text=TextConfig(
       vocab_size=vocab_size,
@@ -125,12 +125,14 @@ def read_sizes(
       num_token_types=shape(
         "model.text_embeddings.token_type_embeddings.weight"
       )[0],
+      mlp_dim=width("text_layer.0.intermediate.dense"),
       **shared,
     ),
     vision=VisionConfig(
       image_size=side * patch.shape[-1],
       patch_size=patch.shape[-1],
       num_crops=crops // 16,
+      mlp_dim=width("vision_layers.0.mlp.fc1"),
       **shared,
     ),
     fusion=fusion,

@@ -18,6 +18,9 @@ from ifa_jax.models.baselines.pcnn import PCNN, PCNNConfig
 from ifa_jax.models.baselines.vilbert import ViLBERT, ViLBERTConfig
 from ifa_jax.models.config import FUSIONS, Exchange, ModelConfig
 from ifa_jax.models.ifaformer.model import IFAformer
+from ifa_jax.models.successors.hvformer import HVFormer, HVFormerConfig
+from ifa_jax.models.successors.hvpnet import HVPNeT, HVPNeTConfig
+from ifa_jax.models.successors.mkgformer import MKGformer, MKGformerConfig
 
 # Settings and module of each. `System.system` is the key.
 SYSTEMS: dict[str, tuple[type[System], type[nn.Module]]] = {
@@ -28,6 +31,9 @@ SYSTEMS: dict[str, tuple[type[System], type[nn.Module]]] = {
     (BertConfig, Bert),
     (MEGAConfig, MEGA),
     (ViLBERTConfig, ViLBERT),
+    (MKGformerConfig, MKGformer),
+    (HVFormerConfig, HVFormer),
+    (HVPNeTConfig, HVPNeT),
   )
 }
 

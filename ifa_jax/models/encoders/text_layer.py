@@ -88,13 +88,40 @@ class TextLayer(nn.Module):
       packing: of a batch that is packed.
       train: whether to drop out.
     """
+    hidden = self.add_attention(hidden, attended, packing, train=train)
+    return self.add_mlp(hidden, train=train)
+
+  def add_attention(
+    self,
+    hidden: jax.Array,
+    attended: jax.Array,
+    packing: Packing | None = None,
+    *,
+    train: bool,
+  ) -> jax.Array:
+    """Does the first half of `update`: attention's values, and a norm."""
     if packing is not None:
       attended = packing.pack(attended)
-    drop = lambda x: self.dropout(x, deterministic=not train)  # noqa: E731
-    hidden = self.attention_norm(hidden + drop(self.attention.out(attended)))
-    activation = transformer.ACTIVATIONS[self.config.activation]
-    mlp = self.mlp_out(activation(self.mlp_in(hidden)))
-    return self.mlp_norm(hidden + drop(mlp))
+    attended = self.attention.out(attended)
+    return self.attention_norm(
+      hidden + self.dropout(attended, deterministic=not train)
+    )
+
+  def add_mlp(
+    self, hidden: jax.Array, extra: jax.Array | None = None, *, train: bool
+  ) -> jax.Array:
+    """Does the second half of `update`: the MLP, and a norm.
+
+    Args:
+      hidden: float[B, T, D], or float[N, D] packed.
+      extra: float[B, T, F], added before the activation.
+      train: whether to drop out.
+    """
+    inner = self.mlp_in(hidden)
+    if extra is not None:
+      inner += extra
+    mlp = self.mlp_out(transformer.ACTIVATIONS[self.config.activation](inner))
+    return self.mlp_norm(hidden + self.dropout(mlp, deterministic=not train))
 
   def run(
     self,

@@ -4,16 +4,29 @@ Dosovitskiy et al. 2021 (arXiv:2010.11929), and the form of it that CLIP trains
 (Radford et al. 2021, arXiv:2103.00020); pre-LayerNorm, no dropout.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.config import Exchange, VisionConfig
+from ifa_jax.models.config import VisionConfig
 from ifa_jax.models.layers import transformer
 from ifa_jax.models.layers.transformer import Attended, KeyValue
+
+
+class TokenRules(Protocol):
+  """The rules of a system that concern visual tokens, see `config.Exchange`."""
+
+  @property
+  def image_tokens(self) -> bool: ...  # noqa: D102
+
+  @property
+  def class_position(self) -> bool: ...  # noqa: D102
+
+  @property
+  def absent_masked(self) -> bool: ...  # noqa: D102
 
 
 class VisualTokens(NamedTuple):
@@ -63,7 +76,7 @@ class VisualEmbeddings(nn.Module):
   """
 
   config: VisionConfig
-  rules: Exchange
+  rules: TokenRules
   dtype: jnp.dtype
 
   def setup(self):
@@ -181,7 +194,14 @@ class VisualLayer(nn.Module):
 
   def update(self, hidden: jax.Array, attended: jax.Array) -> jax.Array:
     """Adds attention's values and the MLP: float[B, P, D] twice to the same."""
-    hidden = hidden + self.attention.out(attended)
+    return self.add_mlp(self.add_attention(hidden, attended))
+
+  def add_attention(self, hidden: jax.Array, attended: jax.Array) -> jax.Array:
+    """Adds attention's values: float[B, P, D] twice to the same."""
+    return hidden + self.attention.out(attended)
+
+  def add_mlp(self, hidden: jax.Array) -> jax.Array:
+    """Adds the MLP of float[B, P, D]."""
     activation = transformer.ACTIVATIONS[self.config.activation]
     return hidden + self.mlp_out(activation(self.mlp_in(self.mlp_norm(hidden))))
 
@@ -190,7 +210,7 @@ class VisualStream(nn.Module):
   """ViT's embeddings and layers; `IFAformer` runs them layer by layer."""
 
   config: VisionConfig
-  rules: Exchange
+  rules: TokenRules
   dtype: jnp.dtype
 
   def setup(self):

@@ -1,0 +1,102 @@
+"""Settings that systems of a text stream and a stream of pixels share."""
+
+import dataclasses
+
+from ifa_jax.files.dataclass_dict import check_choice
+from ifa_jax.models.base import DTYPES, System
+from ifa_jax.models.config import (
+  PADDING_BIAS,
+  TextConfig,
+  VisionConfig,
+  check_heads,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamRules:
+  """Departures of a released code that concern the streams themselves.
+
+  The defaults mask everything that is absent. "Released" are
+  zjunlp/MKGformer@6dc924d (MRE/models/modeling_unimo.py) and
+  liuxiyang641/HVFormer@9b6a662, which agree on all of them.
+
+  Attributes:
+    image_tokens: the picture's patches are visual tokens. Released: no, the
+      picture is read for its batch size only (MKGformer 105-130).
+    class_position: the class token has a position. Released: none.
+    absent_masked: nothing attends to absent pictures and crops. Released: they
+      stay, as zero pixels with a position.
+    padding_bias: added to the attention logits of padding. Released: -10000.
+    head_dropout: the relation head's input is dropped out in training.
+      Released: declared and never applied.
+  """
+
+  image_tokens: bool = True
+  class_position: bool = True
+  absent_masked: bool = True
+  padding_bias: float = PADDING_BIAS
+  head_dropout: bool = True
+
+
+RELEASED_STREAMS = {
+  "image_tokens": False,
+  "class_position": False,
+  "absent_masked": False,
+  "padding_bias": -10000.0,
+  "head_dropout": False,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class TwoStreamConfig(System):
+  """Shapes of a text stream and a vision stream.
+
+  Attributes:
+    text: the text stream.
+    vision: the vision stream.
+    use_image: the visual tokens include the whole picture.
+    use_objects: the visual tokens include grounded and detected crops.
+    num_relations: C, the label "None" included.
+    head_dropout_rate: of the relation head's input.
+    dtype: of the computation, "float32" or "bfloat16".
+  """
+
+  text: TextConfig = dataclasses.field(default_factory=TextConfig)
+  vision: VisionConfig = dataclasses.field(default_factory=VisionConfig)
+  use_image: bool = True
+  use_objects: bool = True
+  num_relations: int = 23
+  head_dropout_rate: float = 0.5
+  dtype: str = "float32"
+
+  def __post_init__(self):
+    """Raises ValueError for settings that no model can have."""
+    check_choice("model.dtype", self.dtype, DTYPES)
+    check_heads("text", self.text)
+    check_heads("vision", self.vision)
+    if not self.picture_slots:
+      raise ValueError(
+        "model.use_objects: expected a system that sees crops or the picture,"
+        " got one that sees neither"
+      )
+
+  @property
+  def rules(self) -> StreamRules:
+    """The rules in force."""
+    return StreamRules()
+
+  @property
+  def picture_slots(self) -> tuple[tuple[str, int, int], ...]:
+    """(field of a batch, pictures per row, pixels per side) of each input."""
+    vision, slots = self.vision, []
+    if self.use_image and self.rules.image_tokens:
+      slots.append(("image", 1, vision.image_size))
+    if self.use_objects:
+      slots.append(("grounded", vision.num_crops, vision.grounded_size))
+      slots.append(("detected", vision.num_crops, vision.detected_size))
+    return tuple(slots)
+
+  @property
+  def sees_absent(self) -> bool:
+    """Whether absent pictures and crops stay among the visual tokens."""
+    return not self.rules.absent_masked
