@@ -1,0 +1,124 @@
+"""ResNets against transformers', with perturbed weights and statistics."""
+
+import jax
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from ifa_jax.convert import resnet as converter
+from ifa_jax.models.encoders.resnet import ResNet, ResNetConfig, pyramid
+
+pytestmark = pytest.mark.usefixtures("fast_compilation")
+
+TOLERANCE = 5e-6
+TINY = {
+  "depths": [2, 1, 2, 1],
+  "embedding_size": 8,
+  "hidden_sizes": [16, 24, 32, 40],
+}
+
+
+@pytest.fixture(scope="module")
+def theirs():
+  """A model of transformers whose norms are no identity."""
+  torch.manual_seed(0)
+  config = transformers.ResNetConfig(layer_type="bottleneck", **TINY)
+  model = transformers.ResNetModel(config).eval()
+  with torch.no_grad():
+    for name, array in (*model.named_parameters(), *model.named_buffers()):
+      if "running_var" in name:
+        array.uniform_(0.5, 1.5)
+      elif array.dtype.is_floating_point:
+        array.add_(0.1 * torch.randn_like(array))
+  return model
+
+
+def as_torchvision(name):
+  """Returns torchvision's name of an array of transformers'."""
+  parts = name.removeprefix("resnet.").split(".")
+  kinds = {"convolution": "conv", "normalization": "bn"}
+  if parts[0] == "embedder":
+    return ".".join([f"{kinds[parts[2]]}1", parts[3]])
+  stage, block, rest = int(parts[2]) + 1, parts[4], parts[5:]
+  if rest[0] == "shortcut":
+    part = f"downsample.{[*kinds].index(rest[1])}"
+  else:
+    part = f"{kinds[rest[2]]}{int(rest[1]) + 1}"
+  return f"layer{stage}.{block}.{part}.{rest[-1]}"
+
+
+def arrays_of(model):
+  return {name: x.numpy() for name, x in model.state_dict().items()}
+
+
+def run(arrays, pixels):
+  config, params = converter.convert(arrays, "resnet")
+  apply = jax.jit(ResNet(config).apply)
+  return config, apply({"params": params}, pixels)
+
+
+@pytest.mark.parametrize("renamed", [False, True])
+def test_maps_of_all_stages(theirs, renamed):
+  arrays = arrays_of(theirs)
+  if renamed:
+    arrays = {as_torchvision(name): x for name, x in arrays.items()}
+    arrays["fc.weight"] = np.zeros((3, 40), np.float32)
+  pixels = np.random.default_rng(0).normal(size=(2, 64, 64, 3))
+  pixels = pixels.astype(np.float32)
+  config, maps = run(arrays, pixels)
+  assert config.depths == (2, 1, 2, 1)
+  assert config.stage_dims == (16, 24, 32, 40)
+  with torch.no_grad():
+    out = theirs(
+      torch.from_numpy(pixels.transpose(0, 3, 1, 2)), output_hidden_states=True
+    )
+  for found, expected in zip(maps, out.hidden_states[1:], strict=True):
+    expected = expected.numpy().transpose(0, 2, 3, 1)
+    size = np.abs(expected).max()
+    np.testing.assert_allclose(found, expected, atol=TOLERANCE * size)
+
+
+def test_pyramid_drops_what_the_window_does_not_cover():
+  maps = [
+    np.arange(2 * side * side * 2.0).reshape(2, side, side, 2)
+    for side in (8, 7)
+  ]
+  found = np.asarray(pyramid(maps)).reshape(2, 4, 2, 2)
+  for index, (x, window) in enumerate(zip(maps, (4, 3), strict=True)):
+    for place in np.ndindex(2, 2):
+      cut = [slice(i * window, (i + 1) * window) for i in place]
+      expected = x[:, cut[0], cut[1]].mean((1, 2))
+      channels = slice(2 * index, 2 * index + 2)
+      np.testing.assert_allclose(
+        found[:, channels, place[0], place[1]], expected, rtol=1e-6
+      )
+
+
+def test_number_of_parameters_of_resnet_50():
+  pixels = jax.ShapeDtypeStruct((1, 224, 224, 3), np.float32)
+  shapes = jax.eval_shape(
+    ResNet(ResNetConfig()).init, jax.random.key(0), pixels
+  )
+  count = sum(x.size for x in jax.tree.leaves(shapes))
+  # 23 508 032 without the classifier; a norm's gain and offset become a bias.
+  norms = 53_120 // 2
+  assert count == 23_508_032 - norms
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    (lambda x: x.clear(), "bottleneck blocks"),
+    (
+      lambda x: x.pop("embedder.embedder.normalization.running_var"),
+      "running_v",
+    ),
+    (lambda x: x.update(extra=np.zeros(3)), "got extra as well"),
+  ],
+)
+def test_other_checkpoints_are_refused(theirs, change, message):
+  arrays = arrays_of(theirs)
+  change(arrays)
+  with pytest.raises(ValueError, match=message):
+    converter.convert(arrays, "resnet")
