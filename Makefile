@@ -1,6 +1,7 @@
 # make quickstart   installs, then trains and scores on generated posts
 # make check        installs, then runs linters, types and the quick tests
 # make test         installs, then runs linters, types and the whole suite
+# make site         installs, then builds the documentation into site/
 #
 # PYTHON chooses the interpreter of .venv (3.11 or newer): make PYTHON=python3.12
 
@@ -11,9 +12,9 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 QUICK := runs/quickstart
 
 .PHONY: help install install-dev quickstart check test oldest lint style types \
-  quick constraints
+  site quick constraints
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -51,6 +52,12 @@ style: install-dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/lint-imports
+	$(RUN) tests/support/prose.py
+	$(MAKE) site
+
+# Strict: a broken link, and a name of the API page without a docstring, is an error.
+site: install-dev
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs --quiet build
 
 # Without the question to PyPI whether there is a newer pyright.
 types: install-dev

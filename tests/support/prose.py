@@ -1,8 +1,8 @@
 """Checks the words of docstrings, comments, messages and documents.
 
-`python tests/support/prose.py` lists the words of `AVOID` by file and line, and
-exits with 1 if there are any. `--rates FOLDER...` prints their number per 10 000
-words of other source trees instead, for comparison.
+`python tests/support/prose.py` lists the words of `AVOID` by file and line and
+exits with 1 if there are any. `--rates FOLDER...` prints their number per
+10 000 words of other source trees instead.
 """
 
 import argparse
@@ -87,9 +87,12 @@ def _comments(text: str) -> Iterator[tuple[int, str]]:
 def _strings(text: str) -> Iterator[tuple[int, str]]:
   """Yields docstrings, and strings of three words or more: messages, helps."""
   for node in ast.walk(ast.parse(text)):
-    if isinstance(node, ast.Constant) and isinstance(node.value, str):
-      if len(_WORD.findall(node.value)) > 2:
-        yield node.lineno, node.value
+    if (
+      isinstance(node, ast.Constant)
+      and isinstance(node.value, str)
+      and len(_WORD.findall(node.value)) > 2
+    ):
+      yield node.lineno, node.value
 
 
 def _print_rates(folders: list[str]) -> None:
