@@ -21,7 +21,7 @@ install-dev: $(VENV)/.installed-dev
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; \
-	  sys.exit(v < (3, 11) and "want Python 3.11 or newer, found %d.%d: make PYTHON=python3.12" % v[:2])'
+	  sys.exit(v < (3, 11) and "expected Python 3.11 or newer, got %d.%d; choose another: make PYTHON=python3.12" % v[:2])'
 	$(PYTHON) -m venv $(VENV)
 
 # Nothing but the very files that the lock file names by their hashes.
@@ -59,7 +59,7 @@ style: install-dev
 site: install-dev
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs --quiet build
 
-# Without the question to PyPI whether there is a newer pyright.
+# The variable keeps pyright from looking for a newer version on PyPI.
 types: install-dev
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(VENV)/bin/pyright
 
@@ -67,15 +67,15 @@ quick: install-dev
 	$(RUN) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder \
 	  -m "not slow and not fuzz and not multiprocess and not browser"
 
-# About a minute. The tests wait now and then, which leaves room for pyright.
+# About a minute. The tests are often idle, which leaves time for pyright.
 check: style
 	$(MAKE) --jobs=2 types quick
 
 test: lint
 	$(RUN) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
-# The suite on the oldest versions that requirements.txt names, in a folder of
-# its own; those of the tests' packages are as ever.
+# Runs the suite with the oldest versions that requirements.txt allows, in a
+# separate environment; packages that only the tests need are unchanged.
 OLDEST := .venv-oldest
 oldest: install-dev
 	uv pip compile --resolution lowest-direct --python $(RUN) --quiet \
