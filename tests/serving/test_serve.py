@@ -85,7 +85,9 @@ def test_fields_become_a_post_and_empty_ones_are_left_out(tmp_path):
 
 @pytest.mark.parametrize("span", ["3", "3-5", "a:b", "1:2:3", "-1:2", "³:5"])
 def test_a_span_is_two_numbers(span):
-  with pytest.raises(ValueError, match="tail_span: want BEGIN:END in words"):
+  with pytest.raises(
+    ValueError, match="tail_span: expected BEGIN:END in words"
+  ):
     read_form(Form("Ann", tail_span=span))
 
 
