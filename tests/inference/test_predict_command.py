@@ -105,10 +105,7 @@ def test_a_post_without_what_the_run_saw_is_told_of_it(outcomes):
 def test_a_file_of_posts_is_predicted(outcomes, folder, finished, posts):
   found = outcomes["file"]
   assert found.status == 0
-  assert (
-    found.out == f"out.jsonl: {len(posts) + 1} posts, 1 of them could not"
-    " be read\n"
-  )
+  assert found.out == f"out.jsonl: {len(posts) + 1} posts, 1 of them invalid\n"
   assert "trained with" not in found.err
   records = tiny_run.read_lines(folder / "out.jsonl")
   bad = records.pop(1)

@@ -78,7 +78,10 @@ def test_bytes_and_base64_are_as_the_file(predictor, tmp_path, monkeypatch):
   [
     ({"image": "https://x.org/a.jpg"}, "URL 'https://x.org/a.jpg'; downl"),
     ({"image": "file:///etc/passwd"}, "the URL 'file:///etc/passwd'"),
-    ({"image": "data:image/png;base64,aa"}, "base64, which goes into image_base64"),
+    (
+      {"image": "data:image/png;base64,aa"},
+      "base64, which goes into image_base64",
+    ),
     ({"image": ""}, "image: expected a file, got ''"),
     ({"image": "x" * 10_000}, "xxx: "),
     ({"image": {"a": "b" * 900}}, "image: expected a file, got {'a': 'bbb"),
