@@ -225,8 +225,12 @@ MANIFEST = {
 @pytest.mark.parametrize(
   ("key", "value", "message"),
   [
-    ("features", [], "want scenes with features of an encoder"),
-    ("features", {"kind": "pixels", "dim": 3}, "want the encoder of the run's"),
+    ("features", [], "expected scenes with features of an encoder"),
+    (
+      "features",
+      {"kind": "pixels", "dim": 3},
+      "expected the encoder of the run's",
+    ),
     ("thresholds", None, "thresholds: expected a value that scenes have"),
     ("parser", 3, "parser: expected"),
     ("parser", "spacy 3.8, /tmp/code 1.0", "parser: expected"),
