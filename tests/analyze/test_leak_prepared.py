@@ -12,7 +12,7 @@ import raw_tree
 
 from ifa_jax.analyze.leak import command as leak
 from ifa_jax.analyze.leak import counts as leak_counts
-from ifa_jax.analyze.leak import sources, verdicts
+from ifa_jax.analyze.leak import information, sources
 from ifa_jax.data import schema
 from ifa_jax.data.images import decode
 
@@ -85,15 +85,16 @@ def test_a_prepared_dataset_leaks_as_its_tree_does(prepared, found):
   assert from_records["rows"] == found["rows"]
   grounded = from_records["counts"]["grounded crops"]
   wanted = found["counts"]["grounded crops"]
-  for question in leak_counts.QUESTIONS:
-    # Its level depends on how many numbers there are.
-    for counted in (grounded, wanted):
-      assert counted["held_out"][question].pop("high") > 0
+  for counted in (grounded, wanted):
+    for tests in (counted["held_out"], *counted["within"].values()):
+      for question in leak_counts.QUESTIONS:
+        # Its level depends on the number of counts.
+        assert tests[question].pop("high") > 0
   assert grounded == wanted
   # Three at most are drawn, and they tell the same.
   squares = from_records["counts"]["grounded squares"]
   assert max(squares["table"]["test"]["relation"]) == 3
-  assert squares["held_out"]["verdict"] == verdicts.LEAK
+  assert squares["held_out"]["verdict"] == information.LEAK
   assert squares["held_out"]["finding"]["posts"] == 140
   assert from_records["queries"] is None
 
@@ -111,7 +112,7 @@ def test_equal_squares_and_equal_boxes_are_duplicates(prepared):
   assert found["duplicates"]["detected"] == found["rows"]
   assert not found["duplicates"]["grounded"]["train"]["relation"]
   # The same number everywhere tells nothing.
-  assert found["verdict"] == verdicts.NO_LEAK
+  assert found["verdict"] == information.NO_LEAK
   assert found["counts"]["detected crops"]["threshold"] is None
 
 
@@ -128,7 +129,7 @@ def test_repeats_are_those_beyond_the_first():
 def test_protocol_none_has_no_crops(prepared):
   found = leak.measure(prepared, "none")
   assert [*found["counts"]] == ["picture"]
-  assert found["verdict"] == verdicts.NO_LEAK
+  assert found["verdict"] == information.NO_LEAK
 
 
 def test_several_datasets_want_a_protocol(prepared):
@@ -141,7 +142,7 @@ def test_shards_that_are_gone_are_named(prepared, tmp_path):
   for path in folder.iterdir():
     if path.is_file() and "test.tfrecord" not in path.name:
       (tmp_path / path.name).symlink_to(path)
-  with pytest.raises(ValueError, match="want shards of the split 'test'"):
+  with pytest.raises(ValueError, match="expected shards of the split 'test'"):
     leak.measure(tmp_path)
 
 
@@ -209,7 +210,7 @@ def test_the_tolerance_is_given_in_percent(outcomes):
 @pytest.mark.parametrize(
   ("case", "status", "named"),
   [
-    ("nowhere", 1, "/nowhere/at/all: want a raw tree"),
+    ("nowhere", 1, "/nowhere/at/all: expected a raw tree"),
     ("no folder", 2, "--data_dir"),
     ("tolerance", 2, "101"),
     ("protocol", 2, "raw"),
