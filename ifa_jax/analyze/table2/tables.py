@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ifa_jax.analyze import published, tables
-from ifa_jax.analyze.audit import command
 from ifa_jax.analyze.tables import Table
 from ifa_jax.cli import tables as report
 from ifa_jax.statistics import bootstrap
 
-# The paper's figures are of the published crops.
-_PAPERS_PROTOCOL = command.PROTOCOL
+_PAPERS_PROTOCOL = published.PROTOCOL
 
 _LEAK = (
   "the paper's figures of w/ Visual Objects rest on the label leak of protocol"
