@@ -259,10 +259,10 @@ def test_systems_are_checked_however_they_were_read(tmp_path):
 
 
 def test_one_row_is_too_few(tmp_path):
-  with pytest.raises(ValueError, match=r"s00.jsonl: want at least 2 posts"):
+  with pytest.raises(ValueError, match=r"s00.jsonl: expected at least 2 posts"):
     two_systems.compared(tmp_path, ["None"], ["None"])
   gold = ["None", "/a"]
-  with pytest.raises(ValueError, match=r"2 posts, found 2 rows of 1$"):
+  with pytest.raises(ValueError, match=r"2 posts, got 2 rows of 1$"):
     two_systems.compared(tmp_path, gold, gold, img_id="a.jpg")
 
 
@@ -278,7 +278,7 @@ def test_the_result_is_json_and_follows_the_seed(words, result):
 
 def test_cells_show_percent_with_their_interval():
   interval = {"low": 0.791, "high": 0.84019}
-  assert tables.with_interval("81.67", interval) == ("81.67 [79.10, 84.02]")
+  assert tables.interval(interval) == "[79.10, 84.02]"
   found = {"low": -0.00001, "high": 0.03, "excludes_0": False}
   for difference, shown in [
     (0.012, "+1.20 [0.00, 3.00]"),

@@ -159,7 +159,7 @@ def test_one_system_has_scores_and_no_differences(outcomes):
 @pytest.mark.parametrize(
   ("case", "status", "named"),
   [
-    ("none", 2, "want [name=]PATH[,PATH...] of a system"),
+    ("none", 2, "expected [name=]PATH[,PATH...] of a system"),
     ("unknown flag", 2, "sliptt"),
     ("unknown split", 2, "--split=train"),
     ("nothing there", 1, "nowhere: want a run's folder"),
@@ -207,7 +207,7 @@ def test_rows_that_all_count_as_relations_are_told(outcomes):
   status, out, err = outcomes["no None"]
   assert status == 0
   assert err.splitlines() == [
-    "na0.jsonl: no row is None, so that every row counts as a"
+    "na0.jsonl: no row is None, so every row counts as a"
     " relation; --none=NAME names the negative class"
   ]
   assert "na0: 3 predictions of relations that no row has" in out
