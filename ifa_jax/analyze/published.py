@@ -53,7 +53,7 @@ _TABLE_1 = {
   "IFAformer, shuffle(test)": Figures(47.71, 29.82, 29.22, 29.52),
 }
 
-# Name -> figures, and the variants of configs/ that the row stands for.
+# Name -> figures, and the variants of configs/ that reproduce the row.
 _TABLE_2 = {
   "PCNN": (Figures(73.36, 69.14, 43.75, 53.59), ("pcnn",)),
   "BERT": (Figures(71.13, 58.51, 60.16, 59.32), ("bert",)),

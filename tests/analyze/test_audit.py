@@ -259,7 +259,7 @@ def test_the_command_prints_both_tables(outcomes):
   assert cells[0][3:9] == [*figures, "517 / 626", "974"]
 
 
-def test_the_command_prints_json_alone(outcomes):
+def test_the_command_prints_only_json(outcomes):
   status, out, err = outcomes["all json"]
   assert (status, err) == (0, "")
   rows = json.loads(out)["rows"]
@@ -273,7 +273,7 @@ def test_the_command_prints_json_alone(outcomes):
   assert (one["solutions"], one["f1"]) == ([solution], None)
 
 
-def test_the_command_lists_solutions_or_says_that_there_are_none(outcomes):
+def test_the_command_lists_solutions_if_there_are_any(outcomes):
   assert "right 517, predicted 626, None right 974 of 974" in (
     outcomes["one"].out
   )

@@ -113,7 +113,7 @@ def test_queries_are_compared_with_the_gold_relations(found):
   assert queries["judged"]["verdict"] == information.LEAK
 
 
-def test_the_verdict_names_what_leaks_and_the_protocol(found):
+def test_the_verdict_names_the_leaks_and_the_protocol(found):
   assert found["verdict"] == information.LEAK
   assert found["protocol"] == "released"
   line = command.summary(found)
@@ -138,14 +138,14 @@ def test_numbers_that_do_not_depend_on_the_relation_are_no_leak(tmp_path):
   )
 
 
-def test_few_rows_do_not_cry_wolf(tmp_path):
+def test_few_rows_are_no_leak(tmp_path):
   few = leak_trees.labels(sizes={"train": 20, "val": 3, "test": 20})
   found = command.measure(
     leak_trees.write(tmp_path / "a", few, leak_trees.by_line)
   )
   assert found["verdict"] == information.TOO_FEW
   assert "undecided for grounded crops" in command.summary(found)
-  # What is the same everywhere tells nothing, however few there are.
+  # A constant reveals nothing, however few rows there are.
   same = leak_trees.write(
     tmp_path / "b", few, lambda *place: leak_trees.names(2)
   )
@@ -234,7 +234,7 @@ def test_the_layout_of_mnre_1_reads_too(tmp_path):
   assert found["rows"]["test"] == {"none": none, "relation": 80 - none}
 
 
-def test_what_is_no_dataset_is_refused(tmp_path):
+def test_a_folder_without_a_dataset_is_refused(tmp_path):
   with pytest.raises(ValueError, match=r"expected a raw tree .* got neither"):
     command.measure(tmp_path)
   with pytest.raises(ValueError, match="nowhere: expected a raw tree"):
@@ -285,7 +285,7 @@ def test_a_raw_tree_needs_no_tensorflow(released):
 @pytest.mark.skipif(
   not MNRE_DIR, reason="set MNRE_DIR to the published data/ folder"
 )
-def test_the_published_crops_tell_the_label():
+def test_the_published_crops_reveal_the_label():
   found = command.measure(MNRE_DIR)
   grounded = found["counts"]["grounded crops"]
   assert grounded["table"] == {

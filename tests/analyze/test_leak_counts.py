@@ -36,14 +36,14 @@ def verdict_of(splits, tolerance=0.05):
   return leak_counts.measure(splits, tolerance)["verdict"]
 
 
-def test_fewer_crops_may_tell_a_relation():
+def test_fewer_crops_may_reveal_a_relation():
   found = leak_counts.measure(counted({(3, 0): 90, (1, 1): 60}), 0.05)
   assert found["threshold"] == "at most 1"
   assert found["finding"]["test"]["f1"] == 1
   assert found["held_out"]["verdict"] == information.LEAK
 
 
-def test_a_number_between_others_may_tell_a_relation():
+def test_a_number_between_others_may_reveal_a_relation():
   times = {(1, 0): 50, (2, 1): 60, (3, 0): 50}
   found = leak_counts.measure(counted(times), 0.05)
   assert found["accuracy"]["test"] == {"rule": 1, "majority": 100 / 160}
@@ -58,7 +58,7 @@ def test_relations_may_be_the_majority():
 
 
 @pytest.mark.silent_input
-def test_a_number_that_flips_no_majority_may_tell():
+def test_a_number_that_flips_no_majority_may_be_a_leak():
   """A third of the rows without a relation have a 1, all others a 0."""
 
   def draw(rng, size):
@@ -83,8 +83,8 @@ def entropy(p):
 
 
 @pytest.mark.silent_input
-def test_a_number_may_tell_which_relation_a_row_has():
-  """As many of each number with and without a relation; two tell which."""
+def test_a_number_may_reveal_which_relation_a_row_has():
+  """As many of each number with and without a relation; it separates two."""
 
   def draw(rng, size):
     numbers, related = rng.integers(0, 2, (2, size))
@@ -210,7 +210,7 @@ def test_the_tolerance_is_a_share_of_bits(tolerance, verdict):
   assert found["verdict"] == verdict
 
 
-def test_what_is_told_is_tried_on_rows_that_it_was_not_learnt_on():
+def test_information_is_measured_on_rows_not_learned_from():
   splits = counted({(2, 0): 60, (3, 1): 40})
   val = splits["val"]
   flipped = val._replace(labels=1 - val.labels)
@@ -221,7 +221,7 @@ def test_what_is_told_is_tried_on_rows_that_it_was_not_learnt_on():
   assert found["verdict"] == information.NO_LEAK
 
 
-def test_one_class_alone_decides_nothing():
+def test_one_class_only_decides_nothing():
   splits = counted({(2, 0): 60, (3, 0): 40})
   found = leak_counts.measure(splits, 0.05)
   assert found["held_out"]["naming"] is None
@@ -229,13 +229,13 @@ def test_one_class_alone_decides_nothing():
   assert found["finding"]["test"] == {"precision": 0, "recall": 0, "f1": 0}
 
 
-def test_few_rows_are_too_few_whatever_they_say():
+def test_few_rows_are_too_few_in_any_case():
   train = counted({(1, 0): 10, (2, 0): 5, (1, 1): 10})
   few = counted({(1, 0): 2, (1, 1): 2})
   assert verdict_of(few | {"train": train["train"]}) == information.TOO_FEW
 
 
-def test_numbers_that_train_lacks_tell_nothing():
+def test_numbers_that_train_lacks_reveal_nothing():
   splits = counted({(1, 0): 50, (2, 1): 50})
   other = splits["val"]._replace(numbers=splits["val"].numbers + 7)
   splits |= {"val": other, "test": other}

@@ -91,7 +91,7 @@ def test_a_prepared_dataset_leaks_as_its_tree_does(prepared, found):
         # Its level depends on the number of counts.
         assert tests[question].pop("high") > 0
   assert grounded == wanted
-  # Three at most are drawn, and they tell the same.
+  # Three at most are drawn, with the same information.
   squares = from_records["counts"]["grounded squares"]
   assert max(squares["table"]["test"]["relation"]) == 3
   assert squares["held_out"]["verdict"] == information.LEAK
@@ -111,7 +111,7 @@ def test_equal_squares_and_equal_boxes_are_duplicates(prepared):
   found = leak.measure(prepared, "clean")
   assert found["duplicates"]["detected"] == found["rows"]
   assert not found["duplicates"]["grounded"]["train"]["relation"]
-  # The same number everywhere tells nothing.
+  # A constant reveals nothing.
   assert found["verdict"] == information.NO_LEAK
   assert found["counts"]["detected crops"]["threshold"] is None
 
@@ -216,7 +216,7 @@ def test_the_tolerance_is_given_in_percent(outcomes):
     ("protocol", 2, "raw"),
   ],
 )
-def test_mistakes_are_told_in_one_line(outcomes, case, status, named):
+def test_mistakes_are_reported_in_one_line(outcomes, case, status, named):
   outcome = outcomes[case]
   assert (outcome.status, outcome.out) == (status, "")
   (line,) = outcome.err.splitlines()

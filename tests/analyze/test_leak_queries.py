@@ -48,8 +48,7 @@ def test_types_are_read_after_the_names(query, tail, types):
   ],
 )
 def test_queries_leak_if_they_are_right_too_often(equal, rows, verdict):
-  counts = {"typed_equal": equal, "typed_rows": rows}
-  assert queries.judge([counts])["verdict"] == verdict
+  assert queries.judge(equal, rows)["verdict"] == verdict
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ r"""Numbers of rows that round to a printed row of scores, if there are any.
 Lists the whole numbers (right, predicted, None rows right) that round to the
 row, or names the figures that no numbers give. Without a row: audits every row
 of the paper's tables on MNRE's test split, and on its val split those that test
-cannot give. A figure printed as 92.38 stands for 92.375 to 92.385, both ends
+cannot give. A figure printed as 92.38 means 92.375 to 92.385, both ends
 included.
 """
 

@@ -1,6 +1,6 @@
 """Numbers of rows that round to a printed row of scores.
 
-Rounded to two decimals, 92.38 percent stands for 92.375 to 92.385, both ends
+Rounded to two decimals, 92.38 percent means 92.375 to 92.385, both ends
 included: of 1614 rows, one number at most. All arithmetic is of integers, and
 percentages are in hundredths.
 """
@@ -69,7 +69,8 @@ def audit(figures: Figures, counts: ClassCounts) -> Audit:
       f"expected 1 to {num_rows} rows with a relation of {num_rows}, got"
       f" {num_relations}"
     )
-  accuracy, precision, recall, f1 = map(_hundredths, figures)
+  accuracy, precision, recall = map(_hundredths, figures[:3])
+  f1 = None if figures.f1 is None else _hundredths(figures.f1)
   num_none, rows = num_rows - num_relations, np.arange(num_rows + 1)
   correct = rows[_rounds(rows, num_rows, accuracy)].tolist()
   parts = rows[: num_relations + 1]
@@ -115,10 +116,8 @@ def has_two_decimals(percent: float) -> bool:
   return abs(100 * percent - round(100 * percent)) < 1e-6
 
 
-def _hundredths(percent: float | None) -> int | None:
+def _hundredths(percent: float) -> int:
   """Returns 92.38 as 9238."""
-  if percent is None:
-    return None
   if not has_two_decimals(percent):
     raise ValueError(
       f"expected percent from 0 to 100 with two decimals, got {percent}"

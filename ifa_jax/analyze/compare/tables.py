@@ -44,8 +44,7 @@ def show_rows(rows: Sequence[Mapping[str, Any]], num_shown: int) -> None:
       text = f"{row['head']} -> {row['tail']}: {text}"
     text += f" ({row['img_id']})" if "img_id" in row else ""
     if text:
-      indents = {"initial_indent": "  ", "subsequent_indent": "  "}
-      print(textwrap.fill(text, 80, **indents))
+      print(textwrap.indent(textwrap.fill(text, 78), "  "))
 
 
 def _prediction(prediction: Mapping[str, Any], gold: str) -> str:

@@ -30,8 +30,7 @@ import numpy as np
 from absl import flags
 
 from ifa_jax.analyze.leak import counts as leak_counts
-from ifa_jax.analyze.leak import information, sources, tables
-from ifa_jax.analyze.leak import queries as leak_queries
+from ifa_jax.analyze.leak import information, queries, sources, tables
 from ifa_jax.analyze.leak.information import Sample
 from ifa_jax.analyze.leak.sources import Row
 from ifa_jax.data import schema
@@ -105,8 +104,10 @@ def measure(
     rows of each class; `counts`: name -> `counts.measure`, for the counts of
     the file, and those of the dataset that are not 0 in all rows nor equal to
     an earlier one; `duplicates`: kind -> split -> rows of each class with a
-    crop that they have twice; `queries`: split -> `queries.compare`, with the
-    verdict under `judged`, or None; `verdicts`: name -> verdict; `verdict`: the
+    crop that they have twice; `queries`, or None: split -> rows without a
+    relation (`none`), with one (`relation`), and with one that has types
+    (`typed`), and how many of their queries end in exactly these types, and
+    `judged` -> `queries.judge`; `verdicts`: name -> verdict; `verdict`: the
     worst of them.
 
   Raises:
@@ -120,10 +121,10 @@ def measure(
     name: leak_counts.measure(splits, tolerance, level)
     for name, splits in numbers.items()
   }
-  queries = _queries(source.splits)
+  asked = _queries(source.splits)
   verdicts = {name: found["verdict"] for name, found in counts.items()}
-  if queries:
-    verdicts[_QUERIES] = queries["judged"]["verdict"]
+  if asked:
+    verdicts[_QUERIES] = asked["judged"]["verdict"]
   return {
     "data_dir": str(data_dir),
     "source": source.description,
@@ -136,7 +137,7 @@ def measure(
       kind: _by_class(source.splits, lambda row, kind=kind: row.repeats[kind])
       for kind in sources.KINDS
     },
-    "queries": queries,
+    "queries": asked,
     "verdicts": verdicts,
     "verdict": information.worst(verdicts.values()),
   }
@@ -223,16 +224,22 @@ def _by_class(splits: Mapping[str, Sequence[Row]], condition) -> dict[str, Any]:
 
 
 def _queries(splits: Mapping[str, Sequence[Row]]) -> dict[str, Any] | None:
-  """Compares queries with gold relations, in splits that have queries."""
-  compared = {
-    split: leak_queries.compare(
-      [leak_queries.gold_types(row.relation) for row in rows],
-      [row.asked for row in rows if row.asked is not None],
-      [row.has_relation for row in rows],
-    )
-    for split, rows in splits.items()
-    if rows and rows[0].asked is not None
-  }
+  """Counts queries that end in exactly the types of the gold relation."""
+  compared, judged = {}, np.zeros(2, int)
+  for split, rows in splits.items():
+    if not rows or rows[0].asked is None:
+      continue
+    types = {row.relation: queries.gold_types(row.relation) for row in rows}
+    kinds = {
+      "none": [row for row in rows if not row.has_relation],
+      "relation": [row for row in rows if row.has_relation],
+    }
+    kinds["typed"] = [row for row in kinds["relation"] if types[row.relation]]
+    found = compared[split] = {}
+    for kind, members in kinds.items():
+      equal = sum(row.asked == types[row.relation] for row in members)
+      found |= {f"{kind}_rows": len(members), f"{kind}_equal": equal}
+    judged += [found["typed_equal"], found["typed_rows"]]
   if not compared:
     return None
-  return compared | {"judged": leak_queries.judge(list(compared.values()))}
+  return compared | {"judged": queries.judge(*judged.tolist())}

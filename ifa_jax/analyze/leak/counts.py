@@ -3,7 +3,7 @@
 Two questions: finding (relation or None, all rows) and naming (which relation,
 the rows that have one). Both are tested twice: learned on train and tested on
 val and test together, and within each split by cross-validation, which finds
-what train does not show.
+leaks that train does not show.
 """
 
 import collections
@@ -45,37 +45,29 @@ def measure(
     `verdict`, the worst of both. `within`: split -> question -> the same.
     `verdict`: a leak if any test finds one, else that of `held_out`.
   """
-  threshold, rule = best_threshold(splits["train"]), learn(splits["train"])
-  related = {name: split.labels != NONE for name, split in splits.items()}
-  found = {
-    "table": {
-      name: {
-        "none": _tally(split.numbers[~related[name]]),
-        "relation": _tally(split.numbers[related[name]]),
-      }
-      for name, split in splits.items()
-    },
-    "threshold": threshold and describe_threshold(*threshold),
-    "finding": {},
-    "accuracy": {},
-  }
+  threshold = best_threshold(splits["train"])
+  majority, others = learn(splits["train"])
+  found = {"table": {}, "threshold": None, "finding": {}, "accuracy": {}}
+  more, least = threshold or (True, np.inf)
+  if threshold:
+    found["threshold"] = f"{'more than' if more else 'at most'} {least:g}"
   for name, split in splits.items():
-    gold = related[name]
+    numbers, gold = split.numbers, split.labels != NONE
+    tables = {"none": numbers[~gold], "relation": numbers[gold]}
+    found["table"][name] = {
+      kind: dict(sorted(collections.Counter(values.tolist()).items()))
+      for kind, values in tables.items()
+    }
     if threshold:
-      told = apply_threshold(split.numbers, *threshold)
+      told = (numbers > least) == more
       counts = (np.sum(told & gold), told.sum(), gold.sum())
       found["finding"][name] = f1_score(*counts)
-    majority, others = rule
-    told = np.isin(split.numbers, others) != majority
+    told = np.isin(numbers, others) != majority
     found["accuracy"][name] = {
       "rule": ratio(np.sum(told == gold), len(gold)),
       "majority": ratio(np.sum(gold == majority), len(gold)),
     }
   return found | judge(splits, tolerance, level)
-
-
-def _tally(numbers: np.ndarray) -> dict[float, int]:
-  return dict(sorted(collections.Counter(numbers.tolist()).items()))
 
 
 def best_threshold(train: Sample) -> tuple[bool, float] | None:
@@ -93,21 +85,9 @@ def best_threshold(train: Sample) -> tuple[bool, float] | None:
   ]
   return max(
     tried,
-    key=lambda pair: np.sum(apply_threshold(train.numbers, *pair) == gold),
+    key=lambda pair: np.sum(((train.numbers > pair[1]) == pair[0]) == gold),
     default=None,
   )
-
-
-def apply_threshold(
-  numbers: np.ndarray, more: bool, number: float
-) -> np.ndarray:
-  """Returns bool[n], True for a relation."""
-  return (numbers > number) == more
-
-
-def describe_threshold(more: bool, number: float) -> str:
-  """Returns "more than 2"."""
-  return f"{'more than' if more else 'at most'} {number:g}"
 
 
 def learn(train: Sample) -> tuple[bool, list[float]]:

@@ -215,7 +215,7 @@ def _upper_bound(
   level: float,
 ) -> float:
   """Returns the upper bound of the share of float64[n] gains in `most`."""
-  # With few posts, none of which tells much, the variance is underestimated.
+  # With few posts, all of small gain, the variance is underestimated.
   gain = np.append(np.bincount(posts, gains), max_gain)
   left = np.append(np.bincount(posts, most), most.mean())
   share = gain.sum() / left.sum()

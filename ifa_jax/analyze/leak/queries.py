@@ -3,14 +3,13 @@
     {"6": "Jungkook BTS person organization", "7": "London Jungkook"}
 
 The query of a row (counted from 0) is the names of head and tail, followed by
-the types of the arguments of the gold relation, here /per/org/member_of. `misc`
-has no word; queries of rows without a relation have no types. Names lack their
-"@" and "RT @" and keep HTML escapes, so only the words after them are read.
+the argument types of the gold relation, here /per/org/member_of; `misc` has no
+word, and None no types. Names lack their "@" and "RT @" and keep HTML escapes,
+so only the words after them are read.
 """
 
 import itertools
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import scipy.stats
@@ -43,13 +42,12 @@ def query_types(query: str, tail: str) -> tuple[str, ...]:
     query: "Jungkook BTS person organization".
     tail: its name in the text, which may itself end in such a word.
   """
-  return _type_words(query)[len(_type_words(tail)) :]
-
-
-def _type_words(text: str) -> tuple[str, ...]:
-  """Returns the types that a text ends in."""
   is_type = set(_WORDS.values()).__contains__
-  return (*itertools.takewhile(is_type, reversed(text.split())),)[::-1]
+  asked, named = (
+    len([*itertools.takewhile(is_type, reversed(text.split()))])
+    for text in (query, tail)
+  )
+  return tuple(query.split()[len(query.split()) - asked + named :])
 
 
 def read_queries(raw_dir: str, split: str) -> dict[int, str] | None:
@@ -81,46 +79,16 @@ def read_queries(raw_dir: str, split: str) -> dict[int, str] | None:
   return {int(row): query for row, query in listed.items()}
 
 
-def compare(
-  gold: Sequence[tuple[str, ...]],
-  asked: Sequence[tuple[str, ...]],
-  has_relation: Sequence[bool],
-) -> dict[str, int]:
-  """Counts the rows whose query ends in exactly the gold relation's types.
-
-  Args:
-    gold: `gold_types` of each row.
-    asked: `query_types` of each row.
-    has_relation: of each row.
-
-  Returns:
-    `KIND_rows` and `KIND_equal`, which counts queries with exactly these types,
-    for rows without a relation (`none`), with one (`relation`), and with one
-    that has types (`typed`).
-  """
-  rows = [*zip(gold, asked, has_relation, strict=True)]
-  kinds = {
-    "none": [types == words for types, words, has in rows if not has],
-    "relation": [types == words for types, words, has in rows if has],
-    "typed": [types == words for types, words, has in rows if has and types],
-  }
-  counts = {}
-  for name, equal in kinds.items():
-    counts |= {f"{name}_rows": len(equal), f"{name}_equal": sum(equal)}
-  return counts
-
-
-def judge(splits: Sequence[dict[str, int]]) -> dict[str, Any]:
+def judge(equal: int, rows: int) -> dict[str, Any]:
   """Tests whether queries name the types of the gold relations.
 
   It is a leak if the share of relations whose types they end in exceeds 0.9,
   which no query made without the label reaches (exact test at 1 percent).
 
   Args:
-    splits: `compare` of each.
+    equal: queries that end in exactly these types.
+    rows: with a relation that has types.
   """
-  equal = sum(split["typed_equal"] for split in splits)
-  rows = sum(split["typed_rows"] for split in splits)
   found = {"rows": rows, "equal": equal, "share": ratio(equal, rows)}
   if not rows:
     return found | {"verdict": information.TOO_FEW}

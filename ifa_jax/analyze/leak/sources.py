@@ -10,13 +10,13 @@ import glob
 import io
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from ifa_jax.analyze.leak import queries as leak_queries
+from ifa_jax.analyze.leak import queries
 from ifa_jax.data import schema
 from ifa_jax.data.images import decode
 from ifa_jax.data.pipeline.tfrecord import Shards
@@ -138,7 +138,7 @@ def _read_raw(raw_dir: str, protocol: str | None) -> Source:
   relations = tree.read_relations(raw_dir)
   listed, pictures = crops.Crops(raw_dir, found), crops.Pictures(raw_dir)
 
-  def make_row(row, queries):
+  def make_row(row, listed_queries):
     counts, repeats = {}, {}
     for kind, crop_list in (
       ("grounded", listed.grounded(row)),
@@ -149,13 +149,13 @@ def _read_raw(raw_dir: str, protocol: str | None) -> Source:
       counts[f"distinct {kind} crops"] = len(crop_list) - repeats[kind]
     counts["picture"] = int(pictures.find(row) is not None)
     asked = None
-    if queries is not None:
-      if row.line - 1 not in queries:
+    if listed_queries is not None:
+      if row.line - 1 not in listed_queries:
         raise ValueError(
           f"{row.where}: expected its query in phrase_text_*.json of"
           f" {row.split}, got no entry {row.line - 1}"
         )
-      asked = leak_queries.query_types(queries[row.line - 1], row.tail_name)
+      asked = queries.query_types(listed_queries[row.line - 1], row.tail_name)
       counts["type words in the query"] = len(asked)
     related = row.relation != relations[metrics.NONE]
     return Row(
@@ -164,49 +164,43 @@ def _read_raw(raw_dir: str, protocol: str | None) -> Source:
 
   splits = {}
   for split in schema.SPLITS:
-    queries = leak_queries.read_queries(raw_dir, split)
+    listed_queries = queries.read_queries(raw_dir, split)
     rows = tree.read_rows(raw_dir, split, relations)
-    splits[split] = [make_row(row, queries) for row in rows]
+    splits[split] = [make_row(row, listed_queries) for row in rows]
   return Source(f"raw tree: protocol {found}", found, splits)
 
 
 def _read_prepared(prepared: schema.Prepared) -> Source:
   """Reads the records of a dataset; pictures stay encoded."""
-  missing_pixels = prepared.metadata["missing_pixels"]
-  relations = prepared.metadata["relations"]
-  splits = {
-    split: [
-      _prepared_row(fields, relations, missing_pixels == "grey")
-      for fields in _records(prepared.folder, split)
+  from ifa_jax.runtime.tensorflow import tf
+
+  folder, metadata = prepared.folder, prepared.metadata
+  splits = {}
+  for split in schema.SPLITS:
+    pattern = os.path.join(glob.escape(folder), f"*-{split}.tfrecord-*")
+    paths = sorted(glob.glob(pattern))
+    if not paths:
+      raise ValueError(
+        f"{folder}: expected shards of the split {split!r}, got none"
+      )
+    shards = Shards(paths)
+    examples = (
+      tf.train.Example.FromString(shards[i]) for i in range(len(shards))
+    )
+    splits[split] = [
+      _prepared_row(example.features.feature, metadata) for example in examples
     ]
-    for split in schema.SPLITS
-  }
-  protocol = prepared.metadata["protocol"]
+  protocol = metadata["protocol"]
   description = (
-    f"prepared dataset: protocol {protocol}, missing pixels {missing_pixels}"
+    f"prepared dataset: protocol {protocol}, missing pixels"
+    f" {metadata['missing_pixels']}"
   )
   return Source(description, protocol, splits)
 
 
-def _records(folder: str, split: str) -> Iterator[Mapping]:
-  """Yields the features of every record of a split."""
-  from ifa_jax.runtime.tensorflow import tf
-
-  pattern = os.path.join(glob.escape(folder), f"*-{split}.tfrecord-*")
-  paths = sorted(glob.glob(pattern))
-  if not paths:
-    raise ValueError(
-      f"{folder}: expected shards of the split {split!r}, got none"
-    )
-  shards = Shards(paths)
-  for row in range(len(shards)):
-    yield tf.train.Example.FromString(shards[row]).features.feature
-
-
-def _prepared_row(
-  fields: Mapping, relations: Sequence[str], has_grey: bool
-) -> Row:
+def _prepared_row(fields: Mapping, metadata: Mapping[str, Any]) -> Row:
   (relation,) = fields["relation"].int64_list.value
+  has_grey = metadata["missing_pixels"] == "grey"
   counts, repeats = {}, {}
   for kind in KINDS:
     squares = list(fields[kind].bytes_list.value)
@@ -220,17 +214,16 @@ def _prepared_row(
   row_id, img_id = (
     fields[name].bytes_list.value[0].decode() for name in ("id", "img_id")
   )
-  related, name = relation != metrics.NONE, relations[int(relation)]
-  return Row(row_id, name, img_id, related, counts, repeats)
+  name = metadata["relations"][int(relation)]
+  return Row(row_id, name, img_id, relation != metrics.NONE, counts, repeats)
 
 
 def _num_repeats(values: Iterable) -> int:
   """Returns how many values equal an earlier one."""
-  values = list(values)
-  return len(values) - len({*values})
+  return sum(number - 1 for number in collections.Counter(values).values())
 
 
-def _same_squares(squares: Sequence[bytes], has_grey: bool) -> int:
+def _same_squares(squares: Iterable[bytes], has_grey: bool) -> int:
   """Returns how many squares repeat another, without those for lost files."""
   numbers = collections.Counter(squares)
   return sum(
@@ -242,7 +235,7 @@ def _same_squares(squares: Sequence[bytes], has_grey: bool) -> int:
 
 @functools.lru_cache(maxsize=64)
 def _is_grey(png: bytes) -> bool:
-  """Returns whether a square stands in for missing pixels."""
+  """Returns whether a square replaces missing pixels."""
   with Image.open(io.BytesIO(png)) as image:
     square = np.asarray(image)
   return np.array_equal(square, decode.grey(len(square)))

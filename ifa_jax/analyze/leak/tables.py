@@ -91,7 +91,7 @@ def _show_tests(found: Mapping[str, Any]) -> None:
     f" within a split (shown if p <= {level:.1g})\ntolerated:"
     f" {100 * found['tolerance']:g} % of the bits; a leak has p <= {level:.1g}"
   )
-  columns = ("number", "of", "in", "rows", "posts", "bits", "told %")
+  columns = ("number", "of", "in", "rows", "posts", "bits", "share %")
   columns += ("at most %", "p", "verdict")
   cells = []
   for name, counted in found["counts"].items():
