@@ -151,6 +151,7 @@ CASES = {
   "json": "--data_dir=RAW --json",
   "none": "--data_dir=DATA --protocol=none",
   "tolerated": "--data_dir=DATA --protocol=released --tolerance=100 --json",
+  "supplied": "--data_dir=RAW --json --counts=COUNTS",
   "nowhere": "--data_dir=/nowhere/at/all",
   "no folder": "--json",
   "tolerance": "--data_dir=RAW --tolerance=101",
@@ -167,9 +168,17 @@ LOADED = (
 
 
 @pytest.fixture(scope="module", name="outcomes")
-def outcomes_of_all_cases(released, prepared):
+def outcomes_of_all_cases(released, prepared, tmp_path_factory):
   command = ["ifa_jax/analyze/__main__.py", "leak"]
-  places = {"RAW": released, "DATA": str(prepared)}
+  counts = tmp_path_factory.mktemp("counts") / "counts.json"
+  pictures = [
+    leak_trees.picture(split, line)
+    for split, size in leak_trees.SIZES.items()
+    for line in range(size)
+  ]
+  lengths = dict(zip(pictures, range(300), strict=True))
+  counts.write_text(json.dumps({"caption length": lengths}))
+  places = {"RAW": released, "DATA": str(prepared), "COUNTS": str(counts)}
   lines = {}
   for case, line in CASES.items():
     for name, place in places.items():
@@ -192,6 +201,15 @@ def test_json_is_all_that_is_printed(outcomes, found):
   status, out, err = outcomes["json"]
   assert (status, err) == (1, "")
   assert json.loads(out) == json.loads(json.dumps(found))
+
+
+@pytest.mark.silent_input
+def test_a_flag_supplies_further_counts(outcomes, found):
+  status, out, err = outcomes["supplied"]
+  assert (status, err) == (1, "")
+  verdicts = json.loads(out)["verdicts"]
+  assert verdicts.keys() - found["verdicts"].keys() == {"caption length"}
+  assert verdicts["caption length"] != information.LEAK
 
 
 def test_no_leak_exits_0(outcomes):

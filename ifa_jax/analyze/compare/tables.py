@@ -7,13 +7,6 @@ from typing import Any
 from ifa_jax.analyze import tables
 from ifa_jax.analyze.tables import Table
 
-_LABELS = {
-  "accuracy": "accuracy",
-  "precision": "precision",
-  "recall": "recall",
-  "f1": "F1",
-}
-
 # Relations in a line; the JSON has all.
 _MAX_NAMED = 5
 
@@ -94,7 +87,7 @@ def _tables(result: Mapping[str, Any]) -> Iterator[Table]:
     tables.named(
       [pair["second"], protocols[pair["second"]]],
       [
-        [_LABELS[k], tables.difference(x)]
+        [k.replace("f1", "F1"), tables.difference(x)]
         for k, x in pair["differences"].items()
       ],
     )
@@ -114,7 +107,7 @@ def _score(name: str, score: Mapping[str, Any]) -> list[str]:
   if deviation is not None:
     seeds += f", sd {tables.percent(deviation)}"
   value = f"{tables.percent(score['mean'])} {tables.interval(score)}"
-  return [_LABELS[name], value, seeds]
+  return [name.replace("f1", "F1"), value, seeds]
 
 
 def _relations(pair: Mapping[str, Any], title: str) -> Table:

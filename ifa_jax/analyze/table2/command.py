@@ -103,7 +103,11 @@ def table2(rows: Sequence[Row], against: str | None = None) -> dict[str, Any]:
     ValueError: if a run is not finished, or runs have other test rows or gold
       relations than the first one.
   """
-  systems = {row.variant: row.system() for row in rows}
+  systems = {}
+  for row in rows:
+    folders = row.folders.values()
+    seeds = (predictions.read(folder.path, runs.SPLIT) for folder in folders)
+    systems[row.variant] = System(row.variant, tuple(seeds))
   reference = systems[against or rows[0].variant]
   others = [system for system in systems.values() if system is not reference]
   result = command.compare([reference, *others])

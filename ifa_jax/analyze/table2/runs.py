@@ -12,8 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ifa_jax.data.schema import Prepared
-from ifa_jax.statistics import predictions
-from ifa_jax.statistics.systems import System
 from ifa_jax.training import experiment, loop
 from ifa_jax.training.config import run_record
 from ifa_jax.training.config.resolve import resolve
@@ -45,16 +43,6 @@ class Row(NamedTuple):
   epochs: float
   updates: int
   visual_source: str
-
-  def system(self) -> System:
-    """Reads the predictions of all runs.
-
-    Raises:
-      ValueError: for a run that is not finished.
-    """
-    paths = [folder.path for folder in self.folders.values()]
-    seeds = (predictions.read(path, SPLIT) for path in paths)
-    return System(self.variant, tuple(seeds))
 
 
 def plan(
