@@ -50,7 +50,7 @@ def measure(
   found = {"table": {}, "threshold": None, "finding": {}, "accuracy": {}}
   more, least = threshold or (True, np.inf)
   if threshold:
-    found["threshold"] = f"{'more than' if more else 'at most'} {least:g}"
+    found["threshold"] = f"{'more than' if more else 'at most'} {least:.10g}"
   for name, split in splits.items():
     numbers, gold = split.numbers, split.labels != NONE
     tables = {"none": numbers[~gold], "relation": numbers[gold]}
@@ -134,14 +134,10 @@ def judge(
   if len(np.unique(numbers)) == 1:
     verdicts = [information.NO_LEAK]
   held_out["verdict"] = information.worst(verdicts)
-  # One split may have too few rows; only a leak in it counts.
-  leaks = [
-    test["verdict"]
-    for tests in within.values()
-    for test in tests.values()
-    if test and test["verdict"] == information.LEAK
-  ]
-  verdict = information.worst([held_out["verdict"], *leaks])
+  inside = [x["verdict"] for t in within.values() for x in t.values() if x]
+  # One split may have too few rows, so only a leak in it counts.
+  leaks = information.LEAK in inside
+  verdict = information.LEAK if leaks else held_out["verdict"]
   return {"held_out": held_out, "within": within, "verdict": verdict}
 
 

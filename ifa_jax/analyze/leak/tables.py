@@ -50,7 +50,9 @@ def _show_count(name: str, counted: Mapping[str, Any]) -> None:
     pair = [f"{found[k]:.3f}" for k in ("precision", "recall")] if found else []
     accuracy = [tables.percent(x) for x in counted["accuracy"][split].values()]
     numbers = [
-      ", ".join(f"{number:g}: {rows}" for number, rows in table[kind].items())
+      ", ".join(
+        f"{number:.10g}: {rows}" for number, rows in table[kind].items()
+      )
       for kind in ("none", "relation")
     ]
     cells.append([split, *numbers, *(pair or ["-", "-"]), *accuracy])
