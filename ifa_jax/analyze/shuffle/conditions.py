@@ -7,7 +7,7 @@ shuffle(train)   another run, trained on shuffled pictures
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -168,34 +168,25 @@ def summarise(
   for condition in found:
     counts = bootstrap.row_counts(gold, condition.predicted)
 
-    def scores(drawn, seeds=None, counts=counts):
-      return bootstrap.mean_scores(counts, drawn, seeds)
+    def statistic(drawn, seeds=None, counts=counts):
+      scores = bootstrap.mean_scores(counts, drawn, seeds)
+      return np.stack([scores, scores - bootstrap.mean_scores(standard, drawn)])
 
-    def minus_standard(drawn, seeds=None, scores=scores):
-      return scores(drawn, seeds) - bootstrap.mean_scores(standard, drawn)
-
-    row = {
-      "condition": condition.name,
-      "seeds": list(condition.seeds),
-      "own_pictures": condition.own,
-      "scores": _measure(scores, posts, len(counts)),
-    }
+    low, high, _ = bootstrap.interval(statistic, posts, [len(counts)])
+    bounds = {"mean": statistic(once), "low": low, "high": high}
+    scores, minus_standard = (
+      {
+        name: {key: float(bound[part, i]) for key, bound in bounds.items()}
+        for i, name in enumerate(bootstrap.SCORES)
+      }
+      for part in range(2)
+    )
     by_seed = [bootstrap.mean_scores(one[None], once) for one in counts]
     for i, name in enumerate(bootstrap.SCORES):
-      row["scores"][name]["by_seed"] = [float(one[i]) for one in by_seed]
+      scores[name]["by_seed"] = [float(one[i]) for one in by_seed]
+    row = {"condition": condition.name, "seeds": list(condition.seeds)}
+    row |= {"own_pictures": condition.own, "scores": scores}
     if condition is not found[0]:
-      row["minus_standard"] = _measure(minus_standard, posts, len(counts))
+      row["minus_standard"] = minus_standard
     rows.append(row)
   return rows
-
-
-def _measure(
-  statistic: Callable[..., np.ndarray], posts: np.ndarray, num_seeds: int
-) -> dict[str, dict[str, Any]]:
-  """Returns a statistic of the rows as they are, and its interval."""
-  low, high, _ = bootstrap.interval(statistic, posts, [num_seeds])
-  columns = (statistic(np.ones(len(posts))), low, high)
-  return {
-    name: {"mean": float(mean), "low": float(least), "high": float(most)}
-    for name, mean, least, most in zip(bootstrap.SCORES, *columns, strict=True)
-  }
