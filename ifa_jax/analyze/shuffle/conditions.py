@@ -174,13 +174,14 @@ def summarise(
 
     low, high, _ = bootstrap.interval(statistic, posts, [len(counts)])
     bounds = {"mean": statistic(once), "low": low, "high": high}
-    scores, minus_standard = (
+    parts: list[dict[str, Any]] = [
       {
         name: {key: float(bound[part, i]) for key, bound in bounds.items()}
         for i, name in enumerate(bootstrap.SCORES)
       }
       for part in range(2)
-    )
+    ]
+    scores, minus_standard = parts
     by_seed = [bootstrap.mean_scores(one[None], once) for one in counts]
     for i, name in enumerate(bootstrap.SCORES):
       scores[name]["by_seed"] = [float(one[i]) for one in by_seed]
