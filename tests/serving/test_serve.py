@@ -302,7 +302,7 @@ def test_without_gradio_the_command_says_what_to_install():
     check=False,
   )
   wanted = (
-    "error: serve: expected Gradio, got no such package; pip install gradio (the"
-    " extra serve)"
+    "error: serve: expected Gradio, got no such package; pip install gradio"
+    " (the extra serve)"
   )
   assert (done.returncode, done.stderr.strip()) == (1, wanted)
