@@ -30,7 +30,7 @@ ROWS = [5, 0, 11]
 @pytest.fixture(scope="module", name="best")
 def best_checkpoint(finished):
   folder = RunFolder(finished.workdir)
-  return alignment_split.load_best(finished.experiment, folder)
+  return alignment_split.load_best(folder)
 
 
 @pytest.fixture(scope="module", name="posts")
@@ -195,7 +195,7 @@ def test_posts_with_pictures_come_first():
   assert choose(4, "first") == [1, 3, 4, 0]
   assert choose(9, "only") == [1, 3, 4]
   assert choose(3, "any") == [0, 1, 2]
-  with pytest.raises(ValueError, match="split test: want posts with a picture"):
+  with pytest.raises(ValueError, match="split test: expected posts with a pic"):
     command.choose([False] * 3, 3, "only", "test")
 
 
@@ -209,7 +209,7 @@ def test_what_is_seen_is_what_the_model_reads(build):
 def test_posts_are_found_by_id():
   split = FakeSplit()
   assert command.find(split, ["test/11", "test/2", "test/11"]) == [10, 1]
-  with pytest.raises(ValueError, match=r"found 'tset/3'; did you mean test/3"):
+  with pytest.raises(ValueError, match=r"got 'tset/3'; did you mean test/3"):
     command.find(split, ["tset/3"])
 
 
@@ -218,7 +218,9 @@ def test_a_map_that_is_not_there_is_refused():
   places = [command.map_index(x, names) for x in ("mean", "0", "2", None)]
   assert places == [0, 1, 3, 0]
   for name in ("3", "-1", "last", ""):
-    with pytest.raises(ValueError, match="--map: want one of mean, 0, 1, 2, f"):
+    with pytest.raises(
+      ValueError, match="--map: expected one of mean, 0, 1, 2,"
+    ):
       command.map_index(name, names)
 
 
@@ -228,7 +230,7 @@ def test_a_run_without_an_alignment_is_refused(finished, tmp_path):
   model = models.replace(built.config.model, vision=None)
   text = dataclasses.replace(built.config, model=model)
   changed = dataclasses.replace(built, config=text)
-  with pytest.raises(ValueError, match="found one that reads only text"):
+  with pytest.raises(ValueError, match="got one that reads only text"):
     command.make_reader(changed, folder)
   metadata = json.loads(json.dumps(built.prepared.metadata))
   for counts in metadata["counts"].values():
@@ -236,7 +238,7 @@ def test_a_run_without_an_alignment_is_refused(finished, tmp_path):
       counts[name] = counts[f"missing_{name}"] = 0
   nothing = built.prepared._replace(metadata=metadata)
   changed = dataclasses.replace(built, prepared=nothing)
-  with pytest.raises(ValueError, match="want posts with any of image, ground"):
+  with pytest.raises(ValueError, match="expected posts with any of image, gr"):
     command.make_reader(changed, folder)
 
 
@@ -286,15 +288,15 @@ def test_the_command(finished, commands):
   assert [rows["run"], rows["split"]] == [str(finished.workdir), "dev"]
   # That of the last command.
   page = (out / "index.html").read_text()
-  first = f"Alignment of {finished.workdir}, posts of one&#39;s own, protocol"
+  first = f"Alignment of {finished.workdir}, your own posts, protocol"
   assert page.count(first) == 2
-  assert "passed over post 2: line 2: not JSON" in outcomes["own"].err
+  assert "skipped post 2: line 2: not JSON" in outcomes["own"].err
 
 
 @pytest.mark.parametrize(
   ("name", "status", "said"),
   [
-    ("both", 2, "want either --rows or --posts"),
+    ("both", 2, "expected either --rows or --posts"),
     ("no run", 1, "want a run's folder"),
     ("no posts", 1, "nowhere.jsonl"),
   ],

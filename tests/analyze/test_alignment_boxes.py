@@ -73,6 +73,17 @@ def test_a_box_outside_of_the_square_has_none():
   assert place.box is None
 
 
+def test_an_object_lies_where_its_box_does():
+  # Of 640 x 480 pixels the columns 80 to 560 are kept.
+  place = boxes.place((80, 0, 320, 120.5), (640, 480), 480, None)
+  assert place.box == pytest.approx((0, 0, 0.5, 120.5 / 480))
+  assert place.grid == place.box
+  outside = boxes.place((0, 0, 70, 99), (640, 480), 480, None)
+  assert outside.box is None
+  over = boxes.place((560 - 48, 0, 640, 480), (640, 480), 480, None)
+  assert over.box == pytest.approx((0.9, 0, 1, 1))
+
+
 def overlapping_grids(rng, num):
   """Returns grids of 1, 4 or 9 patches, some beyond the square."""
   grids = []
@@ -103,17 +114,16 @@ def loop_largest(grids, x, y):
 def test_of_patches_that_overlap_the_largest_counts(num):
   rng = np.random.default_rng(num)
   grids = overlapping_grids(rng, num)
-  xs, ys, values = boxes.lay_over(grids)
-  assert values.shape == (len(ys) - 1, len(xs) - 1)
-  found = []
-  for x, y in rng.uniform((xs[0], ys[0]), (xs[-1], ys[-1]), (300, 2)):
-    column, row = np.searchsorted(xs, x) - 1, np.searchsorted(ys, y) - 1
-    assert values[row, column] == loop_largest(grids, x, y)
-    found.append(values[row, column])
-  assert max(found) > 0
+  pixels = boxes.heat(grids, 50)
+  assert pixels.shape == (50, 50)
+  assert pixels.max() > 0
+  for row, column in rng.integers(0, 50, (300, 2)):
+    x, y = (column + 0.5) / 50, (row + 0.5) / 50
+    assert pixels[row, column] == loop_largest(grids, x, y)
 
 
 def test_many_small_weights_are_no_large_one():
-  once = boxes.lay_over([((0, 0, 1, 1), np.array([[0.2]]))])
-  often = boxes.lay_over([((0, 0, 1, 1), np.array([[0.2]]))] * 9)
-  np.testing.assert_array_equal(once.values, often.values)
+  small = (0, 0, 1, 1), np.array([[0.2]])
+  np.testing.assert_array_equal(
+    boxes.heat([small] * 9, 8), boxes.heat([small], 8)
+  )

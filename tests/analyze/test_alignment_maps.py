@@ -13,7 +13,7 @@ import torch_reference
 
 import ifa_jax
 from ifa_jax import models
-from ifa_jax.analyze.alignment import compute, pixels
+from ifa_jax.analyze.alignment import compute, readers
 
 pytestmark = pytest.mark.slow
 
@@ -22,8 +22,8 @@ TOLERANCE = 5e-6
 
 @functools.partial(jax.jit, static_argnums=0)
 def look(model, params, batch):
-  captured = lambda output: output.text_attention  # noqa: E731
-  return compute.Look(model, captured)(params, batch, batch)
+  run = compute.capture(model, lambda output: output.text_attention)
+  return run(params, batch, batch)
 
 
 def draw_words(batch, seed):
@@ -47,11 +47,13 @@ def draw_words(batch, seed):
 
 def maps_of(config, params, batch, word_ids):
   """Runs the model and returns the maps of every row."""
-  looked = look(models.build(config), params, batch)
-  places = pixels.place_pictures(config.picture_slots, config.vision.patch_size)
+  *_, weights = look(models.build(config), params, batch)
+  places = readers.place_pictures(
+    config.picture_slots, config.vision.patch_size
+  )
   return [
-    pixels.align(
-      looked.weights[:, i],
+    aligned.align_pixels(
+      weights[:, i],
       aligned.make_text(
         ids,
         ["word"] * (max(ids) + 2),
@@ -208,7 +210,7 @@ def test_columns_are_the_pictures_that_are_there():
 def test_words_without_a_token_have_no_number():
   rng = np.random.default_rng(0)
   attention = aligned.random_attention(rng, 4, 1)
-  got = pixels.align(
+  got = aligned.align_pixels(
     attention,
     aligned.make_text(
       [-1, 0, 2, -1], "abcd", {"head": (0, 1), "tail": (2, 3)}, (1, 2)
@@ -223,8 +225,8 @@ def test_words_without_a_token_have_no_number():
 def test_an_entity_of_several_words_is_the_mean_over_its_tokens():
   rng = np.random.default_rng(0)
   attention = aligned.random_attention(rng, 5, 5)
-  (place,) = pixels.place_pictures([("detected", 1, 16)], 8)
-  got = pixels.align(
+  (place,) = readers.place_pictures([("detected", 1, 16)], 8)
+  got = aligned.align_pixels(
     attention,
     aligned.make_text(
       [0, 0, 1, 2, 2], "abc", {"head": (0, 2), "tail": (2, 3)}, (0, 3)
@@ -234,20 +236,20 @@ def test_an_entity_of_several_words_is_the_mean_over_its_tokens():
   )
   want = attention[:, :3, 1:5].mean(axis=1).reshape(-1, 2, 2)
   np.testing.assert_allclose(got.patches["head"][0][1:], want)
-  assert list(got.maps) == ["mean", "0", "1"]
+  assert list(got.kind.titles) == ["mean", "0", "1"]
 
 
 @pytest.mark.parametrize(
   ("word_ids", "num_visual", "message"),
   [
-    ([-1, 0, 1, -1], 6, "want 5 visual keys and 4 text keys"),
-    ([-1, 0, 0, -1], 5, "words 1 to 2: want a token, found none"),
+    ([-1, 0, 1, -1], 6, "expected 2 maps of 5 visual and 4 text keys"),
+    ([-1, 0, 0, -1], 5, "words 1 to 2: expected a token, got none"),
   ],
 )
 def test_what_does_not_fit_is_refused(word_ids, num_visual, message):
   attention = aligned.random_attention(np.random.default_rng(0), 4, num_visual)
-  places = pixels.place_pictures([("detected", 1, 16)], 8)
+  places = readers.place_pictures([("detected", 1, 16)], 8)
   spans = {"head": (0, 1), "tail": (1, 2)}
   text = aligned.make_text(word_ids, "ab", spans, (1, 2))
   with pytest.raises(ValueError, match=message):
-    pixels.align(attention, text, places, {"detected": [True]})
+    aligned.align_pixels(attention, text, places, {"detected": [True]})

@@ -50,7 +50,7 @@ class Controls(html.parser.HTMLParser):
 def test_without_a_gold_relation_the_prediction_stands_alone():
   text = alignment_page.render(OWN, own_posts(2), shown=0)
   body = text[text.index("<body>") : text.index("<script>")]
-  assert "posts of one&#39;s own, protocol clean" in body
+  assert "your own posts, protocol clean" in body
   assert not re.search(r"\bgold\b(?!=)|>wrong<|>right<|[Ee]rrors first", body)
   assert body.count("predicted <b>a</b>") == 2
   assert Controls(text).seen == ["sort", "map", "count"]
@@ -121,7 +121,7 @@ _PANEL = """<style>section:first-of-type figure svg { position: fixed;
 def test_where_objects_overlap_the_largest_weight_is_seen(tmp_path):
   """One object on the left; the same and four lesser ones on the right."""
   post = aligned.make_post(num_squares=(1, 0, 0))
-  columns = [Column("object", i) for i in range(6)]
+  columns = [Column("object", i, i) for i in range(6)]
   left, right = (0.0, 0.0, 50.0, 100.0), (50.0, 0.0, 100.0, 100.0)
   grey = decode.encode_png(decode.grey(56))
   row = post.row._replace(

@@ -6,28 +6,19 @@ import html
 import json
 import re
 
-import aligned
 import browser
 import jax
 import numpy as np
 import pytest
-import scene_trees
 import tiny_systems
 from PIL import Image
 
-from ifa_jax.analyze.alignment import boxes as alignment_boxes
-from ifa_jax.analyze.alignment import command, figures, readers, regions
-from ifa_jax.analyze.alignment import maps as alignment_maps
+from ifa_jax.analyze.alignment import command, figures
 from ifa_jax.analyze.alignment import posts as alignment_posts
 from ifa_jax.analyze.alignment import split as alignment_split
-from ifa_jax.analyze.alignment.maps import Column
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.scenes import graph_similarity
-from ifa_jax.data.text import layouts
 from ifa_jax.data.text import tokenizer as tokenization
-from ifa_jax.data.text.row_text import RowText
-from ifa_jax.models import SYSTEMS, replace
-from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -75,7 +66,7 @@ def loop_sum(weights, tokens, j):
 def check(post, want, cell):
   """Compares all of a post's maps with float[T, M] each, by a cell's loop."""
   text, got = post.row.text, post.alignment
-  assert len(got.words.pictures) == len(got.maps) == len(want)
+  assert len(got.words.pictures) == len(got.kind.titles) == len(want)
   for m, weights in enumerate(want):
     for j in range(len(got.columns)):
       for word in range(len(text.words)):
@@ -103,14 +94,14 @@ def test_vilbert_shares_are_means_of_what_tokens_give(looked):
       lambda w, tokens, j: loop_sum(w, tokens, j) / len(tokens),
     )
     got = post.alignment
-    assert [*got.maps] == ["mean", "0", "1"]
+    assert [*got.kind.titles] == ["mean", "0", "1"]
     for shares in (got.words, got.markers):
       total = shares.pictures.sum(-1) + shares.elsewhere.sum(-1)
       np.testing.assert_allclose(total, 1, atol=TOLERANCE)
     # The whole picture alone, where there is no object.
     if not batch.region_mask[i].any():
       np.testing.assert_allclose(got.words.elsewhere, 1, atol=TOLERANCE)
-  assert [*posts[0].alignment.wording.elsewhere] == ["whole picture"]
+  assert [*posts[0].alignment.kind.elsewhere] == ["whole picture"]
 
 
 def test_mega_sums_what_objects_give_to_tokens(looked):
@@ -118,7 +109,7 @@ def test_mega_sums_what_objects_give_to_tokens(looked):
   for i, post in enumerate(posts):
     alpha, beta = np.asarray(output.region_weights[:, i], np.float64)
     check(post, [alpha + beta, alpha, beta], loop_sum)
-    assert [*post.alignment.maps] == ["sum", "structural", "semantic"]
+    assert [*post.alignment.kind.titles] == ["sum", "structural", "semantic"]
     assert post.alignment.words.elsewhere.shape[2] == 0
 
 
@@ -135,7 +126,7 @@ def test_weights_that_are_not_added_have_no_sum(looked, name, maps):
   for i, post in enumerate(posts):
     weights = np.asarray(output.region_weights[:, i], np.float64)
     check(post, [*weights], loop_sum)
-    assert [*post.alignment.maps] == maps
+    assert [*post.alignment.kind.titles] == maps
 
 
 def test_what_an_object_gives_adds_up_to_one_with_tokens_of_no_word(looked):
@@ -177,35 +168,6 @@ def test_columns_are_the_objects_that_are_there(looked, made):
   assert len(numbers) > 2
 
 
-def test_objects_without_labels_have_numbers():
-  rng = np.random.default_rng(0)
-  unnamed = scene_trees.scene(rng, 2, labels=[])
-  names = lambda scene, num: [  # noqa: E731
-    column.name for column in regions.name_objects(scene, num)
-  ]
-  assert names(unnamed, 2) == ["object 1", "object 2"]
-  some = unnamed._replace(labels=["", "dog"])
-  assert names(some, 2) == ["object 1", "2 dog"]
-  assert names(None, 0) == []
-
-
-def test_words_of_two_entities_have_their_tokens_twice():
-  """As `layouts.opennre` has them: the alignment divides among all four."""
-  text = aligned.make_text(
-    [-1, -1, 0, 1, 1, -1, -1, 1, 1, 2, -1, -1],
-    "abc",
-    {"head": (0, 2), "tail": (1, 3)},
-    (1, 6),
-  )
-  kept = np.array([[0.3, 0.0], [0.0, 0.8], [0.5, 0.0]])
-  alpha = graph_similarity.on_tokens(kept, text.encoded.word_ids, 14)
-  mega = tiny_systems.MODELS["mega"]
-  kind = readers.region_maps(replace(mega, semantic=False))
-  objects = [Column("object", i) for i in range(2)]
-  got = regions.align(alpha[None], text, objects, kind)
-  np.testing.assert_allclose(got.words.pictures[0], kept, atol=1e-7)
-
-
 def test_words_are_those_of_the_models_own_layout(data_dir, made, monkeypatch):
   monkeypatch.setattr(
     tokenization.Tokenizer, "ids_of", lambda *_: [808, 807, 806, 805]
@@ -218,79 +180,6 @@ def test_words_are_those_of_the_models_own_layout(data_dir, made, monkeypatch):
   start = row.text.encoded.head_start
   assert row.text.encoded.input_ids[start] == 808
   assert row.text != split.describe(4)
-
-
-def test_no_layout_leaves_an_entity_without_a_token(raw_dir):
-  """Of which there would be no map; OpenNRE's cuts what it has twice."""
-  tokenizer = tokenization.Tokenizer.load(raw_dir / "tokenizer")
-  rng, cut = np.random.default_rng(0), 0
-  for _ in range(2000):
-    words = rng.choice(["a", "joins", "\u200b", "xq" * 9], rng.integers(1, 14))
-    spans = rng.integers(0, len(words), 2)
-    ends = rng.integers(spans, len(words)) + 1
-    head, tail = zip(spans.tolist(), ends.tolist(), strict=True)
-    try:
-      nested = tokenizer.encode([*words], head, tail, 24)
-    except ValueError:
-      continue
-    encoded = layouts.opennre(nested, head, tail, [1, 2, 3, 4], 24)
-    cut += len(encoded.input_ids) == 24 and encoded.word_ids[-1] != -1
-    text = RowText("", "", [*words], head, tail, {}, encoded)
-    weights = np.ones((1, 24, 1))
-    rows = alignment_maps.by_word(weights, text, np.mean)
-    assert [row.item() for row in rows.entities.values()] == [1, 1]
-  assert cut > 20
-
-
-@pytest.mark.parametrize(
-  ("shape", "num_objects"), [((1, 5, 4), 4), ((2, 5, 3), 4), ((3, 5, 4), 2)]
-)
-def test_weights_that_do_not_fit_are_refused(shape, num_objects):
-  kind = readers.region_maps(tiny_systems.MODELS["mega"])
-  spans = {"head": (0, 1), "tail": (1, 2)}
-  text = aligned.make_text([-1, 0, 1, -1], "ab", spans, (0, 3))
-  objects = [Column("object", i) for i in range(num_objects)]
-  with pytest.raises(ValueError, match=f"2 maps of at least {num_objects} obj"):
-    regions.align(np.zeros(shape), text, objects, kind)
-
-
-NO_MAP = {
-  **dict.fromkeys(tiny_systems.TEXT_ONLY, "found one that reads only text"),
-  "bert_sg": "found one that sums its objects: no word is aligned with any",
-}
-
-
-@pytest.mark.parametrize("name", NO_MAP)
-def test_a_system_without_a_map_is_refused(name, data_dir, made, tmp_path):
-  built = tiny_systems.build(name, data_dir, made[0])
-  with pytest.raises(ValueError, match=NO_MAP[name]) as raised:
-    command.make_reader(built, RunFolder(tmp_path))
-  assert str(raised.value).startswith(f"{tmp_path}: want a model that aligns")
-
-
-def test_a_run_without_scenes_is_refused(data_dir, tmp_path):
-  built = tiny_systems.build("mega", data_dir)
-  with pytest.raises(ValueError, match=r"data.scenes: want a folder of scenes"):
-    command.make_reader(built, RunFolder(tmp_path))
-
-
-def test_every_system_says_what_its_maps_are(data_dir, made):
-  for system in SYSTEMS.values():
-    config = system[0]()
-    if config.regions is not None:
-      titles = readers.region_maps(config).titles
-      assert tuple(titles) == config.weight_names
-
-
-def test_an_object_lies_where_its_box_does():
-  # Of 640 x 480 pixels the columns 80 to 560 are kept.
-  place = alignment_boxes.place((80, 0, 320, 120.5), (640, 480), 480, None)
-  assert place.box == pytest.approx((0, 0, 0.5, 120.5 / 480))
-  assert place.grid == place.box
-  outside = alignment_boxes.place((0, 0, 70, 99), (640, 480), 480, None)
-  assert outside.box is None
-  over = alignment_boxes.place((560 - 48, 0, 640, 480), (640, 480), 480, None)
-  assert over.box == pytest.approx((0.9, 0, 1, 1))
 
 
 @pytest.fixture(name="written")
@@ -381,7 +270,7 @@ def test_the_page_says_what_is_shown(name, written):
   labels = [c.name for post in posts for c in post.alignment.columns]
   for label in labels:
     assert f'<th scope="col">{html.escape(label)}</th>' in text
-  assert text.count("No object is known") == sum(
+  assert text.count("No object of the picture is known") == sum(
     not post.alignment.columns for post in posts
   )
 
@@ -391,7 +280,7 @@ def test_the_page_says_what_is_shown(name, written):
 def test_the_browser_shows_the_map_that_is_chosen(name, written, tmp_path):
   folder, posts = written(name)
   page = (folder / "index.html").as_uri()
-  last = [*posts[0].alignment.maps][-1]
+  last = [*posts[0].alignment.kind.titles][-1]
   shown = browser.chromium(tmp_path, f"{page}#map={last}", "--dump-dom")
   for post, article in zip(posts, shown.split("<article")[1:], strict=True):
     found = re.findall(r'<td class="picture"[^>]*>([^<]*)</td>', article)
@@ -400,15 +289,3 @@ def test_the_browser_shows_the_map_that_is_chosen(name, written, tmp_path):
     wanted = 100 * np.concatenate(both).ravel()
     np.testing.assert_allclose([*map(float, found)], wanted, atol=0.11)
   assert sum(post.alignment.words.pictures.size for post in posts)
-
-
-def test_posts_with_objects_are_seen(data_dir, made):
-  built = tiny_systems.build("vilbert", data_dir, made[0])
-  split = built.data.split("test")
-  _, pictures, _ = made
-  most = tiny_systems.NUM_REGIONS
-  wanted = [
-    min(pictures["test"][split.describe(i).img_id].num_objects, most)
-    for i in range(len(split))
-  ]
-  assert [num for (num,) in built.data.num_seen(split)] == wanted
