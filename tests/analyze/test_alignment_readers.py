@@ -39,8 +39,8 @@ def test_objects_without_labels_have_numbers():
   assert names(None, 0) == []
 
 
-def test_words_of_two_entities_have_their_tokens_twice():
-  """As `layouts.opennre` has them: the alignment divides among all four."""
+def test_words_of_both_entities_sum_all_their_tokens():
+  """`layouts.opennre` repeats them; the alignment is divided among 4 tokens."""
   text = aligned.make_text(
     [-1, -1, 0, 1, 1, -1, -1, 1, 1, 2, -1, -1],
     "abc",
@@ -56,8 +56,8 @@ def test_words_of_two_entities_have_their_tokens_twice():
   np.testing.assert_allclose(got.words.pictures[0], kept, atol=1e-7)
 
 
-def test_no_layout_leaves_an_entity_without_a_token(raw_dir):
-  """Of which there would be no map; OpenNRE's cuts what it has twice."""
+def test_layouts_keep_a_token_of_each_entity(raw_dir):
+  """OpenNRE's layout repeats the entities and may cut the repetition."""
   tokenizer = tokenization.Tokenizer.load(raw_dir / "tokenizer")
   kind = readers.region_kind(
     replace(tiny_systems.MODELS["mega"], semantic=False)
@@ -85,7 +85,7 @@ def test_no_layout_leaves_an_entity_without_a_token(raw_dir):
 @pytest.mark.parametrize(
   ("shape", "num_objects"), [((1, 5, 4), 4), ((2, 5, 3), 4), ((3, 5, 4), 2)]
 )
-def test_weights_that_do_not_fit_are_refused(shape, num_objects):
+def test_mismatched_weights_raise(shape, num_objects):
   kind = readers.region_kind(tiny_systems.MODELS["mega"])
   spans = {"head": (0, 1), "tail": (1, 2)}
   text = aligned.make_text([-1, 0, 1, -1], "ab", spans, (0, 3))
@@ -101,20 +101,20 @@ NO_MAP = {
 
 
 @pytest.mark.parametrize("name", NO_MAP)
-def test_a_system_without_a_map_is_refused(name, data_dir, made, tmp_path):
+def test_system_without_map_raises(name, data_dir, made, tmp_path):
   built = tiny_systems.build(name, data_dir, made[0])
   with pytest.raises(ValueError, match=NO_MAP[name]) as raised:
     command.make_reader(built, RunFolder(tmp_path))
   assert str(raised.value).startswith(f"{tmp_path}: expected a model that")
 
 
-def test_a_run_without_scenes_is_refused(data_dir, tmp_path):
+def test_run_without_scenes_raises(data_dir, tmp_path):
   built = tiny_systems.build("mega", data_dir)
   with pytest.raises(ValueError, match=r"data.scenes: expected a directory"):
     command.make_reader(built, RunFolder(tmp_path))
 
 
-def test_every_system_says_what_its_maps_are(data_dir, made):
+def test_every_system_of_regions_describes_its_maps(data_dir, made):
   for system in SYSTEMS.values():
     config = system[0]()
     if config.regions is not None:
@@ -123,7 +123,7 @@ def test_every_system_says_what_its_maps_are(data_dir, made):
       assert tuple(own) == config.weight_names
 
 
-def test_posts_with_objects_are_seen(data_dir, made):
+def test_num_seen_counts_objects(data_dir, made):
   built = tiny_systems.build("vilbert", data_dir, made[0])
   split = built.data.split("test")
   _, pictures = made
@@ -133,3 +133,10 @@ def test_posts_with_objects_are_seen(data_dir, made):
     for i in range(len(split))
   ]
   assert [num for (num,) in built.data.num_seen(split)] == wanted
+
+
+def test_num_seen_counts_inputs_of_the_model(build):
+  built = build(model={"use_objects": False})
+  split = built.data.split("test")
+  pictures = [split.describe(i).num_squares["image"] for i in range(17)]
+  assert [num for (num,) in built.data.num_seen(split)] == pictures

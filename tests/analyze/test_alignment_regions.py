@@ -1,4 +1,4 @@
-"""Maps of the systems that read objects, against plain loops; their page."""
+"""Maps of the systems that read objects, compared with loops; their page."""
 
 import dataclasses
 import functools
@@ -23,7 +23,7 @@ from ifa_jax.data.text import tokenizer as tokenization
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 TOLERANCE = 5e-6
-# Rows of the generated test split, in no order.
+# Rows of the generated test split, unordered.
 ROWS = [5, 0, 11, 3]
 ALIGNED = ("bert_sg_att", "mega", "mega_released", "vilbert")
 
@@ -37,7 +37,7 @@ def scenes_of_the_dataset(data_dir, tmp_path_factory):
 
 @functools.cache
 def look(name, data_dir, scenes):
-  """Returns an experiment, the posts of `ROWS` and what the model captures."""
+  """Returns an experiment, the posts of `ROWS`, their batch and the output."""
   built = tiny_systems.build(name, data_dir, scenes)
   params, split = tiny_systems.params(built), built.data.split("test")
   posts = alignment_split.SplitAligner(built, params).posts(split, ROWS)
@@ -83,7 +83,7 @@ def check(post, want, cell):
         assert found == pytest.approx(wanted, abs=TOLERANCE)
 
 
-def test_vilbert_shares_are_means_of_what_tokens_give(looked):
+def test_vilbert_averages_over_tokens(looked):
   built, posts, batch, output = looked("vilbert")
   assert built.config.model.weight_names == ("0", "1")
   for i, post in enumerate(posts):
@@ -98,13 +98,13 @@ def test_vilbert_shares_are_means_of_what_tokens_give(looked):
     for shares in (got.words, got.markers):
       total = shares.pictures.sum(-1) + shares.elsewhere.sum(-1)
       np.testing.assert_allclose(total, 1, atol=TOLERANCE)
-    # The whole picture alone, where there is no object.
+    # Without objects, only the whole picture remains.
     if not batch.region_mask[i].any():
       np.testing.assert_allclose(got.words.elsewhere, 1, atol=TOLERANCE)
   assert [*posts[0].alignment.kind.elsewhere] == ["whole picture"]
 
 
-def test_mega_sums_what_objects_give_to_tokens(looked):
+def test_mega_sums_over_tokens(looked):
   _, posts, _, output = looked("mega")
   for i, post in enumerate(posts):
     alpha, beta = np.asarray(output.region_weights[:, i], np.float64)
@@ -117,7 +117,7 @@ def test_mega_sums_what_objects_give_to_tokens(looked):
   ("name", "maps"),
   [
     ("bert_sg_att", ["semantic"]),
-    # Its mixtures pass a layer side by side: nothing is added.
+    # Its mixtures pass through a layer side by side and are not added.
     ("mega_released", ["structural", "semantic"]),
   ],
 )
@@ -129,18 +129,18 @@ def test_weights_that_are_not_added_have_no_sum(looked, name, maps):
     assert [*post.alignment.kind.titles] == maps
 
 
-def test_what_an_object_gives_adds_up_to_one_with_tokens_of_no_word(looked):
+def test_attention_of_an_object_adds_up_to_one(looked):
   _, posts, batch, output = looked("bert_sg_att")
   for i, post in enumerate(posts):
-    nobody = np.array(post.row.text.encoded.word_ids) == -1
-    rest = output.region_weights[0, i, : len(nobody)][nobody].sum(axis=0)
+    no_word = np.array(post.row.text.encoded.word_ids) == -1
+    rest = output.region_weights[0, i, : len(no_word)][no_word].sum(axis=0)
     cells = post.alignment.words.pictures[0].sum(axis=0)
     num = len(post.alignment.columns)
     assert num == batch.region_mask[i].sum()
     np.testing.assert_allclose(cells + rest[:num], 1, atol=TOLERANCE)
 
 
-def test_a_structural_cell_is_the_weight_that_the_word_kept(looked, made):
+def test_structural_weights_match_the_graph_similarity(looked, made):
   _, pictures, heads = made
   for post in looked("mega")[1]:
     text, scene = post.row.text, pictures["test"][post.row.text.img_id]
@@ -156,7 +156,7 @@ def test_a_structural_cell_is_the_weight_that_the_word_kept(looked, made):
     np.testing.assert_allclose(found[read], wanted[read], atol=TOLERANCE)
 
 
-def test_columns_are_the_objects_that_are_there(looked, made):
+def test_columns_are_the_present_objects(looked, made):
   _, pictures, _ = made
   numbers = set()
   for post in looked("vilbert")[1]:
@@ -168,7 +168,7 @@ def test_columns_are_the_objects_that_are_there(looked, made):
   assert len(numbers) > 2
 
 
-def test_words_are_those_of_the_models_own_layout(data_dir, made, monkeypatch):
+def test_words_follow_the_layout_of_the_model(data_dir, made, monkeypatch):
   monkeypatch.setattr(
     tokenization.Tokenizer, "ids_of", lambda *_: [808, 807, 806, 805]
   )
@@ -196,7 +196,7 @@ def a_folder_of_posts(looked, tmp_path):
   return write
 
 
-def test_a_json_file_holds_weights_boxes_labels_and_their_source(written, made):
+def test_json_files_have_weights_boxes_and_labels(written, made):
   folder, posts = written("mega")
   _, pictures, _ = made
   for post in posts:
@@ -204,7 +204,7 @@ def test_a_json_file_holds_weights_boxes_labels_and_their_source(written, made):
     found = json.loads(path.read_text())
     scene = pictures["test"][found["img_id"]]
     num = len(found["columns"])
-    # The scenes' sentences are chains, by their manifest.
+    # The manifest of the scenes names the chain parser.
     want = ["chain graph, nothing", [*scene.labels[:num]], [640, 480]]
     size = found["picture_size"] if num else [640, 480]
     assert [found["visual_source"], found["labels"], size] == want
@@ -233,7 +233,7 @@ def test_figures_show_objects_on_the_picture(name, looked, tmp_path):
   assert drawn
 
 
-def test_a_post_without_a_picture_file_has_its_map_alone(looked, tmp_path):
+def test_post_without_picture_file_has_only_its_map(looked, tmp_path):
   post = max(looked("mega")[1], key=lambda post: len(post.alignment.columns))
   squares = post.row.squares | {"image": []}
   blind = dataclasses.replace(post, row=post.row._replace(squares=squares))
@@ -257,7 +257,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize("name", WORDS)
-def test_the_page_says_what_is_shown(name, written):
+def test_page_describes_the_maps(name, written):
   folder, posts = written(name)
   text = (folder / "index.html").read_text()
   title, unit, source = WORDS[name]
@@ -277,7 +277,7 @@ def test_the_page_says_what_is_shown(name, written):
 
 @browser.needs_browser
 @pytest.mark.parametrize("name", ["mega", "vilbert"])
-def test_the_browser_shows_the_map_that_is_chosen(name, written, tmp_path):
+def test_browser_shows_the_selected_map(name, written, tmp_path):
   folder, posts = written(name)
   page = (folder / "index.html").as_uri()
   last = [*posts[0].alignment.kind.titles][-1]

@@ -44,7 +44,7 @@ def align_pixels(attention, text, slots, masks):
 
 
 def make_text(word_ids, words, spans, markers) -> RowText:
-  """Returns a text of which the words of tokens matter, not their ids.
+  """Returns a text with placeholder token ids.
 
   Args:
     word_ids: the word of each token, -1 for none.

@@ -39,16 +39,15 @@ def place(
     image_size: side of the picture's square in pixels.
     crop_size: side of the crop's square in pixels, None for an object.
   """
-  square = np.array(kept(*picture_size, image_size))
-  corner, size = np.tile(square[:2], 2), np.tile(square[2:] - square[:2], 2)
   area = grid = np.array(box, np.float64)
   if crop_size is not None:
     # The whole pixels that `decode.cut` takes.
     start = np.maximum(0, np.floor(area[:2]))
     end = np.minimum(picture_size, np.ceil(area[2:]))
     area = np.concatenate([start, end])
-    width, height = end - start
-    grid = np.tile(start, 2) + kept(width, height, crop_size)
+    grid = np.tile(start, 2) + kept(end - start, crop_size)
+  square = kept(np.array(picture_size), image_size)
+  corner, size = np.tile(square[:2], 2), np.tile(square[2:] - square[:2], 2)
   x0, y0, x1, y1 = np.clip((area - corner) / size, 0, 1).tolist()
   inside = x0 < x1 and y0 < y1
   return Place(
@@ -57,20 +56,19 @@ def place(
   )
 
 
-def kept(width: float, height: float, size: int) -> Edges:
-  """Returns the part of a picture that `decode.fit` keeps, in its pixels.
+def kept(lengths: np.ndarray, size: int) -> np.ndarray:
+  """Returns the part of a picture that `decode.fit` keeps, as float64[4] edges.
 
   Args:
-    size: side of the resulting square, in pixels.
+    lengths: width and height of the picture, in the pixels of the result.
+    size: side of the square that `decode.fit` returns.
   """
-  short = min(width, height)
-  starts, ends = [], []
-  for length in (width, height):
-    resized = size if length == short else int(size * length / short)
-    first = (resized - size) // 2
-    starts.append(first * length / resized)
-    ends.append((first + size) * length / resized)
-  return (*starts, *ends)
+  short = lengths.min()
+  scaled = (size * lengths / short).astype(int)
+  resized = np.where(lengths == short, size, scaled)
+  start = (resized - size) // 2
+  edges = np.concatenate([start, start + size])
+  return edges * np.tile(lengths, 2) / np.tile(resized, 2)
 
 
 def heat(grids: Sequence[tuple[Edges, np.ndarray]], size: int) -> np.ndarray:

@@ -10,23 +10,22 @@ from flax import linen as nn
 from ifa_jax.analyze.alignment.posts import Post, Row
 from ifa_jax.analyze.alignment.readers import Reader
 from ifa_jax.batch import Batch, blank_pictures
-from ifa_jax.models import ModelOutput
 
 
 def capture(
-  model: nn.Module, captured: Callable[[ModelOutput], jax.Array]
+  model: nn.Module, field: str
 ) -> Callable[[Any, Batch, Batch], tuple[jax.Array, ...]]:
   """Returns a function of parameters, a batch, and the batch without pictures.
 
-  It returns the probabilities of both, float32[B, C], and the captured weights,
-  float32[maps, B, T, S].
+  It returns the probabilities of both, float32[B, C], and a captured field of
+  `ModelOutput`, float32[maps, B, T, S].
   """
 
   def run(params, batch, blank):
     output: Any = model.apply({"params": params}, batch, capture=True)
     without: Any = model.apply({"params": params}, blank)
     probabilities = jax.nn.softmax(output.logits)
-    return probabilities, jax.nn.softmax(without.logits), captured(output)
+    return probabilities, jax.nn.softmax(without.logits), getattr(output, field)
 
   return run
 

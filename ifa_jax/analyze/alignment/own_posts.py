@@ -45,7 +45,7 @@ class PostAligner:
     )
     self.titles = reader.kind.titles
     self._predictor = predictor
-    run = compute.capture(models.build(model), reader.captured)
+    run = compute.capture(models.build(model), reader.field)
     self._align = functools.partial(
       compute.align_batch, predictor.bind(run), predictor.relations, reader
     )

@@ -73,7 +73,7 @@ def _rows(shares: Shares, elsewhere: np.ndarray) -> list[list[Any]]:
 
 
 def _numbers(values: np.ndarray) -> str:
-  return " ".join(f"{value:.3g}" for value in values)
+  return " ".join(f"{value:.4g}" for value in values)
 
 
 def _rectangle(edges: Edges) -> dict[str, str]:

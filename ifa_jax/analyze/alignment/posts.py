@@ -117,14 +117,14 @@ class Post:
   sizes: dict[str, int]
 
   @property
-  def predicted(self) -> str:
-    """The most probable relation."""
-    return max(self.probabilities, key=self.probabilities.__getitem__)
-
-  @property
   def ranked(self) -> list[str]:
     """All relations, the most probable first."""
     return sorted(self.probabilities, key=lambda n: -self.probabilities[n])
+
+  @property
+  def predicted(self) -> str:
+    """The most probable relation."""
+    return self.ranked[0]
 
   @property
   def verdict(self) -> str | None:

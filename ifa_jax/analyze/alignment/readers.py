@@ -4,14 +4,12 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
-import jax
 import numpy as np
 
 from ifa_jax.analyze.alignment import maps
 from ifa_jax.analyze.alignment.maps import Alignment, Column, MapKind
 from ifa_jax.analyze.alignment.posts import Row
 from ifa_jax.batch import Batch
-from ifa_jax.models import ModelOutput
 from ifa_jax.models.base import System
 from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
@@ -23,7 +21,7 @@ class Reader:
 
   Attributes:
     kind: describes the maps.
-    field: of `ModelOutput`, float32[maps, B, T, S].
+    field: of `ModelOutput`, float32[maps, B, T, S] with the captured weights.
     sizes: field -> side of its squares in pixels; "image" is the picture.
     slots: all pictures and crops that a model of pixels attends to.
   """
@@ -32,10 +30,6 @@ class Reader:
   field: str
   sizes: dict[str, int]
   slots: Sequence[Column] = ()
-
-  def captured(self, output: ModelOutput) -> jax.Array:
-    """Returns the captured weights, float32[maps, B, T, S]."""
-    return getattr(output, self.field)
 
   def align(
     self, weights: np.ndarray, row: Row, batch: Batch, i: int

@@ -63,7 +63,7 @@ class SplitAligner:
     """
     self._built = built
     maps = reader(built)
-    run = jax.jit(compute.capture(built.model, maps.captured))
+    run = jax.jit(compute.capture(built.model, maps.field))
     self._align = functools.partial(
       compute.align_batch,
       functools.partial(run, params),
