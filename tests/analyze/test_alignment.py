@@ -43,7 +43,7 @@ def some_posts(finished, best, fast_compilation):
 @pytest.fixture(scope="module", name="out")
 def written_folder(finished, best, posts, tmp_path_factory):
   folder = tmp_path_factory.mktemp("alignment") / "out"
-  source = alignment_posts.Source("run", "test", "clean", best.step)
+  source = alignment_posts.PostSource("run", "test", "clean", best.step)
   command.write(folder, source, iter(posts), shown=0)
   return folder
 

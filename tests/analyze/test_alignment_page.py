@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 
 from ifa_jax.analyze.alignment import page as alignment_page
-from ifa_jax.analyze.alignment.posts import Source
+from ifa_jax.analyze.alignment.posts import PostSource
 
 SCRIPT = "<script>document.title='x'</script>"
 LONG = "loooo" * 12
 ARABIC = ("محمد", "يعمل", "في", "القاهرة")
-SOURCE = Source("runs/<b>objects", "test", "clean", 375)
+SOURCE = PostSource("runs/<b>objects", "test", "clean", 375)
 
 
 def odd_posts():

@@ -12,10 +12,10 @@ from PIL import Image
 
 from ifa_jax.analyze.alignment import page as alignment_page
 from ifa_jax.analyze.alignment.maps import Column, Shares
-from ifa_jax.analyze.alignment.posts import Source
+from ifa_jax.analyze.alignment.posts import PostSource
 from ifa_jax.data.images import decode
 
-OWN = Source("runs/objects", None, "clean", 375)
+OWN = PostSource("runs/objects", None, "clean", 375)
 
 
 def own_posts(num):

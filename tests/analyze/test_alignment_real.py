@@ -16,7 +16,7 @@ from PIL import Image
 from configs import mnre
 from ifa_jax.analyze.alignment import boxes, command, page
 from ifa_jax.analyze.alignment import split as alignment_split
-from ifa_jax.analyze.alignment.posts import Source
+from ifa_jax.analyze.alignment.posts import PostSource
 from ifa_jax.models import parameters
 
 MNRE_DIR = os.environ.get("MNRE_DIR")
@@ -131,7 +131,7 @@ def test_the_page_shows_every_real_picture(built, tmp_path):
     posts += aligner.posts(split, rows)
     names |= {split.describe(row).img_id for row in rows}
   assert (len(posts), len(names)) == (45 + 46, 39)
-  source = Source("runs/toy", "test", "none", 0)
+  source = PostSource("runs/toy", "test", "none", 0)
   text = page.render(source, posts, shown=0)
   path = tmp_path / "index.html"
   path.write_text(text.replace("</body>", _COUNTS), encoding="utf-8")

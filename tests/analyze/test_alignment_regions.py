@@ -189,7 +189,9 @@ def a_folder_of_posts(looked, tmp_path):
   def write(name, shown=0):
     built, posts, *_ = looked(name)
     visual = built.data.inputs.visual_source(built.data.split("test"))
-    source = alignment_posts.Source(f"runs/{name}", "test", "clean", 7, visual)
+    source = alignment_posts.PostSource(
+      f"runs/{name}", "test", "clean", 7, visual
+    )
     command.write(tmp_path, source, iter(posts), shown)
     return tmp_path, posts
 

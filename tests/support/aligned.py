@@ -3,7 +3,7 @@
 import numpy as np
 
 from ifa_jax.analyze.alignment import maps, readers
-from ifa_jax.analyze.alignment.posts import Post, Row
+from ifa_jax.analyze.alignment.posts import AlignedPost, DisplayRow
 from ifa_jax.data.images import decode
 from ifa_jax.data.text.row_text import RowText
 from ifa_jax.data.text.tokenizer import Encoded
@@ -72,7 +72,7 @@ def make_post(
   probability=0.6,
   blanked=0.5,
   gold="a",
-) -> Post:
+) -> AlignedPost:
   """Returns a post whose first word is the head and whose last is the tail.
 
   Args:
@@ -109,7 +109,7 @@ def make_post(
   }
   text = make_text(word_ids, words, spans, (1, tail_start))
   text = text._replace(id=f"test/{number}", num_squares=there)
-  row = Row(
+  row = DisplayRow(
     text=text,
     picture_size=(100, 80) if there["image"] else (0, 0),
     boxes=boxes if boxed else {kind: [] for kind in boxes},
@@ -118,7 +118,7 @@ def make_post(
       for field, count in there.items()
     },
   )
-  return Post(
+  return AlignedPost(
     row=row,
     gold=gold,
     probabilities={"a": probability, "b": 1 - probability},

@@ -27,8 +27,8 @@ from absl import flags
 
 from ifa_jax.analyze.alignment import figures, own_posts, page
 from ifa_jax.analyze.alignment import split as alignment_split
-from ifa_jax.analyze.alignment.posts import Post, Source
-from ifa_jax.analyze.alignment.readers import Reader
+from ifa_jax.analyze.alignment.posts import AlignedPost, PostSource
+from ifa_jax.analyze.alignment.readers import MapReader
 from ifa_jax.cli import progress
 from ifa_jax.data.pipeline.dataset import Split
 from ifa_jax.inference.predictor import Predictor
@@ -93,7 +93,7 @@ def main(_) -> None:
 
 
 # Arguments of `write`.
-Taken = tuple[Source, Iterable[Post], int]
+Taken = tuple[PostSource, Iterable[AlignedPost], int]
 
 
 def take_own(folder: RunFolder, options: Any) -> Taken:
@@ -121,7 +121,7 @@ def take_rows(folder: RunFolder, options: Any) -> Taken:
     seen = [any(counts) for counts in built.data.num_seen(split)]
     rows = choose(seen, options.num_posts, options.pictures, split.name)
   step, params = alignment_split.load_best(folder)
-  source = Source(
+  source = PostSource(
     options.workdir,
     options.split,
     built.prepared.protocol,
@@ -132,7 +132,7 @@ def take_rows(folder: RunFolder, options: Any) -> Taken:
   return source, aligner.posts(split, rows), shown
 
 
-def make_reader(built: experiment.Experiment, folder: RunFolder) -> Reader:
+def make_reader(built: experiment.Experiment, folder: RunFolder) -> MapReader:
   """Returns the reader of a run's model.
 
   Raises:
@@ -209,7 +209,10 @@ def choose(
 
 
 def write(
-  out: str | os.PathLike, source: Source, posts: Iterable[Post], shown: int
+  out: str | os.PathLike,
+  source: PostSource,
+  posts: Iterable[AlignedPost],
+  shown: int,
 ) -> None:
   """Writes `posts/ID.png` and `posts/ID.json` of each post, and the page.
 

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 from flax import linen as nn
 
-from ifa_jax.analyze.alignment.posts import Post, Row
-from ifa_jax.analyze.alignment.readers import Reader
+from ifa_jax.analyze.alignment.posts import AlignedPost, DisplayRow
+from ifa_jax.analyze.alignment.readers import MapReader
 from ifa_jax.batch import Batch, blank_pictures
 
 
@@ -33,10 +33,10 @@ def capture(
 def align_batch(
   run: Callable[[Batch, Batch], tuple[jax.Array, ...]],
   relations: Sequence[str],
-  reader: Reader,
-  rows: Sequence[Row],
+  reader: MapReader,
+  rows: Sequence[DisplayRow],
   batch: Batch,
-) -> Iterator[Post]:
+) -> Iterator[AlignedPost]:
   """Yields a post for each row.
 
   Args:
@@ -58,4 +58,4 @@ def align_batch(
       dict(zip(relations, map(float, values[i]), strict=True))
       for values in (probabilities, blanked)
     )
-    yield Post(row, gold, with_pictures, without, aligned, reader.sizes)
+    yield AlignedPost(row, gold, with_pictures, without, aligned, reader.sizes)

@@ -20,7 +20,7 @@ from PIL import Image
 
 from ifa_jax.analyze.alignment import boxes
 from ifa_jax.analyze.alignment.maps import ENTITIES
-from ifa_jax.analyze.alignment.posts import Panel, Post
+from ifa_jax.analyze.alignment.posts import AlignedPost, Panel
 
 HEAT = "#e8590c"
 COLORS = {
@@ -43,7 +43,9 @@ _FEW = 12
 _PIXELS = 448
 
 
-def save(post: Post, path: str | os.PathLike, shown: int, caption: str) -> None:
+def save(
+  post: AlignedPost, path: str | os.PathLike, shown: int, caption: str
+) -> None:
   """Draws a post as a PNG file.
 
   Args:
@@ -74,7 +76,7 @@ def save(post: Post, path: str | os.PathLike, shown: int, caption: str) -> None:
     figure.savefig(path, format="png")
 
 
-def _title(post: Post, width: float) -> str:
+def _title(post: AlignedPost, width: float) -> str:
   text, max_characters = post.row.text, int(14 * width)
   name = f"{text.id}: " if text.id else ""
   gold = f"gold {post.gold}, " if post.gold else ""
@@ -88,7 +90,7 @@ def _title(post: Post, width: float) -> str:
   return "\n".join([*words, *textwrap.wrap(facts, max_characters)])
 
 
-def _draw_map(figure: SubFigure, post: Post, shown: int) -> None:
+def _draw_map(figure: SubFigure, post: AlignedPost, shown: int) -> None:
   """Draws the heat map, markers below the words."""
   aligned, text = post.alignment, post.row.text
   axes = figure.subplots()
@@ -121,7 +123,7 @@ def _draw_map(figure: SubFigure, post: Post, shown: int) -> None:
 
 
 def _draw_panels(
-  figure: SubFigure, post: Post, panels: Sequence[Panel], shown: int
+  figure: SubFigure, post: AlignedPost, panels: Sequence[Panel], shown: int
 ) -> None:
   """Draws the picture with its boxes, then each panel for head and tail."""
   grid = figure.add_gridspec(len(ENTITIES), 1 + len(panels))
@@ -151,7 +153,7 @@ def _draw_panels(
         _outline(axes, edges, color, alpha=alpha)
 
 
-def _relations(post: Post) -> str:
+def _relations(post: AlignedPost) -> str:
   """Returns lines of the most probable relations, with and without pictures."""
   lines = [
     f"{post.probabilities[name]:.2f}  {post.blanked[name]:.2f}  {name}"
@@ -160,7 +162,7 @@ def _relations(post: Post) -> str:
   return "\n".join(["with, without pictures", *lines])
 
 
-def _draw_picture(axes: Axes, post: Post) -> None:
+def _draw_picture(axes: Axes, post: AlignedPost) -> None:
   if post.picture is None:
     _write(axes, "no picture of this post")
     return

@@ -15,7 +15,7 @@ import numpy as np
 
 from ifa_jax import models
 from ifa_jax.analyze.alignment import compute, readers
-from ifa_jax.analyze.alignment.posts import Post, Row, Source
+from ifa_jax.analyze.alignment.posts import AlignedPost, DisplayRow, PostSource
 from ifa_jax.batch import trim_text
 from ifa_jax.data.images import decode
 from ifa_jax.inference import jsonl
@@ -50,7 +50,7 @@ class PostAligner:
       compute.align_batch, predictor.bind(run), predictor.relations, reader
     )
 
-  def source(self, run: str) -> Source:
+  def source(self, run: str) -> PostSource:
     """Returns the source of the posts, for figures and pages.
 
     Args:
@@ -59,9 +59,11 @@ class PostAligner:
     scenes, model = self._predictor.reader.scenes, self._predictor.model
     visual_source = scenes and scenes.visual_source(model.reads_alignment)
     predictor = self._predictor
-    return Source(run, None, predictor.protocol, predictor.step, visual_source)
+    return PostSource(
+      run, None, predictor.protocol, predictor.step, visual_source
+    )
 
-  def post(self, fields: Mapping[str, Any]) -> Post:
+  def post(self, fields: Mapping[str, Any]) -> AlignedPost:
     """Returns a post with its maps and without a gold relation.
 
     Args:
@@ -80,7 +82,9 @@ class PostAligner:
     return post
 
 
-def read_file(aligner: PostAligner, path: str, most: int) -> Iterator[Post]:
+def read_file(
+  aligner: PostAligner, path: str, most: int
+) -> Iterator[AlignedPost]:
   """Yields at most `most` posts of a file of JSON lines, see `inference.jsonl`.
 
   Invalid posts are logged and skipped. A post without an `id` is named after
@@ -102,7 +106,7 @@ def read_file(aligner: PostAligner, path: str, most: int) -> Iterator[Post]:
 
 def _row(
   fields: Mapping[str, Any], example: Example, square: np.ndarray | None
-) -> Row:
+) -> DisplayRow:
   """Returns a post for display.
 
   Args:
@@ -115,7 +119,7 @@ def _row(
     img_id=_writable(os.path.basename(image)) if is_path else "",
   )
   whole = [] if square is None else [square]
-  row = Row(
+  row = DisplayRow(
     text,
     example.picture_size,
     example.boxes,

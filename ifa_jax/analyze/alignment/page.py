@@ -8,7 +8,7 @@ import numpy as np
 
 from ifa_jax.analyze.alignment.boxes import Edges
 from ifa_jax.analyze.alignment.maps import ENTITIES, Shares
-from ifa_jax.analyze.alignment.posts import CHANGE, Post, Source
+from ifa_jax.analyze.alignment.posts import CHANGE, AlignedPost, PostSource
 from ifa_jax.cli import templates
 
 # The most probable relations of a post are shown, and the gold one.
@@ -18,7 +18,7 @@ _NUM_RELATIONS = 4
 _NEGLIGIBLE = 1e-9
 
 
-def render(source: Source, posts: Sequence[Post], shown: int) -> str:
+def render(source: PostSource, posts: Sequence[AlignedPost], shown: int) -> str:
   """Returns the page.
 
   Args:
@@ -38,7 +38,7 @@ def render(source: Source, posts: Sequence[Post], shown: int) -> str:
   )
 
 
-def _view(post: Post) -> dict[str, Any]:
+def _view(post: AlignedPost) -> dict[str, Any]:
   """Returns the values that the template shows of a post."""
   aligned, panels = post.alignment, post.panels()
   largest = aligned.markers.elsewhere.max(axis=(0, 1))

@@ -23,7 +23,7 @@ CHANGE = (
 _MAX_CHARACTERS = 50
 
 
-class Source(NamedTuple):
+class PostSource(NamedTuple):
   """Where posts come from, and the run that predicted them.
 
   Attributes:
@@ -52,7 +52,7 @@ class Source(NamedTuple):
     return line if source is None else f"{line}, visual source: {source}"
 
 
-class Row(NamedTuple):
+class DisplayRow(NamedTuple):
   """The text of a post, and its pictures for display.
 
   Attributes:
@@ -70,7 +70,7 @@ class Row(NamedTuple):
   squares: dict[str, list[bytes]]
   objects: Sequence[Column] = ()
 
-  def with_objects(self, scene: Scene | None, num: int) -> "Row":
+  def with_objects(self, scene: Scene | None, num: int) -> "DisplayRow":
     """Replaces the crops with the first objects of the picture's scene."""
     size, boxes = self.picture_size, []
     if scene is not None and scene.boxes is not None:
@@ -99,7 +99,7 @@ class Panel(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
-class Post:
+class AlignedPost:
   """A post with the model's predictions and maps.
 
   Attributes:
@@ -109,7 +109,7 @@ class Post:
     sizes: field -> side of its squares in pixels; objects have none.
   """
 
-  row: Row
+  row: DisplayRow
   gold: str | None
   probabilities: dict[str, float]
   blanked: dict[str, float]

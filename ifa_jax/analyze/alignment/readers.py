@@ -8,7 +8,7 @@ import numpy as np
 
 from ifa_jax.analyze.alignment import maps
 from ifa_jax.analyze.alignment.maps import Alignment, Column, MapKind
-from ifa_jax.analyze.alignment.posts import Row
+from ifa_jax.analyze.alignment.posts import DisplayRow
 from ifa_jax.batch import Batch
 from ifa_jax.models.base import System
 from ifa_jax.models.baselines.mega import MEGAConfig
@@ -16,7 +16,7 @@ from ifa_jax.models.baselines.vilbert import ViLBERTConfig
 
 
 @dataclasses.dataclass(frozen=True)
-class Reader:
+class MapReader:
   """Turns the output of a model into maps.
 
   Attributes:
@@ -32,7 +32,7 @@ class Reader:
   slots: Sequence[Column] = ()
 
   def align(
-    self, weights: np.ndarray, row: Row, batch: Batch, i: int
+    self, weights: np.ndarray, row: DisplayRow, batch: Batch, i: int
   ) -> Alignment:
     """Returns the maps of row i of a batch from its float32[maps, T, S]."""
     columns = row.objects
@@ -50,7 +50,7 @@ def reader(
   scenes: str | None,
   slots: Sequence[tuple[str, int, int]],
   image_size: int,
-) -> Reader:
+) -> MapReader:
   """Returns the reader of a run's model.
 
   Args:
@@ -75,13 +75,13 @@ def reader(
     }
     columns = place_pictures(slots, vision.patch_size)
     kind = attention_kind(model.text.num_layers, columns)
-    return Reader(kind, "text_attention", sizes, columns)
+    return MapReader(kind, "text_attention", sizes, columns)
   if not scenes:
     raise ValueError(
       "data.scenes: expected a directory of scenes, whose objects the words are"
       " aligned with, got none"
     )
-  return Reader(region_kind(model), "region_weights", {"image": image_size})
+  return MapReader(region_kind(model), "region_weights", {"image": image_size})
 
 
 def _no_map(model: System) -> str | None:

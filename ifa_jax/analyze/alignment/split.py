@@ -8,8 +8,8 @@ import jax
 import numpy as np
 
 from ifa_jax.analyze.alignment import compute, readers
-from ifa_jax.analyze.alignment.posts import Post, Row
-from ifa_jax.analyze.alignment.readers import Reader
+from ifa_jax.analyze.alignment.posts import AlignedPost, DisplayRow
+from ifa_jax.analyze.alignment.readers import MapReader
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.dataset import Split
 from ifa_jax.data.scenes import store
@@ -23,7 +23,7 @@ from ifa_jax.workdir.run_folder import RunFolder
 BATCH_SIZE = 8
 
 
-def reader(built: experiment.Experiment) -> Reader:
+def reader(built: experiment.Experiment) -> MapReader:
   """Returns the reader of an experiment's model.
 
   Raises:
@@ -75,7 +75,7 @@ class SplitAligner:
       functools.partial(store.read_split, str(built.config.data.scenes))
     )
 
-  def posts(self, split: Split, rows: Sequence[int]) -> Iterator[Post]:
+  def posts(self, split: Split, rows: Sequence[int]) -> Iterator[AlignedPost]:
     """Yields a post for each row, in this order."""
     batch_size = min(BATCH_SIZE, len(rows))
     batches = sampling.in_batches(np.asarray(rows), batch_size)
@@ -84,7 +84,7 @@ class SplitAligner:
       real = [self.read_row(split, int(n)) for n in numbers[batch.valid]]
       yield from self._align(real, batch)
 
-  def read_row(self, split: Split, number: int) -> Row:
+  def read_row(self, split: Split, number: int) -> DisplayRow:
     """Returns a row with its pictures, and the objects that the model reads."""
     inputs = self._built.data.inputs
     text = inputs.texts(split)[number]
@@ -96,7 +96,7 @@ class SplitAligner:
     return row.with_objects(scene, num_objects)
 
 
-def read_row(split: Split, row: int, text: RowText) -> Row:
+def read_row(split: Split, row: int, text: RowText) -> DisplayRow:
   """Reads a row of a prepared dataset; its pictures remain encoded.
 
   Args:
@@ -108,7 +108,7 @@ def read_row(split: Split, row: int, text: RowText) -> Row:
     edges = np.asarray(fields[f"{kind}_boxes"].float_list.value, np.float64)
     boxes[kind] = [tuple(box) for box in edges.reshape(-1, 4).tolist()]
   width, height = fields["picture_size"].int64_list.value
-  return Row(
+  return DisplayRow(
     text=text,
     picture_size=(width, height),
     boxes=boxes,
