@@ -1,7 +1,7 @@
 """The terminal.
 
-app          how a command parses flags, fails and exits
+app          parses flags, runs a command, reports errors
 progress     progress bars
-tables       tables of scores, and figures as JSON
+tables       tables of scores, results as JSON
 templates    HTML pages
 """

@@ -193,7 +193,7 @@ def test_systems_are_checked_however_they_were_read(tmp_path):
   read = systems.read(
     [two_systems.write(tmp_path, "s", two_systems.PREDS["a"])]
   )
-  with pytest.raises(ValueError, match="want different names"):
+  with pytest.raises(ValueError, match="expected different names"):
     command.compare([*read, *read])
 
 

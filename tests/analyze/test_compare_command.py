@@ -162,9 +162,9 @@ def test_one_system_has_scores_and_no_differences(outcomes):
     ("none", 2, "expected [name=]PATH[,PATH...] of a system"),
     ("unknown flag", 2, "sliptt"),
     ("unknown split", 2, "--split=train"),
-    ("nothing there", 1, "nowhere: want a run's folder"),
-    ("bad line", 1, "bad.jsonl, line 1: want a JSON object, found int"),
-    ("other split", 1, "run: want a run with eval_dev.json"),
+    ("nothing there", 1, "nowhere: expected a run's directory"),
+    ("bad line", 1, "bad.jsonl, line 1: expected a JSON object, got int"),
+    ("other split", 1, "run: expected eval_dev.json"),
     ("no folder", 1, "nowhere/a.json"),
   ],
 )

@@ -242,8 +242,8 @@ def test_a_run_that_was_trained_on_shuffled_pictures_is_named_so(read_changed):
       "0" * 64,
       "expected a run on the data of",
     ),
-    (("eval_test.json", "n"), 9, "want n=9 as in eval_test.json, found 17"),
-    (("eval_test.json", "protocol"), "released", "want protocol='released'"),
+    (("eval_test.json", "n"), 9, "expected n=9 as in eval_test.json, got 17"),
+    (("eval_test.json", "protocol"), "released", "expected protocol='rele"),
   ],
 )
 def test_a_run_on_other_data_is_refused(read_changed, path, value, message):
@@ -269,7 +269,7 @@ def test_a_run_that_is_not_finished_is_refused(finished, tmp_path):
   folder = tmp_path / "run"
   shutil.copytree(finished.workdir, folder)
   (folder / "eval_test.json").unlink()
-  with pytest.raises(ValueError, match="found no test predictions"):
+  with pytest.raises(ValueError, match="got no test predictions"):
     read_run(folder)
   shutil.rmtree(folder / "checkpoints")
   run = tiny_run.Finished(finished.experiment, folder)

@@ -117,14 +117,16 @@ def test_runs_of_other_gold_relations_are_refused(copied):
     x for x in wrong["probabilities"] if x not in (wrong["gold"], wrong["pred"])
   )
   path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-  with pytest.raises(ValueError, match=r"seed_49.*want the gold relations of"):
+  with pytest.raises(ValueError, match=r"seed_49.*expected the gold relations"):
     table2.table2(rows)
 
 
 def test_a_table_of_runs_that_are_not_finished_is_refused(copied):
   folder, rows = copied
   os.remove(folder / "objects" / "seed_49" / "eval_test.json")
-  with pytest.raises(ValueError, match=r"seed_49: want .*no test predictions"):
+  with pytest.raises(
+    ValueError, match=r"seed_49: expected .*no test predictions"
+  ):
     table2.table2(rows)
 
 

@@ -109,7 +109,7 @@ def outcomes_of_all_cases(
     ("predict without text", 2, "want either --text and what belongs to it"),
     ("predict half a file", 2, "or --input with --output"),
     ("bad span", 2, "--head_span=1-2: want BEGIN:END, whole numbers"),
-    ("no verb", 2, "want one of "),
+    ("no verb", 2, "expected one of "),
     ("shuffle without run", 1, "want a run's folder with a config.json"),
   ],
 )
