@@ -58,7 +58,7 @@ def test_a_kill_leaves_nothing_that_looks_whole(model, tmp_path):
   left = tmp_path / ".weights.partial-abc" / "weights"
   left.mkdir(parents=True)
   (left / "model.json").write_text("{")
-  with pytest.raises(ValueError, match="want a folder that python -m"):
+  with pytest.raises(ValueError, match="expected a folder that python -m"):
     load_converted(tmp_path / "weights")
   save_converted(tmp_path / "weights", *model)
   assert os.listdir(tmp_path) == ["weights"]
@@ -80,7 +80,7 @@ def change_model(folder, change):
 
 def test_params_of_another_model_are_refused(folder):
   change_model(folder, lambda s: s["text"].update(vocab_size=51))
-  message = r"word/embedding: want \(51, 16\), found \(50, 16\)"
+  message = r"word/embedding: expected \(51, 16\), got \(50, 16\)"
   with pytest.raises(ValueError, match=message):
     load_converted(folder)
 

@@ -12,7 +12,7 @@ import torch
 
 from ifa_jax import models
 from ifa_jax.convert import from_deepke
-from ifa_jax.convert.deepke_export import export_deepke
+from ifa_jax.convert.deepke import export_deepke
 from ifa_jax.models import ModelConfig, parameters
 
 pytestmark = pytest.mark.slow
@@ -58,10 +58,10 @@ def test_a_model_that_deepke_cannot_be(tmp_path):
     export_deepke(tmp_path / "a.pth", config, params)
   config, params = trained(norm_epsilon=1e-6)
   with pytest.raises(
-    ValueError, match=r"norm_epsilon: want 1e-05, found 1e-06"
+    ValueError, match=r"norm_epsilon: expected 1e-05, got 1e-06"
   ):
     export_deepke(tmp_path / "a.pth", config, params)
-  with pytest.raises(ValueError, match="want both streams, found a text model"):
+  with pytest.raises(ValueError, match="expected both streams, got a text"):
     export_deepke(
       tmp_path / "a.pth", models.replace(config, vision=None), params
     )
@@ -80,19 +80,19 @@ def spoiled(path, change):
   [
     (
       lambda w: w.pop("classifier.bias"),
-      r"relation_head/bias: want \(23,\), found nothing",
+      r"relation_head/bias: expected \(23,\), got nothing",
     ),
     (
       lambda w: w.update({"model.adapter": torch.ones(1)}),
-      r"model\.adapter: want one rule that matches, found 0",
+      r"model\.adapter: expected one rule that matches, got 0",
     ),
     (
       lambda w: w.update({"classifier.bias": torch.ones(22)}),
-      r"relation_head/bias: want \(23,\), found \(22,\)",
+      r"relation_head/bias: expected \(23,\), got \(22,\)",
     ),
     (
       lambda w: w.pop("model.vision_embeddings.patch_embedding.weight"),
-      r"patch_embedding\.weight: want an array .* found nothing",
+      r"patch_embedding\.weight: expected an array .* got nothing",
     ),
   ],
 )
@@ -105,7 +105,7 @@ def test_a_deepke_file_that_is_not_right(change, message, tmp_path):
 def test_a_truncated_file(tmp_path):
   path = tmp_path / "best_model.pth"
   path.write_bytes(REFERENCE.read_bytes()[:-100])
-  with pytest.raises(ValueError, match=r"best_model\.pth: want a zip archive"):
+  with pytest.raises(ValueError, match=r"best_model\.pth: expected a zip"):
     from_deepke(path)
 
 

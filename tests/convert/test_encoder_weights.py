@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ifa_jax.convert import sources
-from ifa_jax.convert.huggingface import encoder_weights
+from ifa_jax.convert.huggingface import encoders
 from ifa_jax.convert.huggingface.encoder_weights import read_stream
 from ifa_jax.models import VisionConfig
 
@@ -134,10 +134,7 @@ def test_settings_come_from_the_checkpoint(folders, tmp_path):
 
 
 def test_keys_left_out_mean_what_they_mean_in_transformers():
-  for encoder in (
-    *encoder_weights.ENCODERS["text"],
-    *encoder_weights.ENCODERS["vision"],
-  ):
+  for encoder in (encoders.BERT, encoders.CLIP, encoders.VIT):
     kind = getattr(hf_models, f"{encoder.architecture[:-5]}Config")
     assert encoder.read({}) == encoder.read(kind().to_dict())
 

@@ -77,17 +77,17 @@ def spoil_index(folder):
 
 
 CULPRITS = {
-  spoil_missing: "layer_1/mlp_out/bias: want .*found nothing",
-  spoil_extra: r"encoder\.layer\.1\.adapter: want one rule .*found 0",
-  spoil_shape: r"position_embeddings.*want \(16, 24\), found \(5, 24\)",
+  spoil_missing: "layer_1/mlp_out/bias: expected .*got nothing",
+  spoil_extra: r"encoder\.layer\.1\.adapter: expected one rule .*got 0",
+  spoil_shape: r"position_embeddings.*expected \(16, 24\), got \(5, 24\)",
   spoil_cut: r"model\.safetensors: damaged, cut off",
-  spoil_code: r"pytorch_model\.bin: wants to run .*mkdir",
+  spoil_code: r"pytorch_model\.bin: expected tensors .*mkdir",
   spoil_old_format: r"pytorch_model\.bin: .*before PyTorch 1\.6.*save it again",
   spoil_config: r"config\.json: not JSON",
   spoil_index: r"text.part-2\.safetensors: there is no such file",
-  lambda folder: os.remove(folder / "config.json"): "want a config.json, found",
+  lambda folder: os.remove(folder / "config.json"): "expected a config.json",
   lambda folder: os.remove(folder / "model.safetensors"): (
-    r"want model\.safetensors or .*pytorch_model\.bin.*, found config\.json"
+    r"expected model\.safetensors or .*, got config\.json"
   ),
   lambda folder: hf_models.change_json(
     folder / "config.json", hidden_act="relu"
@@ -99,7 +99,7 @@ CULPRITS = {
   ): r"config\.json: position_embedding_type: expected 'absolute'",
   lambda folder: hf_models.change_json(
     folder / "config.json", model_type="gpt2"
-  ): (r"config\.json: want a text encoder, of model_type bert, found .*'gpt2'"),
+  ): (r"config\.json: expected a text encoder.*got .*'gpt2'"),
 }
 
 
@@ -115,10 +115,10 @@ def test_an_error_names_the_culprit(spoil, folders, tmp_path):
 
 def test_sides_that_are_swapped(folders):
   with pytest.raises(
-    ValueError, match=r"want a vision encoder.*found .*'bert'"
+    ValueError, match=r"expected a vision encoder.*got .*'bert'"
   ):
     from_huggingface(vision=folders["BertModel"])
-  with pytest.raises(ValueError, match=r"want a text encoder.*found .*'clip'"):
+  with pytest.raises(ValueError, match=r"a text encoder.*got .*'clip'"):
     from_huggingface(text=folders["CLIPModel"])
 
 

@@ -169,15 +169,15 @@ def test_a_rest_of_other_encoders(tmp_path):
   export_huggingface(tmp_path / "out", config, params)
   given = folders(tmp_path / "out")
   other = hf_models.save(tmp_path / "other", "ViTModel")
-  with pytest.raises(ValueError, match="other: want image_size 16 as the rest"):
+  with pytest.raises(ValueError, match="other: expected image_size 16 as in"):
     from_huggingface(**given | {"vision": other})
   with pytest.raises(ValueError, match="leave out the other settings"):
     from_huggingface(**given, num_crops=5)
-  with pytest.raises(ValueError, match=r"want the rest\.safetensors of an exp"):
+  with pytest.raises(ValueError, match=r"expected the rest\.safetensors of"):
     from_huggingface(
       **given | {"rest": tmp_path / "out" / "text" / "model.safetensors"}
     )
-  message = "(?s)cannot convert .*rest.*visual/layer_1.*found nothing"
+  message = "(?s)cannot convert .*rest.*visual/layer_1.*got nothing"
   with pytest.raises(ValueError, match=message):
     from_huggingface(**given | {"vision": None})
 

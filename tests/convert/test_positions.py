@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ifa_jax.convert.huggingface.positions import resize_positions
+from ifa_jax.convert.huggingface.assemble import resize_positions
 
 
 def table(side, width=5, seed=0):
@@ -43,5 +43,5 @@ def test_rows_stay_rows_and_columns_columns():
 
 
 def test_no_square_grid():
-  with pytest.raises(ValueError, match=r"want 1 \+ n\^2 rows, found 12"):
+  with pytest.raises(ValueError, match=r"expected 1 \+ n\^2 rows, got 12"):
     resize_positions(np.zeros((12, 3), np.float32), 4)

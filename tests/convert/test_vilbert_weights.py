@@ -119,23 +119,23 @@ STEM = "bert.encoder.c_layer.1"
   [
     (
       lambda w: w.pop(f"{STEM}.biOutput.LayerNorm2.bias"),
-      r"connection_1/text/attention_norm/bias: want \(24,\), found nothing",
+      r"connection_1/text/attention_norm/bias: expected \(24,\), got nothing",
     ),
     (
       lambda w: w.update({f"{STEM}.adapter.weight": torch.ones(2, 2)}),
-      r"adapter\.weight: want one rule that matches, found 0",
+      r"adapter\.weight: expected one rule that matches, got 0",
     ),
     (
       lambda w: w.update({f"{STEM}.biattention.key1.weight": torch.ones(9, 9)}),
-      r"visual/attention/key/kernel: want \(30, 20\), found \(9, 9\)",
+      r"visual/attention/key/kernel: expected \(30, 20\), got \(9, 9\)",
     ),
     (
       lambda w: w.pop("bert.v_embeddings.image_embeddings.weight"),
-      r"image_embeddings\.weight: want a matrix, found nothing",
+      r"image_embeddings\.weight: expected a matrix, got nothing",
     ),
     (
       lambda w: w.pop("bert.v_pooler.dense.weight"),
-      r"visual_pooler/kernel: want \(30, 20\), found nothing",
+      r"visual_pooler/kernel: expected \(30, 20\), got nothing",
     ),
   ],
 )
@@ -156,5 +156,5 @@ def test_heads_that_do_not_divide(path):
 
 def test_a_file_of_something_else(tmp_path):
   torch.save([torch.ones(1)], tmp_path / "x.bin")
-  with pytest.raises(ValueError, match="want a state dict of tensors"):
+  with pytest.raises(ValueError, match="expected a state dict of tensors"):
     from_vilbert(tmp_path / "x.bin")

@@ -8,11 +8,10 @@ import pickle
 import zipfile
 
 import fuzzing
-import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from ifa_jax.files import torch_file, torch_save
+from ifa_jax.files import torch_file
 
 NAMES = {
   0: ["a.jpg", "b.jpg"],
@@ -36,26 +35,20 @@ def load(folder, content):
   return fuzzing.read(lambda: torch_file.load(path), folder, "a.pth: ")
 
 
-def tensors(folder):
-  torch_save.save(folder / "t.pth", {"x": np.ones((2, 3), np.float32)})
-  return (folder / "t.pth").read_bytes()
-
-
 def test_any_bytes_are_read_or_refused(tmp_path, thorough):
   found = collections.Counter()
-  sound = tensors(tmp_path)
 
   def body(content):
     found[type(load(tmp_path, content))] += 1
 
   contents = st.one_of(
     st.binary(max_size=300),
-    fuzzing.damaged(sound),
+    fuzzing.damaged(rebuilt((2,), (1,))),
     fuzzing.damaged(archive(pickle.dumps(NAMES, 2))),
     fuzzing.damaged(pickle.dumps(NAMES, 2)).map(archive),
   )
   fuzzing.check(body, contents, thorough=thorough, few=200)
-  assert found[dict] > 5
+  assert found.total() - found[ValueError] > 5
   assert found[ValueError] > 50
 
 
@@ -120,7 +113,7 @@ def test_no_name_is_looked_up(tmp_path, name):
   module, function = name.split(".")
   call = f"c{module}\n{function}\n(X\x04\0\0\0trueetR.".replace("ee", "e")
   message = refused(tmp_path, archive(b"\x80\x02" + call.encode()))
-  assert f"wants to run '{name}'" in message
+  assert f"containers only, got the name '{name}'" in message
 
 
 def test_the_memo_takes_no_more_than_its_entries(tmp_path):
@@ -131,7 +124,7 @@ def test_the_memo_takes_no_more_than_its_entries(tmp_path):
 def test_tuples_in_tuples_are_no_keys(tmp_path):
   # Their hash would overflow the stack and end the process.
   deep = b"\x80\x02})" + b"\x85" * 200_000 + b"Ns."
-  assert "tuple as a dict's key" in refused(tmp_path, archive(deep))
+  assert "plain keys of a dict, got a tuple" in refused(tmp_path, archive(deep))
 
 
 def test_lists_that_share_parts_are_shown_in_one_line(tmp_path):

@@ -1,9 +1,8 @@
-"""Encoders of `transformers` to a model that is ready to be fine-tuned.
+"""Converts encoders of transformers to a model for fine-tuning.
 
-What no encoder brings - the four markers' rows of the word table, the position
-tables of the crops, the relation head, a stream that was left out - starts as a
-new run with the same seed starts it. BERT's pooler, which only another system
-reads, is kept beside the model, see `pooler`.
+Parameters that no encoder has - the four markers' rows of the word table, the
+position tables of the crops, the relation head, an omitted stream - are
+initialised as in a new run with the same seed.
 """
 
 import os
@@ -13,13 +12,16 @@ from typing import Any, cast
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import engine, initialize, pooler, sources
-from ifa_jax.convert.huggingface import leftover_weights as rests
-from ifa_jax.convert.huggingface.assemble import Options, model_config
+from ifa_jax.convert import engine, initialize, sources, store
+from ifa_jax.convert.engine import Rule
+from ifa_jax.convert.huggingface import leftover_weights
+from ifa_jax.convert.huggingface.assemble import (
+  Options,
+  model_config,
+  resize_positions,
+)
 from ifa_jax.convert.huggingface.encoder_weights import Stream, read_stream
-from ifa_jax.convert.huggingface.positions import resize_positions
-from ifa_jax.convert.rules import Rule
-from ifa_jax.convert.store import Converted, make_info
+from ifa_jax.convert.store import Converted
 from ifa_jax.models import parameters
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
@@ -33,15 +35,15 @@ def from_huggingface(
   rest: str | os.PathLike | None = None,
   **options: Any,
 ) -> tuple[ModelConfig, dict[str, Any]]:
-  """Reads encoders of `transformers`, from folders or by their hub ids.
+  """Reads encoders of transformers, from folders or by their hub ids.
 
   Args:
-    text: a `BertModel`, also inside a `BertFor...`; None: the text stream keeps
-      its initialisation, at the vision encoder's depth and width.
+    text: a `BertModel`, also inside a `BertFor...`. If it is None, the text
+      stream is initialised, with the vision encoder's depth and width.
     vision: a `CLIPVisionModel`, also inside a `CLIPModel`, or a `ViTModel`;
       None: likewise.
-    rest: the `rest.safetensors` of an export, whose encoders these are. The
-      model is the very same then, and there are no options.
+    rest: the `rest.safetensors` of an export with these encoders. The result is
+      the exported model, and there are no options.
     **options: fields of `Options`.
 
   Returns:
@@ -49,12 +51,11 @@ def from_huggingface(
 
   Raises:
     ValueError: for encoders that are damaged, of another kind, or do not fit
-      each other; names the culprit.
+      each other; names the file.
   """
   converted = convert(text, vision, rest, Options(**options))
-  return cast(ModelConfig, converted.model_config), pooler.without(
-    converted.params
-  )
+  params = store.without_pooler(converted.params)
+  return cast(ModelConfig, converted.model_config), params
 
 
 def convert(
@@ -63,82 +64,86 @@ def convert(
   rest: str | os.PathLike | None,
   options: Options,
 ) -> Converted:
-  """Does what `from_huggingface` does, and tells where all comes from."""
+  """Does the same as `from_huggingface`, with the pooler and provenance."""
   if text is None and vision is None:
-    raise ValueError("want text, vision or both, found neither")
+    raise ValueError("expected text, vision or both, got neither")
   if rest is not None and options != Options():
     raise ValueError(
       f"{rest}: holds the model's whole config; leave out the other settings"
     )
-  streams = {}
-  if text is not None:
-    number = _first(options.text_layers, "text_layers")
-    streams["text"] = read_stream(text, "text", number)
-  if vision is not None:
-    number = _first(options.vision_layers, "vision_layers")
-    streams["vision"] = read_stream(vision, "vision", number)
-  tokenizer = _load_tokenizer(streams)
+  streams = {
+    side: read_stream(encoder, side, _parse_layers(options, f"{side}_layers"))
+    for side, encoder in (("text", text), ("vision", vision))
+    if encoder is not None
+  }
+  tokenizer = None
+  if text is not None and streams["text"].source.has_tokenizer:
+    # Loads transformers.
+    from ifa_jax.data.text.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.load(streams["text"].source.folder)
+
+  info = store.make_info("huggingface")
+  for side, stream in streams.items():
+    info["sources"][side] = stream.record
+    info["dropped"][side] = stream.dropped
+    info["notes"] += [f"{side}: {note}" for note in stream.notes]
+  params = {
+    path: array
+    for stream in streams.values()
+    for path, array in stream.params.items()
+  }
   if rest is None:
-    config, params, initialised = _start(streams, tokenizer, options)
-    found = {"initialised": initialised}
+    config = model_config(streams, tokenizer, options)
+    old, new = _resize_positions(params, streams, config)
+    if old != new:
+      info["notes"].append(
+        f"vision: position table resized from {old} to {new} pixels"
+      )
+    params, info["initialised"] = initialize.complete(
+      params, config, options.seed
+    )
   else:
-    config, params, relations = _join(streams, rest)
-    found = {"relations": relations}
-  info = _describe(streams, rest, config) | found
+    config, params, info["relations"] = _join(streams, params, rest)
+    info["sources"]["rest"] = sources.record(os.fspath(rest), [os.fspath(rest)])
   nested = traverse_util.unflatten_dict(params, sep="/")
   return Converted(config, nested, info, tokenizer)
 
 
-def _describe(
-  streams: Mapping[str, Stream],
-  rest: str | os.PathLike | None,
-  config: System,
-) -> dict[str, Any]:
-  """Returns where a model comes from, and what its encoders lost."""
-  info = make_info("huggingface")
-  for side, stream in streams.items():
-    info["sources"][side] = {"name": stream.source.name, "files": stream.files}
-    info["dropped"][side] = stream.dropped
-    info["notes"] += [f"{side}: {note}" for note in stream.notes]
-  if rest is not None:
-    files = {os.path.basename(rest): sources.sha256(os.fspath(rest))}
-    info["sources"]["rest"] = {"name": os.fspath(rest), "files": files}
-  if "vision" in streams:
-    old, new = streams["vision"].config.image_size, config.vision.image_size
-    if old != new:
-      resized = f"position table resized from {old} to {new} pixels"
-      info["notes"].append(f"vision: {resized}")
-  return info
-
-
-def _first(layers: str | None, name: str) -> int | None:
+def _parse_layers(options: Options, name: str) -> int | None:
   """Returns N of "first:N"."""
+  layers = getattr(options, name)
   if layers is None:
     return None
   kind, _, number = layers.partition(":")
   if kind != "first" or not number.isdecimal():
-    raise ValueError(f"{name}: want first:N, found {layers!r}")
+    raise ValueError(f"{name}: expected first:N, got {layers!r}")
   return int(number)
 
 
-def _load_tokenizer(streams: Mapping[str, Stream]) -> Any:
-  """Returns the text encoder's tokenizer, or None where it brings none."""
-  if "text" not in streams or not streams["text"].source.has_tokenizer:
-    return None
-  # Loads transformers.
-  from ifa_jax.data.text.tokenizer import Tokenizer
-
-  return Tokenizer.load(streams["text"].source.folder)
+def _resize_positions(
+  params: dict[str, np.ndarray],
+  streams: Mapping[str, Stream],
+  config: ModelConfig,
+) -> tuple[int, int]:
+  """Resizes the position table in place; returns the old and new image size."""
+  vision: Any = config.vision
+  if "vision" not in streams:
+    return vision.image_size, vision.image_size
+  side = vision.image_size // vision.patch_size
+  params[_POSITIONS] = resize_positions(params[_POSITIONS], side)
+  return streams["vision"].config.image_size, vision.image_size
 
 
 def _join(
-  streams: Mapping[str, Stream], rest: str | os.PathLike
+  streams: Mapping[str, Stream],
+  params: dict[str, np.ndarray],
+  rest: str | os.PathLike,
 ) -> tuple[System, dict[str, np.ndarray], list[str] | None]:
-  """Returns the model that was exported as these encoders and this rest."""
-  config, arrays, relations = rests.read_rest(rest)
+  """Returns config, parameters and relations of an exported model."""
+  config, arrays, relations = leftover_weights.read_rest(rest)
   for side, stream in streams.items():
-    rests.check_same(config, side, stream.config, stream.source.folder)
-  params = _merged(streams)
+    leftover_weights.check_same(config, side, stream.config, stream.source)
   expected = {
     path: shape
     for path, shape in parameters.param_shapes(config).items()
@@ -146,25 +151,4 @@ def _join(
   }
   rules = [Rule(path, path) for path in expected]
   joined = engine.convert(arrays, rules, expected, os.fspath(rest))
-  flat: dict[str, Any] = traverse_util.flatten_dict(joined, sep="/")
-  return config, params | flat, relations
-
-
-def _start(
-  streams: Mapping[str, Stream], tokenizer: Any, options: Options
-) -> tuple[ModelConfig, dict[str, np.ndarray], list[str]]:
-  """Returns a model's config, its parameters, and what of them is fresh."""
-  config = model_config(streams, tokenizer, options)
-  params = _merged(streams)
-  if config.vision is not None and _POSITIONS in params:
-    side = config.vision.image_size // config.vision.patch_size
-    params[_POSITIONS] = resize_positions(params[_POSITIONS], side)
-  return config, *initialize.complete(params, config, options.seed)
-
-
-def _merged(streams: Mapping[str, Stream]) -> dict[str, np.ndarray]:
-  return {
-    path: array
-    for stream in streams.values()
-    for path, array in stream.params.items()
-  }
+  return config, params | joined, relations

@@ -1,10 +1,9 @@
-"""What two encoders cannot hold of a trained model, as one safetensors file.
+"""The parameters of a model that two encoders cannot hold, in one file.
 
-`rest.safetensors` beside exported encoders holds every parameter that neither
-has a place for - the relation head, the position tables of the crops - under
-its path here. In its metadata are the model's whole config and, where they are
-known, the names of the head's relations. With it, what was exported converts
-back to the very same model.
+`rest.safetensors` of an export has the relation head, the position tables of
+the crops and all other parameters that neither encoder has, by path. Its
+metadata has the model's config and the names of the head's relations if they
+are known. With it, an export converts back to the same model.
 """
 
 import dataclasses
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from ifa_jax.convert import sources
+from ifa_jax.convert.sources import Source
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
 from ifa_jax.models import registry
@@ -23,8 +23,7 @@ from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
 
 FILE = "rest.safetensors"
-_KEY = "ifa_jax.model"
-_RELATIONS = "ifa_jax.relations"
+_MODEL, _RELATIONS = "ifa_jax.model", "ifa_jax.relations"
 
 
 def write_rest(
@@ -33,17 +32,10 @@ def write_rest(
   arrays: Mapping[str, np.ndarray],
   relations: Sequence[str] | None = None,
 ) -> None:
-  """Writes parameters by path, and the config of the model they belong to.
-
-  Args:
-    path: of the file.
-    config: of the model.
-    arrays: path -> parameter.
-    relations: names by id, or None if they are not known.
-  """
+  """Writes path -> parameter, the model's config and its relations by id."""
   import safetensors.numpy
 
-  metadata = {_KEY: json.dumps(registry.to_dict(config))}
+  metadata = {_MODEL: json.dumps(registry.to_dict(config))}
   if relations is not None:
     metadata[_RELATIONS] = json.dumps([*relations], ensure_ascii=False)
   safetensors.numpy.save_file(dict(arrays), path, metadata)
@@ -52,10 +44,10 @@ def write_rest(
 def read_rest(
   path: str | os.PathLike,
 ) -> tuple[System, dict[str, np.ndarray], list[str] | None]:
-  """Reads what `write_rest` wrote: config, parameters and relations.
+  """Reads the config, parameters and relations that `write_rest` wrote.
 
   Raises:
-    ValueError: for another file or none, naming it.
+    ValueError: if it is another file, or missing, naming it.
   """
   import safetensors
 
@@ -63,11 +55,12 @@ def read_rest(
   arrays = sources.read_weights(path)
   with safetensors.safe_open(path, "numpy") as file:
     metadata = file.metadata() or {}
-  if _KEY not in metadata:
+  if _MODEL not in metadata:
     raise ValueError(
-      f"{path}: want the {FILE} of an export, found no {_KEY} in its metadata"
+      f"{path}: expected the {FILE} of an export, got no {_MODEL} in its"
+      " metadata"
     )
-  config = registry.from_dict(json_file.parse(metadata[_KEY], path))
+  config = registry.from_dict(json_file.parse(metadata[_MODEL], path))
   relations = json_file.parse(metadata.get(_RELATIONS, "null"), path)
   if not isinstance(relations, list | None):
     raise ValueError(
@@ -76,26 +69,27 @@ def read_rest(
   return config, arrays, relations
 
 
-def check_same(config: System, side: str, read: Any, where: str) -> None:
-  """Checks that an encoder is the one that a rest belongs to.
+def check_same(config: System, side: str, read: Any, source: Source) -> None:
+  """Checks that an encoder belongs to a rest.
 
   Args:
     config: the rest's.
     side: "text" or "vision".
     read: the encoder's `TextConfig` or `VisionConfig`.
-    where: its name, for the error.
+    source: the encoder, for the error.
 
   Raises:
     ValueError: naming the first field that differs.
   """
-  wanted = getattr(config, side)
-  if wanted is None:
-    raise ValueError(f"{where}: want no {side} encoder, the rest has none")
-  for field in dataclasses.fields(wanted):
-    want, found = getattr(wanted, field.name), getattr(read, field.name)
-    # No encoder knows of crops.
-    if want != found and "crop" not in field.name:
+  expected = getattr(config, side)
+  if expected is None:
+    raise ValueError(
+      f"{source.folder}: expected no {side} encoder, as the rest has none"
+    )
+  for name, value in dataclasses.asdict(expected).items():
+    # An encoder's files do not mention crops.
+    if value != (found := getattr(read, name)) and "crop" not in name:
       raise ValueError(
-        f"{where}: want {field.name} {want!r} as the rest has it, found"
+        f"{source.folder}: expected {name} {value!r} as in the rest, got"
         f" {found!r}"
       )
