@@ -89,11 +89,7 @@ def locate(weights: str) -> str:
 
 @contextlib.contextmanager
 def _locked(path: pathlib.Path) -> Iterator[None]:
-  """Holds a lock; logs a line while another process holds it.
-
-  Raises:
-    ValueError: if the cache folder cannot be written.
-  """
+  """Holds a lock; logs a line while another process holds it."""
   lock = filelock.FileLock(path)
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -115,12 +111,7 @@ def _locked(path: pathlib.Path) -> Iterator[None]:
 
 
 def _find(side: str, encoders: Mapping[str, str]) -> Source:
-  """Returns the folder of one encoder.
-
-  Raises:
-    ValueError: if it is no folder and cannot be downloaded; explains how to
-      get it.
-  """
+  """Returns the folder of one encoder; an error explains how to get it."""
   encoder = encoders[side]
   try:
     found = sources.find(encoder)

@@ -14,8 +14,13 @@ import numpy as np
 from flax import traverse_util
 
 from ifa_jax.convert import engine, sources
-from ifa_jax.convert.engine import Drop, Rule, linear, norm
-from ifa_jax.convert.huggingface import encoders
+from ifa_jax.convert.engine import Drop, Rule, layer, linear, norm
+from ifa_jax.convert.huggingface.encoders import (
+  BERT_LAYER,
+  CLIP_LAYER,
+  bert_embeddings,
+  clip_embeddings,
+)
 from ifa_jax.convert.store import Converted, make_info
 from ifa_jax.models import parameters
 from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
@@ -26,9 +31,9 @@ RULES = [
   Drop("model.{any}position_ids", "buffers that count 0, 1, 2 ..."),
   Drop("model.text_pooler.{any}", "the relation head reads the markers"),
   Drop("model.vision_post_layernorm.{any}", "nothing reads the class token"),
-  *encoders.bert_embeddings("model.text_embeddings"),
-  *encoders.bert_layers("model.encoder.text_layer.{n}"),
-  *encoders.clip_embeddings(_VISUAL),
+  *bert_embeddings("model.text_embeddings"),
+  *layer("model.encoder.text_layer.{n}", "text/layer_{n}", BERT_LAYER),
+  *clip_embeddings(_VISUAL),
   Rule(
     f"{_VISUAL}.aux_position_embedding.weight", "visual/embed/grounded_position"
   ),
@@ -37,7 +42,7 @@ RULES = [
     "visual/embed/detected_position",
   ),
   *norm("model.vision_pre_layrnorm", "visual/embed/norm"),
-  *encoders.clip_layers("model.encoder.vision_layers.{n}"),
+  *layer("model.encoder.vision_layers.{n}", "visual/layer_{n}", CLIP_LAYER),
   *linear("classifier", "relation_head"),
 ]
 
@@ -93,11 +98,7 @@ def read_sizes(
   fusion: str,
   checkpoint: str | os.PathLike,
 ) -> ModelConfig:
-  """Reads a model's sizes from the shapes of DeepKE's arrays.
-
-  Raises:
-    ValueError: for an array that is missing or no matrix, naming it.
-  """
+  """Reads a model's sizes from the shapes of DeepKE's arrays."""
 
   def shape(name: str) -> tuple[int, int]:
     return sources.matrix_shape(arrays, f"model.{name}", checkpoint)
@@ -207,9 +208,8 @@ def _unread(text: TextConfig, vision: VisionConfig) -> dict[str, np.ndarray]:
   }
   return {
     **engine.blank(
+      ["model.vision_post_layernorm", "model.text_pooler.dense"],
       text.hidden_dim,
-      norms=["model.vision_post_layernorm"],
-      linears=["model.text_pooler.dense"],
     ),
     **{f"model.{name}": np.arange(n)[None] for name, n in buffers.items()},
   }

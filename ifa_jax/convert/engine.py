@@ -102,22 +102,18 @@ def layer(name: str, path: str, parts: Mapping[str, str]) -> list[Rule]:
   ]
 
 
-def blank(
-  width: int, norms: Sequence[str] = (), linears: Sequence[str] = ()
-) -> dict[str, np.ndarray]:
-  """Returns weights for modules that an export needs and no model reads.
+def blank(names: Sequence[str], width: int) -> dict[str, np.ndarray]:
+  """Returns the weights of modules that an export needs and no model reads.
 
-  Args:
-    width: D.
-    norms: names of LayerNorms, made identities.
-    linears: names of linear layers [D, D], made 0.
+  LayerNorms are identities, linear layers [D, D] are 0.
   """
-  zeros = np.zeros((width, width), np.float32)
-  return {
-    **{f"{name}.weight": np.ones(width, np.float32) for name in norms},
-    **{f"{name}.weight": zeros for name in linears},
-    **{f"{name}.bias": zeros[0] for name in (*norms, *linears)},
-  }
+  ones, zeros = np.ones(width, np.float32), np.zeros(width, np.float32)
+  weights = {}
+  for name in names:
+    square = np.zeros((width, width), np.float32)
+    weights[f"{name}.weight"] = ones if "norm" in name else square
+    weights[f"{name}.bias"] = zeros
+  return weights
 
 
 @functools.cache
@@ -127,7 +123,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
 
 
 def match(pattern: str, name: str) -> dict[str, str] | None:
-  """Returns what the placeholders of a pattern match in a whole name."""
+  """Returns the placeholders of a pattern in a whole name, or None."""
   found = _regex(pattern).fullmatch(name)
   return None if found is None else found.groupdict()
 
@@ -225,15 +221,12 @@ def beyond(
   source: Mapping[str, Any], rules: Table, num_layers: int
 ) -> list[str]:
   """Returns the names that belong to layer `num_layers` and later ones."""
-  numbers = {
-    name: [(match(rule.name, name) or {}).get("n") for rule in rules]
-    for name in source
-  }
-  return [
-    name
-    for name, found in numbers.items()
-    if any(n is not None and int(n) >= num_layers for n in found)
-  ]
+
+  def layer_number(name: str) -> int:
+    found = [match(rule.name, name) or {} for rule in rules]
+    return max(int(placeholders.get("n", -1)) for placeholders in found)
+
+  return [name for name in source if layer_number(name) >= num_layers]
 
 
 def _move(

@@ -36,12 +36,7 @@ _SMALL_FILES = (
 
 
 class Source(NamedTuple):
-  """A model on disk.
-
-  Attributes:
-    name: as the user gave it: a folder or a hub id.
-    folder: path of its files.
-  """
+  """A model on disk; `name` is a folder or hub id, as the user gave it."""
 
   name: str
   folder: str
@@ -64,7 +59,7 @@ class Source(NamedTuple):
     """Returns `config.json`.
 
     Raises:
-      ValueError: if there is none, naming other files, or for an adapter.
+      ValueError: if there is none, or for an adapter.
     """
     if os.path.exists(adapter := os.path.join(self.folder, _ADAPTER)):
       raise ValueError(
@@ -198,13 +193,8 @@ def matrix_shape(
 ) -> tuple[int, int]:
   """Returns rows and columns of a checkpoint's array.
 
-  Args:
-    arrays: name -> array.
-    name: of the matrix.
-    where: the checkpoint, for the error.
-
   Raises:
-    ValueError: if the array is missing or no matrix.
+    ValueError: if the array is missing or no matrix; names it and `where`.
   """
   array = arrays.get(name)
   if array is None or array.ndim != 2:

@@ -35,18 +35,14 @@ _PACKAGES = ("jax", "flax", "orbax-checkpoint", "numpy")
 
 
 class Converted(NamedTuple):
-  """A model from elsewhere.
-
-  Attributes:
-    model_config: its config.
-    params: nested float32 arrays, with BERT's pooler if there is one.
-    info: see `make_info`.
-    tokenizer: an `ifa_jax.data.text.tokenizer.Tokenizer`, or None.
-  """
+  """A model from elsewhere."""
 
   model_config: System
+  # Nested float32 arrays, with BERT's pooler if there is one.
   params: dict[str, Any]
+  # See `make_info`.
   info: dict[str, Any]
+  # A `Tokenizer`, or None.
   tokenizer: Any = None
 
 
@@ -87,14 +83,11 @@ def save_converted(
   """Writes a folder of converted weights, complete or not at all.
 
   Args:
-    folder: new or empty.
+    folder: new or empty; otherwise a ValueError.
     model_config: the model's.
     params: nested dicts of arrays.
-    info: where they come from, plain values.
+    info: plain values for `provenance.json`.
     tokenizer: a `Tokenizer`, or None.
-
-  Raises:
-    ValueError: if there is something in the folder already.
   """
   versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
   written = {
@@ -155,11 +148,7 @@ def load_converted(
 
 
 def load_config(folder: str | os.PathLike) -> System:
-  """Reads the model's config of a folder of converted weights.
-
-  Raises:
-    ValueError: if the folder holds none.
-  """
+  """Returns the model's config; a ValueError if the folder holds none."""
   if not is_converted(folder):
     raise ValueError(
       f"{folder}: expected a folder that python -m ifa_jax.convert wrote, got"
@@ -171,8 +160,7 @@ def load_config(folder: str | os.PathLike) -> System:
 def load_shapes(folder: str | os.PathLike) -> dict[str, tuple[int, ...]]:
   """Returns path -> shape of the parameters in a folder, without reading any.
 
-  Raises:
-    ValueError: if they are missing or damaged.
+  Raises a ValueError if they are missing or damaged.
   """
   path = os.path.join(os.path.abspath(folder), _PARAMS)
   try:
@@ -184,11 +172,7 @@ def load_shapes(folder: str | os.PathLike) -> dict[str, tuple[int, ...]]:
 
 
 def load_provenance(folder: str | os.PathLike) -> dict[str, Any]:
-  """Reads `provenance.json`; see `make_info`.
-
-  Raises:
-    ValueError: if it is missing or damaged.
-  """
+  """Reads `provenance.json`; a ValueError if it is missing or damaged."""
   found = _read_json(folder, _PROVENANCE)
   if not isinstance(found, dict):
     path = os.path.join(folder, _PROVENANCE)

@@ -15,8 +15,8 @@ import numpy as np
 from flax import traverse_util
 
 from ifa_jax.convert import engine, initialize, sources
-from ifa_jax.convert.engine import Drop, Rule, linear, norm
-from ifa_jax.convert.huggingface import encoders
+from ifa_jax.convert.engine import Drop, Rule, layer, linear, norm
+from ifa_jax.convert.huggingface.encoders import BERT_LAYER, bert_embeddings
 from ifa_jax.convert.store import Converted, make_info
 from ifa_jax.data.text import markers
 from ifa_jax.models import parameters
@@ -43,7 +43,7 @@ def _connection_rules(stream: str, number: int, letter: str) -> list[Rule]:
     "mlp_out": f"{letter}_output.dense",
     "mlp_norm": f"{letter}_output.LayerNorm",
   }
-  return engine.layer(_CONNECTION, f"connection_{{n}}/{stream}", parts)
+  return layer(_CONNECTION, f"connection_{{n}}/{stream}", parts)
 
 
 RULES = [
@@ -53,12 +53,12 @@ RULES = [
   Drop("linguisic_logit.{any}", _HEADS),
   Drop(f"{_CONNECTION}.biOutput.q_dense{{any}}", "declared and never read"),
   Drop("bert.embeddings.task_embeddings.weight", "no text has a task's token"),
-  *encoders.bert_embeddings("bert.embeddings"),
-  *encoders.bert_layers(_TEXT),
+  *bert_embeddings("bert.embeddings"),
+  *layer(_TEXT, "text/layer_{n}", BERT_LAYER),
   *linear("bert.v_embeddings.image_embeddings", "visual/embed/feature"),
   *linear("bert.v_embeddings.image_location_embeddings", "visual/embed/box"),
   *norm("bert.v_embeddings.LayerNorm", "visual/embed/norm"),
-  *encoders.bert_layers(_VISION, "visual/layer_{n}"),
+  *layer(_VISION, "visual/layer_{n}", BERT_LAYER),
   *_connection_rules("visual", 1, "v"),
   *_connection_rules("text", 2, "t"),
   *linear("bert.t_pooler.dense", "text_pooler"),
@@ -134,12 +134,7 @@ def convert(checkpoint: str | os.PathLike, options: Options) -> Converted:
 def read_sizes(
   arrays: Mapping[str, np.ndarray], options: Options, checkpoint: str
 ) -> ViLBERTConfig:
-  """Reads a model's sizes from the shapes of ViLBERT's arrays.
-
-  Raises:
-    ValueError: for an array that is missing or no matrix, naming it, and as
-      `ViLBERTConfig` does.
-  """
+  """Reads a model's sizes from the shapes of ViLBERT's arrays."""
 
   def shape(name: str) -> tuple[int, int]:
     return sources.matrix_shape(arrays, f"bert.{name}", checkpoint)
@@ -147,8 +142,8 @@ def read_sizes(
   def count(pattern: str) -> int:
     return sum(engine.match(pattern, name) is not None for name in arrays)
 
-  def depth(layer: str) -> dict[str, Any]:
-    name = f"{layer}.intermediate.dense.weight"
+  def depth(stream: str) -> dict[str, Any]:
+    name = f"{stream}.intermediate.dense.weight"
     first = name.format(n=0).removeprefix("bert.")
     return {"num_layers": count(name), "mlp_dim": shape(first)[0]}
 

@@ -91,13 +91,9 @@ def _read(declared: Any, value: Any, where: str) -> Any:
       _, inside = typing.get_args(option) or (str, Any)
       return {k: _read(inside, v, _join(where, k)) for k, v in value.items()}
     return value
-  names = " or ".join(
-    "None" if option is types.NoneType
-    else option.__name__ if isinstance(option, type)
-    else str(option)
-    for option in options
-  )  # fmt: skip
-  raise ValueError(f"{where}: expected {names}, got {value!r}")
+  names = [x.__name__ if isinstance(x, type) else str(x) for x in options]
+  expected = " or ".join(names).replace("NoneType", "None")
+  raise ValueError(f"{where}: expected {expected}, got {value!r}")
 
 
 def _fits(declared: Any, value: Any) -> bool:

@@ -28,6 +28,16 @@ from ifa_jax.files.shown import shown
 # elements; a file of a few bytes could ask for any number.
 _MAX_REPEATED = 1 << 20
 
+# Without sets, buffers and instances. BYTEARRAY8 allocates before it reads.
+_OPCODES = """
+  PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE
+  BINFLOAT BININT BININT1 BININT2 LONG1 LONG4
+  SHORT_BINUNICODE BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8
+  EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST APPEND APPENDS EMPTY_DICT
+  BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET
+  GLOBAL STACK_GLOBAL REDUCE BINPERSID
+"""
+
 _ONLY = "expected tensors and plain containers only, got"
 
 
@@ -46,7 +56,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     try:
       with zipfile.ZipFile(file) as archive:
         archives.check_size(archive)
-        return _load_archive(archive)
+        return _Unpickler(archive).load()
     except zipfile.BadZipFile as error:
       raise ValueError(f"{path}: {_not_an_archive(file, error)}") from None
     except pickle.UnpicklingError as error:
@@ -70,15 +80,6 @@ def _not_an_archive(file: BinaryIO, error: Exception) -> str:
   return f"expected a zip archive as torch.save writes it, got {error}"
 
 
-def _load_archive(archive: zipfile.ZipFile) -> Any:
-  found = [name for name in archive.namelist() if name.endswith("/data.pkl")]
-  if len(found) != 1:
-    raise pickle.UnpicklingError(
-      f"expected one */data.pkl in the archive, got {found or 'none'}"
-    )
-  return _Unpickler(archive, found[0].removesuffix("data.pkl")).load()
-
-
 class _Opcodes(dict[int, Any]):
   """The opcodes of a pickle that are followed."""
 
@@ -92,28 +93,20 @@ class _Unpickler(pickle._Unpickler):
   """Reads `data.pkl`; imports nothing and calls only `_GLOBALS`."""
 
   stack: list[Any]
-  # Without sets, buffers and instances. BYTEARRAY8 allocates before it reads.
   dispatch = _Opcodes(
-    (code[0], pickle._Unpickler.dispatch[code[0]])
-    for code in (
-      *(pickle.PROTO, pickle.FRAME, pickle.STOP, pickle.MARK),
-      *(pickle.NONE, pickle.NEWTRUE, pickle.NEWFALSE, pickle.BINFLOAT),
-      *(pickle.BININT, pickle.BININT1, pickle.BININT2),
-      *(pickle.LONG1, pickle.LONG4),
-      *(pickle.SHORT_BINUNICODE, pickle.BINUNICODE, pickle.BINUNICODE8),
-      *(pickle.SHORT_BINBYTES, pickle.BINBYTES, pickle.BINBYTES8),
-      *(pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2),
-      *(pickle.TUPLE3, pickle.EMPTY_LIST, pickle.APPEND, pickle.APPENDS),
-      *(pickle.BINPUT, pickle.LONG_BINPUT, pickle.MEMOIZE),
-      *(pickle.BINGET, pickle.LONG_BINGET, pickle.EMPTY_DICT),
-      *(pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.REDUCE, pickle.BINPERSID),
-    )
+    (code, pickle._Unpickler.dispatch[code])
+    for code in (getattr(pickle, name)[0] for name in _OPCODES.split())
   )
 
-  def __init__(self, archive: zipfile.ZipFile, root: str):
-    super().__init__(io.BytesIO(archive.read(f"{root}data.pkl")))
+  def __init__(self, archive: zipfile.ZipFile):
+    found = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+    if len(found) != 1:
+      raise pickle.UnpicklingError(
+        f"expected one */data.pkl in the archive, got {found or 'none'}"
+      )
+    super().__init__(io.BytesIO(archive.read(found[0])))
     self._archive = archive
-    self._root = root
+    self._root = found[0].removesuffix("data.pkl")
     self._storages: dict[str, np.ndarray] = {}
 
   def find_class(self, module: str, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Tables there and back, and every problem told at once."""
+"""Rules in both directions, and errors."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,7 @@ def weights():
   }
 
 
-def test_names_and_arrays_move():
+def test_names_and_arrays_are_converted():
   params = engine.convert(weights(), TABLE, EXPECTED, "a.bin")
   kernel = params["layer_0/out/kernel"]
   np.testing.assert_array_equal(kernel, [[0, 3], [1, 4], [2, 5]])
@@ -42,7 +42,7 @@ def test_names_and_arrays_move():
   assert params.keys() == EXPECTED.keys()
 
 
-def test_the_table_leads_back():
+def test_a_table_converts_back():
   params = engine.convert(weights(), TABLE, EXPECTED, "a.bin")
   back = engine.restore(params, TABLE, "a.bin")
   want = {k: v for k, v in weights().items() if not k.startswith("count")}
@@ -51,7 +51,7 @@ def test_the_table_leads_back():
     np.testing.assert_array_equal(back[name], array)
 
 
-def test_what_is_dropped_and_what_lies_beyond():
+def test_dropped_weights_and_later_layers():
   assert engine.dropped(weights(), TABLE) == {"counts nothing": ["count.ids"]}
   late = engine.beyond(weights(), TABLE, 11)
   assert late == ["layers.11.out.weight", "layers.11.out.bias"]
@@ -86,7 +86,7 @@ def test_a_problem_names_the_weight(changes, message):
   assert problems_with(**changes) == [f"  {message}"]
 
 
-def test_all_problems_are_told_at_once():
+def test_all_problems_are_reported_at_once():
   found = problems_with(extra=np.ones(1), table=None)
   assert [line.split(":")[0].strip() for line in found] == ["extra", "table"]
 

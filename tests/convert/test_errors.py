@@ -1,4 +1,4 @@
-"""What a user may get wrong with encoders: one message, naming the culprit."""
+"""Invalid encoders: one message that names the file."""
 
 import os
 
@@ -10,14 +10,6 @@ from safetensors.numpy import load_file
 
 from ifa_jax.convert import from_huggingface, sources
 from ifa_jax.convert.huggingface.encoder_weights import read_stream
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-  """One folder of each kind that is needed, by the name of its class."""
-  root = tmp_path_factory.mktemp("encoders")
-  kinds = ("BertModel", "CLIPModel")
-  return {kind: hf_models.save(root / kind, kind) for kind in kinds}
 
 
 def spoil_missing(folder):
@@ -104,7 +96,7 @@ CULPRITS = {
 
 
 @pytest.mark.parametrize("spoil", CULPRITS)
-def test_an_error_names_the_culprit(spoil, folders, tmp_path):
+def test_an_error_names_the_file_and_the_weight(spoil, folders, tmp_path):
   folder = hf_models.copy(folders["BertModel"], tmp_path / "text")
   spoil(folder)
   with pytest.raises(ValueError, match=f"(?s){CULPRITS[spoil]}") as caught:
@@ -113,7 +105,7 @@ def test_an_error_names_the_culprit(spoil, folders, tmp_path):
   assert not (folder / "ran").exists()
 
 
-def test_sides_that_are_swapped(folders):
+def test_swapped_encoders(folders):
   with pytest.raises(
     ValueError, match=r"expected a vision encoder.*got .*'bert'"
   ):
@@ -122,6 +114,6 @@ def test_sides_that_are_swapped(folders):
     from_huggingface(text=folders["CLIPModel"])
 
 
-def test_a_folder_that_is_not_there():
+def test_a_missing_folder():
   with pytest.raises(ValueError, match=r"\./none: there is no such folder"):
     sources.find("./none")

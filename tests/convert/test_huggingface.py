@@ -1,4 +1,4 @@
-"""Encoders to a model: what it gains, and every way that they do not fit."""
+"""Encoders combined to a model, and combinations that do not fit."""
 
 import hf_models
 import jax
@@ -8,7 +8,7 @@ import raw_tree
 import tiny
 
 from ifa_jax.convert import from_huggingface
-from ifa_jax.convert.huggingface import assemble, conversion
+from ifa_jax.convert.huggingface import conversion
 from ifa_jax.convert.huggingface.encoder_weights import read_stream
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.models import (
@@ -20,14 +20,6 @@ from ifa_jax.models import (
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-  """One folder of each kind, by the name of its class."""
-  root = tmp_path_factory.mktemp("encoders")
-  kinds = hf_models.TEXT + hf_models.VISION
-  return {kind: hf_models.save(root / kind, kind) for kind in kinds}
 
 
 def test_the_vocabulary_grows_by_the_markers(folders):
@@ -58,12 +50,12 @@ def test_markers_follow_the_tokenizer(rows, want, tmp_path):
   text = read_stream(tmp_path, "text")
   tokenizer = Tokenizer.load(tmp_path)
   assert tokenizer.vocab_size == published + 4
-  size = assemble.vocabulary_rows(text, tokenizer)
+  size = conversion.vocabulary_rows(text, tokenizer)
   assert size == published + want
 
 
 @pytest.mark.parametrize("given", ["text", "vision"])
-def test_a_side_that_is_left_out_fits_the_other(given, folders):
+def test_an_omitted_encoder_has_the_sizes_of_the_other(given, folders):
   kind = {"text": "BertModel", "vision": "ViTModel"}[given]
   args = {"text": None, "vision": None, given: folders[kind]}
   options = conversion.Options(num_crops=2, num_relations=7)

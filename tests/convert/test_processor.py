@@ -1,4 +1,4 @@
-"""Pictures are what the source's processor makes of them, or a note says so."""
+"""Pixels equal those of the source's processor, or there is a note."""
 
 import dataclasses
 import json
@@ -49,7 +49,7 @@ def read(tmp_path, kind="ViT", **files):
 
 
 def normalised(pixels, config):
-  """Returns what the model reads, as `VisualEmbeddings` computes it."""
+  """Normalises pixels as `VisualEmbeddings` does."""
   return (pixels / 255 - config.image_mean) / np.array(config.image_std)
 
 
@@ -88,7 +88,7 @@ def test_a_missing_key_is_the_class_default(kind):
   ],
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_numbers_are_those_of_the_processor(kind, given, tmp_path):
+def test_pixels_equal_the_processors(kind, given, tmp_path):
   """On a picture of the right size, which no processor resizes."""
   picture = noise(224, 224)
   theirs = KINDS[kind](**given)(picture, return_tensors="np")["pixel_values"]
@@ -151,7 +151,7 @@ def test_a_processor_of_another_class_makes_a_note(tmp_path):
   assert note == "processor 'BitImageProcessor' is read as ViTImageProcessor"
 
 
-def test_the_file_of_the_whole_model_comes_first(tmp_path):
+def test_the_file_of_a_multimodal_model_has_precedence(tmp_path):
   files = {
     "preprocessor_config": {"image_mean": 0.1},
     "processor_config": {"image_processor": {"image_mean": 0.2}},
@@ -185,15 +185,15 @@ def test_a_wrong_value_is_named_with_its_file(given, message, tmp_path):
   assert str(caught.value).startswith(where + message)
 
 
-def test_a_whole_processor_that_is_no_object(tmp_path):
+def test_an_image_processor_that_is_no_object(tmp_path):
   message = r"processor_config\.json: image_processor: expected an object, got"
   with pytest.raises(ValueError, match=message):
     read(tmp_path, processor_config={"image_processor": None})
 
 
 @pytest.mark.parametrize("kind", ["CLIPVisionModel", "ViTModel"])
-def test_an_export_names_the_geometry_of_its_training(kind, tmp_path):
-  """On a picture twice as wide as it is high, where a squash shows."""
+def test_an_exported_processor_resizes_as_the_dataset(kind, tmp_path):
+  """On a picture of 2 : 1, which a squash would distort."""
   config = tiny.tiny_config()
   is_vit = kind == "ViTModel"
   vision = dataclasses.replace(

@@ -1,4 +1,4 @@
-"""Every key of a `config.json` is read, refused or of no bearing."""
+"""Every key of a `config.json` is followed, refused or without effect."""
 
 import dataclasses
 import re
@@ -14,13 +14,6 @@ from ifa_jax.convert.huggingface.encoder_weights import read_stream
 pytestmark = [pytest.mark.silent_input, pytest.mark.slow]
 
 SIDES = {"BertModel": "text", "CLIPModel": "vision", "ViTModel": "vision"}
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-  """One folder of each kind, by the name of its class."""
-  root = tmp_path_factory.mktemp("encoders")
-  return {kind: hf_models.save(root / kind, kind) for kind in SIDES}
 
 
 def changed(folders, kind, path, **changes):
@@ -76,7 +69,7 @@ SECTIONS = [
     "vision_config_dict": {"hidden_act": "gelu"},
   },
   {"vision_config_dict": {"num_hidden_layers": 3, "image_size": 64}},
-  # What the older section leaves out has the class's default.
+  # Keys that the older section lacks have the class's defaults.
   {"vision_config": {"image_size": 64}, "vision_config_dict": {}},
   {"vision_config": {"image_size": 64}, "vision_config_dict": None},
   {"vision_config": None, "vision_config_dict": {"image_size": 64}},
@@ -86,7 +79,7 @@ SECTIONS = [
 
 
 @pytest.mark.parametrize("file", SECTIONS)
-def test_a_section_is_the_one_that_transformers_reads(file):
+def test_the_section_is_the_same_as_in_transformers(file):
   theirs = transformers.CLIPConfig(**file).vision_config.to_dict()
   _, section = encoders.CLIP.find_section({"model_type": "clip"} | file)
   assert encoders.CLIP.read(section) == encoders.CLIP.read(theirs)

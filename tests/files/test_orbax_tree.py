@@ -1,4 +1,4 @@
-"""The names in a checkpoint are read without opening its arrays."""
+"""Names of the arrays in a checkpoint."""
 
 import jax
 import numpy as np

@@ -1,4 +1,4 @@
-"""Any bytes as a `.pth` file: numbers and names, or one line; nothing runs."""
+"""Any bytes as a `.pth` file: a value or one line; no code is run."""
 
 import collections
 import io
@@ -72,7 +72,7 @@ def opcodes():
   )
 
 
-def test_any_opcodes_are_values_or_an_error(tmp_path, thorough):
+def test_any_opcodes_are_read_or_refused(tmp_path, thorough):
   def body(content):
     load(tmp_path, content)
 
@@ -93,7 +93,7 @@ def plain_containers():
   )
 
 
-def test_what_python_pickles_comes_back(tmp_path, thorough):
+def test_plain_containers_round_trip(tmp_path, thorough):
   def body(value, protocol):
     assert load(tmp_path, archive(pickle.dumps(value, protocol))) == value
 
@@ -109,14 +109,14 @@ def refused(folder, content):
 
 
 @pytest.mark.parametrize("name", ["posix.system", "builtins.exec", "os.fork"])
-def test_no_name_is_looked_up(tmp_path, name):
+def test_other_names_are_refused(tmp_path, name):
   module, function = name.split(".")
   call = f"c{module}\n{function}\n(X\x04\0\0\0trueetR.".replace("ee", "e")
   message = refused(tmp_path, archive(b"\x80\x02" + call.encode()))
   assert f"containers only, got the name '{name}'" in message
 
 
-def test_the_memo_takes_no_more_than_its_entries(tmp_path):
+def test_a_memo_index_allocates_no_table(tmp_path):
   # Python's unpickler would fill 64 GB with this.
   assert load(tmp_path, archive(b"\x80\x02}r\xff\xff\xff\x7f.")) == {}
 

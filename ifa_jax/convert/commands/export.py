@@ -6,15 +6,11 @@ r"""Exports a trained or converted model to DeepKE or transformers.
         --format=deepke --out=best_model.pth
 """
 
-import os
-from typing import Any
-
 from absl import flags
 
 from ifa_jax.convert import store, summary
 from ifa_jax.convert.deepke import export_deepke
-from ifa_jax.convert.huggingface import leftover_weights
-from ifa_jax.convert.huggingface.export import export_huggingface
+from ifa_jax.convert.huggingface.export import REST, export_huggingface
 from ifa_jax.files import whole
 from ifa_jax.models import registry
 from ifa_jax.models.config import ModelConfig
@@ -49,8 +45,7 @@ def main(_) -> None:
       values.out, config, params, tokenizer, info.get("relations")
     )
     notes = [
-      f"{leftover_weights.FILE} holds weights that the encoders lack, for"
-      " --rest",
+      f"{REST} holds weights that the encoders lack, for --rest",
       "poolers and last norms, which the model does not have, are blank",
     ]
   summary.print_counts(params, f"Exported to {values.out}")
@@ -77,17 +72,13 @@ def load_model(folder: str) -> store.Converted:
       params = checkpoints.restore_params(checkpoints.best_scored())
     relations = record["dataset"].get("relations")
     info = store.make_info("run") | {"relations": relations}
-  return store.Converted(config, params, info, _load_tokenizer(folder))
+  tokenizer = None
+  if (path := store.tokenizer_folder(folder)) is not None:
+    # Loads transformers.
+    from ifa_jax.data.text.tokenizer import Tokenizer
 
-
-def _load_tokenizer(folder: str) -> Any:
-  path = os.path.join(folder, "tokenizer")
-  if not os.path.isdir(path):
-    return None
-  # Loads transformers.
-  from ifa_jax.data.text.tokenizer import Tokenizer
-
-  return Tokenizer.load(path)
+    tokenizer = Tokenizer.load(path)
+  return store.Converted(config, params, info, tokenizer)
 
 
 def _deepke_notes(config: ModelConfig) -> list[str]:

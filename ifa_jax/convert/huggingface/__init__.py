@@ -5,7 +5,5 @@ encoder_weights   one encoder to one stream
 encoders          tables of BERT, CLIP and ViT
 settings          checks of JSON settings
 processor         `preprocessor_config.json`, in both directions
-assemble          config of the model that encoders form
-export            a model to two encoders
-leftover_weights  parameters that the encoders cannot hold
+export            a model to two encoders and the rest of it
 """

@@ -1,6 +1,7 @@
 """Reads an encoder of transformers as a stream of the model."""
 
 import dataclasses
+import itertools
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -66,7 +67,7 @@ def read_stream(
   for path in paths:
     weights |= sources.read_weights(path)
   weights, others = _own_weights(weights, encoder, source)
-  dropped = {f"other parts than the {encoder.architecture}": others}
+  unused: dict[str, list[str]] = {}
   if num_layers is not None:
     if not 1 <= num_layers <= config.num_layers:
       raise ValueError(
@@ -75,20 +76,24 @@ def read_stream(
       )
     config = dataclasses.replace(config, num_layers=num_layers)
     late = engine.beyond(weights, encoder.rules, num_layers)
-    dropped[f"layers from {num_layers} on"] = late
+    unused[f"layers from {num_layers} on"] = late
   pooler = [name for name in weights if name.startswith(f"{POOLER_NAME}.")]
   if side == "text" and not any(weights[name].any() for name in pooler):
-    dropped["all 0, as in an export of a model without a pooler"] = pooler
-  left_out = {name for names in dropped.values() for name in names}
-  kept = {name: x for name, x in weights.items() if name not in left_out}
-  expected = _expected_shapes(config, kept)
-  params = engine.convert(kept, encoder.rules, expected, source.folder)
+    unused["all 0, as in an export of a model without a pooler"] = pooler
+  for name in itertools.chain(*unused.values()):
+    del weights[name]
+  expected = _expected_shapes(config, weights)
+  params = engine.convert(weights, encoder.rules, expected, source.folder)
+  dropped = {
+    f"other parts than the {encoder.architecture}": others,
+    **unused,
+    **engine.dropped(weights, encoder.rules),
+  }
   return Stream(
     source,
     config,
     params,
-    {reason: names for reason, names in dropped.items() if names}
-    | engine.dropped(kept, encoder.rules),
+    {reason: names for reason, names in dropped.items() if names},
     sources.record(source.name, paths),
     notes,
   )
@@ -101,11 +106,7 @@ def default_partner(config: TextConfig | VisionConfig) -> Any:
 
 
 def _read_config(source: Source, side: str) -> tuple[Encoder, Any, list[str]]:
-  """Returns a folder's architecture and config, and notes on them.
-
-  Raises:
-    ValueError: for settings that are not supported, naming file and key.
-  """
+  """Returns a folder's architecture, its config, and notes on it."""
   config_file = source.read_config()
   where = f"{source.folder}/config.json: "
   known = {kind: e for e in ENCODERS[side] for kind in e.model_types}

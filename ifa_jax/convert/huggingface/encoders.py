@@ -4,8 +4,6 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
-
 from ifa_jax.convert import engine
 from ifa_jax.convert.engine import PATCHES, Drop, Rule, Table, linear, norm
 from ifa_jax.convert.huggingface import settings
@@ -16,6 +14,9 @@ from ifa_jax.models.config import TextConfig, VisionConfig
 
 # In `BertModel` and in `ViTModel`.
 POOLER_NAME = "pooler.dense"
+# In the `config.json` of an export: the ids of the markers, for which
+# transformers has no key.
+MARKERS_KEY = "entity_markers"
 
 
 def _whole_file(config: Config) -> tuple[str, Config]:
@@ -37,8 +38,7 @@ class Encoder:
     constants: further keys that are written.
     ignored_dropout: keys of rates that the model does not follow.
     find_section: returns the name of the section, or "", and the section.
-    blank_norms: weights that no model here reads, see `engine.blank`.
-    blank_linears: likewise.
+    unread: modules of the class that no model here has, see `engine.blank`.
   """
 
   architecture: str
@@ -48,11 +48,10 @@ class Encoder:
   rules: Table
   settings: Mapping[str, Setting]
   default: TextConfig | VisionConfig
-  constants: Mapping[str, Any]
+  unread: tuple[str, ...]
+  constants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   ignored_dropout: tuple[str, ...] = ()
   find_section: Callable[[Config], tuple[str, Config]] = _whole_file
-  blank_norms: tuple[str, ...] = ()
-  blank_linears: tuple[str, ...] = ()
 
   def read(self, section: Config) -> Any:
     """Returns the `TextConfig` or `VisionConfig` of a section.
@@ -93,10 +92,6 @@ class Encoder:
       if section.get(key) not in (None, 0)
     ]
 
-  def unread(self, config: Any) -> dict[str, np.ndarray]:
-    """Returns the weights that the class has and no model here reads."""
-    return engine.blank(config.hidden_dim, self.blank_norms, self.blank_linears)
-
   def _stored(self) -> list[tuple[str, Any]]:
     return [(key, s) for key, s in self.settings.items() if s.field]
 
@@ -124,30 +119,43 @@ _PICTURES = _SIZES | {
 }
 
 
+# Path within a layer -> name within a layer, see `engine.layer`.
+BERT_LAYER = {
+  "attention/query": "attention.self.query",
+  "attention/key": "attention.self.key",
+  "attention/value": "attention.self.value",
+  "attention/out": "attention.output.dense",
+  "attention_norm": "attention.output.LayerNorm",
+  "mlp_in": "intermediate.dense",
+  "mlp_out": "output.dense",
+  "mlp_norm": "output.LayerNorm",
+}
+CLIP_LAYER = {
+  "attention/query": "self_attn.q_proj",
+  "attention/key": "self_attn.k_proj",
+  "attention/value": "self_attn.v_proj",
+  "attention/out": "self_attn.out_proj",
+  "attention_norm": "layer_norm1",
+  "mlp_in": "mlp.fc1",
+  "mlp_out": "mlp.fc2",
+  "mlp_norm": "layer_norm2",
+}
+_VIT_LAYER = BERT_LAYER | {
+  "attention/query": "attention.attention.query",
+  "attention/key": "attention.attention.key",
+  "attention/value": "attention.attention.value",
+  "attention_norm": "layernorm_before",
+  "mlp_norm": "layernorm_after",
+}
+
+
 def bert_embeddings(name: str) -> list[Rule]:
   """Returns the rules of BERT's embeddings, under any program's name."""
-  return [
-    *(
-      Rule(f"{name}.{table}_embeddings.weight", f"text/embed/{table}/embedding")
-      for table in ("word", "position", "token_type")
-    ),
-    *norm(f"{name}.LayerNorm", "text/embed/norm"),
+  tables = [
+    Rule(f"{name}.{table}_embeddings.weight", f"text/embed/{table}/embedding")
+    for table in ("word", "position", "token_type")
   ]
-
-
-def bert_layers(name: str, path: str = "text/layer_{n}") -> list[Rule]:
-  """Returns the rules of BERT's layers, under any program's name."""
-  parts = {
-    "attention/query": "attention.self.query",
-    "attention/key": "attention.self.key",
-    "attention/value": "attention.self.value",
-    "attention/out": "attention.output.dense",
-    "attention_norm": "attention.output.LayerNorm",
-    "mlp_in": "intermediate.dense",
-    "mlp_out": "output.dense",
-    "mlp_norm": "output.LayerNorm",
-  }
-  return engine.layer(name, path, parts)
+  return [*tables, *norm(f"{name}.LayerNorm", "text/embed/norm")]
 
 
 def clip_embeddings(name: str) -> list[Rule]:
@@ -161,71 +169,27 @@ def clip_embeddings(name: str) -> list[Rule]:
   ]
 
 
-def clip_layers(name: str) -> list[Rule]:
-  """Returns the rules of CLIP's layers, under any program's name."""
-  parts = {
-    "attention/query": "self_attn.q_proj",
-    "attention/key": "self_attn.k_proj",
-    "attention/value": "self_attn.v_proj",
-    "attention/out": "self_attn.out_proj",
-    "attention_norm": "layer_norm1",
-    "mlp_in": "mlp.fc1",
-    "mlp_out": "mlp.fc2",
-    "mlp_norm": "layer_norm2",
-  }
-  return engine.layer(name, "visual/layer_{n}", parts)
-
-
-def _vit_rules() -> Table:
-  parts = {
-    "attention/query": "attention.attention.query",
-    "attention/key": "attention.attention.key",
-    "attention/value": "attention.attention.value",
-    "attention/out": "attention.output.dense",
-    "attention_norm": "layernorm_before",
-    "mlp_in": "intermediate.dense",
-    "mlp_out": "output.dense",
-    "mlp_norm": "layernorm_after",
-  }
-  name, path = "embeddings", "visual/embed"
-  patches = f"{name}.patch_embeddings.projection"
-  batch, batch_of_rows = engine.leading_axes(1), engine.leading_axes(2)
-  return [
-    Drop("pooler.{any}", "nothing reads the class token"),
-    Drop("layernorm.{any}", "nothing reads the last layer's output"),
-    Drop(f"{name}.mask_token", "no patch is masked"),
-    Rule(f"{name}.cls_token", f"{path}/class_token", batch_of_rows),
-    Rule(f"{patches}.weight", f"{path}/patch/kernel", PATCHES),
-    Rule(f"{patches}.bias", f"{path}/patch/bias"),
-    Rule(f"{name}.position_embeddings", f"{path}/position", batch),
-    *engine.layer("encoder.layer.{n}", "visual/layer_{n}", parts),
+def _bert_rules() -> list[Rule | Drop]:
+  rules = bert_embeddings("embeddings")
+  rules += engine.layer("encoder.layer.{n}", "text/layer_{n}", BERT_LAYER)
+  # Files from TensorFlow, such as bert-base-uncased, have other names.
+  older = [
+    rule._replace(
+      name=rule.name.replace(".weight", ".gamma").replace(".bias", ".beta")
+    )
+    for rule in rules
+    if ".LayerNorm." in rule.name
   ]
+  buffer = Drop("embeddings.position_ids", "a buffer that counts 0, 1, 2 ...")
+  return [buffer, *rules, *older, *linear(POOLER_NAME, POOLER)]
 
-
-_BERT_RULES = [
-  *bert_embeddings("embeddings"),
-  *bert_layers("encoder.layer.{n}"),
-]
 
 BERT = Encoder(
   architecture="BertModel",
   model_types=("bert",),
   prefixes=("", "bert."),
   anchor="embeddings.word_embeddings.weight",
-  rules=[
-    Drop("embeddings.position_ids", "a buffer that counts 0, 1, 2 ..."),
-    *_BERT_RULES,
-    # Names in files from TensorFlow, such as bert-base-uncased.
-    *(
-      Rule(
-        rule.name.replace(".weight", ".gamma").replace(".bias", ".beta"),
-        rule.path,
-      )
-      for rule in _BERT_RULES
-      if ".LayerNorm." in rule.name
-    ),
-    *linear(POOLER_NAME, POOLER),
-  ],
+  rules=_bert_rules(),
   settings=_SIZES
   | {
     "vocab_size": Setting(settings.count, "vocab_size"),
@@ -243,8 +207,8 @@ BERT = Encoder(
     "pruned_heads": only({}),
   },
   default=TextConfig(vocab_size=30522),
+  unread=(POOLER_NAME,),
   constants={"pad_token_id": 0},
-  blank_linears=(POOLER_NAME,),
 )
 
 
@@ -272,22 +236,40 @@ CLIP = Encoder(
     *clip_embeddings("embeddings"),
     # Misspelt in transformers.
     *norm("pre_layrnorm", "visual/embed/norm"),
-    *clip_layers("encoder.layers.{n}"),
+    *engine.layer("encoder.layers.{n}", "visual/layer_{n}", CLIP_LAYER),
   ],
   settings=_PICTURES,
   default=VisionConfig(),
-  constants={},
+  unread=("post_layernorm",),
   ignored_dropout=("attention_dropout",),
   find_section=_clip_section,
-  blank_norms=("post_layernorm",),
 )
+
+_VIT_PATCHES = "embeddings.patch_embeddings.projection"
 
 VIT = Encoder(
   architecture="ViTModel",
   model_types=("vit",),
   prefixes=("", "vit."),
   anchor="embeddings.cls_token",
-  rules=_vit_rules(),
+  rules=[
+    Drop("pooler.{any}", "nothing reads the class token"),
+    Drop("layernorm.{any}", "nothing reads the last layer's output"),
+    Drop("embeddings.mask_token", "no patch is masked"),
+    Rule(
+      "embeddings.cls_token",
+      "visual/embed/class_token",
+      engine.leading_axes(2),
+    ),
+    Rule(f"{_VIT_PATCHES}.weight", "visual/embed/patch/kernel", PATCHES),
+    Rule(f"{_VIT_PATCHES}.bias", "visual/embed/patch/bias"),
+    Rule(
+      "embeddings.position_embeddings",
+      "visual/embed/position",
+      engine.leading_axes(1),
+    ),
+    *engine.layer("encoder.layer.{n}", "visual/layer_{n}", _VIT_LAYER),
+  ],
   settings=_PICTURES | {"qkv_bias": only(True)},
   default=VisionConfig(
     patch_size=16,
@@ -302,8 +284,7 @@ VIT = Encoder(
     "qkv_bias": True,
   },
   ignored_dropout=("hidden_dropout_prob", "attention_probs_dropout_prob"),
-  blank_norms=("layernorm",),
-  blank_linears=(POOLER_NAME,),
+  unread=("layernorm", POOLER_NAME),
 )
 
 ENCODERS = {"text": (BERT,), "vision": (CLIP, VIT)}

@@ -1,14 +1,18 @@
-"""Writes a model as two encoders of transformers.
+"""Writes a model as two encoders of transformers, and reads the rest of it.
 
     text/              BertModel, its vocabulary with the four markers, and the
                        tokenizer that gives their ids, if there is one
     vision/            CLIPVisionModel or ViTModel, if the model has pictures
-    rest.safetensors   all other parameters, see `leftover_weights`
+    rest.safetensors   all other parameters by path, such as the relation head;
+                       its metadata has the model's config, and the names of the
+                       head's relations if they are known
 
-Weights of the classes that no model here reads are blank. The encoders alone do
-not compute the same as the model, where they attend to each other.
+The three convert back to the same model. Weights of the classes that no model
+here reads are blank. On their own, the encoders do not attend to each other as
+in the model.
 """
 
+import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,14 +20,25 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import engine, store
-from ifa_jax.convert.huggingface import leftover_weights, processor
-from ifa_jax.convert.huggingface.assemble import MARKERS_KEY
+from ifa_jax.convert import engine, sources, store
+from ifa_jax.convert.huggingface import processor
 from ifa_jax.convert.huggingface.encoder_weights import CROP_POSITIONS
-from ifa_jax.convert.huggingface.encoders import BERT, CLIP, VIT, Encoder
+from ifa_jax.convert.huggingface.encoders import (
+  BERT,
+  CLIP,
+  MARKERS_KEY,
+  VIT,
+  Encoder,
+)
 from ifa_jax.data.text import markers
-from ifa_jax.files import whole
+from ifa_jax.files import json_file, whole
+from ifa_jax.files.shown import shown
+from ifa_jax.models import registry
+from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig, VisionConfig
+
+REST = "rest.safetensors"
+_MODEL, _RELATIONS = "ifa_jax.model", "ifa_jax.relations"
 
 
 def export_huggingface(
@@ -46,6 +61,8 @@ def export_huggingface(
     ValueError: for a visual stream that is neither CLIP's nor ViT's, or if
       there is something in the folder.
   """
+  import safetensors.numpy
+
   flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
   parts: dict[str, dict[str, np.ndarray]] = {"text": {}, "visual": {}, "": {}}
   for path, array in flat.items():
@@ -57,30 +74,32 @@ def export_huggingface(
   size = config.text.vocab_size if tokenizer is None else tokenizer.vocab_size
   ids = list(range(size - len(markers.MARKERS), size))
   with whole.folder(folder) as partial:
-    text_folder = os.path.join(partial, "text")
-    marked = {MARKERS_KEY: ids}
-    _write_encoder(text_folder, BERT, config.text, parts["text"], marked)
+    out = os.path.join(partial, "text")
+    _write_encoder(out, BERT, config.text, parts["text"], {MARKERS_KEY: ids})
     if tokenizer is not None:
-      tokenizer.save_with_markers(text_folder)
+      tokenizer.save_with_markers(out)
     if vision and encoder:
-      vision_folder = os.path.join(partial, "vision")
-      _write_encoder(vision_folder, encoder, vision, parts["visual"], {})
-      path = os.path.join(vision_folder, processor.FILE)
+      out = os.path.join(partial, "vision")
+      _write_encoder(out, encoder, vision, parts["visual"], {})
+      path = os.path.join(out, processor.FILE)
       store.write_json(path, processor.write(vision))
-    path = os.path.join(partial, leftover_weights.FILE)
-    leftover_weights.write_rest(path, config, parts[""], relations)
+    metadata = {_MODEL: json.dumps(registry.to_dict(config))}
+    if relations is not None:
+      metadata[_RELATIONS] = json.dumps([*relations], ensure_ascii=False)
+    path = os.path.join(partial, REST)
+    safetensors.numpy.save_file(parts[""], path, metadata)
 
 
 def _vision_encoder(config: VisionConfig) -> Encoder:
   found = (config.pre_norm, config.patch_bias)
-  for encoder, expected in ((CLIP, (True, False)), (VIT, (False, True))):
-    if found == expected:
-      return encoder
-  raise ValueError(
-    "cannot express as an encoder of transformers: expected (pre_norm,"
-    " patch_bias) of CLIP, (True, False), or of ViT, (False, True), got"
-    f" {found}"
-  )
+  encoders = {(True, False): CLIP, (False, True): VIT}
+  if found not in encoders:
+    raise ValueError(
+      "cannot express as an encoder of transformers: expected (pre_norm,"
+      " patch_bias) of CLIP, (True, False), or of ViT, (False, True), got"
+      f" {found}"
+    )
+  return encoders[found]
 
 
 def _write_encoder(
@@ -95,10 +114,38 @@ def _write_encoder(
   os.makedirs(folder)
   weights = engine.restore(params, encoder.rules, encoder.architecture)
   safetensors.numpy.save_file(
-    weights | encoder.unread(config),
+    weights | engine.blank(encoder.unread, config.hidden_dim),
     os.path.join(folder, "model.safetensors"),
     # transformers refuses files without it.
     {"format": "pt"},
   )
   path = os.path.join(folder, "config.json")
   store.write_json(path, {**encoder.write(config), **extra})
+
+
+def read_rest(
+  path: str | os.PathLike,
+) -> tuple[System, dict[str, np.ndarray], list[str] | None]:
+  """Reads the config, parameters and relations of an export.
+
+  Raises:
+    ValueError: if it is another file, or missing, naming it.
+  """
+  import safetensors
+
+  path = os.fspath(path)
+  arrays = sources.read_weights(path)
+  with safetensors.safe_open(path, "numpy") as file:
+    metadata = file.metadata() or {}
+  if _MODEL not in metadata:
+    raise ValueError(
+      f"{path}: expected the {REST} of an export, got no {_MODEL} in its"
+      " metadata"
+    )
+  config = registry.from_dict(json_file.parse(metadata[_MODEL], path))
+  relations = json_file.parse(metadata.get(_RELATIONS, "null"), path)
+  if not isinstance(relations, list | None):
+    raise ValueError(
+      f"{path}: {_RELATIONS}: expected a list of names, got {shown(relations)}"
+    )
+  return config, arrays, relations

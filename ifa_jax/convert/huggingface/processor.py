@@ -7,6 +7,7 @@ a processor that resizes otherwise makes a note.
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,17 +21,12 @@ from ifa_jax.files.shown import shown
 from ifa_jax.models.config import CLIP_MEAN, CLIP_STD, VisionConfig
 
 FILE = "preprocessor_config.json"
-# Of the classes' names in different versions of transformers.
-_SUFFIXES = (
-  "ImageProcessor",
-  "ImageProcessorFast",
-  "ImageProcessorPil",
-  "FeatureExtractor",
-)
+# Names of a class in different versions of transformers.
+_NAMES = r"{kind}(ImageProcessor(Fast|Pil)?|FeatureExtractor)"
 
 
 def _switch(value: Any) -> bool:
-  # null is off, whatever the class's default.
+  # null is off, whatever the default.
   if not isinstance(value, bool | None):
     raise ValueError("true or false")
   return bool(value)
@@ -68,18 +64,15 @@ def _filter(value: Any) -> str:
 
 # The keys of image processors that bear on pixels.
 KEYS: dict[str, Setting] = {
-  "do_resize": Setting(_switch),
+  **dict.fromkeys(("do_resize", "do_center_crop", "do_pad"), Setting(_switch)),
+  **dict.fromkeys(("do_rescale", "do_normalize"), Setting(_switch)),
   "size": Setting(_size),
   "default_to_square": Setting(_switch),
   "resample": Setting(_filter),
-  "do_center_crop": Setting(_switch),
   "crop_size": Setting(_size),
-  "do_pad": Setting(_switch),
   # Only of CLIPImageProcessor.
   "use_square_size": only(False),
-  "do_rescale": Setting(_switch),
   "rescale_factor": Setting(settings.positive),
-  "do_normalize": Setting(_switch),
   "image_mean": Setting(_channels),
   "image_std": Setting(_deviations),
 }
@@ -124,16 +117,14 @@ CLASSES: dict[str, dict[str, Any]] = {
 def read(
   found: Source, architecture: str, config: VisionConfig
 ) -> tuple[VisionConfig, list[str]]:
-  """Returns a config with the mean and deviation of a folder's pictures.
+  """Returns an encoder's config with its mean and deviation, and notes.
+
+  There are notes on defaults and on steps that are different here.
 
   Args:
-    found: the folder.
-    architecture: of its encoder, "CLIPVisionModel" or "ViTModel".
-    config: of the encoder, with other statistics.
-
-  Returns:
-    The config, and notes on defaults and on steps of the processor that are
-    different here.
+    found: the encoder's folder.
+    architecture: "CLIPVisionModel" or "ViTModel".
+    config: the encoder's, with any mean and deviation.
 
   Raises:
     ValueError: for an invalid value, naming file and key.
@@ -206,17 +197,13 @@ def _kind(given: Mapping[str, Any], own: str) -> tuple[str, list[str]]:
   if named is None:
     return own, []
   for kind in CLASSES:
-    if named in [f"{kind}{suffix}" for suffix in _SUFFIXES]:
+    if re.fullmatch(_NAMES.format(kind=kind), str(named)):
       return kind, []
   return own, [f"processor {shown(named)} is read as {own}ImageProcessor"]
 
 
 def read_steps(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns all settings of a processor.
-
-  Args:
-    kind: class of the defaults, "CLIP" or "ViT".
-    given: the file.
+  """Returns all settings of a file, with the defaults of a class.
 
   Raises:
     ValueError: for a value that is invalid, or null and needed, naming its key.
