@@ -13,14 +13,13 @@ Linux, or under `XDG_CACHE_HOME`), in a folder named by a hash of the files
 read. Processes that start together wait for the one that converts.
 """
 
-import contextlib
 import functools
 import hashlib
 import json
 import logging
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import filelock
 import platformdirs
@@ -78,7 +77,7 @@ def locate(weights: str) -> str:
     return weights
   found = {side: _find(side, encoders) for side in encoders}
   folder = platformdirs.user_cache_path("ifa_jax") / "weights" / _key(found)
-  with _locked(folder.with_name(f"{folder.name}.lock")):
+  with _lock(folder.with_name(f"{folder.name}.lock")):
     if not store.is_converted(folder):
       _log.info("Converting %s into %s", weights, folder)
       _convert(encoders, folder)
@@ -87,27 +86,21 @@ def locate(weights: str) -> str:
   return str(folder)
 
 
-@contextlib.contextmanager
-def _locked(path: pathlib.Path) -> Iterator[None]:
-  """Holds a lock; logs a line while another process holds it."""
+def _lock(path: pathlib.Path) -> filelock.AcquireReturnProxy:
+  """Acquires a lock; logs a line if another process holds it."""
   lock = filelock.FileLock(path)
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-      lock.acquire(timeout=0)
-    except filelock.Timeout:
-      _log.info("Waiting for another process that converts the same encoders")
-      lock.acquire()
+    return lock.acquire(timeout=0)
+  except filelock.Timeout:
+    _log.info("Waiting for another process that converts the same encoders")
+    return lock.acquire()
   except (OSError, NotImplementedError) as error:
     raise ValueError(
       f"{path.parent}: expected a cache folder that can be written and locked,"
       f" got {type(error).__name__} ({error}); XDG_CACHE_HOME=FOLDER names"
       " another"
     ) from None
-  try:
-    yield
-  finally:
-    lock.release()
 
 
 def _find(side: str, encoders: Mapping[str, str]) -> Source:

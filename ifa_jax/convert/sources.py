@@ -100,9 +100,9 @@ class Source(NamedTuple):
           raise ValueError(
             f"{self.folder}/{name}: expected a weight_map of names to files"
           )
-        names = sorted({str(part) for part in names.values()})
-      # Only base names, as a path could lead out of the folder.
-      return [os.path.join(self.folder, os.path.basename(x)) for x in names]
+        # A path could lead out of the folder.
+        names = sorted({os.path.basename(str(x)) for x in names.values()})
+      return [os.path.join(self.folder, name) for name in names]
     raise self._missing(" or ".join(_WEIGHTS))
 
   def _missing(self, what: str) -> ValueError:

@@ -44,36 +44,33 @@ def read(table: Mapping[str, Setting], config: Config) -> dict[str, Any]:
   return found
 
 
-def only(expected: Any) -> Setting:
-  """Returns a setting of which one value is supported."""
+def check(
+  expected: str, is_valid: Callable[[Any], bool]
+) -> Callable[[Any], Any]:
+  """Returns a function that returns valid values and raises for others."""
 
-  def check(value: Any) -> Any:
-    if value != expected:
-      raise ValueError(repr(expected))
+  def checked(value: Any) -> Any:
+    if not is_valid(value):
+      raise ValueError(expected)
     return value
 
-  return Setting(check)
+  return checked
 
 
-def count(value: Any) -> int:
-  """Returns an integer of 1 or more."""
-  if type(value) is not int or value < 1:
-    raise ValueError("a whole number from 1")
-  return value
+def only(expected: Any) -> Setting:
+  """Returns a setting of which one value is supported."""
+  return Setting(check(repr(expected), lambda x: x == expected))
 
 
-def positive(value: Any) -> float:
-  """Returns a number above 0."""
-  if not json_file.is_finite(value) or value <= 0:
-    raise ValueError("a number above 0")
-  return value
-
-
-def rate(value: Any) -> float:
-  """Returns a dropout rate."""
-  if not json_file.is_finite(value) or not 0 <= value < 1:
-    raise ValueError("a number from 0 to below 1")
-  return value
+count = check("a whole number from 1", lambda x: type(x) is int and x >= 1)
+positive = check("a number above 0", lambda x: json_file.is_finite(x) and x > 0)
+rate = check(
+  "a number from 0 to below 1", lambda x: json_file.is_finite(x) and 0 <= x < 1
+)
+activation = check(
+  f"one of {', '.join(transformer.ACTIVATIONS)}",
+  lambda x: isinstance(x, str) and x in transformer.ACTIVATIONS,
+)
 
 
 def side(value: Any) -> int:
@@ -82,13 +79,6 @@ def side(value: Any) -> int:
   if len(sides) not in (1, 2) or sides[0] != sides[-1]:
     raise ValueError("the side of a square")
   return count(sides[0])
-
-
-def activation(value: Any) -> str:
-  """Returns the name of an activation that the model has."""
-  if not isinstance(value, str) or value not in transformer.ACTIVATIONS:
-    raise ValueError(f"one of {', '.join(transformer.ACTIVATIONS)}")
-  return value
 
 
 def section(value: Any) -> Config:
