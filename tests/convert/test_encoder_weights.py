@@ -88,6 +88,18 @@ def test_names_of_older_files(folders, tmp_path):
   assert_same(read_stream(folder, "text").params, want.params)
 
 
+def test_other_parts_may_have_an_encoders_names(folders, tmp_path):
+  folder = hf_models.copy(folders["BertForMaskedLM"], tmp_path / "model")
+  name = "encoder.layer.0.output.dense.bias"
+  hf_models.change_weights(
+    folder, lambda w: w.update({name: 0 * w[f"bert.{name}"]})
+  )
+  found = read_stream(folder, "text")
+  assert name in found.dropped["other parts than the BertModel"]
+  want = read_stream(folders["BertForMaskedLM"], "text")
+  assert_same(found.params, want.params)
+
+
 def test_half_precision_becomes_float32(tmp_path):
   model = hf_models.make("BertModel").bfloat16()
   model.save_pretrained(tmp_path)

@@ -49,7 +49,7 @@ def assert_same(got, want):
   jax.tree.map(np.testing.assert_array_equal, got, want)
 
 
-def folders(out):
+def parts_of(out):
   return {
     "text": out / "text",
     "vision": out / "vision",
@@ -83,7 +83,7 @@ def test_relations_are_exported(tmp_path):
   for out, relations in (("a", names), ("b", None)):
     export_huggingface(tmp_path / out, config, params, relations=relations)
     options = conversion.Options()
-    converted = conversion.convert(**folders(tmp_path / out), options=options)
+    converted = conversion.convert(**parts_of(tmp_path / out), options=options)
     assert converted.info["relations"] == relations
 
 
@@ -91,7 +91,7 @@ def test_relations_are_exported(tmp_path):
 def test_an_export_converts_back_to_the_same_model(kind, tmp_path):
   config, params = trained(kind)
   export_huggingface(tmp_path / "a", config, params)
-  again, moved = from_huggingface(**folders(tmp_path / "a"))
+  again, moved = from_huggingface(**parts_of(tmp_path / "a"))
   assert again == models.replace(config, text=again.text) == config
   assert_same(moved, params)
   export_huggingface(tmp_path / "b", again, moved)
@@ -162,7 +162,7 @@ def test_a_text_model(tmp_path):
   params = tiny.perturbed_params(config)
   export_huggingface(tmp_path / "out", config, params)
   assert not (tmp_path / "out" / "vision").exists()
-  given = folders(tmp_path / "out") | {"vision": None}
+  given = parts_of(tmp_path / "out") | {"vision": None}
   again, moved = from_huggingface(**given)
   assert again == config
   assert_same(moved, params)
@@ -171,7 +171,7 @@ def test_a_text_model(tmp_path):
 def test_a_rest_of_other_encoders(tmp_path):
   config, params = trained("ViTModel")
   export_huggingface(tmp_path / "out", config, params)
-  given = folders(tmp_path / "out")
+  given = parts_of(tmp_path / "out")
   other = hf_models.save(tmp_path / "other", "ViTModel")
   with pytest.raises(ValueError, match="other: expected image_size 16 as in"):
     from_huggingface(**given | {"vision": other})
