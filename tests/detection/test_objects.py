@@ -292,7 +292,7 @@ def test_models_that_cannot_be_loaded_are_refused(folders, tmp_path):
   for given, message in (
     ((None, None), "want a detector, a grounder or both, found neither"),
     (("/nowhere", None), "/nowhere: there is no such folder"),
-    ((str(empty), None), "want a config.json, found nothing"),
+    ((str(empty), None), "expected a config.json, got nothing"),
     ((grounder, None), "want a model for object-detection, found .*ing-dino"),
     ((None, str(other)), "for zero-shot-object-detection, found .*'bert'"),
     ((str(pickled), None), "want weights as model.safetensors, found pytorch"),

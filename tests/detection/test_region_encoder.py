@@ -9,7 +9,7 @@ from PIL import Image
 
 from ifa_jax import models
 from ifa_jax.convert import save_converted
-from ifa_jax.convert.huggingface import assemble, conversion
+from ifa_jax.convert.huggingface import conversion
 from ifa_jax.data.images import decode
 from ifa_jax.detection import region_encoder
 from ifa_jax.models import config as sizes
@@ -38,7 +38,7 @@ def convert(folder, **encoders):
   """Converts encoders to a folder of weights and returns its path."""
   folder = folder / "weights"
   found = conversion.convert(
-    encoders.get("text"), encoders.get("vision"), None, assemble.Options()
+    encoders.get("text"), encoders.get("vision"), None, conversion.Options()
   )
   save_converted(folder, found.model_config, found.params, found.info)
   return str(folder)
@@ -130,7 +130,7 @@ def test_the_model_around_an_encoder_does_not_matter(tmp_path):
 
 
 def test_weights_without_a_vision_encoder_are_refused(tmp_path):
-  with pytest.raises(ValueError, match="want a folder that python -m"):
+  with pytest.raises(ValueError, match="expected a folder that python -m"):
     region_encoder.load(str(tmp_path))
   text = hf_models.save(tmp_path / "text", "BertModel")
   with pytest.raises(ValueError, match=r"initialisation \(visual/embed"):

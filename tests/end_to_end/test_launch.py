@@ -103,7 +103,7 @@ def outcomes_of_all_cases(
     ("no encoder", 1, "no/such/folder: there is no such folder; name folders"),
     ("other protocol", 1, "wanted protocol released, found "),
     ("other pictures", 1, "image_size 32, but model.vision.image_size is 64"),
-    ("unknown fusion", 1, "model.fusion: want one of paper, released, found"),
+    ("unknown fusion", 1, "model.fusion: expected one of paper, released, got"),
     ("no run", 1, "want a run's folder with a config.json, found none"),
     ("predict without run", 1, "want a run's folder with a config.json"),
     ("predict without text", 2, "want either --text and what belongs to it"),

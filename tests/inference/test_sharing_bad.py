@@ -52,7 +52,7 @@ def flip(path):
 )
 def test_a_damaged_file_is_named(copy, name, damage):
   damage(copy / name)
-  refused(copy, f"{name}: want CRC32C .* found ")
+  refused(copy, f"{name}: expected CRC32C .* got ")
 
 
 @pytest.mark.parametrize(

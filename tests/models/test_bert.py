@@ -237,8 +237,8 @@ def test_settings_read_back(pooling):
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"pooling": "mean"}, "model.pooling: want one of cls, entity_start, fou"),
-    ({"dtype": "float64"}, "model.dtype: want one of float32, bfloat16, "),
+    ({"pooling": "mean"}, "model.pooling: expected one of cls, entity_start"),
+    ({"dtype": "float64"}, "model.dtype: expected one of float32, bfloat16, "),
     ({"text": {"num_heads": 5}}, "model.text.num_heads: want a divisor of"),
   ],
 )

@@ -263,12 +263,15 @@ def test_an_unknown_setting_is_refused_with_the_nearest_one(plain, message):
 @pytest.mark.parametrize(
   ("plain", "message"),
   [
-    ({"fusion": "both"}, r"model\.fusion: want one of paper, released, .*both"),
+    (
+      {"fusion": "both"},
+      r"model\.fusion: expected one of paper, .*both",
+    ),
     (
       {"fusion": "both", "exchange": {"visual_bias": 1.0}},
-      r"model\.fusion: want one of paper, released, .*both",
+      r"model\.fusion: expected one of paper, .*both",
     ),
-    ({"dtype": "float16"}, r"model\.dtype: want one of float32, bfloat16"),
+    ({"dtype": "float16"}, r"model\.dtype: expected one of float32"),
     (
       {"text": {"num_heads": 7}},
       r"model\.text\.num_heads: want a divisor of hidden_dim 768, found 7",

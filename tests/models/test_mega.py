@@ -358,9 +358,12 @@ def test_left_out_settings_are_the_papers():
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"variant": "release"}, "model.variant: want one of paper, released, f"),
-    ({"distance": "cos"}, "model.distance: want one of l2, sql2, found 'cos'"),
-    ({"dtype": "float16"}, "model.dtype: want one of"),
+    ({"variant": "release"}, "model.variant: expected one of paper, released"),
+    (
+      {"distance": "cos"},
+      "model.distance: expected one of l2, sql2, got",
+    ),
+    ({"dtype": "float16"}, "model.dtype: expected one of"),
     ({"top_k": -1}, r"model.top_k: want 0 \(all\) to .* 10, found -1"),
     ({"top_k": 11}, r"model.top_k: want 0 \(all\) to .* 10, found 11"),
     ({"regions": None}, "model.regions: expected Regio"),

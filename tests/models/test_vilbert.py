@@ -244,8 +244,11 @@ def test_half_precision_stays_near():
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"pooling": "cls"}, "model.pooling: want one of entity_start, native_mul"),
-    ({"dtype": "float16"}, "model.dtype: want one of"),
+    (
+      {"pooling": "cls"},
+      "model.pooling: expected one of entity_start",
+    ),
+    ({"dtype": "float16"}, "model.dtype: expected one of"),
     (
       {"vision": RegionStreamConfig(num_heads=7)},
       "model.vision.num_heads: want a divisor of hidden_dim 1024, found 7",

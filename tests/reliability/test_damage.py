@@ -93,7 +93,7 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before_it(
   with caplog.at_level(logging.INFO, "ifa_jax"):
     loop.run(build(), run)
   (warning,) = (r.getMessage() for r in caplog.records if "WARN" in r.message)
-  assert f"checkpoint 6 is damaged ({largest}: want CRC32C" in warning
+  assert f"checkpoint 6 is damaged ({largest}: expected CRC32C" in warning
   assert "Resuming from step 4" in caplog.text
   check_ends_as(finished, run)
   kept = run / "checkpoints" / "6.damaged"
@@ -139,7 +139,10 @@ def test_damaged_scores_of_a_checkpoint_are_named(run, build):
   before = scores.read_text()
   for change, message in (
     (("{", "["), "checkpoints: scores cannot be read"),
-    (('"f1": 0', '"f1": 1'), f"checkpoint 4 is damaged: {scores}: want CRC32C"),
+    (
+      ('"f1": 0', '"f1": 1'),
+      f"4 is damaged: {scores}: expected CRC32C",
+    ),
   ):
     scores.write_text(before.replace(*change))
     assert scores.read_text() != before

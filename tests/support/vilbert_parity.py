@@ -4,10 +4,11 @@ import functools
 
 import jax
 import numpy as np
+from flax import traverse_util
 
 import ifa_jax
 from ifa_jax import models
-from ifa_jax.convert import engine, rules, vilbert
+from ifa_jax.convert import engine, vilbert
 from ifa_jax.models import TextConfig, parameters
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
@@ -19,8 +20,8 @@ TOLERANCE = 5e-6
 
 RULES = [
   *vilbert.RULES,
-  *rules.linear("head.0", "relation_head/hidden"),
-  *rules.linear("head.1", "relation_head/out"),
+  *engine.linear("head.0", "relation_head/hidden"),
+  *engine.linear("head.1", "relation_head/out"),
 ]
 
 
@@ -66,7 +67,8 @@ def to_params(weights, config):
     if config.pooling == "native_mul" or "_pooler" not in name
   }
   shapes = parameters.param_shapes(config)
-  return engine.convert(arrays, RULES, shapes, "the yardstick")
+  params = engine.convert(arrays, RULES, shapes, "the yardstick")
+  return traverse_util.unflatten_dict(params, sep="/")
 
 
 def to_batch(inputs):

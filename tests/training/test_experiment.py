@@ -203,7 +203,11 @@ def test_a_batch_that_devices_cannot_split_is_refused(
   ("changes", "kind", "message"),
   [
     ({"train": {"parallel": "pjit"}}, ValueError, "train.parallel: want one"),
-    ({"model": {"fusion": "papre"}}, ValueError, "model.fusion: want one of"),
+    (
+      {"model": {"fusion": "papre"}},
+      ValueError,
+      "model.fusion: expected one",
+    ),
     ({"model": {"fussion": 1}}, KeyError, "did you mean model.fusion"),
     ({"train": {"num_slices": 5}}, ValueError, "divisor of the 12 .* found 5"),
     ({"train": {"num_slices": 0}}, ValueError, "train.num_slices"),
@@ -286,7 +290,7 @@ def test_training_pictures_are_shuffled_as_the_config_says(
   ("name", "wanted"), [("unit", "row, image"), ("keep", "nothing, count")]
 )
 def test_a_shuffle_that_is_none_is_refused(dataset, name, wanted):
-  with pytest.raises(ValueError, match=f"_{name}: want one of {wanted}, found"):
+  with pytest.raises(ValueError, match=f"expected one of {wanted}, got"):
     build(dataset, data={f"visual_shuffle_{name}": "post"})
 
 

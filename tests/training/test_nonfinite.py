@@ -140,5 +140,5 @@ def test_skipping_ends_where_nothing_else_comes(build, tmp_path, monkeypatch):
 
 
 def test_an_unknown_policy_is_refused(build):
-  with pytest.raises(ValueError, match=r"want one of stop, skip, found 'go'"):
+  with pytest.raises(ValueError, match=r"expected one of stop, skip, got 'go'"):
     build(train={"on_bad_numbers": "go"})

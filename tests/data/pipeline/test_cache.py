@@ -223,6 +223,6 @@ def test_the_choice_is_logged(make, monkeypatch, caplog):
 def test_a_place_that_is_none_is_refused(data_dir):
   config = tiny_run.tiny_run_config(data_dir, data={"cache": "disk"})
   with pytest.raises(
-    ValueError, match="want one of auto, host, device, none, found 'disk'"
+    ValueError, match="expected one of auto, host, device, none, got 'disk'"
   ):
     tiny_run.build(config)
