@@ -45,7 +45,7 @@ MISTAKES = {
   ),
   "no data": (
     ["--rows=vanilla", "--set=data.data_dir=nowhere"],
-    "no prepared dataset",
+    "expected a prepared dataset",
   ),
   "no seed": (["--seeds=one"], "want different whole numbers, e.g. 1,49,1234"),
   "same seed": (["--seeds=1,1"], "want different whole numbers"),

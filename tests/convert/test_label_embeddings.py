@@ -41,7 +41,7 @@ def generated_tokenizer(raw_dir):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_name_is_the_mean_of_its_pieces(weights, tokenizer, name):
   folder, table = weights
-  plain = tokenizer._wordpieces.splitter
+  plain = tokenizer._backend
   ids = [
     token
     for word in name.split()

@@ -79,7 +79,7 @@ def test_a_box_beside_the_picture_is_refused(picture):
 
 
 def test_a_label_is_text():
-  with pytest.raises(ValueError, match=r"here, box 0: .* as 'label', found 3"):
+  with pytest.raises(ValueError, match=r"here, box 0: .* as 'label', got 3"):
     boxes.read_list([{"box": [0, 0, 9, 9], "score": 1, "label": 3}], "here")
 
 

@@ -1,20 +1,19 @@
-"""The dependency tree of a sentence, as each word's governor.
+"""The dependency tree of a sentence, as the governor of each word.
 
-    spacy   a model of spaCy, which is not among the requirements
+    spacy   a model of spaCy, which is an optional dependency
     chain   no parser: every word governs the next
 
-Words are those of the rows: nothing is tokenised again, so that a tree has a
-node for each of a row's words.
+Rows are not tokenised again: a tree has one node for each word.
 """
 
 import logging
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 KINDS = ("auto", "spacy", "chain")
 
 _log = logging.getLogger("ifa_jax")
-# What a tree does not depend on.
+# Components of a model that a tree does not depend on.
 _UNUSED = ("tagger", "attribute_ruler", "lemmatizer", "ner")
 
 
@@ -22,13 +21,13 @@ class Parser(Protocol):
   """Parses sentences.
 
   Attributes:
-    name: what it is, with its version.
+    name: kind and version.
   """
 
   name: str
 
   def parse(self, texts: Sequence[Sequence[str]]) -> Iterator[list[int]]:
-    """Yields each text's governors: indices of words from 0, -1 for a root."""
+    """Yields the governors of each text: word indices, -1 for a root."""
     ...
 
 
@@ -36,15 +35,17 @@ def load(kind: str, model: str = "en_core_web_sm") -> Parser:
   """Returns a parser.
 
   Args:
-    kind: "spacy"; "chain"; or "auto", which is spaCy where it and the model
-      are installed, and the chain otherwise.
+    kind: "spacy", "chain", or "auto": spaCy if it and the model are installed,
+      otherwise the chain.
     model: name or folder of spaCy's model.
 
   Raises:
-    ValueError: for another kind, or if "spacy" cannot be had.
+    ValueError: for another kind, or if "spacy" is not available.
   """
   if kind not in KINDS:
-    raise ValueError(f"parser: want one of {', '.join(KINDS)}, found {kind!r}")
+    raise ValueError(
+      f"parser: expected one of {', '.join(KINDS)}, got {kind!r}"
+    )
   if kind == "chain":
     return Chain()
   try:
@@ -68,17 +69,13 @@ class Chain:
 
 
 class Spacy:
-  """A model of spaCy, run on the words as they are.
-
-  A text of several sentences gets several roots.
-  """
+  """A model of spaCy; a text of several sentences has several roots."""
 
   def __init__(self, model: str):
     """Loads a model.
 
     Raises:
-      ValueError: if spaCy or the model is not there, or the model parses no
-        dependencies.
+      ValueError: if spaCy or the model is missing, or the model has no parser.
     """
     try:
       import spacy  # pyright: ignore[reportMissingImports]
@@ -91,7 +88,7 @@ class Spacy:
       raise ValueError(f"spacy has no model {model!r}: {reason}") from None
     if "parser" not in self._nlp.pipe_names:
       raise ValueError(
-        f"spacy's model {model!r}: want a dependency parser in it, found"
+        f"spacy's model {model!r}: expected a dependency parser in it, got"
         f" {', '.join(self._nlp.pipe_names) or 'nothing'}"
       )
     meta = self._nlp.meta
@@ -102,13 +99,12 @@ class Spacy:
 
   def parse(self, texts: Sequence[Sequence[str]]) -> Iterator[list[int]]:
     """See `Parser.parse`."""
-    for parsed in self._nlp.pipe(map(self._document, texts)):
+    from spacy.tokens import Doc  # pyright: ignore[reportMissingImports]
+
+    # spaCy refuses empty words, which rows may have.
+    filled = ([word or " " for word in words] for words in texts)
+    documents = (Doc(self._nlp.vocab, words=words) for words in filled)
+    for parsed in self._nlp.pipe(documents):
       # spaCy's roots govern themselves.
       heads = [word.head.i for word in parsed]
       yield [-1 if head == i else head for i, head in enumerate(heads)]
-
-  def _document(self, words: Sequence[str]) -> Any:
-    from spacy.tokens import Doc  # pyright: ignore[reportMissingImports]
-
-    # spaCy refuses words without a letter, which rows may have.
-    return Doc(self._nlp.vocab, words=[word or " " for word in words])

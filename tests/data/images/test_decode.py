@@ -129,7 +129,7 @@ def test_an_absent_file_is_named(tmp_path):
 def test_a_decompression_bomb_is_refused_by_its_header():
   bomb = encoded(Image.new("1", (8001, 8000)))
   assert len(bomb) < 100_000
-  with pytest.raises(ValueError, match="8001 x 8000 pixels, at most 64000000"):
+  with pytest.raises(ValueError, match="at most 64000000 pixels, got 8001 x"):
     decode.open_picture(bomb)
 
 
@@ -156,7 +156,7 @@ def test_cut_keeps_what_the_box_touches():
   ],
 )
 def test_cut_refuses_empty_boxes(box):
-  with pytest.raises(ValueError, match=r"not finite|holds nothing"):
+  with pytest.raises(ValueError, match=r"expected (finite numbers|a part of)"):
     decode.cut(noise(10, 8), box)
 
 

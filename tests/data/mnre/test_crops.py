@@ -1,3 +1,5 @@
+"""Crops by protocol, boxes files, and the search for pictures."""
+
 import json
 import pathlib
 
@@ -59,10 +61,10 @@ def test_val_may_be_called_dev(tmp_path):
 @pytest.mark.parametrize(
   ("listed", "message"),
   [
-    ([1, 2], "found a list"),
-    ({"0": ["a.jpg"]}, "wanted int keys and lists of names, found '0'"),
-    ({0: "a.jpg"}, "wanted int keys"),
-    ({0: [1]}, "wanted int keys"),
+    ([1, 2], "got a list"),
+    ({"0": ["a.jpg"]}, "expected int keys and lists of names, got '0'"),
+    ({0: "a.jpg"}, "expected int keys"),
+    ({0: [1]}, "expected int keys"),
   ],
 )
 def test_a_dictionary_of_another_form_is_refused(listed, message, tmp_path):
@@ -174,18 +176,18 @@ def test_clean_without_boxes_says_where_they_come_from(tmp_path):
     ("{", "not JSON"),
     ("[" * 100_000, "not JSON"),
     ('{"a.jpg": [], "a.jpg": []}', "each key .*, got 'a.jpg' 2 times"),
-    ([], "found a list"),
-    ({"a.jpg": {}}, "picture 'a.jpg': wanted a list"),
-    ({"a.jpg": [box(0, 0, 1, 1), 3]}, "'a.jpg', box 1: wanted an object"),
-    ({"a.jpg": [box(0, 0, 1)]}, "box 0: wanted four finite numbers"),
-    ({"a.jpg": [box(0, 0, 1, "1")]}, "wanted four finite numbers"),
-    ({"a.jpg": [box(0, 0, 1, True)]}, "wanted four finite numbers"),
-    ({"a.jpg": [box(0, 0, 1, float("nan"))]}, "wanted four finite numbers"),
-    ({"a.jpg": [{"score": 1}]}, "wanted four finite numbers .* found None"),
-    ({"a.jpg": [box(2, 0, 1, 1)]}, "wanted x0 < x1"),
-    ({"a.jpg": [box(0, 1, 1, 1)]}, "wanted x0 < x1"),
-    ({"a.jpg": [box(0, 0, 1, 1, score=None)]}, "as 'score', found None"),
-    ({"a.jpg": [box(0, 0, 1, 1, phrase=3)]}, "as 'phrase', found 3"),
+    ([], "got a list"),
+    ({"a.jpg": {}}, "picture 'a.jpg': expected a list"),
+    ({"a.jpg": [box(0, 0, 1, 1), 3]}, "'a.jpg', box 1: expected an object"),
+    ({"a.jpg": [box(0, 0, 1)]}, "box 0: expected four finite numbers"),
+    ({"a.jpg": [box(0, 0, 1, "1")]}, "expected four finite numbers"),
+    ({"a.jpg": [box(0, 0, 1, True)]}, "expected four finite numbers"),
+    ({"a.jpg": [box(0, 0, 1, float("nan"))]}, "expected four finite numbers"),
+    ({"a.jpg": [{"score": 1}]}, "expected four finite numbers .* got None"),
+    ({"a.jpg": [box(2, 0, 1, 1)]}, "expected x0 < x1"),
+    ({"a.jpg": [box(0, 1, 1, 1)]}, "expected x0 < x1"),
+    ({"a.jpg": [box(0, 0, 1, 1, score=None)]}, "as 'score', got None"),
+    ({"a.jpg": [box(0, 0, 1, 1, phrase=3)]}, "as 'phrase', got 3"),
   ],
 )
 def test_bad_boxes_are_named_by_picture_and_index(content, message, tmp_path):

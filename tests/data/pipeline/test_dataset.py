@@ -226,7 +226,7 @@ def test_a_row_can_be_read_as_it_is_stored(split):
 def test_each_split_has_its_own_shards(folder, split):
   assert len(split) == 5
   assert len(Split(str(folder), "test")) == 1
-  with pytest.raises(ValueError, match="want shards of the split 'val'"):
+  with pytest.raises(ValueError, match="expected shards of the split 'val'"):
     Split(str(folder), "val")
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ifa_jax.data.pipeline.host_cache import HostRows, Unstored
+from ifa_jax.data.pipeline.host_cache import HostRows, Store
 
 FIELDS = {"pixels": ((2, 3), "uint8"), "there": ((), "bool")}
 NUM_ROWS = 9
@@ -83,13 +83,13 @@ def test_batches_do_not_change_with_the_store(batches):
 def test_without_a_store_every_batch_is_read(batches):
   for _ in range(2):
     wanted = [np.unique(rows).tolist() for rows in batches]
-    assert lists(Unstored().missing(batches)) == wanted
-    found = run(Unstored(), batches)
+    assert lists(Store().missing(batches)) == wanted
+    found = run(Store(), batches)
     check(found, batches)
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (3, 0)])
-@pytest.mark.parametrize("store", [Unstored(), HostRows(NUM_ROWS, FIELDS)])
+@pytest.mark.parametrize("store", [Store(), HostRows(NUM_ROWS, FIELDS)])
 def test_no_rows_are_missing_of_none(store, shape):
   missing = store.missing(np.zeros(shape, np.int64))
   assert lists(missing) == [[]] * shape[0]

@@ -93,10 +93,10 @@ def test_what_spacy_lacks_is_named_in_one_line(spacy, caplog):
     assert dependency_parser.load("auto", "de").name == "chain"
   assert "'de'" in caplog.text
   spacy.model.pipe_names = ("tok2vec", "ner")
-  with pytest.raises(ValueError, match="found tok2vec, ner"):
+  with pytest.raises(ValueError, match="got tok2vec, ner"):
     dependency_parser.load("spacy")
 
 
 def test_another_kind_is_refused():
-  with pytest.raises(ValueError, match="want one of auto, spacy, chain"):
+  with pytest.raises(ValueError, match="expected one of auto, spacy, chain"):
     dependency_parser.load("stanza")

@@ -7,9 +7,9 @@ from ifa_jax.data.text.row_text import RowText
 from ifa_jax.data.text.tokenizer import Encoded
 from ifa_jax.data.text.vocabulary import (
   Vocabulary,
-  WordReader,
   read_vectors,
   start_table,
+  word_reader,
 )
 from ifa_jax.models.baselines import pcnn
 
@@ -43,7 +43,7 @@ def test_a_file_of_lines_reads_back(tmp_path):
 def test_rows_get_their_words_their_mask_and_both_first_words():
   vocabulary = Vocabulary.of_texts(TEXTS)
   texts = [text("Bill met Ann .", (2, 3), (0, 1)), text("a b c d e f g h i j")]
-  reader = WordReader(texts, vocabulary, max_words=128)
+  reader = word_reader(texts, vocabulary, max_words=128)
   fields = reader(np.array([1, 0, 0]), np.array([0, 0, 0]))
   # Ten words, in multiples of eight.
   assert fields["words"].shape == (3, 16)
@@ -55,7 +55,7 @@ def test_rows_get_their_words_their_mask_and_both_first_words():
 
 
 def test_words_behind_the_last_that_fits_are_cut_off():
-  reader = WordReader([text("a b c d e f g h i j")], Vocabulary([]), 6)
+  reader = word_reader([text("a b c d e f g h i j")], Vocabulary([]), 6)
   fields = reader(np.array([0]), np.array([0]))
   assert fields["words"].shape == fields["word_mask"].shape == (1, 6)
   assert fields["word_mask"].all()
@@ -80,11 +80,11 @@ def test_pretrained_rows_replace_fresh_ones(tmp_path):
 @pytest.mark.parametrize(
   ("content", "message"),
   [
-    ("a 1 2\nb 1 2 3\n", r":2: want a word and 2 numbers, found 'b 1 2 3'"),
-    ("a 1 2\nb 1\n", r"glove\.txt:2: want a word and 2 numbers, found 'b 1'"),
-    ("a 1 x\n", r"glove\.txt:1: want a word and numbers, found 'a 1 x'"),
-    ("a\n", r"glove\.txt:1: want a word and numbers, found 'a'"),
-    ("", "want word vectors, found an empty file"),
+    ("a 1 2\nb 1 2 3\n", r":2: expected a word and 2 numbers, got 'b 1 2 3'"),
+    ("a 1 2\nb 1\n", r"glove\.txt:2: expected a word and 2 numbers, got 'b 1'"),
+    ("a 1 x\n", r"glove\.txt:1: expected a word and numbers, got 'a 1 x'"),
+    ("a\n", r"glove\.txt:1: expected a word and numbers, got 'a'"),
+    ("", "expected word vectors, got an empty file"),
   ],
 )
 def test_a_file_of_another_form_is_refused(tmp_path, content, message):
