@@ -141,7 +141,7 @@ def test_shards_that_are_gone_are_named(prepared, tmp_path):
   for path in folder.iterdir():
     if path.is_file() and "test.tfrecord" not in path.name:
       (tmp_path / path.name).symlink_to(path)
-  with pytest.raises(ValueError, match="expected shards of the split 'test'"):
+  with pytest.raises(ValueError, match="want shards of the split 'test'"):
     leak.measure(tmp_path)
 
 

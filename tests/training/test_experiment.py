@@ -175,7 +175,7 @@ def test_a_dataset_of_another_protocol_is_refused(dataset):
 
 def test_two_datasets_to_choose_from_are_refused(dataset):
   shutil.copytree(dataset / "clean", dataset / "again")
-  with pytest.raises(ValueError, match=r"found again .*, clean "):
+  with pytest.raises(ValueError, match=r"got again .*, clean "):
     build(dataset)
   assert build(dataset / "clean").prepared.folder == str(dataset / "clean")
 

@@ -214,7 +214,7 @@ def encode_png(square: np.ndarray) -> bytes:
 
 def _to_rgb(picture: Image.Image) -> Image.Image:
   if picture.mode == "F":
-    raise ValueError("expected integer pixels, got floating point")
+    raise ValueError("expected integers, got floating-point pixels")
   has_alpha = "A" in picture.getbands() or "transparency" in picture.info
   if picture.mode == "RGB" and not has_alpha:
     return picture

@@ -84,6 +84,8 @@ class DevicePictures(HostRows):
       # Padded with repeated rows to the batch size, so that every step runs
       # the same compiled program.
       padded = np.resize(np.arange(len(new_rows)), len(rows))
-      stacked = {k: np.stack([new[i][k] for i in padded]) for k in self._names}
+      stacked = {
+        k: np.stack([new[int(i)][k] for i in padded]) for k in self._names
+      }
       self._pixels.write(new_rows[padded], stacked)
     return super().take(rows, new_rows, new) | self._pixels.take(rows)

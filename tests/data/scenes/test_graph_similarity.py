@@ -227,15 +227,15 @@ def test_a_text_without_words_has_no_weight():
 
 
 def test_bad_input_is_named():
-  with pytest.raises(ValueError, match=r"nodes 0 to 2, found 0 to 3"):
+  with pytest.raises(ValueError, match=r"nodes 0 to 2, got 0 to 3"):
     graph_similarity.node_features([(0, 3)], 3)
-  with pytest.raises(ValueError, match=r"found -1 to 1"):
+  with pytest.raises(ValueError, match=r"got -1 to 1"):
     graph_similarity.node_features([(-1, 1)], 3)
-  with pytest.raises(ValueError, match=r"'sql2'\), found 'cosine'"):
+  with pytest.raises(ValueError, match=r"'sql2'\), got 'cosine'"):
     graph_similarity.similarity(np.ones((1, 1)), np.ones((1, 1)), "cosine")
-  with pytest.raises(ValueError, match=r"text_len=2 tokens, found 3"):
+  with pytest.raises(ValueError, match=r"text_len=2 tokens, got 3"):
     graph_similarity.on_tokens(np.ones((1, 1)), [-1, 0, -1], 2)
-  with pytest.raises(ValueError, match=r"tokens of 2 words, found word 2"):
+  with pytest.raises(ValueError, match=r"tokens of 2 words, got word 2"):
     graph_similarity.on_tokens(np.ones((2, 1)), [-1, 2, -1], 4)
 
 

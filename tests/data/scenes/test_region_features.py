@@ -170,10 +170,16 @@ def test_one_post_gets_what_its_row_gets(row, tmp_path):
     np.testing.assert_array_equal(field, fields[name][0])
 
 
-def read_one(scene, heads=(1, -1, 1), geometry=GEOMETRY, **options):
-  return region_features.one_row(
-    scene, heads, 3, [-1, 0, 1, 2, -1], geometry, **options
-  )
+def read_one(scene, heads=(1, -1, 1), geometry=GEOMETRY):
+  return region_features.one_row(scene, heads, 3, [-1, 0, 1, 2, -1], geometry)
+
+
+def read_named(folder, scene, label_vectors):
+  """Returns the fields of a row whose objects have names."""
+  split = scene_trees.write(folder, {"a.jpg": scene}, {"test/1": [1, -1, 1]})
+  texts = [make_text(1, "a.jpg", 3)]
+  reader = RegionReader(split, texts, GEOMETRY, label_vectors)
+  return {k: v[0] for k, v in reader(np.array([0]), np.array([0])).items()}
 
 
 def sources_of(folder, pictures, sentences=None, geometry=GEOMETRY, **options):
@@ -219,7 +225,7 @@ def test_names_give_vectors_where_there_are_no_features(tmp_path):
     for i, name in enumerate(scene_trees.NAMES)
   }
   scene = scene_trees.scene(np.random.default_rng(3), features=None)
-  fields = read_one(scene, label_vectors=vectors.__getitem__)
+  fields = read_named(tmp_path, scene, vectors.__getitem__)
   for slot, label in enumerate(scene.labels):
     np.testing.assert_array_equal(fields["regions"][slot], vectors[label])
   assert not fields["regions"][4:].any()
@@ -347,18 +353,18 @@ def test_width_of_what_a_run_reads(tmp_path):
 def test_what_does_not_fit_is_named(tmp_path):
   split = random_split(tmp_path)
   wide = GEOMETRY._replace(feature_dim=7)
-  with pytest.raises(ValueError, match=r"'a.jpg': wanted .*=7, found 6"):
+  with pytest.raises(ValueError, match=r"'a.jpg': expected .*=7, got 6"):
     RegionReader(split, TEXTS, wide)
   longer = [TEXTS[0], TEXTS[1]._replace(words=["two", "words"])]
   with pytest.raises(
-    ValueError, match=r"'test/2': wanted the heads of 2 words, found 1"
+    ValueError, match=r"'test/2': expected the heads of 2 words, got 1"
   ):
     RegionReader(split, longer, GEOMETRY)
   graph = Scene((0, 0), None, np.zeros(2))
-  with pytest.raises(ValueError, match=r"scene: wanted .*=6, found 17"):
+  with pytest.raises(ValueError, match=r"scene: expected .*=6, got 17"):
     read_one(graph)
   named = scene_trees.scene(np.random.default_rng(7), features=None)
-  with pytest.raises(ValueError, match=r"feature_dim=6, found 5"):
-    read_one(named, label_vectors=lambda name: np.ones(5))
-  with pytest.raises(ValueError, match=r"text_len=4 tokens, found 5"):
+  with pytest.raises(ValueError, match=r"feature_dim=6, got 5"):
+    read_named(tmp_path, named, lambda name: np.ones(5))
+  with pytest.raises(ValueError, match=r"text_len=4 tokens, got 5"):
     read_one(graph, geometry=GEOMETRY._replace(text_len=4, feature_dim=17))
