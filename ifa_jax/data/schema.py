@@ -81,13 +81,7 @@ def crop_sizes(patch_size: int) -> dict[str, int]:
 
 
 def features(image_size: int, patch_size: int, relations: Sequence[str]):
-  """Returns the `tfds.features.FeaturesDict` of a record.
-
-  Args:
-    image_size: side of the whole picture in pixels.
-    patch_size: side of a patch in pixels, see `crop_sizes`.
-    relations: class names by id.
-  """
+  """Returns the `tfds.features.FeaturesDict` of a record; sizes in pixels."""
   import tensorflow_datasets as tfds
 
   def squares(size):

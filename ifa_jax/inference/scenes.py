@@ -16,7 +16,7 @@ from ifa_jax.files.json_file import is_finite
 from ifa_jax.files.shown import shown
 from ifa_jax.workdir.run_folder import SCENES_FILE
 
-# As `dependency_parser.Spacy` names itself. spaCy imports a package, or reads a
+# As `dependency_parser` names its parser. spaCy imports a package, or reads a
 # folder, by
 # the name that it is given, so that of a stranger's model must be a model's.
 _SPACY = re.compile(r"spacy [^,]+, ([a-z]{2,3}_\w+) \S+", re.ASCII)

@@ -58,14 +58,10 @@ def read_boxes(path: str | os.PathLike) -> dict[str, list[Box]]:
 
 
 def read_list(entries: Any, where: str) -> list[Box]:
-  """Reads the boxes of one picture, best score first.
-
-  Args:
-    entries: a list of objects from JSON.
-    where: name of the list, for errors.
+  """Reads the boxes of one picture from JSON values, best score first.
 
   Raises:
-    ValueError: for a malformed list; names the index of the box.
+    ValueError: for a malformed list; names `where` and the index of the box.
   """
   if not isinstance(entries, list):
     raise ValueError(
@@ -90,11 +86,6 @@ def grounded(listed: Sequence[Box], head: str, tail: str) -> list[Box]:
   The head's best box, the tail's best, then all others by score: the boxes of
   one name leave room for the other's. A box listed under two spellings of a
   name counts once.
-
-  Args:
-    listed: the boxes of the row's picture, best score first.
-    head: the head's name.
-    tail: the tail's name.
   """
   by_name: dict[str, dict[tuple[float, ...], Box]] = {
     name_key(name): {} for name in (head, tail)
@@ -126,11 +117,8 @@ def check_pixels(listed: Sequence[Any], where: str) -> None:
   """Raises ValueError for boxes in fractions of the picture, not in pixels.
 
   Fractions end before 2: they may slightly exceed 1. A box of one whole pixel
-  in the corner, a detector's failure, is accepted among others.
-
-  Args:
-    listed: [x0, y0, x1, y1] of a picture's boxes; malformed ones are ignored.
-    where: name of the list, for errors.
+  in the corner, a detector's failure, is accepted among others. Malformed boxes
+  are ignored.
   """
   small = [_are_edges(edges) and max(edges) < 2 for edges in listed]
   for index, edges in enumerate(listed):

@@ -11,7 +11,7 @@ import math
 import os
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -55,9 +55,6 @@ def open_picture(source: str | os.PathLike | bytes) -> Image.Image:
 
   Applies the EXIF orientation, takes the first frame of an animation, lays
   transparency on white and scales 16-bit grey to 8 bits, which PIL would clip.
-
-  Args:
-    source: the path of a file, or its bytes.
 
   Raises:
     ValueError: for a file that is missing, damaged, of another format than
@@ -105,12 +102,8 @@ def fit(picture: Image.Image, size: int) -> np.ndarray:
   Equals `CLIPImageProcessor` of transformers with its PIL backend, to +-1: the
   longer side is rounded down, the centre to the left and up.
 
-  Args:
-    picture: RGB, any size.
-    size: side of the result in pixels.
-
   Returns:
-    uint8[size, size, 3].
+    uint8[size, size, 3] of an RGB picture.
   """
   short = min(picture.size)
   if max(picture.size) > _MAX_ASPECT * short:
@@ -154,12 +147,10 @@ def _fit_thin(picture: Image.Image, size: int) -> np.ndarray:
 
 
 def cut(picture: Image.Image, box: Sequence[float]) -> Image.Image:
-  """Returns the pixels that a box touches.
+  """Returns the pixels that a box touches, clipped to the picture.
 
-  Args:
-    picture: any.
-    box: [x0, y0, x1, y1] in pixels of the upright picture, right and lower edge
-      exclusive; clipped to the picture.
+  The box is [x0, y0, x1, y1] in pixels of the upright picture, right and lower
+  edge exclusive.
 
   Raises:
     ValueError: if the box is not finite, does not overlap the picture, or fits
@@ -219,17 +210,12 @@ def _to_rgb(picture: Image.Image) -> Image.Image:
   if picture.mode == "RGB" and not has_alpha:
     return picture
   if picture.mode.startswith("I"):
-    return _in_strips(picture, _scale_16_bit)
-  to_rgb = lambda strip: strip.convert("RGB")  # noqa: E731
-  return _in_strips(picture, _lay_on_white if has_alpha else to_rgb)
-
-
-def _in_strips(
-  picture: Image.Image, convert: Callable[[Image.Image], Image.Image]
-) -> Image.Image:
-  """Converts strip by strip: converting all at once takes several copies."""
+    convert = _scale_16_bit
+  else:
+    convert = _lay_on_white if has_alpha else lambda strip: strip.convert("RGB")
   width, height = picture.size
   converted = Image.new("RGB", picture.size)
+  # Strip by strip: converting the whole picture at once takes several copies.
   for top in range(0, height, _STRIP):
     strip = picture.crop((0, top, width, min(top + _STRIP, height)))
     converted.paste(convert(strip), (0, top))

@@ -123,10 +123,7 @@ class Crops:
     folder = self._first("img_vg/{0}/crops", row.split) or os.path.join(
       self._raw_dir, "img_vg", row.split, "crops"
     )
-    paths = [os.path.join(folder, name) for name in names]
-    for path in paths:
-      _check_link(row.where, self._raw_dir, path)
-    return [Crop(path, None, file) for path in paths]
+    return [self._crop(row, os.path.join(folder, x), file) for x in names]
 
   def _inside(self, row: Row, file: str, path: str) -> Crop:
     """Resolves a path relative to the data root, which it must not leave."""
@@ -138,9 +135,11 @@ class Crops:
         "crop name leaves the data folder",
         f"expected a path inside the tree, got {path[:80]!r} in {file}",
       )
-    inside = os.path.join(self._raw_dir, *parts)
-    _check_link(row.where, self._raw_dir, inside)
-    return Crop(inside, None, file)
+    return self._crop(row, os.path.join(self._raw_dir, *parts), file)
+
+  def _crop(self, row: Row, path: str, file: str) -> Crop:
+    _check_link(row.where, self._raw_dir, path)
+    return Crop(path, None, file)
 
   def _load(
     self, pattern: str, key_type: type

@@ -27,10 +27,7 @@ def of_file(file: BinaryIO, most: int) -> Parse:
   """Returns the parser for a file, chosen by its first line with content.
 
   A line that is valid in both is JSON; Python writes keys in single quotes.
-
-  Args:
-    file: at its beginning; rewound afterwards.
-    most: bytes to read of a line.
+  Reads at most `most` bytes per line and rewinds the file.
   """
   lines = iter(lambda: file.readline(most), b"")
   # An empty object is equal in both.

@@ -100,9 +100,9 @@ def read_line(
   """Parses and validates one line of a file.
 
   Args:
-    text: the line's bytes.
+    text: the line.
     split: train, val or test.
-    line: number of the line, from 1.
+    line: its number, from 1.
     relations: the allowed names, None for any.
     parse: `notation.of_file` of the file.
 

@@ -38,14 +38,7 @@ class RowCache:
     geometry: Geometry,
     parallel: Parallel,
   ):
-    """Chooses the place; allocates nothing yet.
-
-    Args:
-      place: one of `PLACES`.
-      num_rows: rows of each split.
-      geometry: shapes of the stored fields.
-      parallel: how batches are split over devices.
-    """
+    """Chooses the place for `num_rows` of each split; allocates nothing yet."""
     self._num_rows = num_rows
     self._geometry = geometry
     self._parallel = parallel
@@ -61,10 +54,8 @@ class RowCache:
   def stores(self, split: str, on_host: bool) -> Stores:
     """Returns the stores of a split, the same ones on every call.
 
-    Args:
-      split: name of the split's files.
-      on_host: whether batches must be numpy arrays; pictures that are cached
-        on devices are then read from disk.
+    With `on_host`, batches are numpy arrays; pictures cached on devices are then
+    read from disk.
     """
     if self.place == "none":
       return Stores()

@@ -107,7 +107,7 @@ def _separate(
 
   Args:
     order: int[m], the source of each place.
-    names: int[m], of each place and source.
+    names: int[m], of places and of sources.
     rng: chooses the partners.
   """
   order = order.copy()
@@ -123,12 +123,7 @@ def _separate(
 
 
 def share_of_own(sources: np.ndarray, own: Sequence[Hashable]) -> float:
-  """Returns the share of rows that get their own picture.
-
-  Args:
-    sources: int[n] of `visual_shuffle`.
-    own: the name of each row's picture.
-  """
+  """Returns the share of rows whose `sources` have the row's own picture."""
   pairs = zip(own, sources, strict=True)
   return float(np.mean([own[source] == name for name, source in pairs]))
 

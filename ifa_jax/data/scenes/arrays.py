@@ -57,10 +57,7 @@ def pack(
 ) -> dict[str, np.ndarray]:
   """Returns the flat arrays, with 0 for missing parts.
 
-  Args:
-    scenes: by the picture's file name.
-    heads: by the row's id.
-    where: the file's name, for errors.
+  Scenes are by the picture's file name, heads by the row's id.
 
   Raises:
     ValueError: if parts of a scene differ in length, or scenes in the width of

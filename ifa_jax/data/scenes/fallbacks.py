@@ -35,6 +35,7 @@ _NUM_BUCKETS = 6
 # Width of the vectors of `_graph_features`: rank, degree, degrees around.
 GRAPH_DIM = _NUM_SLOTS + 1 + _NUM_BUCKETS
 
+# Class name -> float32[Dv].
 LabelVectors = Callable[[str], np.ndarray]
 
 
@@ -63,11 +64,8 @@ def read_objects(
 ) -> Objects:
   """Returns the first objects of a scene, with substitutes for missing parts.
 
-  Args:
-    scene: of a picture, or None.
-    num_regions: M; edges to later objects are left out.
-    needs_graph: whether to compute `structure`.
-    label_vectors: class name -> float32[Dv], or None.
+  `num_regions` is M, and edges to later objects are left out. `structure` has
+  width 0 unless the graph is needed.
   """
   if scene is None or scene.num_objects == 0:
     nothing = np.zeros((0, 0), np.float32)
@@ -107,9 +105,7 @@ def word_structure(
 ) -> tuple[np.ndarray, frozenset[str]]:
   """Returns a sentence's `graph_similarity.node_features`, and the substitutes.
 
-  Args:
-    heads: of each word, -1 for a root; None connects each word with the next.
-    num_words: of the sentence.
+  The head of a root is -1; None connects each word with the next.
 
   Raises:
     ValueError: for another number of heads.

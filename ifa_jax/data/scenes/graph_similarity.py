@@ -52,10 +52,6 @@ def node_features(edges: np.ndarray, num_nodes: int) -> np.ndarray:
 def adjacency(edges: np.ndarray, num_nodes: int) -> np.ndarray:
   """Returns the symmetric bool[num_nodes, num_nodes] without loops.
 
-  Args:
-    edges: int[E, 2] of nodes.
-    num_nodes: of the graph.
-
   Raises:
     ValueError: for an edge to a node outside the graph.
   """
@@ -118,11 +114,8 @@ def keep_best(
   Args:
     weights: float64[W, M] of `similarity`.
     valid: bool[M], True = an object.
-    top_k: number of objects to keep, ties in the detector's order. 0 or None
+    top_k: number of objects to keep, ties in the detector's order; 0 or None
       keeps all.
-
-  Returns:
-    float64[W, M].
   """
   if not top_k:
     return np.where(valid, weights, 0.0)

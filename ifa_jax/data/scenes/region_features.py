@@ -63,9 +63,7 @@ class RegionGeometry(NamedTuple):
 def feature_dim(scenes: Scenes | None, label_dim: int | None = None) -> int:
   """Returns the width of the vectors that a run on these scenes reads.
 
-  Args:
-    scenes: or None, without which vectors are zeros.
-    label_dim: width of the vectors of class names, if there are any.
+  `label_dim` is the width of the vectors of class names, if there are any.
   """
   if scenes is not None and scenes.feature_dim:
     return scenes.feature_dim
@@ -91,11 +89,8 @@ class RegionReader:
   ):
     """Reads every row once; vectors remain views of the scenes' arrays.
 
-    Args:
-      scenes: of the split, or None.
-      texts: `id`, `img_id`, `words` and `encoded.word_ids` of each row.
-      geometry: shapes of the fields.
-      label_vectors: class name -> float32[Dv], for scenes without features.
+    Uses `id`, `img_id`, `words` and `encoded.word_ids` of the texts, and label
+    vectors for scenes without features.
 
     Raises:
       ValueError: if vectors or heads do not fit; names the image or row. If
@@ -143,11 +138,7 @@ class RegionReader:
   def __call__(
     self, text_rows: np.ndarray, picture_rows: np.ndarray
   ) -> dict[str, np.ndarray]:
-    """Returns the region fields of a batch.
-
-    Args:
-      text_rows: int[B], the rows whose words are aligned.
-      picture_rows: int[B], the rows whose pictures they are aligned with.
+    """Aligns the words of int[B] rows with the pictures of int[B] rows.
 
     Returns:
       regions: float32[B, M, Dv].
@@ -183,14 +174,9 @@ def one_row(
   word_ids: Sequence[int],
   geometry: RegionGeometry,
 ) -> dict[str, np.ndarray]:
-  """Returns the region fields of one post, without the axis B.
+  """Returns the region fields of one post, as `RegionReader`, without axis B.
 
-  Args:
-    scene: of its picture, or None.
-    heads: of its words, see `Scenes.heads`, or None.
-    num_words: of its text.
-    word_ids: the word of each token, -1 for none.
-    geometry: shapes of the fields.
+  Heads are as in `Scenes.heads`, word ids as in `tokenizer.Encoded`.
 
   Raises:
     ValueError: if the vectors, the heads or the tokens do not fit.

@@ -37,12 +37,7 @@ Rule = tuple[str, Any, np.ndarray]
 
 
 def check(arrays: Arrays, where: str) -> None:
-  """Raises ValueError for the first error in a file's arrays.
-
-  Args:
-    arrays: the arrays of the file.
-    where: the file's name, for errors, which name the image or row as well.
-  """
+  """Raises ValueError for the first error, naming `where` and image or row."""
   _check_form(arrays, where)
   for name in ("images", "rows"):
     names, counts = np.unique(arrays[name], return_counts=True)

@@ -7,8 +7,8 @@ Rows are not tokenised again: a tree has one node for each word.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 KINDS = ("auto", "spacy", "chain")
 
@@ -17,18 +17,17 @@ _log = logging.getLogger("ifa_jax")
 _UNUSED = ("tagger", "attribute_ruler", "lemmatizer", "ner")
 
 
-class Parser(Protocol):
-  """Parses sentences.
+class Parser(NamedTuple):
+  """A parser of sentences.
 
   Attributes:
     name: kind and version.
+    parse: yields the governors of each text: word indices, -1 for a root. A
+      text of several sentences has several roots.
   """
 
   name: str
-
-  def parse(self, texts: Sequence[Sequence[str]]) -> Iterator[list[int]]:
-    """Yields the governors of each text: word indices, -1 for a root."""
-    ...
+  parse: Callable[[Sequence[Sequence[str]]], Iterator[list[int]]]
 
 
 def load(kind: str, model: str = "en_core_web_sm") -> Parser:
@@ -43,68 +42,46 @@ def load(kind: str, model: str = "en_core_web_sm") -> Parser:
     ValueError: for another kind, or if "spacy" is not available.
   """
   if kind not in KINDS:
-    raise ValueError(
-      f"parser: expected one of {', '.join(KINDS)}, got {kind!r}"
-    )
-  if kind == "chain":
-    return Chain()
+    kinds = ", ".join(KINDS)
+    raise ValueError(f"parser: expected one of {kinds}, got {kind!r}")
+  if kind != "chain":
+    try:
+      return _load_spacy(model)
+    except ValueError as error:
+      if kind == "spacy":
+        raise
+      _log.info("No parser (%s): every word governs the next", error)
+  return Parser("chain", _chain)
+
+
+def _chain(texts: Sequence[Sequence[str]]) -> Iterator[list[int]]:
+  return (list(range(-1, len(words) - 1)) for words in texts)
+
+
+def _load_spacy(model: str) -> Parser:
   try:
-    return Spacy(model)
-  except ValueError as error:
-    if kind == "spacy":
-      raise
-    _log.info("No parser (%s): every word governs the next", error)
-    return Chain()
-
-
-class Chain:
-  """No parser: word i governs word i + 1."""
-
-  name = "chain"
-
-  def parse(self, texts: Sequence[Sequence[str]]) -> Iterator[list[int]]:
-    """See `Parser.parse`."""
-    for words in texts:
-      yield list(range(-1, len(words) - 1))
-
-
-class Spacy:
-  """A model of spaCy; a text of several sentences has several roots."""
-
-  def __init__(self, model: str):
-    """Loads a model.
-
-    Raises:
-      ValueError: if spaCy or the model is missing, or the model has no parser.
-    """
-    try:
-      import spacy  # pyright: ignore[reportMissingImports]
-    except ImportError:
-      raise ValueError("spacy is not installed") from None
-    try:
-      self._nlp = spacy.load(model, exclude=list(_UNUSED))
-    except OSError as error:
-      reason = " ".join(str(error).split())
-      raise ValueError(f"spacy has no model {model!r}: {reason}") from None
-    if "parser" not in self._nlp.pipe_names:
-      raise ValueError(
-        f"spacy's model {model!r}: expected a dependency parser in it, got"
-        f" {', '.join(self._nlp.pipe_names) or 'nothing'}"
-      )
-    meta = self._nlp.meta
-    self.name = (
-      f"spacy {spacy.__version__},"
-      f" {meta['lang']}_{meta['name']} {meta['version']}"
+    import spacy  # pyright: ignore[reportMissingImports]
+    from spacy.tokens import Doc  # pyright: ignore[reportMissingImports]
+  except ImportError:
+    raise ValueError("spacy is not installed") from None
+  try:
+    nlp = spacy.load(model, exclude=list(_UNUSED))
+  except OSError as error:
+    reason = " ".join(str(error).split())
+    raise ValueError(f"spacy has no model {model!r}: {reason}") from None
+  if "parser" not in nlp.pipe_names:
+    raise ValueError(
+      f"spacy's model {model!r}: expected a dependency parser in it, got"
+      f" {', '.join(nlp.pipe_names) or 'nothing'}"
     )
 
-  def parse(self, texts: Sequence[Sequence[str]]) -> Iterator[list[int]]:
-    """See `Parser.parse`."""
-    from spacy.tokens import Doc  # pyright: ignore[reportMissingImports]
-
+  def parse(texts):
     # spaCy refuses empty words, which rows may have.
     filled = ([word or " " for word in words] for words in texts)
-    documents = (Doc(self._nlp.vocab, words=words) for words in filled)
-    for parsed in self._nlp.pipe(documents):
-      # spaCy's roots govern themselves.
+    for parsed in nlp.pipe(Doc(nlp.vocab, words=words) for words in filled):
       heads = [word.head.i for word in parsed]
+      # spaCy's roots govern themselves.
       yield [-1 if head == i else head for i, head in enumerate(heads)]
+
+  name = f"{nlp.meta['lang']}_{nlp.meta['name']} {nlp.meta['version']}"
+  return Parser(f"spacy {spacy.__version__}, {name}", parse)

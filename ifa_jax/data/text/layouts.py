@@ -23,12 +23,8 @@ def opennre(
 ) -> Encoded:
   """Converts a text from "nested" to "opennre".
 
-  Args:
-    encoded: a text in the layout "nested".
-    head: words [begin, end).
-    tail: words [begin, end).
-    marker_ids: ids of `OPENNRE_MARKERS`.
-    most: limit on the tokens; a longer text loses its end, including [SEP].
+  `marker_ids` are those of `OPENNRE_MARKERS`. A text of more than `most` tokens
+  loses its end, including [SEP].
   """
   pieces = collections.defaultdict(list)
   for token, word in zip(encoded.input_ids, encoded.word_ids, strict=True):

@@ -74,16 +74,11 @@ def window(
 
   Keeps every word of both entities, then adds words by their distance to the
   nearest entity word, ties in text order, until one does not fit. Distant
-  entities keep a window each; the words between the windows are dropped.
+  entities keep a window each; the words between the windows are dropped. The
+  budget excludes markers and special tokens.
 
       window([1, 1, 1, 1, 1, 1, 1, 1], (1, 2), (6, 7), budget=4) == [0, 1, 2, 6]
       window([1, 1, 1, 1], (0, 1), (3, 4), budget=9) == [0, 1, 2, 3]
-
-  Args:
-    num_pieces: pieces of each word.
-    head: span of the head.
-    tail: span of the tail.
-    budget: limit on the pieces, without markers and special tokens.
 
   Returns:
     Indices of the kept words, in order.

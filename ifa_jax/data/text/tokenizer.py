@@ -182,17 +182,11 @@ class Tokenizer:
     tail: markers.Span,
     text_len: int,
   ) -> Encoded:
-    """Splits a text into at most `text_len` ids, with markers.
+    """Splits a text into at most `text_len` ids, [CLS], [SEP] and markers too.
 
     A text that is too long keeps a window of words around both entities (see
     `markers.window`). A word without pieces, such as a lone zero-width space,
     has no token; if that leaves an entity empty, its first word is [UNK].
-
-    Args:
-      words: the text.
-      head: (begin, end) words of the head.
-      tail: (begin, end) words of the tail.
-      text_len: limit on the tokens, [CLS], [SEP] and markers included.
 
     Raises:
       ValueError: if a span is empty or leaves the text, or if the entities

@@ -174,15 +174,10 @@ def _is_number(part: bytes) -> bool:
 def start_table(
   fresh: np.ndarray, vocabulary: Vocabulary, vectors: Vectors
 ) -> np.ndarray:
-  """Returns an embedding table with pretrained rows if available.
+  """Returns `fresh`, float32[V, D], with pretrained rows where available.
 
   A word gets the vector of its own spelling, or else the file's first one that
   differs only in capitals. `SPECIAL` words require their own spelling.
-
-  Args:
-    fresh: float32[V, D], initial values of the other rows.
-    vocabulary: words of the table.
-    vectors: pretrained vectors.
 
   Raises:
     ValueError: for vectors of another width than D.
