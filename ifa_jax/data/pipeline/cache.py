@@ -54,8 +54,8 @@ class RowCache:
   def stores(self, split: str, on_host: bool) -> Stores:
     """Returns the stores of a split, the same ones on every call.
 
-    With `on_host`, batches are numpy arrays; pictures cached on devices are then
-    read from disk.
+    With `on_host`, batches are numpy arrays: pictures cached on devices are
+    then read from disk.
     """
     if self.place == "none":
       return Stores()

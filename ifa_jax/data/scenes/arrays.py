@@ -1,8 +1,8 @@
 """The scene of a picture, and all scenes of a split as flat arrays.
 
 The objects of all pictures are concatenated, as are edges and heads; arrays of
-offsets give the beginning of each picture or sentence. `validate.FORM` lists
-the arrays.
+offsets give the beginning of each picture or sentence. N pictures, O objects,
+E edges, R sentences, H words, Dv the features' width.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +12,27 @@ import numpy as np
 
 # The parts of a scene that may be missing; `given` has a column for each.
 PARTS = ("boxes", "features", "edges", "edge_scores")
+
+# Name -> kind of its entries and axes; "N+1" is one more than "N".
+FORM = {
+  "images": ("U", "N"),  # the pictures' file names
+  "given": ("b", "N", len(PARTS)),  # whether the scene has each of PARTS
+  "sizes": ("i", "N", 2),  # (width, height) in pixels
+  "object_offsets": ("i", "N+1"),
+  "boxes": ("f", "O", 4),
+  "scores": ("f", "O"),
+  "labels": ("i", "O"),  # number of a name, -1 for none
+  "label_names": ("U", "L"),
+  "features": ("f", "O", "Dv"),
+  "edge_offsets": ("i", "N+1"),
+  "edges": ("i", "E", 2),  # objects of the picture, from 0
+  "edge_labels": ("i", "E"),
+  "edge_label_names": ("U", "P"),
+  "edge_scores": ("f", "E"),
+  "rows": ("U", "R"),  # "test/12"
+  "head_offsets": ("i", "R+1"),
+  "heads": ("i", "H"),  # words of the sentence, from 0; -1 for a root
+}
 
 # The type of an optional array. `Any` instead of None, because callers check
 # `given`, not the array, and a type checker cannot see that.
@@ -146,20 +167,12 @@ def _number(
 
 
 def _check_shapes(scene: Scene, width: int, where: str) -> None:
-  num = scene.num_objects
   num_edges = 0 if scene.edges is None else len(scene.edges)
-  shapes = {
-    "size": (2,),
-    "boxes": (num, 4),
-    "scores": (num,),
-    "labels": (num,),
-    "features": (num, width),
-    "edges": (num_edges, 2),
-    "edge_labels": (num_edges,),
-    "edge_scores": (num_edges,),
-  }
-  for name, shape in shapes.items():
-    part = getattr(scene, name)
+  lengths: dict[Any, int] = {"O": scene.num_objects, "E": num_edges}
+  lengths["Dv"] = width
+  for name, part in scene._asdict().items():
+    axes = (2,) if name == "size" else FORM[name][1:]
+    shape = tuple(lengths.get(axis, axis) for axis in axes)
     found = np.shape(part)
     absent = part is None or (name not in ("size", "scores") and found[0] == 0)
     if not absent and found != shape:

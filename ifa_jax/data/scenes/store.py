@@ -1,6 +1,6 @@
 """Files of scenes: objects of pictures, and heads of the words of sentences.
 
-A folder has two files per split. `train.npz` holds the arrays of `validate`;
+A folder has two files per split. `train.npz` holds the `arrays.FORM`;
 `train.json` describes how they were made:
 
     {"tool": "data_prep.scenes", "model": "...", "revision": "...",

@@ -1,35 +1,11 @@
-"""The arrays of a file of scenes, and the conditions they meet.
-
-N pictures, O objects, E edges, R sentences, H words, Dv the features' width.
-"""
+"""Validation of the arrays of a file of scenes."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from ifa_jax.data.scenes.arrays import PARTS
-
-# Name -> kind of its entries and axes; "N+1" is one more than "N".
-FORM = {
-  "images": ("U", "N"),  # the pictures' file names
-  "given": ("b", "N", len(PARTS)),  # whether the scene has each of PARTS
-  "sizes": ("i", "N", 2),  # (width, height) in pixels
-  "object_offsets": ("i", "N+1"),
-  "boxes": ("f", "O", 4),
-  "scores": ("f", "O"),
-  "labels": ("i", "O"),  # number of a name, -1 for none
-  "label_names": ("U", "L"),
-  "features": ("f", "O", "Dv"),
-  "edge_offsets": ("i", "N+1"),
-  "edges": ("i", "E", 2),  # objects of the picture, from 0
-  "edge_labels": ("i", "E"),
-  "edge_label_names": ("U", "P"),
-  "edge_scores": ("f", "E"),
-  "rows": ("U", "R"),  # "test/12"
-  "head_offsets": ("i", "R+1"),
-  "heads": ("i", "H"),  # words of the sentence, from 0; -1 for a root
-}
+from ifa_jax.data.scenes.arrays import FORM, PARTS
 
 Arrays = Mapping[str, np.ndarray]
 # A condition, where entries violate it, and the values to show.

@@ -5,7 +5,7 @@ on your own posts does not need it.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ifa_jax.data.text.tokenizer import Encoded
 
 # Returns fields of a batch for int[B] text rows and int[B] picture rows. They
 # are added to those of the records, or replace them.
-Reader = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
+Reader = Callable[[np.ndarray, np.ndarray], dict[str, Any]]
 
 
 class RowText(NamedTuple):
