@@ -32,7 +32,7 @@ class Text(NamedTuple):
 
 
 def row(line, img_id, num_words):
-  """A row whose word 1 has two tokens, behind the marker that is token 1."""
+  """A row whose word 1 has two tokens, after the marker that is token 1."""
   words = sorted([*range(num_words), 1]) if num_words > 1 else [0]
   return Text(
     f"test/{line}",

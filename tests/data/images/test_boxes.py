@@ -58,7 +58,7 @@ def test_bad_boxes_are_named_by_picture_and_index(content, message, tmp_path):
     ("!!", " !!"),
   ],
 )
-def test_a_phrase_may_be_spelt_otherwise(name, phrase):
+def test_a_phrase_may_have_another_spelling(name, phrase):
   listed = boxes.read_list([box(0, 0, 9, 9, phrase=phrase)], "here")
   assert boxes.grounded(listed, name, "Acme") == listed
   assert boxes.grounded(listed, "Acme", name) == listed
@@ -75,7 +75,7 @@ def test_a_phrase_may_be_spelt_otherwise(name, phrase):
     ("", "!"),
   ],
 )
-def test_another_name_is_another(name, phrase):
+def test_another_name_does_not_match(name, phrase):
   listed = boxes.read_list([box(0, 0, 9, 9, phrase=phrase)], "here")
   assert boxes.grounded(listed, name, "Acme") == []
 
@@ -118,7 +118,7 @@ def test_many_boxes_of_one_name_leave_room_for_the_other(head, tail, kept):
     [-0.01, 0, 0.5, 1],
   ],
 )
-def test_parts_of_a_picture_are_no_pixels(edges):
+def test_fractions_of_a_picture_are_refused(edges):
   message = "here, box 0: expected pixels of the picture, got "
   with pytest.raises(ValueError, match=message) as error:
     boxes.read_list([box(*edges)], "here")
@@ -126,7 +126,7 @@ def test_parts_of_a_picture_are_no_pixels(edges):
 
 
 @pytest.mark.silent_input
-def test_parts_among_pixels_are_refused_and_a_corner_pixel_is_not():
+def test_fractions_among_pixels_are_refused_and_a_corner_pixel_is_not():
   with pytest.raises(ValueError, match="box 1: expected pixels"):
     boxes.read_list([box(0, 0, 9, 9), box(0.1, 0, 0.5, 0.7)], "here")
   corner = [box(0, 0, 9, 9), box(0, 0, 1, 1)]

@@ -1,3 +1,5 @@
+"""Image files to pixels: formats, sizes, crops, and errors."""
+
 import io
 
 import numpy as np
@@ -133,7 +135,7 @@ def test_a_decompression_bomb_is_refused_by_its_header():
     decode.open_picture(bomb)
 
 
-def test_cut_keeps_what_the_box_touches():
+def test_cut_keeps_the_pixels_that_the_box_touches():
   picture = noise(10, 8)
   pixels = np.asarray(picture)
   for box, (x, y) in {
@@ -181,7 +183,7 @@ def turned(width, height, orientation):
   ("orientation", "box"),
   [
     (6, (10, 5, 90, 35)),  # Reaches beyond the upright picture.
-    (8, (50, 5, 90, 35)),  # Lies beside it.
+    (8, (50, 5, 90, 35)),  # Next to it.
     (5, (0, 0, 100.5, 40)),  # And a bit over the stored one.
   ],
 )
@@ -198,6 +200,6 @@ def test_a_box_of_the_upright_frame_is_cut():
   assert decode.cut(opened, (5, 10, 35, 90)).size == (30, 80)
   # As far over the edge as detectors are off.
   assert decode.cut(opened, (5, 10, 41, 102)).size == (35, 90)
-  # Of neither frame: what reaches beyond is left out, as of any picture.
+  # Fits neither orientation: clipped, as in any picture.
   assert decode.cut(opened, (5, 10, 400, 400)).size == (35, 90)
   assert decode.cut(turned(100, 40, 3), (10, 5, 90, 35)).size == (80, 30)

@@ -67,7 +67,7 @@ def test_val_may_be_called_dev(tmp_path):
     ({0: [1]}, "expected int keys"),
   ],
 )
-def test_a_dictionary_of_another_form_is_refused(listed, message, tmp_path):
+def test_a_malformed_dictionary_is_refused(listed, message, tmp_path):
   tree = released(tmp_path, listed)
   with pytest.raises(ValueError, match=message) as error:
     crops.Crops(tree, "released")
@@ -87,7 +87,7 @@ def test_crop_names_stay_in_their_folder(name, tmp_path):
     crops.Crops(tree, "released").grounded(first_row(tree))
 
 
-def test_released_without_dictionaries_says_what_is_missing(tmp_path):
+def test_released_without_dictionaries_names_the_missing_file(tmp_path):
   tree = raw_tree.write_tree(tmp_path, [ROW])
   with pytest.raises(ValueError, match=r"needs txt/mre_train_dict\.pth"):
     crops.Crops(tree, "released")
@@ -164,7 +164,7 @@ def test_equal_names_share_their_boxes(tmp_path):
   assert len(source.grounded(first_row(tree))) == 1
 
 
-def test_clean_without_boxes_says_where_they_come_from(tmp_path):
+def test_clean_without_boxes_names_the_command_that_makes_them(tmp_path):
   tree = raw_tree.write_tree(tmp_path, [ROW])
   with pytest.raises(ValueError, match=r"--boxes \(data_prep\.objects makes"):
     crops.Crops(tree, "clean")
@@ -225,7 +225,7 @@ def test_the_picture_that_is_there_is_found(img_id, file, named, tmp_path):
 
 
 @pytest.mark.silent_input
-def test_a_suffix_comes_before_none(tmp_path):
+def test_a_name_with_a_suffix_is_preferred(tmp_path):
   pictures = {"test/a.jpg": raw_tree.jpeg(seed=1), "train/a": b"no picture"}
   tree = raw_tree.write_tree(tmp_path, [ROW], pictures=pictures)
   assert crops.Pictures(tree).find(first_row(tree)).endswith("test/a.jpg")

@@ -88,7 +88,7 @@ def test_bad_lines_are_named_by_file_and_line(line, tmp_path):
   assert "\n" not in str(error.value)
 
 
-def test_bytes_that_are_no_text_are_named(tmp_path):
+def test_bytes_that_are_not_text_are_named(tmp_path):
   tree = raw_tree.write_tree(tmp_path, [ROW])
   path = tmp_path / "txt" / "ours_train.txt"
   path.write_bytes(path.read_bytes() + b"{'token': ['\xff']}\n")
@@ -104,7 +104,7 @@ def test_a_line_without_end_is_refused_and_not_read_to_the_end(tmp_path):
   assert len(seen) == 1
 
 
-def test_bad_lines_can_be_passed_over(tmp_path):
+def test_bad_lines_can_be_skipped(tmp_path):
   errors = []
   rows = read(
     tmp_path, ROW, "[]", {**ROW, "token": []}, ROW, on_error=errors.append
@@ -202,7 +202,7 @@ def test_two_spellings_of_a_relation_are_refused(tmp_path, names, has_file):
   assert all(repr(name) in str(error.value) for name in names)
 
 
-def test_names_that_can_be_told_apart_are_several(tmp_path):
+def test_distinguishable_names_are_different_relations(tmp_path):
   names = ["None", "/a/b", "/a/B", "/ab", "nonesuch"]
   tree = raw_tree.write_tree(tmp_path, [ROW], relations=names)
   assert raw.read_relations(tree) == names
@@ -210,7 +210,7 @@ def test_names_that_can_be_told_apart_are_several(tmp_path):
 
 @pytest.mark.silent_input
 @pytest.mark.parametrize("name", ["none", "/per/misc/present_in "])
-def test_a_row_that_spells_a_relation_otherwise_is_told_of_it(tmp_path, name):
+def test_another_spelling_of_a_relation_is_hinted_at(tmp_path, name):
   spelled = {"none": "None"}.get(name, name.strip())
   with pytest.raises(RowError, match=f"which spell it '{spelled}'"):
     read(tmp_path, {**ROW, "relation": name})
@@ -294,5 +294,5 @@ def test_a_line_in_another_language_than_the_file_is_refused(
 
 
 @pytest.mark.silent_input
-def test_a_byte_order_mark_is_no_part_of_a_row(tmp_path):
+def test_a_byte_order_mark_is_ignored(tmp_path):
   assert read(tmp_path, "\ufeff" + repr(ROW)) == read(tmp_path, ROW)

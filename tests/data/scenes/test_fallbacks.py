@@ -40,7 +40,7 @@ def sources_of(folder, pictures, sentences=None, geometry=GEOMETRY, **options):
   return RegionReader(split, texts, geometry, **options).counts
 
 
-def test_boxes_are_connected_where_nobody_found_relations(tmp_path):
+def test_boxes_are_connected_if_relations_are_unknown(tmp_path):
   scene = scene_trees.scene(
     np.random.default_rng(1), edges=None, edge_labels=[], edge_scores=[]
   )
@@ -69,7 +69,7 @@ def test_a_sentence_without_heads_is_a_chain(tmp_path):
   assert sources_of(tmp_path, {"a.jpg": scene}, {}) == {"chain graph": 1}
 
 
-def test_names_give_vectors_where_there_are_no_features(tmp_path):
+def test_names_give_vectors_if_there_are_no_features(tmp_path):
   vectors = {
     name: np.full(6, i + 1, np.float32)
     for i, name in enumerate(scene_trees.NAMES)
@@ -88,7 +88,7 @@ def test_names_give_vectors_where_there_are_no_features(tmp_path):
   }
 
 
-def test_edges_alone_tell_place_degree_and_surroundings(tmp_path):
+def test_edges_give_rank_degree_and_surroundings(tmp_path):
   edges = np.array([(1, 4), (0, 4), (1, 2), (1, 3), (0, 2), (4, 1)])
   scene = Scene((0, 0), None, np.zeros(5), edges=edges)
   geometry = GEOMETRY._replace(num_regions=7, feature_dim=20)

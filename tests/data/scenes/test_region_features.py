@@ -110,7 +110,7 @@ def test_a_shuffle_moves_pictures_and_keeps_words(tmp_path):
   assert not np.array_equal(moved["alignment"], own["alignment"])
 
 
-def test_without_align_sentences_are_not_looked_at(tmp_path):
+def test_without_align_sentences_are_not_read(tmp_path):
   geometry = GEOMETRY._replace(align=False)
   texts = [TEXTS[0]._replace(words=["one"], encoded=None)]
   reader = RegionReader(random_split(tmp_path), texts, geometry)
@@ -120,7 +120,7 @@ def test_without_align_sentences_are_not_looked_at(tmp_path):
 
 
 @pytest.mark.parametrize("row", range(4))
-def test_one_post_gets_what_its_row_gets(row, tmp_path):
+def test_one_post_has_the_fields_of_its_row(row, tmp_path):
   split, text = random_split(tmp_path), TEXTS[row]
   fields = RegionReader(split, TEXTS, GEOMETRY)(np.array([row]), [row])
   alone = region_features.one_row(
@@ -144,7 +144,7 @@ def test_scenes_of_other_pictures_are_refused(tmp_path):
     RegionReader(split, TEXTS, GEOMETRY)
 
 
-def test_substitutes_in_the_scenes_themselves_are_no_secret(tmp_path):
+def test_substitutes_in_the_scenes_themselves_are_reported(tmp_path):
   split = random_split(tmp_path, relations="spatial", parser="chain")
   reader = RegionReader(split, TEXTS, GEOMETRY)
   assert reader.visual_source == "spatial edges, chain graph"
@@ -152,7 +152,7 @@ def test_substitutes_in_the_scenes_themselves_are_no_secret(tmp_path):
   assert blind.visual_source == "scenes"
 
 
-def test_width_of_what_a_run_reads(tmp_path):
+def test_the_width_of_a_run_s_vectors(tmp_path):
   rng = np.random.default_rng(6)
   width = lambda **scene: region_features.feature_dim(  # noqa: E731
     scene_trees.write(tmp_path, {"a.jpg": scene_trees.scene(rng, **scene)}),
@@ -164,7 +164,7 @@ def test_width_of_what_a_run_reads(tmp_path):
   assert region_features.feature_dim(None, label_dim=32) == fallbacks.GRAPH_DIM
 
 
-def test_what_does_not_fit_is_named(tmp_path):
+def test_images_and_rows_that_do_not_fit_are_named(tmp_path):
   split = random_split(tmp_path)
   wide = GEOMETRY._replace(feature_dim=7)
   with pytest.raises(ValueError, match=r"'a.jpg': expected .*=7, got 6"):

@@ -21,7 +21,7 @@ BARE = {
 
 
 def random_pictures(seed=0):
-  """Pictures that each tell something else."""
+  """Pictures with different missing parts."""
   rng = np.random.default_rng(seed)
   return {
     "a.jpg": scene_trees.scene(rng),
@@ -72,7 +72,7 @@ def test_round_trip(tmp_path):
   assert sorted(p.name for p in tmp_path.iterdir()) == ["test.json", "test.npz"]
 
 
-def test_types_are_those_that_the_scene_promises(tmp_path):
+def test_types_are_as_documented(tmp_path):
   rng = np.random.default_rng(1)
   given = scene_trees.scene(rng)
   half = scene_trees.write(tmp_path, {"a.jpg": given}).scene("a.jpg")
@@ -146,7 +146,7 @@ def change_manifest(folder, **changes):
 
 
 def change_arrays(folder, **changes):
-  """Replaces arrays, and the hash that would tell."""
+  """Replaces arrays, and their hash."""
   path = folder / "test.npz"
   with np.load(path) as file:
     arrays = dict(file) | changes
