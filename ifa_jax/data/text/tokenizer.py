@@ -1,5 +1,6 @@
 """Words with entity markers to WordPiece ids."""
 
+import contextlib
 import copy
 import functools
 import hashlib
@@ -122,12 +123,11 @@ class Tokenizer:
     # normalizer from tokenizer_config.json. The hash shows whether it does.
     plain = tokenizer_files.read_plain(source) if sha256 else None
     if plain is not None:
-      try:
+      # The Rust code raises nothing narrower.
+      with contextlib.suppress(Exception):
         loaded = cls(*plain, source)
-      except (KeyError, TypeError, ValueError):
-        loaded = None
-      if loaded is not None and loaded.sha256 == sha256:
-        return loaded
+        if loaded.sha256 == sha256:
+          return loaded
     pretrained = tokenizer_files.read(source)
     try:
       loaded = cls(*tokenizer_files.check(pretrained), source)
