@@ -53,8 +53,8 @@ def geometry_of(prepared: schema.Prepared) -> Geometry:
     text_len=prepared.metadata["text_len"],
     slots=(
       ("image", 1, prepared.metadata["image_size"]),
-      ("grounded", num_crops, sizes.grounded),
-      ("detected", num_crops, sizes.detected),
+      ("grounded", num_crops, sizes["grounded"]),
+      ("detected", num_crops, sizes["detected"]),
     ),
   )
 

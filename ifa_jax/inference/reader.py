@@ -157,10 +157,10 @@ class Reader:
     """
     filled = [*examples, *[examples[0]] * (rows - len(examples))]
     texts, every = [example.text for example in filled], np.arange(rows)
-    fields = layouts.TextReader(texts, self.data.text_len)(every, every)
+    fields = layouts.text_reader(texts, self.data.text_len)(every, every)
     if self.vocabulary is not None:
       most = self.model.max_words
-      fields |= words.WordReader(texts, self.vocabulary, most)(every, every)
+      fields |= words.word_reader(texts, self.vocabulary, most)(every, every)
     for name in filled[0].regions:
       fields[name] = np.stack([example.regions[name] for example in filled])
     blank = np.zeros_like(fields["input_ids"])

@@ -105,11 +105,11 @@ class Inputs:
     found: list[Reader] = []
     if self._model.text is not None and self._data.layout != "nested":
       text_len = self._data.text_len
-      found.append(layouts.TextReader(self.texts(split), text_len))
+      found.append(layouts.text_reader(self.texts(split), text_len))
     if self._model.reads_words:
       most = self._model.max_words
       texts = self.texts(split)
-      found.append(words.WordReader(texts, self.vocabulary, most))
+      found.append(words.word_reader(texts, self.vocabulary, most))
     if self._model.regions is not None:
       found.append(self.region_reader(split))
     return found

@@ -241,7 +241,7 @@ def test_a_folder_without_a_dataset_is_refused(tmp_path):
 def test_a_tree_that_lacks_a_part_is_refused(tmp_path):
   tree = leak_trees.write(tmp_path, leak_trees.labels(), leak_trees.as_released)
   for part, message in (
-    ("txt/ours_test.txt", r"no txt/ours_test\.txt"),
+    ("txt/ours_test.txt", r"expected txt/ours_test\.txt"),
     ("txt/mre_val_dict.pth", r"needs txt/mre_val_dict\.pth"),
   ):
     content = (tmp_path / part).read_bytes()

@@ -133,7 +133,7 @@ def test_protocol_none_has_no_crops(prepared):
 
 
 def test_several_datasets_want_a_protocol(prepared):
-  with pytest.raises(ValueError, match=r"wanted one dataset, found .*clean"):
+  with pytest.raises(ValueError, match=r"expected one dataset, got .*clean"):
     leak.measure(prepared)
 
 

@@ -48,7 +48,7 @@ MISTAKES = {
   ),
   "no data": (
     ["--rows=vanilla", "--set=data.data_dir=nowhere"],
-    "no prepared dataset",
+    "expected a prepared dataset",
   ),
   "no seed": (
     ["--seeds=one"],

@@ -41,7 +41,7 @@ def generated_tokenizer(raw_dir):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_vector_is_the_mean_of_the_wordpieces(weights, tokenizer, name):
   folder, table = weights
-  plain = tokenizer._wordpieces.splitter
+  plain = tokenizer._backend
   ids = [
     token
     for word in name.split()

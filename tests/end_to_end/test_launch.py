@@ -101,7 +101,7 @@ def outcomes_of_all_cases(
       " --boxes=boxes.json",
     ),
     ("no encoder", 1, "no/such/folder: there is no such folder; name folders"),
-    ("other protocol", 1, "wanted protocol released, found "),
+    ("other protocol", 1, "expected protocol released, got "),
     ("other pictures", 1, "image_size 32, but model.vision.image_size is 64"),
     ("unknown fusion", 1, "model.fusion: expected one of paper, released, got"),
     ("no run", 1, "want a run's folder with a config.json, found none"),

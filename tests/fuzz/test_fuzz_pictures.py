@@ -55,7 +55,7 @@ def test_any_bytes_are_pixels_or_an_error(tmp_path, thorough):
 def test_a_pipe_is_not_waited_for(tmp_path):
   os.mkfifo(tmp_path / "a.jpg")
   for path in (tmp_path / "a.jpg", tmp_path):
-    with pytest.raises(ValueError, match="no file but a folder or a device"):
+    with pytest.raises(ValueError, match="expected a file, got a folder"):
       decode.open_picture(str(path))
 
 

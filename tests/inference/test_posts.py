@@ -170,14 +170,20 @@ def test_marks_choose_the_place_of_a_name_that_occurs_twice():
 @pytest.mark.parametrize(
   ("fields", "message"),
   [
-    ("Ann at Acme", "head, tail: want two names in the text, or a text mark"),
-    ("<s>Ann</s> at Acme", "text: want the mark <o> once, found it 0 times"),
-    ("<s>Ann at <o>Acme</o>", "text: want the mark </s> once, found it 0"),
-    ("<s>A</s> <s>B</s> <o>C</o>", "text: want the mark <s> once, found it 2"),
-    ("</s>Ann<s> at <o>Acme</o>", "text: want an entity after <s> and before"),
+    ("Ann at Acme", "head, tail: expected two names in the text, or a text m"),
+    ("<s>Ann</s> at Acme", "text: expected the mark <o> once, got it 0 times"),
+    ("<s>Ann at <o>Acme</o>", "text: expected the mark </s> once, got it 0"),
+    (
+      "<s>A</s> <s>B</s> <o>C</o>",
+      "text: expected the mark <s> once, got it",
+    ),
+    (
+      "</s>Ann<s> at <o>Acme</o>",
+      "text: expected an entity after <s> and",
+    ),
     (
       "<s>Ann</s> at <o> </o>",
-      "text: want an entity after <o> and before </o>",
+      "text: expected an entity after <o> and before </o>",
     ),
     (
       ("<s>Ann</s> <o>B</o>", "head", "Bob"),

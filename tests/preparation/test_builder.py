@@ -268,7 +268,7 @@ def test_a_box_beside_the_picture_is_named(settings, tmp_path):
   outside = {"a.jpg": [{"box": [60, 0, 70, 9], "score": 1}]}
   path.write_text(json.dumps(outside))
   with pytest.raises(
-    ValueError, match=r"boxes of 'a\.jpg', box 0: .* nothing of"
+    ValueError, match=r"boxes of 'a\.jpg', box 0: .* expected a part of"
   ):
     prepare(settings(boxes=str(path)))
 
@@ -283,7 +283,8 @@ def test_entities_too_long_for_the_text_are_named(settings):
 def test_read_metadata_chooses_by_protocol(settings, tmp_path):
   data_dir = settings().data_dir
   with pytest.raises(
-    ValueError, match=r"no prepared dataset; .*data_prep\.mnre"
+    ValueError,
+    match=r"expected a prepared dataset, got none; .*data_prep\.mnre",
   ):
     schema.read_metadata(data_dir)
   first, _ = prepare(settings())
@@ -291,10 +292,10 @@ def test_read_metadata_chooses_by_protocol(settings, tmp_path):
   assert schema.read_metadata(first.folder) == first
   clean = settings(protocol="clean", boxes=str(tmp_path / "boxes.json"))
   second, _ = prepare(clean)
-  with pytest.raises(ValueError, match="wanted one dataset, found mnre/clean/"):
+  with pytest.raises(ValueError, match="expected one dataset, got mnre/clean/"):
     schema.read_metadata(data_dir)
   assert schema.read_metadata(data_dir, "clean") == second
-  with pytest.raises(ValueError, match="wanted protocol released, found mnre/"):
+  with pytest.raises(ValueError, match="expected protocol released, got mnre/"):
     schema.read_metadata(data_dir, "released")
 
 
@@ -303,14 +304,14 @@ def test_read_metadata_passes_over_killed_runs_and_old_formats(settings):
   folder = pathlib.Path(prepared.folder)
   killed = folder.with_name(".preparing-x")
   folder.rename(killed)
-  with pytest.raises(ValueError, match="no prepared dataset"):
+  with pytest.raises(ValueError, match="expected a prepared dataset, got none"):
     schema.read_metadata(settings().data_dir)
   killed.rename(folder)
   old = {**prepared.metadata, "format_version": 0}
   (folder / "metadata.json").write_text(json.dumps(old))
-  with pytest.raises(ValueError, match="record format 0, this version reads 2"):
+  with pytest.raises(ValueError, match="expected record format 2, got 0"):
     schema.read_metadata(settings().data_dir)
-  # Beside its successor the old one is passed over.
+  # Next to its successor the old one is skipped.
   folder.rename(folder.with_name("0.0.0"))
   assert prepare(settings())[0] == prepared
 
@@ -322,7 +323,9 @@ def test_lengths_of_other_rows_are_refused(tmp_path, lines):
   path = tmp_path / "text_lengths-val.txt"
   if lines is not None:
     path.write_text(lines)
-  with pytest.raises(ValueError, match="want the text lengths of 3 rows") as e:
+  with pytest.raises(
+    ValueError, match="expected the text lengths of 3 rows"
+  ) as e:
     schema.read_text_lengths(str(tmp_path), "val", 3)
   assert str(path) in str(e.value)
 

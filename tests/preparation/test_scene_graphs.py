@@ -109,7 +109,7 @@ def test_boxes_of_another_picture_are_refused(write, picture):
 
 
 BAD_PICTURES = {
-  "bbox": (["no", [0, 0, 9, 9], [0] * 4, [0] * 4], "box 0: wanted four"),
+  "bbox": (["no", [0, 0, 9, 9], [0] * 4, [0] * 4], "box 0: expected four"),
   "bbox_scores": ([0.1, 0.2], r"equally many .* found \[4, 4, 2\]"),
   "bbox_labels": ([1, 2, 3, 4], "box 3: wanted one of 4 names, found 4"),
   "rel_pairs": ([[0, 4]] * 6, r"relation 0: wanted two of 4 boxes, found \[0"),

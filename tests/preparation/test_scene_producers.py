@@ -74,12 +74,12 @@ def test_numbers_and_scores_of_objects_are_limited(picture):
 
 def test_a_box_beside_the_picture_is_refused(picture):
   outside = boxes.read_list([{"box": [64, 0, 70, 9], "score": 1}], "here")
-  with pytest.raises(ValueError, match="nothing of the upright 64 x 48 pic"):
+  with pytest.raises(ValueError, match="a part of the upright 64 x 48 pic"):
     scene_builder.make_scene(picture, outside, PIXELS)
 
 
 def test_a_label_is_text():
-  with pytest.raises(ValueError, match=r"here, box 0: .* as 'label', found 3"):
+  with pytest.raises(ValueError, match=r"here, box 0: .* as 'label', got 3"):
     boxes.read_list([{"box": [0, 0, 9, 9], "score": 1, "label": 3}], "here")
 
 

@@ -55,7 +55,7 @@ ALLOWED = {
   ("ifa_jax/workdir/run_folder.py", "subprocess"),
   # What the user names by its id of the hub.
   ("ifa_jax/convert/sources.py", "huggingface_hub"),
-  ("ifa_jax/data/text/tokenizer.py", "huggingface_hub"),
+  ("ifa_jax/data/text/tokenizer_files.py", "huggingface_hub"),
   ("ifa_jax/inference/sharing/hub.py", "huggingface_hub"),
   # Formats a model card, and reaches nothing.
   ("ifa_jax/inference/sharing/card_metadata.py", "huggingface_hub"),

@@ -162,25 +162,27 @@ def test_a_schedule_may_count_whole_batches_alone(dataset):
 
 
 def test_a_missing_dataset_is_named_with_the_command_that_makes_it(tmp_path):
-  with pytest.raises(ValueError, match=r"no prepared dataset; .*data_prep\.mn"):
+  with pytest.raises(
+    ValueError, match=r"expected a prepared dataset, got none; .*data_prep\.mn"
+  ):
     build(tmp_path / "nowhere")
 
 
 def test_a_dataset_of_another_protocol_is_refused(dataset):
-  with pytest.raises(ValueError, match=r"wanted protocol released, found clea"):
+  with pytest.raises(ValueError, match=r"expected protocol released, got clea"):
     build(dataset, data={"protocol": "released"})
 
 
 def test_two_datasets_to_choose_from_are_refused(dataset):
   shutil.copytree(dataset / "clean", dataset / "again")
-  with pytest.raises(ValueError, match=r"found again .*, clean "):
+  with pytest.raises(ValueError, match=r"got again .*, clean "):
     build(dataset)
   assert build(dataset / "clean").prepared.folder == str(dataset / "clean")
 
 
 def test_a_dataset_of_another_format_is_refused(tmp_path):
   write_dataset(tmp_path / "old", METADATA | {"format_version": 0})
-  with pytest.raises(ValueError, match="record format 0, this version reads 2"):
+  with pytest.raises(ValueError, match="expected record format 2, got 0"):
     build(tmp_path)
 
 

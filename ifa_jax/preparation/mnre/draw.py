@@ -90,7 +90,7 @@ def draw_all(
   # Files may have changed since an earlier run in this process.
   for cached in (_square, _picture_size, _open):
     cached.cache_clear()
-  sizes = {"image": image_size, **schema.crop_sizes(patch_size)._asdict()}
+  sizes = {"image": image_size, **schema.crop_sizes(patch_size)}
   waiting = collections.deque()
   for chunk in _chunks(plans):
     jobs = [Job(plan.picture, plan.squares, sizes) for plan in chunk]

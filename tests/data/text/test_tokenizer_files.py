@@ -72,7 +72,7 @@ def test_ids_of_bert_are_those_of_transformers(tmp_path, monkeypatch):
   assert_same_without_transformers(tmp_path / "kept", monkeypatch)
 
 
-def test_one_that_was_read_so_can_be_saved(tmp_path):
+def test_a_tokenizer_read_without_transformers_can_be_saved(tmp_path):
   wanted = Tokenizer.load(write_published(tmp_path / "bert"))
   wanted.save(tmp_path / "kept")
   kept = Tokenizer.load(tmp_path / "kept", wanted.sha256)
@@ -80,8 +80,8 @@ def test_one_that_was_read_so_can_be_saved(tmp_path):
   assert_equal_tokenizers(Tokenizer.load(tmp_path / "again" / "bert"), wanted)
 
 
-def test_a_folder_that_transformers_reads_otherwise_is_left_to_it(tmp_path):
-  # Its tokenizer.json lower-cases, and the class that the config names not.
+def test_a_folder_that_transformers_reads_differently_is_left_to_it(tmp_path):
+  # Its tokenizer.json lower-cases, but the class named in the config does not.
   folder = write_published(tmp_path / "bert", do_lower_case=False)
   wanted = Tokenizer.load(folder)
   assert_equal_tokenizers(Tokenizer.load(folder, wanted.sha256), wanted)
