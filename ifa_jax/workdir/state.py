@@ -10,14 +10,11 @@ if TYPE_CHECKING:
 
 
 class TrainState(struct.PyTreeNode):
-  """All that a checkpoint must hold to resume; no functions.
+  """Everything that a checkpoint needs to resume; no functions."""
 
-  Attributes:
-    step: int32[], updates made.
-    params: float32 nested dicts.
-    opt_state: of `training.optimizer`.
-  """
-
+  # int32[], number of updates so far.
   step: jax.Array
+  # float32 nested dicts
   params: Any
+  # Of `training.optimizer`.
   opt_state: "optax.OptState"

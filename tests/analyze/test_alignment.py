@@ -295,7 +295,7 @@ def test_the_command(finished, commands):
   ("name", "status", "said"),
   [
     ("both", 2, "want either --rows or --posts"),
-    ("no run", 1, "want a run's folder"),
+    ("no run", 1, "expected a run's folder"),
     ("no posts", 1, "nowhere.jsonl"),
   ],
 )

@@ -263,7 +263,7 @@ def test_a_run_that_is_not_finished_is_refused(finished, tmp_path):
       RunFolder(path), finished.experiment, gold(finished)
     )
 
-  with pytest.raises(ValueError, match="want a run's folder"):
+  with pytest.raises(ValueError, match="expected a run's folder"):
     beside(tmp_path)
   folder = tmp_path / "run"
   shutil.copytree(finished.workdir, folder)
@@ -272,7 +272,7 @@ def test_a_run_that_is_not_finished_is_refused(finished, tmp_path):
     beside(folder)
   shutil.rmtree(folder / "checkpoints")
   run = tiny_run.Finished(finished.experiment, folder)
-  with pytest.raises(ValueError, match="want a checkpoint with dev scores"):
+  with pytest.raises(ValueError, match="expected a checkpoint with dev scores"):
     table(run)
 
 

@@ -151,7 +151,7 @@ def test_settings_reach_the_model(outcomes, folder):
     ("deepke cut", "cut.pth: want a zip archive"),
     ("vilbert heads", "vision.num_heads: want a divisor of hidden_dim 30"),
     ("vilbert away", "want IFAformer to export, found system 'vilbert'"),
-    ("export nothing", "want a run's folder"),
+    ("export nothing", "expected a run's folder"),
   ],
 )
 def test_a_mistake_is_named_and_leaves_nothing(case, named, outcomes, folder):

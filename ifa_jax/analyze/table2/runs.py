@@ -81,7 +81,7 @@ def plan(
   }
   # A table that was begun goes on as it began, without its weights at hand.
   config = resolve(config, folders[seeds[0]])
-  built = experiment.build(config)
+  built = experiment.build(config, folders[seeds[0]])
   for seed, folder in folders.items():
     if os.path.isdir(folder.path) and os.listdir(folder.path):
       own = dataclasses.replace(built.config, seed=seed)
@@ -135,4 +135,4 @@ def train_all(rows: Sequence[Row]) -> None:
       folder.path,
     )
     config = dataclasses.replace(row.config, seed=seed)
-    loop.run(experiment.build(config), folder.path)
+    loop.run(experiment.build(config, folder), folder.path)
