@@ -33,7 +33,7 @@ def index() -> int:
 
 
 def is_first() -> bool:
-  """Whether this process is the one that writes and prints."""
+  """Returns whether this process is the one that writes and prints."""
   return index() == 0
 
 

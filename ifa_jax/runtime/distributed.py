@@ -119,7 +119,7 @@ def _wait_for_listener(address: str) -> None:
 
 
 def _has_neighbours() -> bool:
-  """Whether the cluster's variables allow for more than one process."""
+  """Returns whether the cluster's variables allow for more than one process."""
   variables = os.environ
   for count in ("SLURM_STEP_NUM_TASKS", "OMPI_COMM_WORLD_SIZE"):
     if int(variables.get(count, 1)) > 1:

@@ -17,7 +17,7 @@ from ifa_jax.training.model_inputs import Inputs
 if TYPE_CHECKING:
   from ifa_jax.data.pipeline.dataset import Split
 
-# Reports and commands say "dev", files say "val".
+# Name in reports and commands -> name of the files.
 SPLIT_NAMES = {"train": "train", "dev": "val", "test": "test"}
 
 

@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 class Predictions:
   """A model's predictions for every row of a split, in stored order."""
 
-  # int[n], relation ids.
-  gold: np.ndarray
-  # float32[n, C]
-  probabilities: np.ndarray
+  gold: np.ndarray  # int[n], relation ids.
+  probabilities: np.ndarray  # float32[n, C]
 
   @property
   def predicted(self) -> np.ndarray:

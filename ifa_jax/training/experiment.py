@@ -26,12 +26,9 @@ from ifa_jax.workdir.run_folder import RunFolder
 class Experiment:
   """A model, its data and its devices."""
 
-  # Resolved, with all sizes of the model.
-  config: RunConfig
-  # The dataset on disk.
-  prepared: schema.Prepared
-  # The form of data parallelism.
-  parallel: Parallel
+  config: RunConfig  # Resolved, with all sizes of the model.
+  prepared: schema.Prepared  # The dataset on disk.
+  parallel: Parallel  # The form of data parallelism.
 
   @functools.cached_property
   def model(self) -> nn.Module:
@@ -50,7 +47,7 @@ class Experiment:
 
   @property
   def scans(self) -> bool:
-    """Whether the model's layers are stacked for training."""
+    """True if the model's layers are stacked for training."""
     return self.config.train.scan_layers and self.config.model.scans_layers
 
   @functools.cached_property

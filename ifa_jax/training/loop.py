@@ -61,39 +61,14 @@ def run(experiment: Experiment, workdir: str) -> dict[str, Any]:
     trainer = Trainer(experiment, folder, checkpoints, start)
     if checkpoints.newest != experiment.epochs.num_steps:
       trainer.train()
-    checkpoints.wait()
-    return finish(experiment, folder, checkpoints, trainer.evaluator)
-
-
-def finish(
-  experiment: Experiment,
-  folder: RunFolder,
-  checkpoints: Checkpoints,
-  evaluator: evaluation.Evaluator,
-) -> dict[str, Any]:
-  """Scores dev and test with the selected checkpoint, unless that is done."""
-  splits, selected = ("dev", "test"), checkpoints.best_scored()
-  done: list[Any] = [folder.read_json(f"eval_{split}.json") for split in splits]
-  # --mode=evaluate may have scored another checkpoint during the run.
-  missing = any(x is None or x["step"] != selected for x in done)
-  if collectives.broadcast_from_first(missing):
-    best = evaluation.load_best(experiment, checkpoints)
-    for i, split in enumerate(splits):
-      predictions = evaluator.predict(best.params, experiment.data.split(split))
-      done[i] = evaluation.write(
-        experiment, folder, split, predictions, best.step
-      )
-  if collectives.is_first():
-    tables.print_scores(done[-1], title=f"Test scores of {folder.path}")
-  return done[-1]
+    return trainer.finish()
 
 
 @dataclasses.dataclass
 class PendingCheckpoint:
   """A state that is saved once it is known to give finite numbers."""
 
-  # A result of `Parallel.snapshot`.
-  state: TrainState
+  state: TrainState  # A result of `Parallel.snapshot`.
   scores: Scores | None = None
   # Metrics of the open window, for a state within one.
   window: Window | None = None
@@ -113,8 +88,8 @@ class Trainer:
     start: Start,
   ):
     """Builds the steps; compiles and computes nothing yet."""
-    self.experiment = experiment
-    self.evaluator = evaluation.Evaluator(experiment)
+    self._experiment = experiment
+    self._evaluator = evaluation.Evaluator(experiment)
     self._folder = folder
     self._checkpoints = checkpoints
     self._start, self._epochs = start, experiment.epochs
@@ -162,12 +137,32 @@ class Trainer:
       self._save()
       self._bad_numbers.report_total(log)
 
+  def finish(self) -> dict[str, Any]:
+    """Scores dev and test with the selected checkpoint, unless that is done."""
+    selected, folder = self._checkpoints.best_scored(), self._folder
+    names = {split: f"eval_{split}.json" for split in ("dev", "test")}
+    done: dict[str, Any] = {x: folder.read_json(y) for x, y in names.items()}
+    # --mode=evaluate may have scored another checkpoint during the run.
+    missing = any(x is None or x["step"] != selected for x in done.values())
+    if collectives.broadcast_from_first(missing):
+      step, params = evaluation.load_best(self._experiment, self._checkpoints)
+      for split in done:
+        rows = self._experiment.data.split(split)
+        found = self._evaluator.predict(params, rows)
+        done[split] = evaluation.write(
+          self._experiment, folder, split, found, step
+        )
+    if collectives.is_first():
+      title = f"Test scores of {folder.path}"
+      tables.print_scores(done["test"], title=title)
+    return done["test"]
+
   def _run_epoch(
     self, state: TrainState, step: int, epoch: int, meter: Meter
   ) -> tuple[TrainState, int]:
     """Runs the rest of an epoch, counted from 0, with its checkpoints."""
     rows = self._epochs.rows_left(step, epoch)
-    batches = self.experiment.training_batches(rows)
+    batches = self._experiment.training_batches(rows)
     for _, batch in self._parallel.ahead(batches):
       state, sums = self._step(state, batch)
       # Metrics before the checkpoint: a resumed run does not write them again.
@@ -240,8 +235,8 @@ class Trainer:
     self, state: TrainState, step: int, epoch: int, log: MetricsLog
   ) -> dict[str, float]:
     """Evaluates dev; returns accuracy, precision, recall and F1."""
-    predictions = self.evaluator.predict(
-      state.params, self.experiment.data.split("dev")
+    predictions = self._evaluator.predict(
+      state.params, self._experiment.data.split("dev")
     )
     right = predictions.gold == predictions.predicted
     scores = {"accuracy": float(np.mean(right))}
@@ -253,7 +248,7 @@ class Trainer:
       "epoch %d of %d (protocol %s): dev F1 %.2f, accuracy %.2f",
       epoch + 1,
       self._train.total_epochs,
-      self.experiment.prepared.protocol,
+      self._experiment.prepared.protocol,
       100 * scores["f1"],
       100 * scores["accuracy"],
     )

@@ -63,14 +63,10 @@ class MetricsLog(contextlib.AbstractContextManager):
 class BadStep(NamedTuple):
   """A step whose update was not made, since its numbers were not finite."""
 
-  # Its number, from 1.
-  step: int
-  # Counted from 0.
-  epoch: int
-  # Mean over the batch.
-  loss: float
-  # Of its mean gradient.
-  grad_norm: float
+  step: int  # Its number, from 1.
+  epoch: int  # Counted from 0.
+  loss: float  # Mean over the batch.
+  grad_norm: float  # Of its mean gradient.
 
 
 class _Window(NamedTuple):
@@ -90,10 +86,6 @@ def read_metric(metric: jax.Array | float) -> float:
   return float(np.asarray(metric.addressable_shards[0].data).ravel()[0])
 
 
-def _read(sums: Sums) -> dict[str, float]:
-  return {name: read_metric(metric) for name, metric in sums.items()}
-
-
 class Meter:
   """Sums the metrics of each window of steps and writes them, a window late.
 
@@ -106,10 +98,7 @@ class Meter:
   """
 
   def __init__(
-    self,
-    log: MetricsLog,
-    bar: tqdm,
-    window: Iterable[dict[str, float]] = (),
+    self, log: MetricsLog, bar: tqdm, window: Iterable[dict[str, float]] = ()
   ):
     """Starts with an open window that has the metrics of some steps."""
     self._log, self._bar = log, bar
@@ -135,7 +124,7 @@ class Meter:
 
   def open_window(self) -> list[dict[str, float]]:
     """Returns the metrics of the open window's steps; waits for them."""
-    return [_read(step) for step in self._open]
+    return [jax.tree.map(read_metric, step) for step in self._open]
 
   def flush(self) -> None:
     """Writes the window that ended last; waits for its steps."""
@@ -145,7 +134,7 @@ class Meter:
     # JAX does not declare the method.
     loss: Any = window.sums[-1]["loss"]
     ready = isinstance(loss, float) or loss.is_ready()
-    sums = [_read(step) for step in window.sums]
+    sums = [jax.tree.map(read_metric, step) for step in window.sums]
     # A device that waits for batches ends a step soon after its start; one that
     # was busy with the window before ends it about now.
     waiting = ready and window.begun > self._time

@@ -40,12 +40,10 @@ _SHARED = {"text", "pooler"}
 class Encoders(NamedTuple):
   """Facts about pretrained encoders that decide a config."""
 
-  # The pretrained model.
-  model: System
+  model: System  # The pretrained model.
   # Parts of the parameters without an encoder, e.g. ["visual"].
   random_parts: Sequence[str]
-  # Of the text encoder's tokenizer, or None.
-  tokenizer_sha256: str | None
+  tokenizer_sha256: str | None  # Of the text encoder's tokenizer, or None.
   # Side -> name, and sha256 of each file, as the conversion recorded them.
   sources: Mapping[str, Any]
 
@@ -115,10 +113,8 @@ class Plan(NamedTuple):
   folder: str | None
   # Part of the parameters -> name of the encoder it comes from.
   sources: Mapping[str, str]
-  # Paths of parameters that the folder gives.
-  taken: Sequence[str]
-  # Paths of parameters that are random.
-  drawn: Sequence[str]
+  taken: Sequence[str]  # Paths of parameters that the folder gives.
+  drawn: Sequence[str]  # Paths of parameters that are random.
   # (path, "FIRST to LAST") of rows within taken tables that are random: those
   # of the four entity markers.
   drawn_rows: Sequence[Sequence[str]]
@@ -131,13 +127,14 @@ class Plan(NamedTuple):
       f" {count} tensors"
       for part, count in sorted(taken.items())
     ]
-    # Whole parts by their names, single parameters of other parts by path.
-    named = dict.fromkeys(
-      _PARTS.get(part, part)
-      if (part := _part(path)) not in taken
-      else _CROPS.sub("crop positions", path)
-      for path in self.drawn
-    )
+
+    def describe(path: str) -> str:
+      part = _part(path)
+      if part not in taken:
+        return _PARTS.get(part, part)
+      return _CROPS.sub("crop positions", path)
+
+    named = dict.fromkeys(map(describe, self.drawn))
     random = [*named, *(["entity markers"] if self.drawn_rows else [])]
     return [*found, f"{', '.join(random)}: random"] if random else found
 

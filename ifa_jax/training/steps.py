@@ -33,11 +33,9 @@ class TrainStep:
   moments stay as they were, on every device, and the step counts.
   """
 
-  # Maps a `Batch` to logits.
-  model: nn.Module
+  model: nn.Module  # Maps a `Batch` to logits.
   tx: optax.GradientTransformation
-  # Of dropout.
-  seed: int
+  seed: int  # Of dropout.
   # Number of slices that a batch is computed in, to save memory; their
   # gradients are summed. Must divide a device's rows.
   num_slices: int = 1

@@ -29,12 +29,9 @@ Scores = dict[str, float]
 # Metrics of the steps of a window that has not ended.
 Window = list[dict[str, float]]
 
-_UNFINISHED, _DELETED, _DAMAGED = (
-  ".orbax-checkpoint-tmp",
-  ".deleted",
-  ".damaged",
-)
-_LEFTOVER = re.compile(rf"\d+(\{_UNFINISHED}.*|\{_DELETED})")
+_UNFINISHED = ".orbax-checkpoint-tmp"
+_DELETED, _DAMAGED = ".deleted", ".damaged"
+_LEFTOVER = re.compile(r"\d+(\.orbax-checkpoint-tmp.*|\.deleted)")
 _log = logging.getLogger("ifa_jax")
 
 # Orbax warns about every checkpoint without scores: those within an epoch.
@@ -46,8 +43,8 @@ logging.getLogger("absl").addFilter(
 def recover(folder: str | os.PathLike) -> None:
   """Cleans up the checkpoints of an interrupted run before it is resumed.
 
-  Deletes what was half written or half deleted, and renames damaged
-  checkpoints that are newer than the newest intact one. Only the process that
+  Deletes checkpoints that are half written or half deleted, and renames damaged
+  ones that are newer than the newest intact one. Only the process that
   writes to the folder may call this.
 
   Raises:

@@ -146,11 +146,13 @@ class RunFolder:
       ValueError: if they differ; names those that do.
     """
     if os.path.exists(self.file(_RECORD)):
-      recorded = self.read_record()["dataset"].get("relations")
-      self._compare(
-        {"dataset": {"relations": recorded}},
-        {"dataset": {"relations": [*relations]}},
-      )
+      dataset = self.read_record()["dataset"]
+      # Other values of the record are compared by `claim`.
+      if isinstance(dataset, dict) and "relations" in dataset:
+        self._compare(
+          {"dataset": {"relations": dataset["relations"]}},
+          {"dataset": {"relations": [*relations]}},
+        )
 
   def _compare(
     self, recorded: Mapping[str, Any], asked: Mapping[str, Any]

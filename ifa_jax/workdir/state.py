@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 class TrainState(struct.PyTreeNode):
   """Everything that a checkpoint needs to resume; no functions."""
 
-  # int32[], number of updates so far.
-  step: jax.Array
-  # float32 nested dicts
-  params: Any
-  # Of `training.optimizer`.
-  opt_state: "optax.OptState"
+  step: jax.Array  # int32[], number of updates so far.
+  params: Any  # float32 nested dicts
+  opt_state: "optax.OptState"  # Of `training.optimizer`.

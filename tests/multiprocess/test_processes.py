@@ -13,7 +13,7 @@ import tiny_run
 import whole_run
 from ports import free_port
 
-# What connects the processes says so, in threads that cut each other's lines.
+# Gloo logs its connections, in threads that interrupt each other's lines.
 _GLOO = re.compile(
   r"\[Gloo\] Rank | is connected to | peer ranks\. "
   r"|Expected number of connected peer ranks is : |\d+"

@@ -62,10 +62,10 @@ def test_flags_in_a_file_are_still_read(tmp_path):
 
 
 def test_a_backend_that_runs_already_is_warned_about():
-  _, told = run("import jax; jax.devices()", "import ifa_jax")
+  _, log = run("import jax; jax.devices()", "import ifa_jax")
   import jaxlib
 
-  warned = f"XLA_FLAGS: expected {xla_flags.OWN_SUMS} before JAX starts" in told
+  warned = f"XLA_FLAGS: expected {xla_flags.OWN_SUMS} before JAX starts" in log
   assert warned == xla_flags.sums_wrongly(jaxlib.__version__)
 
 

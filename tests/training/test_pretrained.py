@@ -140,7 +140,7 @@ def test_only_the_head_may_have_another_shape(tmp_path):
 def test_a_head_for_other_relations_is_drawn(
   recorded, taken, line, tmp_path, caplog
 ):
-  """Of the same number, in another order or under other names."""
+  """The same number of relations, in another order or with other names."""
   config = tiny.tiny_config(num_relations=3)
   params = tiny.perturbed_params(config, 3)
   info = {"relations": recorded}

@@ -20,27 +20,23 @@ def find(name: str) -> str:
 
   Paths of existing files, and unknown names, are returned unchanged.
   """
-  if not os.path.isfile(name):
-    for folder in _folders():
-      if (file := folder / f"{name}.py").is_file():
-        return str(file)
-  return name
+  return name if os.path.isfile(name) else _files().get(name, name)
 
 
 def names() -> list[str]:
   """Returns the names of the package's configs."""
-  return sorted(
-    file.stem
-    for folder in _folders()
-    for file in folder.glob("*.py")
-    if "def get_config" in file.read_text(encoding="utf-8")
-  )
+  return sorted(_files())
 
 
-def _folders() -> list[pathlib.Path]:
+def _files() -> dict[str, str]:
   # A wheel has the configs inside the package, a checkout next to it.
-  folders = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
-  return [folder for folder in folders if folder.is_dir()][:1]
+  inside, outside = _PACKAGE / "configs", _PACKAGE.parent / "configs"
+  files = (inside if inside.is_dir() else outside).glob("*.py")
+  return {
+    file.stem: str(file)
+    for file in files
+    if "def get_config" in file.read_text(encoding="utf-8")
+  }
 
 
 def check(path: str) -> None:

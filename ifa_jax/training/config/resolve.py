@@ -96,12 +96,13 @@ def _sized(config: RunConfig, encoders: Encoders) -> RunConfig:
     own = getattr(config.model, stream)
     if own is None or source is None:
       continue
-    is_random = part in encoders.random_parts
-    to, values, names = (
-      (own, source, _FITTING) if is_random else (source, own, _OWN)
-    )
-    chosen = {x: getattr(values, x) for x in names if hasattr(values, x)}
-    streams[stream] = dataclasses.replace(to, **chosen)
+    # A random stream keeps all settings that need not fit the other stream's.
+    if part in encoders.random_parts:
+      base, other, names = own, source, _FITTING
+    else:
+      base, other, names = source, own, _OWN
+    chosen = {x: getattr(other, x) for x in names if hasattr(other, x)}
+    streams[stream] = dataclasses.replace(base, **chosen)
     _log_changes(f"model.{stream}", own, streams[stream])
   data = config.data
   # An empty setting, unlike None, disables the check of the tokenizer.
@@ -113,11 +114,11 @@ def _sized(config: RunConfig, encoders: Encoders) -> RunConfig:
 
 
 def _log_changes(section: str, asked: Any, found: Any) -> None:
-  names = (field.name for field in dataclasses.fields(asked))
+  after = dataclasses.asdict(found)
   changed = [
-    f"{name} {getattr(found, name)} (not {getattr(asked, name)})"
-    for name in names
-    if getattr(found, name) != getattr(asked, name)
+    f"{name} {after[name]} (not {before})"
+    for name, before in dataclasses.asdict(asked).items()
+    if after[name] != before
   ]
   if changed:
     _log.info("The encoder decides %s: %s", section, ", ".join(changed))

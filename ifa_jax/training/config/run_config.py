@@ -62,8 +62,7 @@ class DataConfig:
   # Place of decoded rows after they are first read: "host" or "device" memory,
   # "none", or "auto", see `data.pipeline.cache`.
   cache: str = "auto"
-  # Of a text's WordPieces, see `data.text.layouts`.
-  layout: str = "nested"
+  layout: str = "nested"  # Of a text's WordPieces, see `data.text.layouts`.
   # Output folder of `python -m data_prep.scenes`, for models that read regions.
   scenes: str | None = None
   # A text file of GloVe, word2vec or fastText for PCNN; None starts from random
@@ -72,8 +71,7 @@ class DataConfig:
   # shuffle(train) of the paper's Table 1: training rows get the pictures of
   # others, by one fixed permutation. None disables it.
   visual_shuffle_seed: int | None = None
-  # See `Shuffle`.
-  visual_shuffle_unit: str = "row"
+  visual_shuffle_unit: str = "row"  # See `Shuffle`.
   visual_shuffle_keep: str = "nothing"
 
   def __post_init__(self):
@@ -96,8 +94,7 @@ class GroupConfig:
   # Regex that must match a parameter's whole path, such as
   # "text/layer_0/attention/query/kernel".
   pattern: str
-  # Learning rate after warm-up; 0 freezes the group.
-  peak_lr: float
+  peak_lr: float  # Learning rate after warm-up; 0 freezes the group.
 
 
 def _groups() -> dict[str, GroupConfig]:
@@ -117,24 +114,17 @@ class OptimConfig:
   groups: Mapping[str, GroupConfig] = dataclasses.field(default_factory=_groups)
   # Fraction of the updates in which the rate rises, in [0, 1].
   warmup_percent: float = 0.06
-  # If not 0, in place of the percentage.
-  warmup_steps: int = 0
+  warmup_steps: int = 0  # If not 0, in place of the percentage.
   # Whether the schedule counts only full batches, as OpenNRE.
   whole_batches: bool = False
-  # Decay of the mean of gradients.
-  b1: float = 0.9
-  # Decay of the mean of squared gradients.
-  b2: float = 0.999
-  # Added to the root of the second mean.
-  epsilon: float = 1e-8
-  # Of both means.
-  bias_correction: bool = True
-  # Decoupled, times the learning rate.
-  weight_decay: float = 0.01
+  b1: float = 0.9  # Decay of the mean of gradients.
+  b2: float = 0.999  # Decay of the mean of squared gradients.
+  epsilon: float = 1e-8  # Added to the root of the second mean.
+  bias_correction: bool = True  # Of both means.
+  weight_decay: float = 0.01  # Decoupled, times the learning rate.
   # Regex over whole paths of parameters without decay; "" for none.
   decay_exclude: str = r".*/(bias|scale)"
-  # Of all trained gradients together; 0 does not clip.
-  clip_norm: float = 1.0
+  clip_norm: float = 1.0  # Of all trained gradients together; 0 does not clip.
 
   def __post_init__(self):
     """Raises ValueError for an unknown algorithm."""
@@ -150,13 +140,11 @@ class OptimConfig:
 class TrainConfig:
   """The training loop."""
 
-  # B, rows of an update, over all devices.
-  batch_size: int = 32
+  batch_size: int = 32  # B, rows of an update, over all devices.
   total_epochs: int = 12
   # If not 0, the number of updates after which the run and its schedule end.
   max_steps: int = 0
-  # Slices that a batch is computed in, to save memory.
-  num_slices: int = 1
+  num_slices: int = 1  # Slices that a batch is computed in, to save memory.
   # Whether equal layers are compiled as one: a start in half the time. Updates
   # take as long if freed memory is kept, as `launch.py` does, and otherwise an
   # eighth longer on a CPU (benchmarks/README.md).
@@ -164,13 +152,11 @@ class TrainConfig:
   # Whether the backward pass recomputes scanned layers, which saves more memory
   # for a third more work.
   remat: bool = False
-  # "pmap", or "jit" over a one-axis mesh.
-  parallel: str = "pmap"
+  parallel: str = "pmap"  # "pmap", or "jit" over a one-axis mesh.
   # "stop" or "skip": an update whose loss or gradient is not finite is not
   # made, and the run ends there or continues.
   on_bad_numbers: str = "stop"
-  # Updates between two lines of metrics.
-  log_steps: int = 20
+  log_steps: int = 20  # Updates between two lines of metrics.
   # Updates between two checkpoints, in addition to the one after each epoch.
   checkpoint_steps: int = 100
   progress: bool = True
@@ -189,8 +175,7 @@ class TrainConfig:
 class EvalConfig:
   """Scoring."""
 
-  # Rows of a step, over all devices.
-  batch_size: int = 64
+  batch_size: int = 64  # Rows of a step, over all devices.
 
   def __post_init__(self):
     """Raises ValueError for a batch without rows."""

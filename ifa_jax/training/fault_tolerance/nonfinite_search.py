@@ -4,6 +4,7 @@ The batch is computed again, with a check of each layer's input and output, in
 the order of computation; gradients are checked in that of backpropagation.
 """
 
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -21,12 +22,9 @@ from ifa_jax.training.steps import TrainStep, dropout_key
 class Finding(NamedTuple):
   """The first array that is not finite."""
 
-  # In words, e.g. "the output of text/layer_0/attention/query".
-  what: str
-  # Of the parameter or of the layer; "" for none or the whole model.
-  path: str
-  # Of the batch, those whose own loss is not finite.
-  rows: list[int]
+  what: str  # In words, e.g. "the output of text/layer_0/attention/query".
+  path: str  # Of the parameter or of the layer; "" for none or the whole model.
+  rows: list[int]  # Of the batch, those whose own loss is not finite.
 
 
 def diagnose(
@@ -53,16 +51,28 @@ def diagnose(
   losses, finite = run(apart, batch, rng)
   bad = batch.valid & ~np.isfinite(np.asarray(losses))
   rows = [int(row) for row in np.flatnonzero(bad)]
-  found = _bad_parameter(apart) or _bad_field(batch)
-  if found is None and not all(finite):
-    path, name = seen[[bool(x) for x in finite].index(False)]
-    found = Finding(f"the {name} of {path or 'the model'}", path, [])
-  if found is None and rows:
-    found = Finding("the loss", "", rows)
-  if found is None:
-    grads, _ = jax.jit(train_step.sum_slices)(params, batch, rng)
-    found = _bad_gradient(APART.convert(grads), [path for path, _ in seen])
-  return found and found._replace(rows=rows)
+  for what, path, is_finite in _checks(apart, batch, seen, finite):
+    if not is_finite:
+      return Finding(what, path, rows)
+  if rows:
+    return Finding("the loss", "", rows)
+  grads, _ = jax.jit(train_step.sum_slices)(params, batch, rng)
+  return _first_gradient(APART.convert(grads), [path for path, _ in seen])
+
+
+def _checks(
+  params: Any,
+  batch: Batch,
+  seen: list[tuple[str, str]],
+  finite: list[jax.Array],
+) -> Iterator[tuple[str, str, jax.Array]]:
+  """Yields (words, path, whether it is finite) in the order of computation."""
+  for path, value in traverse_util.flatten_dict(params, sep="/").items():
+    yield f"the parameter {path}", path, _is_finite(value)
+  for name, value in vars(batch).items():
+    yield f"the batch's {name}", "", _is_finite(value)
+  for (path, name), is_finite in zip(seen, finite, strict=True):
+    yield f"the {name} of {path or 'the model'}", path, is_finite
 
 
 def _run(
@@ -97,21 +107,7 @@ def _run(
   return losses, finite
 
 
-def _bad_parameter(params: Any) -> Finding | None:
-  for path, value in traverse_util.flatten_dict(params, sep="/").items():
-    if not _is_finite(value):
-      return Finding(f"the parameter {path}", path, [])
-  return None
-
-
-def _bad_field(batch: Batch) -> Finding | None:
-  for name, value in vars(batch).items():
-    if not _is_finite(value):
-      return Finding(f"the batch's {name}", "", [])
-  return None
-
-
-def _bad_gradient(grads: Any, paths: list[str]) -> Finding | None:
+def _first_gradient(grads: Any, paths: list[str]) -> Finding | None:
   """Returns the first bad gradient in the order of backpropagation."""
   order = {path: place for place, path in enumerate(paths)}
   bad = [

@@ -97,6 +97,6 @@ class Preemption(contextlib.AbstractContextManager):
     self._is_asked, self._signal = True, signal.Signals(number)
     if number == signal.SIGINT:
       signal.signal(number, signal.SIG_DFL)
-      # JAX's handler then tells the other processes.
+      # JAX's handler then notifies the other processes.
       if collectives.count() > 1:
         signal.raise_signal(signal.SIGTERM)
