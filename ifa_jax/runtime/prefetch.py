@@ -33,5 +33,6 @@ def read_ahead(
       while waiting:
         yield waiting.popleft().result()
     finally:
+      # Leaving the pool waits for all items that are not cancelled.
       for future in waiting:
         future.cancel()

@@ -43,6 +43,7 @@ class Epochs:
 
   def rows_left(self, step: int, epoch: int) -> np.ndarray:
     """Returns the rows of an epoch's batches after `step`, int64[n, B]."""
+    # A function of (seed, epoch): a resumed run continues the same order.
     rows = sampling.training_order(
       self._num_rows, self._size, self._seed, epoch
     )
@@ -55,6 +56,7 @@ class Epochs:
 
   def real_rows(self, step: int) -> int:
     """Returns the number of rows of a step's batch, without filler."""
+    # Only the last batch of an epoch has filler.
     if step % self.length:
       return self._size
     return self._num_rows % self._size or self._size
@@ -76,6 +78,7 @@ def shuffled_rows(
     seed,
     images=names if by_image else None,
     counts=source.num_seen(split) if by_count else None,
+    # Rows may share a picture; as few as possible keep theirs.
     own=names,
   )
 

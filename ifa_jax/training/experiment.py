@@ -94,6 +94,7 @@ def build(config: RunConfig, folder: RunFolder | None = None) -> Experiment:
   # wrong size would not show which relations differ.
   if folder is not None:
     folder.check_relations(prepared.relations)
+  # Before the checks, which compare all sizes.
   config = model_inputs.sized(config, prepared)
   check_tokenizer(prepared, config)
   check_dataset(prepared, config)

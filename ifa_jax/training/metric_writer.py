@@ -55,6 +55,7 @@ class MetricsLog(contextlib.AbstractContextManager):
     """Appends a line; `epoch` counts from 1."""
     line = {"step": step, "epoch": epoch, **values}
     self._file.write(json.dumps(line) + "\n")
+    # A killed run keeps all lines that were written.
     self._file.flush()
     for name, value in values.items():
       self._tensorboard.add_scalar(name, value, step)

@@ -175,7 +175,9 @@ def make_optimizer(
     ValueError: as `group_parameters`.
   """
   rates = {name: group.peak_lr for name, group in optim.groups.items()}
+  # Patterns match the paths of layers apart; stacked layers share their labels.
   labels, decayed = layout.convert_labels(_labels(optim, params))
+  # warmup_steps wins unless it is 0.
   warmup_percent = optim.warmup_steps / num_steps or optim.warmup_percent
   factor = linear_schedule(num_steps, warmup_percent)
 

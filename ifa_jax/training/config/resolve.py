@@ -84,6 +84,7 @@ def _with_encoders(config: RunConfig, begun: Mapping[str, Any]) -> RunConfig:
     )
   if config.weights == RANDOM:
     return config
+  # A run that has begun does not need its encoders any more.
   encoders = pretrained.from_record(begun, config.weights)
   return _sized(config, encoders or pretrained.read(config.weights))
 
