@@ -62,7 +62,7 @@ class Evaluation:
   def __init__(self, workdir: str, out: str):
     """Loads the run; its files go to the folder `out`."""
     folder = RunFolder(workdir)
-    self._built = experiment.build(run_record.read(folder))
+    self._built = experiment.build(run_record.read(folder), folder)
     with Checkpoints(folder.file("checkpoints")) as checkpoints:
       self._best = evaluation.load_best(self._built, checkpoints)
     self._evaluator = evaluation.Evaluator(self._built)

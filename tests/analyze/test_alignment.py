@@ -278,7 +278,7 @@ def test_command_writes_files(finished, commands):
   ("name", "status", "said"),
   [
     ("both", 2, "expected either --rows or --posts"),
-    ("no run", 1, "want a run's folder"),
+    ("no run", 1, "expected a run's folder"),
     ("no posts", 1, "nowhere.jsonl"),
   ],
 )

@@ -264,7 +264,7 @@ def test_a_run_that_is_not_finished_is_refused(finished, tmp_path):
       RunFolder(path), finished.experiment, gold(finished)
     )
 
-  with pytest.raises(ValueError, match="want a run's folder"):
+  with pytest.raises(ValueError, match="expected a run's folder"):
     read_run(tmp_path)
   folder = tmp_path / "run"
   shutil.copytree(finished.workdir, folder)
@@ -273,7 +273,7 @@ def test_a_run_that_is_not_finished_is_refused(finished, tmp_path):
     read_run(folder)
   shutil.rmtree(folder / "checkpoints")
   run = tiny_run.Finished(finished.experiment, folder)
-  with pytest.raises(ValueError, match="want a checkpoint with dev scores"):
+  with pytest.raises(ValueError, match="expected a checkpoint with dev scores"):
     table(run)
 
 

@@ -181,12 +181,14 @@ def test_a_folder_of_another_run_is_refused_before_any_trains(
 ):
   monkeypatch.setattr(loop, "run", pytest.fail)
   folder, _ = copied
-  match = r"vanilla/seed_1: holds a run with train\.total_epochs=2, asked for 3"
+  match = (
+    r"vanilla/seed_1: holds another run: train\.total_epochs: expected 2 as"
+  )
   with pytest.raises(ValueError, match=match):
     tiny_table.plan(data_dir, folder, ["vanilla"], train={"total_epochs": 3})
   shutil.rmtree(folder / "vanilla" / "seed_49" / "checkpoints")
   os.remove(folder / "vanilla" / "seed_49" / "config.json")
-  with pytest.raises(ValueError, match="seed_49: want a new folder"):
+  with pytest.raises(ValueError, match="seed_49: expected a new folder"):
     tiny_table.plan(data_dir, folder, ["vanilla"])
 
 

@@ -151,7 +151,7 @@ def test_settings_reach_the_model(outcomes, folder):
     ("deepke cut", "cut.pth: expected a zip archive"),
     ("vilbert heads", "vision.num_heads: want a divisor of hidden_dim 30"),
     ("vilbert away", "expected a model of IFAformer, got system 'vilbert'"),
-    ("export nothing", "want a run's folder"),
+    ("export nothing", "expected a run's folder"),
   ],
 )
 def test_mistakes_give_one_line_and_no_output(case, named, outcomes, folder):

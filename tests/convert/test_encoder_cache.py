@@ -11,7 +11,7 @@ from flax import traverse_util
 
 from ifa_jax.convert import cache, sources, store
 from ifa_jax.convert.huggingface import conversion
-from ifa_jax.training import initial_values
+from ifa_jax.training import pretrained
 
 pytestmark = pytest.mark.slow
 
@@ -174,6 +174,6 @@ def test_a_cache_that_cannot_be_written_is_named(encoders, monkeypatch):
 def test_the_origin_is_named_as_in_the_setting(encoders):
   named = setting(encoders)
   provenance = {"sources": {"text": {"name": "elsewhere"}}}
-  found = initial_values._source_names(provenance, named)
+  found = pretrained._source_names(provenance, named)
   assert found["text"] == found["pooler"] == encoders["text"]
-  assert initial_values._source_names(provenance, "w")["text"] == "elsewhere"
+  assert pretrained._source_names(provenance, "w")["text"] == "elsewhere"

@@ -121,7 +121,7 @@ def test_a_file_of_posts_is_predicted(outcomes, folder, finished, posts):
 @pytest.mark.parametrize(
   ("name", "message"),
   [
-    ("no run", "taken: want a run's folder with a config.json, found none"),
+    ("no run", "taken: expected a run's folder with a config.json, got none"),
     ("not fetched", "me/gone: expected a folder, or a model that can be fetch"),
     ("name", "head: 'Bob' does not occur in the text"),
     ("same", "--output: expected another file than --input, got posts.jsonl"),

@@ -82,7 +82,7 @@ def test_a_folder_without_settings_is_refused(copy):
 
 
 def test_a_folder_of_something_else_is_no_model(tmp_path):
-  refused(tmp_path, "want a run's folder with a config.json")
+  refused(tmp_path, "expected a run's folder with a config.json")
 
 
 # Path in config.json, the value that is set there, and the message.

@@ -13,7 +13,7 @@ import tiny_run
 import whole_run
 from ports import free_port
 
-# What connects the processes says so, in threads that cut each other's lines.
+# Gloo logs its connections, in threads that interrupt each other's lines.
 _GLOO = re.compile(
   r"\[Gloo\] Rank | is connected to | peer ranks\. "
   r"|Expected number of connected peer ranks is : |\d+"
@@ -164,12 +164,12 @@ def test_the_first_process_prints_and_the_other_is_silent(made):
 
 def test_a_mistake_that_one_process_finds_ends_both(made):
   folder, ((first, _), (second, _)) = made
-  asked = "holds a run with seed=1234, asked for 7"
+  asked = "holds another run: seed: expected 1234 as recorded, got 7"
   assert asked in second["failures"]["other"]
   assert first["failures"]["other"] == (
     f"process 1: {second['failures']['other']}"
   )
-  foreign = f"{folder / 'foreign'}: want a new folder"
+  foreign = f"{folder / 'foreign'}: expected a new folder"
   assert first["failures"]["foreign"].startswith(foreign)
   assert second["failures"]["foreign"].startswith(f"process 0: {foreign}")
   assert not (folder / "foreign" / "config.json").exists()
@@ -177,7 +177,7 @@ def test_a_mistake_that_one_process_finds_ends_both(made):
 
 def test_a_folder_that_is_not_shared_is_found_out(made):
   folder, ((first, _), (second, _)) = made
-  wanted = f"{folder / 'second'}: want storage that all processes share"
+  wanted = f"{folder / 'second'}: expected storage that all processes share"
   assert second["apart"].startswith(wanted)
   assert first["apart"].startswith(f"process 1: {wanted}")
   for name in ("first", "second"):

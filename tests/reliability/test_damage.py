@@ -14,7 +14,7 @@ import whole_run
 from ifa_jax.files import checksums
 from ifa_jax.training import evaluation, loop
 from ifa_jax.training.metric_writer import Meter
-from ifa_jax.workdir import recovery
+from ifa_jax.workdir import checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -109,7 +109,7 @@ def test_a_checkpoint_that_lacks_a_file_is_damaged(run, build, name):
   for path in files(run, 6):
     if path.name == name:
       path.unlink()
-  recovery.clear(run / "checkpoints")
+  checkpoints.recover(run / "checkpoints")
   assert steps(run) == ["4", "6.damaged"]
 
 
@@ -117,7 +117,9 @@ def test_nothing_is_changed_where_all_checkpoints_are_damaged(run, build):
   for step in (4, 6):
     flip(max(files(run, step), key=lambda path: path.stat().st_size))
   before = whole_run.snapshot(run)
-  with pytest.raises(ValueError, match=r"found all damaged: .*checkpoints/6/"):
+  with pytest.raises(
+    ValueError, match=r"got only damaged ones: .*checkpoints/6/"
+  ):
     loop.run(build(), run)
   assert whole_run.snapshot(run) == before
 

@@ -41,7 +41,7 @@ SECTIONS = {
   "optim": {"groups": {"new": _RATE, "encoder": _RATE}},
   "eval": {"batch_size": 5},
 }
-# What a finished run's folder holds beside TensorBoard's file.
+# Files of a finished run's folder, without TensorBoard's.
 FILES = {
   "checkpoints",
   "config.json",

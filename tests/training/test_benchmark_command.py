@@ -1,4 +1,4 @@
-"""The benchmark: it runs the real update, in turns, and reports what it saw."""
+"""The benchmark command runs the real update and reports its figures."""
 
 import json
 

@@ -74,7 +74,7 @@ def test_every_config_reads_back_equal(module, variant):
     ),
   ],
 )
-def test_a_setting_that_cannot_be_is_named(settings, error, message):
+def test_an_invalid_setting_is_named(settings, error, message):
   with pytest.raises(error) as raised:
     RunConfig.from_dict(settings)
   assert raised.value.args[0].startswith(message)
@@ -87,7 +87,7 @@ def test_a_setting_that_cannot_be_is_named(settings, error, message):
     ({"weights": None}, "weights: expected encoders for a model that has some"),
   ],
 )
-def test_an_experiment_is_built_of_what_is_resolved(changes, message):
+def test_an_experiment_needs_a_resolved_config(changes, message):
   config = RunConfig.from_dict(tiny_run.tiny_run_config("nowhere"))
   with pytest.raises(ValueError, match=message):
     experiment.build(dataclasses.replace(config, **changes))

@@ -110,7 +110,7 @@ def take_own(folder: RunFolder, options: Any) -> Taken:
 
 def take_rows(folder: RunFolder, options: Any) -> Taken:
   """Reads rows of the run's dataset."""
-  built = experiment.build(run_record.read(folder))
+  built = experiment.build(run_record.read(folder), folder)
   reader = make_reader(built, folder)
   run_record.claim(folder, built.config, built.prepared.metadata)
   shown = map_index(options.map, [*reader.kind.titles])

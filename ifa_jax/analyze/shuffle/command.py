@@ -71,7 +71,7 @@ def main(_) -> None:
   """Runs the command."""
   values = flags.FLAGS
   folder = RunFolder(values.workdir)
-  built = experiment.build(run_record.read(folder))
+  built = experiment.build(run_record.read(folder), folder)
   others = [RunFolder(path) for path in values.beside]
   if values.shuffle_train is not None:
     others.insert(

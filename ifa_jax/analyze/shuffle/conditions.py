@@ -100,7 +100,7 @@ def train_shuffled(
   config = dataclasses.replace(built.config, data=data)
   inside = RunFolder(folder.file(f"shuffle_train_{seed}"))
   if inside.read_json(f"eval_{_SPLIT}.json") is None:
-    loop.run(experiment.build(config), inside.path)
+    loop.run(experiment.build(config, inside), inside.path)
   return inside
 
 

@@ -60,7 +60,7 @@ def plan(
   }
   # A table is resumed with its first settings, without its weights at hand.
   config = resolve(config, folders[seeds[0]])
-  built = experiment.build(config)
+  built = experiment.build(config, folders[seeds[0]])
   for seed, folder in folders.items():
     if os.path.isdir(folder.path) and os.listdir(folder.path):
       own = dataclasses.replace(built.config, seed=seed)
@@ -100,4 +100,4 @@ def train_all(rows: Sequence[Row]) -> None:
       folder.path,
     )
     config = dataclasses.replace(row.config, seed=seed)
-    loop.run(experiment.build(config), folder.path)
+    loop.run(experiment.build(config, folder), folder.path)
