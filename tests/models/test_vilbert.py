@@ -29,6 +29,7 @@ from ifa_jax import models
 from ifa_jax.models import TextConfig, parameters
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.vilbert import POOLINGS, ViLBERTConfig
+from ifa_jax.models.encoders.co_attention import CoAttention
 
 pytestmark = pytest.mark.slow
 
@@ -147,9 +148,8 @@ def test_absent_regions_are_ignored():
   got, want = (run(config)(params, x) for x in (spoiled, batch))
   np.testing.assert_array_equal(got.logits, want.logits)
   there = want.visual_mask
-  np.testing.assert_array_equal(
-    got.visual_hidden[:, there], want.visual_hidden[:, there]
-  )
+  states = [x.visual_hidden[:, there] for x in (got, want)]
+  np.testing.assert_array_equal(*states)
 
 
 def test_present_regions_are_read():
@@ -202,40 +202,79 @@ def test_region_weights_are_a_tokens_attention_to_regions():
   assert not shares[~there].any()
 
 
+@functools.partial(jax.jit, static_argnums=0)
+def train_step(config, params, batch, seed=0):
+  """Returns the output with dropout, captured."""
+  rngs, model = {"dropout": jax.random.key(seed)}, models.build(config)
+  return model.apply(
+    {"params": params}, batch, train=True, capture=True, rngs=rngs
+  )
+
+
 def test_every_dropout_applies_only_in_training():
   config, params, batch, *_ = example(SMALL, "native_mul")
-  calm = run(config)(params, batch).logits
-
-  @functools.partial(jax.jit, static_argnums=(0, 1))
-  def compute(config, train, params, batch, seed):
-    rngs = {"dropout": jax.random.key(seed)}
-    variables = {"params": params}
-    model = models.build(config)
-    return model.apply(variables, batch, train=train, rngs=rngs).logits
-
-  def apply(config, train, seed):
-    return compute(config, train, params, batch, seed)
-
   everywhere = model_config(SMALL, "native_mul", dropout=0.3)
-  near = functools.partial(np.testing.assert_allclose, rtol=0, atol=TOLERANCE)
-  near(apply(everywhere, False, 0), calm)
-  first, second = (apply(everywhere, True, seed) for seed in range(2))
-  np.testing.assert_array_equal(first, apply(everywhere, True, 0))
+  calm, quiet = (run(x)(params, batch).logits for x in (config, everywhere))
+  np.testing.assert_allclose(quiet, calm, rtol=0, atol=TOLERANCE)
+  first, second, again = (
+    train_step(everywhere, params, batch, seed).logits for seed in (0, 1, 0)
+  )
+  np.testing.assert_array_equal(first, again)
   assert np.abs(first - second).max() > 1e-3
-  for name in ("vision", "connection"):
-    part = {name: getattr(everywhere, name)}
-    one = apply(dataclasses.replace(config, **part), True, 0)
-    assert np.abs(one - calm).max() > 1e-3, name
 
 
-@pytest.mark.parametrize("train", [False, True])
-def test_the_pooled_product_is_dropped_out_at_the_texts_rate(train):
+# States of text: embeddings, T0, C0, T1; of regions: embeddings, C0, V0.
+@pytest.mark.parametrize(
+  ("part", "rate", "stream", "first"),
+  [
+    ("text", "dropout_rate", "text_hidden", 0),
+    ("text", "attention_dropout_rate", "text_hidden", 1),
+    ("vision", "dropout_rate", "visual_hidden", 0),
+    ("vision", "attention_dropout_rate", "visual_hidden", 2),
+    ("connection", "attention_dropout_rate", "text_hidden", 2),
+    ("connection", "attention_dropout_rate", "visual_hidden", 1),
+  ],
+)
+def test_a_dropout_rate_changes_states_from_its_layer_on(
+  part, rate, stream, first
+):
+  config, params, batch, *_ = example(SMALL, "native_mul")
+  kept = run(config)(params, batch)
+  changed = dataclasses.replace(getattr(config, part), **{rate: 0.3})
+  config = dataclasses.replace(config, **{part: changed})
+  dropped = train_step(config, params, batch)
+  gaps = np.abs(getattr(dropped, stream) - getattr(kept, stream))
+  gaps = gaps.max(axis=(1, 2, 3))
+  assert (gaps[:first] < TOLERANCE).all()
+  assert gaps[first] > 1e-3
+
+
+@pytest.mark.parametrize("changed", ["text", "visual"])
+def test_a_connection_drops_out_each_stream_at_its_own_rate(changed):
+  config = model_config(SMALL, "native_mul")
+  streams = {"text": config.text, "visual": config.vision}
+  streams[changed] = dataclasses.replace(streams[changed], dropout_rate=0.3)
+  layer = CoAttention(*streams.values(), config.connection, jnp.float32)
+  rng = np.random.default_rng(0)
+  sizes = {name: (3, 4, x.hidden_dim) for name, x in streams.items()}
+  inputs = [rng.normal(size=size) for size in sizes.values()]
+  inputs += [np.zeros((3, 4)), np.zeros((3, 4))]
+  key = jax.random.key(0)
+  params = layer.init(key, *inputs, train=False)
+  kept = layer.apply(params, *inputs, train=False)
+  dropped = layer.apply(params, *inputs, train=True, rngs={"dropout": key})
+  gaps = [np.abs(a - b).max() for a, b in zip(kept, dropped, strict=True)]
+  moved = dict(zip(("text", "visual", "weights"), gaps, strict=True))
+  assert {name for name, gap in moved.items() if gap > 1e-3} == {changed}
+
+
+@pytest.mark.parametrize("source", [None, "text", "head"])
+def test_the_product_and_the_head_drop_out_at_their_own_rates(source):
   config, params, batch, *_ = example(SMALL, "native_mul")
   text = dataclasses.replace(config.text, dropout_rate=0.3)
-  model = models.build(dataclasses.replace(config, text=text))
-  got = jax.jit(functools.partial(model.apply, train=train, capture=True))(
-    {"params": params}, batch, rngs={"dropout": jax.random.key(0)}
-  )
+  changes = {"text": {"text": text}, "head": {"head_dropout_rate": 0.3}}
+  config = dataclasses.replace(config, **changes.get(source, {}))
+  got = train_step(config, params, batch)
 
   def relu_of(name, x, layers=params):
     return np.maximum(x @ layers[name]["kernel"] + layers[name]["bias"], 0)
@@ -246,7 +285,7 @@ def test_the_pooled_product_is_dropped_out_at_the_texts_rate(train):
   hidden = relu_of("hidden", product, head)
   kept = hidden @ head["out"]["kernel"] + head["out"]["bias"]
   gap = np.abs(got.logits - kept).max()
-  assert gap > 1e-3 if train else gap < TOLERANCE
+  assert gap > 1e-3 if source else gap < TOLERANCE
 
 
 def test_bfloat16_logits_are_close():

@@ -65,19 +65,11 @@ class GraphFusion(nn.Module):
   dtype: jnp.dtype
 
   def setup(self):
-    """Declares only the layers that the form has."""
+    """Declares the layers of all forms."""
     dense = functools.partial(transformer.Linear, self.width, self.dtype)
-    aligned = self.structural or self.semantic
-    if self.rules.lifted and aligned:
-      self.text = dense()
-    if self.rules.lifted and (self.semantic or not aligned):
-      self.regions = dense()
-    if self.semantic:
-      self.query, self.key = dense(), dense()
-    if self.semantic or not self.rules.lifted:
-      self.value = dense()
-    if self.rules.joined:
-      self.joint = dense()
+    # Flax creates parameters only for the layers that a form calls.
+    self.text, self.regions, self.joint = dense(), dense(), dense()
+    self.query, self.key, self.value = dense(), dense(), dense()
 
   def __call__(
     self, hidden: jax.Array, batch: Batch
