@@ -63,13 +63,13 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
   # Depth, width and heads come with the weights.
   vision = VisionConfig(image_size=8, patch_size=8, mlp_dim=384)
   config.model = model_section(ModelConfig(vision=vision))
-  new = {"pattern": NEW, "peak_lr": 1e-3}
-  config.optim.groups = {"new": new, "text": text}
-  config.train.total_epochs = 2
+  groups = {"new": {"pattern": NEW, "peak_lr": 1e-3}, "text": text}
   if variant == "text":
     config.model.vision = None
   else:
-    config.optim.groups.visual = {"pattern": _VISUAL, "peak_lr": 2e-4}
+    groups["visual"] = {"pattern": _VISUAL, "peak_lr": 2e-4}
+  config.optim.groups = groups
+  config.train.total_epochs = 2
   if variant == "shuffled":
     config.data.visual_shuffle_seed = 0
   config.lock()

@@ -214,6 +214,23 @@ def test_dropout_applies_only_in_training(bert):
   assert np.abs(one.logits - whole).max() > 0.01
 
 
+@pytest.mark.parametrize(
+  ("rate", "first"), [("dropout_rate", 0), ("attention_dropout_rate", 1)]
+)
+def test_a_dropout_rate_changes_states_from_its_layer_on(rate, first, bert):
+  model, stream = bert
+  config, batch = make_config(stream, "cls"), make_batch()
+  params = to_params(stream, model, head_weights("cls"))
+  kept = apply(config, params, batch).text_hidden
+  dropping = replace(config, text=replace(config.text, **{rate: 0.5}))
+  run = functools.partial(build(dropping).apply, train=True, capture=True)
+  rngs = {"dropout": jax.random.key(0)}
+  dropped = jax.jit(run)({"params": params}, batch, rngs=rngs).text_hidden
+  gaps = np.abs(dropped - kept).max(axis=(1, 2, 3))
+  assert (gaps[:first] < TOLERANCE).all()
+  assert gaps[first] > 0.01
+
+
 def test_parameter_counts_without_the_encoder():
   text = TextConfig(num_layers=1)
   for pooling, wanted in (

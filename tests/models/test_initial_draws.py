@@ -1,12 +1,14 @@
 """Equal layers are initialised together, with unchanged numbers."""
 
 import contextlib
+import dataclasses
 
 import jax
 import numpy as np
 import pytest
 import tiny
 from flax import linen as nn
+from flax import traverse_util
 
 from ifa_jax.models import build, parameters
 from ifa_jax.models.baselines.bert import BertConfig
@@ -40,6 +42,25 @@ def test_numbers_equal_separate_draws(config):
   first, second = (together["text"][f"layer_{i}"] for i in range(2))
   kernels = (x["mlp_in"]["kernel"] for x in (first, second))
   assert not np.array_equal(*kernels)
+
+
+def test_initial_values_are_berts():
+  vision = dataclasses.replace(
+    tiny.tiny_config().vision, crop_position_stddev=1
+  )
+  config = tiny.tiny_config(vision=vision)
+  params = traverse_util.flatten_dict(parameters.init_params(config, KEY))
+  assert len(params) > 50
+  for path, array in params.items():
+    if path[-1] == "scale":
+      np.testing.assert_array_equal(array, 1)
+    elif path[-1] == "bias":
+      np.testing.assert_array_equal(array, 0)
+    else:
+      stddev = 1 if "ed_position" in path[-1] else 0.02
+      # Five standard errors; the class token has the fewest values, 16.
+      slack = 5 * stddev / (2 * array.size) ** 0.5
+      assert np.std(array) == pytest.approx(stddev, abs=slack), path
 
 
 def count_draws(program):

@@ -22,14 +22,14 @@ MODELS = {
   "text only": models.replace(PAPER, vision=None),
   "cls": BertConfig(PAPER.text, "cls", num_relations=5, head_dropout_rate=0.0),
 }
-# Of tokens; they fill 31 of 4 x 12 places.
-LENGTHS = [9, 4, 12, 6]
+# The last text fills its row, as the last index does that filler must not take.
+LENGTHS = [9, 4, 6, 12]
 
 
-def short_batch():
-  """Four posts of `LENGTHS` tokens, the markers among them."""
-  batch = tiny.random_batch(PAPER, len(LENGTHS))
-  lengths = np.array(LENGTHS)
+def short_batch(lengths=LENGTHS):
+  """Returns posts of these lengths, the markers included."""
+  batch = tiny.random_batch(PAPER, len(lengths))
+  lengths = np.array(lengths)
   last = lengths - 1
   return batch.replace(
     attention_mask=np.arange(batch.input_ids.shape[1]) < lengths[:, None],
@@ -70,24 +70,26 @@ def test_ids_of_padding_are_ignored(name):
   np.testing.assert_array_equal(run(packed), run(packed.replace(input_ids=ids)))
 
 
-def test_tokens_are_packed_in_order_and_unpacked():
-  batch = short_batch()
+# With one place left, and with none.
+@pytest.mark.parametrize("lengths", [LENGTHS, [10, 4, 6, 12]])
+def test_tokens_are_packed_in_order_and_unpacked(lengths):
+  batch, count = short_batch(lengths), sum(lengths)
   packed = pack_text(batch, (8,))
   places = np.flatnonzero(batch.attention_mask)
-  np.testing.assert_array_equal(packed.packed[: sum(LENGTHS)], places)
-  assert (packed.packed[sum(LENGTHS) :] == batch.input_ids.size).all()
+  np.testing.assert_array_equal(packed.packed[:count], places)
+  assert (packed.packed[count:] == batch.input_ids.size).all()
   packing = packing_of(packed)
   ids = packing.ids(batch.input_ids)
-  np.testing.assert_array_equal(
-    ids[: sum(LENGTHS)], batch.input_ids[batch.attention_mask]
-  )
+  tokens = batch.input_ids[batch.attention_mask]
+  np.testing.assert_array_equal(ids[:count], tokens)
+  assert not np.any(ids[count:])
   back = packing.unpack(ids.astype(np.float32))
   np.testing.assert_array_equal(
     back, np.where(batch.attention_mask, batch.input_ids, 0)
   )
   np.testing.assert_array_equal(packing.pack(back), ids)
-  position = np.concatenate([np.arange(n) for n in LENGTHS])
-  np.testing.assert_array_equal(packing.positions()[: sum(LENGTHS)], position)
+  position = np.concatenate([np.arange(n) for n in lengths])
+  np.testing.assert_array_equal(packing.positions()[:count], position)
 
 
 def test_models_that_see_padding_do_not_pack():

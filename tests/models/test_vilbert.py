@@ -143,7 +143,7 @@ def test_absent_regions_are_ignored():
   absent = ~batch.region_mask[..., None]
   spoiled = batch.replace(
     regions=np.where(absent, np.nan, batch.regions),
-    region_boxes=np.where(absent, 1e9, batch.region_boxes),
+    region_boxes=np.where(absent, np.nan, batch.region_boxes),
   )
   got, want = (run(config)(params, x) for x in (spoiled, batch))
   np.testing.assert_array_equal(got.logits, want.logits)

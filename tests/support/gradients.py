@@ -12,13 +12,13 @@ from ifa_jax.training import steps
 
 def logits_and_gradient(config, batch, stacked, remat=False):
   """Returns logits and gradient, with separate layers, of a training step."""
-  step = _compiled(config, stacked, remat)
+  step = compiled_step(config, stacked, remat)
   grad, logits = step(tiny.perturbed_params(config), batch)
   return logits, grad
 
 
 @functools.cache
-def _compiled(config, stacked, remat):
+def compiled_step(config, stacked, remat):
   """Returns the compiled step, shared by test files with the same model."""
   model = models.build(config, remat)
 
