@@ -149,7 +149,7 @@ def test_settings_reach_the_model(outcomes, folder):
     ("hf deep", "vision_layers=first:3"),
     ("hf none", "expected text, vision or both"),
     ("deepke cut", "cut.pth: expected a zip archive"),
-    ("vilbert heads", "vision.num_heads: want a divisor of hidden_dim 30"),
+    ("vilbert heads", "vision.num_heads: expected a divisor of hidden_dim 30"),
     ("vilbert away", "expected a model of IFAformer, got system 'vilbert'"),
     ("export nothing", "expected a run's folder"),
   ],

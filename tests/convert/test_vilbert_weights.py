@@ -149,7 +149,7 @@ def test_other_names_and_shapes_are_refused(change, message, weights, tmp_path):
 
 def test_heads_that_do_not_divide(path):
   with pytest.raises(
-    ValueError, match=r"connection\.num_heads: want a divisor"
+    ValueError, match=r"connection\.num_heads: expected a divisor"
   ):
     from_vilbert(path, **HEADS | {"connection_heads": 3})
 

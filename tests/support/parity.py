@@ -1,4 +1,4 @@
-"""The same weights and batch for the model and for its PyTorch yardstick."""
+"""The same weights and batch for the model and for PyTorch's computation."""
 
 import numpy as np
 from flax import traverse_util
@@ -7,7 +7,7 @@ from ifa_jax import Batch
 from ifa_jax.convert import deepke, engine
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, parameters
 
-# Plain ViT has what CLIP's patch projection has not.
+# ViT's patch projection has a bias, CLIP's does not.
 RULES = [
   *deepke.RULES,
   engine.Rule(

@@ -1,4 +1,4 @@
-"""The same weights and batch for ViLBERT and for its PyTorch yardstick."""
+"""The same weights and batch for ViLBERT and for PyTorch's computation."""
 
 import functools
 
@@ -26,7 +26,7 @@ RULES = [
 
 
 def model_config(geometry, pooling, dropout=0.0):
-  """Returns the config with the yardstick's sizes."""
+  """Returns the config of a geometry."""
   g = geometry
   rates = {"dropout_rate": dropout, "attention_dropout_rate": dropout}
   return ViLBERTConfig(
@@ -60,7 +60,7 @@ def model_config(geometry, pooling, dropout=0.0):
 
 
 def to_params(weights, config):
-  """Returns the yardstick's weights as the model's, without unread poolers."""
+  """Returns the weights as parameters, without unused poolers."""
   arrays = {
     name: tensor.detach().numpy()
     for name, tensor in weights.items()
@@ -72,7 +72,7 @@ def to_params(weights, config):
 
 
 def to_batch(inputs):
-  """Returns the yardstick's inputs as a `Batch`."""
+  """Returns the inputs as a `Batch`."""
   fields = {name: tensor.numpy() for name, tensor in inputs.items()}
   fields["label"] = fields.pop("labels")
   kinds = {"int64": np.int32, "float32": np.float32, "bool": bool}
@@ -83,7 +83,7 @@ def to_batch(inputs):
 
 @functools.cache
 def run(config):
-  """Returns the compiled model that keeps what lies between."""
+  """Returns the compiled model with `capture=True`."""
   model = models.build(config)
   return jax.jit(
     lambda params, batch: model.apply({"params": params}, batch, capture=True)
@@ -91,6 +91,6 @@ def run(config):
 
 
 def assert_close(got, want):
-  """Holds an array against a tensor."""
+  """Compares an array with a tensor."""
   want = want.detach().numpy()
   np.testing.assert_allclose(got, want, rtol=0, atol=TOLERANCE)
