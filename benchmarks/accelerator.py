@@ -2,8 +2,7 @@ r"""All measurements for an accelerator, with one command.
 
     python -m benchmarks.accelerator --out=found
     python -m benchmarks.accelerator --out=found --only=training,epochs
-    python -m benchmarks.accelerator --out=found --size=toy --batch_size=8 \
-        --rows=ours,eager --num_rows=40,10,10 --epochs=2 --dtype=float32
+    python -m benchmarks.accelerator --out=found --size=toy --batch_size=8
 
 Writes a JSON file for each part as soon as it is measured: `training` and
 `inference` (the model in bfloat16 compared with PyTorch in eager float32 and
@@ -11,7 +10,7 @@ compiled bfloat16, all pictures), `epochs_cold` and `epochs` (12 of MNRE's size,
 from an empty and from a warm compilation cache). Each part is a process of its
 own; the others still run if one fails. About 8 minutes on a large GPU. Needs
 JAX, flax, optax, absl, tqdm and rich; for the PyTorch rows PyTorch and
-transformers; no TensorFlow.
+transformers; no TensorFlow. With `--size=toy` the epochs are few and small.
 """
 
 import dataclasses
@@ -22,10 +21,11 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
-from benchmarks import epochs, harness, pytorch
+from benchmarks import harness, pytorch
 from benchmarks.harness import flag
 from ifa_jax import benchmark
 
+_ROWS = ("ours", "eager", "compiled")
 PARTS = ("training", "inference", "epochs_cold", "epochs")
 
 
@@ -35,33 +35,20 @@ class Settings:
 
   out: str = flag(dataclasses.MISSING, "Folder for the JSON files.")
   only: tuple[str, ...] = flag(PARTS, "Parts to run.", PARTS)
+  rows: tuple[str, ...] = flag(_ROWS, "Rows to compare.", pytorch.ROWS)
   size: str = flag("base", "Size of the encoders.", benchmark.SIZES)
-  dtype: str = flag("bfloat16", "Dtype of our computation.", benchmark.DTYPES)
   batch_size: int = flag(256, "Rows per step.")
-  rows: tuple[str, ...] = flag(
-    ("ours", "eager", "compiled"), "Rows to compare.", pytorch.ROWS
-  )
-  seconds: float = flag(5.0, "Minimum duration of each measurement.")
-  num_rows: tuple[int, ...] = flag(
-    epochs.NUM_ROWS, "Rows of train, dev and test."
-  )
-  epochs: int = flag(12, "Epochs of training.")
 
 
 def command_lines(settings: Settings) -> dict[str, list[str]]:
   """Returns part -> command."""
-
-  def flags_of(*names):
-    values = ((name, getattr(settings, name)) for name in names)
-    return [
-      f"--{name}={','.join(map(str, x)) if isinstance(x, tuple) else x}"
-      for name, x in values
-    ]
-
-  shared = flags_of("size", "dtype", "batch_size", "seconds")
-  compared = ["pytorch", *shared, *flags_of("rows")]
-  compared += ["--visual_tokens=110", "--rounds=3"]
-  trained = ["epochs", *shared, *flags_of("num_rows", "epochs")]
+  shared = [f"--size={settings.size}", f"--batch_size={settings.batch_size}"]
+  shared.append("--dtype=bfloat16")
+  compared = ["pytorch", *shared, f"--rows={','.join(settings.rows)}"]
+  compared += ["--visual_tokens=110", "--rounds=3", "--seconds=5"]
+  trained = ["epochs", *shared]
+  if settings.size == "toy":
+    trained += ["--num_rows=40,10,10", "--epochs=2"]
   parts = {
     "training": [*compared, "--task=train"],
     "inference": [*compared, "--task=predict"],

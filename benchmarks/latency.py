@@ -16,11 +16,10 @@ padding, softmax and norms, and products too small to reach that rate.
 import dataclasses
 import itertools
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -55,14 +54,6 @@ class Settings:
   num_posts: int = flag(20, "Maximum number of posts.")
   rounds: int = flag(5, "Measurements of each post.")
   out: str | None = flag(None, "JSON file to write.")
-
-
-class Measurement(NamedTuple):
-  """Time and FLOPs of a prediction, and FLOP/s of the product before it."""
-
-  seconds: float
-  flops: float
-  rate: float
 
 
 def write_run(workdir: str, model: ModelConfig, tokenizer: str) -> None:
@@ -116,8 +107,13 @@ def count_flops(predictor: Predictor, post: Mapping[str, Any]) -> float:
 
 def measure(
   predictor: Predictor, posts: Sequence[Mapping[str, Any]], rounds: int
-) -> list[Measurement]:
-  """Predicts the posts one by one, after a first round that compiles."""
+) -> np.ndarray:
+  """Predicts the posts one by one, after a first round that compiles.
+
+  Returns:
+    float64[rounds * posts, 3]: seconds and FLOPs of a prediction, and FLOP/s of
+    the product before it.
+  """
   product = flops.Product()
   needed = [count_flops(predictor, post) for post in posts]
   for post in progress.bar(posts, "first round", unit=" posts"):
@@ -127,19 +123,19 @@ def measure(
     for post, count in zip(posts, needed, strict=True):
       rate, began = product.run(0), time.perf_counter()
       predictor.predict(post)
-      found.append(Measurement(time.perf_counter() - began, count, rate))
-  return found
+      found.append((time.perf_counter() - began, count, rate))
+  return np.array(found)
 
 
-def summarise(found: Sequence[Measurement]) -> dict[str, float]:
+def summarise(found: np.ndarray) -> dict[str, float]:
   """Returns percentiles of latency and floor in milliseconds, and their ratio.
 
-  All floors use the median rate: a single product is too short for a stable
-  measurement.
+  Args:
+    found: see `measure`.
   """
-  rate = statistics.median(x.rate for x in found)
-  latencies = np.array([1e3 * x.seconds for x in found])
-  floors = np.array([1e3 * x.flops / rate for x in found])
+  # A single product is too short for a stable rate.
+  rate = float(np.median(found[:, 2]))
+  latencies, floors = 1e3 * found[:, 0], 1e3 * found[:, 1] / rate
   summary = {"product_gflops_per_second": round(rate / 1e9, 1)}
   for name, values in (
     ("latency_ms", latencies),

@@ -3,7 +3,7 @@ r"""Time of the parts of a start of launch.py, until its first update is done.
     export JAX_COMPILATION_CACHE_DIR=$(mktemp -d)
     for start in cold warm warm; do
       python -m benchmarks.start --config=configs/mnre.py \
-          --config.data.data_dir=prepared --workdir=$(mktemp -d)
+          --config.data.data_dir=data/mnre --workdir=$(mktemp -d)
     done
 
 The flags are those of launch.py, whose `experiment.build` and compiled update
@@ -19,7 +19,6 @@ import runpy
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
 
 import psutil
 
@@ -49,22 +48,23 @@ class Stopwatch:
     """Returns `Parallel.compile_train` whose update ends the process."""
     import jax
 
-    def run_and_exit(update: Callable, state: Any, batch: Any) -> NoReturn:
-      self.lap("state and first batch")
-      state, sums = update(state, batch)
-      self.lap("first update dispatched")
-      # Also waits for the state, so a second update is timed by itself.
-      jax.block_until_ready(sums)
-      self.lap("first update done")
-      jax.block_until_ready(update(state, batch)[1])
-      self.lap("second update")
-      self.report()
-      sys.stdout.flush()
-      os._exit(0)
-
     def wrapped(parallel, step):
       update = compile_train(parallel, step)
-      return lambda state, batch: run_and_exit(update, state, batch)
+
+      def update_and_exit(state, batch):
+        self.lap("state and first batch")
+        state, sums = update(state, batch)
+        self.lap("first update dispatched")
+        # Also waits for the state, so a second update is timed by itself.
+        jax.block_until_ready(sums)
+        self.lap("first update done")
+        jax.block_until_ready(update(state, batch)[1])
+        self.lap("second update")
+        self.report()
+        sys.stdout.flush()
+        os._exit(0)
+
+      return update_and_exit
 
     return wrapped
 
@@ -74,12 +74,8 @@ class Stopwatch:
 
     *parts, update = self.parts.values()
     total = [sum(column) for column in zip(*parts, strict=True)]
-    sums = {
-      "total until the first update": total,
-      "total without an update": [
-        x - y for x, y in zip(total, update, strict=True)
-      ],
-    }
+    without = [x - y for x, y in zip(total, update, strict=True)]
+    sums = {"total": total, "total without an update": without}
     rows = [
       [name, *(f"{x:.2f}" for x in seconds)]
       for name, seconds in (self.parts | sums).items()

@@ -98,9 +98,10 @@ def random_batch(model: System, rows: int, text_len: int) -> Batch:
 
   batch = jax.tree.map(fill, parameters.blank_batch(model, rows, text_len))
   # Positions and labels have smaller ranges than ids.
-  limit_of = dict.fromkeys(("head_start", "tail_start"), text_len)
+  positions = ["head_start", "tail_start"]
   if model.reads_words:
-    limit_of |= dict.fromkeys(("head_word", "tail_word"), text_len)
+    positions += ["head_word", "tail_word"]
+  limit_of = dict.fromkeys(positions, text_len)
   limit_of["label"] = model.num_relations
   return batch.replace(
     token_type_ids=np.zeros_like(batch.input_ids),

@@ -88,12 +88,12 @@ def test_other_parts_run_after_one_has_failed(tmp_path, capfd):
 
 def test_each_part_is_a_command_with_its_own_file():
   settings = accelerator.Settings(
-    out="found", rows=("ours", "eager"), num_rows=(4, 2, 2)
+    out="found", rows=("ours", "eager"), size="toy"
   )
   lines = accelerator.command_lines(settings)
   assert tuple(lines) == accelerator.PARTS
   assert len({line[-1] for line in lines.values()}) == len(lines)
   assert {"--rows=ours,eager", "--task=predict"} <= {*lines["inference"]}
-  assert "--num_rows=4,2,2" in lines["epochs"]
+  assert {"--epochs=2", "--batch_size=256"} <= {*lines["epochs"]}
   some = dataclasses.replace(settings, only=("epochs",))
   assert accelerator.command_lines(some) == {"epochs": lines["epochs"]}

@@ -17,7 +17,7 @@ def commands(tmp_path_factory):
     "share": [pod, "--share=-1"],
     "help": ["benchmarks/accelerator.py", "--help"],
     "part": ["benchmarks/accelerator.py", "--out=x", "--only=epochs,x"],
-    "number": ["benchmarks/accelerator.py", "--out=x", "--num_rows=1,x"],
+    "number": ["benchmarks/epochs.py", "--num_rows=1,x"],
     "rows": ["benchmarks/pytorch.py", "--rows="],
     "required": ["benchmarks/accelerator.py"],
   }
@@ -36,7 +36,7 @@ def test_flags_become_settings(outcomes):
     if line["chip"] == "TPU v5e"
   }
   assert sizes == {(n, rows) for n in (8, 64) for rows in (256, 1024, 4096)}
-  assert "Minimum duration of each measurement" in found["help"].out
+  assert "Folder for the JSON files" in found["help"].out
   assert "Some of training, inference, epochs_cold" in found["help"].out
 
 

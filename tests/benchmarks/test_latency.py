@@ -1,5 +1,6 @@
 """The latency benchmark: its floor, and a run of it."""
 
+import numpy as np
 import pytest
 
 from benchmarks import flops, latency, photo_tree
@@ -8,13 +9,8 @@ from ifa_jax.models import TextConfig, VisionConfig, variants
 
 
 def test_latencies_are_compared_with_the_floors_of_their_posts():
-  found = latency.summarise(
-    [
-      latency.Measurement(seconds=0.2, flops=1e9, rate=9e9),
-      latency.Measurement(seconds=0.3, flops=2e9, rate=10e9),
-      latency.Measurement(seconds=0.5, flops=1e9, rate=30e9),
-    ]
-  )
+  seconds, needed, rates = (0.2, 0.3, 0.5), (1e9, 2e9, 1e9), (9e9, 10e9, 30e9)
+  found = latency.summarise(np.stack([seconds, needed, rates], axis=1))
   assert found["product_gflops_per_second"] == 10
   assert found["latency_ms_p50"] == 300
   assert found["floor_ms_p50"] == 100
@@ -38,12 +34,14 @@ def test_a_post_is_predicted_in_turn_with_a_product(tmp_path, monkeypatch):
   latency.write_run(str(tmp_path / "run"), model, f"{raw}/tokenizer")
   predictor = Predictor(tmp_path / "run")
   found = latency.measure(predictor, posts, rounds=2)
-  assert [x.flops for x in found[:2]] == [x.flops for x in found[2:]]
-  assert all(x.seconds > 0 < x.rate for x in found)
+  assert found.shape == (4, 3)
+  assert (found > 0).all()
+  needed = found[:, 1]
+  assert (needed[:2] == needed[2:]).all()
   # All pictures are there: 49, three times 16 and three times 4 patches.
   example = predictor.reader.read(posts[0])
   num_tokens = len(example.text.encoded.input_ids)
-  assert found[0].flops == flops.of_prediction(model, num_tokens, 109)
+  assert needed[0] == flops.of_prediction(model, num_tokens, 109)
   text = {k: v for k, v in posts[0].items() if k not in ("image", "boxes")}
   expected = flops.of_prediction(model, num_tokens, 0)
   assert latency.count_flops(predictor, text) == expected
