@@ -207,7 +207,7 @@ def test_the_same_again_is_left_alone(settings):
 
 def test_other_settings_need_overwrite(settings):
   prepared, _ = prepare(settings())
-  with pytest.raises(ValueError, match="text_len 80, asked for 40"):
+  with pytest.raises(ValueError, match="expected text_len 40, got 80"):
     prepare(settings(text_len=40))
   replaced, is_new = prepare(settings(text_len=40, overwrite=True))
   assert is_new
@@ -216,7 +216,7 @@ def test_other_settings_need_overwrite(settings):
   # A picture that has come since makes another dataset, too.
   raw_dir = pathlib.Path(settings().raw_dir)
   (raw_dir / "img_org/train/gone.jpg").write_bytes(raw_tree.jpeg())
-  with pytest.raises(ValueError, match=r"pictures .*, asked for "):
+  with pytest.raises(ValueError, match=r"expected pictures .*, got "):
     prepare(settings(text_len=40))
 
 

@@ -6,8 +6,8 @@ import logging
 import pytest
 import raw_tree
 
-from ifa_jax.preparation.mnre import survey
 from ifa_jax.preparation.mnre.plan import Planner, Settings
+from ifa_jax.preparation.mnre.prepare import survey
 from ifa_jax.preparation.scenes import splits
 
 pytestmark = pytest.mark.silent_input
@@ -38,7 +38,7 @@ def prepare(tmp_path, caplog):
         **{"protocol": "clean", **changes},
       )
     )
-    survey.survey(planner)
+    survey(planner)
     return list(planner.plans("train")), caplog.messages
 
   return survey_tree
@@ -61,7 +61,7 @@ def test_phrases_of_no_row_are_counted(prepare):
   boxes = [box("zoë"), box("Bob"), box("bob"), box("Acme"), box()]
   _, told = prepare({"a.jpg": boxes})
   assert told[1].endswith(
-    "boxes.json: 1 of 3 phrases belong to no row, first 'bob in a.jpg'"
+    "boxes.json: 1 of 3 phrases match no row, first 'bob in a.jpg'"
   )
   assert len(told) == 2
 
@@ -69,14 +69,14 @@ def test_phrases_of_no_row_are_counted(prepare):
 def test_pictures_of_no_row_are_counted(prepare):
   _, told = prepare({"a.jpg": [box()], "A.jpg": [], "c.jpg": []})
   assert told[1].endswith(
-    "boxes.json: 2 of 3 pictures belong to no row, first 'A.jpg'"
+    "boxes.json: 2 of 3 pictures match no row, first 'A.jpg'"
   )
 
 
 @pytest.mark.parametrize("protocol", ["clean", "none"])
 @pytest.mark.parametrize("name", ["b.jpg", "train/a.jpg", "a"])
 def test_a_file_of_other_pictures_is_refused(prepare, protocol, name):
-  message = "boxes.json: expected pictures .* got 1 of which none belongs to"
+  message = "boxes.json: expected pictures .* got 1 that match no row"
   with pytest.raises(ValueError, match=message) as error:
     prepare({name: [box("Zoë")]}, protocol=protocol)
   assert "\n" not in str(error.value)
@@ -92,7 +92,7 @@ def test_phrases_of_other_names_are_refused_where_they_count(prepare):
 def test_of_the_first_rows_nothing_is_refused(prepare):
   boxes = {"b.jpg": [box("Zoë")]}
   _, told = prepare(boxes, ("a.jpg", "b.jpg"), limit=1)
-  message = "1 of 1 pictures belong to no row that was read, first 'b.jpg'"
+  message = "1 of 1 pictures match no row that was read, first 'b.jpg'"
   assert told[1].endswith(message)
 
 

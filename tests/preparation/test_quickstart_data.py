@@ -185,7 +185,7 @@ def test_refuses_to_replace_anything_else(tmp_path):
   (tmp_path / "notes.txt").write_text("mine")
   with pytest.raises(ValueError, match="did not write"):
     quickstart.generate(tmp_path, SMALL)
-  with pytest.raises(ValueError, match="not a folder"):
+  with pytest.raises(ValueError, match="expected a folder"):
     quickstart.generate(tmp_path / "notes.txt", SMALL)
   assert (tmp_path / "notes.txt").read_text() == "mine"
 

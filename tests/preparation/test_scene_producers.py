@@ -255,5 +255,5 @@ def test_the_command(settings, tmp_path):
   assert "relations spatial; parser chain" in " ".join(done["made"].out.split())
   assert "nothing is overwritten" in done["again"].err
   assert done["both"].err.splitlines() == [
-    "error: want one of --boxes and --scene_graphs"
+    "error: expected one of --boxes and --scene_graphs, got both"
   ]
