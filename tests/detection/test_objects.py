@@ -290,12 +290,12 @@ def test_models_that_cannot_be_loaded_are_refused(folders, tmp_path):
   (other / "config.json").write_text('{"model_type": "bert"}')
   grounder = folders["grounder"]
   for given, message in (
-    ((None, None), "want a detector, a grounder or both, found neither"),
+    ((None, None), "expected a detector, a grounder or both, got neither"),
     (("/nowhere", None), "/nowhere: there is no such folder"),
-    ((str(empty), None), "want a config.json, found nothing"),
-    ((grounder, None), "want a model for object-detection, found .*ing-dino"),
-    ((None, str(other)), "for zero-shot-object-detection, found .*'bert'"),
-    ((str(pickled), None), "want weights as model.safetensors, found pytorch"),
+    ((str(empty), None), "config.json, .* nothing"),
+    ((grounder, None), "expected a model for object-detection, got .*ing-dino"),
+    ((None, str(other)), "for zero-shot-object-detection, got .*'bert'"),
+    ((str(pickled), None), "expected weights as model.safetensors, got py"),
     ((str(damaged), None), f"{damaged}: no model for object-detection that"),
   ):
     with pytest.raises(ValueError, match=message) as raised:
@@ -304,7 +304,7 @@ def test_models_that_cannot_be_loaded_are_refused(folders, tmp_path):
 
 
 def test_devices_that_are_not_there_are_refused(folders):
-  with pytest.raises(ValueError, match="want cpu or cuda, found 'toaster'"):
+  with pytest.raises(ValueError, match="expected cpu or cuda, got 'toaster'"):
     ObjectFinder(folders["detector"], None, device="toaster")
   if not torch.cuda.is_available():
     with pytest.raises(ValueError, match="finds no GPU for 'cuda'"):

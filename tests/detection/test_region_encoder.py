@@ -138,9 +138,7 @@ def test_weights_without_a_vision_encoder_are_refused(tmp_path):
   config = models.replace(tiny.tiny_config(), vision=None)
   blind = tmp_path / "blind"
   save_converted(blind, config, tiny.perturbed_params(config))
-  with pytest.raises(
-    ValueError, match=r"found a model without one \(ifaformer\)"
-  ):
+  with pytest.raises(ValueError, match=r"got one without \(ifaformer\)"):
     region_encoder.load(str(blind))
 
 
