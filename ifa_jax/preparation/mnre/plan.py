@@ -166,23 +166,29 @@ class Planner:
     }
     squares, missing = {}, []
     for kind, candidates in listed.items():
-      limit = 1 if kind == "image" else settings.num_crops
-      kept = [self._if_there(c, picture) for c in candidates[:limit]]
-      for crop, found in zip(candidates, kept, strict=False):
-        if crop.path and not found:
+      kept = []
+      for crop in candidates[: 1 if kind == "image" else settings.num_crops]:
+        # A box has no file of its own: it is cut from the picture.
+        if os.path.isfile(crop.path) if crop.path else picture:
+          kept.append(crop)
+          continue
+        if crop.path:
           missing.append(os.path.relpath(crop.path, settings.raw_dir))
-      if settings.missing_pixels == "absent":
-        kept = [crop for crop in kept if crop]
+        if settings.missing_pixels != "absent":
+          kept.append(None)
       squares[kind] = tuple(kept)
-    # Where rows do not fail one by one, the survey lists all missing files.
-    if missing and (settings.missing_pixels, settings.on_error) == (
-      "error",
-      "skip",
-    ):
+    # Where rows are not skipped, the survey lists all missing files.
+    is_error = settings.missing_pixels == "error"
+    if missing and is_error and settings.on_error == "skip":
       raise RowError(
         row.where, "missing pixels", f"there is no file {missing[0]}"
       )
-    encoded = self._encode(row)
+    try:
+      encoded = self.tokenizer.encode(
+        row.words, row.head, row.tail, settings.text_len
+      )
+    except ValueError as error:
+      raise RowError(row.where, "text too long", str(error)) from None
     return Plan(
       row=row,
       encoded=encoded,
@@ -193,16 +199,3 @@ class Planner:
       num_detected=len(listed["detected"]),
       missing=tuple(missing),
     )
-
-  def _if_there(self, crop: Crop, picture: str | None) -> Crop | None:
-    """Returns a crop whose file, or whose picture for a box, exists."""
-    exists = os.path.isfile(crop.path) if crop.path else picture is not None
-    return crop if exists else None
-
-  def _encode(self, row: Row) -> Encoded:
-    try:
-      return self.tokenizer.encode(
-        row.words, row.head, row.tail, self.settings.text_len
-      )
-    except ValueError as error:
-      raise RowError(row.where, "text too long", str(error)) from None
