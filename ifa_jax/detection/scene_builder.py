@@ -1,7 +1,7 @@
 """A picture and the boxes found in it to a scene.
 
-The same for a dataset's pictures and for your own, so that a model is given
-what it was trained on.
+The same for a dataset's pictures and for your own, so that a model is given the
+kind of scenes that it was trained on.
 """
 
 from collections.abc import Sequence

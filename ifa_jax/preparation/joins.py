@@ -1,7 +1,7 @@
 """Matches listed pictures and phrases against the rows of a tree.
 
 A name that is spelled differently in the two is lost without an error, so
-preparation counts and reports what matches no row.
+preparation reports the entries that match no row.
 """
 
 import logging

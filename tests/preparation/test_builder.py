@@ -17,7 +17,7 @@ from ifa_jax.preparation.mnre.prepare import prepare
 pytestmark = pytest.mark.slow
 
 
-def test_records_hold_what_the_tree_says(settings, tmp_path):
+def test_records_hold_the_rows_of_the_tree(settings, tmp_path):
   boxes = str(tmp_path / "boxes.json")
   prepared, is_new = prepare(settings(protocol="clean", boxes=boxes))
   assert is_new
@@ -63,7 +63,7 @@ def test_records_hold_what_the_tree_says(settings, tmp_path):
   assert list(third["picture_size"]) == [0, 0]
 
 
-def test_metadata_names_what_training_must_match(
+def test_metadata_has_the_settings_that_training_must_match(
   settings, small_tokenizer, tmp_path
 ):
   prepared, _ = prepare(settings(limit=2))

@@ -1,4 +1,4 @@
-"""The journal of found objects: continued, damaged, and what is refused."""
+"""The journal of found objects: continued, damaged, and refused ones."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Objects of a tree: stopped and continued, added to, and what is refused."""
+"""Objects of a tree: interrupted, extended, and refused runs."""
 
 import functools
 import json
@@ -144,7 +144,7 @@ def test_relations_change_nothing(find, tmp_path, monkeypatch):
   assert words == {"Bill Cosby", "Hollywood", "Rex"}
 
 
-def test_nothing_is_looked_at_twice(find, tree, tmp_path, passes):
+def test_no_picture_is_searched_twice(find, tree, tmp_path, passes):
   first = find()
   before = (tmp_path / "boxes.json").read_bytes()
   assert len(passes) == first["searched now"] == 2
@@ -168,7 +168,7 @@ def test_nothing_is_looked_at_twice(find, tree, tmp_path, passes):
   assert read(fresh) == found
 
 
-def test_a_killed_run_ends_as_one_that_was_left_alone(find, models, tmp_path):
+def test_a_killed_run_ends_as_an_uninterrupted_one(find, models, tmp_path):
   rows = [raw_tree.row(img_id=f"{i}.jpg") for i in range(24)]
   pictures = {
     f"train/{i}.jpg": raw_tree.jpeg(64 + i % 3, 48, seed=i) for i in range(24)

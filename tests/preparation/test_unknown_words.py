@@ -1,4 +1,4 @@
-"""Words that a tokenizer does not know are counted, and many are warned of."""
+"""Unknown words are counted, and many of them give a warning."""
 
 import json
 import logging

@@ -53,7 +53,7 @@ def main(_: Sequence[str]) -> None:
 
 
 def show(prepared: schema.Prepared, is_new: bool) -> None:
-  """Prints what was prepared, one split in each column."""
+  """Prints the counts of a dataset, one split in each column."""
   metadata = prepared.metadata
   splits = metadata["counts"]
   reasons = sorted({r for split in splits.values() for r in split["skipped"]})

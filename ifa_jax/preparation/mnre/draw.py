@@ -36,7 +36,7 @@ class Drawn(NamedTuple):
   Attributes:
     squares: kind -> PNG files.
     picture_size: (width, height) in pixels, (0, 0) without a picture.
-    error: what was wrong with a file, or "".
+    error: the reason why a file cannot be drawn, or "".
   """
 
   squares: dict[str, list[bytes]]
@@ -136,7 +136,7 @@ def _draw(
     return Drawn({}, (0, 0), str(error))
 
 
-# The caches hold what the neighbouring rows of a picture share.
+# Neighbouring rows share a picture, and so the entries of these caches.
 @functools.lru_cache(maxsize=64)
 def _square(crop: Crop | None, picture: str | None, size: int) -> bytes:
   """Returns the PNG file of one crop, grey for None."""

@@ -1,4 +1,4 @@
-"""Plans what each row becomes, before any picture is decoded.
+"""Plans the record of each row, before any picture is decoded.
 
 Everything that can be wrong without decoding a picture is found here in
 seconds, so that hours of work do not end at a typing error in the last line.

@@ -34,7 +34,7 @@ class Journal:
 
     Args:
       path: of the file.
-      settings: what the boxes depend on; plain values.
+      settings: everything that boxes depend on; plain values.
       versions: of the packages; may differ from those of the first run.
 
     Raises:
