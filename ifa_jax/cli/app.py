@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -102,11 +102,6 @@ def run_module(name: str) -> None:
     takes_words=getattr(module, "TAKES_WORDS", False),
     compiles=getattr(module, "COMPILES", False),
   )
-
-
-def flag_defaults(settings: type) -> dict[str, Any]:
-  """Returns name -> default of a dataclass's fields, `MISSING` where none."""
-  return {field.name: field.default for field in dataclasses.fields(settings)}
 
 
 def read_settings(settings: type[Settings]) -> Settings:

@@ -4,7 +4,7 @@ import os
 import shutil
 from typing import Any
 
-from ifa_jax.detection import encoder_folder, region_encoder
+from ifa_jax.detection import region_encoder
 from ifa_jax.files import checksums, params_file, whole
 from ifa_jax.inference.sharing import card, record
 from ifa_jax.inference.sharing.run_model import RunModel
@@ -81,8 +81,8 @@ def _bring_encoder(
     return manifest
   found = region_encoder.find(features, source)
   config, visual = region_encoder.read(found)
-  encoder_folder.write(
-    os.path.join(target, encoder_folder.FOLDER), config, visual
+  region_encoder.write(
+    os.path.join(target, region_encoder.FOLDER), config, visual
   )
-  placed = features | {"folder": encoder_folder.FOLDER}
+  placed = features | {"folder": region_encoder.FOLDER}
   return manifest | {"features": placed}
