@@ -235,6 +235,6 @@ def _cut_at(text: str, head: Span, tail: Span) -> Post:
       words.append(match.group())
       starts.append(begin + match.start())
   place = functools.partial(bisect.bisect_left, starts)
-  spans = ((place(begin), place(end)) for begin, end in (head, tail))
-  names = (" ".join(text[slice(*chars)].split()) for chars in (head, tail))
-  return Post(words, *spans, *names)
+  first, last = ((place(begin), place(end)) for begin, end in (head, tail))
+  names = [" ".join(text[slice(*chars)].split()) for chars in (head, tail)]
+  return Post(words, first, last, *names)

@@ -108,7 +108,7 @@ def test_missing_files_are_listed_before_any_work(settings):
     ({"text_len": 11}, r"ours_train\.txt:1: text too long: the"),
     (
       {"boxes": {"a.jpg": [{"box": [60, 0, 70, 9], "score": 1}]}},
-      r"boxes of 'a\.jpg', box 0: .* nothing of",
+      r"boxes of 'a\.jpg', box 0: .* expected a part of",
     ),
   ],
 )
