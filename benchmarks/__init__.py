@@ -1,1 +1,1 @@
-"""Benchmarks, one command each; README.md has the figures."""
+"""Benchmarks, one command each; docs/benchmarks.md has the figures."""

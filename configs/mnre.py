@@ -18,7 +18,7 @@ and the baselines of `ifa_jax.training.config.baselines`:
 pcnn, bert, mtb, bert_sg, bert_sg_att, vilbert, mega, mega_released.
 
 The first row's score is due to a label leak in the published crops; see
-README.md, "What the image really does". The default protocol, `released`, has
+README.md, "The label leak". The default protocol, `released`, has
 the leak, to reproduce the paper; `--config.data.protocol=clean` or `none` does
 not. The data is prepared by
 
@@ -36,7 +36,7 @@ its size is published. --config.weights=random initialises any row randomly.
 
 Twelve epochs are 4 596 updates. On 2 shared CPU cores an update of 32 rows
 takes seconds for `text` and tens of seconds for `objects`
-(benchmarks/README.md): train `tiny` there, at about 180 examples/s, and the
+(docs/benchmarks.md): train `tiny` there, at about 180 examples/s, and the
 others on an accelerator, where `model.dtype` defaults to bfloat16. A batch may
 have any multiple of the number of devices that fits into memory:
 

@@ -7,7 +7,7 @@ Variants: `objects`, `vanilla` and `text` as in configs/mnre.py, and
 `shuffled`, which is `objects` trained on shuffled pictures. The relation
 depends on both text and picture: over eleven seeds, in float32 and in bfloat16,
 the test F1 was at least 98 for `objects` and at most 28 for `text`
-(benchmarks/README.md, "The quickstart over seeds"). All parameters are randomly
+(docs/benchmarks.md, "The quickstart over seeds"). All parameters are randomly
 initialised. Each variant trains in about a minute on 2 CPU cores. The data is
 prepared by
 

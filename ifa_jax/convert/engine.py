@@ -180,7 +180,7 @@ def convert(
 
 
 def restore(
-  params: Mapping[str, Any], rules: Table, what: str
+  params: Mapping[str, Any], rules: Table, target: str
 ) -> dict[str, np.ndarray]:
   """Returns parameters under the names of their source.
 
@@ -189,7 +189,7 @@ def restore(
   Args:
     params: path -> array.
     rules: must have a name for every path.
-    what: the target, for the error.
+    target: its name, for the error.
 
   Raises:
     ValueError: listing every parameter that has no name there.
@@ -203,7 +203,7 @@ def restore(
       continue
     name = _rename(rule.path, rule.name, path)
     weights[name] = np.ascontiguousarray(rule.move.out(np.asarray(array)))
-  _raise_all(f"cannot express as {what}", problems)
+  _raise_all(f"cannot express as {target}", problems)
   return weights
 
 

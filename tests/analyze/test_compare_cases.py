@@ -115,7 +115,7 @@ def test_odd_names_are_shown_as_they_are(tmp_path, capsys):
 
 @pytest.mark.silent_input
 def test_rows_of_one_post_count_as_one(tmp_path):
-  """Ten rows say what one of them says, four times over."""
+  """Ten rows with the outcome of one of them, four times over."""
   gold = ["/a", "None"] * 20
   apart = ["/a", "/a", "None", "None"] * 10
 

@@ -1,4 +1,4 @@
-"""The command `compare`: what it prints and writes."""
+"""The output of the command `compare`."""
 
 import json
 

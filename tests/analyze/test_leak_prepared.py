@@ -159,7 +159,7 @@ CASES = {
 }
 
 
-# What most lines need and what takes seconds.
+# Needed by most lines, and slow to load.
 LOADED = (
   "ifa_jax.analyze.leak.command",
   "ifa_jax.data.mnre.crops",

@@ -30,7 +30,7 @@ def run_of_a_text_model(data_dir, fast_compilation, tmp_path_factory):
 
 
 class Spy:
-  """Keeps what is predicted, and with whose pictures."""
+  """Keeps predictions, and the rows of their pictures."""
 
   def __init__(self, monkeypatch):
     self.visual_rows, self.probabilities = [], []

@@ -1,4 +1,4 @@
-"""The command `table2`: what it trains, prints and writes."""
+"""The runs and the output of the command `table2`."""
 
 import json
 import shutil

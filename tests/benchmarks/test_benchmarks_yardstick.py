@@ -1,4 +1,4 @@
-"""The PyTorch yardstick computes what the model computes."""
+"""The PyTorch yardstick and the model compute the same."""
 
 import functools
 

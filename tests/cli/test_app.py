@@ -14,7 +14,7 @@ from absl import flags
 from ifa_jax.cli import app
 from ifa_jax.files import dataclass_dict
 
-ERROR = flags.DEFINE_string("error", "", "What to raise.")
+ERROR = flags.DEFINE_string("error", "", "Error to raise.")
 NUMBER = flags.DEFINE_integer("number", 1, "Any.")
 
 def main(argv):

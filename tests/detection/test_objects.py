@@ -51,7 +51,7 @@ def grounding(folders):
 
 
 def pixels(picture, size, resample, mean_std):
-  """What a model reads of a picture, float[1, 3, H, W]."""
+  """A picture as model input, float[1, 3, H, W]."""
   mean, std = (np.float32(values) for values in mean_std)
   resized = np.asarray(picture.resize(size, resample), np.float32) / 255
   return torch.tensor((resized - mean) / std).permute(2, 0, 1)[None]

@@ -1,4 +1,4 @@
-"""Detectors and grounders that cannot be loaded, and what an error advises."""
+"""Detectors and grounders that cannot be loaded, and the advice in errors."""
 
 import json
 import re

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 # Never to be loosened.
 TOLERANCE = 5e-6
 SIDE = 12  # of the pictures that `hf_models` reads
-# What the published encoders of the two kinds scale pixels by.
+# The published encoders of the two kinds scale pixels by these.
 SCALES = {
   "CLIPVisionModel": (sizes.CLIP_MEAN, sizes.CLIP_STD),
   "ViTModel": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),

@@ -1,4 +1,4 @@
-"""What the commands say to a user's mistakes about runs and datasets.
+"""The commands' errors for mistakes about runs and datasets.
 
 Mistakes in flags and configs: `test_command`.
 """

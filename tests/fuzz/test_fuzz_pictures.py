@@ -61,7 +61,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 
 @pytest.fixture
 def tree(tmp_path):
-  """A tree with a secret beside it."""
+  """A tree with a secret next to it."""
   (tmp_path / "secret.jpg").write_bytes(raw_tree.jpeg())
   names = {"train/a.jpg": raw_tree.jpeg()}
   return raw_tree.write_tree(tmp_path / "tree", [ROW], names)
@@ -127,7 +127,7 @@ def test_links_of_files_do_not_lead_out_of_the_tree(tree, tmp_path):
 
 
 def test_folders_may_lie_elsewhere(tree, tmp_path):
-  """Whoever lays out a tree may link its folders."""
+  """The author of a tree may link its folders."""
   folder = os.path.join(tree, "img_org")
   shutil.move(folder, tmp_path / "pictures")
   os.symlink(tmp_path / "pictures", folder)

@@ -57,7 +57,7 @@ def test_any_damage_is_found_by_opening_or_by_reading(tmp_path, thorough):
     found = fuzzing.read(read, tmp_path, "a.tfrecord: ")
     outcomes.append(type(found))
     if not isinstance(found, Exception):
-      # Whole records may be gone or doubled, which their number tells.
+      # Whole records may be gone or doubled, which their number shows.
       assert all(record in records for record in found)
       assert content == sound or len(found) != len(records)
 

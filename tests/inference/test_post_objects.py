@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 
 class FakeFinder:
-  """Finds what it was given, by the size and the first pixel of pictures."""
+  """Finds given boxes, by the size and the first pixel of pictures."""
 
   def __init__(self, found):
     self.found = found

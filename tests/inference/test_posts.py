@@ -1,4 +1,4 @@
-"""Posts: an entity is found where it stands, or an error says why not."""
+"""Posts: an entity is found, or an error gives the reason."""
 
 import random
 
@@ -292,7 +292,7 @@ def test_the_words_of_any_span_are_those_of_its_entity():
       assert "times, at words" in found, (text, names)
       continue
     num_found += 1
-    # An entity that stands once may be cut by the other one.
+    # An entity that occurs once may be cut by the other one.
     pairs = zip((found.head, found.tail), names, strict=True)
     for span, name in pairs:
       assert "".join(found.words[slice(*span)]) == name.replace(" ", "")

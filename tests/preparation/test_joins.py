@@ -17,7 +17,7 @@ TEXT = "Zoë joins Acme today"
 
 @pytest.fixture
 def prepare(tmp_path, caplog):
-  """Surveys a tree of posts of `TEXT`; returns plans and what was logged."""
+  """Surveys a tree of posts of `TEXT`; returns plans and the log."""
   caplog.set_level(logging.INFO, "ifa_jax")
   tokenizer = raw_tree.write_tokenizer(tmp_path / "tokenizer")
   (tmp_path / "b").mkdir()

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 
 def run_script(*options):
-  """Returns what `limits_script` prints."""
+  """Returns the output of `limits_script`."""
   if not pathlib.Path("/proc/self/status").exists():
     pytest.skip("needs /proc, for the peak memory of a process")
   done = subprocess.run(

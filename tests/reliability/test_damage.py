@@ -65,7 +65,7 @@ def test_any_flipped_byte_is_found(run, thorough):
   places = [i / 40 for i in range(41)] if thorough else (0, 0.3, 0.7, 1)
   listed = json.loads((folder / checksums.FILE).read_text())
   for path in files(run, 6):
-    # Orbax's sign that a folder is whole comes last, and says no more.
+    # Orbax's sign that a folder is whole comes last, and is empty.
     if path.name == "commit_success.txt":
       continue
     before = path.read_bytes()

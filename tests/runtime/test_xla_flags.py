@@ -27,7 +27,7 @@ _FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 
 
 def run(*statements, **environment):
-  """Returns how many rows are wrong, and what is logged."""
+  """Returns the number of wrong rows, and the log."""
   # Code as users have it, not as the suite compiles.
   kept = {
     name: value

@@ -1,4 +1,4 @@
-"""What the page answers, without the page: boxes, pictures, messages, HTML."""
+"""The answers of the page, without the page: boxes, pictures, HTML."""
 
 import html.parser
 import io

@@ -34,6 +34,8 @@ _CODE = re.compile(
   r"^ *```.*?^ *```|`[^`]*`|https?://\S+|--\w[\w=.-]*|\]\([^)]*\)",
   re.DOTALL | re.MULTILINE,
 )
+# Words of generated posts, not of this project.
+_DATA = "ifa_jax/preparation/quickstart/texts.py"
 _SKIPPED = {".git", ".venv", ".venv-oldest", "site", "runs", "node_modules"}
 
 
@@ -62,6 +64,7 @@ def files(folder: pathlib.Path) -> list[pathlib.Path]:
     path
     for path in sorted(folder.rglob("*"))
     if path.suffix in (".py", ".md")
+    and not path.match(_DATA)
     and not _SKIPPED & set(path.relative_to(folder).parts)
   ]
 

@@ -56,7 +56,7 @@ def add_dictionaries(raw_dir):
 
 
 def read_records(prepared, split="train"):
-  """Returns what TFDS knows of a dataset, and the records of a split."""
+  """Returns TFDS's description of a dataset, and the records of a split."""
   import tensorflow_datasets as tfds
 
   builder = tfds.builder_from_directory(prepared.folder)

@@ -64,7 +64,7 @@ class MapKind(NamedTuple):
       every map is the model's own.
     pool: reduces the tokens of a word along axis 1: `np.mean` for queries,
       `np.sum` for keys, which share the weight of their word.
-    cell: meaning of a number, and what rows or columns add up to.
+    cell: meaning of a number, and the sum of rows or columns.
     unit: of the numbers as shown, in percent.
     elsewhere: name -> meaning of each column that is not a picture, in the
       order of `_elsewhere`.

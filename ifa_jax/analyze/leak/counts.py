@@ -28,7 +28,7 @@ def measure(
   tolerance: float,
   level: float = information.ALPHA,
 ) -> dict[str, Any]:
-  """Measures what a number reveals; returns plain values ready for JSON.
+  """Measures the information in a number; returns plain values ready for JSON.
 
   Args:
     splits: train, val and test; labels are relation ids.

@@ -10,7 +10,7 @@ from ifa_jax.statistics import bootstrap
 _LEAK = (
   "the paper's figures of w/ Visual Objects depend on the label leak of"
   " protocol released, and so do those here if they are under it: README.md,"
-  " What the image really does"
+  " The label leak"
 )
 
 

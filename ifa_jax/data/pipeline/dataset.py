@@ -126,8 +126,8 @@ class Split:
     picture_rows = text_rows if visual_rows is None else visual_rows[text_rows]
     # Without pictures in the geometry, none are missing.
     seen_rows = picture_rows if geometry.slots else picture_rows[:, :0]
-    # Decided for all steps in advance, so that tf.data can prefetch; what one
-    # step reads is stored by the time a later step needs it.
+    # Decided for all steps in advance, so that tf.data can prefetch; rows
+    # read in one step are stored by the time a later step needs them.
     new_text = stores.text.missing(text_rows)
     new_pictures = stores.pictures.missing(seen_rows)
     reading = decode_records.read(

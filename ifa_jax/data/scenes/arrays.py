@@ -133,7 +133,7 @@ def unpack(arrays: Mapping[str, np.ndarray], image: int) -> Scene:
 def _flat(
   scene: Scene, width: int, labels: dict[str, int], predicates: dict[str, int]
 ) -> dict[str, np.ndarray]:
-  """Returns what one scene adds to each array, and to the tables of names."""
+  """Returns a scene's part of each array and of the tables of names."""
   num, scored = scene.num_objects, len(scene.edge_scores) > 0
   given = (scene.boxes, scene.features, scene.edges)
   boxes = np.zeros((num, 4)) if scene.boxes is None else scene.boxes

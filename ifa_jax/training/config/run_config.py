@@ -147,7 +147,7 @@ class TrainConfig:
   num_slices: int = 1  # Slices that a batch is computed in, to save memory.
   # Whether equal layers are compiled as one: a start in half the time. Updates
   # take as long if freed memory is kept, as `launch.py` does, and otherwise an
-  # eighth longer on a CPU (benchmarks/README.md).
+  # eighth longer on a CPU (docs/benchmarks.md).
   scan_layers: bool = True
   # Whether the backward pass recomputes scanned layers, which saves more memory
   # for a third more work.

@@ -30,7 +30,7 @@ def scenes_of_the_dataset(data_dir, tmp_path_factory):
 
 
 class Seen:
-  """What is predicted under each condition by perturbed parameters."""
+  """Predictions of perturbed parameters under each condition."""
 
   def __init__(self, built, monkeypatch, folder):
     self.visual_rows, self.probabilities = [], []

@@ -94,11 +94,11 @@ def test_no_edge_is_not_the_same_as_no_relations(tmp_path):
   rng = np.random.default_rng(2)
   pictures = {
     "none found.jpg": scene_trees.scene(rng, num_edges=0),
-    "nobody looked.jpg": scene_trees.scene(rng, **BARE),
+    "unseen.jpg": scene_trees.scene(rng, **BARE),
   }
   found = scene_trees.write(tmp_path, pictures)
   assert found.scene("none found.jpg").edges.shape == (0, 2)
-  assert found.scene("nobody looked.jpg").edges is None
+  assert found.scene("unseen.jpg").edges is None
 
 
 @pytest.mark.parametrize("key", scene_trees.MANIFEST)
