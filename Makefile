@@ -1,6 +1,7 @@
 # make quickstart   installs, then trains and scores on generated posts
 # make check        installs, then runs linters, types and the quick tests
 # make test         installs, then runs linters, types and the whole suite
+# make site         installs, then builds the documentation into site/
 #
 # PYTHON chooses the interpreter of .venv (3.11 or newer): make PYTHON=python3.12
 
@@ -11,16 +12,16 @@ PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 QUICK := runs/quickstart
 
 .PHONY: help install install-dev quickstart check test oldest lint style types \
-  quick constraints
+  site quick constraints
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -5
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; \
-	  sys.exit(v < (3, 11) and "want Python 3.11 or newer, found %d.%d: make PYTHON=python3.12" % v[:2])'
+	  sys.exit(v < (3, 11) and "expected Python 3.11 or newer, got %d.%d; choose another: make PYTHON=python3.12" % v[:2])'
 	$(PYTHON) -m venv $(VENV)
 
 # Nothing but the very files that the lock file names by their hashes.
@@ -51,8 +52,14 @@ style: install-dev
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(VENV)/bin/lint-imports
+	$(RUN) tests/support/prose.py
+	$(MAKE) site
 
-# Without the question to PyPI whether there is a newer pyright.
+# Strict: a broken link, and a name of the API page without a docstring, is an error.
+site: install-dev
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs --quiet build
+
+# The variable keeps pyright from looking for a newer version on PyPI.
 types: install-dev
 	PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(VENV)/bin/pyright
 
@@ -60,15 +67,15 @@ quick: install-dev
 	$(RUN) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder \
 	  -m "not slow and not fuzz and not multiprocess and not browser"
 
-# About a minute. The tests wait now and then, which leaves room for pyright.
+# About a minute. The tests are often idle, which leaves time for pyright.
 check: style
 	$(MAKE) --jobs=2 types quick
 
 test: lint
 	$(RUN) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
-# The suite on the oldest versions that requirements.txt names, in a folder of
-# its own; those of the tests' packages are as ever.
+# Runs the suite with the oldest versions that requirements.txt allows, in a
+# separate environment; packages that only the tests need are unchanged.
 OLDEST := .venv-oldest
 oldest: install-dev
 	uv pip compile --resolution lowest-direct --python $(RUN) --quiet \

@@ -1,1 +1,1 @@
-"""What things cost, one command each; README.md explains the figures."""
+"""Benchmarks, one command each; docs/benchmarks.md has the figures."""

@@ -1,19 +1,19 @@
-r"""Everything that is measured on an accelerator, one command and one folder.
+r"""All measurements for an accelerator, with one command.
 
     python -m benchmarks.accelerator --out=found
     python -m benchmarks.accelerator --out=found --only=training,epochs
-    python -m benchmarks.accelerator --out=found --size=toy --batch_size=8 \
-        --rows=ours,eager --num_rows=40,10,10 --epochs=2 --dtype=float32
+    python -m benchmarks.accelerator --out=found --size=toy --batch_size=8
 
-Writes a JSON file each, as soon as it is measured: `training`, `inference` (the
-model in bfloat16 beside PyTorch, eager float32 and compiled bfloat16, with all
-pictures), `epochs_cold` and `epochs` (12 of MNRE's size, the second from a warm
-compilation cache). Each runs in a process of its own, and what fails does not
-keep the rest from being measured. About 8 minutes on one large GPU. JAX, flax,
-optax, absl, tqdm and rich are needed, for the rows beside the model PyTorch and
-transformers; no TensorFlow.
+Writes a JSON file for each part as soon as it is measured: `training` and
+`inference` (the model in bfloat16 compared with PyTorch in eager float32 and
+compiled bfloat16, all pictures), `epochs_cold` and `epochs` (12 of MNRE's size,
+from an empty and from a warm compilation cache). Each part is a process of its
+own; the others still run if one fails. About 8 minutes on a large GPU. Needs
+JAX, flax, optax, absl, tqdm and rich; for the PyTorch rows PyTorch and
+transformers; no TensorFlow. With `--size=toy` the epochs are few and small.
 """
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -21,44 +21,47 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 
-from absl import flags
-
-from benchmarks.comparison import ROWS
-from benchmarks.epoch_run import NUM_ROWS
+from benchmarks import harness, pytorch
+from benchmarks.harness import flag
 from ifa_jax import benchmark
-from ifa_jax.cli import app
 
-# Flags that the parts are given.
-_PASSED = ("size", "dtype", "batch_size", "rows", "seconds", "num_rows")
-_PASSED += ("epochs",)
+_ROWS = ("ours", "eager", "compiled")
 PARTS = ("training", "inference", "epochs_cold", "epochs")
 
 
-def command_lines(values: Mapping[str, str], out: str) -> dict[str, list[str]]:
-  """Returns part -> the command that measures it.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+  """Flags of the command."""
 
-  Args:
-    values: of the flags `_PASSED`.
-    out: folder of the JSON files.
-  """
-  flag = lambda *names: [f"--{name}={values[name]}" for name in names]  # noqa: E731
-  shared = [*flag("size", "dtype", "batch_size"), "--visual_tokens=110"]
-  compared = [*shared, *flag("rows", "seconds"), "--rounds=3"]
-  epochs = [*shared, *flag("num_rows", "epochs", "seconds")]
-  epochs.append(f"--eval_batch_size={values['batch_size']}")
-  modules = {
-    "training": ["training", *compared],
-    "inference": ["inference", *compared],
-    "epochs_cold": ["epochs", *epochs],
-    "epochs": ["epochs", *epochs],
+  out: str = flag(dataclasses.MISSING, "Folder for the JSON files.")
+  only: tuple[str, ...] = flag(PARTS, "Parts to run.", PARTS)
+  rows: tuple[str, ...] = flag(_ROWS, "Rows to compare.", pytorch.ROWS)
+  size: str = flag("base", "Size of the encoders.", benchmark.SIZES)
+  batch_size: int = flag(256, "Rows per step.")
+
+
+def command_lines(settings: Settings) -> dict[str, list[str]]:
+  """Returns part -> command."""
+  shared = [f"--size={settings.size}", f"--batch_size={settings.batch_size}"]
+  shared.append("--dtype=bfloat16")
+  compared = ["pytorch", *shared, f"--rows={','.join(settings.rows)}"]
+  compared += ["--visual_tokens=110", "--rounds=3", "--seconds=5"]
+  trained = ["epochs", *shared]
+  if settings.size == "toy":
+    trained += ["--num_rows=40,10,10", "--epochs=2"]
+  parts = {
+    "training": [*compared, "--task=train"],
+    "inference": [*compared, "--task=predict"],
+    "epochs_cold": trained,
+    "epochs": trained,
   }
   return {
     part: [
-      *(sys.executable, "-m", f"benchmarks.{module}"),
-      *arguments,
-      f"--out={os.path.join(out, part)}.json",
+      *(sys.executable, "-m", f"benchmarks.{module}", *arguments),
+      f"--out={os.path.join(settings.out, part)}.json",
     ]
-    for part, (module, *arguments) in modules.items()
+    for part, (module, *arguments) in parts.items()
+    if part in settings.only
   }
 
 
@@ -67,7 +70,7 @@ def run_all(lines: Mapping[str, Sequence[str]], cache: str) -> list[str]:
 
   Args:
     lines: part -> command.
-    cache: folder for what JAX compiles; the parts share it.
+    cache: folder for compiled code, shared by the parts.
   """
   environment = os.environ | {
     "JAX_COMPILATION_CACHE_DIR": cache,
@@ -78,48 +81,22 @@ def run_all(lines: Mapping[str, Sequence[str]], cache: str) -> list[str]:
     began = time.perf_counter()
     print(f"{part}: {' '.join(line[1:])}", flush=True)
     status = subprocess.run(line, env=environment, check=False).returncode
-    print(
-      f"{part}: status {status} after {time.perf_counter() - began:.0f} s",
-      flush=True,
-    )
+    seconds = time.perf_counter() - began
+    print(f"{part}: status {status} after {seconds:.0f} s", flush=True)
     if status:
       failed.append(part)
   return failed
 
 
-def _define_flags() -> None:
-  """Defines the flags; importing this module defines none."""
-  flags.DEFINE_string("out", None, "Folder for the JSON files.", required=True)
-  flags.DEFINE_list("only", list(PARTS), f"Of {', '.join(PARTS)}.")
-  flags.DEFINE_enum("size", "base", [*benchmark.SIZES], "Of the encoders.")
-  flags.DEFINE_enum("dtype", "bfloat16", ["float32", "bfloat16"], "Computes.")
-  flags.DEFINE_integer("batch_size", 256, "Rows of a step.", lower_bound=1)
-  rows = "ours,eager,compiled"
-  flags.DEFINE_string("rows", rows, f"To compare, of {', '.join(ROWS)}.")
-  flags.DEFINE_float("seconds", 5.0, "Of a turn, at least.")
-  counts = ",".join(map(str, NUM_ROWS))
-  flags.DEFINE_string("num_rows", counts, "Of train, dev and test.")
-  flags.DEFINE_integer("epochs", 12, "Of training.", lower_bound=1)
-
-
-def main(_: Sequence[str]) -> int:
+def main(settings: Settings) -> int:
   """Runs the command; the status is 1 if a part failed."""
-  values = flags.FLAGS
-  unknown = [part for part in values.only if part not in PARTS]
-  if unknown:
-    raise ValueError(
-      f"--only: want some of {', '.join(PARTS)}, found {', '.join(unknown)}"
-    )
-  os.makedirs(values.out, exist_ok=True)
-  chosen = {name: values[name].value for name in _PASSED}
-  lines = command_lines(chosen, values.out)
+  os.makedirs(settings.out, exist_ok=True)
   with tempfile.TemporaryDirectory() as cache:
-    failed = run_all({part: lines[part] for part in values.only}, cache)
+    failed = run_all(command_lines(settings), cache)
   if failed:
     print(f"failed: {', '.join(failed)}", file=sys.stderr)
   return 1 if failed else 0
 
 
 if __name__ == "__main__":
-  _define_flags()
-  app.run(main)
+  harness.run(main, Settings)

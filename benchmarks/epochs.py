@@ -1,92 +1,220 @@
-r"""Whole epochs of MNRE's size, from the start to the test scores.
+r"""Time of whole epochs of MNRE's size, from the start to the test scores.
 
     JAX_COMPILATION_CACHE_DIR=cache python -m benchmarks.epochs
     python -m benchmarks.epochs --size=toy --num_rows=400,50,50 --epochs=2
 
-As many random posts as MNRE has, texts of its lengths, pictures as uint8 on the
-device (`data.pipeline.device_cache`); training with dev after each epoch and
-test at the end, by the steps that `launch.py` runs. Neither TensorFlow nor a
-dataset is needed, and no checkpoint is written. Run it twice: the second start
-finds what the first compiled. *In steps* is the share of an epoch that its
-updates take when one batch is repeated and nothing else is done.
+Trains on as many random posts as MNRE has, with texts of its lengths and
+pictures as uint8 on the device, by the steps of `launch.py`: dev after each
+epoch, test at the end. Needs no TensorFlow and no dataset, and writes no
+checkpoint. Run it twice: the second start finds the compiled code of the first.
+"In steps" is the share of an epoch that its updates take when one batch is
+repeated and nothing else is done.
 """
 
+import collections
 import dataclasses
-from collections.abc import Sequence
+import functools
+import time
+from collections.abc import Iterator
 from typing import Any
 
-from absl import flags
+import jax
+import numpy as np
 
-from benchmarks.comparison import VISUAL_TOKENS
-from benchmarks.epoch_run import NUM_ROWS, Epoch, Settings, measure
+from benchmarks import harness, random_posts
+from benchmarks.harness import flag
 from ifa_jax import benchmark
-from ifa_jax.cli import app, tables
-from ifa_jax.runtime.data_parallel import FORMS
+from ifa_jax.batch import Batch, trim_text
+from ifa_jax.data.pipeline import sampling
+from ifa_jax.data.pipeline.device_cache import DeviceRows
+from ifa_jax.models import build
+from ifa_jax.models.config import ModelConfig
+from ifa_jax.runtime.data_parallel import FORMS, Parallel, make_parallel
+from ifa_jax.statistics import metrics
+from ifa_jax.training.eval_step import EvalStep
+from ifa_jax.training.steps import TrainStep
+
+# Train, dev and test of MNRE-2.
+NUM_ROWS = (12_247, 1_624, 1_614)
+_TEXT_FIELDS = ("input_ids", "attention_mask", "token_type_ids")
+_TEXT_FIELDS += ("head_start", "tail_start", "label")
 
 
-def _define_flags() -> None:
-  """Defines the flags; importing this module defines none."""
-  first = Settings()
-  flags.DEFINE_enum("size", first.size, [*benchmark.SIZES], "Of the encoders.")
-  flags.DEFINE_enum("visual_tokens", "110", [*VISUAL_TOKENS], "Of a row.")
-  dtypes = ["float32", "bfloat16"]
-  flags.DEFINE_enum("dtype", first.dtype, dtypes, "Computes.")
-  flags.DEFINE_enum("parallel", "pmap", [*FORMS], "How steps are spread.")
-  rows = [str(n) for n in NUM_ROWS]
-  flags.DEFINE_list("num_rows", rows, "Of train, dev and test.")
-  for name, meaning in (
-    ("epochs", "Of training."),
-    ("batch_size", "Rows of an update, over all devices."),
-    ("eval_batch_size", "Rows of a prediction."),
-  ):
-    flags.DEFINE_integer(name, getattr(first, name), meaning, lower_bound=1)
-  flags.DEFINE_float("seconds", 2.0, "To repeat an update for in the end.")
-  flags.DEFINE_string("out", None, "JSON file to write.")
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """Flags of the command."""
+
+  size: str = flag("base", "Size of the encoders.", benchmark.SIZES)
+  dtype: str = flag("bfloat16", "Dtype of the computation.", benchmark.DTYPES)
+  parallel: str = flag("pmap", "Form of data parallelism.", FORMS)
+  num_rows: tuple[int, ...] = flag(NUM_ROWS, "Rows of train, dev and test.")
+  epochs: int = flag(12, "Epochs of training.")
+  batch_size: int = flag(256, "Rows per step, over all devices.")
+  seconds: float = flag(2.0, "Time to repeat updates for at the end.")
+  out: str | None = flag(None, "JSON file to write.")
 
 
-def read_num_rows(values: Sequence[str]) -> tuple[int, int, int]:
-  """Returns the rows of train, dev and test.
+class Split:
+  """Random posts; all pictures are present, and kept on the devices."""
 
-  Raises:
-    ValueError: unless they are three numbers from 1.
-  """
-  if len(values) != 3 or not all(n.isdigit() and int(n) for n in values):
-    raise ValueError(
-      f"--num_rows: want three numbers from 1, found {','.join(values)!r}"
+  def __init__(self, model: ModelConfig, num_rows: int, parallel: Parallel):
+    """Draws all posts and sends their pictures to the devices."""
+    lengths = random_posts.draw_lengths(num_rows, random_posts.TEXT_LEN)
+    posts = random_posts.make_batch(model, lengths, random_posts.TEXT_LEN)
+    slots = [name for name, _, _ in model.picture_slots]
+    on_host = (*_TEXT_FIELDS, *(f"{name}_mask" for name in slots))
+    self._arrays = {name: getattr(posts, name) for name in on_host}
+    pixels = {name: getattr(posts, name) for name in slots}
+    self._pictures = DeviceRows(pixels, parallel)
+    self.num_picture_bytes = sum(x.nbytes for x in pixels.values())
+    self.num_rows = num_rows
+
+  def batches(self, order: np.ndarray) -> Iterator[Batch]:
+    """Yields batches; pixels are on the devices, the rest is numpy arrays.
+
+    Args:
+      order: int64[steps, B] of row numbers, see `data.pipeline.sampling`.
+    """
+    for rows in order:
+      valid = rows != sampling.FILLER
+      rows = np.where(valid, rows, 0)
+      fields = {name: array[rows] for name, array in self._arrays.items()}
+      batch = trim_text(Batch(**fields, valid=valid), random_posts.BUCKETS)
+      yield batch.replace(**self._pictures.take(rows))
+
+
+class Training:
+  """Training from random parameters, on random posts."""
+
+  def __init__(self, settings: Settings):
+    """Makes the posts, starts the clock (`began`), and makes the state.
+
+    Raises:
+      ValueError: unless `num_rows` is for three splits.
+    """
+    self._settings = settings
+    model = random_posts.make_model(settings.size, settings.dtype, "110")
+    self._parallel = parallel = make_parallel(settings.parallel)
+    parallel.check(settings.batch_size, "--batch_size")
+    if len(settings.num_rows) != 3:
+      raise ValueError(
+        f"--num_rows: expected three numbers, got {settings.num_rows}"
+      )
+    self.train, self.dev, self.test = (
+      Split(model, num_rows, parallel) for num_rows in settings.num_rows
     )
-  return tuple(map(int, values))
+    self.began = time.perf_counter()
+    steps = sampling.num_batches(self.train.num_rows, settings.batch_size)
+    num_steps = settings.epochs * steps
+    state, tx = benchmark.fresh_state(model, benchmark.OPTIM, num_steps)
+    self._state = parallel.copy(state)
+    module = build(model)
+    step = TrainStep(module, tx, seed=0, axis=parallel.axis)
+    self._update = parallel.compile_train(step)
+    self._predict = parallel.compile_rows(EvalStep(module))
+    # For `step_seconds`: a batch of each text length, and their frequencies.
+    self._batch_of: dict[int, Any] = {}
+    self._count_of: collections.Counter[int] = collections.Counter()
+
+  def run_epoch(self, epoch: int) -> dict[str, float]:
+    """Trains on all rows once and predicts dev.
+
+    Args:
+      epoch: number, from 0.
+
+    Returns:
+      Seconds of `train` and `dev`, and the mean `loss`.
+    """
+    began = time.perf_counter()
+    order = sampling.training_order(
+      self.train.num_rows, self._settings.batch_size, 0, epoch
+    )
+    sums = []
+    for batch, sent in self._parallel.ahead(self.train.batches(order)):
+      text_len = batch.input_ids.shape[1]
+      self._batch_of.setdefault(text_len, sent)
+      self._count_of[text_len] += 1
+      # Not fetched here, so that the device does not wait for the host.
+      sums.append(self._run_step(sent))
+    pairs = jax.device_get([(s["loss"], s["count"]) for s in sums])
+    loss, count = np.sum(pairs, axis=0)
+    trained = time.perf_counter()
+    self.evaluate(self.dev)
+    dev = time.perf_counter() - trained
+    loss = float(loss / count)
+    return {"train": trained - began, "dev": dev, "loss": loss}
+
+  def evaluate(self, split: Split) -> dict[str, float]:
+    """Predicts a split; returns precision, recall and F1 (of random labels)."""
+    num_rows = split.num_rows
+    order = sampling.evaluation_order(num_rows, self._settings.batch_size)
+    results = [
+      (batch.label, self._predict(self._state.params, sent))
+      for batch, sent in self._parallel.ahead(split.batches(order))
+    ]
+    rows = [self._parallel.rows(result) for _, result in results]
+    gold = np.concatenate([label for label, _ in results])[:num_rows]
+    predicted = np.concatenate(rows).argmax(axis=-1)[:num_rows]
+    return metrics.micro_f1(gold, predicted)
+
+  def step_seconds(self, seconds: float) -> float:
+    """Returns the time of an epoch's updates on batches already on the device.
+
+    Args:
+      seconds: to repeat the batch of each length for.
+    """
+    total = 0.0
+    for text_len, batch in self._batch_of.items():
+      step = functools.partial(self._run_step, batch)
+      rate = benchmark.steps_per_second(step, seconds)
+      total += self._count_of[text_len] / self._settings.epochs / rate
+    return total
+
+  def _run_step(self, batch: Any) -> Any:
+    self._state, sums = self._update(self._state, batch)
+    return sums
 
 
-def main(_: Sequence[str]) -> None:
+def measure(settings: Settings) -> dict[str, Any]:
+  """Trains once.
+
+  Returns:
+    `total_seconds` from the arrival of the posts on the device to the test
+    scores, with tracing and compiling; `epochs`; `share_in_steps` of the epochs
+    after the first; sizes and settings.
+  """
+  training = Training(settings)
+  epochs = [training.run_epoch(number) for number in range(settings.epochs)]
+  training.evaluate(training.test)
+  total = time.perf_counter() - training.began
+  # The first epoch compiles.
+  later = [epoch["train"] for epoch in epochs[1:] or epochs]
+  in_steps = training.step_seconds(settings.seconds)
+  return {
+    "settings": dataclasses.asdict(settings),
+    "total_seconds": total,
+    "picture_bytes": training.train.num_picture_bytes,
+    "epochs": epochs,
+    "step_seconds_of_an_epoch": in_steps,
+    "share_in_steps": in_steps / float(np.median(later)),
+  }
+
+
+def main(settings: Settings) -> None:
   """Runs the command."""
-  values = flags.FLAGS
-  names = [field.name for field in dataclasses.fields(Settings)]
-  chosen = {name: values[name].value for name in names}
-  chosen["num_rows"] = read_num_rows(chosen["num_rows"])
-  found = measure(Settings(**chosen), values.seconds)
-  _show(found)
-  if values.out:
-    tables.write_json(values.out, found)
-
-
-def _show(found: dict[str, Any]) -> None:
-  """Prints a line for each epoch."""
-  settings, machine = found["settings"], found["machine"]
+  found = measure(settings)
   title = (
-    f"{settings['epochs']} epochs, size {settings['size']},"
-    f" {settings['dtype']}, {settings['batch_size']} rows an update"
-    f"\non {machine['num_devices']} x {machine['device']}:"
-    f" {found['total_seconds']:.1f} s in all;"
-    f" {100 * found['share_in_steps']:.0f} % of an epoch in steps"
+    f"{settings.epochs} epochs, size {settings.size}, {settings.dtype},"
+    f" {settings.batch_size} rows per update: {found['total_seconds']:.1f} s in"
+    f" total, {100 * found['share_in_steps']:.0f} % of an epoch in steps"
   )
-  cells = [
-    [str(i), *(f"{epoch[k]:.2f}" for k in Epoch._fields)]
+  rows = [
+    [str(i), *(f"{epoch[key]:.2f}" for key in ("train", "dev", "loss"))]
     for i, epoch in enumerate(found["epochs"], start=1)
   ]
   columns = ("epoch", "train, s", "dev, s", "loss")
-  tables.print_table(tables.make_table(title, columns, cells))
+  harness.report(title, columns, rows, found, settings.out)
 
 
 if __name__ == "__main__":
-  _define_flags()
-  app.run(main)
+  harness.run(main, Settings)

@@ -1,76 +1,71 @@
-"""Floating-point operations: a model's, as counted twice, and a machine's.
+"""Floating-point operations: needed by a model, and reached by a machine.
 
-A product of [m, k] and [k, n] has 2 m k n. Axis letters: `ifa_jax.models`; F is
-the width between an MLP's two layers.
+A product of [m, k] and [k, n] has 2 m k n. Axis letters: `ifa_jax.models`.
 """
 
 import functools
-from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from ifa_jax import benchmark
-from ifa_jax.batch import Batch
-from ifa_jax.models import build, parameters
-from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
-from ifa_jax.training.eval_step import EvalStep
 
 
-def count_flops(model: System, batch: Batch) -> float:
-  """Returns the FLOPs of a model's probabilities, as XLA counts them.
+def of_prediction(
+  model: ModelConfig, text_len: int, patches: int | None = None
+) -> float:
+  """Returns the FLOPs of the products of one example, forward.
 
-  What is no product comes to less than 2 % of a large model. Dead code is left
-  out, and nothing is compiled or computed.
-  """
-  shapes = parameters.abstract_params(model)
-  lowered = jax.jit(EvalStep(build(model))).lower(shapes, batch)
-  return lowered.cost_analysis()["flops"]
-
-
-def of_prediction(model: ModelConfig, text_len: int) -> float:
-  """Returns the FLOPs of one example's products, forward.
-
-  Of the last layers the text's two markers are all that reaches the logits, so
-  the visual one only lends keys and values.
+  Of the last layers only the two entity markers reach the logits; the visual
+  stream contributes only keys and values there.
 
   Args:
-    model: IFAformer with a visual stream; all its pictures are there.
-    text_len: T, padding included.
+    model: IFAformer, with mutual attention if it has a visual stream.
+    text_len: T, including padding.
+    patches: of all pictures; None: as many as the model reads.
   """
-  return sum(_parts(model, text_len).values())
+  text, vision = model.text, model.vision
+  total, keys = 0, text_len
+  if vision is not None:
+    patches = num_patches(model) if patches is None else patches
+    keys += 1 + patches
+    total += (vision.num_layers - 1) * _layer(vision, 1 + patches, keys)
+    total += _patch_embedding(vision, patches)
+  total += (text.num_layers - 1) * _layer(text, text_len, keys)
+  # The last layer: keys and values of all tokens, the rest of two markers.
+  total += _layer(text, 2, keys) + 4 * (keys - 2) * text.hidden_dim**2
+  return float(total + 2 * 2 * text.hidden_dim * model.num_relations)
 
 
 def of_update(model: ModelConfig, text_len: int) -> float:
-  """Returns the FLOPs of one example's products, forward and backward.
+  """Returns the FLOPs of the products of one example, forward and backward.
 
-  Backward a product has two: one for each operand's gradient. Pixels need none.
+  A product has two in the backward pass, one for the gradient of each operand;
+  pixels need no gradient.
+
+  Args:
+    model: IFAformer with a visual stream.
+    text_len: T, including padding.
   """
-  parts = _parts(model, text_len)
-  return 3 * sum(parts.values()) - parts["patches"]
+  pixels = _patch_embedding(model.vision, num_patches(model))
+  return 3 * of_prediction(model, text_len) - pixels
 
 
-def _parts(model: ModelConfig, text_len: int) -> Mapping[str, float]:
-  text, vision = model.text, model.vision
-  patches = sum(
-    count * (size // vision.patch_size) ** 2
-    for _, count, size in model.picture_slots
+def num_patches(model: ModelConfig) -> int:
+  """Returns the number of patches of all pictures that a model reads."""
+  patch_size = model.vision.patch_size
+  return sum(
+    count * (size // patch_size) ** 2 for _, count, size in model.picture_slots
   )
-  visual_len = 1 + patches
-  keys = text_len + visual_len
-  return {
-    "text": (text.num_layers - 1) * _layer(text, text_len, keys),
-    "visual": (vision.num_layers - 1) * _layer(vision, visual_len, keys),
-    "last keys and values": 4 * keys * vision.hidden_dim**2,
-    "markers": _layer(text, 2, keys) - 4 * 2 * text.hidden_dim**2,
-    "patches": 2 * patches * 3 * vision.patch_size**2 * vision.hidden_dim,
-    "head": 2 * 2 * text.hidden_dim * model.num_relations,
-  }
 
 
-def _layer(stream: TextConfig | VisionConfig, queries: int, keys: int) -> float:
+def _patch_embedding(vision: VisionConfig, patches: int) -> int:
+  return 2 * patches * 3 * vision.patch_size**2 * vision.hidden_dim
+
+
+def _layer(stream: TextConfig | VisionConfig, queries: int, keys: int) -> int:
   """Returns the FLOPs of four projections, attention, and the MLP."""
   width = stream.hidden_dim
   projections = 4 * 2 * queries * width**2
@@ -78,27 +73,28 @@ def _layer(stream: TextConfig | VisionConfig, queries: int, keys: int) -> float:
   return projections + attention + 2 * 2 * queries * width * stream.mlp_dim
 
 
-def product_side() -> int:
-  """Returns the side of square matrices that reach the device's best rate."""
-  return 2048 if jax.default_backend() == "cpu" else 8192
-
-
 class Product:
-  """A large product of matrices, as the measure of a machine's best rate."""
+  """A large matrix product, which measures the peak rate of the device."""
 
-  def __init__(self, side: int, dtype: str = "float32"):
-    """Makes two square matrices and compiles their product."""
+  def __init__(self, dtype: str = "float32", side: int | None = None):
+    """Compiles the product of two square matrices of a size fit for the device.
+
+    Args:
+      dtype: of the matrices.
+      side: of the matrices; None: 2048 on a CPU, 8192 on an accelerator.
+    """
+    side = side or (2048 if jax.default_backend() == "cpu" else 8192)
     rng = np.random.default_rng(0)
     left, right = (
       jnp.asarray(rng.normal(size=(side, side)), dtype) for _ in range(2)
     )
-    # Of bfloat16 too, as the model's products; a CPU is slow in any other way.
+    # As the model multiplies; a CPU is slow at bfloat16 with other outputs.
     matmul = functools.partial(jnp.matmul, preferred_element_type=jnp.float32)
     multiply = jax.jit(matmul).lower(left, right).compile()
-    self._once = lambda: multiply(left, right)
+    self._once = functools.partial(multiply, left, right)
     self._flops = 2 * side**3
     self.run(0)
 
   def run(self, seconds: float) -> float:
-    """Multiplies for at least so long, or once; returns FLOPs a second."""
+    """Multiplies for at least `seconds`, at least once; returns FLOP/s."""
     return self._flops * benchmark.steps_per_second(self._once, seconds)

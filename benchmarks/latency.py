@@ -1,159 +1,166 @@
-r"""How long one post waits for its relation, against what it has to wait.
+r"""Latency of predicting one post, compared with the time of its products.
 
-    python -m benchmarks.latency
-    python -m benchmarks.latency --size=mini --posts=posts.jsonl \
-        --tokenizer=bert-base-uncased --out=latency.json
+    python -m benchmarks.photo_tree --out=tree --rows=100
+    python -m benchmarks.latency --raw_dir=tree
+    python -m benchmarks.latency --raw_dir=data --boxes=boxes.json \
+        --tokenizer=bert-base-uncased --size=mini --out=latency.json
 
-A post goes in as a researcher has it, text and picture file and boxes, and its
-probabilities come out: `Predictor.predict`, with parameters as training starts
-from them. The *floor* is the time that the post's own products take at the
-rate of a large product of matrices, which is measured between the posts, since
-shared machines drift: FLOPs of the tokens and pictures that the post has, no
-padding, over FLOPs a second. Reading the post, decoding its picture, padding,
-softmax and norms, and matrices that are large for few tokens make the rest.
-
-Without --posts, posts of the quickstart with photos of 800 x 600 are made.
+Measures `Predictor.predict` from text, picture file and boxes to probabilities,
+with random parameters, on the first test rows of a raw tree. The floor is the
+FLOPs of the post's own tokens and pictures, without padding, over the FLOP/s of
+a large matrix product, which is timed between the posts because the speed of
+shared machines drifts. The rest is reading the post, decoding its picture,
+padding, softmax and norms, and products too small to reach that rate.
 """
 
-import functools
+import dataclasses
+import itertools
 import os
-import statistics
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+import jax
 import numpy as np
-from absl import flags
 
-from benchmarks import random_run, sample_posts
-from benchmarks.flops import Product, count_flops, product_side
+from benchmarks import flops, harness, photo_tree
+from benchmarks.harness import flag
 from ifa_jax import benchmark
-from ifa_jax.cli import app, progress, tables
+from ifa_jax.cli import progress
+from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.models import parameters
+from ifa_jax.models.config import ModelConfig, VisionConfig
+from ifa_jax.training.config.run_config import RunConfig
+from ifa_jax.workdir.checkpoints import Checkpoints
+from ifa_jax.workdir.run_folder import RunFolder
+from ifa_jax.workdir.state import TrainState
 
-_PERCENTS = (50, 95)
+_PERCENTILES = (50, 95)
 
 
-class Turn(NamedTuple):
-  """One post's prediction, and a large product right before it.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+  """Flags of the command."""
 
-  Attributes:
-    seconds: from the post to its record.
-    flops: of the model on what the post has.
-    rate: of the product, FLOPs a second.
+  row: str = flag("objects", "Model to measure.", ("objects", "text"))
+  size: str = flag("base", "Size of the encoders.", benchmark.SIZES)
+  raw_dir: str = flag(dataclasses.MISSING, "Raw tree of the posts.")
+  boxes: str | None = flag(None, "Boxes file; default: in --raw_dir.")
+  tokenizer: str | None = flag(
+    None, "Hub id or folder; default: `tokenizer` in --raw_dir."
+  )
+  num_posts: int = flag(20, "Maximum number of posts.")
+  rounds: int = flag(5, "Measurements of each post.")
+  out: str | None = flag(None, "JSON file to write.")
+
+
+def write_run(workdir: str, model: ModelConfig, tokenizer: str) -> None:
+  """Writes the folder of a run with random parameters, for `Predictor`.
+
+  Args:
+    workdir: a new folder.
+    model: a config.
+    tokenizer: hub id or folder.
+
+  Raises:
+    ValueError: if the tokenizer has more ids than the model.
   """
+  folder, loaded = RunFolder(workdir), Tokenizer.load(tokenizer)
+  if loaded.vocab_size > model.text.vocab_size:
+    raise ValueError(
+      f"{tokenizer}: expected at most {model.text.vocab_size} ids, got"
+      f" {loaded.vocab_size}"
+    )
+  others = (f"relation_{i}" for i in range(1, model.num_relations))
+  folder.claim(
+    RunConfig(model=model).to_dict(),
+    {
+      "relations": ["None", *others],
+      "protocol": "clean",
+      "tokenizer": {"sha256": loaded.sha256},
+      "image_size": VisionConfig().image_size,
+      "missing_pixels": "absent",
+      "counts": {"train": {"pictures": 1, "grounded": 1, "detected": 1}},
+    },
+  )
+  loaded.save(folder.file("tokenizer"))
+  init = jax.jit(lambda key: parameters.init_params(model, key))
+  params = jax.tree.map(np.asarray, init(jax.random.key(0)))
+  with Checkpoints(folder.file("checkpoints")) as checkpoints:
+    checkpoints.save(TrainState(np.int32(1), params, {}), {"f1": 0.0})
 
-  seconds: float
-  flops: float
-  rate: float
 
-
-class FloorCounter:
-  """Counts the FLOPs of posts, once for each shape."""
-
-  def __init__(self, predictor: Predictor):
-    """Counts nothing yet."""
-    self._predictor = predictor
-    self._of_shape = functools.cache(self._count)
-
-  def __call__(self, post: Mapping[str, Any]) -> float:
-    """Returns the FLOPs of a post's tokens, pictures and crops."""
-    example = self._predictor.reader.read(self._predictor.complete(post))
-    crops = {field: len(found) for field, found in example.squares.items()}
-    num_tokens = len(example.text.encoded.input_ids)
-    return self._of_shape(num_tokens, tuple(sorted(crops.items())))
-
-  def _count(
-    self, num_tokens: int, crops: tuple[tuple[str, int], ...]
-  ) -> float:
-    model = self._predictor.model
-    batch = parameters.blank_batch(model, 1, num_tokens)
-    for field, _, _ in model.picture_slots:
-      count = dict(crops).get(field, 0)
-      pixels, mask = getattr(batch, field), getattr(batch, f"{field}_mask")
-      if field != "image":
-        pixels, mask = pixels[:, :count], mask[:, :count]
-      there = {field: pixels, f"{field}_mask": mask}
-      batch = batch.replace(**(there if count else dict.fromkeys(there)))
-    return count_flops(model, batch)
+def count_flops(predictor: Predictor, post: Mapping[str, Any]) -> float:
+  """Returns the FLOPs of a post's own tokens, picture and crops."""
+  example = predictor.reader.read(predictor.complete(post))
+  vision = predictor.model.vision
+  patches = sum(
+    (square.shape[0] // vision.patch_size) ** 2
+    for squares in example.squares.values()
+    for square in squares
+  )
+  num_tokens = len(example.text.encoded.input_ids)
+  return flops.of_prediction(predictor.model, num_tokens, patches)
 
 
 def measure(
   predictor: Predictor, posts: Sequence[Mapping[str, Any]], rounds: int
-) -> list[Turn]:
-  """Predicts each post alone, after a first time in which all is compiled."""
-  count, product = FloorCounter(predictor), Product(product_side())
-  counted = [count(post) for post in posts]
-  for post in progress.bar(posts, "first time", unit=" posts"):
+) -> np.ndarray:
+  """Predicts the posts one by one, after a first round that compiles.
+
+  Returns:
+    float64[rounds * posts, 3]: seconds and FLOPs of a prediction, and FLOP/s of
+    the product before it.
+  """
+  product = flops.Product()
+  needed = [count_flops(predictor, post) for post in posts]
+  for post in progress.bar(posts, "first round", unit=" posts"):
     predictor.predict(post)
-  turns = []
+  found = []
   for _ in progress.bar(range(rounds), "rounds", unit=" rounds"):
-    for post, of_post in zip(posts, counted, strict=True):
+    for post, count in zip(posts, needed, strict=True):
       rate, began = product.run(0), time.perf_counter()
       predictor.predict(post)
-      turns.append(Turn(time.perf_counter() - began, of_post, rate))
-  return turns
+      found.append((time.perf_counter() - began, count, rate))
+  return np.array(found)
 
 
-def summarise(turns: Sequence[Turn]) -> dict[str, float]:
-  """Returns latencies in milliseconds, the floor's, and their ratio.
+def summarise(found: np.ndarray) -> dict[str, float]:
+  """Returns percentiles of latency and floor in milliseconds, and their ratio.
 
-  The rate of a floor is the median of all products: one of them is too short
-  to stand for the moment of its post.
+  Args:
+    found: see `measure`.
   """
-  rate = statistics.median(turn.rate for turn in turns)
-  floors = [1e3 * turn.flops / rate for turn in turns]
-  latencies = [1e3 * turn.seconds for turn in turns]
-  ratios = np.divide(latencies, floors)
-  at = lambda values, q: round(float(np.percentile(values, q)), 3)  # noqa: E731
-  found = {"product_gflops_per_second": round(rate / 1e9, 1)}
-  for q in _PERCENTS:
-    found[f"latency_ms_p{q}"] = at(latencies, q)
-    found[f"floor_ms_p{q}"] = at(floors, q)
-    found[f"ratio_p{q}"] = at(ratios, q)
-  return found
+  # A single product is too short for a stable rate.
+  rate = float(np.median(found[:, 2]))
+  latencies, floors = 1e3 * found[:, 0], 1e3 * found[:, 1] / rate
+  summary = {"product_gflops_per_second": round(rate / 1e9, 1)}
+  for name, values in (
+    ("latency_ms", latencies),
+    ("floor_ms", floors),
+    ("ratio", latencies / floors),
+  ):
+    for q in _PERCENTILES:
+      summary[f"{name}_p{q}"] = round(float(np.percentile(values, q)), 3)
+  return summary
 
 
-def _define_flags() -> None:
-  """Defines the flags; importing this module defines none."""
-  flags.DEFINE_string("row", "objects", "Which model, as ifa_jax.benchmark.")
-  flags.DEFINE_enum("size", "base", [*benchmark.SIZES], "Of the encoders.")
-  flags.DEFINE_string("posts", None, "JSON lines, as ifa_jax.predict reads.")
-  flags.DEFINE_string("tokenizer", None, "Of --posts: a hub id or a folder.")
-  flags.DEFINE_integer("num_posts", 20, "At most so many.", lower_bound=1)
-  flags.DEFINE_integer("rounds", 5, "Turns of each post.", lower_bound=1)
-  flags.DEFINE_string("out", None, "JSON file to write.")
-
-
-def main(_: Sequence[str]) -> None:
+def main(settings: Settings) -> None:
   """Runs the command."""
-  values = flags.FLAGS
-  if values.row not in benchmark.ROWS:
-    raise ValueError(
-      f"--row: want one of {', '.join(benchmark.ROWS)}, found {values.row!r}"
-    )
-  model = benchmark.make_model(values.row, values.size, "float32")
+  model = benchmark.make_model(settings.row, settings.size, "float32")
+  tokenizer = settings.tokenizer or os.path.join(settings.raw_dir, "tokenizer")
+  rows = photo_tree.read_posts(settings.raw_dir, settings.boxes)
+  posts = list(itertools.islice(rows, settings.num_posts))
   with tempfile.TemporaryDirectory() as folder:
-    if values.posts:
-      posts = sample_posts.read(values.posts, values.num_posts)
-      tokenizer = values.tokenizer
-    else:
-      posts, tokenizer = sample_posts.make(folder, values.num_posts)
     workdir = os.path.join(folder, "run")
-    random_run.write(workdir, model, tokenizer)
-    found = summarise(measure(Predictor(workdir), posts, values.rounds))
-  _show(values, len(posts), found)
-
-
-def _show(values: Any, num_posts: int, found: Mapping[str, float]) -> None:
-  """Prints the table and writes the file, if one is asked for."""
-  machine = benchmark.describe_machine()
+    write_run(workdir, model, tokenizer)
+    found = summarise(measure(Predictor(workdir), posts, settings.rounds))
   title = (
-    f"One post at a time: {values.row}, size {values.size}, {num_posts} posts,"
-    f" {values.rounds} rounds\non {machine['device']} ({machine['backend']}),"
-    f" product {found['product_gflops_per_second']:.0f} GFLOP/s"
+    f"One post at a time: {settings.row}, size {settings.size}, {len(posts)}"
+    f" posts, {settings.rounds} rounds, product"
+    f" {found['product_gflops_per_second']:.0f} GFLOP/s"
   )
   rows = [
     [
@@ -162,18 +169,12 @@ def _show(values: Any, num_posts: int, found: Mapping[str, float]) -> None:
       f"{found[f'floor_ms_p{q}']:.1f}",
       f"{found[f'ratio_p{q}']:.2f}",
     ]
-    for q in _PERCENTS
+    for q in _PERCENTILES
   ]
   columns = ("percentile", "latency, ms", "floor, ms", "latency / floor")
-  tables.print_table(tables.make_table(title, columns, rows))
-  if values.out:
-    settings = {
-      name: values[name].value for name in ("row", "size", "rounds")
-    } | {"num_posts": num_posts}
-    found = {"machine": machine, "settings": settings, **found}
-    tables.write_json(values.out, found)
+  found = {"settings": dataclasses.asdict(settings)} | found
+  harness.report(title, columns, rows, found, settings.out)
 
 
 if __name__ == "__main__":
-  _define_flags()
-  app.run(main)
+  harness.run(main, Settings)

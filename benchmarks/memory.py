@@ -1,26 +1,27 @@
-r"""What an update needs of a device's memory, from shapes alone.
+r"""Device memory of an update, computed from shapes only.
 
     python -m benchmarks.memory --config=configs/mnre.py:large
     python -m benchmarks.memory --config=configs/mnre.py:large \
         --config.train.batch_size=256 --config.train.num_slices=8 \
         --config.model.dtype=bfloat16 --num_devices=8
 
-Parameters, gradients and the optimizer's state lie on every device; what the
-forward pass keeps for the backward pass grows with the rows that a device works
-through at once. That is what JAX's `vjp` keeps; XLA needs some room to work
-beside, about what a layer computes. Nothing is computed, and no accelerator is
-asked for.
+Parameters, gradients and optimizer state are on every device; the residuals
+that JAX's `vjp` keeps for the backward pass grow with the rows that a device
+processes at once. XLA's working memory, about a layer's activations, is not
+counted. Nothing is computed, and no accelerator is needed.
 """
 
+import dataclasses
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import jax
 from absl import flags
 from ml_collections import config_flags
 
-from ifa_jax.cli import app, tables
+from benchmarks import harness
+from benchmarks.harness import flag
+from ifa_jax.cli import tables
 from ifa_jax.models import build, parameters
 from ifa_jax.models.base import System
 from ifa_jax.models.layers.layer_layout import LayerLayout
@@ -29,7 +30,13 @@ from ifa_jax.training.config.resolve import with_dtype
 from ifa_jax.training.config.run_config import RunConfig
 from ifa_jax.training.steps import row_sums
 
-_GB = 1e9
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """Flags of the command, in addition to `--config`."""
+
+  num_devices: int = flag(1, "Devices that share a batch.")
+  text_len: int = flag(48, "Tokens per text.")
 
 
 def size_of(tree: Any) -> int:
@@ -38,17 +45,14 @@ def size_of(tree: Any) -> int:
   return sum(math.prod(x.shape) * x.dtype.itemsize for x in leaves)
 
 
-def kept_bytes(model: System, text_len: int) -> int:
-  """Returns the bytes that the forward pass keeps of each row.
-
-  Layers are stacked where a run stacks them, and keep what it keeps there.
-  """
-  shapes = parameters.abstract_params(model)
-  layout = LayerLayout(model.scans_layers)
-  shapes = jax.eval_shape(layout.convert, shapes)
+def residual_bytes(model: System, text_len: int) -> int:
+  """Returns the bytes that the forward pass keeps per row."""
+  # Layers are stacked as in a run.
+  stack = LayerLayout(model.scans_layers).convert
+  shapes = jax.eval_shape(stack, parameters.abstract_params(model))
   module = build(model)
 
-  def keep(params, batch):
+  def forward(params, batch):
     def loss(params):
       rngs = {"dropout": jax.random.key(0)}
       output = module.apply({"params": params}, batch, train=True, rngs=rngs)
@@ -60,21 +64,22 @@ def kept_bytes(model: System, text_len: int) -> int:
     batch = jax.eval_shape(
       lambda: parameters.blank_batch(model, rows, text_len)
     )
-    return size_of(jax.eval_shape(keep, shapes, batch))
+    return size_of(jax.eval_shape(forward, shapes, batch))
 
-  # What does not grow with the rows is parameters, which are counted already.
+  # The residuals that do not grow with the rows are parameters, which are
+  # counted elsewhere.
   return size(2) - size(1)
 
 
 def estimate(
   config: RunConfig, num_devices: int, text_len: int
 ) -> dict[str, float]:
-  """Returns the bytes of each part of an update, on one device.
+  """Returns the bytes of each part of an update on one device.
 
   Args:
-    config: of the run; its dtype is decided.
+    config: with a resolved dtype.
     num_devices: that share a batch.
-    text_len: tokens of the longest batch.
+    text_len: of the longest batch.
 
   Raises:
     ValueError: if devices and slices do not divide the batch.
@@ -84,42 +89,35 @@ def estimate(
   rows, rest = divmod(train.batch_size, parts)
   if rest:
     raise ValueError(
-      f"train.batch_size: want a multiple of {parts}, devices times"
-      f" train.num_slices, found {train.batch_size}"
+      f"train.batch_size: expected a multiple of {parts} (devices times"
+      f" train.num_slices), got {train.batch_size}"
     )
   shapes = parameters.abstract_params(model)
   tx = optimizer.make_optimizer(config.optim, shapes, num_steps=1000)
   return {
     "parameters": size_of(shapes),
     "optimizer": size_of(jax.eval_shape(tx.init, shapes)),
+    # Slices add a sum of gradients.
     "gradients": size_of(shapes) * (2 if train.num_slices > 1 else 1),
-    f"kept of {rows} rows": rows * kept_bytes(model, text_len),
+    f"residuals of {rows} rows": rows * residual_bytes(model, text_len),
   }
 
 
-def _define_flags() -> None:
-  """Defines the flags; importing this module defines none."""
-  config_flags.DEFINE_config_file("config", None, "FILE[:VARIANT].")
-  flags.DEFINE_integer("num_devices", 1, "That share a batch.", lower_bound=1)
-  flags.DEFINE_integer("text_len", 48, "Tokens of a text.", lower_bound=1)
-  flags.mark_flag_as_required("config")
-
-
-def main(_: Sequence[str]) -> None:
+def main(settings: Settings) -> None:
   """Runs the command."""
-  values = flags.FLAGS
-  config = with_dtype(RunConfig.from_dict(values.config.to_dict()))
-  found = estimate(config, values.num_devices, values.text_len)
-  rows = [[name, f"{size / _GB:.2f}"] for name, size in found.items()]
-  rows.append(["in all", f"{sum(found.values()) / _GB:.2f}"])
+  config = with_dtype(RunConfig.from_dict(flags.FLAGS.config.to_dict()))
+  found = estimate(config, settings.num_devices, settings.text_len)
+  found["total"] = sum(found.values())
+  rows = [[name, f"{size / 1e9:.2f}"] for name, size in found.items()]
+  train = config.train
   title = (
-    f"An update of {config.train.batch_size} rows over"
-    f" {values.num_devices} devices, {config.train.num_slices} slices,"
-    f" {config.model.dtype}"
+    f"An update of {train.batch_size} rows over {settings.num_devices} devices,"
+    f" {train.num_slices} slices, {config.model.dtype}"
   )
-  tables.print_table(tables.make_table(title, ("on each", "GB"), rows))
+  tables.print_table(tables.make_table(title, ("on each device", "GB"), rows))
 
 
 if __name__ == "__main__":
-  _define_flags()
-  app.run(main)
+  config_flags.DEFINE_config_file("config", None, "FILE[:VARIANT].")
+  flags.mark_flag_as_required("config")
+  harness.run(main, Settings)

@@ -1,172 +1,175 @@
-"""A raw MNRE tree whose pictures are all there: generated where they are not.
+r"""Generates a raw tree whose pictures cost as much as MNRE's photos.
 
-The text is the published one, or the quickstart's. Every row has grounded and
-detected boxes: none of its crops is absent.
+    python -m benchmarks.photo_tree --out=tree
+    python -m benchmarks.photo_tree --out=tree --raw_dir=data
+
+Copies --raw_dir with the pictures it has, or generates posts of the quickstart
+and their `tokenizer`/. Missing pictures are generated: several spatial
+frequencies, edges and grain. At 800 x 600 a JPEG file takes about 120 KB and
+the square of 224 pixels 80 KB as PNG; 39 of MNRE's pictures take 143 and 79 KB.
+`boxes.json` has three boxes for each entity and three without a name, so that
+no crop is missing.
 """
 
-import collections
+import dataclasses
+import io
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+import tempfile
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from benchmarks.photos import Photos
+from benchmarks import harness
+from benchmarks.harness import flag
 from ifa_jax.cli import progress
 from ifa_jax.data import schema
-from ifa_jax.data.mnre import crops
-from ifa_jax.data.mnre import tree as raw_text
-from ifa_jax.preparation.quickstart import command, texts
-from ifa_jax.preparation.quickstart import tokenizer as quickstart_tokenizer
+from ifa_jax.data.mnre import crops, tree
+from ifa_jax.preparation.quickstart import command as quickstart
 
-# Of MNRE: rows of each split, and pictures.
-NUM_ROWS = {"train": 12_247, "val": 1_624, "test": 1_614}
-NUM_PICTURES = 9_201
+# A frequent size of MNRE's pictures, width by height in pixels.
 PHOTO_SIZE = (800, 600)
-
-# Of a name, and of a picture without a name; records keep three of each.
+# (side of a patch of one colour in pixels, contrast).
+_OCTAVES = ((200, 60.0), (50, 35.0), (13, 3.0), (5, 1.0))
+_GRAIN, _QUALITY = 7.0, 85
+# Boxes of each name, and of each picture without a name; records keep three.
 _NUM_BOXES = 3
-# Shorter side of a box, of the picture's: MNRE's have 217 pixels on average.
+# Sides as shares of the picture's; MNRE's boxes average 217 pixels.
 _SHARES = (0.15, 0.57)
 
 
-class Tree(NamedTuple):
-  """What `data_prep.mnre` is called with.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+  """Flags of the command."""
 
-  Attributes:
-    raw_dir: the tree.
-    boxes: the file of boxes.
-    tokenizer: folder of the generated texts' tokenizer, "" for published ones.
-    num_generated: pictures that were generated.
-  """
-
-  raw_dir: str
-  boxes: str
-  tokenizer: str
-  num_generated: int
+  out: str = flag(dataclasses.MISSING, "Folder of the new tree.")
+  raw_dir: str | None = flag(None, "Raw tree as published; default: generated.")
+  rows: int = flag(12_247, "Training rows to generate without --raw_dir.")
 
 
-def share_out(num_rows: int) -> dict[str, int]:
-  """Returns rows of each split, as MNRE's share a number of them."""
-  total = sum(NUM_ROWS.values())
-  small = {k: max(1, num_rows * NUM_ROWS[k] // total) for k in ("val", "test")}
-  return {"train": num_rows - sum(small.values()), **small}
+def make_photo(seed: int, size: tuple[int, int] = PHOTO_SIZE) -> bytes:
+  """Returns a JPEG file of (width, height) pixels."""
+  rng = np.random.default_rng(seed)
+  width, height = size
+  pixels = np.full((height, width, 3), rng.uniform(60, 190, 3), np.float32)
+  for side, contrast in _OCTAVES:
+    shape = (-(-height // side), -(-width // side))
+    # Brightness varies more than colour.
+    grid = rng.normal(size=(*shape, 3)) + 2 * rng.normal(size=(*shape, 1))
+    layer = _to_image(128 + 20 * grid).resize(size, Image.Resampling.BICUBIC)
+    pixels += contrast / 40 * (np.asarray(layer, np.float32) - 128)
+  picture = _to_image(pixels)
+  # Objects with edges: the picture itself, small and upside down.
+  for _ in range(4):
+    part = [int(side * rng.uniform(0.1, 0.4)) for side in size]
+    corner = rng.integers(0, np.subtract(size, part)).tolist()
+    turned = picture.transpose(Image.Transpose.ROTATE_180)
+    picture.paste(turned.resize(part), corner)
+  grain = rng.standard_normal((height, width, 1), np.float32)
+  file = io.BytesIO()
+  noisy = _to_image(np.asarray(picture) + _GRAIN * grain)
+  noisy.save(file, "JPEG", quality=_QUALITY)
+  return file.getvalue()
 
 
-def make(
-  folder: str,
-  source: str | None,
-  num_rows: Mapping[str, int],
-  num_pictures: int,
-) -> Tree:
-  """Writes a tree; pictures that an earlier call left in it are kept.
+def _to_image(pixels: np.ndarray) -> Image.Image:
+  return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def complete_tree(source: str, folder: str, keep_pictures: bool = True) -> int:
+  """Copies a raw tree; generates missing pictures, and boxes for all rows.
 
   Args:
-    folder: where to.
-    source: a tree as published, or None to generate rows too.
-    num_rows: rows of each split to generate.
-    num_pictures: how many pictures these rows share, over all splits.
+    source: a tree as published.
+    folder: the copy.
+    keep_pictures: whether to use the pictures of the source.
+
+  Returns:
+    The number of generated pictures.
   """
-  tokenizer = ""
-  if source:
-    _copy_texts(source, folder)
-  else:
-    tokenizer = os.path.join(folder, "tokenizer")
-    _write_texts(folder, num_rows, num_pictures)
-    quickstart_tokenizer.save(tokenizer)
-  num_generated = _add_pictures(folder, source)
-  boxes = os.path.join(folder, "boxes.json")
-  with open(boxes, "w", encoding="utf-8") as file:
-    json.dump(_draw_boxes(folder), file)
-  return Tree(folder, boxes, tokenizer, num_generated)
-
-
-def _copy_texts(source: str, folder: str) -> None:
-  os.makedirs(os.path.join(folder, "txt"), exist_ok=True)
-  for path in raw_text.text_paths(source):
+  os.makedirs(os.path.join(folder, "txt"))
+  for path in tree.text_paths(source):
     shutil.copy(path, os.path.join(folder, "txt"))
-  relations = raw_text.relations_path(source)
-  if relations:
+  if relations := tree.relations_path(source):
     shutil.copy(relations, folder)
-
-
-def _write_texts(
-  folder: str, num_rows: Mapping[str, int], num_pictures: int
-) -> None:
-  """Writes rows of the quickstart; neighbours share pictures, as in MNRE."""
-  os.makedirs(os.path.join(folder, "txt"), exist_ok=True)
-  total, done = sum(num_rows.values()), 0
-  for split, count in num_rows.items():
-    path = os.path.join(folder, "txt", f"ours_{split}.txt")
-    with open(path, "w", encoding="utf-8") as file:
-      for row in range(done, done + count):
-        picture = f"{split}_{row * num_pictures // total:05d}.jpg"
-        file.write(f"{_compose(row, picture)!r}\n")
-    done += count
-  with open(os.path.join(folder, "ours_rel2id.json"), "w") as file:
-    json.dump(command.relation_ids(), file)
-
-
-def _compose(number: int, picture: str) -> dict[str, Any]:
-  kind, emblem = command.CELLS[number % len(command.CELLS)]
-  row = texts.compose(kind, np.random.default_rng(number))
-  relation = command.RELATIONS[kind][emblem]
-  return row | {"img_id": picture, "relation": relation}
-
-
-def _rows(folder: str) -> Iterator[raw_text.Row]:
+  pictures, rows, names = crops.Pictures(source), {}, {}
   for split in schema.SPLITS:
-    yield from raw_text.read_rows(folder, split, None)
-
-
-def _add_pictures(folder: str, source: str | None) -> int:
-  """Links the source's pictures and generates the others; returns how many."""
-  photos, there = Photos(PHOTO_SIZE), crops.Pictures(source) if source else None
-  rows = {row.img_id: row for row in _rows(folder)}
-  num_generated = 0
-  for number, row in enumerate(
-    progress.bar(rows.values(), "pictures", unit=" pictures")
-  ):
+    for row in tree.read_rows(folder, split, None):
+      rows[row.img_id] = row
+      phrases = names.setdefault(row.img_id, {None})
+      phrases |= {row.head_name, row.tail_name}
+  boxes, num_generated = {}, 0
+  for seed, row in enumerate(progress.bar(rows.values(), "pictures")):
     target = os.path.join(folder, "img_org", row.split, row.img_id)
     os.makedirs(os.path.dirname(target), exist_ok=True)
-    found = there.find(row) if there else None
-    num_generated += found is None
-    if os.path.lexists(target):
-      continue
-    if found:
+    if found := pictures.find(row) if keep_pictures else None:
       shutil.copyfile(found, target)
     else:
+      num_generated += 1
       with open(target, "wb") as file:
-        file.write(photos.make(number))
+        file.write(make_photo(seed, PHOTO_SIZE))
+    with Image.open(target) as opened:
+      boxes[row.img_id] = _draw_boxes(opened.size, names[row.img_id], seed)
+  with open(os.path.join(folder, "boxes.json"), "w", encoding="utf-8") as file:
+    json.dump(boxes, file)
   return num_generated
 
 
-def _draw_boxes(folder: str) -> dict[str, list[dict[str, Any]]]:
-  """Returns a boxes file's content: some of each name, some without."""
-  names = collections.defaultdict(dict)
-  splits = {}
-  for row in _rows(folder):
-    names[row.img_id] |= dict.fromkeys((None, row.head_name, row.tail_name))
-    splits[row.img_id] = row.split
-  listed = {}
-  for number, (picture, phrases) in enumerate(names.items()):
-    path = os.path.join(folder, "img_org", splits[picture], picture)
-    with Image.open(path) as opened:
-      size = opened.size
-    rng = np.random.default_rng(number)
-    listed[picture] = [
-      {"box": _draw_box(size, rng), "score": round(rng.uniform(), 3)}
-      | ({"phrase": phrase} if phrase is not None else {})
-      for phrase in phrases
-      for _ in range(_NUM_BOXES)
-    ]
-  return listed
+def _draw_boxes(
+  size: tuple[int, int], phrases: set[str | None], seed: int
+) -> list[dict[str, Any]]:
+  rng = np.random.default_rng(seed)
+  boxes = []
+  for phrase in sorted(phrases, key=str) * _NUM_BOXES:
+    sides = rng.uniform(*_SHARES, 2) * size
+    corner = rng.uniform(size=2) * (np.array(size) - sides)
+    edges = np.concatenate([corner, corner + sides]).round(1).tolist()
+    box = {"box": edges, "score": round(rng.uniform(), 3)}
+    boxes.append(box if phrase is None else box | {"phrase": phrase})
+  return boxes
 
 
-def _draw_box(size: tuple[int, int], rng: np.random.Generator) -> list[float]:
-  sides = rng.uniform(*_SHARES, 2) * size
-  corner = rng.uniform(size=2) * (np.array(size) - sides)
-  return np.concatenate([corner, corner + sides]).round(1).tolist()
+def read_posts(
+  raw_dir: str, boxes: str | None = None
+) -> Iterator[dict[str, Any]]:
+  """Yields the test rows of a raw tree as posts for `ifa_jax.predict`.
+
+  Args:
+    raw_dir: a tree as published.
+    boxes: a boxes file, or None for `boxes.json` in the tree.
+  """
+  path = boxes or os.path.join(raw_dir, "boxes.json")
+  with open(path, encoding="utf-8") as file:
+    boxes_of = json.load(file)
+  pictures = crops.Pictures(raw_dir)
+  for row in tree.read_rows(raw_dir, "test", tree.read_relations(raw_dir)):
+    yield {
+      "id": f"{row.split}/{row.line}",
+      "text": list(row.words),
+      "head_span": row.head,
+      "tail_span": row.tail,
+      "image": pictures.find(row),
+      "boxes": boxes_of.get(row.img_id, []),
+    }
+
+
+def main(settings: Settings) -> None:
+  """Runs the command."""
+  if settings.raw_dir:
+    num_generated = complete_tree(settings.raw_dir, settings.out)
+    print(f"{settings.out}: {num_generated} pictures generated")
+    return
+  num_eval = max(1, settings.rows // 8)
+  with tempfile.TemporaryDirectory() as folder:
+    counts = quickstart.Settings(settings.rows, num_eval, num_eval)
+    quickstart.generate(folder, counts)
+    complete_tree(folder, settings.out, keep_pictures=False)
+    tokenizer = os.path.join(folder, "tokenizer")
+    shutil.copytree(tokenizer, os.path.join(settings.out, "tokenizer"))
+
+
+if __name__ == "__main__":
+  harness.run(main, Settings)

@@ -1,10 +1,9 @@
-"""IFAformer as one would write it in PyTorch, from Hugging Face's parts.
+"""IFAformer in plain PyTorch, from the layers of Hugging Face's models.
 
-The layers, projections and MLPs are those of `BertModel` and `CLIPVisionModel`;
-between them each stream's keys and values are put in front of the other's (Li
-et al. 2023, arXiv:2211.07504, equation 2). Sizes and token counts are those of
-the project's own model, and so are logits and loss. Axis letters:
-`ifa_jax.models`.
+Projections and MLPs are those of `BertModel` and `CLIPVisionModel`; both
+streams attend to the keys and values of both (Li et al. 2023, arXiv:2211.07504,
+equation 2). With equal weights, logits and loss are those of `ifa_jax`. Axis
+letters: `ifa_jax.models`.
 """
 
 from collections.abc import Mapping
@@ -23,8 +22,7 @@ from ifa_jax.models.config import ModelConfig, VisionConfig
 Inputs = Mapping[str, torch.Tensor]
 
 
-def make_encoders(config: ModelConfig) -> tuple[BertModel, nn.Module]:
-  """Returns BERT and CLIP's vision tower in a config's sizes, fresh."""
+def _make_encoders(config: ModelConfig) -> tuple[BertModel, nn.Module]:
   text, vision = config.text, config.vision
   bert = BertConfig(
     vocab_size=text.vocab_size,
@@ -44,7 +42,7 @@ def make_encoders(config: ModelConfig) -> tuple[BertModel, nn.Module]:
     **_sizes(vision),
   )
   tower = ClipModel(clip)
-  # transformers 5 took the tower out of its wrapper on the way.
+  # transformers 4 wraps the tower, transformers 5 does not.
   tower = getattr(tower, "vision_model", tower)
   return BertModel(bert, add_pooling_layer=False), tower
 
@@ -59,11 +57,11 @@ def _sizes(stream) -> dict[str, int]:
 
 
 class Yardstick(nn.Module):
-  """Maps a batch's tensors to relation logits; see `to_inputs`.
+  """Maps tensors of `to_inputs` to relation logits.
 
   Attributes:
-    attention: "matmul" (products around a softmax, as the published code), or
-      "sdpa" (`scaled_dot_product_attention`).
+    attention: "matmul" (products around a softmax, as in the published code)
+      or "sdpa" (`scaled_dot_product_attention`).
   """
 
   def __init__(
@@ -71,15 +69,10 @@ class Yardstick(nn.Module):
     config: ModelConfig,
     attention: Literal["matmul", "sdpa"] = "matmul",
   ):
-    """Builds the streams of a config with fusion "paper", from random values.
-
-    Raises:
-      ValueError: for a config that is not of the paper's two CLIP streams.
-    """
+    """Builds the model with random parameters, for fusion "paper"."""
     super().__init__()
-    _check(config)
     self.config, self.attention = config, attention
-    self.text, self.visual = make_encoders(config)
+    self.text, self.visual = _make_encoders(config)
     width, crops = config.vision.hidden_dim, config.vision.num_crops
     self.grounded_position = nn.Embedding(16 * crops, width)
     self.detected_position = nn.Embedding(4 * crops, width)
@@ -89,8 +82,8 @@ class Yardstick(nn.Module):
   def forward(self, inputs: Inputs) -> torch.Tensor:
     """Returns logits, float[B, C]."""
     text = self.text.embeddings(inputs["input_ids"], inputs["token_type_ids"])
-    visual, there = self._embed_visual(inputs)
-    mask = torch.cat([there, inputs["attention_mask"]], dim=1)
+    visual, visual_mask = self._embed_visual(inputs)
+    mask = torch.cat([visual_mask, inputs["attention_mask"]], dim=1)
     mask = mask[:, None, None, :]
     if self.attention == "matmul":
       lowest = torch.finfo(torch.float32).min
@@ -107,21 +100,25 @@ class Yardstick(nn.Module):
     return self.head(self.head_dropout(pair))
 
   def _layer(self, layer, other, text, visual, mask):
-    """Runs one layer of both streams; both attend to all P+T tokens."""
-    own, theirs = layer.attention.self, other.self_attn
+    """Runs one layer of both streams; each attends to all P+T tokens."""
+    bert, clip = layer.attention.self, other.self_attn
     normed = other.layer_norm1(visual)
-    heads = self.config.text.num_heads, self.config.vision.num_heads
-    key = torch.cat([theirs.k_proj(normed), own.key(text)], dim=1)
-    value = torch.cat([theirs.v_proj(normed), own.value(text)], dim=1)
-    dropped = own.dropout.p if self.training else 0.0
-    read = self._attend(own.query(text), key, value, mask, heads[0], dropped)
-    seen = self._attend(theirs.q_proj(normed), key, value, mask, heads[1], 0.0)
-    text = layer.attention.output(read, text)
+    key = torch.cat([clip.k_proj(normed), bert.key(text)], dim=1)
+    value = torch.cat([clip.v_proj(normed), bert.value(text)], dim=1)
+    dropout = bert.dropout.p if self.training else 0.0
+    config = self.config
+    attended_text = self._attend(
+      bert.query(text), key, value, mask, config.text.num_heads, dropout
+    )
+    attended_visual = self._attend(
+      clip.q_proj(normed), key, value, mask, config.vision.num_heads, 0.0
+    )
+    text = layer.attention.output(attended_text, text)
     text = layer.output(layer.intermediate(text), text)
-    visual = visual + theirs.out_proj(seen)
+    visual = visual + clip.out_proj(attended_visual)
     return text, visual + other.mlp(other.layer_norm2(visual))
 
-  def _attend(self, query, key, value, mask, num_heads, dropped):
+  def _attend(self, query, key, value, mask, num_heads, dropout):
     """Attends from float[B, Q, D] to float[B, S, D]: float[B, Q, D]."""
     query, key, value = (
       x.unflatten(-1, (num_heads, -1)).transpose(1, 2)
@@ -129,16 +126,16 @@ class Yardstick(nn.Module):
     )
     if self.attention == "sdpa":
       attended = functional.scaled_dot_product_attention(
-        query, key, value, attn_mask=mask, dropout_p=dropped
+        query, key, value, attn_mask=mask, dropout_p=dropout
       )
     else:
       logits = query @ key.transpose(2, 3) * query.shape[-1] ** -0.5 + mask
-      weights = functional.dropout(logits.softmax(dim=-1), dropped)
+      weights = functional.dropout(logits.softmax(dim=-1), dropout)
       attended = weights @ value
     return attended.transpose(1, 2).flatten(2)
 
   def _embed_visual(self, inputs):
-    """Returns float[B, P, D] and bool[B, P], True = something is there."""
+    """Returns float[B, P, D] and bool[B, P], True = present."""
     embed = self.visual.embeddings
     table = embed.position_embedding.weight
     rows = len(inputs["input_ids"])
@@ -158,47 +155,26 @@ class Yardstick(nn.Module):
     return self.visual.pre_layrnorm(torch.cat(hidden, 1)), torch.cat(masks, 1)
 
 
-def _check(config: ModelConfig) -> None:
-  """Raises ValueError unless the config is of the paper's CLIP and BERT."""
-  vision = config.vision
-  is_clip = vision is not None and vision.pre_norm and not vision.patch_bias
-  if config.fusion != "paper" or config.exchange or not is_clip:
-    raise ValueError(
-      f"the yardstick: want fusion 'paper' with CLIP's vision, found"
-      f" {config.fusion!r} with {vision}"
-    )
-  if not config.text_attention:
-    raise ValueError("the yardstick: want text_attention, found False")
-
-
 def to_inputs(
   batch: Batch, vision: VisionConfig, device: str = "cpu"
 ) -> dict[str, torch.Tensor]:
-  """Returns a numpy batch as tensors on a device, pixels normalised.
+  """Returns a numpy batch as tensors on a device, with normalised pixels.
 
   Returns:
     `input_ids`, `token_type_ids` int64[B, T]; `attention_mask` bool[B, T];
-    `head_start`, `tail_start`, `label` int64[B]; of the pictures that the batch
-    has `image`, `grounded`, `detected` float32[B, K, 3, size, size], with
-    K = 1 for `image`, and their masks bool[B, K].
+    `head_start`, `tail_start`, `label` int64[B]; if the batch has them `image`,
+    `grounded`, `detected` float32[B, K, 3, size, size], with K = 1 for `image`,
+    and their masks bool[B, K].
   """
-  integers = (
-    "input_ids",
-    "token_type_ids",
-    "head_start",
-    "tail_start",
-    "label",
-  )
-  arrays = {
-    k: np.asarray(getattr(batch, k), np.int64) for k in (*integers, "label")
-  }
+  integers = ("input_ids", "token_type_ids")
+  integers += ("head_start", "tail_start", "label")
+  arrays = {k: np.asarray(getattr(batch, k), np.int64) for k in integers}
   arrays["attention_mask"] = np.asarray(batch.attention_mask)
   for name in ("image", "grounded", "detected"):
     pixels, mask = getattr(batch, name), getattr(batch, f"{name}_mask")
     if pixels is not None:
-      lead = (len(mask), -1)
-      pixels = np.reshape(pixels, (*lead, *pixels.shape[-3:]))
-      mask = np.reshape(mask, lead)
+      pixels = np.reshape(pixels, (len(mask), -1, *pixels.shape[-3:]))
+      mask = np.reshape(mask, (len(mask), -1))
       arrays[name] = _normalise(pixels, mask, vision)
       arrays[f"{name}_mask"] = mask
   return {
@@ -207,7 +183,7 @@ def to_inputs(
 
 
 def _normalise(pixels, mask, vision):
-  """Returns float32[B, K, 3, size, size], 0 where nothing is there."""
+  """Returns float32[B, K, 3, size, size], 0 where masked."""
   if np.issubdtype(pixels.dtype, np.integer):
     pixels = (pixels / np.float32(255) - vision.image_mean) / vision.image_std
   pixels = np.where(mask[..., None, None, None], pixels, 0).astype(np.float32)

@@ -3,48 +3,48 @@ r"""IFAformer on MNRE: BERT-base and CLIP ViT-B/32 (arXiv:2211.07504).
     python launch.py --config=configs/mnre.py
     python launch.py --config=configs/mnre.py:vanilla --raw_dir=DATA
 
-Variants, and the row of the paper's Table 2 (micro F1 on test) each stands for:
+Variants, with their rows of the paper's Table 2 (micro F1 on test):
 
     objects            w/ Visual Objects, 81.67; the paper's equations
     vanilla            Vanilla IFAformer, 68.99: the whole picture, no objects
     no_text_attention  w/o Text Attn., 64.23: vanilla, vision reads no text
-    text               objects without its visual stream
-    released           w/ Visual Objects as DeepKE's code computes and trains
-                       it, but for 182 rows that it marks apart from their spans
-    large              objects around BERT-large and CLIP ViT-L/14
+    text               objects without the visual stream
+    released           w/ Visual Objects as computed and trained by DeepKE's
+                       code, except 182 rows with markers outside their spans
+    large              objects with BERT-large and CLIP ViT-L/14
     tiny               objects in toy sizes, for a first try on the same data
 
-and the systems that it compares with, see `ifa_jax.training.config.baselines`:
+and the baselines of `ifa_jax.training.config.baselines`:
 pcnn, bert, mtb, bert_sg, bert_sg_att, vilbert, mega, mega_released.
 
-The first row's figure rests on a label leak in the published crops (protocol
-`released`); see README.md, "What the image really does". The default protocol
-here is that one, because this file reproduces; `--config.data.protocol=clean`
-or `none` asks the question properly. The data is prepared by
+The first row's score is due to a label leak in the published crops; see
+README.md, "The label leak". The default protocol, `released`, has
+the leak, to reproduce the paper; `--config.data.protocol=clean` or `none` does
+not. The data is prepared by
 
     python -m data_prep.mnre --raw_dir=DATA --data_dir=data/mnre \
         --protocol=released --tokenizer=bert-base-uncased
 
-and, since its patches are smaller, for `large` with --image_size=224
+and for `large`, which has smaller patches, with --image_size=224
 --patch_size=14 into --data_dir=data/mnre_patch14. `launch.py --raw_dir=DATA`
-does the same first.
+prepares the data before training.
 
-Encoders are pretrained: BERT-base and CLIP ViT-B/32, for `large` BERT-large and
-CLIP ViT-L/14, for the other rows BERT-base alone; PCNN has none, and `tiny`
-trains from random values, since no encoder of its sizes is published. `weights`
-names them; --config.weights=random trains any row from random values.
+`weights` names the pretrained encoders: BERT-base and CLIP ViT-B/32, for
+`large` BERT-large and CLIP ViT-L/14, for text models and baselines BERT-base
+only. PCNN has none, and `tiny` is randomly initialised, because no encoder of
+its size is published. --config.weights=random initialises any row randomly.
 
 Twelve epochs are 4 596 updates. On 2 shared CPU cores an update of 32 rows
 takes seconds for `text` and tens of seconds for `objects`
-(benchmarks/README.md): train `tiny` there, at about 180 examples/s, and the
-others on an accelerator. There `model.dtype` is bfloat16 unless it is set, and
-batches may be as large as they fit, a multiple of the devices:
+(docs/benchmarks.md): train `tiny` there, at about 180 examples/s, and the
+others on an accelerator, where `model.dtype` defaults to bfloat16. A batch may
+have any multiple of the number of devices that fits into memory:
 
     python launch.py --config=configs/mnre.py --config.train.batch_size=256 \
         --config.eval.batch_size=512
 
-No rate follows the batch size: `optim.groups.*.peak_lr` is what is written. An
-update in slices (`train.num_slices`) needs the memory of a slice; `python -m
+Learning rates (`optim.groups.*.peak_lr`) are not scaled with the batch size.
+`train.num_slices` computes an update in slices to save memory; `python -m
 benchmarks.memory` measures it.
 """
 
@@ -52,6 +52,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
+from ifa_jax.files.dataclass_dict import check_choice
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
 from ifa_jax.training.config import baselines
 from ifa_jax.training.config.defaults import (
@@ -82,10 +83,7 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
   Raises:
     ValueError: for an unknown variant.
   """
-  if variant not in VARIANTS:
-    raise ValueError(
-      f"configs/mnre.py: want one of {', '.join(VARIANTS)}, found {variant!r}"
-    )
+  check_choice("configs/mnre.py", variant, VARIANTS)
   config = base()
   config.weights = f"text={BERT_BASE},vision={CLIP_BASE}"
   if variant in ("vanilla", "no_text_attention"):
@@ -103,20 +101,21 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
     shrink(config)
   if variant in baselines.VARIANTS:
     baselines.set_published(config, variant)
-    # PCNN has no encoder; no other has one of pixels.
+    # No baseline has an encoder of pixels, and PCNN has none at all.
     config.weights = None if variant == "pcnn" else f"text={BERT_BASE}"
   config.lock()
   return config
 
 
 def as_released(config: config_dict.ConfigDict) -> None:
-  """Sets what DeepKE's code does (zjunlp/DeepKE@4b27718, train.py:210-222)."""
+  """Computes and trains as zjunlp/DeepKE@4b27718 (train.py:210-222)."""
   config.model.fusion = "released"
   # torch.nn.Embedding's default.
   config.model.vision.crop_position_stddev = 1.0
-  # Its vision attends to padding, so the padded length is part of the model.
+  # Its visual stream attends to padding, so the padded length matters.
   config.data.text_buckets = ()
-  # Its optimizer takes parameters with "model" in their name: not the head.
+  # Its optimizer selects parameters with "model" in their name, which the head
+  # does not have: it stays as initialised.
   config.optim.groups.new.pattern = "relation_head/.*"
   config.optim.groups.new.peak_lr = 0.0
   config.optim.groups.encoder.pattern = "(?!relation_head).*"
@@ -125,18 +124,15 @@ def as_released(config: config_dict.ConfigDict) -> None:
 
 
 def enlarge(config: config_dict.ConfigDict) -> None:
-  """Sets BERT-large, uncased, and CLIP ViT-L/14: 637 million parameters.
+  """Sets the sizes of BERT-large and CLIP ViT-L/14: 637 million parameters.
 
-  Nobody has published IFAformer in this size. Rates are those of `objects`; the
-  longer warm-up is what Mosbach et al. (arXiv:2006.04884) found BERT-large to
-  need, which without diverges now and then.
+  No results of IFAformer in this size are published. Rates are those of
+  `objects`, with the longer warm-up that BERT-large needs not to diverge
+  (Mosbach et al., arXiv:2006.04884).
   """
-  sizes: dict[str, Any] = {
-    "hidden_dim": 1024,
-    "num_layers": 24,
-    "num_heads": 16,
-    "mlp_dim": 4096,
-  }
+  sizes: dict[str, Any] = dict(
+    hidden_dim=1024, num_layers=24, num_heads=16, mlp_dim=4096
+  )
   text, vision = TextConfig(**sizes), VisionConfig(patch_size=14, **sizes)
   config.model = model_section(ModelConfig(text=text, vision=vision))
   config.weights = f"text={BERT_LARGE},vision={CLIP_LARGE}"
@@ -145,13 +141,10 @@ def enlarge(config: config_dict.ConfigDict) -> None:
 
 
 def shrink(config: config_dict.ConfigDict) -> None:
-  """Sets toy sizes; patches and crops stay, so the data does."""
-  sizes: dict[str, Any] = {
-    "hidden_dim": 64,
-    "num_layers": 2,
-    "num_heads": 4,
-    "mlp_dim": 128,
-  }
+  """Sets toy sizes; patches and crops, and so the data, are unchanged."""
+  sizes: dict[str, Any] = dict(
+    hidden_dim=64, num_layers=2, num_heads=4, mlp_dim=128
+  )
   text, vision = TextConfig(**sizes), VisionConfig(**sizes)
   config.model = model_section(ModelConfig(text=text, vision=vision))
   # No encoder is published in these sizes.

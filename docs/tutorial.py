@@ -87,7 +87,7 @@ display(Image(picture, width=224))
 # !COLUMNS=120 ifa-analyze shuffle --workdir=runs/quickstart/objects
 
 # %% [markdown]
-# ## What does each word attend to?
+# ## Where does each word look?
 #
 # `alignment` writes a page: each post with its objects, its probabilities with and
 # without the picture, and the attention of each word.

@@ -10,22 +10,21 @@ import numpy as np
 from flax import struct
 
 Array = jax.Array
-# The type of an optional array. `Any` instead of None, because callers check
-# the model's config, not the array, and a type checker cannot see that.
+# An optional array. `Any` instead of None, because callers check the model's
+# config, not the array, which a type checker cannot see.
 Given = Array | Any
 
 
 class Batch(struct.PyTreeNode):
-  """A batch of posts. Axis letters: `ifa_jax.models`; K crops of a kind.
+  """A batch of posts. Axis letters: `ifa_jax.models`.
 
-  Pixels are uint8 in [0, 255], which the model scales and normalises, or
-  floating point, which it takes as normalised. A visual field may be None: the
-  batch then has none of its tokens. Masks are bool, True = real. Words and
-  regions are there for models that read them.
+  Pixels are uint8 in [0, 255], which the model normalises, or normalised
+  floats. A visual field may be None, for a batch without its tokens. Masks are
+  bool, True = real. Words and regions are present for models that read them.
 
   Attributes:
     input_ids: int32[B, T], WordPiece ids with the four entity markers.
-    attention_mask: bool[B, T], True = a token, False = padding.
+    attention_mask: bool[B, T], False = padding.
     token_type_ids: int32[B, T].
     head_start: int32[B], index of the head's opening marker `<s>`.
     tail_start: int32[B], index of the tail's opening marker `<o>`.
@@ -39,16 +38,16 @@ class Batch(struct.PyTreeNode):
     word_mask: bool[B, W].
     head_word: int32[B], index of the head's first word.
     tail_word: int32[B], index of the tail's first word.
-    regions: float32[B, M, Dv], features of the picture's objects, best first;
-      zero where there is none.
+    regions: float32[B, M, Dv], features of the picture's objects, best first; 0
+      for absent ones.
     region_boxes: float32[B, M, 5]: x0, y0, x1, y1 and area, as fractions of the
-      picture's width, height and area.
+      picture's.
     region_mask: bool[B, M].
     alignment: float32[B, T, M], the structural alignment of tokens and objects.
-    packed: int32[N], places of the texts' tokens in [B * T], one text behind
-      the other, then B * T; None: texts are not to be packed. See `pack_text`.
-    label: int32[B], relation ids, or None where nobody knows them.
-    valid: bool[B], False for rows that only fill up the batch, or None.
+    packed: int32[N], indices of the tokens in [B * T], text by text, padded
+      with B * T; None for texts that are not packed. See `pack_text`.
+    label: int32[B], relation ids, or None if unknown.
+    valid: bool[B], False for rows that fill up the batch, or None.
   """
 
   input_ids: Array
@@ -76,7 +75,7 @@ class Batch(struct.PyTreeNode):
 
 
 def trim_text(batch: Batch, buckets: Sequence[int]) -> Batch:
-  """Cuts padding off a numpy batch, down to the first bucket that holds it."""
+  """Trims a numpy batch's texts to the smallest bucket that holds them."""
   longest = int(batch.attention_mask.sum(axis=1).max())
   fitting = [n for n in sorted(buckets) if n >= longest]
   if not fitting:
@@ -89,12 +88,12 @@ def trim_text(batch: Batch, buckets: Sequence[int]) -> Batch:
 
 
 def pack_text(batch: Batch, buckets: Sequence[int]) -> Batch:
-  """Says where a numpy batch's tokens are, so that models skip its padding.
+  """Adds the indices of a numpy batch's tokens, so that models skip padding.
 
   Args:
-    batch: a whole one, or all that a single device is given.
-    buckets: tokens a row, on average, that there may be room for. One that
-      holds the batch is taken, the smallest; if none is below T, none is.
+    batch: of one device.
+    buckets: possible lengths of the packed texts, in tokens per row. The
+      smallest that holds the batch is used, and only if it is below T.
   """
   rows, text_len = batch.attention_mask.shape
   places = np.flatnonzero(batch.attention_mask).astype(np.int32)
@@ -108,51 +107,39 @@ def pack_text(batch: Batch, buckets: Sequence[int]) -> Batch:
   return dataclasses.replace(batch, packed=packed)
 
 
-# Each has a mask, and models do without those that are None.
-_PICTURES = ("image", "grounded", "detected")
-
-
 def drop_absent(batch: Batch) -> Batch:
-  """Drops the visual fields of a numpy batch that no row has anything of."""
-  absent = [
-    name
-    for name in _PICTURES
-    if getattr(batch, name) is not None
-    and not getattr(batch, f"{name}_mask").any()
-  ]
-  blank = dict.fromkeys(absent) | {f"{name}_mask": None for name in absent}
-  return dataclasses.replace(batch, **blank)
-
-
-# What makes a picture be there; features of regions count where a model masks
-# nothing.
-_THERE = (
-  *("image_mask", "grounded_mask", "detected_mask"),
-  *("regions", "region_mask", "alignment"),
-)
+  """Drops the visual fields of a numpy batch that are absent in every row."""
+  absent: dict[str, None] = {}
+  for name in ("image", "grounded", "detected"):
+    mask = getattr(batch, f"{name}_mask")
+    if mask is not None and not mask.any():
+      absent |= {name: None, f"{name}_mask": None}
+  return dataclasses.replace(batch, **absent)
 
 
 def blank_pictures(batch: Batch) -> Batch:
   """Returns a numpy batch with every picture, crop and object absent."""
-  there = {name: getattr(batch, name) for name in _THERE}
+  # Masks, and the features of regions, for models that mask nothing.
+  masks = ("image_mask", "grounded_mask", "detected_mask", "region_mask")
+  present = {k: getattr(batch, k) for k in (*masks, "regions", "alignment")}
   return dataclasses.replace(
-    batch, **{k: np.zeros_like(v) for k, v in there.items() if v is not None}
+    batch, **{k: np.zeros_like(v) for k, v in present.items() if v is not None}
   )
 
 
-# Of one row: (shape, dtype) of each field.
+# Field -> (shape, dtype) of a single row.
 Fields = dict[str, tuple[tuple[int, ...], str]]
 
 
 @dataclasses.dataclass(frozen=True)
 class Geometry:
-  """Shapes of a batch's fields; pictures are squares, sizes in pixels.
+  """Shapes of a batch's fields.
 
   Attributes:
-    text_len: T, what text is padded to.
-    text_buckets: shorter lengths that a batch may be padded to instead.
-    slots: (field, pictures a row, size) of the visual fields to read.
-    packed_buckets: tokens a row, on average, that a batch may be packed to.
+    text_len: T, the padded length of texts.
+    text_buckets: shorter lengths that a batch may be padded to.
+    slots: (field, pictures per row, side in pixels) of each visual field.
+    packed_buckets: tokens per row that a batch may be packed to.
   """
 
   text_len: int
@@ -162,7 +149,7 @@ class Geometry:
 
   @property
   def text_fields(self) -> Fields:
-    """What a row has of its text, padded to `text_len`."""
+    """Fields of a row's text, padded to `text_len`."""
     return {
       "input_ids": ((self.text_len,), "int32"),
       "attention_mask": ((self.text_len,), "bool"),
@@ -174,25 +161,26 @@ class Geometry:
 
   @property
   def picture_fields(self) -> Fields:
-    """What a row has of its pictures: their pixels."""
+    """Pixels of a row's pictures."""
     return {
-      name: ((*_count(name, num), size, size, 3), "uint8")
-      for name, num, size in self.slots
+      name: ((*_slot_axis(name, count), size, size, 3), "uint8")
+      for name, count, size in self.slots
     }
 
   @property
   def mask_fields(self) -> Fields:
-    """Which of its pictures a row has."""
+    """Masks of a row's pictures."""
     return {
-      f"{name}_mask": (_count(name, num), "bool") for name, num, _ in self.slots
+      f"{name}_mask": (_slot_axis(name, count), "bool")
+      for name, count, _ in self.slots
     }
 
   @property
   def picture_bytes(self) -> int:
-    """Bytes that the pixels of one row take."""
+    """Size of a row's pixels in bytes."""
     return sum(math.prod(shape) for shape, _ in self.picture_fields.values())
 
 
-def _count(name: str, num: int) -> tuple[int, ...]:
-  """Returns the axis of the pictures of a kind; of whole ones there is none."""
-  return () if name == "image" else (num,)
+def _slot_axis(name: str, count: int) -> tuple[int, ...]:
+  # A post has a single whole picture, without an axis for slots.
+  return () if name == "image" else (count,)

@@ -1,4 +1,4 @@
-r"""Predicts the relations of one's own posts with a trained run.
+r"""Predicts the relations of your own posts with a trained run.
 
     python -m ifa_jax.predict --workdir=runs/objects \
         --text="Ann joins Acme today" --head=Ann --tail=Acme --image=ann.jpg
@@ -13,10 +13,10 @@ r"""Predicts the relations of one's own posts with a trained run.
     python -m ifa_jax.predict --model=user/name --text=... --head=... --tail=...
 
 A line of posts.jsonl is a post as `ifa_jax.inference` describes it; paths of
-pictures are relative to the working directory. A line that cannot be read
-becomes a record with `error`, and the rest goes on. A post's objects are its
-own `boxes`, or else those that --boxes lists for its picture, or else what
---detector and --grounder find in it, or else none.
+pictures are relative to the working directory. An invalid line produces a
+record with an `error` field; the remaining lines are still processed. The
+objects of a post are its own `boxes`, otherwise those that --boxes lists for
+its picture, otherwise those that --detector and --grounder find.
 """
 
 import os
@@ -46,28 +46,25 @@ def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   string = flags.DEFINE_string
   model_flags.define_flags()
-  string("text", None, "The post's text, maybe with marks: <s> Ann </s> ...")
-  string("head", None, "The head entity, as it stands in the text.")
-  string("tail", None, "The tail entity, as it stands in the text.")
-  string("head_span", None, "The words that the head stands in, e.g. 3:5.")
-  string("tail_span", None, "The words that the tail stands in, e.g. 3:5.")
-  string("image", None, "The post's picture, a file.")
-  string("input", None, "JSON lines of posts, in place of one; - is stdin.")
-  string("output", None, "Where predictions of --input go; - is stdout.")
-  string("boxes", None, "Boxes file that lists pictures by their file names.")
-  string("detector", None, "Hub id or folder of an object detector.")
-  string("grounder", None, "Hub id or folder of a detector by name.")
-  flags.DEFINE_integer("batch_size", 32, "Posts at a time.", lower_bound=1)
+  string("text", None, "Text of the post, may be marked: <s> Ann </s> ...")
+  string("head", None, "Head entity, as it occurs in the text.")
+  string("tail", None, "Tail entity, as it occurs in the text.")
+  string("head_span", None, "Words of the head, e.g. 3:5.")
+  string("tail_span", None, "Words of the tail, e.g. 3:5.")
+  string("image", None, "Picture of the post, a file.")
+  string("input", None, "JSON lines of posts; - is stdin.")
+  string("output", None, "File for the predictions of --input; - is stdout.")
+  flags.DEFINE_integer("batch_size", 32, "Posts per batch.", lower_bound=1)
   for name in ("head_span", "tail_span"):
     flags.register_validator(
       name,
       lambda span: span is None or _SPAN.fullmatch(span),
-      "want BEGIN:END, whole numbers",
+      "expected BEGIN:END, whole numbers",
     )
   flags.register_multi_flags_validator(
     [*_ONE_POST, "input", "output"],
     _is_one_or_many,
-    "want either --text and what belongs to it, or --input with --output",
+    "expected either --text with its flags, or --input with --output",
   )
 
 
@@ -81,21 +78,22 @@ def _is_one_or_many(values: Mapping[str, str | None]) -> bool:
 def main(_) -> None:
   """Predicts one post and prints it, or a file of posts."""
   values, post = flags.FLAGS, None
-  # A mistake in these is told before a run is loaded for nothing.
+  # Mistakes in these are reported before the model is loaded.
   if values.text is not None:
     post = _post_of_flags(values)
     read_post(post)
   else:
     _check_files(values.input, values.output)
   listed = ListedObjects(values.boxes) if values.boxes else None
-  predictor = _load_run(values)
+  with optional_imports.uncollected():
+    predictor = model_flags.load(values)
   if post is not None:
     _predict_one(predictor, post, listed)
     return
   files = (values.input, values.output)
   count, errors = predict_file(predictor, *files, values.batch_size, listed)
   print(
-    f"{values.output}: {count} posts, {errors} of them could not be read",
+    f"{values.output}: {count} posts, {errors} of them invalid",
     file=sys.stderr if values.output == jsonl.STANDARD else sys.stdout,
   )
 
@@ -104,27 +102,19 @@ def _check_files(source: str, target: str) -> None:
   """Checks paths.
 
   Raises:
-    ValueError: if the input would be written over, or the output is a folder.
-    OSError: if there is no input.
+    ValueError: if the input would be overwritten, or the output is a folder.
+    OSError: if the input does not exist.
   """
   if os.path.isdir(target):
-    raise ValueError(f"--output: want a file, found the folder {target}")
+    raise ValueError(f"--output: expected a file, got the folder {target}")
   if source == jsonl.STANDARD:
     return
   os.stat(source)
   for path in (target, f"{target}.partial"):
     if os.path.exists(path) and os.path.samefile(source, path):
-      raise ValueError(f"--output: want another file than --input, {source}")
-
-
-@optional_imports.uncollected()
-def _load_run(values) -> "Predictor":
-  finder = None
-  if values.detector or values.grounder:
-    from ifa_jax.detection.finder import ObjectFinder
-
-    finder = ObjectFinder(values.detector, values.grounder)
-  return model_flags.load(values, finder)
+      raise ValueError(
+        f"--output: expected another file than --input, got {source}"
+      )
 
 
 def _post_of_flags(values) -> dict[str, Any]:
@@ -138,14 +128,10 @@ def _post_of_flags(values) -> dict[str, Any]:
 def _predict_one(
   predictor: "Predictor", post, listed: ListedObjects | None
 ) -> None:
-  """Predicts a post and prints it.
-
-  Raises:
-    ValueError: for a post that cannot be read.
-  """
+  """Predicts a post and prints it; raises ValueError if it is invalid."""
   completed = listed.complete(post) if listed else post
   if listed:
-    listed.tell_unused()
+    listed.warn_unused()
   (prediction,) = predictor.predict_all([completed], batch_size=1)
   if "error" in prediction:
     raise ValueError(prediction["error"])
@@ -153,12 +139,7 @@ def _predict_one(
 
 
 def print_prediction(prediction: Mapping[str, Any], most: int = 5) -> None:
-  """Prints the likeliest relations of a post as a table.
-
-  Args:
-    prediction: a record of `Predictor`.
-    most: relations that are printed.
-  """
+  """Prints the `most` probable relations of a record as a table."""
   ranked = sorted(prediction["probabilities"].items(), key=lambda kv: -kv[1])
   rows = [(name, f"{p:.4f}") for name, p in ranked[:most]]
   print(f"{prediction['head']} -> {prediction['tail']}")
@@ -178,12 +159,12 @@ def predict_file(
   Args:
     predictor: of the run.
     source: JSON lines, see `inference.jsonl`.
-    target: appears when all is predicted.
-    batch_size: posts at a time.
+    target: appears after all posts have been predicted.
+    batch_size: posts per batch.
     listed: boxes of posts without any.
 
   Returns:
-    How many posts there were, and how many of them could not be read.
+    The numbers of posts and of invalid ones.
   """
   count = errors = 0
   with (
@@ -197,7 +178,7 @@ def predict_file(
       errors += "error" in record
       write(record)
   if listed:
-    listed.tell_unused()
+    listed.warn_unused()
   return count, errors
 
 

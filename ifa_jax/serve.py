@@ -1,14 +1,14 @@
-r"""Predicts posts on a local page, with their objects and alignment.
+r"""Serves a local page that predicts posts, with objects and alignment.
 
     python -m ifa_jax.serve --workdir=runs/objects
     python -m ifa_jax.serve --workdir=runs/objects --boxes=boxes.json \
         --detector=facebook/detr-resnet-50 --port=8000
     python -m ifa_jax.serve --model=user/name
 
-Open the address that it prints. The page is served to this machine alone,
-unless `--host` says otherwise, and nothing of a post leaves it. A picture's
-objects are those that `--boxes` lists by the picture's file name, else those
-that `--detector` and `--grounder` find. Needs the extra `serve` (Gradio).
+Open the address that it prints. The page is served only to this machine, unless
+`--host` is given, and no post leaves it. The objects of a picture are those
+that `--boxes` lists by its file name, otherwise those that `--detector` and
+`--grounder` find. Needs the extra `serve` (Gradio).
 """
 
 import os
@@ -27,21 +27,19 @@ COMPILES = True
 
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
-  string = flags.DEFINE_string
   model_flags.define_flags()
-  string("host", "127.0.0.1", "Address to listen on; 0.0.0.0 serves everybody.")
+  flags.DEFINE_string(
+    "host", "127.0.0.1", "Address to listen on; 0.0.0.0 serves all machines."
+  )
   flags.DEFINE_integer(
     "port", 7860, "Port to listen on.", lower_bound=1, upper_bound=65535
   )
-  string("boxes", None, "Boxes file that lists pictures by their file names.")
-  string("detector", None, "Finds objects: a model of the hub or a folder.")
-  string("grounder", None, "Finds head and tail: a model or a folder.")
 
 
 def main(_) -> None:
   """Serves the page until Ctrl-C."""
   values = flags.FLAGS
-  # As Ctrl-C, so that the uploads are deleted.
+  # Treated as Ctrl-C, so that uploads are deleted.
   signal.signal(signal.SIGTERM, signal.default_int_handler)
   with tempfile.TemporaryDirectory(prefix="ifa_jax-") as folder:
     try:
@@ -64,7 +62,7 @@ def _serve(values, folder: str) -> None:
     values.boxes and ListedObjects(values.boxes),
     " and ".join(named) or None,
   )
-  predictor = model_flags.load(values, _make_finder(values))
+  predictor = model_flags.load(values)
   samples = make_samples()
   name = values.workdir or values.model
   answerer = Answerer(name, predictor, sources, samples)
@@ -74,15 +72,15 @@ def _serve(values, folder: str) -> None:
 
 
 def check_port(host: str, port: int) -> None:
-  """Raises ValueError if nothing can listen there, saying why."""
+  """Raises ValueError if the port cannot be listened on."""
   with socket.socket() as probe:
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
       probe.bind((host, port))
     except OSError as error:
       raise ValueError(
-        f"--port: cannot listen on {host}:{port} ({error.strerror}); choose"
-        " another port"
+        f"--port: expected a free port of {host}, got {port}"
+        f" ({error.strerror}); choose another"
       ) from None
 
 
@@ -90,7 +88,7 @@ def _load_page():
   """Returns the module of the page.
 
   Raises:
-    ValueError: if Gradio is not installed, saying how to.
+    ValueError: if Gradio is not installed.
   """
   try:
     from ifa_jax.serving import page
@@ -98,18 +96,10 @@ def _load_page():
     if error.name != "gradio":
       raise
     raise ValueError(
-      "the page needs Gradio: pip install gradio (the extra serve)"
+      "serve: expected Gradio, got no such package; pip install gradio (the"
+      " extra serve)"
     ) from None
   return page
-
-
-def _make_finder(values):
-  """Returns what finds objects, None if no flag asks for it."""
-  if values.detector is None and values.grounder is None:
-    return None
-  from ifa_jax.detection.finder import ObjectFinder
-
-  return ObjectFinder(values.detector, values.grounder)
 
 
 def run() -> None:

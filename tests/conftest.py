@@ -1,4 +1,4 @@
-"""What end-to-end tests share: a generated dataset and a finished run on it."""
+"""Shared by end-to-end tests: a generated dataset and a finished run on it."""
 
 import ast
 import gc
@@ -27,7 +27,7 @@ os.environ["JAX_ENABLE_COMPILATION_CACHE"] = "false"
 import filelock
 import pytest
 
-# What takes longest begins first, so that no worker waits for another's.
+# The slowest tests begin first, so that no worker waits for another.
 _LONG = ("kill", "processes", "parity", "scan", "system_runs", "table2")
 
 
@@ -66,7 +66,7 @@ def pytest_collection_modifyitems(items) -> None:
 
 
 def pytest_addoption(parser) -> None:
-  """Adds `--thorough`, for what takes too long to be run at each change."""
+  """Adds `--thorough`, for tests that are too slow for each change."""
   parser.addoption(
     "--thorough",
     action="store_true",
@@ -82,7 +82,7 @@ def thorough(request) -> bool:
 
 @pytest.fixture(scope="session")
 def common_dir(tmp_path_factory) -> pathlib.Path:
-  """The folder of what all workers have in common."""
+  """The folder that all workers share."""
   folder = tmp_path_factory.getbasetemp()
   if "PYTEST_XDIST_WORKER" in os.environ:
     folder = folder.parent
@@ -143,7 +143,7 @@ def data_dir(raw_dir) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def compiled_dir(common_dir) -> pathlib.Path:
-  """Where end-to-end tests keep what they have compiled, of all workers."""
+  """The compilation cache of all workers' end-to-end tests."""
   (common_dir / "compiled").mkdir(exist_ok=True)
   return common_dir / "compiled"
 

@@ -98,7 +98,8 @@ def test_padding_is_cut_to_the_first_bucket_that_holds_the_longest(
 )
 def test_texts_are_packed_into_the_smallest_bucket(lengths, size):
   whole = with_lengths(*lengths)
-  # As long as a padded text saves nothing.
+  assert batches.pack_text(whole, ()).packed is None
+  # The bucket 12 is the padded length, which saves nothing.
   packed = batches.pack_text(whole, (12, 6, 4)).packed
   if size is None:
     assert packed is None

@@ -1,20 +1,13 @@
-"""The scores that the paper prints (arXiv:2211.07504), and MNRE's class counts.
+"""Scores as the paper prints them (arXiv:2211.07504), and MNRE's class counts.
 
-Percent, as printed: rounded to two decimals.
+In percent, rounded to two decimals.
 """
 
 from typing import NamedTuple
 
 
 class Figures(NamedTuple):
-  """A printed row, in percent.
-
-  Attributes:
-    accuracy: over all rows.
-    precision: micro, without None.
-    recall: micro, without None.
-    f1: of these two; None if it is not printed.
-  """
+  """A printed row: accuracy over all rows, micro scores without None."""
 
   accuracy: float
   precision: float
@@ -23,12 +16,7 @@ class Figures(NamedTuple):
 
 
 class ClassCounts(NamedTuple):
-  """The rows of a split.
-
-  Attributes:
-    num_rows: all of them.
-    num_relations: those whose gold label is a relation, not None.
-  """
+  """The rows of a split, and those whose gold label is a relation, not None."""
 
   num_rows: int
   num_relations: int
@@ -41,6 +29,9 @@ class PublishedRow(NamedTuple):
   name: str
   figures: Figures
 
+
+# The protocol of the paper's tables.
+PROTOCOL = "released"
 
 # MNRE as DeepKE publishes it.
 TEST = ClassCounts(num_rows=1614, num_relations=640)
@@ -62,45 +53,36 @@ _TABLE_1 = {
   "IFAformer, shuffle(test)": Figures(47.71, 29.82, 29.22, 29.52),
 }
 
+# Name -> figures, and the variants of configs/ that reproduce the row.
 _TABLE_2 = {
-  "PCNN": Figures(73.36, 69.14, 43.75, 53.59),
-  "BERT": Figures(71.13, 58.51, 60.16, 59.32),
-  "MTB": _MTB,
-  "BERT+SG+Att.": Figures(74.59, 60.97, 66.56, 63.64),
-  "ViLBERT": Figures(74.89, 64.50, 61.86, 63.61),
-  "MEGA": _MEGA,
-  "Vanilla IFAformer": Figures(87.75, 69.90, 68.11, 68.99),
-  "w/o Text Attn.": Figures(76.21, 66.95, 61.72, 64.23),
-  "w/ Visual Objects": _OBJECTS,
+  "PCNN": (Figures(73.36, 69.14, 43.75, 53.59), ("pcnn",)),
+  "BERT": (Figures(71.13, 58.51, 60.16, 59.32), ("bert",)),
+  "MTB": (_MTB, ("mtb",)),
+  "BERT+SG+Att.": (Figures(74.59, 60.97, 66.56, 63.64), ("bert_sg_att",)),
+  "ViLBERT": (Figures(74.89, 64.50, 61.86, 63.61), ("vilbert",)),
+  "MEGA": (_MEGA, ("mega", "mega_released")),
+  "Vanilla IFAformer": (Figures(87.75, 69.90, 68.11, 68.99), ("vanilla",)),
+  "w/o Text Attn.": (
+    Figures(76.21, 66.95, 61.72, 64.23),
+    ("no_text_attention",),
+  ),
+  "w/ Visual Objects": (_OBJECTS, ("objects", "released")),
 }
 
-ROWS = tuple(
-  PublishedRow(table, name, figures)
-  for table, rows in (("Table 1", _TABLE_1), ("Table 2", _TABLE_2))
-  for name, figures in rows.items()
+ROWS = (
+  *(PublishedRow("Table 1", *row) for row in _TABLE_1.items()),
+  *(PublishedRow("Table 2", name, row[0]) for name, row in _TABLE_2.items()),
 )
 
-# What MEGA's own paper prints and this paper's Table 2 leaves out.
-_BERT_SG = PublishedRow(
-  "MEGA's paper", "BERT+SG", Figures(74.09, 62.95, 62.65, 62.80)
-)
-
-# The row that a variant of configs/ stands for.
+# MEGA's own paper prints BERT+SG, which Table 2 leaves out.
 VARIANTS = {
-  variant: PublishedRow("Table 2", name, _TABLE_2[name])
-  for variant, name in (
-    ("pcnn", "PCNN"),
-    ("bert", "BERT"),
-    ("mtb", "MTB"),
-    ("bert_sg_att", "BERT+SG+Att."),
-    ("vilbert", "ViLBERT"),
-    ("mega", "MEGA"),
-    ("mega_released", "MEGA"),
-    ("vanilla", "Vanilla IFAformer"),
-    ("no_text_attention", "w/o Text Attn."),
-    ("objects", "w/ Visual Objects"),
-    ("released", "w/ Visual Objects"),
+  variant: PublishedRow("Table 2", name, figures)
+  for name, (figures, variants) in _TABLE_2.items()
+  for variant in variants
+} | {
+  "bert_sg": PublishedRow(
+    "MEGA's paper", "BERT+SG", Figures(74.09, 62.95, 62.65, 62.80)
   )
-} | {"bert_sg": _BERT_SG}
-# Those that read the published crops, whose number tells the label.
+}
+# Variants that read the published crops, whose number reveals the label.
 READ_CROPS = ("objects", "released")

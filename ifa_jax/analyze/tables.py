@@ -1,72 +1,73 @@
-"""Tables whose lines belong together in sections, and cells with intervals."""
+"""Tables in sections, and cells with means and intervals."""
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ifa_jax.cli import tables as report
 
-# The share that is tolerated among the marks of several differences.
+# Expected share of chance among the differences that are marked.
 FALSE_DISCOVERIES = 0.05
 
 
 class Table(NamedTuple):
-  """A table's text; sections are lines that belong together."""
+  """A table's text; a section is a list of lines."""
 
   title: str
   columns: Sequence[str]
   sections: list[list[list[str]]]
 
+  @property
+  def lines(self) -> list[list[str]]:
+    """The lines of all sections."""
+    return [line for section in self.sections for line in section]
+
 
 def named(names: list[str], lines: list[list[str]]) -> list[list[str]]:
-  """Puts names in front of the first line, and as many blanks elsewhere."""
+  """Prepends names to the first line, and as many blanks to the others."""
   blanks = [""] * len(names)
   return [(blanks if i else names) + line for i, line in enumerate(lines)]
 
 
-def show(table: Table) -> None:
-  """Prints a table with a line between its sections."""
-  made = report.make_table(table.title, table.columns, _lines(table))
-  # Else MNRE's longest relation would be cut in a terminal of 80 columns.
-  made.collapse_padding = True
-  end = 0
-  for section in table.sections:
-    end += len(section)
-    made.rows[end - 1].end_section = True
-  report.print_table(made)
+def show(head: Sequence[str], tables: Sequence[Table]) -> None:
+  """Prints lines, then tables with a rule between their sections."""
+  print("\n".join(head))
+  for table in tables:
+    made = report.make_table(table.title, table.columns, table.lines)
+    # Otherwise MNRE's longest relation is cut in a terminal of 80 columns.
+    made.collapse_padding = True
+    end = 0
+    for section in table.sections:
+      end += len(section)
+      made.rows[end - 1].end_section = True
+    print()
+    report.print_table(made)
 
 
 def markdown(head: Sequence[str], tables: Sequence[Table]) -> str:
-  """Returns tables as Markdown.
-
-  Args:
-    head: the first line, and others that become a list below it.
-    tables: in this order.
-  """
+  """Returns lines, from the second on as a list, and tables as Markdown."""
   first, *others = head
   parts = [first, "\n".join(f"- {line}" for line in others)]
-  return "\n\n".join([*parts, *map(_markdown_table, tables)]) + "\n"
+  parts += [
+    report.markdown_table(table.title, table.columns, table.lines).rstrip()
+    for table in tables
+  ]
+  return "\n\n".join(parts) + "\n"
 
 
-def _markdown_table(table: Table) -> str:
-  return report.markdown_table(
-    table.title, table.columns, _lines(table)
-  ).rstrip()
-
-
-def _lines(table: Table) -> list[list[str]]:
-  return [line for section in table.sections for line in section]
-
-
-def resampling(
-  rows: str, found: Mapping[str, Any], seeds: Mapping[str, int]
+def describe(
+  protocol: str, rows: str, found: Mapping[str, Any], seeds: Mapping[str, int]
 ) -> Iterator[str]:
-  """Yields lines that say how intervals were made, and what they leave out.
+  """Yields lines on the protocol and on the method of the intervals.
 
   Args:
+    protocol: of all systems, or "protocols differ: ...".
     rows: "1614 rows".
     found: `resamples`, `seed` and `posts` of `compare.compare`.
-    seeds: how many each system has.
+    seeds: the number of seeds of each system.
   """
+  differs = protocol.startswith("protocols differ")
+  yield protocol if differs else f"protocol: {protocol}"
   also = " and seeds" if max(seeds.values()) > 1 else ""
   yield (
     f"{rows} of {found['posts']} posts (img_id), 95 % intervals of"
@@ -77,7 +78,7 @@ def resampling(
   if single:
     yield (
       f"one seed of {', '.join(single)}: intervals hold given these weights;"
-      " runs with other seeds may lie further apart"
+      " runs with other seeds may differ by more"
     )
 
 
@@ -88,22 +89,16 @@ def difference(found: Mapping[str, Any]) -> str:
     found: `difference`, `low`, `high`, `excludes_0` and perhaps `adjusted_p`
       of `compare.compare`.
   """
-  return with_interval(points(found), found)
+  return f"{points(found)} {interval(found)}"
 
 
 def points(found: Mapping[str, Any]) -> str:
   """Returns a difference without its interval: "+1.20", or "* +1.20"."""
-  shown = percent(found["difference"])
-  sign = "" if shown.startswith("-") or shown == "0.00" else "+"
   marked = found["excludes_0"]
   if "adjusted_p" in found:
     marked = found["adjusted_p"] < FALSE_DISCOVERIES
-  return "* " * marked + sign + shown
-
-
-def with_interval(value: str, found: Mapping[str, Any]) -> str:
-  """Returns "81.67 [79.10, 84.02]"."""
-  return f"{value} {interval(found)}"
+  shown = percent(found["difference"], "+")
+  return "* " * marked + ("0.00" if shown == "+0.00" else shown)
 
 
 def interval(found: Mapping[str, Any]) -> str:
@@ -111,7 +106,14 @@ def interval(found: Mapping[str, Any]) -> str:
   return f"[{percent(found['low'])}, {percent(found['high'])}]"
 
 
-def percent(fraction: float) -> str:
-  """Returns 0.81671 as "81.67", and a rounded 0 without a minus."""
-  text = report.percent(fraction)
-  return "0.00" if text == "-0.00" else text
+def mean(by_seed: Sequence[float]) -> str:
+  """Returns "81.67", or with the standard deviation "29.52 ± 0.71"."""
+  text = percent(statistics.fmean(by_seed))
+  if len(by_seed) == 1:
+    return text
+  return f"{text} ± {percent(statistics.stdev(by_seed))}"
+
+
+def percent(fraction: float, sign: str = "-") -> str:
+  """Returns 0.81671 as "81.67", or "+81.67"; a rounded 0 has no minus."""
+  return f"{round(100 * fraction, 2) + 0.0:{sign}.2f}"

@@ -1,7 +1,8 @@
 """The terminal.
 
-app          how a command parses flags, fails and exits
-progress     progress bars
-tables       tables of scores, and figures as JSON
-templates    HTML pages
+app               parses flags, runs a command, reports errors
+progress          progress bars
+settings_flags    flags as fields of a dataclass
+tables            tables of scores, results as JSON
+templates         HTML pages
 """

@@ -1,6 +1,6 @@
-"""How every command of the project ends: 0 done, 1 failed, 2 wrong usage.
+"""Runs commands. Exit status: 0 done, 1 failed, 2 wrong usage.
 
-A mistake of the user's gets one clear line on standard error.
+A user's mistake is reported as one line on standard error.
 """
 
 import dataclasses
@@ -22,13 +22,14 @@ from ifa_jax.runtime import compilation_cache, platforms
 if TYPE_CHECKING:
   from _typeshed import DataclassInstance
 
-# Else TensorFlow's advice would be the first thing that a command prints.
+# Otherwise TensorFlow prints advice before any output of the command.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-# transformers would say that PyTorch is missing; what needs it says so itself.
+# Otherwise transformers warns that PyTorch is missing, which most commands do
+# not need.
 os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 
-# As ml_collections names the file of the flag --config.
+# The module name that ml_collections gives to the file of --config.
 _CONFIG_MODULE = "config_config"
 
 Settings = TypeVar("Settings", bound="DataclassInstance")
@@ -42,22 +43,24 @@ def run(
   """Parses flags, runs a command's main function, and exits.
 
   Args:
-    main: takes the arguments that are no flags, with the program's name first,
-      and returns the exit status; None is 0.
-    takes_words: whether there may be such arguments.
-    compiles: whether it runs models; what JAX compiles is then kept for the
-      next start, see `runtime.compilation_cache`.
+    main: takes the program's name and the arguments that are not flags, and
+      returns the exit status; None is 0.
+    takes_words: whether arguments that are not flags are allowed.
+    compiles: whether the command runs models; executables are then cached, see
+      `runtime.compilation_cache`.
   """
-  parse = functools.partial(_parse, takes_words=takes_words)
   if isinstance(sys.stdout, io.TextIOWrapper):
-    # A console without the letters of a name shows "\xeb", as stderr does.
+    # Letters that the console cannot encode appear as "\xeb", as on stderr.
     sys.stdout.reconfigure(errors="backslashreplace")
   try:
-    app.run(_reporting(main, compiles), flags_parser=parse)
+    app.run(
+      functools.partial(_run_main, main, compiles),
+      flags_parser=functools.partial(_parse, takes_words=takes_words),
+    )
   except KeyboardInterrupt:
     _fail("stopped", 1)
   except BrokenPipeError:
-    # Whoever read the output has enough of it; the exit must not flush more.
+    # The reader of the output has closed it, so the exit must not flush more.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(1)
 
@@ -66,8 +69,8 @@ def run_verb(package: str, verbs: Mapping[str, str]) -> None:
   """Runs the module that the first argument names: `COMMAND VERB --flags`.
 
   Args:
-    package: the package of the modules.
-    verbs: name -> module, see `run_module`. Only the one that runs is imported.
+    package: of the modules.
+    verbs: name -> module, see `run_module`. Only the named one is imported.
   """
   name = sys.argv.pop(1) if len(sys.argv) > 1 else None
   if name in ("--help", "-h", "--helpfull"):
@@ -76,7 +79,7 @@ def run_verb(package: str, verbs: Mapping[str, str]) -> None:
     print("\nVERB --help describes a verb and its flags.")
     sys.exit(0)
   if name is None or name not in verbs:
-    _fail(f"want one of {', '.join(verbs)} first, found {name!r}", 2)
+    _fail(f"command: expected one of {', '.join(verbs)}, got {name!r}", 2)
   run_module(f"{package}.{verbs[name]}")
 
 
@@ -84,9 +87,8 @@ def run_module(name: str) -> None:
   """Runs a module as a command.
 
   Args:
-    name: of a module with `define_flags()` and `main(argv)`, and with
-      `TAKES_WORDS = True` if it takes arguments that are not flags, and
-      `COMPILES = True` if it runs models. Its docstring heads `--help`.
+    name: of a module with `define_flags()` and `main(argv)`. `TAKES_WORDS` and
+      `COMPILES` set the arguments of `run`; its docstring heads `--help`.
   """
   module = importlib.import_module(name)
   module.define_flags()
@@ -102,72 +104,59 @@ def run_module(name: str) -> None:
   )
 
 
-def flag_defaults(settings: type) -> dict[str, Any]:
-  """Returns name -> default of a dataclass's fields, `MISSING` where none."""
-  return {field.name: field.default for field in dataclasses.fields(settings)}
-
-
 def read_settings(settings: type[Settings]) -> Settings:
-  """Returns a dataclass whose fields have the values of the flags so named."""
+  """Returns a dataclass with the values of the flags of the same names."""
   names = [field.name for field in dataclasses.fields(settings)]
   return settings(**{name: flags.FLAGS[name].value for name in names})
 
 
 def _parse(argv: Sequence[str], takes_words: bool) -> Sequence[str]:
-  """Parses flags; a wrong one, or a word out of place, is wrong usage."""
+  """Parses flags; exits with 2 for an invalid flag or an unexpected word."""
   try:
     rest = flags.FLAGS(argv)
   except SystemExit:
-    # absl exits with 1 when it has printed --help.
+    # absl exits with 1 after --help.
     sys.exit(0)
-  # ml_collections names no flag here, only the part that it did not find.
   except (AttributeError, KeyError) as error:
-    if _is_of_config_file(error):
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if any(f.f_globals.get("__name__") == _CONFIG_MODULE for f in frames):
+      # A bug in the config file, not a wrong flag.
       raise
+    # ml_collections names only the missing part, not the flag.
     _fail(f"--config has no such setting: {_last_cause(error)}", 2)
   except (flags.Error, TypeError, ValueError) as error:
     _fail(f"{_last_cause(error)} (--help lists the flags)", 2)
   if len(rest) > 1 and not takes_words:
-    _fail(f"want flags only (--name=value), found {rest[1]!r}", 2)
+    _fail(f"expected only flags (--name=value), got {rest[1]!r}", 2)
   return rest
 
 
-def _is_of_config_file(error: Exception) -> bool:
-  """Returns whether the code of a config file raised an error."""
-  frames = traceback.walk_tb(error.__traceback__)
-  return any(
-    frame.f_globals.get("__name__") == _CONFIG_MODULE for frame, _ in frames
-  )
-
-
-def _reporting(main: Callable, compiles: bool) -> Callable:
-  """Returns main with a user's mistakes turned into one line."""
-
-  def reporting(argv):
-    _show_progress()
-    if compiles:
-      compilation_cache.keep_executables()
-    try:
-      return main(argv)
-    except BrokenPipeError:
+def _run_main(main: Callable, compiles: bool, argv: Sequence[str]) -> Any:
+  """Runs main; reports a user's mistake as one line, any other with a trace."""
+  is_debugging = absl_logging.get_verbosity() >= absl_logging.DEBUG
+  _show_log(is_debugging)
+  if compiles:
+    compilation_cache.keep_executables()
+  try:
+    return main(argv)
+  except BrokenPipeError:
+    raise
+  except (RuntimeError, AssertionError):
+    if reason := platforms.failure():
+      _fail(reason, 1)
+    raise
+  except (ValueError, OSError) as error:
+    if is_debugging:
       raise
-    except (RuntimeError, AssertionError):
-      if reason := platforms.failure():
-        _fail(reason, 1)
-      raise
-    except (ValueError, OSError) as error:
-      if absl_logging.get_verbosity() >= absl_logging.DEBUG:
-        raise
-      ours = not isinstance(error, OSError)
-      _fail(_message(error) if ours else _last_cause(error), 1)
-
-  return reporting
+    # Our own messages may have several lines.
+    is_ours = not isinstance(error, OSError)
+    _fail(_message(error) if is_ours else _last_cause(error), 1)
 
 
-def _show_progress() -> None:
-  """Sends this package's log to standard error, as plain lines."""
-  # Libraries tell their progress in absl's log.
-  if absl_logging.get_verbosity() < absl_logging.DEBUG:
+def _show_log(is_debugging: bool) -> None:
+  """Prints the log of this package as plain lines on standard error."""
+  # Libraries report their progress in absl's log.
+  if not is_debugging:
     absl_logging.set_verbosity(absl_logging.WARNING)
   handler = logging.StreamHandler()
   handler.setFormatter(logging.Formatter("%(message)s"))
@@ -178,7 +167,7 @@ def _show_progress() -> None:
 
 
 def _last_cause(error: Exception) -> str:
-  """Returns one line; ml_collections puts whole tracebacks into messages."""
+  """Returns one line; messages of ml_collections contain whole tracebacks."""
   lines = [line.strip() for line in _message(error).splitlines()]
   lines = [line for line in lines if line]
   if any(line.startswith("Traceback") for line in lines):
@@ -187,7 +176,7 @@ def _last_cause(error: Exception) -> str:
 
 
 def _message(error: Exception) -> str:
-  """Returns an error's message; that of a KeyError would come in quotes."""
+  """Returns an error's message, without the quotes that KeyError adds."""
   if error.args and isinstance(error.args[0], Exception):
     return _message(error.args[0])
   if isinstance(error, KeyError) and error.args:

@@ -8,9 +8,9 @@ if TYPE_CHECKING:
 
 
 def bar(*args: Any, **options: Any) -> "tqdm":
-  """Returns a tqdm bar on standard error; in a log file it shows seldom."""
-  # Most commands show none.
+  """Returns a tqdm bar on standard error, updated rarely in a log file."""
+  # Most commands show no bar and need not load it.
   from tqdm import tqdm
 
-  seldom = {} if sys.stderr.isatty() else {"mininterval": 15.0}
-  return tqdm(*args, dynamic_ncols=True, **seldom, **options)
+  rarely = {} if sys.stderr.isatty() else {"mininterval": 15.0}
+  return tqdm(*args, dynamic_ncols=True, **rarely, **options)

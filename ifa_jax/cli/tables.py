@@ -1,4 +1,4 @@
-"""Tables of scores for the terminal, and figures as JSON files."""
+"""Tables of scores for the terminal and Markdown, and results as JSON files."""
 
 import functools
 import json
@@ -10,21 +10,28 @@ from rich.table import Table
 
 
 def percent(fraction: float) -> str:
-  """Returns 0.81671 as "81.67", the way the paper prints scores."""
+  """Returns 0.81671 as "81.67", the format of the paper."""
   return f"{100 * fraction:.2f}"
 
 
 def print_scores(scores: Mapping[str, Any], title: str) -> None:
-  """Prints a split's scores: the protocol, a table by relation, the sums.
+  """Prints a split's scores: the protocol, a line per relation, and totals.
 
   Args:
-    scores: as `training.evaluation.score` returns them.
+    scores: see `training.evaluation.score`.
     title: above the table.
   """
+  relations = sorted(
+    scores["per_relation"].items(), key=lambda item: -item[1]["support"]
+  )
   table = make_table(
     f"{title}\nprotocol: {scores['protocol']}, {scores['n']} rows",
     ("relation", "precision", "recall", "F1", "support", "predicted"),
-    _relation_rows(scores["per_relation"]),
+    [
+      [name, *_prf(x), str(x["support"]), str(x["predicted"])]
+      for name, x in relations
+      if x["support"] or x["predicted"]
+    ],
   )
   table.columns[0].no_wrap = True
   table.add_section()
@@ -39,19 +46,6 @@ def print_scores(scores: Mapping[str, Any], title: str) -> None:
 
 def _prf(scores: Mapping[str, float]) -> list[str]:
   return [percent(scores[key]) for key in ("precision", "recall", "f1")]
-
-
-def _relation_rows(
-  per_relation: Mapping[str, Mapping[str, Any]],
-) -> Iterable[list[str]]:
-  """Yields a line for each relation that occurs, the most frequent first."""
-  by_support = sorted(
-    per_relation.items(), key=lambda item: -item[1]["support"]
-  )
-  for name, scores in by_support:
-    if scores["support"] or scores["predicted"]:
-      counts = [str(scores["support"]), str(scores["predicted"])]
-      yield [name, *_prf(scores), *counts]
 
 
 def make_table(
@@ -72,7 +66,7 @@ def markdown_table(
   """Returns the same table as Markdown."""
   rule = ["---", *["--:"] * (len(columns) - 1)]
   lines = [
-    # A bar would end the cell.
+    # An unescaped bar ends the cell.
     "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     for cells in (columns, rule, *rows)
   ]
@@ -87,8 +81,8 @@ def write_json(path: str, value: Any) -> None:
 
 
 def print_table(table: Table) -> None:
-  """Prints a table, as wide as it needs to be where no terminal limits it."""
-  # Names are text: "[none]" is no style, and ":couple:" no emoji.
+  """Prints a table, 120 columns wide if the output is not a terminal."""
+  # Names are text: "[none]" is not a style, nor ":couple:" an emoji.
   plain = functools.partial(Console, markup=False, emoji=False, highlight=False)
   console = plain()
   if not console.is_terminal:

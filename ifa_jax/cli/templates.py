@@ -1,10 +1,10 @@
-"""Pages from templates, in which nothing of a post can become markup."""
+"""HTML templates that escape all values."""
 
 import jinja2
 
 
 def templates(package: str) -> jinja2.Environment:
-  """Returns the templates in a package's folder; all filled in is escaped."""
+  """Returns the templates in a package's directory."""
   return jinja2.Environment(
     loader=jinja2.PackageLoader(package, "."),
     autoescape=True,

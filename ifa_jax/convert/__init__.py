@@ -1,14 +1,13 @@
-"""Weights of other programs to this model's parameters, and back.
+"""Converts weights of other programs to this model, and back.
 
     huggingface/         encoders of transformers
-    deepke               DeepKE's best_model.pth; deepke_export is the way back
+    deepke               DeepKE's best_model.pth, in both directions
     vilbert              ViLBERT's pytorch_model.bin
-    rules, engine        a table of names, and its application
+    engine               rules that rename weights
     sources              a folder or hub id
     store                converted weights on disk
-    cache                encoders, converted once and kept
-    initialize           parameters that no checkpoint brings
-    pooler               BERT's pooler, which only one system reads
+    cache                encoders, converted on first use
+    initialize           parameters that no checkpoint has
     label_embeddings     word embeddings of class names
     summary              the report of a conversion
 

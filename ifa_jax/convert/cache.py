@@ -1,27 +1,25 @@
-"""Encoders of the hub or of folders, converted once and kept in a cache.
+"""Encoders of the hub or of folders, converted on first use and cached.
 
-The setting `weights` names what a run starts from:
+The setting `weights` names the initial weights of a run:
 
     text=bert-base-uncased,vision=openai/clip-vit-base-patch32
                    encoders of transformers, each a hub id or a folder; either
-                   may be left out
+                   may be omitted
     weights/clip   a folder that `python -m ifa_jax.convert` wrote
     random         no pretrained weights
 
-Encoders are converted on first use into the user's cache folder
-(`~/.cache/ifa_jax/weights` on Linux, under `XDG_CACHE_HOME` if that is set), in
-a folder named by the content of the files read. Processes that start at the
-same time wait for the one that converts.
+Converted encoders are in the user's cache folder (`~/.cache/ifa_jax/weights` on
+Linux, or under `XDG_CACHE_HOME`), in a folder named by a hash of the files
+read. Processes that start together wait for the one that converts.
 """
 
-import contextlib
 import functools
 import hashlib
 import json
 import logging
 import os
 import pathlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import filelock
 import platformdirs
@@ -33,14 +31,14 @@ from ifa_jax.convert.sources import Source
 _log = logging.getLogger("ifa_jax")
 
 SIDES = ("text", "vision")
-# Part of every key: goes up when a conversion of the same files changes.
+# Part of every key; increased when the same files convert differently.
 _VERSION = 2
 
 
 def parse(weights: str) -> dict[str, str]:
   """Returns the encoders that a setting names: "text", "vision" or both.
 
-  An empty dict for any other setting, which is the path of a folder.
+  Any other setting is a folder and gives an empty dict.
 
   Raises:
     ValueError: for a side that is misspelt or named twice.
@@ -61,13 +59,12 @@ def parse(weights: str) -> dict[str, str]:
 
 @functools.cache
 def locate(weights: str) -> str:
-  """Returns the folder of converted weights that a setting stands for.
+  """Returns the folder of converted weights for a setting.
 
-  Converts encoders that have not been converted before. Logs the notes
-  of the conversion.
+  Converts encoders on first use. Logs the notes of the conversion.
 
   Raises:
-    ValueError: for encoders that cannot be found, read or fitted together.
+    ValueError: for encoders that cannot be found, read or combined.
   """
   encoders = parse(weights)
   if not encoders:
@@ -79,9 +76,8 @@ def locate(weights: str) -> str:
       )
     return weights
   found = {side: _find(side, encoders) for side in encoders}
-  root = cache_folder()
-  folder = root / _key(found)
-  with _locked(root / f"{folder.name}.lock"):
+  folder = platformdirs.user_cache_path("ifa_jax") / "weights" / _key(found)
+  with _lock(folder.with_name(f"{folder.name}.lock")):
     if not store.is_converted(folder):
       _log.info("Converting %s into %s", weights, folder)
       _convert(encoders, folder)
@@ -90,49 +86,29 @@ def locate(weights: str) -> str:
   return str(folder)
 
 
-@contextlib.contextmanager
-def _locked(path: pathlib.Path) -> Iterator[None]:
-  """Holds a lock; logs a line if another process holds it.
-
-  Raises:
-    ValueError: if the cache folder cannot be written.
-  """
+def _lock(path: pathlib.Path) -> filelock.AcquireReturnProxy:
+  """Acquires a lock; logs a line if another process holds it."""
   lock = filelock.FileLock(path)
   try:
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-      lock.acquire(timeout=0)
-    except filelock.Timeout:
-      _log.info("Waiting for another process that converts the same encoders")
-      lock.acquire()
+    return lock.acquire(timeout=0)
+  except filelock.Timeout:
+    _log.info("Waiting for another process that converts the same encoders")
+    return lock.acquire()
   except (OSError, NotImplementedError) as error:
     raise ValueError(
       f"{path.parent}: expected a cache folder that can be written and locked,"
       f" got {type(error).__name__} ({error}); XDG_CACHE_HOME=FOLDER names"
       " another"
     ) from None
-  try:
-    yield
-  finally:
-    lock.release()
-
-
-def cache_folder() -> pathlib.Path:
-  """Returns the folder of all converted encoders of this user."""
-  return platformdirs.user_cache_path("ifa_jax") / "weights"
 
 
 def _find(side: str, encoders: Mapping[str, str]) -> Source:
-  """Returns the folder of one encoder.
-
-  Raises:
-    ValueError: for an encoder that is no folder and cannot be downloaded, with
-      the ways to get it.
-  """
+  """Returns the folder of one encoder; an error explains how to get it."""
   encoder = encoders[side]
   try:
     found = sources.find(encoder)
-    # A snapshot that the hub's cache has in part is found as well.
+    # The hub's cache may hold part of a snapshot.
     found.weight_files()
     return found
   except ValueError as error:
@@ -150,7 +126,7 @@ def _find(side: str, encoders: Mapping[str, str]) -> Source:
 
 
 def _key(found: Mapping[str, Source]) -> str:
-  """Returns a name for the content of some encoders' files."""
+  """Returns a hash of the content of the encoders' files."""
   digests = {
     side: {
       os.path.basename(path): sources.sha256(path)
@@ -163,12 +139,7 @@ def _key(found: Mapping[str, Source]) -> str:
 
 
 def _convert(encoders: Mapping[str, str], folder: pathlib.Path) -> None:
-  made = conversion.convert(
-    encoders.get("text"),
-    encoders.get("vision"),
-    None,
-    conversion.Options(),
-  )
+  text, vision = (encoders.get(side) for side in SIDES)
   store.save_converted(
-    folder, made.model_config, made.params, made.info, made.tokenizer
+    folder, *conversion.convert(text, vision, None, conversion.Options())
   )

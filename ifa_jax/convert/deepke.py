@@ -1,21 +1,27 @@
-"""DeepKE's `best_model.pth` (zjunlp/DeepKE@4b27718) to this model's parameters.
+"""DeepKE's `best_model.pth` (zjunlp/DeepKE@4b27718) to a model, and back.
 
-Its names are those of `IFA_model.py` and `modeling_IFA.py`; sizes are read off
-the arrays, all but the head count, which no array shows.
+Names are those of `IFA_model.py` and `modeling_IFA.py`. Sizes are read from the
+arrays, except for the number of heads, which no array shows.
 """
 
+import dataclasses
 import math
 import os
 from collections.abc import Mapping
 from typing import Any, cast
 
 import numpy as np
+from flax import traverse_util
 
 from ifa_jax.convert import engine, sources
-from ifa_jax.convert.huggingface import bert, clip
-from ifa_jax.convert.rules import Drop, Rule, linear, norm
+from ifa_jax.convert.engine import Drop, Rule, layer, linear, norm
+from ifa_jax.convert.huggingface.encoders import (
+  BERT_LAYER,
+  CLIP_LAYER,
+  bert_embeddings,
+  clip_embeddings,
+)
 from ifa_jax.convert.store import Converted, make_info
-from ifa_jax.files import torch_file
 from ifa_jax.models import parameters
 from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
 
@@ -25,9 +31,9 @@ RULES = [
   Drop("model.{any}position_ids", "buffers that count 0, 1, 2 ..."),
   Drop("model.text_pooler.{any}", "the relation head reads the markers"),
   Drop("model.vision_post_layernorm.{any}", "nothing reads the class token"),
-  *bert.embedding_rules("model.text_embeddings"),
-  *bert.layer_rules("model.encoder.text_layer.{n}"),
-  *clip.embedding_rules(_VISUAL),
+  *bert_embeddings("model.text_embeddings"),
+  *layer("model.encoder.text_layer.{n}", "text/layer_{n}", BERT_LAYER),
+  *clip_embeddings(_VISUAL),
   Rule(
     f"{_VISUAL}.aux_position_embedding.weight", "visual/embed/grounded_position"
   ),
@@ -36,9 +42,16 @@ RULES = [
     "visual/embed/detected_position",
   ),
   *norm("model.vision_pre_layrnorm", "visual/embed/norm"),
-  *clip.layer_rules("model.encoder.vision_layers.{n}"),
+  *layer("model.encoder.vision_layers.{n}", "visual/layer_{n}", CLIP_LAYER),
   *linear("classifier", "relation_head"),
 ]
+
+# Settings of training, which no file of weights holds.
+_NOT_IN_FILE = (
+  "dropout_rate",
+  "attention_dropout_rate",
+  "crop_position_stddev",
+)
 
 
 def from_deepke(
@@ -58,8 +71,8 @@ def from_deepke(
     The model's config and its float32 parameters.
 
   Raises:
-    ValueError: for a damaged file, one that holds anything but tensors, or
-      names and shapes that are not DeepKE's; all are listed.
+    ValueError: if the file is damaged, or names and shapes are not DeepKE's;
+      lists all.
   """
   converted = convert(checkpoint, num_heads, fusion)
   return cast(ModelConfig, converted.model_config), converted.params
@@ -68,25 +81,15 @@ def from_deepke(
 def convert(
   checkpoint: str | os.PathLike, num_heads: int, fusion: str
 ) -> Converted:
-  """Does what `from_deepke` does, and tells where all comes from."""
-  arrays = torch_file.load(checkpoint)
-  if not sources.is_state_dict(arrays):
-    raise ValueError(
-      f"{checkpoint}: want a state dict of tensors, found"
-      f" {type(arrays).__name__}"
-    )
-  config = read_sizes(arrays, num_heads, fusion, checkpoint)
-  expected = parameters.param_shapes(config)
-  params = engine.convert(arrays, RULES, expected, str(checkpoint))
+  """Does the same as `from_deepke`, with provenance."""
+  path = os.fspath(checkpoint)
+  arrays = sources.read_weights(path)
+  config = read_sizes(arrays, num_heads, fusion, path)
+  params = engine.convert(arrays, RULES, parameters.param_shapes(config), path)
   info = make_info("deepke")
-  info["sources"]["checkpoint"] = {
-    "name": os.fspath(checkpoint),
-    "files": {
-      os.path.basename(checkpoint): sources.sha256(os.fspath(checkpoint))
-    },
-  }
+  info["sources"]["checkpoint"] = sources.record(path, [path])
   info["dropped"]["checkpoint"] = engine.dropped(arrays, RULES)
-  return Converted(config, params, info)
+  return Converted(config, traverse_util.unflatten_dict(params, sep="/"), info)
 
 
 def read_sizes(
@@ -95,46 +98,119 @@ def read_sizes(
   fusion: str,
   checkpoint: str | os.PathLike,
 ) -> ModelConfig:
-  """Reads a model's sizes off the shapes of DeepKE's arrays.
+  """Reads a model's sizes from the shapes of DeepKE's arrays."""
 
-  Raises:
-    ValueError: for an array that is missing or no matrix, naming it.
-  """
-  shape = lambda name: sources.matrix_shape(arrays, name, checkpoint)  # noqa: E731
-  visual = "model.vision_embeddings."
-  vocab_size, dim = shape("model.text_embeddings.word_embeddings.weight")
-  patch = arrays.get(visual + "patch_embedding.weight")
+  def shape(name: str) -> tuple[int, int]:
+    return sources.matrix_shape(arrays, f"model.{name}", checkpoint)
+
+  vocab_size, dim = shape("text_embeddings.word_embeddings.weight")
+  patch = arrays.get(f"{_VISUAL}.patch_embedding.weight")
   if patch is None or patch.ndim != 4:
     raise ValueError(
-      f"{checkpoint}: {visual}patch_embedding.weight: want an array"
-      f" [D, 3, patch, patch], found"
+      f"{checkpoint}: {_VISUAL}.patch_embedding.weight: expected an array"
+      " [D, 3, patch, patch], got"
       f" {'nothing' if patch is None else patch.shape}"
     )
-  side = math.isqrt(shape(visual + "position_embedding.weight")[0] - 1)
-  crops = shape(visual + "aux_position_embedding.weight")[0]
+  side = math.isqrt(shape("vision_embeddings.position_embedding.weight")[0] - 1)
+  crops, _ = shape("vision_embeddings.aux_position_embedding.weight")
   shared: dict[str, Any] = {
     "hidden_dim": dim,
     "num_heads": num_heads,
     "num_layers": sum("attention.self.query.weight" in name for name in arrays),
   }
-  width = lambda name: shape(f"model.encoder.{name}.weight")[0]  # noqa: E731
   return ModelConfig(
     text=TextConfig(
       vocab_size=vocab_size,
-      max_len=shape("model.text_embeddings.position_embeddings.weight")[0],
-      num_token_types=shape(
-        "model.text_embeddings.token_type_embeddings.weight"
-      )[0],
-      mlp_dim=width("text_layer.0.intermediate.dense"),
+      max_len=shape("text_embeddings.position_embeddings.weight")[0],
+      num_token_types=shape("text_embeddings.token_type_embeddings.weight")[0],
+      mlp_dim=shape("encoder.text_layer.0.intermediate.dense.weight")[0],
       **shared,
     ),
     vision=VisionConfig(
       image_size=side * patch.shape[-1],
       patch_size=patch.shape[-1],
       num_crops=crops // 16,
-      mlp_dim=width("vision_layers.0.mlp.fc1"),
+      mlp_dim=shape("encoder.vision_layers.0.mlp.fc1.weight")[0],
       **shared,
     ),
     fusion=fusion,
-    num_relations=shape("classifier.weight")[0],
+    num_relations=sources.matrix_shape(arrays, "classifier.weight", checkpoint)[
+      0
+    ],
   )
+
+
+def export_deepke(
+  path: str | os.PathLike, config: ModelConfig, params: Mapping[str, Any]
+) -> None:
+  """Writes a file that DeepKE and `from_deepke` load.
+
+  Weights that DeepKE has and never reads are an identity norm and a pooler of
+  zeros. The file holds no number of heads and no fusion.
+
+  Args:
+    path: of the file, which appears when all is written.
+    config: the model's.
+    params: nested dicts of arrays.
+
+  Raises:
+    ValueError: if DeepKE's code has no such model, with the differences, or if
+      PyTorch, which writes the file, is not installed.
+  """
+  if config.vision is None:
+    raise ValueError(
+      "cannot express as DeepKE's file: expected both streams, got a text model"
+    )
+  flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
+  tensors = engine.restore(flat, RULES, "DeepKE's file")
+  read = read_sizes(tensors, config.text.num_heads, config.fusion, path)
+  problems = [
+    f"{side}.{name}: expected {expected!r}, got {found!r}"
+    for side in ("text", "vision")
+    for name, expected in dataclasses.asdict(getattr(read, side)).items()
+    if name not in _NOT_IN_FILE
+    and (found := getattr(getattr(config, side), name)) != expected
+  ]
+  if problems:
+    raise ValueError(
+      "cannot express as DeepKE's file:\n  " + "\n  ".join(problems)
+    )
+  _save(os.path.abspath(path), tensors | _unread(config.text, config.vision))
+
+
+def _save(path: str, tensors: Mapping[str, np.ndarray]) -> None:
+  try:
+    import torch
+  except ImportError:
+    raise ValueError(
+      f"{path}: DeepKE's file is written by PyTorch, which is not installed"
+      " (pip install torch)"
+    ) from None
+  os.makedirs(os.path.dirname(path), exist_ok=True)
+  partial = f"{path}.partial"
+  try:
+    # Copied, as torch warns of arrays that it may not write to.
+    state = {name: torch.tensor(array) for name, array in tensors.items()}
+    torch.save(state, partial)
+    os.replace(partial, path)
+  finally:
+    if os.path.exists(partial):
+      os.remove(partial)
+
+
+def _unread(text: TextConfig, vision: VisionConfig) -> dict[str, np.ndarray]:
+  """Returns the weights that DeepKE's model never reads, and its buffers."""
+  buffers = {
+    "vision_embeddings.position_ids": 1
+    + (vision.image_size // vision.patch_size) ** 2,
+    "vision_embeddings.aux_position_ids": 16 * vision.num_crops,
+    "vision_embeddings.rcnn_position_ids": 4 * vision.num_crops,
+    "text_embeddings.position_ids": text.max_len,
+  }
+  return {
+    **engine.blank(
+      ["model.vision_post_layernorm", "model.text_pooler.dense"],
+      text.hidden_dim,
+    ),
+    **{f"model.{name}": np.arange(n)[None] for name, n in buffers.items()},
+  }

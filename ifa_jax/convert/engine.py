@@ -1,20 +1,141 @@
-"""Turns one naming of weights into another by a table, strict on both sides.
+"""Renames weights by a table of rules, strictly in both directions.
 
-Every name of the source is matched by exactly one rule, every parameter that
-the model wants is given, and all that is wrong is reported at once. The same
-table leads back.
+Every name of the source must match exactly one rule, and every parameter of
+the model must be given; all problems are reported at once. The same table
+converts back.
+
+In a name of either side, `{n}` is the number of a layer; in a `Drop`, `{any}`
+is any text.
+
+    Rule("encoder.layer.{n}.output.dense.bias", "text/layer_{n}/mlp_out/bias")
+    encoder.layer.7.output.dense.bias  <->  text/layer_7/mlp_out/bias
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import functools
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-from flax import traverse_util
 
-from ifa_jax.convert import rules as tables
-from ifa_jax.convert.rules import Drop, Rule
+
+class Move(NamedTuple):
+  """Changes to an array on conversion, and on the way back."""
+
+  into: Callable[[np.ndarray], np.ndarray]
+  out: Callable[[np.ndarray], np.ndarray]
+
+
+def _flatten_patches(array: np.ndarray) -> np.ndarray:
+  return array.transpose(2, 3, 1, 0).reshape(-1, len(array))
+
+
+def _unflatten_patches(kernel: np.ndarray) -> np.ndarray:
+  patch = math.isqrt(len(kernel) // 3)
+  return kernel.reshape(patch, patch, 3, -1).transpose(3, 2, 0, 1)
+
+
+SAME = Move(np.asarray, np.asarray)
+# PyTorch's linear weight [out, in], a kernel [in, out].
+TRANSPOSE = Move(np.transpose, np.transpose)
+# A convolution [D, 3, patch, patch], a kernel [3 patch^2, D]: within a patch
+# the model reads row, column, channel.
+PATCHES = Move(_flatten_patches, _unflatten_patches)
+
+
+def leading_axes(count: int) -> Move:
+  """Removes axes of length 1 that stand for a batch."""
+  axes = tuple(range(count))
+  return Move(lambda x: x.squeeze(axes), lambda x: np.expand_dims(x, axes))
+
+
+class Rule(NamedTuple):
+  """Moves a weight to the path of a parameter."""
+
+  name: str
+  path: str
+  move: Move = SAME
+
+
+class Drop(NamedTuple):
+  """Leaves a weight out, with the reason."""
+
+  name: str
+  reason: str
+
 
 Table = Sequence[Rule | Drop]
+
+
+def linear(name: str, path: str) -> list[Rule]:
+  """Returns the rules of a linear layer."""
+  return [
+    Rule(f"{name}.weight", f"{path}/kernel", TRANSPOSE),
+    Rule(f"{name}.bias", f"{path}/bias"),
+  ]
+
+
+def norm(name: str, path: str) -> list[Rule]:
+  """Returns the rules of a LayerNorm."""
+  return [
+    Rule(f"{name}.weight", f"{path}/scale"),
+    Rule(f"{name}.bias", f"{path}/bias"),
+  ]
+
+
+def layer(name: str, path: str, parts: Mapping[str, str]) -> list[Rule]:
+  """Returns the rules of a transformer layer.
+
+  Args:
+    name: of the layer.
+    path: of the model's layer.
+    parts: path within the layer -> name within the layer, of linear layers,
+      and of LayerNorms where the path ends in "norm".
+  """
+  return [
+    rule
+    for ours, theirs in parts.items()
+    for rule in (norm if ours.endswith("norm") else linear)(
+      f"{name}.{theirs}", f"{path}/{ours}"
+    )
+  ]
+
+
+def blank(names: Sequence[str], width: int) -> dict[str, np.ndarray]:
+  """Returns the weights of modules that an export needs and no model reads.
+
+  LayerNorms are identities, linear layers [D, D] are 0.
+  """
+  ones, zeros = np.ones(width, np.float32), np.zeros(width, np.float32)
+  weights = {}
+  for name in names:
+    square = np.zeros((width, width), np.float32)
+    weights[f"{name}.weight"] = ones if "norm" in name else square
+    weights[f"{name}.bias"] = zeros
+  return weights
+
+
+@functools.cache
+def _regex(pattern: str) -> re.Pattern[str]:
+  escaped = re.escape(pattern).replace(re.escape("{n}"), r"(?P<n>\d+)")
+  return re.compile(escaped.replace(re.escape("{any}"), ".*"))
+
+
+def match(pattern: str, name: str) -> dict[str, str] | None:
+  """Returns the placeholders of a pattern in a whole name, or None."""
+  found = _regex(pattern).fullmatch(name)
+  return None if found is None else found.groupdict()
+
+
+def _rename(pattern: str, target: str, name: str) -> str:
+  """Returns `target` with the layer's number in a name that matches."""
+  return target.replace("{n}", (match(pattern, name) or {}).get("n", ""))
+
+
+def matching(rules: Table, name: str) -> list[Rule | Drop]:
+  """Returns the rules that match a whole name."""
+  return [rule for rule in rules if match(rule.name, name) is not None]
 
 
 def convert(
@@ -22,72 +143,75 @@ def convert(
   rules: Table,
   expected: Mapping[str, tuple[int, ...]],
   where: str,
-) -> dict[str, Any]:
-  """Returns the weights as nested float32 parameters.
+) -> dict[str, np.ndarray]:
+  """Returns path -> float32 parameter of a checkpoint's weights.
 
   Args:
-    source: name -> array, as the checkpoint has it.
-    rules: exactly one must match each whole name.
-    expected: path -> shape of every parameter that the model wants.
-    where: the checkpoint's name, for the error.
+    source: name -> array.
+    rules: exactly one must match each name.
+    expected: path -> shape of every parameter of the model.
+    where: the checkpoint, for the error.
 
   Raises:
-    ValueError: listing every name without exactly one rule, every wrong shape
-      (wanted and found) and every parameter that the checkpoint does not give.
+    ValueError: listing every name without exactly one rule, every wrong shape,
+      and every parameter that is missing.
   """
   params, problems = {}, []
   for name, array in source.items():
-    hits = _hits(rules, name)
-    if len(hits) != 1:
-      problems.append(f"{name}: want one rule that matches, found {len(hits)}")
-    elif isinstance(hits[0], Rule):
-      path = tables.fill(hits[0].path, tables.match(hits[0].name, name))
-      moved, problem = _move(hits[0], array, expected.get(path))
+    found = matching(rules, name)
+    if len(found) != 1:
+      problems.append(
+        f"{name}: expected one rule that matches, got {len(found)}"
+      )
+    elif isinstance(found[0], Rule):
+      path = _rename(found[0].name, found[0].path, name)
+      moved, problem = _move(found[0], array, expected.get(path))
       if path in params:
         problem = "a second weight for this parameter"
       params[path] = moved
       if problem:
         problems.append(f"{name} -> {path}: {problem}")
   problems += [
-    f"{path}: want {expected[path]}, found nothing in the checkpoint"
+    f"{path}: expected {expected[path]}, got nothing in the checkpoint"
     for path in sorted(expected.keys() - params.keys())
   ]
   _raise_all(f"cannot convert {where}", problems)
-  return traverse_util.unflatten_dict(params, sep="/")
+  return params
 
 
 def restore(
-  params: Mapping[str, Any], rules: Table, what: str
+  params: Mapping[str, Any], rules: Table, target: str
 ) -> dict[str, np.ndarray]:
-  """Returns nested parameters under the names that a table reads them from.
+  """Returns parameters under the names of their source.
 
-  Where several names become one path, the table's first is taken.
+  If several names have one path, the table's first is used.
 
   Args:
-    params: nested dicts of arrays.
+    params: path -> array.
     rules: must have a name for every path.
-    what: the target's name, for the error.
+    target: its name, for the error.
 
   Raises:
     ValueError: listing every parameter that has no name there.
   """
+  moves = [rule for rule in rules if isinstance(rule, Rule)]
   weights, problems = {}, []
-  for path, array in traverse_util.flatten_dict(params, sep="/").items():
-    rule = next((r for r in _moves(rules) if tables.match(r.path, path)), None)
+  for path, array in params.items():
+    rule = next((r for r in moves if match(r.path, path) is not None), None)
     if rule is None:
       problems.append(f"{path}: there is no place for it")
       continue
-    name = tables.fill(rule.name, tables.match(rule.path, path))
+    name = _rename(rule.path, rule.name, path)
     weights[name] = np.ascontiguousarray(rule.move.out(np.asarray(array)))
-  _raise_all(f"cannot express as {what}", problems)
+  _raise_all(f"cannot express as {target}", problems)
   return weights
 
 
 def dropped(source: Mapping[str, Any], rules: Table) -> dict[str, list[str]]:
-  """Returns reason -> names of what a table leaves behind."""
+  """Returns reason -> names of the weights that a table leaves out."""
   reasons: dict[str, list[str]] = {}
   for name in source:
-    for rule in _hits(rules, name):
+    for rule in matching(rules, name):
       if isinstance(rule, Drop):
         reasons.setdefault(rule.reason, []).append(name)
   return reasons
@@ -97,37 +221,28 @@ def beyond(
   source: Mapping[str, Any], rules: Table, num_layers: int
 ) -> list[str]:
   """Returns the names that belong to layer `num_layers` and later ones."""
-  names = []
-  for name in source:
-    found = [tables.match(rule.name, name) for rule in _hits(rules, name)]
-    numbers = [tables.layer_number(match) for match in found]
-    if any(n is not None and n >= num_layers for n in numbers):
-      names.append(name)
-  return names
 
+  def layer_number(name: str) -> int:
+    found = [match(rule.name, name) or {} for rule in rules]
+    return max(int(placeholders.get("n", -1)) for placeholders in found)
 
-def _hits(rules: Table, name: str) -> list[Rule | Drop]:
-  return [rule for rule in rules if tables.match(rule.name, name)]
-
-
-def _moves(rules: Table) -> list[Rule]:
-  return [rule for rule in rules if isinstance(rule, Rule)]
+  return [name for name in source if layer_number(name) >= num_layers]
 
 
 def _move(
-  rule: Rule, array: np.ndarray, want: tuple[int, ...] | None
-) -> tuple[np.ndarray | None, str | None]:
-  """Returns the parameter, and what is wrong with it, if anything."""
+  rule: Rule, array: np.ndarray, shape: tuple[int, ...] | None
+) -> tuple[np.ndarray, str | None]:
+  """Returns the parameter, and the problem with it or None."""
   if array.dtype.kind in "biu":
-    return None, f"want floating point numbers, found {array.dtype}"
+    return array, f"expected floating point numbers, got {array.dtype}"
   try:
     moved = np.ascontiguousarray(rule.move.into(array), np.float32)
   except (ValueError, IndexError):
-    return None, f"want {want}, found an array of shape {array.shape}"
-  if want is None:
+    return array, f"expected {shape}, got an array of shape {array.shape}"
+  if shape is None:
     return moved, "the model has no such parameter"
-  if moved.shape != want:
-    return moved, f"want {want}, found {moved.shape}"
+  if moved.shape != shape:
+    return moved, f"expected {shape}, got {moved.shape}"
   return moved, None
 
 

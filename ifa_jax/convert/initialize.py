@@ -1,6 +1,6 @@
-"""What no checkpoint brings, as a new run with the same seed starts it."""
+"""Parameters that no checkpoint has, initialised as in a new run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import jax
 import numpy as np
@@ -9,49 +9,42 @@ from flax import traverse_util
 from ifa_jax.models import parameters
 from ifa_jax.models.base import System
 
-_WORDS = "text/embed/word/embedding"
+WORDS = "text/embed/word/embedding"
 
 
 def complete(
   params: Mapping[str, np.ndarray], config: System, seed: int
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-  """Adds freshly started parameters to a checkpoint's.
+  """Adds randomly initialised parameters to a checkpoint's.
 
   Args:
-    params: path -> float32 array. The word table may be short of its last rows,
-      those of the entity markers.
+    params: path -> float32 array. The word table may lack its last rows, those
+      of the entity markers.
     config: of a model with a text stream.
-    seed: of what is initialised.
+    seed: of a run that would initialise them in the same way.
 
   Returns:
-    Path -> float32 array of all that the model has, and the paths of what is
-    fresh, rows of the word table named with it.
+    Path -> float32 array of all parameters, and the paths of the initialised
+    ones, with the rows of the word table.
   """
-  none = np.zeros((0, config.text.hidden_dim), np.float32)
-  words = params.get(_WORDS, none)
   missing = [
     path
     for path in parameters.param_shapes(config)
-    if path not in params or path == _WORDS
+    if path not in params or path == WORDS
   ]
-  fresh = _start(config, missing, seed)
-  fresh[_WORDS] = np.concatenate([words, fresh[_WORDS][len(words) :]])
-  named = [path for path in missing if path != _WORDS]
+
+  # Compiled, so that only the missing ones are computed.
+  @jax.jit
+  def initial_values():
+    tree = parameters.init_params(config, parameters.init_key(seed))
+    flat = traverse_util.flatten_dict(tree, sep="/")
+    return {path: flat[path] for path in missing}
+
+  fresh = {path: np.array(x) for path, x in initial_values().items()}
+  words = params.get(WORDS, fresh[WORDS][:0])
+  fresh[WORDS] = np.concatenate([words, fresh[WORDS][len(words) :]])
+  named = [path for path in missing if path != WORDS]
   if len(words) < config.text.vocab_size:
     last = config.text.vocab_size - 1
-    named.append(f"{_WORDS}, rows {len(words)} to {last}")
+    named.append(f"{WORDS}, rows {len(words)} to {last}")
   return {**params, **fresh}, sorted(named)
-
-
-def _start(
-  config: System, paths: Sequence[str], seed: int
-) -> dict[str, np.ndarray]:
-  """Returns some of the parameters that a run with this seed starts from."""
-
-  def some():
-    params = parameters.init_params(config, parameters.init_key(seed))
-    flat = traverse_util.flatten_dict(params, sep="/")
-    return {path: flat[path] for path in paths}
-
-  # Compiled, it computes none of the others.
-  return {path: np.array(x) for path, x in jax.jit(some)().items()}

@@ -1,4 +1,4 @@
-"""What a class name says of an object, where a detector gives no features."""
+"""Embeddings of class names, for objects without a detector's features."""
 
 import os
 from typing import Any
@@ -7,9 +7,8 @@ import numpy as np
 from flax import traverse_util
 
 from ifa_jax.convert import store
+from ifa_jax.convert.initialize import WORDS
 from ifa_jax.data.text.tokenizer import Tokenizer
-
-_WORDS = "text/embed/word/embedding"
 
 
 class LabelVectors:
@@ -24,23 +23,23 @@ class LabelVectors:
 
     Args:
       folder: of the weights.
-      tokenizer: whose ids the table's rows are.
+      tokenizer: its ids are the table's rows.
 
     Raises:
       ValueError: if there is no such folder.
     """
     _, params, _ = store.load_converted(folder)
     flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
-    self._table = flat[_WORDS]
+    self._table = flat[WORDS]
     self._tokenizer = tokenizer
     self.dim = self._table.shape[1]
 
   def __call__(self, name: str) -> np.ndarray:
     """Returns float32[D] of a class name such as "traffic light"."""
     words = name.split() or ["[UNK]"]
-    # The whole name is "head" and "tail", so that no word of it is cut off.
-    whole = (0, len(words))
-    encoded = self._tokenizer.encode(words, whole, whole, len(self._table))
+    # The tokenizer truncates all words but the head's and the tail's.
+    span = (0, len(words))
+    encoded = self._tokenizer.encode(words, span, span, len(self._table))
     ids = [
       token
       for token, word in zip(encoded.input_ids, encoded.word_ids, strict=True)

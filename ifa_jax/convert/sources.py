@@ -1,4 +1,4 @@
-"""Reads a pretrained model's folder, or one of the hub, without PyTorch."""
+"""Reads pretrained models, from folders or the hub, without PyTorch."""
 
 import functools
 import hashlib
@@ -11,19 +11,18 @@ import numpy as np
 from ifa_jax.files import json_file, torch_file
 from ifa_jax.files.shown import shown
 
-# In the order in which they are tried; an index lists the parts of a model
-# that is spread over files.
+# In order of preference; an index lists the files of a sharded model.
 _WEIGHTS = (
   "model.safetensors",
   "model.safetensors.index.json",
   "pytorch_model.bin",
   "pytorch_model.bin.index.json",
 )
-# Of an adapter, which transformers adds to the weights of another folder.
-ADAPTER = "adapter_config.json"
+# transformers adds an adapter to the weights of another folder.
+_ADAPTER = "adapter_config.json"
 _SMALL_FILES = (
   "config.json",
-  ADAPTER,
+  _ADAPTER,
   "preprocessor_config.json",
   "processor_config.json",
   "tokenizer.json",
@@ -37,47 +36,39 @@ _SMALL_FILES = (
 
 
 class Source(NamedTuple):
-  """A model on disk.
-
-  Attributes:
-    name: as the user gave it: a folder or a hub id.
-    folder: where it lies.
-  """
+  """A model on disk; `name` is a folder or hub id, as the user gave it."""
 
   name: str
   folder: str
 
   def read_json(self, name: str) -> dict[str, Any] | None:
-    """Returns what a file holds, or None if there is no such file.
+    """Returns the object in a file, or None if there is no such file.
 
     Raises:
-      ValueError: if it holds no JSON object, naming it.
+      ValueError: if it is no JSON object, naming the file.
     """
     path = os.path.join(self.folder, name)
     if not os.path.exists(path):
       return None
     value = json_file.load(path)
     if not isinstance(value, dict):
-      raise ValueError(f"{path}: want a JSON object, found {shown(value)}")
+      raise ValueError(f"{path}: expected a JSON object, got {shown(value)}")
     return value
 
   def read_config(self) -> dict[str, Any]:
     """Returns `config.json`.
 
     Raises:
-      ValueError: if there is none, with what the folder holds instead, or if
-        the folder holds an adapter.
+      ValueError: if there is none, or for an adapter.
     """
-    if os.path.exists(adapter := os.path.join(self.folder, ADAPTER)):
+    if os.path.exists(adapter := os.path.join(self.folder, _ADAPTER)):
       raise ValueError(
         f"{adapter}: expected weights that the adapter is merged into, got an"
         " adapter"
       )
     config = self.read_json("config.json")
     if config is None:
-      raise ValueError(
-        f"{self.folder}: want a config.json, found {_list_folder(self.folder)}"
-      )
+      raise self._missing("a config.json")
     return config
 
   @property
@@ -89,7 +80,7 @@ class Source(NamedTuple):
     )
 
   def small_files(self) -> list[str]:
-    """Returns the paths of all other files that are read where they exist."""
+    """Returns the paths of all other files that are read if they exist."""
     paths = [os.path.join(self.folder, name) for name in _SMALL_FILES]
     return [path for path in paths if os.path.exists(path)]
 
@@ -97,38 +88,37 @@ class Source(NamedTuple):
     """Returns the paths of the files that hold the weights.
 
     Raises:
-      ValueError: if there are none, naming what is wanted and what is there.
+      ValueError: if there are none, naming other files.
     """
     for name in _WEIGHTS:
-      path = os.path.join(self.folder, name)
-      if os.path.exists(path):
-        names = self._parts(name) if name.endswith(".json") else [name]
-        return [os.path.join(self.folder, part) for part in names]
-    raise ValueError(
-      f"{self.folder}: want {' or '.join(_WEIGHTS)}, found"
-      f" {_list_folder(self.folder)}"
-    )
+      if not os.path.exists(os.path.join(self.folder, name)):
+        continue
+      names = [name]
+      if name.endswith(".json"):
+        names = (self.read_json(name) or {}).get("weight_map")
+        if not isinstance(names, dict) or not names:
+          raise ValueError(
+            f"{self.folder}/{name}: expected a weight_map of names to files"
+          )
+        # A path could lead out of the folder.
+        names = sorted({os.path.basename(str(x)) for x in names.values()})
+      return [os.path.join(self.folder, name) for name in names]
+    raise self._missing(" or ".join(_WEIGHTS))
 
-  def _parts(self, index: str) -> list[str]:
-    """Returns the files that an index lists."""
-    parts = (self.read_json(index) or {}).get("weight_map")
-    if not isinstance(parts, dict) or not parts:
-      raise ValueError(
-        f"{os.path.join(self.folder, index)}: want a weight_map of names to"
-        " files"
-      )
-    # A name could lead out of the folder otherwise.
-    return sorted({os.path.basename(str(part)) for part in parts.values()})
+  def _missing(self, what: str) -> ValueError:
+    names = sorted(os.listdir(self.folder))
+    found = ", ".join(names[:8]) + (" ..." if names[8:] else "") or "nothing"
+    return ValueError(f"{self.folder}: expected {what}, got {found}")
 
 
 def find(id_or_dir: str | os.PathLike) -> Source:
-  """Returns a folder as it is, and the hub's copy of anything else.
+  """Returns a folder, or the hub's copy of a model that is no folder.
 
-  Of the hub, only the files that are read here are fetched, PyTorch's own only
-  where there are no others.
+  Only files that are read are fetched from the hub, and PyTorch's only if
+  there are no safetensors.
 
   Raises:
-    ValueError: for what is neither a folder nor can be fetched.
+    ValueError: if there is no such folder and the hub gives no such model.
   """
   name = os.fspath(id_or_dir)
   if os.path.isdir(name):
@@ -138,21 +128,19 @@ def find(id_or_dir: str | os.PathLike) -> Source:
   try:
     return Source(name, _fetch(name))
   except Exception as error:  # Of the hub, of the network, of the cache.
+    # The hub's own errors explain its cache at length.
+    cause: BaseException = error
+    while inner := cause.__cause__ or cause.__context__:
+      cause = inner
+    reason = " ".join(str(cause).split())[:200]
     raise ValueError(
       f"{name}: neither a folder nor a model that can be fetched from the hub"
-      f" ({_root_cause(error)})"
+      f" ({type(cause).__name__}: {reason})"
     ) from None
 
 
-def _root_cause(error: BaseException) -> str:
-  """Returns one line; the errors of the hub explain its cache at length."""
-  while cause := error.__cause__ or error.__context__:
-    error = cause
-  return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-
-
 def is_hub_id(name: str) -> bool:
-  """Returns whether a name can be one of the hub, and is not a path."""
+  """Returns whether a name may be a hub id, and is not a path."""
   return not name.startswith((".", "/", "~")) and name.count("/") <= 1
 
 
@@ -166,48 +154,24 @@ def _fetch(hub_id: str) -> str:
   return folder
 
 
-def read_weights(path: str) -> dict[str, np.ndarray]:
-  """Returns name -> array of a `.safetensors` or `.bin` file.
+def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
+  """Returns name -> array of a safetensors or PyTorch file.
 
   Raises:
-    ValueError: for a damaged file, or one that holds anything but tensors.
+    ValueError: if it is missing, damaged, or holds anything but tensors.
   """
+  path = os.fspath(path)
   if path.endswith(".safetensors"):
     return _read_safetensors(path)
   loaded = torch_file.load(path)
-  if not is_state_dict(loaded):
-    raise ValueError(
-      f"{path}: want a state dict of tensors, found {type(loaded).__name__}"
-    )
-  return dict(loaded)
-
-
-def is_state_dict(loaded: Any) -> bool:
-  """Returns whether an object maps names to arrays."""
-  return isinstance(loaded, Mapping) and all(
+  if not isinstance(loaded, Mapping) or not all(
     isinstance(name, str) and isinstance(array, np.ndarray)
     for name, array in loaded.items()
-  )
-
-
-def matrix_shape(
-  arrays: Mapping[str, np.ndarray], name: str, where: str | os.PathLike
-) -> tuple[int, int]:
-  """Returns rows and columns of one of a checkpoint's arrays.
-
-  Args:
-    arrays: all of them, by name.
-    name: the wanted one's.
-    where: the checkpoint's name, for the error.
-
-  Raises:
-    ValueError: if it is missing or no matrix.
-  """
-  array = arrays.get(name)
-  if array is None or array.ndim != 2:
-    found = "nothing" if array is None else f"shape {array.shape}"
-    raise ValueError(f"{where}: {name}: want a matrix, found {found}")
-  return array.shape
+  ):
+    raise ValueError(
+      f"{path}: expected a state dict of tensors, got {type(loaded).__name__}"
+    )
+  return dict(loaded)
 
 
 def _read_safetensors(path: str) -> dict[str, np.ndarray]:
@@ -224,12 +188,30 @@ def _read_safetensors(path: str) -> dict[str, np.ndarray]:
     ) from None
 
 
-def sha256(path: str) -> str:
+def matrix_shape(
+  arrays: Mapping[str, np.ndarray], name: str, where: str | os.PathLike
+) -> tuple[int, int]:
+  """Returns rows and columns of a checkpoint's array.
+
+  Raises:
+    ValueError: if the array is missing or no matrix; names it and `where`.
+  """
+  array = arrays.get(name)
+  if array is None or array.ndim != 2:
+    found = "nothing" if array is None else f"shape {array.shape}"
+    raise ValueError(f"{where}: {name}: expected a matrix, got {found}")
+  return array.shape
+
+
+def sha256(path: str | os.PathLike) -> str:
   """Returns the hash of a file, in hexadecimal."""
   with open(path, "rb") as file:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _list_folder(folder: str) -> str:
-  names = sorted(os.listdir(folder))
-  return ", ".join(names[:8]) + (" ..." if names[8:] else "") or "nothing"
+def record(name: str, paths: list[str]) -> dict[str, Any]:
+  """Returns the entry of some files in `provenance.json`."""
+  return {
+    "name": name,
+    "files": {os.path.basename(p): sha256(p) for p in paths},
+  }

@@ -1,62 +1,57 @@
 """Converted weights on disk, for a run to start from.
 
-A folder holds
-
     model.json        the model's config, as `models.registry` reads it
-    params/           an Orbax checkpoint of the parameters, float32; beside
-                      IFAformer's there may be BERT's pooler, see `pooler`
-    tokenizer/        of the text encoder, where its source has one
-    provenance.json   sources with the sha256 of their files, what was left
-                      behind and why, what keeps its initialisation, versions
+    params/           an Orbax checkpoint of the parameters, float32
+    tokenizer/        the text encoder's, if its source has one
+    provenance.json   see `make_info`; and the versions of packages
 
-It appears whole or not at all.
+A folder appears complete or not at all. Next to IFAformer's parameters it may
+hold BERT's pooler, which IFAformer does not have and the system "bert" reads:
+
+    pooler/kernel     float32[D, D]
+    pooler/bias       float32[D]
 """
 
-import dataclasses
 import importlib.metadata
 import json
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import pooler
 from ifa_jax.files import json_file, whole
 from ifa_jax.files.shown import shown
 from ifa_jax.models import parameters, registry
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
 
+POOLER = "pooler"
+
 _MODEL, _PROVENANCE, _PARAMS = "model.json", "provenance.json", "params"
 _TOKENIZER = "tokenizer"
 _PACKAGES = ("jax", "flax", "orbax-checkpoint", "numpy")
 
 
-@dataclasses.dataclass(frozen=True)
-class Converted:
-  """A model that came from elsewhere.
-
-  Attributes:
-    model_config: its config.
-    params: float32 arrays, nested as the model reads them, and BERT's pooler.
-    info: where it comes from, plain values; see `provenance.json` above.
-    tokenizer: an `ifa_jax.data.text.tokenizer.Tokenizer`, or None.
-  """
+class Converted(NamedTuple):
+  """A model from elsewhere."""
 
   model_config: System
+  # Nested float32 arrays, with BERT's pooler if there is one.
   params: dict[str, Any]
+  # See `make_info`.
   info: dict[str, Any]
+  # A `Tokenizer`, or None.
   tokenizer: Any = None
 
 
 def make_info(origin: str) -> dict[str, Any]:
-  """Returns what `provenance.json` holds, still empty.
+  """Returns the content of an empty `provenance.json`.
 
   Keys: `origin`; `sources`, part -> name and sha256 by file; `dropped`, part ->
-  reason -> names; `initialised`, paths of parameters; `relations`, names by id
-  of those that the head is for, None if they are not known; `notes`, sentences.
+  reason -> names; `initialised`, paths of parameters; `relations`, the head's
+  names by id, None if they are not known; `notes`, sentences.
   """
   return {
     "origin": origin,
@@ -68,6 +63,16 @@ def make_info(origin: str) -> dict[str, Any]:
   }
 
 
+def pooler_shapes(width: int) -> dict[str, tuple[int, ...]]:
+  """Returns path -> shape of the pooler of a text stream."""
+  return {f"{POOLER}/kernel": (width, width), f"{POOLER}/bias": (width,)}
+
+
+def without_pooler(params: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns nested parameters without the pooler's."""
+  return {name: tree for name, tree in params.items() if name != POOLER}
+
+
 def save_converted(
   folder: str | os.PathLike,
   model_config: System,
@@ -75,35 +80,43 @@ def save_converted(
   info: Mapping[str, Any] | None = None,
   tokenizer: Any = None,
 ) -> None:
-  """Writes a folder of converted weights, whole or not at all.
+  """Writes a folder of converted weights, complete or not at all.
 
   Args:
-    folder: new or empty.
-    model_config: of the model that `params` belong to.
+    folder: new or empty; otherwise a ValueError.
+    model_config: the model's.
     params: nested dicts of arrays.
-    info: where they come from, plain values.
-    tokenizer: a `Tokenizer`, saved beside.
-
-  Raises:
-    ValueError: if there is something in the folder already.
+    info: plain values for `provenance.json`.
+    tokenizer: a `Tokenizer`, or None.
   """
   versions = {name: importlib.metadata.version(name) for name in _PACKAGES}
+  written = {
+    _MODEL: registry.to_dict(model_config),
+    _PROVENANCE: {**(info or {}), "versions": versions},
+  }
   with whole.folder(folder) as partial:
-    _write_json(partial, _MODEL, registry.to_dict(model_config))
-    _write_json(partial, _PROVENANCE, {**(info or {}), "versions": versions})
+    for name, value in written.items():
+      write_json(os.path.join(partial, name), value)
     if tokenizer is not None:
       tokenizer.save(os.path.join(partial, _TOKENIZER))
     _checkpointer().save(os.path.join(partial, _PARAMS), params)
 
 
+def write_json(path: str, value: Any) -> None:
+  """Writes a JSON file, indented."""
+  with open(path, "w", encoding="utf-8") as file:
+    json.dump(value, file, indent=2, ensure_ascii=False)
+    file.write("\n")
+
+
 def load_converted(
   folder: str | os.PathLike,
 ) -> tuple[System, dict[str, Any], dict[str, Any]]:
-  """Reads what `save_converted` wrote.
+  """Reads the result of `save_converted`.
 
   Returns:
-    The model's config, its parameters as float32 numpy arrays, BERT's pooler
-    among them where it was kept, and `provenance.json`.
+    The model's config, its parameters as float32 numpy arrays, with BERT's
+    pooler if there is one, and `provenance.json`.
 
   Raises:
     ValueError: if the folder holds no converted weights, or other parameters
@@ -111,33 +124,43 @@ def load_converted(
   """
   folder = os.path.abspath(folder)
   config = load_config(folder)
-  params = _restore(os.path.join(folder, _PARAMS))
+  path = os.path.join(folder, _PARAMS)
+  try:
+    params = _checkpointer().restore(path)
+  except (ValueError, KeyError, OSError) as error:
+    raise _damaged(path, error) from None
   expected = parameters.param_shapes(config)
-  if isinstance(config, ModelConfig) and pooler.ROOT in params:
-    expected |= pooler.shapes(config.text.hidden_dim)
-  _check_shapes(folder, params, expected)
+  if isinstance(config, ModelConfig) and POOLER in params:
+    expected |= pooler_shapes(config.text.hidden_dim)
+  flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
+  found = {name: np.shape(array) for name, array in flat.items()}
+  problems = [
+    f"{name}: expected {expected.get(name)}, got {found.get(name)}"
+    for name in sorted(expected.keys() | found.keys())
+    if expected.get(name) != found.get(name)
+  ]
+  if problems:
+    raise ValueError(
+      f"{folder}: {_PARAMS} are not those of {_MODEL}:\n  "
+      + "\n  ".join(problems)
+    )
   return config, params, load_provenance(folder)
 
 
 def load_config(folder: str | os.PathLike) -> System:
-  """Reads the model's config that a folder of converted weights holds.
-
-  Raises:
-    ValueError: if the folder holds none.
-  """
+  """Returns the model's config; a ValueError if the folder holds none."""
   if not is_converted(folder):
     raise ValueError(
-      f"{folder}: want a folder that python -m ifa_jax.convert wrote, found no"
-      f" {_MODEL}"
+      f"{folder}: expected a folder that python -m ifa_jax.convert wrote, got"
+      f" no {_MODEL}"
     )
-  return registry.from_dict(_read_json(os.fspath(folder), _MODEL))
+  return registry.from_dict(_read_json(folder, _MODEL))
 
 
 def load_shapes(folder: str | os.PathLike) -> dict[str, tuple[int, ...]]:
   """Returns path -> shape of the parameters in a folder, without reading any.
 
-  Raises:
-    ValueError: if they are missing or damaged.
+  Raises a ValueError if they are missing or damaged.
   """
   path = os.path.join(os.path.abspath(folder), _PARAMS)
   try:
@@ -149,12 +172,8 @@ def load_shapes(folder: str | os.PathLike) -> dict[str, tuple[int, ...]]:
 
 
 def load_provenance(folder: str | os.PathLike) -> dict[str, Any]:
-  """Reads `provenance.json`; see `make_info`.
-
-  Raises:
-    ValueError: if it is missing or damaged.
-  """
-  found = _read_json(os.fspath(folder), _PROVENANCE)
+  """Reads `provenance.json`; a ValueError if it is missing or damaged."""
+  found = _read_json(folder, _PROVENANCE)
   if not isinstance(found, dict):
     path = os.path.join(folder, _PROVENANCE)
     raise ValueError(f"{path}: expected a JSON object, got {shown(found)}")
@@ -179,42 +198,12 @@ def _checkpointer() -> Any:
   return ocp.PyTreeCheckpointer()
 
 
-def _restore(path: str) -> dict[str, Any]:
-  try:
-    return _checkpointer().restore(path)
-  except (ValueError, KeyError, OSError) as error:
-    raise _damaged(path, error) from None
-
-
 def _damaged(path: str, error: Exception) -> ValueError:
   reason = " ".join(str(error).split())[:200]
   return ValueError(f"{path}: missing or damaged ({reason})")
 
 
-def _check_shapes(
-  folder: str, params: Any, expected: Mapping[str, tuple[int, ...]]
-) -> None:
-  flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
-  found = {path: np.shape(array) for path, array in flat.items()}
-  problems = [
-    f"{path}: want {expected.get(path)}, found {found.get(path)}"
-    for path in sorted(expected.keys() | found.keys())
-    if expected.get(path) != found.get(path)
-  ]
-  if problems:
-    raise ValueError(
-      f"{folder}: {_PARAMS} are not those of {_MODEL}:\n  "
-      + "\n  ".join(problems)
-    )
-
-
-def _write_json(folder: str, name: str, value: Any) -> None:
-  with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
-    json.dump(value, file, indent=2, ensure_ascii=False)
-    file.write("\n")
-
-
-def _read_json(folder: str, name: str) -> Any:
+def _read_json(folder: str | os.PathLike, name: str) -> Any:
   path = os.path.join(folder, name)
   try:
     return json_file.load(path)

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from flax import traverse_util
 
 from ifa_jax.convert import deepke, engine, sources
-from ifa_jax.convert.rules import Drop, Rule, linear, norm
+from ifa_jax.convert.engine import Drop, Rule, linear, norm
 from ifa_jax.convert.store import Converted, make_info
-from ifa_jax.files import torch_file
 from ifa_jax.models import parameters
 from ifa_jax.models.base import System
 from ifa_jax.models.successors.hvformer import HVFormerConfig
@@ -105,7 +105,7 @@ def convert_mkgformer(
   checkpoint: str | os.PathLike, num_heads: int, variant: str
 ) -> Converted:
   """Converts as `from_mkgformer`; the result also lists the sources."""
-  arrays = _load(checkpoint)
+  arrays = sources.read_weights(os.fspath(checkpoint))
   config = MKGformerConfig(
     **_sizes(arrays, num_heads, checkpoint), variant=variant
   )
@@ -116,19 +116,9 @@ def convert_hvformer(
   checkpoint: str | os.PathLike, num_heads: int
 ) -> Converted:
   """Converts as `from_hvformer`; the result also lists the sources."""
-  arrays = _load(checkpoint)
+  arrays = sources.read_weights(os.fspath(checkpoint))
   config = HVFormerConfig(**_sizes(arrays, num_heads, checkpoint))
   return _convert(arrays, config, hvformer_rules(config), checkpoint)
-
-
-def _load(checkpoint: str | os.PathLike) -> dict[str, np.ndarray]:
-  arrays = torch_file.load(checkpoint)
-  if not sources.is_state_dict(arrays):
-    raise ValueError(
-      f"{checkpoint}: expected a state dict of tensors, got"
-      f" {type(arrays).__name__}"
-    )
-  return arrays
 
 
 def _sizes(
@@ -153,11 +143,9 @@ def _convert(
   rules: list[Rule | Drop],
   checkpoint: str | os.PathLike,
 ) -> Converted:
-  expected = parameters.param_shapes(config)
-  params = engine.convert(arrays, rules, expected, str(checkpoint))
+  path, expected = os.fspath(checkpoint), parameters.param_shapes(config)
+  params = engine.convert(arrays, rules, expected, path)
   info = make_info(config.system)
-  path = os.fspath(checkpoint)
-  files = {os.path.basename(path): sources.sha256(path)}
-  info["sources"]["checkpoint"] = {"name": path, "files": files}
+  info["sources"]["checkpoint"] = sources.record(path, [path])
   info["dropped"]["checkpoint"] = engine.dropped(arrays, rules)
-  return Converted(config, params, info)
+  return Converted(config, traverse_util.unflatten_dict(params, sep="/"), info)

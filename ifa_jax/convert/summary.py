@@ -1,4 +1,4 @@
-"""What a conversion did, for the terminal."""
+"""Saves a conversion and reports it on the terminal."""
 
 import itertools
 import math
@@ -9,48 +9,40 @@ import jax
 import numpy as np
 
 from ifa_jax.cli import tables
-from ifa_jax.convert.store import Converted
+from ifa_jax.convert.store import Converted, save_converted
 
-# More names than this are counted.
+# Longer lists of names are abbreviated.
 _MAX_NAMES = 4
 
 
-def print_converted(converted: Converted, folder: str) -> None:
-  """Prints sizes, what was left behind and why, and what starts fresh."""
+def save_and_print(converted: Converted, folder: str) -> None:
+  """Writes a folder; prints sizes, dropped weights and initialised ones."""
+  save_converted(folder, *converted)
   info = converted.info
   print_counts(converted.params, f"Converted to {folder}")
-  for side, reasons in info["dropped"].items():
+  for part, reasons in info["dropped"].items():
     for reason, names in reasons.items():
-      print(f"left behind in {side}: {_listed(names)} ({reason})")
-  for fresh in listed_by_part(info["initialised"]):
-    print(f"keeps its initialisation: {fresh}")
+      print(f"not converted ({part}): {_listed(names)} ({reason})")
+  for names in listed_by_part(info["initialised"]):
+    print(f"randomly initialised: {names}")
   for note in info["notes"]:
     print(f"note: {note}")
 
 
 def print_counts(params: Mapping[str, Any], title: str) -> None:
   """Prints the number of parameters of each part."""
-  counts = {part: _count(tree) for part, tree in sorted(params.items())}
-  counts["together"] = sum(counts.values())
+  counts = {
+    part: sum(math.prod(np.shape(array)) for array in jax.tree.leaves(tree))
+    for part, tree in sorted(params.items())
+  }
+  counts["total"] = sum(counts.values())
   rows = [(part, f"{count:,}") for part, count in counts.items()]
   tables.print_table(tables.make_table(title, ("part", "parameters"), rows))
 
 
-def _count(tree: Any) -> int:
-  return sum(math.prod(np.shape(array)) for array in jax.tree.leaves(tree))
-
-
-def _root(path: str) -> str:
-  return path.split("/")[0]
-
-
 def listed_by_part(paths: Sequence[str]) -> list[str]:
-  """Returns what parameters to name of each part of a model, long lists short.
-
-  Args:
-    paths: of parameters, e.g. "visual/embed/position".
-  """
-  by_part = itertools.groupby(sorted(paths), key=_root)
+  """Returns the names of parameters such as "visual/embed/position" by part."""
+  by_part = itertools.groupby(sorted(paths), lambda path: path.split("/")[0])
   return [_listed(list(group)) for _, group in by_part]
 
 

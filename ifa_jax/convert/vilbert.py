@@ -1,8 +1,8 @@
-"""ViLBERT's released `pytorch_model.bin` to this model's parameters.
+"""ViLBERT's released `pytorch_model.bin` to a model.
 
-Its names are those of `vilbert.py` in jiasenlu/vilbert_beta, which its
-successor facebookresearch/vilbert-multi-task keeps: 1 is the picture and 2 the
-text. Sizes are read off the arrays, all but the head counts, which no array
+Names are those of `vilbert.py` in jiasenlu/vilbert_beta, which its successor
+facebookresearch/vilbert-multi-task keeps: 1 is the picture and 2 the text.
+Sizes are read from the arrays, except for the numbers of heads, which no array
 shows.
 """
 
@@ -14,9 +14,9 @@ from typing import Any, cast
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import engine, initialize, rules, sources
-from ifa_jax.convert.huggingface import bert
-from ifa_jax.convert.rules import Drop, Rule, linear, norm
+from ifa_jax.convert import engine, initialize, sources
+from ifa_jax.convert.engine import Drop, Rule, layer, linear, norm
+from ifa_jax.convert.huggingface.encoders import BERT_LAYER, bert_embeddings
 from ifa_jax.convert.store import Converted, make_info
 from ifa_jax.data.text import markers
 from ifa_jax.models import parameters
@@ -32,35 +32,33 @@ _CONNECTION = "bert.encoder.c_layer.{n}"
 
 def _connection_rules(stream: str, number: int, letter: str) -> list[Rule]:
   """Returns the rules of one stream's half of the connections."""
-  path, output = f"connection_{{n}}/{stream}", f"{_CONNECTION}.biOutput"
-  found = []
-  for part in ("query", "key", "value"):
-    name = f"{_CONNECTION}.biattention.{part}{number}"
-    found += linear(name, f"{path}/attention/{part}")
-  return [
-    *found,
-    *linear(f"{output}.dense{number}", f"{path}/attention/out"),
-    *norm(f"{output}.LayerNorm{number}", f"{path}/attention_norm"),
-    *linear(f"{_CONNECTION}.{letter}_intermediate.dense", f"{path}/mlp_in"),
-    *linear(f"{_CONNECTION}.{letter}_output.dense", f"{path}/mlp_out"),
-    *norm(f"{_CONNECTION}.{letter}_output.LayerNorm", f"{path}/mlp_norm"),
-  ]
+  parts = {
+    **{
+      f"attention/{part}": f"biattention.{part}{number}"
+      for part in ("query", "key", "value")
+    },
+    "attention/out": f"biOutput.dense{number}",
+    "attention_norm": f"biOutput.LayerNorm{number}",
+    "mlp_in": f"{letter}_intermediate.dense",
+    "mlp_out": f"{letter}_output.dense",
+    "mlp_norm": f"{letter}_output.LayerNorm",
+  }
+  return layer(_CONNECTION, f"connection_{{n}}/{stream}", parts)
 
 
 RULES = [
   Drop("cls.{any}", "a head of pretraining"),
-  *(
-    Drop(f"{name}{{any}}", _HEADS)
-    for name in ("vil_", "vision_logit.", "linguisic_logit.")
-  ),
+  Drop("vil_{any}", _HEADS),
+  Drop("vision_logit.{any}", _HEADS),
+  Drop("linguisic_logit.{any}", _HEADS),
   Drop(f"{_CONNECTION}.biOutput.q_dense{{any}}", "declared and never read"),
   Drop("bert.embeddings.task_embeddings.weight", "no text has a task's token"),
-  *bert.embedding_rules("bert.embeddings"),
-  *bert.layer_rules(_TEXT),
+  *bert_embeddings("bert.embeddings"),
+  *layer(_TEXT, "text/layer_{n}", BERT_LAYER),
   *linear("bert.v_embeddings.image_embeddings", "visual/embed/feature"),
   *linear("bert.v_embeddings.image_location_embeddings", "visual/embed/box"),
   *norm("bert.v_embeddings.LayerNorm", "visual/embed/norm"),
-  *bert.layer_rules(_VISION, "visual/layer_{n}"),
+  *layer(_VISION, "visual/layer_{n}", BERT_LAYER),
   *_connection_rules("visual", 1, "v"),
   *_connection_rules("text", 2, "t"),
   *linear("bert.t_pooler.dense", "text_pooler"),
@@ -70,14 +68,14 @@ RULES = [
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """What a checkpoint leaves open.
+  """Settings that a checkpoint does not determine.
 
   Attributes:
     num_heads: of the text stream.
-    vision_heads: of the stream of regions.
-    connection_heads: of the layers between.
+    vision_heads: of the region stream.
+    connection_heads: of the co-attention layers.
     num_relations: "None" included.
-    seed: of what is initialised.
+    seed: of initialised parameters.
   """
 
   num_heads: int = 12
@@ -92,47 +90,43 @@ def from_vilbert(
 ) -> tuple[ViLBERTConfig, dict[str, Any]]:
   """Reads a checkpoint of ViLBERT.
 
-  The markers' four rows of the word table and the relation head start as a new
-  run with the same seed starts them.
+  The markers' four rows of the word table and the relation head are initialised
+  as in a new run with the same seed.
 
   Args:
     checkpoint: `pytorch_model.bin`. Nothing in it is executed.
     **options: fields of `Options`.
 
   Returns:
-    The model's config, with `pooling="native_mul"`, which reads all that is
-    there, and its float32 parameters.
+    The model's config, with `pooling="native_mul"`, which reads all weights,
+    and its float32 parameters.
 
   Raises:
-    ValueError: for a damaged file, one that holds anything but tensors, or
-      names and shapes that are not ViLBERT's; all are listed.
+    ValueError: if the file is damaged, or names and shapes are not ViLBERT's;
+      lists all.
   """
   converted = convert(checkpoint, Options(**options))
   return cast(ViLBERTConfig, converted.model_config), converted.params
 
 
 def convert(checkpoint: str | os.PathLike, options: Options) -> Converted:
-  """Does what `from_vilbert` does, and tells where all comes from."""
-  checkpoint = os.fspath(checkpoint)
-  arrays = sources.read_weights(checkpoint)
-  published = read_sizes(arrays, options, checkpoint)
+  """Does the same as `from_vilbert`, with provenance."""
+  path = os.fspath(checkpoint)
+  arrays = sources.read_weights(path)
+  published = read_sizes(arrays, options, path)
   expected = {
-    path: shape
-    for path, shape in parameters.param_shapes(published).items()
-    if not path.startswith("relation_head/")
+    name: shape
+    for name, shape in parameters.param_shapes(published).items()
+    if not name.startswith("relation_head/")
   }
-  nested = engine.convert(arrays, RULES, expected, checkpoint)
-  given: dict[str, Any] = traverse_util.flatten_dict(nested, sep="/")
+  given = engine.convert(arrays, RULES, expected, path)
   rows = published.text.vocab_size + len(markers.MARKERS)
   text = dataclasses.replace(published.text, vocab_size=rows)
   config = dataclasses.replace(published, text=text)
   params, initialised = initialize.complete(given, config, options.seed)
-  info: dict[str, Any] = make_info("vilbert")
+  info = make_info("vilbert")
   info["initialised"] = initialised
-  info["sources"]["checkpoint"] = {
-    "name": checkpoint,
-    "files": {os.path.basename(checkpoint): sources.sha256(checkpoint)},
-  }
+  info["sources"]["checkpoint"] = sources.record(path, [path])
   info["dropped"]["checkpoint"] = engine.dropped(arrays, RULES)
   return Converted(config, traverse_util.unflatten_dict(params, sep="/"), info)
 
@@ -140,33 +134,39 @@ def convert(checkpoint: str | os.PathLike, options: Options) -> Converted:
 def read_sizes(
   arrays: Mapping[str, np.ndarray], options: Options, checkpoint: str
 ) -> ViLBERTConfig:
-  """Reads a model's sizes off the shapes of ViLBERT's arrays.
+  """Reads a model's sizes from the shapes of ViLBERT's arrays."""
 
-  Raises:
-    ValueError: for an array that is missing or no matrix, naming it, and as
-      `ViLBERTConfig` does.
-  """
-  shape = lambda name: sources.matrix_shape(arrays, name, checkpoint)  # noqa: E731
-  vocab_size, width = shape("bert.embeddings.word_embeddings.weight")
-  visual_width, feature_dim = shape("bert.v_embeddings.image_embeddings.weight")
-  query = _CONNECTION.format(n=0) + ".biattention.query1.weight"
+  def shape(name: str) -> tuple[int, int]:
+    return sources.matrix_shape(arrays, f"bert.{name}", checkpoint)
+
+  def count(pattern: str) -> int:
+    return sum(engine.match(pattern, name) is not None for name in arrays)
+
+  def depth(stream: str) -> dict[str, Any]:
+    name = f"{stream}.intermediate.dense.weight"
+    first = name.format(n=0).removeprefix("bert.")
+    return {"num_layers": count(name), "mlp_dim": shape(first)[0]}
+
+  vocab_size, width = shape("embeddings.word_embeddings.weight")
+  visual_width, feature_dim = shape("v_embeddings.image_embeddings.weight")
+  connection_width, _ = shape("encoder.c_layer.0.biattention.query1.weight")
   return ViLBERTConfig(
     text=TextConfig(
       vocab_size=vocab_size,
-      max_len=shape("bert.embeddings.position_embeddings.weight")[0],
-      num_token_types=shape("bert.embeddings.token_type_embeddings.weight")[0],
+      max_len=shape("embeddings.position_embeddings.weight")[0],
+      num_token_types=shape("embeddings.token_type_embeddings.weight")[0],
       hidden_dim=width,
       num_heads=options.num_heads,
-      **_depth(arrays, _TEXT, checkpoint),
+      **depth(_TEXT),
     ),
     vision=RegionStreamConfig(
       hidden_dim=visual_width,
       num_heads=options.vision_heads,
-      **_depth(arrays, _VISION, checkpoint),
+      **depth(_VISION),
     ),
     connection=CoAttentionConfig(
-      hidden_dim=shape(query)[0],
-      num_layers=_count(arrays, f"{_CONNECTION}.biattention.query1.weight"),
+      hidden_dim=connection_width,
+      num_layers=count(f"{_CONNECTION}.biattention.query1.weight"),
       num_heads=options.connection_heads,
     ),
     regions=dataclasses.replace(
@@ -175,16 +175,3 @@ def read_sizes(
     pooling="native_mul",
     num_relations=options.num_relations,
   )
-
-
-def _depth(
-  arrays: Mapping[str, np.ndarray], layer: str, checkpoint: str
-) -> dict[str, Any]:
-  """Returns the number of a stream's layers, and the width of their MLP."""
-  name = f"{layer}.intermediate.dense.weight"
-  first = sources.matrix_shape(arrays, name.format(n=0), checkpoint)
-  return {"num_layers": _count(arrays, name), "mlp_dim": first[0]}
-
-
-def _count(arrays: Mapping[str, np.ndarray], pattern: str) -> int:
-  return sum(rules.match(pattern, name) is not None for name in arrays)

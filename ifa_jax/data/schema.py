@@ -1,9 +1,9 @@
-"""What a prepared record holds, and where a prepared dataset lies.
+"""The format of prepared records, and finding prepared datasets.
 
-The one description of a record: `data_prep` writes it, `pipeline` reads it.
-Beside the records and their metadata lie the tokenizer and, for each split, the
-lengths of its texts, a number a line: `text_lengths-train.txt`. So whoever
-reads a part of a batch's rows knows how long all of its texts are.
+`preparation` writes this format and `pipeline` reads it. A dataset's folder has
+the records, their metadata, the tokenizer, and for each split the lengths of
+its texts, one number per line: `text_lengths-train.txt`. From these, a process
+that reads some rows of a batch knows the lengths of all its texts.
 """
 
 import glob
@@ -16,12 +16,12 @@ import numpy as np
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
 
-# Goes up when a record, its metadata or a file beside them changes meaning.
+# Increases when a record, its metadata or another file changes meaning.
 FORMAT_VERSION = 2
 
 PROTOCOLS = ("released", "clean", "none")
 SPLITS = ("train", "val", "test")
-# The kinds of pictures that a record has.
+# The picture fields of a record.
 PICTURES = ("image", "grounded", "detected")
 
 _PREPARE = (
@@ -35,8 +35,8 @@ class Prepared(NamedTuple):
 
   Attributes:
     folder: its directory, for `tfds.builder_from_directory`.
-    metadata: what `data_prep.mnre` recorded: format_version, protocol,
-      tokenizer, sizes, relations, sources, counts.
+    metadata: format_version, protocol, tokenizer, sizes, relations, sources
+      and counts, as `data_prep.mnre` recorded them.
     num_rows: rows of each split.
   """
 
@@ -51,11 +51,11 @@ class Prepared(NamedTuple):
 
   @property
   def protocol(self) -> str:
-    """The protocol, without which no score is written."""
+    """The protocol, which every score names."""
     return self.metadata["protocol"]
 
   def has_any(self, kind: str) -> bool:
-    """Tells whether any row has an "image", a "grounded" or "detected" crop."""
+    """Returns whether any row has a picture of a kind of `PICTURES`."""
     name = "pictures" if kind == "image" else kind
     grey = self.metadata["missing_pixels"] == "grey"
     counted = [name, f"missing_{name}"] if grey else [name]
@@ -64,42 +64,24 @@ class Prepared(NamedTuple):
 
 
 class Sizes(NamedTuple):
-  """How much the shards of a split hold.
+  """The contents of a split's shards.
 
   Attributes:
-    shards: records of each shard.
-    num_bytes: of all records together, without what TFRecord adds.
+    shards: number of records of each shard.
+    num_bytes: size of all records, without TFRecord's framing.
   """
 
   shards: tuple[int, ...]
   num_bytes: int
 
-  @property
-  def num_rows(self) -> int:
-    """Records of all shards."""
-    return sum(self.shards)
 
-
-class CropSizes(NamedTuple):
-  """Sides of the two kinds of crops, in pixels."""
-
-  grounded: int
-  detected: int
-
-
-def crop_sizes(patch_size: int) -> CropSizes:
-  """Returns 4 x 4 patches for grounded crops and 2 x 2 for detected ones."""
-  return CropSizes(grounded=4 * patch_size, detected=2 * patch_size)
+def crop_sizes(patch_size: int) -> dict[str, int]:
+  """Returns the side of each kind of crop: 4 and 2 patches, in pixels."""
+  return {"grounded": 4 * patch_size, "detected": 2 * patch_size}
 
 
 def features(image_size: int, patch_size: int, relations: Sequence[str]):
-  """Returns the `tfds.features.FeaturesDict` of a record.
-
-  Args:
-    image_size: side of the whole picture's square in pixels.
-    patch_size: side of a patch in pixels; crops are 4 and 2 patches wide.
-    relations: class names in the order of their ids.
-  """
+  """Returns the `tfds.features.FeaturesDict` of a record; sizes in pixels."""
   import tensorflow_datasets as tfds
 
   def squares(size):
@@ -116,7 +98,7 @@ def features(image_size: int, patch_size: int, relations: Sequence[str]):
   sizes = crop_sizes(patch_size)
   return tfds.features.FeaturesDict(
     {
-      # "test/12": the split and the line of its text file, from 1.
+      # "test/12": the split, and the line of its text file, from 1.
       "id": tfds.features.Text(),
       "img_id": tfds.features.Text(),
       "words": tfds.features.Sequence(tfds.features.Text()),
@@ -129,18 +111,18 @@ def features(image_size: int, patch_size: int, relations: Sequence[str]):
       "word_ids": tfds.features.Sequence(np.int32),
       "head_start": np.int32,
       "tail_start": np.int32,
-      # None or one.
+      # Zero or one.
       "image": squares(image_size),
       # At most num_crops each, best first.
-      "grounded": squares(sizes.grounded),
-      "detected": squares(sizes.detected),
-      # (width, height) of the picture in pixels, (0, 0) if it is absent.
+      "grounded": squares(sizes["grounded"]),
+      "detected": squares(sizes["detected"]),
+      # (width, height) in pixels, (0, 0) without a picture.
       "picture_size": integers(2),
-      # [x0, y0, x1, y1] in the picture's pixels, one for each crop that was cut
-      # from it; empty where crops come from files or have no pixels.
+      # [x0, y0, x1, y1] in the picture's pixels, of the crops that were cut
+      # from it; empty for crops from files and crops without pixels.
       "grounded_boxes": boxes,
       "detected_boxes": boxes,
-      # Crops that the source lists, before num_crops: the leak audit's number.
+      # Crops in the source, before num_crops: the leak audit reads these.
       "num_grounded": np.int32,
       "num_detected": np.int32,
     }
@@ -148,15 +130,15 @@ def features(image_size: int, patch_size: int, relations: Sequence[str]):
 
 
 def text_lengths_file(folder: str, split: str) -> str:
-  """Returns the path of the lengths of a split's texts."""
+  """Returns the path of the text lengths of a split."""
   return os.path.join(folder, f"text_lengths-{split}.txt")
 
 
 def read_text_lengths(folder: str, split: str, num_rows: int) -> np.ndarray:
-  """Returns the tokens of each row's text, int32[n].
+  """Returns the number of tokens of each row, int32[n].
 
   Raises:
-    ValueError: if the file is not there, or of other rows.
+    ValueError: if the file is missing or has another number of rows.
   """
   path = text_lengths_file(folder, split)
   try:
@@ -166,8 +148,8 @@ def read_text_lengths(folder: str, split: str, num_rows: int) -> np.ndarray:
     lengths = []
   if len(lengths) != num_rows:
     raise ValueError(
-      f"{path}: want the text lengths of {num_rows} rows, found {len(lengths)};"
-      " prepare the dataset again"
+      f"{path}: expected the text lengths of {num_rows} rows, got"
+      f" {len(lengths)}; prepare the dataset again"
     )
   return np.array(lengths, np.int32)
 
@@ -177,63 +159,57 @@ def read_metadata(
   protocol: str | None = None,
   prepare_command: Callable[[], str] = lambda: _PREPARE,
 ) -> Prepared:
-  """Finds the prepared dataset under a folder; needs no TensorFlow.
+  """Finds the prepared dataset in a folder; does not load TensorFlow.
 
   Args:
     data_dir: the `--data_dir` of `data_prep.mnre`, or a folder inside it.
-    protocol: which one, where datasets of several protocols lie there.
+    protocol: the protocol to choose if the folder has several.
     prepare_command: returns the command that makes the dataset, for errors.
 
   Raises:
-    ValueError: if there is none, none of this protocol, more than one to choose
-      from, or one of another format. Lists what is there.
+    ValueError: if there is no such dataset, more than one, or one of another
+      format; lists the datasets found.
   """
   found = find_prepared(data_dir)
   if not found:
     raise ValueError(
-      f"{data_dir}: no prepared dataset; make one: {prepare_command()}"
+      f"{data_dir}: expected a prepared dataset, got none; make one:"
+      f" {prepare_command()}"
     )
-  chosen = [
-    prepared
-    for prepared in found
-    if protocol in (None, prepared.metadata["protocol"])
-  ]
-  # Beside a dataset of this format may lie the one that it replaced.
-  readable = [x for x in chosen if _version(x) == FORMAT_VERSION]
+  version = lambda prepared: prepared.metadata["format_version"]  # noqa: E731
+  chosen = [x for x in found if protocol in (None, x.protocol)]
+  # An older format may be next to the dataset that replaced it.
+  readable = [x for x in chosen if version(x) == FORMAT_VERSION]
   chosen = readable or chosen
   if len(chosen) != 1:
     wanted = f"protocol {protocol}" if protocol else "one dataset"
-    there = ", ".join(
-      f"{os.path.relpath(prepared.folder, data_dir)}"
-      f" (protocol {prepared.metadata['protocol']})"
-      for prepared in found
+    listed = ", ".join(
+      f"{os.path.relpath(x.folder, data_dir)} (protocol {x.protocol})"
+      for x in found
     )
     raise ValueError(
-      f"{data_dir}: wanted {wanted}, found {there}; name a protocol that is"
-      f" there, or prepare it: {prepare_command()}"
+      f"{data_dir}: expected {wanted}, got {listed}; name one of these"
+      f" protocols, or prepare the dataset: {prepare_command()}"
     )
   if not readable:
     raise ValueError(
-      f"{chosen[0].folder}: record format {_version(chosen[0])}, this version"
-      f" reads {FORMAT_VERSION}; prepare it again: {prepare_command()}"
+      f"{chosen[0].folder}: expected record format {FORMAT_VERSION}, got"
+      f" {version(chosen[0])}; prepare the dataset again: {prepare_command()}"
     )
   return chosen[0]
 
 
-def _version(prepared: Prepared) -> int:
-  return prepared.metadata["format_version"]
-
-
 def find_prepared(data_dir: str | os.PathLike) -> list[Prepared]:
-  """Returns every complete dataset under a folder, sorted by path.
+  """Returns every complete dataset in a folder, sorted by path.
 
-  `data_prep` writes into a hidden folder and renames it when all is there, so
-  those of a killed run are passed over.
+  Raises:
+    ValueError: for a damaged file, naming it.
   """
   pattern = os.path.join(
     glob.escape(os.fspath(data_dir)), "**", "dataset_info.json"
   )
   found = []
+  # A killed preparation leaves only hidden folders, which ** does not match.
   for path in sorted(glob.glob(pattern, recursive=True)):
     folder = os.path.dirname(path)
     metadata_path = os.path.join(folder, "metadata.json")
@@ -242,24 +218,24 @@ def find_prepared(data_dir: str | os.PathLike) -> list[Prepared]:
     metadata = json_file.load(metadata_path)
     if not isinstance(metadata, dict):
       raise ValueError(
-        f"{metadata_path}: want an object, found {shown(metadata)}"
+        f"{metadata_path}: expected an object, got {shown(metadata)}"
       )
     if "format_version" in metadata and "protocol" in metadata:
-      num_rows = {name: n.num_rows for name, n in read_sizes(folder).items()}
+      num_rows = {name: sum(x.shards) for name, x in read_sizes(folder).items()}
       found.append(Prepared(folder, metadata, num_rows))
   return found
 
 
 def info_file(folder: str) -> str:
-  """Returns the path of what TFDS records of a dataset."""
+  """Returns the path of TFDS's description of a dataset."""
   return os.path.join(folder, "dataset_info.json")
 
 
 def read_sizes(folder: str) -> dict[str, Sizes]:
-  """Returns what `dataset_info.json` tells of the shards of each split.
+  """Returns the sizes of each split according to `dataset_info.json`.
 
   Raises:
-    ValueError: if it is damaged, naming it.
+    ValueError: if the file is damaged, naming it.
   """
   path = info_file(folder)
   info = json_file.load(path)
@@ -274,6 +250,6 @@ def read_sizes(folder: str) -> dict[str, Sizes]:
     }
   except (TypeError, KeyError, ValueError, AttributeError):
     raise ValueError(
-      f"{path}: want the splits of a dataset, found {shown(info)}; prepare the"
-      " dataset again"
+      f"{path}: expected the splits of a dataset, got {shown(info)}; prepare"
+      " the dataset again"
     ) from None

@@ -1,9 +1,8 @@
-"""Objects in pictures: found, encoded, made into scenes.
+"""Objects in pictures: found, encoded, and made into scenes.
 
 finder            boxes from a detector and a grounder, run by PyTorch
 pipelines         loads the two
-queries           the names that a grounder looks for
-region_encoder    crops to vectors
-encoder_folder    the folder of such an encoder
+queries           names to the queries of a grounder
+region_encoder    crops to vectors, by pixels or a vision encoder
 scene_builder     a picture and its boxes to a scene
 """

@@ -1,7 +1,7 @@
 """Detectors and grounders: transformers' pipelines, from a folder or the hub.
 
-Weights are read from safetensors files only, and no code of a model's folder
-runs. PyTorch is loaded when a model is.
+Weights are read only from safetensors files, and no code of a model's folder
+runs. PyTorch is loaded with the first model.
 """
 
 import contextlib
@@ -15,15 +15,15 @@ from ifa_jax.convert import sources
 DETECTION, GROUNDING = "object-detection", "zero-shot-object-detection"
 
 _INSTALL = "pip install torch timm"
-# What a folder's models, processors and tokenizers are read from.
+# The files of a folder that models, processors and tokenizers are read from.
 _SUFFIXES = (".json", ".txt", ".safetensors")
 
 
 def pick_device(device: str | None) -> str:
-  """Returns a device of PyTorch: the one asked for, else a GPU, else the CPU.
+  """Returns a device of PyTorch: the given one, else a GPU, else the CPU.
 
   Raises:
-    ValueError: if PyTorch is not installed, or knows or finds no such device.
+    ValueError: if PyTorch is not installed or has no such device.
   """
   try:
     import torch
@@ -35,14 +35,14 @@ def pick_device(device: str | None) -> str:
   try:
     picked = torch.device(device or ("cuda" if has_gpu else "cpu"))
   except RuntimeError:
-    raise ValueError(f"device: want cpu or cuda, found {device!r}") from None
+    raise ValueError(f"device: expected cpu or cuda, got {device!r}") from None
   if picked.type == "cuda" and not has_gpu:
     raise ValueError(f"device: PyTorch finds no GPU for {device!r}")
   return str(picked)
 
 
 def load(task: str, name: str, device: str) -> tuple[Any, sources.Source]:
-  """Returns a pipeline, and where its model lies.
+  """Returns a pipeline, and the source of its model.
 
   Args:
     task: `DETECTION` or `GROUNDING`.
@@ -50,19 +50,17 @@ def load(task: str, name: str, device: str) -> tuple[Any, sources.Source]:
     device: of PyTorch.
 
   Raises:
-    ValueError: in one line, if there is no such model, if it is one for
-      something else, if its weights are in another form than safetensors, or if
-      it needs a package that is missing.
+    ValueError: in one line, if there is no such model, if it is for another
+      task, if its weights are not safetensors, or if a package is missing.
   """
   found = sources.find(name)
-  _check_kind(found, task)
-  _check_weights(found)
+  _check(found, task)
   import transformers
 
   try:
     with _without_bars():
-      # torchvision resizes with other rounding: with it installed or not, a
-      # picture is to have the same boxes.
+      # torchvision rounds differently when it resizes: boxes must not depend on
+      # whether it is installed.
       processor = transformers.AutoImageProcessor.from_pretrained(
         found.folder, backend="pil", trust_remote_code=False
       )
@@ -79,7 +77,7 @@ def load(task: str, name: str, device: str) -> tuple[Any, sources.Source]:
     raise ValueError(
       f"{name}: a package is missing ({_line(error)}): {_INSTALL}"
     ) from None
-  except Exception as error:  # Of configs, of weights, of tokenizers.
+  except Exception as error:  # From configs, weights, tokenizers.
     raise ValueError(
       f"{name}: no model for {task} that transformers can load ({_line(error)})"
     ) from None
@@ -87,7 +85,7 @@ def load(task: str, name: str, device: str) -> tuple[Any, sources.Source]:
 
 
 def describe(found: sources.Source) -> dict[str, str | None]:
-  """Returns name, commit of the hub, and sha256 of all that is read."""
+  """Returns name, commit of the hub, and sha256 of all files that are read."""
   digest = hashlib.sha256()
   for file in sorted(os.listdir(found.folder)):
     if file.endswith(_SUFFIXES):
@@ -98,10 +96,11 @@ def describe(found: sources.Source) -> dict[str, str | None]:
   return {"name": found.name, "commit": commit, "sha256": digest.hexdigest()}
 
 
-def _check_kind(found: sources.Source, task: str) -> None:
-  """Raises ValueError for a model of another task, which a pipeline takes."""
+def _check(found: sources.Source, task: str) -> None:
+  """Raises ValueError for a model of another task, or unsafe weights."""
   from transformers.models.auto import modeling_auto
 
+  # A pipeline would accept a model of another task.
   kinds = {
     DETECTION: modeling_auto.MODEL_FOR_OBJECT_DETECTION_MAPPING_NAMES,
     GROUNDING: modeling_auto.MODEL_FOR_ZERO_SHOT_OBJECT_DETECTION_MAPPING_NAMES,
@@ -109,23 +108,19 @@ def _check_kind(found: sources.Source, task: str) -> None:
   kind = found.read_config().get("model_type")
   if kind not in kinds[task]:
     raise ValueError(
-      f"{found.name}: want a model for {task}, found one of type {kind!r}"
+      f"{found.name}: expected a model for {task}, got one of type {kind!r}"
     )
-
-
-def _check_weights(found: sources.Source) -> None:
-  """Raises ValueError unless the weights are safetensors files."""
   files = [os.path.basename(path) for path in found.weight_files()]
   if not all(file.endswith(".safetensors") for file in files):
     raise ValueError(
-      f"{found.name}: want weights as model.safetensors, found {files[0]},"
+      f"{found.name}: expected weights as model.safetensors, got {files[0]},"
       " which could run code when it is read"
     )
 
 
 @contextlib.contextmanager
 def _without_bars() -> Iterator[None]:
-  """Keeps transformers from drawing bars of its own."""
+  """Hides the progress bars of transformers."""
   from transformers.utils import logging
 
   had_bars = logging.is_progress_bar_enabled()

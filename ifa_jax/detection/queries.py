@@ -1,4 +1,4 @@
-"""The name of an entity to what a grounder's text encoder is asked for.
+"""The name of an entity to the query of a grounder's text encoder.
 
 St. Louis   ->  st louis.    Grounding DINO
 St. Louis   ->  St. Louis    OWL-ViT
@@ -7,12 +7,11 @@ St. Louis   ->  St. Louis    OWL-ViT
 import re
 from typing import Any
 
-# transformers' pipeline gives a query to the tokenizer as it stands, one query
-# in a forward pass. Grounding DINO was trained on lower-case phrases that each
-# end in ".", and takes "." and "?" for the end of one: words before and after
-# it do not see each other (modeling_grounding_dino.py:1807), so within a name
-# they would make it two. OWL-ViT was trained on the bare names, and its
-# tokenizer folds case itself.
+# transformers' pipeline gives a query to the tokenizer as it is, one query in a
+# forward pass. Grounding DINO was trained on lower-case phrases that each end
+# in ".". It takes "." and "?" for the end of a phrase, whose words do not see
+# those of others (modeling_grounding_dino.py:1807), so within a name they would
+# split it. OWL-ViT was trained on bare names, and its tokenizer folds case.
 _ENDS = {
   "grounding-dino": ".",
   "mm-grounding-dino": ".",
@@ -25,25 +24,20 @@ class Queries:
   """Makes the queries of one grounder."""
 
   def __init__(self, tokenizer: Any, config: Any, name: str):
-    """Learns the grounder's habits.
-
-    Args:
-      tokenizer: the grounder's, of transformers.
-      config: the grounder's, of transformers.
-      name: the grounder's, for the error.
+    """Takes a grounder's tokenizer and config, of transformers.
 
     Raises:
-      ValueError: for a grounder of another kind than `_ENDS`.
+      ValueError: for a grounder of another type than in `_ENDS`.
     """
     if config.model_type not in _ENDS:
       raise ValueError(
-        f"{name}: want a grounder, one of {', '.join(_ENDS)}, found"
+        f"{name}: expected a grounder, one of {', '.join(_ENDS)}, got"
         f" {config.model_type!r}"
       )
     self._tokenizer = tokenizer
     self._end = _ENDS[config.model_type]
-    # 256 tokens in Grounding DINO, 16 in OWL-ViT. None is cut by the pipeline:
-    # more would end it.
+    # 256 tokens in Grounding DINO, 16 in OWL-ViT. The pipeline does not
+    # truncate, and fails for longer queries.
     self._max_tokens = min(
       tokenizer.model_max_length,
       config.text_config.max_position_embeddings,
@@ -53,19 +47,17 @@ class Queries:
   def make(self, name: str) -> str | None:
     """Returns the query for a name, None if there is nothing to look for.
 
-    That is so where the name has no token but special ones: it is blank, or an
-    emoji that the vocabulary does not hold. A name of too many tokens loses its
-    end.
+    That is so if the name has only special tokens: it is blank, or an emoji
+    that is not in the vocabulary. A name of too many tokens is truncated.
     """
-    # A file may hold half of a surrogate pair, which no tokenizer takes.
+    # A file may hold half of a surrogate pair, which tokenizers refuse.
     text = name.encode("utf-8", "ignore").decode()
     if self._end:
       text = re.sub("[.?]", " ", text.lower())
-    text = self._cut(" ".join(text.split()))
+    text = self._truncate(" ".join(text.split()))
     return text + self._end if text else None
 
-  def _cut(self, text: str) -> str:
-    """Returns as much of the beginning as the text encoder reads."""
+  def _truncate(self, text: str) -> str:
     encoded = self._tokenizer(
       text,
       truncation=True,
@@ -75,13 +67,11 @@ class Queries:
     if not {*encoded["input_ids"]} - {*self._tokenizer.all_special_ids}:
       return ""
     text = text[: max(end for _, end in encoded["offset_mapping"])]
-    # The end needs a place as well, and a cut word may have more pieces alone.
+    # The end takes a token as well, and a cut word may have more pieces.
     while self._num_tokens(text + self._end) > self._max_tokens:
       text = text[:-1]
     return text.rstrip()
 
   def _num_tokens(self, query: str) -> int:
-    """Returns how many tokens the pipeline will make of a query."""
-    return len(
-      self._tokenizer(query, truncation=False, verbose=False)["input_ids"]
-    )
+    encoded = self._tokenizer(query, truncation=False, verbose=False)
+    return len(encoded["input_ids"])

@@ -1,15 +1,18 @@
-"""Crops of a picture to vectors: what a scene says of each of its regions.
+"""Crops of a picture to vectors: the features of a scene's regions.
 
-    pixels   the crop shrunk to 8 x 8 pixels, for data without an encoder
-    FOLDER   a vision encoder that `python -m ifa_jax.convert` wrote
+    pixels   the crop resized to 8 x 8 pixels, for data without an encoder
+    FOLDER   a vision encoder that `python -m ifa_jax.convert` wrote, or that a
+             shared model brings
 
-Other detectors' own features come with their scenes and pass by this module.
+A shared model has its encoder in `region_encoder/`: the `config.json` of the
+model whose visual stream it is, and that stream's `model.safetensors`. Features
+of other detectors come with their scenes and are not made here.
 """
 
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,102 +23,115 @@ from PIL import Image
 
 from ifa_jax.convert import store
 from ifa_jax.data.images import decode
-from ifa_jax.detection import encoder_folder
-from ifa_jax.models import ModelConfig, parameters
+from ifa_jax.files import json_file, params_file
+from ifa_jax.models import ModelConfig, parameters, registry
 from ifa_jax.models.config import Exchange, VisionConfig
 from ifa_jax.models.encoders.vision import VisualStream
+from ifa_jax.workdir.run_folder import RunFolder
 
+FOLDER = "region_encoder"
+_CONFIG = "config.json"
 # Side in pixels: 8 x 8 shows outlines, and 192 numbers are few.
 _SIDE = 8
-# Crops that are encoded at once. A picture has 36 at most by default.
+# Crops in a forward pass. A picture has 36 at most by default.
 _BATCH_SIZE = 12
 # An encoder of single pictures reads neither of these.
 _CROP_TABLES = ("embed/grounded_position", "embed/detected_position")
 
 
-class RegionEncoder(Protocol):
-  """Maps crops of any size to vectors.
-
-  Attributes:
-    dim: Dv, the width of a vector.
-  """
-
-  dim: int
-
-  def encode(self, crops: Sequence[Image.Image]) -> np.ndarray:
-    """Returns float32[n, Dv] of n pictures in RGB."""
-    ...
-
-  def describe(self) -> dict[str, Any]:
-    """Returns `kind`, `dim`, and what tells these vectors from others."""
-    ...
-
-
-def load(source: str) -> RegionEncoder:
-  """Returns the encoder "pixels", or that of a folder of converted weights.
-
-  Raises:
-    ValueError: for a folder without converted weights, or without a vision
-      encoder in them.
-  """
+def load(source: str) -> "RegionEncoder":
+  """Returns the encoder "pixels", or that of a folder; raises as `read`."""
   return Pixels() if source == "pixels" else VisionEncoder(source)
 
 
 def find(features: Mapping[str, Any], folder: str | os.PathLike) -> str:
-  """Returns the encoder of scenes' features, as `load` takes it.
+  """Returns the encoder of scenes' features, for `load`.
 
   Args:
     features: `features` of the scenes' manifest.
-    folder: of the trained model. If it is a shared one, it brings the encoder.
+    folder: of the trained model. A shared one brings the encoder.
   """
-  brought = os.path.join(folder, encoder_folder.FOLDER)
+  brought = os.path.join(folder, FOLDER)
   if os.path.isdir(brought):
     return brought
   return features.get("folder", "pixels")
 
 
-def read(folder: str | os.PathLike) -> tuple[ModelConfig, dict[str, Any]]:
-  """Returns a model's config and its visual stream's parameters.
+def write(
+  folder: str | os.PathLike, config: ModelConfig, visual: Mapping[str, Any]
+) -> None:
+  """Writes an encoder to a new folder of a shared model.
 
   Args:
-    folder: of converted weights, or of a shared model's encoder.
+    folder: is created.
+    config: of the model.
+    visual: parameters of its visual stream, nested dicts of arrays.
+  """
+  os.mkdir(folder)
+  RunFolder(folder).write_json(_CONFIG, registry.to_dict(config))
+  params_file.write(os.path.join(folder, params_file.FILE), visual)
+
+
+def read(folder: str | os.PathLike) -> tuple[ModelConfig, dict[str, Any]]:
+  """Returns a model's config and its visual stream's float32 parameters.
+
+  Args:
+    folder: of converted weights, or written by `write`.
 
   Raises:
-    ValueError: if the folder holds neither, or if the visual stream is absent
-      or keeps its initialisation.
+    ValueError: if the folder is neither, a file is damaged, or the visual
+      stream is missing or randomly initialised.
   """
-  if encoder_folder.is_encoder(folder):
-    return encoder_folder.read(folder)
+  weights = os.path.join(folder, params_file.FILE)
+  if os.path.isfile(weights):
+    config = _read_config(os.path.join(folder, _CONFIG))
+    like = parameters.abstract_params(config)["visual"]
+    return config, params_file.read(weights, like)
   config, params, provenance = store.load_converted(folder)
-  if not isinstance(config, ModelConfig) or config.vision is None:
-    raise ValueError(
-      f"{folder}: want a vision encoder, found a model without one"
-      f" ({config.system})"
-    )
-  arrays = _read_by_encoder(params["visual"])
+  config = _check_visual(config, os.fspath(folder))
+  arrays = _used_by_encoder(params["visual"])
   fresh = {f"visual/{path}" for path in arrays} & {
     *provenance.get("initialised", ())
   }
   if fresh:
     raise ValueError(
-      f"{folder}: want a converted vision encoder, found {len(fresh)}"
-      f" parameters that keep their initialisation ({min(fresh)} first)"
+      f"{folder}: expected a converted vision encoder, got {len(fresh)}"
+      f" parameters with random initialisation ({min(fresh)} first)"
     )
   return config, params["visual"]
+
+
+def _read_config(path: str) -> ModelConfig:
+  try:
+    config = registry.from_dict(json_file.load(path))
+  except (OSError, KeyError, TypeError, AttributeError) as error:
+    raise ValueError(
+      f"{path}: expected the settings of a model, got others ({error})"
+    ) from None
+  return _check_visual(config, path)
+
+
+def _check_visual(config: Any, where: str) -> ModelConfig:
+  if not isinstance(config, ModelConfig) or config.vision is None:
+    raise ValueError(
+      f"{where}: expected a model with a vision encoder, got one without"
+      f" ({config.system})"
+    )
+  return config
 
 
 class Pixels:
   """The pixels of a crop, stretched to a square of 8 x 8.
 
-  Row by row, then channel; 0 to 255 become -1 to 1. As good as blind to what
-  natural pictures show, and enough for drawn ones.
+  Row by row, then channel; 0 to 255 become -1 to 1. This hardly describes
+  natural pictures, and is enough for drawn ones.
   """
 
   dim = 3 * _SIDE**2
 
   def encode(self, crops: Sequence[Image.Image]) -> np.ndarray:
-    """See `RegionEncoder.encode`."""
-    # PIL's filters average over all that a shrunk pixel covers.
+    """Returns float32[n, dim] of n RGB pictures of any size."""
+    # PIL's filters average over all that a resized pixel covers.
     squares = [
       np.asarray(crop.resize((_SIDE, _SIDE), Image.Resampling.BICUBIC))
       for crop in crops
@@ -124,26 +140,22 @@ class Pixels:
     return pixels / 127.5 - 1
 
   def describe(self) -> dict[str, Any]:
-    """See `RegionEncoder.describe`."""
+    """Returns `kind`, `dim`, and everything that identifies the encoder."""
     return {"kind": "pixels", "side": _SIDE, "dim": self.dim}
 
 
 class VisionEncoder:
   """The class token of a ViT or CLIP after its last layer.
 
-  That is the residual stream, before the norm that ViT and CLIP put behind it:
-  the state that `transformers` has as `hidden_states[-1][:, 0]` of either. The
-  model that IFAformer is has no such norm, so none is converted.
+  That is the residual stream before the final norm of ViT and CLIP:
+  `hidden_states[-1][:, 0]` in transformers. IFAformer has no such norm, so none
+  is converted.
   """
 
   def __init__(self, folder: str | os.PathLike):
-    """Loads the vision encoder onto the device.
-
-    Raises:
-      ValueError: as `read`.
-    """
+    """Loads the vision encoder onto the device; raises as `read`."""
     config, visual = read(folder)
-    arrays = _read_by_encoder(visual)
+    arrays = _used_by_encoder(visual)
     vision: Any = config.vision  # `read` refuses a model without.
     self.dim = vision.hidden_dim
     self._size = vision.image_size
@@ -160,32 +172,32 @@ class VisionEncoder:
     self._step = _make_step(config)
 
   def encode(self, crops: Sequence[Image.Image]) -> np.ndarray:
-    """See `RegionEncoder.encode`; the longer side of a crop is cut off."""
-    found = [
-      self._encode_batch(crops[start : start + _BATCH_SIZE])
-      for start in range(0, len(crops), _BATCH_SIZE)
-    ]
-    return np.concatenate([np.zeros((0, self.dim), np.float32), *found])
+    """As `Pixels.encode`; the longer side of a crop is cut off."""
+    encoded = [np.zeros((0, self.dim), np.float32)]
+    for start in range(0, len(crops), _BATCH_SIZE):
+      batch = crops[start : start + _BATCH_SIZE]
+      # One shape is one compilation: a short batch is padded with black.
+      squares = np.zeros((_BATCH_SIZE, self._size, self._size, 3), np.uint8)
+      for i, crop in enumerate(batch):
+        squares[i] = decode.fit(crop, self._size)
+      vectors = self._step(self._params, squares)
+      encoded.append(np.asarray(vectors)[: len(batch)])
+    return np.concatenate(encoded)
 
   def describe(self) -> dict[str, Any]:
-    """See `RegionEncoder.describe`; `sha256` is of the parameters."""
+    """As `Pixels.describe`; `sha256` is of the parameters."""
     return dict(self._description)
 
-  def _encode_batch(self, crops: Sequence[Image.Image]) -> np.ndarray:
-    # One shape is one compilation: what lacks is filled up with black.
-    squares = np.zeros((_BATCH_SIZE, self._size, self._size, 3), np.uint8)
-    for i, crop in enumerate(crops):
-      squares[i] = decode.fit(crop, self._size)
-    return np.asarray(self._step(self._params, squares))[: len(crops)]
+
+RegionEncoder = Pixels | VisionEncoder
 
 
 class _Encoder(nn.Module):
-  """The visual stream alone, under the names that weights are stored by."""
+  """The visual stream, under the names of stored weights."""
 
   config: VisionConfig
 
   def setup(self):
-    """Declares `visual`."""
     # The whole picture with its class token, as ViT and CLIP read it.
     self.visual = VisualStream(self.config, Exchange(), jnp.float32)
 
@@ -201,7 +213,7 @@ class _Encoder(nn.Module):
 
 
 def _make_step(config: ModelConfig) -> Any:
-  """Returns the compiled (params, uint8[B, size, size, 3]) -> float32[B, D]."""
+  """Compiles (params, uint8[B, size, size, 3]) -> float32[B, D]."""
   encoder: Any = _Encoder(config.vision)  # pyright: ignore[reportArgumentType]
 
   @jax.jit
@@ -217,8 +229,8 @@ def _make_step(config: ModelConfig) -> Any:
   return step
 
 
-def _read_by_encoder(visual: Mapping[str, Any]) -> dict[str, np.ndarray]:
-  """Returns path -> array of the parameters that bear on the vectors."""
+def _used_by_encoder(visual: Mapping[str, Any]) -> dict[str, np.ndarray]:
+  """Returns path -> array of the parameters that the vectors depend on."""
   flat: dict[str, Any] = traverse_util.flatten_dict(visual, sep="/")
   return {path: flat[path] for path in sorted(flat) if path not in _CROP_TABLES}
 

@@ -1,7 +1,7 @@
 """A picture and the boxes found in it to a scene.
 
-The same for the pictures of a dataset and for those of one's own, so that a
-model meets what it was trained on.
+The same for a dataset's pictures and for your own, so that a model is given the
+kind of scenes that it was trained on.
 """
 
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from ifa_jax.data.scenes import spatial
 from ifa_jax.data.scenes.store import Scene
 from ifa_jax.detection.region_encoder import RegionEncoder
 
-# Of Scene Graph Benchmark's detector; ViLBERT reads up to 36 regions
-# (arXiv:1908.02265, section 3.1), MEGA the first 10 of them.
+# The threshold is that of Scene Graph Benchmark's detector; ViLBERT reads up to
+# 36 regions (arXiv:1908.02265, section 3.1), MEGA the first 10 of them.
 NUM_OBJECTS = 36
 MIN_SCORE = 0.2
 
@@ -28,18 +28,18 @@ def make_scene(
   num_objects: int = NUM_OBJECTS,
   min_score: float = MIN_SCORE,
 ) -> Scene:
-  """Returns a picture's best objects, connected where they lie together.
+  """Returns a picture's best objects, connected where they are close together.
 
   Args:
     picture: RGB.
     listed: the picture's boxes. Those found for a phrase are objects as well:
       all phrases are names in some row of the picture, whatever its relation.
     encoder: gives the objects' features.
-    num_objects: the most objects.
-    min_score: what a box's score must exceed.
+    num_objects: maximum number of objects.
+    min_score: boxes are kept if their score is higher.
 
   Raises:
-    ValueError: for a box that holds nothing of the picture.
+    ValueError: for a box outside of the picture.
   """
   scene = describe(picture, choose(listed, num_objects, min_score), encoder)
   return scene._replace(edges=spatial.edges(scene.boxes, scene.size))
@@ -58,11 +58,11 @@ def describe(
 ) -> Scene:
   """Returns the scene of some boxes, best first, without edges.
 
-  A box's label is its class, or else its phrase. Boxes end at the picture's
-  edges. Features are float16, as they are stored.
+  A box's label is its class, or else its phrase. Boxes are clipped to the
+  picture. Features are float16, as in files.
 
   Raises:
-    ValueError: for a box that holds nothing of the picture.
+    ValueError: for a box outside of the picture.
   """
   crops = [decode.cut(picture, box.edges) for box in chosen]
   edges = np.array([box.edges for box in chosen], np.float32).reshape(-1, 4)

@@ -1,10 +1,12 @@
-"""Files of any kind, read without trust and written atomically.
+"""Untrusted files and atomic writes.
 
-json_file                    JSON, with the path in every error
-torch_file                   PyTorch's files, over pickle_data and archives
-orbax_tree                   the structure of an Orbax checkpoint
-torch_save                   writes a PyTorch file
-scratch, whole               folders that appear complete or not at all
-checksums                    CRC32C of a folder's files
-shown                        a value as an error message quotes it
+json_file        JSON, with the path in every error
+dataclass_dict   settings from and to nested dicts
+torch_file       PyTorch's files, without PyTorch
+params_file      parameters as safetensors
+orbax_tree       structure of an Orbax checkpoint
+scratch, whole   working folders, and folders that appear complete or not at all
+archives         zip archives
+checksums        CRC32C of a folder's files
+shown            values in error messages
 """

@@ -1,4 +1,4 @@
-"""Zip archives of others, which may hold far more than they weigh."""
+"""Zip archives from elsewhere, which may unpack to far more than their size."""
 
 import os
 import zipfile
@@ -8,17 +8,16 @@ from typing import Any
 def check_size(archive: zipfile.ZipFile) -> None:
   """Checks that an archive's members are stored, not compressed.
 
-  As `torch.save` and `numpy.savez` write them. So what is read of a file takes
-  no more memory than the file has bytes.
+  `torch.save` and `numpy.savez` store them. Reading such a file takes no more
+  memory than it has bytes.
 
   Raises:
-    zipfile.BadZipFile: if its members have more bytes than the file.
+    zipfile.BadZipFile: if the members have more bytes than the file.
   """
   file: Any = archive.fp  # None once it is closed.
-  file.seek(0, os.SEEK_END)
-  weight = file.tell()
-  held = sum(member.file_size for member in archive.infolist())
-  if held > weight:
+  size = file.seek(0, os.SEEK_END)
+  unpacked = sum(member.file_size for member in archive.infolist())
+  if unpacked > size:
     raise zipfile.BadZipFile(
-      f"its members unpack to {held} bytes, the file has {weight}"
+      f"members that unpack to {unpacked} bytes in a file of {size}"
     )

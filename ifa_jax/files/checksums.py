@@ -1,7 +1,7 @@
-"""CRC32C of a folder's files, kept in it: whether they are as written.
+"""CRC32C of a folder's files, stored in the folder.
 
-Orbax checks its own files in part: bytes that flip within an array come back as
-other weights.
+Orbax checks its own files only in part: flipped bytes within an array are
+restored as other weights.
 """
 
 import json
@@ -15,47 +15,43 @@ _CHUNK_BYTES = 1 << 22
 
 
 def write(folder: str | os.PathLike[str]) -> None:
-  """Writes `crc32c.json`: path below the folder -> checksum, of all files."""
-  found = {
-    name: _checksum(os.path.join(folder, name)) for name in _files(folder)
+  """Writes `crc32c.json`: relative path -> checksum, of all files."""
+  checksums = {
+    os.path.relpath(path, folder): _checksum(path)
+    for path in sorted(
+      os.path.join(parent, name)
+      for parent, _, names in os.walk(folder)
+      for name in names
+    )
   }
   with open(os.path.join(folder, FILE), "w", encoding="utf-8") as file:
-    json.dump(found, file, indent=2)
+    json.dump(checksums, file, indent=2)
     file.flush()
     os.fsync(file.fileno())
 
 
 def damage(folder: str | os.PathLike[str], below: str = "") -> str | None:
-  """Returns what is wrong with a folder's files, naming one, or None.
+  """Returns the first difference from `crc32c.json`, naming a file, or None.
 
   Args:
-    folder: that `write` has been at; files that came later count for nothing.
-    below: what the paths begin with that are looked at, by default all.
+    folder: files added after `write` are ignored.
+    below: prefix of the relative paths to check; all by default.
   """
   path = os.path.join(folder, FILE)
   try:
     with open(path, encoding="utf-8") as file:
-      wanted = dict(json.load(file))
-    for name, checksum in wanted.items():
+      expected = dict(json.load(file))
+    for name, checksum in expected.items():
       if not name.startswith(below):
         continue
-      found = _checksum(os.path.join(folder, name))
-      if found != checksum:
-        place = os.path.join(folder, name)
-        return f"{place}: want CRC32C {checksum}, found {found}"
+      place = os.path.join(folder, name)
+      if (found := _checksum(place)) != checksum:
+        return f"{place}: expected CRC32C {checksum}, got {found}"
   except OSError as error:
     return f"{error.filename}: {error.strerror}"
   except ValueError as error:
-    return f"{path}: want checksums in JSON, found none ({error})"
+    return f"{path}: expected checksums in JSON ({error})"
   return None
-
-
-def _files(folder: str | os.PathLike[str]) -> list[str]:
-  return sorted(
-    os.path.relpath(os.path.join(parent, name), folder)
-    for parent, _, names in os.walk(folder)
-    for name in names
-  )
 
 
 def _checksum(path: str) -> str:

@@ -1,10 +1,10 @@
 """Dataclasses of settings from and to nested dicts of plain values.
 
-Strict both ways: an unknown key or a value of another type is an error, and
-what `to_dict` returns reads back equal.
+Strict in both directions: an unknown key or a value of another type is an
+error, and `from_dict` reads the result of `to_dict` back equal.
 """
 
-# A value may be of any type before it is read.
+# A value may be of any type before it is checked.
 # pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 import dataclasses
@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 class UnknownSettingError(KeyError, ValueError):
-  """A key that no setting has; the only KeyError that is a user's mistake."""
+  """A key that is no setting; the only KeyError that is a user's mistake."""
 
   def __str__(self) -> str:
-    """Returns the message; a KeyError shows it in quotes."""
+    """Returns the message; a KeyError would quote it."""
     return str(self.args[0])
 
 
@@ -35,17 +35,17 @@ def to_dict(settings: Any) -> dict[str, Any]:
 
 
 def from_dict(kind: type[T], settings: Mapping[str, Any], where: str = "") -> T:
-  """Returns the dataclass that nested dicts hold.
+  """Returns a dataclass with the values of nested dicts.
 
   Args:
     kind: the dataclass.
-    settings: fields that are left out take their defaults; a value may be an
-      object of the declared class already.
+    settings: omitted fields take their defaults; a value may already be an
+      object of the declared class.
     where: name of the section, for errors; empty for the outermost.
 
   Raises:
     UnknownSettingError: for a key that is no field; names the nearest one.
-    ValueError: for a value of another type, or as the dataclass itself does.
+    ValueError: for a value of another type, or raised by the dataclass.
   """
   check_keys(kind, settings, where)
   declared = typing.get_type_hints(kind)
@@ -67,68 +67,51 @@ def check_keys(kind: type, settings: Mapping[str, Any], where: str) -> None:
       raise UnknownSettingError(f"{_join(where, key)}: no such setting{hint}")
 
 
-def check_choice(name: str, found: str, wanted: tuple[str, ...]) -> None:
-  """Raises ValueError unless a setting is one of the choices.
-
-  Args:
-    name: of the setting, such as "model.dtype".
-    found: its value.
-    wanted: the choices.
-  """
-  if found not in wanted:
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+  """Raises ValueError unless the setting `name` is one of the choices."""
+  if value not in choices:
     raise ValueError(
-      f"{name}: want one of {', '.join(wanted)}, found {found!r}"
+      f"{name}: expected one of {', '.join(choices)}, got {value!r}"
     )
 
 
 def _read(declared: Any, value: Any, where: str) -> Any:
-  """Reads the value of a field as the first declared type that it fits."""
+  """Returns a field's value as the first declared type that it fits."""
   is_union = typing.get_origin(declared) in (typing.Union, types.UnionType)
   options = typing.get_args(declared) if is_union else (declared,)
   for option in options:
-    is_section = isinstance(option, type) and dataclasses.is_dataclass(option)
-    if is_section and isinstance(value, Mapping):
-      return from_dict(option, value, where)
-    if _fits(option, value):
-      return _convert(option, value, where)
-  names = " or ".join(_name(option) for option in options)
-  raise ValueError(f"{where}: expected {names}, got {value!r}")
+    origin = typing.get_origin(option) or option
+    if isinstance(value, Mapping) and dataclasses.is_dataclass(option):
+      return from_dict(typing.cast(type, option), value, where)
+    if not _fits(option, value):
+      continue
+    if origin is tuple:
+      return tuple(value)
+    if isinstance(value, Mapping):
+      _, inside = typing.get_args(option) or (str, Any)
+      return {k: _read(inside, v, _join(where, k)) for k, v in value.items()}
+    return value
+  names = [x.__name__ if isinstance(x, type) else str(x) for x in options]
+  expected = " or ".join(names).replace("NoneType", "None")
+  raise ValueError(f"{where}: expected {expected}, got {value!r}")
 
 
 def _fits(declared: Any, value: Any) -> bool:
   arguments = typing.get_args(declared)
-  match typing.get_origin(declared) or declared:
-    case typing.Any:
-      return True
-    case origin if origin is tuple:
-      if not isinstance(value, list | tuple):
-        return False
-      if arguments[1:] == (...,):
-        return all(_fits(arguments[0], x) for x in value)
-      return len(value) == len(arguments) and all(map(_fits, arguments, value))
-    case origin if origin in (int, float):
-      # A bool is an int to Python, and 1 is a float to whoever writes it.
-      accepted = (int, float) if origin is float else int
-      return isinstance(value, accepted) and not isinstance(value, bool)
-    case origin:
-      return isinstance(value, origin)
-
-
-def _convert(declared: Any, value: Any, where: str) -> Any:
-  match typing.get_origin(declared) or declared:
-    case origin if origin is tuple:
-      return tuple(value)
-    case _ if isinstance(value, Mapping):
-      _, inside = typing.get_args(declared) or (str, Any)
-      return {k: _read(inside, v, _join(where, k)) for k, v in value.items()}
-    case _:
-      return value
-
-
-def _name(declared: Any) -> str:
-  if declared is types.NoneType:
-    return "None"
-  return declared.__name__ if isinstance(declared, type) else str(declared)
+  origin = typing.get_origin(declared) or declared
+  if origin is Any:
+    return True
+  if origin is tuple:
+    if not isinstance(value, list | tuple):
+      return False
+    if arguments[1:] == (...,):
+      return all(_fits(arguments[0], x) for x in value)
+    return len(value) == len(arguments) and all(map(_fits, arguments, value))
+  if origin in (int, float):
+    # A bool is an int in Python, and a float may be written as 1.
+    accepted = (int, float) if origin is float else int
+    return isinstance(value, accepted) and not isinstance(value, bool)
+  return isinstance(value, origin)
 
 
 def _join(where: str, key: Any) -> str:

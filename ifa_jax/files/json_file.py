@@ -1,6 +1,6 @@
-"""Reads JSON of any origin: a value, or an error of one line that names it.
+"""Reads untrusted JSON: a value, or a one-line error that names the place.
 
-A key that an object has twice is an error: Python alone takes the last.
+A repeated key of an object is an error; Python would keep the last.
 """
 
 import codecs
@@ -15,9 +15,9 @@ import numpy as np
 
 from ifa_jax.files.shown import shown
 
-# What is read is kept as float32.
-_MOST = float(np.finfo(np.float32).max)
-# A string, to be passed over, or a name that only Python takes for JSON.
+# Numbers are stored as float32.
+_MAX = float(np.finfo(np.float32).max)
+# A string, which is skipped, or a name that Python accepts as a number.
 _CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(NaN|-?Infinity)')
 
 
@@ -29,7 +29,7 @@ def load(path: str | os.PathLike[str]) -> Any:
   """Returns the value in a file.
 
   Raises:
-    ValueError: if it is not JSON in UTF-8, has a key twice in an object, or is
+    ValueError: if it is not JSON in UTF-8, repeats a key of an object, or is
       nested too deeply; names the file, and the place in it.
     OSError: if it cannot be opened.
   """
@@ -41,36 +41,40 @@ def parse(text: bytes | str, where: str, strict: bool = False) -> Any:
   """Returns the value of a JSON text.
 
   Args:
-    text: UTF-8 where it is bytes, with or without a byte order mark.
-    where: its place, for errors.
-    strict: whether NaN and Infinity, which Python takes for JSON, are errors.
+    text: bytes are UTF-8, with or without a byte order mark.
+    where: its file or line, for errors.
+    strict: refuse NaN and Infinity, which Python accepts.
 
   Raises:
     ValueError: as `load`.
   """
   try:
     text = _decode(text) if isinstance(text, bytes) else text
-    refuse = functools.partial(_refuse, text) if strict else None
+    refuse = functools.partial(_refuse_constant, text) if strict else None
     return json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
   except RepeatedKey as error:
     raise RepeatedKey(f"{where}: {error}") from None
   except json.JSONDecodeError as error:
-    raise ValueError(f"{where}: not JSON: {_reason(error)}") from None
+    at_end = "" if error.doc[error.pos :].strip() else " where the text ends"
+    line = f"line {error.lineno}, " if "\n" in error.doc.strip() else ""
+    raise ValueError(
+      f"{where}: not JSON: {error.msg}{at_end}: {line}column {error.colno}"
+    ) from None
   except (ValueError, RecursionError) as error:
     raise ValueError(f"{where}: not JSON: {error}") from None
 
 
 def is_finite(value: Any) -> bool:
-  """Tells finite numbers from everything else that JSON holds."""
+  """Returns whether a JSON value is a number that is finite in float32."""
   is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-  return is_number and -_MOST <= value <= _MOST
+  return is_number and -_MAX <= value <= _MAX
 
 
 def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-  """Returns an object of its keys and values: `json`'s `object_pairs_hook`.
+  """Returns the dict of an object's pairs: `json`'s `object_pairs_hook`.
 
   Raises:
-    RepeatedKey: if a key is there more than once; names it.
+    RepeatedKey: for the key that is repeated most often.
   """
   found = dict(pairs)
   if len(found) < len(pairs):
@@ -82,29 +86,19 @@ def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
   return found
 
 
-def _reason(error: json.JSONDecodeError) -> str:
-  """Returns what was wrong and where, the line where there are several."""
-  at_end = " where the text ends" if not error.doc[error.pos :].strip() else ""
-  line = f"line {error.lineno}, " if "\n" in error.doc.strip() else ""
-  return f"{error.msg}{at_end}: {line}column {error.colno}"
-
-
 def _decode(data: bytes) -> str:
-  """Returns the text of bytes in UTF-8."""
   data = data.removeprefix(codecs.BOM_UTF8)
   try:
     return data.decode()
   except UnicodeDecodeError as error:
-    before = data[: error.start].decode()
     raise json.JSONDecodeError(
       f"byte 0x{data[error.start]:02x} is not UTF-8",
       data.decode(errors="replace"),
-      len(before),
+      len(data[: error.start].decode()),
     ) from None
 
 
-def _refuse(text: str, name: str) -> None:
+def _refuse_constant(text: str, name: str) -> None:
   """Raises an error for the first NaN or Infinity of a text."""
-  found = (m for m in _CONSTANT.finditer(text) if m[1])
-  place = next(found).start()
+  place = next(m.start() for m in _CONSTANT.finditer(text) if m[1])
   raise json.JSONDecodeError(f"{name} is no number", text, place)

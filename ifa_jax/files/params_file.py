@@ -1,12 +1,12 @@
 """Parameters as a safetensors file.
 
-A tensor is named by its path in the model with "." between the parts, as in
-`text.layer_3.attention.query.kernel`. PyTorch's state dicts and the Flax models
-of transformers are named in the same way, and the hub groups tensors by it.
-Kernels keep Flax's orientation, [in, out].
+A tensor's name is its path in the model with "." between the parts, such as
+`text.layer_3.attention.query.kernel`, as in PyTorch's state dicts and the Flax
+models of transformers; the hub groups tensors by it. Kernels keep Flax's
+orientation, [in, out].
 """
 
-# Neither safetensors nor Flax's traverse_util declare what they return.
+# Neither safetensors nor Flax's traverse_util declare their results.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 import os
@@ -19,7 +19,7 @@ from flax import traverse_util
 FILE = "model.safetensors"
 
 _SEPARATOR = "."
-# Under this key transformers looks up the framework of a file.
+# transformers looks up a file's framework here.
 _METADATA = {"format": "flax"}
 _DTYPE = "F32"
 
@@ -34,7 +34,7 @@ def write(path: str | os.PathLike[str], params: Mapping[str, Any]) -> None:
     for name, array in flat.items()
   }
   safetensors.numpy.save_file(arrays, path, _METADATA)
-  # The library lets only its user read a new file.
+  # The library makes new files readable by their owner only.
   mode = os.stat(os.path.dirname(os.path.abspath(path))).st_mode
   os.chmod(path, mode & 0o666)
 
@@ -46,7 +46,7 @@ def read(
 
   Args:
     path: of the file.
-    like: nested dicts of anything with a `shape`: the wanted parameters.
+    like: the expected parameters: nested dicts of objects with a `shape`.
 
   Raises:
     ValueError: if the file is missing, damaged, or holds other tensors than
@@ -54,11 +54,11 @@ def read(
   """
   import safetensors
 
-  wanted: dict[str, Any] = traverse_util.flatten_dict(like, sep=_SEPARATOR)
+  flat: dict[str, Any] = traverse_util.flatten_dict(like, sep=_SEPARATOR)
   try:
     with safetensors.safe_open(path, framework="numpy") as file:
-      _check(file, {name: leaf.shape for name, leaf in wanted.items()})
-      found = {name: file.get_tensor(name) for name in wanted}
+      _check(file, {name: leaf.shape for name, leaf in flat.items()})
+      found = {name: file.get_tensor(name) for name in flat}
   except (OSError, safetensors.SafetensorError) as error:
     reason = " ".join(str(error).split())[:200]
     raise ValueError(
@@ -70,20 +70,20 @@ def read(
   return traverse_util.unflatten_dict(found, sep=_SEPARATOR)
 
 
-def _check(file: Any, wanted: Mapping[str, tuple[int, ...]]) -> None:
+def _check(file: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
   """Compares names, shapes and dtypes in the header of a file."""
   names = {*file.keys()}
-  if missing := sorted(wanted.keys() - names):
+  if missing := sorted(shapes.keys() - names):
     raise ValueError(
-      f"expected {len(wanted)} tensors, got none named {missing[0]}"
+      f"expected {len(shapes)} tensors, got none named {missing[0]}"
       f" ({len(missing)} are missing)"
     )
-  if extra := sorted(names - wanted.keys()):
+  if extra := sorted(names - shapes.keys()):
     raise ValueError(
-      f"expected {len(wanted)} tensors, got {extra[0]!r:.80} in addition"
+      f"expected {len(shapes)} tensors, got {extra[0]!r:.80} in addition"
       f" ({len(extra)} are not in the model)"
     )
-  for name, shape in wanted.items():
+  for name, shape in shapes.items():
     found = file.get_slice(name)
     got = (found.get_dtype(), tuple(found.get_shape()))
     if got != (_DTYPE, shape):

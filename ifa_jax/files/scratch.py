@@ -1,4 +1,4 @@
-"""A hidden folder to write in, whose like go when their process is gone."""
+"""Hidden working folders that do not outlive their process for long."""
 
 import contextlib
 import fcntl
@@ -13,17 +13,19 @@ _LOCK = "lock"
 
 @contextlib.contextmanager
 def folder(parent: str | os.PathLike[str], prefix: str) -> Generator[str]:
-  """Gives a new folder, and deletes it in the end.
+  """Yields a new folder, and deletes it afterwards.
 
-  Deletes before what processes left there that were killed. A process that is
-  alive holds a lock, and its folder is left alone.
+  First deletes the folders that killed processes have left in `parent`. A
+  process holds a lock while it runs, and its folder is kept.
 
   Args:
-    parent: where; must exist.
-    prefix: what the names of these folders begin with, and no others do.
+    parent: an existing folder.
+    prefix: of the names of these folders only.
   """
-  _clear(parent, prefix)
-  path, lock = _locked(parent, prefix)
+  for name in os.listdir(parent):
+    if name.startswith(prefix):
+      _delete_if_unlocked(os.path.join(parent, name))
+  path, lock = _make_locked(parent, prefix)
   with lock:
     try:
       yield path
@@ -31,34 +33,29 @@ def folder(parent: str | os.PathLike[str], prefix: str) -> Generator[str]:
       shutil.rmtree(path, ignore_errors=True)
 
 
-def _clear(parent: str | os.PathLike[str], prefix: str) -> None:
-  for name in os.listdir(parent):
-    if not name.startswith(prefix):
-      continue
-    path = os.path.join(parent, name)
-    # Another may be deleting it too.
-    with (
-      contextlib.suppress(BlockingIOError, FileNotFoundError),
-      _open(path) as lock,
-    ):
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      shutil.rmtree(path, ignore_errors=True)
+def _delete_if_unlocked(path: str) -> None:
+  # Another process may be deleting it too.
+  with (
+    contextlib.suppress(BlockingIOError, FileNotFoundError),
+    _open_lock(path) as lock,
+  ):
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    shutil.rmtree(path, ignore_errors=True)
 
 
-def _locked(
+def _make_locked(
   parent: str | os.PathLike[str], prefix: str
 ) -> tuple[str, IO[bytes]]:
-  """Makes a folder and locks it."""
   while True:
     path = tempfile.mkdtemp(prefix=prefix, dir=parent)
-    # Until it is locked, another process takes it for one that was left.
+    # Until the lock is held, another process may delete the folder.
     with contextlib.suppress(FileNotFoundError):
-      lock = _open(path)
+      lock = _open_lock(path)
       fcntl.flock(lock, fcntl.LOCK_EX)
       if os.path.exists(os.path.join(path, _LOCK)):
         return path, lock
       lock.close()
 
 
-def _open(path: str) -> IO[bytes]:
+def _open_lock(path: str) -> IO[bytes]:
   return open(os.path.join(path, _LOCK), "ab")

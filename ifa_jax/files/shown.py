@@ -1,28 +1,18 @@
-"""What was found, as the one line of an error can show it."""
+"""Values as error messages quote them."""
 
 import reprlib
 from typing import Any
 
-_MOST = 80
-
-
-def shown(value: Any) -> str:
-  """Returns a value in at most 80 characters, however large it is.
-
-  Data of others may hold lists that contain one list a thousand times, or whole
-  numbers with more digits than Python writes; neither is looked at whole.
-  """
-  text = " ".join(_SHORT.repr(value).split())
-  return text if len(text) <= _MOST else f"{text[: _MOST - 3]}..."
+_MAX_LENGTH = 80
 
 
 class _Short(reprlib.Repr):
-  """Looks at the first few parts of a value, three levels deep."""
+  """Formats the first few parts of a value, three levels deep."""
 
   def __init__(self):
     super().__init__()
     self.maxlevel = 3
-    self.maxstring = self.maxother = _MOST
+    self.maxstring = self.maxother = _MAX_LENGTH
 
   def repr_int(self, x: int, level: int) -> str:
     if abs(x) < 1 << 256:
@@ -31,3 +21,13 @@ class _Short(reprlib.Repr):
 
 
 _SHORT = _Short()
+
+
+def shown(value: Any) -> str:
+  """Returns a value in one line of at most 80 characters.
+
+  Untrusted data may hold a list that contains another list a thousand times,
+  or integers with more digits than Python prints; neither is formatted whole.
+  """
+  text = " ".join(_SHORT.repr(value).split())
+  return text if len(text) <= _MAX_LENGTH else f"{text[: _MAX_LENGTH - 3]}..."

@@ -1,41 +1,44 @@
-"""Reads files of `torch.save` without PyTorch and without running them.
+"""Reads files of `torch.save` without PyTorch and without running their code.
 
-Such a file is a zip archive: `*/data.pkl` describes the object, and each
-tensor's bytes lie in `*/data/<key>`. A pickle can name any function of any
-module and have it called. Here it may name only what rebuilds a tensor or a
-plain container; every other name is an error, and `pickle_data` runs nothing.
+Such a file is a zip archive: `*/data.pkl` describes the object, and
+`*/data/<key>` holds each tensor's bytes. Python's unpickler imports and calls
+whatever a pickle names, sets attributes, and allocates as much as the file
+asks for. The subclass here builds tensors and plain containers only.
 """
 
+# Python's unpickler in Python, whose opcodes can be taken away one by one.
+# pyright: reportPrivateUsage=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
+
+import io
 import math
 import os
 import pickle
+import pickletools
 import zipfile
-from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import ml_dtypes
 import numpy as np
 
-from ifa_jax.files import archives, pickle_data
+from ifa_jax.files import archives
 from ifa_jax.files.shown import shown
-
-_DTYPES = {
-  "torch.DoubleStorage": np.float64,
-  "torch.FloatStorage": np.float32,
-  "torch.HalfStorage": np.float16,
-  "torch.BFloat16Storage": ml_dtypes.bfloat16,
-  "torch.LongStorage": np.int64,
-  "torch.IntStorage": np.int32,
-  "torch.ShortStorage": np.int16,
-  "torch.CharStorage": np.int8,
-  "torch.ByteStorage": np.uint8,
-  "torch.BoolStorage": np.bool_,
-}
-
 
 # A tensor may repeat its storage, as torch's `expand` does, up to so many
 # elements; a file of a few bytes could ask for any number.
-_MOST_REPEATED = 1 << 20
+_MAX_REPEATED = 1 << 20
+
+# Without sets, buffers and instances. BYTEARRAY8 allocates before it reads.
+_OPCODES = """
+  PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE
+  BINFLOAT BININT BININT1 BININT2 LONG1 LONG4
+  SHORT_BINUNICODE BINUNICODE BINUNICODE8 SHORT_BINBYTES BINBYTES BINBYTES8
+  EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_LIST APPEND APPENDS EMPTY_DICT
+  BINPUT LONG_BINPUT MEMOIZE BINGET LONG_BINGET
+  GLOBAL STACK_GLOBAL REDUCE BINPERSID
+"""
+
+_ONLY = "expected tensors and plain containers only, got"
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -45,75 +48,115 @@ def load(path: str | os.PathLike[str]) -> Any:
     path: a zip-format file, as `torch.save` writes since PyTorch 1.6.
 
   Raises:
-    ValueError: for a file that is no such archive, is damaged, or names
-      anything but tensors and plain containers. The message names the file.
+    ValueError: if the file is no such archive, is damaged, or holds anything
+      but tensors and plain containers; names the file.
     OSError: if it cannot be opened.
   """
   with open(path, "rb") as file:
     try:
       with zipfile.ZipFile(file) as archive:
         archives.check_size(archive)
-        return _load_archive(archive)
+        return _Unpickler(archive).load()
     except zipfile.BadZipFile as error:
-      raise ValueError(f"{path}: {_why_no_archive(file, error)}") from None
+      raise ValueError(f"{path}: {_not_an_archive(file, error)}") from None
     except pickle.UnpicklingError as error:
       raise ValueError(f"{path}: {error}") from None
     except Exception as error:
-      # Damage meets the archive and numpy with whatever error it happens to
-      # cause, so no list of types would be complete.
+      # Damage reaches zipfile, pickle and numpy, whose errors are of any type.
       reason = " ".join(str(error).split())
       raise ValueError(
         f"{path}: damaged ({type(error).__name__}: {reason})"
       ) from None
 
 
-def _why_no_archive(file: BinaryIO, error: Exception) -> str:
-  """Returns what to do about a file of the old format, or what it is not."""
+def _not_an_archive(file: BinaryIO, error: Exception) -> str:
   file.seek(0)
   if file.read(2) == pickle.PROTO + b"\x02":
     return (
-      "want a zip archive, found the format that torch.save wrote before"
-      " PyTorch 1.6; where PyTorch is installed, save it again:"
+      "expected a zip archive, got the format of torch.save before PyTorch 1.6;"
+      " where PyTorch is installed, save it again:"
       " torch.save(torch.load(FILE, weights_only=True), FILE)"
     )
-  return (
-    "want a zip archive as torch.save writes it, found a file that is none or"
-    f" is cut off ({error})"
+  return f"expected a zip archive as torch.save writes it, got {error}"
+
+
+class _Opcodes(dict[int, Any]):
+  """The opcodes of a pickle that are followed."""
+
+  def __missing__(self, code: int) -> Any:
+    known = {opcode.code: opcode.name for opcode in pickletools.opcodes}
+    name = known.get(chr(code), hex(code))
+    raise pickle.UnpicklingError(f"{_ONLY} the opcode {name}")
+
+
+class _Unpickler(pickle._Unpickler):
+  """Reads `data.pkl`; imports nothing and calls only `_GLOBALS`."""
+
+  stack: list[Any]
+  dispatch = _Opcodes(
+    (code, pickle._Unpickler.dispatch[code])
+    for code in (getattr(pickle, name)[0] for name in _OPCODES.split())
   )
 
-
-def _load_archive(archive: zipfile.ZipFile) -> Any:
-  described = [n for n in archive.namelist() if n.endswith("/data.pkl")]
-  if len(described) != 1:
-    raise pickle.UnpicklingError(
-      f"want one */data.pkl in the archive, found {described or 'none'}"
-    )
-  root = described[0].removesuffix("data.pkl")
-  storages = _Storages(archive, root)
-  pickled = archive.read(described[0])
-  return pickle_data.load(pickled, _CALLS, _DTYPES.keys(), storages.read)
-
-
-class _Storages:
-  """The numbers that the tensors of an archive are views of."""
-
-  def __init__(self, archive: zipfile.ZipFile, root: str):
-    self._archive = archive
-    self._root = root
-    self._read: dict[str, np.ndarray] = {}
-
-  def read(self, pid: Any) -> np.ndarray:
-    """Returns the storage that a persistent id names."""
-    kind, storage_type, key, _, _ = pid
-    of_tensor = kind == "storage" and isinstance(key, str)
-    if not of_tensor or not isinstance(storage_type, pickle_data.Name):
+  def __init__(self, archive: zipfile.ZipFile):
+    found = [name for name in archive.namelist() if name.endswith("/data.pkl")]
+    if len(found) != 1:
       raise pickle.UnpicklingError(
-        f"want a tensor's storage, found {shown(pid)}"
+        f"expected one */data.pkl in the archive, got {found or 'none'}"
       )
-    if key not in self._read:
+    super().__init__(io.BytesIO(archive.read(found[0])))
+    self._archive = archive
+    self._root = found[0].removesuffix("data.pkl")
+    self._storages: dict[str, np.ndarray] = {}
+
+  def find_class(self, module: str, name: str) -> Any:
+    """Returns a dtype or function for an allowed name; imports nothing."""
+    full = f"{module}.{name}"
+    if full not in _GLOBALS:
+      raise pickle.UnpicklingError(f"{_ONLY} the name {shown(full)}")
+    return _GLOBALS[full]
+
+  def persistent_load(self, pid: Any) -> np.ndarray:
+    """Returns the storage that tensors are views of."""
+    kind, dtype, key, _, _ = pid
+    is_key = kind == "storage" and isinstance(key, str)
+    if not is_key or not isinstance(dtype, np.dtype):
+      raise pickle.UnpicklingError(
+        f"expected a tensor's storage, got {shown(pid)}"
+      )
+    if key not in self._storages:
       raw = self._archive.read(f"{self._root}data/{key}")
-      self._read[key] = np.frombuffer(raw, _DTYPES[storage_type.text])
-    return self._read[key]
+      self._storages[key] = np.frombuffer(raw, dtype)  # pyright: ignore
+    return self._storages[key]
+
+  def load_setitem(self) -> None:
+    """Adds one entry to a dict."""
+    value, key = self.stack.pop(), self.stack.pop()
+    self._fill([key, value])
+
+  def load_setitems(self) -> None:
+    """Adds the keys and values above the last mark to a dict."""
+    self._fill(self.pop_mark())  # pyright: ignore
+
+  def _fill(self, values: list[Any]) -> None:
+    found = self.stack[-1]
+    if not isinstance(found, dict):
+      raise pickle.UnpicklingError(f"expected a dict, got {shown(found)}")
+    for key, value in zip(values[::2], values[1::2], strict=True):
+      # Hashing a tuple in a tuple in a ... would overflow the C stack.
+      if not isinstance(key, str | int | float | bytes | None):
+        raise pickle.UnpicklingError(
+          f"expected plain keys of a dict, got a {type(key).__name__}"
+        )
+      found[key] = value
+
+  def load_build(self) -> None:
+    """Drops attributes, such as a state dict's versions of its modules."""
+    self.stack.pop()
+
+  dispatch[pickle.SETITEM[0]] = load_setitem
+  dispatch[pickle.SETITEMS[0]] = load_setitems
+  dispatch[pickle.BUILD[0]] = load_build
 
 
 def _rebuild_tensor(
@@ -123,19 +166,18 @@ def _rebuild_tensor(
   stride: tuple[int, ...],
   *_: Any,
 ) -> np.ndarray:
-  """Returns the view of a storage that a tensor is; offsets in elements."""
+  """Returns a view of a storage; offset and strides are in elements."""
+  shape = f"a tensor of shape {shown(tuple(size))}"
   last = offset + sum((n - 1) * s for n, s in zip(size, stride, strict=True))
   if min((offset, *size, *stride), default=0) < 0 or (
     math.prod(size) and last >= len(storage)
   ):
     raise pickle.UnpicklingError(
-      f"a tensor of shape {shown(tuple(size))} reaches beyond its storage of"
-      f" {len(storage)} elements"
+      f"{shape} reaches beyond its storage of {len(storage)} elements"
     )
-  if math.prod(size) > max(len(storage), _MOST_REPEATED):
+  if math.prod(size) > max(len(storage), _MAX_REPEATED):
     raise pickle.UnpicklingError(
-      f"a tensor of shape {shown(tuple(size))} repeats its storage of"
-      f" {len(storage)} elements"
+      f"{shape} repeats its storage of {len(storage)} elements"
     )
   steps = [s * storage.itemsize for s in stride]
   return np.lib.stride_tricks.as_strided(
@@ -148,12 +190,22 @@ def _rebuild_parameter(data: np.ndarray, *_: Any) -> np.ndarray:
 
 
 def _empty_dict() -> dict[Any, Any]:
-  # Items come later, each by an opcode that looks at its key.
+  # SETITEMS adds the items, and looks at their keys.
   return {}
 
 
-_CALLS: dict[str, Callable[..., Any]] = {
+_GLOBALS: dict[str, Any] = {
   "collections.OrderedDict": _empty_dict,
   "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
   "torch._utils._rebuild_parameter": _rebuild_parameter,
+  "torch.DoubleStorage": np.dtype(np.float64),
+  "torch.FloatStorage": np.dtype(np.float32),
+  "torch.HalfStorage": np.dtype(np.float16),
+  "torch.BFloat16Storage": np.dtype(ml_dtypes.bfloat16),
+  "torch.LongStorage": np.dtype(np.int64),
+  "torch.IntStorage": np.dtype(np.int32),
+  "torch.ShortStorage": np.dtype(np.int16),
+  "torch.CharStorage": np.dtype(np.int8),
+  "torch.ByteStorage": np.dtype(np.uint8),
+  "torch.BoolStorage": np.dtype(np.bool_),
 }

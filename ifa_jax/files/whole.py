@@ -1,4 +1,4 @@
-"""Folders that appear whole or not at all."""
+"""Folders that appear complete or not at all."""
 
 import contextlib
 import os
@@ -9,10 +9,10 @@ from ifa_jax.files import scratch
 
 @contextlib.contextmanager
 def folder(path: str | os.PathLike[str]) -> Generator[str]:
-  """Gives a folder to fill, which takes its place when all is written.
+  """Yields a folder to fill, which is moved to `path` when all is written.
 
   After an error or a kill there is nothing at `path`; the hidden folder that a
-  kill leaves beside it goes when the same is written again.
+  kill leaves next to it is deleted by the next attempt.
 
   Raises:
     ValueError: if there is something at `path` already.
@@ -25,16 +25,15 @@ def folder(path: str | os.PathLike[str]) -> Generator[str]:
     partial = os.path.join(hidden, name)
     os.mkdir(partial)
     yield partial
-    # Over an empty folder too.
+    # Replaces an empty folder too.
     os.rename(partial, target)
 
 
 def check_free(path: str | os.PathLike[str]) -> None:
   """Raises ValueError for a file, or a folder that is not empty."""
-  if os.path.isdir(path) and not os.listdir(path):
-    return
-  if os.path.lexists(path):
+  is_empty = os.path.isdir(path) and not os.listdir(path)
+  if os.path.lexists(path) and not is_empty:
     raise ValueError(
-      f"{path}: want a new name, or an empty folder, to write to; found"
-      " something there, and nothing is overwritten"
+      f"{path}: expected a new path or an empty folder, got an existing path;"
+      " nothing is overwritten"
     )

@@ -1,33 +1,33 @@
-"""Posts of one's own: a text with two entities in it, and maybe a picture.
+"""Predictions for your own posts: a text, two entities in it, maybe a picture.
 
     {"text": "Ann joins Acme today .", "head": "Ann", "tail": "Acme",
      "image": "ann.jpg", "boxes": [{"box": [0, 0, 90, 80], "score": 0.9}]}
     {"text": "<s> Ann </s> joins <o> Acme </o> today ."}
 
-`head` and `tail` are found in the text between the ends of words, in Chinese,
-Japanese, Thai and the like anywhere, or marked in it. Where a name occurs more
-than once, `head_span` or `tail_span` gives the [begin, end) offsets of the
-words that it stands in. Words are what stands between spaces: the span 0:1 of
-"Ann, of Acme" alone is "Ann,", and with the name "Ann" beside it is "Ann".
-`text` may be a list of words.
+`head` and `tail` are marked in the text or found in it between word boundaries
+(anywhere in scripts without spaces, such as Chinese, Japanese and Thai). If a
+name occurs more than once, `head_span` or `tail_span` chooses by [begin, end)
+offsets of words, which are separated by spaces: the span 0:1 of "Ann, of Acme"
+is "Ann,", and "Ann" if the name "Ann" is given as well. `text` may be a list of
+words.
 
-A text that holds each of <s> </s> <o> </o> once is a marked one, and names that
-are given beside must be those marked. In any other text with names or spans
-these are characters like any.
+A text that contains each of <s> </s> <o> </o> once is marked, and given names
+must be the marked ones. In any other text with names or spans, these are
+ordinary characters.
 
-`image` is a file (see `images`), `boxes` are those of
-`data.images.boxes`; both may be left out. Any other key is kept and handed
-back, so an `id` is. A post's own `relation`, `probability`, `probabilities` and
-`protocol` come back in `given`, unless the post is a record of a prediction.
+`image` is a file (see `images`), `boxes` are those of `data.images.boxes`; both
+are optional. Any other key is returned with the prediction. A post's own
+`relation`, `probability`, `probabilities` and `protocol` are returned in
+`given`, unless the post is itself the record of a prediction.
 
     predictor       the class `Predictor`
     predict_step    a batch of posts to probabilities
-    reader          a post as a model reads it; scenes for regions
+    reader          a post as model inputs; scenes for regions
     post            the text and its entities, found or marked
-    kept            what a record keeps of its post
-    images          its picture; boxes: the objects in it, listed or found
+    kept            the part of a post that its record keeps
+    images          the picture; boxes: its objects, listed or detected
     jsonl           files of posts and of predictions
     seen_kinds      kinds of inputs that a model had in training
-    model_flags     the flags that name a model
+    model_flags     flags that name a model and its boxes
     sharing/        models as folders that the Hugging Face hub understands
 """

@@ -1,7 +1,7 @@
-"""Boxes for posts that come without: listed in a file, or found by a detector.
+"""Boxes for posts without any: listed in a file, or found by a detector.
 
-A post's own `boxes` win, be they an empty list. What is listed or found is in
-the form of `ifa_jax.data.images.boxes`.
+A post's own `boxes` take precedence, even an empty list. All boxes have the
+form of `ifa_jax.data.images.boxes`.
 """
 
 import itertools
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 Fields = Mapping[str, Any]
 
-# Open at a time, each up to 256 MB.
+# Pictures open at a time, of up to 256 MB each.
 _NUM_PICTURES = 4
 
 
 class ListedObjects:
-  """The boxes of a file, by the file names of pictures."""
+  """The boxes in a file, by the file names of pictures."""
 
   def __init__(self, path: str | os.PathLike):
     """Reads a boxes file.
 
     Raises:
-      ValueError: for a file of another form; names picture and index of a box.
+      ValueError: for a malformed file; names the picture and index of a box.
     """
     boxes.read_boxes(path)
     self._path = path
@@ -43,7 +43,7 @@ class ListedObjects:
     self._num_asked = self._num_found = 0
 
   def complete(self, post: Fields) -> Fields:
-    """Returns a post with the boxes of its picture, if it lacks and has any."""
+    """Returns a post with its picture's boxes, if it has none of its own."""
     image = post.get("image")
     if post.get("boxes") is not None or not isinstance(
       image, (str, os.PathLike)
@@ -54,7 +54,7 @@ class ListedObjects:
     self._num_found += listed is not None
     return post if listed is None else {**post, "boxes": listed}
 
-  def tell_unused(self) -> None:
+  def warn_unused(self) -> None:
     """Logs a warning if the file lists none of the pictures asked for."""
     if self._num_asked and not self._num_found:
       _log.warning(
@@ -65,22 +65,17 @@ class ListedObjects:
 
 
 class FoundObjects:
-  """What a finder finds in the pictures of posts."""
+  """The objects that a finder detects in the pictures of posts."""
 
   def __init__(self, finder: "ObjectFinder", grounds: bool):
-    """Keeps the finder.
-
-    Args:
-      finder: of the objects in pictures.
-      grounds: whether head and tail are looked for by name.
-    """
+    """Keeps the finder; `grounds` if it also searches for head and tail."""
     self._finder = finder
     self._grounds = grounds
 
   def complete_all(self, posts: Iterable[Fields]) -> Iterator[Fields]:
-    """Yields each post, with boxes if it has a picture and lacks them.
+    """Yields each post, with boxes if it has a picture and no boxes.
 
-    A post that cannot be read is handed back as it is: reading it says why.
+    An invalid post is passed on unchanged; reading it reports the error.
     """
     posts = iter(posts)
     while some := list(itertools.islice(posts, _NUM_PICTURES)):
@@ -93,7 +88,7 @@ class FoundObjects:
         yield {**post, "boxes": next(found)} if question else post
 
   def _question(self, post: Fields) -> "_Question | None":
-    """Returns what the finder is to look at, if anything."""
+    """Returns the finder's input for a post, if it needs any."""
     if post.get("boxes") is not None:
       return None
     try:

@@ -1,4 +1,4 @@
-"""A post's picture: a file, or bytes in the post itself; posts may share it."""
+"""A post's picture: a file, or bytes in the post itself."""
 
 import base64
 import os
@@ -10,9 +10,10 @@ import numpy as np
 from PIL import Image
 
 from ifa_jax.data.images import decode
+from ifa_jax.files.shown import shown
 
 _ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
-# Programs that write base64 for the web put this in front of it.
+# The prefix of base64 in web pages.
 _DATA_URL = re.compile(r"data:[^,]*;base64,", re.IGNORECASE)
 
 
@@ -21,42 +22,40 @@ def source(fields: Mapping[str, Any]) -> str | os.PathLike | bytes | None:
 
   Args:
     fields: of the post: `image`, a file (relative to the working directory) or
-      its bytes, or else `image_base64`, the bytes as JSON can hold them.
+      its bytes, or else `image_base64`.
 
   Returns:
     A path, bytes, or None for a post without a picture.
 
   Raises:
-    ValueError: for an address of the network, which is never asked, for base64
-      that is none, or anything else that is no file.
+    ValueError: for a URL, which is never requested, for malformed base64, or
+      anything else that is not a file.
   """
   image, encoded = fields.get("image"), fields.get("image_base64")
   if encoded is not None:
     if image is not None:
-      raise ValueError("image_base64: want it in place of image, found both")
+      raise ValueError("image_base64: expected it instead of image, got both")
     return _decode(encoded)
   if image is None or isinstance(image, (bytes, os.PathLike)):
     return image
   if not isinstance(image, str) or not image:
-    raise ValueError(f"image: want a file, found {repr(image)[:80]}")
+    raise ValueError(f"image: expected a file, got {repr(image)[:80]}")
   if _DATA_URL.match(image):
-    raise ValueError("image: want a file; base64 goes into image_base64")
+    raise ValueError(
+      "image: expected a file, got base64, which goes into image_base64"
+    )
   if _ADDRESS.match(image):
     raise ValueError(
-      f"image: want a file, found the address {image[:80]!r}; download it first"
+      f"image: expected a file, got the URL {image[:80]!r}; download it first"
     )
   return image
 
 
 class Opened:
-  """A picture with the squares that were cut from it.
-
-  Attributes:
-    image: RGB, upright.
-  """
+  """An RGB picture, and a cache of the squares cut from it."""
 
   def __init__(self, image: Image.Image):
-    """Cuts nothing yet."""
+    """Takes the upright RGB picture."""
     self.image = image
     self._squares: dict[Any, np.ndarray] = {}
 
@@ -76,10 +75,10 @@ class Opened:
 
 
 class Opener:
-  """Opens pictures; keeps the last one, for posts in a row that share it."""
+  """Opens pictures; caches the last one, which the next post may share."""
 
   def __init__(self):
-    """Opens nothing yet."""
+    """Starts with an empty cache."""
     self._source: Any = None
     self._opened: Opened | None = None
 
@@ -103,4 +102,6 @@ def _decode(encoded: Any) -> bytes:
     text = _DATA_URL.sub("", encoded, count=1)
     return base64.b64decode("".join(text.split()), validate=True)
   except (TypeError, ValueError) as error:
-    raise ValueError(f"image_base64: want base64 ({error})") from None
+    raise ValueError(
+      f"image_base64: expected base64, got {shown(encoded)} ({error})"
+    ) from None

@@ -1,7 +1,7 @@
 """Posts and their predictions as JSON lines, one at a time.
 
-Memory does not grow with the file: a line is read, at most `MAX_BYTES` of it,
-when its turn comes. "-" is the standard input or output.
+Lines are read one by one, at most `MAX_BYTES` of each, so that memory does not
+grow with the file. "-" is standard input or output.
 """
 
 import contextlib
@@ -14,22 +14,22 @@ from typing import Any, BinaryIO
 
 from ifa_jax.files import json_file
 
-# A picture of 24 MB in base64 passes.
+# Enough for a picture of 24 MB in base64.
 MAX_BYTES = 1 << 25
 
 STANDARD = "-"
 
 _log = logging.getLogger("ifa_jax")
-# Of a line that is no post, what its record shows.
+# Characters of an invalid line in its record.
 _NUM_SHOWN = 200
 
 
 def read(file: BinaryIO) -> Iterator[dict[str, Any]]:
-  """Yields the post of each line that is not blank.
+  """Yields the post in each line that is not blank.
 
-  A line that is no JSON object, or longer than `MAX_BYTES`, comes as its number
-  `line`, counted from 1, its first characters as `not_json`, and `reason`,
-  which `ifa_jax.inference` refuses.
+  A line that is not a JSON object, or longer than `MAX_BYTES`, yields `line`
+  (from 1), its first characters as `not_json`, and a `reason`;
+  `ifa_jax.inference` refuses it.
   """
   for number, line in enumerate(_bounded_lines(file), start=1):
     if not line.strip():
@@ -53,10 +53,10 @@ def reading(source: str) -> Iterator[Iterator[dict[str, Any]]]:
 
 @contextlib.contextmanager
 def writing(target: str) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-  """Opens a file for records, which appears only when all is written.
+  """Opens a file for records, which appears only when all are written.
 
-  What is there when an error ends the writing is kept as `TARGET.partial`, and
-  a line of the log says so.
+  After an error, the records written so far remain in `TARGET.partial`, and
+  the log names it.
   """
   if target == STANDARD:
     yield _print
@@ -64,7 +64,7 @@ def writing(target: str) -> Iterator[Callable[[Mapping[str, Any]], None]]:
   partial = f"{target}.partial"
   count = 0
   try:
-    # Halves of characters are written as they came, as "\ud83d".
+    # Lone surrogates are written as they were read, as "\ud83d".
     with open(
       partial, "w", encoding="utf-8", errors="backslashreplace"
     ) as file:
@@ -89,13 +89,13 @@ def _print(record: Mapping[str, Any]) -> None:
   try:
     line.encode(sys.stdout.encoding or "utf-8")
   except UnicodeEncodeError:
-    # JSON has its own escapes for letters that a console lacks.
+    # JSON has escapes for characters that a console lacks.
     line = json.dumps(record)
   print(line, flush=True)
 
 
 def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
-  """Yields lines, of longer ones the first `MAX_BYTES` and one."""
+  """Yields lines, cut after `MAX_BYTES` + 1."""
   while line := file.readline(MAX_BYTES + 1):
     rest = line
     while rest and not rest.endswith(b"\n"):
@@ -109,7 +109,9 @@ def _parse(line: bytes, where: str) -> dict[str, Any]:
     raise ValueError(f"{where}: longer than {MAX_BYTES >> 20} MB")
   value = json_file.parse(line.rstrip(), where, strict=True)
   if not isinstance(value, dict):
-    raise ValueError(f"{where}: a {type(value).__name__}")
+    raise ValueError(
+      f"{where}: expected a JSON object, got a {type(value).__name__}"
+    )
   return value
 
 

@@ -1,43 +1,43 @@
-"""Command-line flags that name the trained model of a command."""
+"""Flags for a trained model and for the boxes of pictures."""
 
 from typing import TYPE_CHECKING
 
 from absl import flags
 
 if TYPE_CHECKING:
-  from ifa_jax.detection.finder import ObjectFinder
   from ifa_jax.inference.predictor import Predictor
 
-# Flags that are defined here are those of the module that runs.
+# --help lists these as flags of the module that runs.
 flags.disclaim_key_flags()
 
 
 def define_flags() -> None:
-  """Defines `--workdir` and `--model`, of which exactly one has to be given."""
-  flags.DEFINE_string(
-    "workdir", None, "A finished run's folder, or a shared model's."
-  )
-  flags.DEFINE_string(
-    "model", None, "A shared model: its folder, or user/name on the hub."
-  )
+  """Defines `--workdir` or `--model`, and the sources of boxes."""
+  string = flags.DEFINE_string
+  string("workdir", None, "Folder of a finished run, or of a shared model.")
+  string("model", None, "Shared model: a folder, or user/name on the hub.")
   flags.mark_flags_as_mutual_exclusive(["workdir", "model"], required=True)
+  string("boxes", None, "Boxes file that lists pictures by file name.")
+  string("detector", None, "Object detector: hub id or folder.")
+  string(
+    "grounder", None, "Detector of head and tail by name: hub id or folder."
+  )
 
 
-def load(
-  values: flags.FlagValues, finder: "ObjectFinder | None" = None
-) -> "Predictor":
-  """Returns the predictor that the flags name.
-
-  Args:
-    values: parsed flags.
-    finder: see `Predictor`.
+def load(values: flags.FlagValues) -> "Predictor":
+  """Returns the predictor, with a finder of objects if flags name one.
 
   Raises:
     ValueError: if there is no such model, or it is damaged.
   """
-  # Loading it takes seconds, and usage is checked before.
+  # Importing it takes seconds; mistakes in flags are reported before.
   from ifa_jax.inference.predictor import Predictor
 
+  finder = None
+  if values.detector or values.grounder:
+    from ifa_jax.detection.finder import ObjectFinder
+
+    finder = ObjectFinder(values.detector, values.grounder)
   if values.model is not None:
     return Predictor.from_pretrained(values.model, finder)
   return Predictor(values.workdir, finder)

@@ -9,15 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ifa_jax.data.text import markers
+from ifa_jax.files.shown import shown
 
 Span = tuple[int, int]
 
 ROLES = ("head", "tail")
-# Of a name that occurs often, the places that an error lists.
+# Occurrences of a name that an error lists.
 _MAX_PLACES = 5
 _MARKED = "mark head and tail in the text: <s> ... </s>, <o> ... </o>"
-# Unicode's names of letters of scripts that put no spaces between words. Not of
-# katakana, of which a run is one word.
+# Unicode names of letters in scripts without spaces begin with these. Katakana
+# is not among them: a run of it is one word.
 _UNSPACED = ("CJK ", "IDEOGRAPHIC ", "HIRAGANA ", "BOPOMOFO ")
 _UNSPACED += ("THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ")
 
@@ -29,7 +30,7 @@ class Post(NamedTuple):
     words: n words.
     head: words [begin, end).
     tail: words [begin, end).
-    head_name: as it stands in the text, with single spaces.
+    head_name: as it occurs in the text, with single spaces.
     tail_name: likewise.
   """
 
@@ -48,13 +49,13 @@ def read_post(fields: Mapping[str, Any]) -> Post:
   """Checks a post's fields and finds its entities.
 
   Raises:
-    ValueError: for a missing or mistyped field, marks that do not fit, or a
-      name that does not occur in the text or occurs more than once; says where.
+    ValueError: for a missing or mistyped field, markers that do not fit, or a
+      name that does not occur in the text or occurs more than once.
   """
   if "not_json" in fields and "text" not in fields:
     where = fields.get("reason") or f"line {fields.get('line')}"
     raise ValueError(
-      f"{where}; want a JSON object in a line, found {fields['not_json']!r}"
+      f"{where}; expected a JSON object in a line, got {fields['not_json']!r}"
     )
   text = _read_text(fields.get("text"))
   given = [fields.get(role + part) for role in ROLES for part in ("", "_span")]
@@ -75,24 +76,24 @@ def _read_text(text: Any) -> str:
     text = " ".join(word.strip() for word in text)
   if not isinstance(text, str) or not text.strip():
     raise ValueError(
-      f"text: want a text or a list of words, found {_shown(text)}"
+      f"text: expected a text or a list of words, got {shown(text)}"
     )
-  # Half of a character, as "\ud83d" in JSON, is no text to a tokenizer.
+  # A lone surrogate, as "\ud83d" in JSON, is an error: no tokenizer reads it.
   text.encode()
   return text
 
 
 def _check_marked(fields: Mapping[str, Any], role: str, marked: str) -> None:
-  """Raises ValueError if a marked entity is given otherwise as well."""
+  """Raises ValueError if name or span contradict a marked entity."""
   name, key = fields.get(role), f"{role}_span"
   if name is not None and not _is_name(name, marked):
     raise ValueError(
-      f"{role}: want {_shown(marked)}, which the text marks, or none, found"
-      f" {_shown(name)}"
+      f"{role}: expected {shown(marked)}, which the text marks, or none, got"
+      f" {shown(name)}"
     )
   if fields.get(key) is not None:
     raise ValueError(
-      f"{key}: want none beside a marked text, found {_shown(fields[key])}"
+      f"{key}: expected none with a marked text, got {shown(fields[key])}"
     )
 
 
@@ -112,8 +113,8 @@ def _chars(fields: Mapping[str, Any], role: str, text: str) -> Span:
   ]
   if not inside:
     raise ValueError(
-      f"{role}: want the name at words {span[0]}:{span[1]},"
-      f" {_shown(text[begin:end])}, or none, found {_shown(name)}"
+      f"{role}: expected the name at words {span[0]}:{span[1]},"
+      f" {shown(text[begin:end])}, or none, got {shown(name)}"
     )
   return _only(inside, name, role, text)
 
@@ -128,8 +129,8 @@ def _chars_of_words(span: Any, role: str, text: str) -> Span:
     or not 0 <= span[0] < span[1] <= len(words)
   ):
     raise ValueError(
-      f"{role}_span: want [begin, end) within the text's {len(words)} words,"
-      f" found {_shown(span)}"
+      f"{role}_span: expected [begin, end) within the text's {len(words)}"
+      f" words, got {shown(span)}"
     )
   return words[span[0]].start(), words[span[1] - 1].end()
 
@@ -137,10 +138,10 @@ def _chars_of_words(span: Any, role: str, text: str) -> Span:
 def _find(name: Any, role: str, text: str) -> list[Span]:
   """Finds a name between word boundaries: not "Ann" in "Annapolis".
 
-  Where a script puts no spaces between words, any letter may begin a word.
+  In scripts without spaces, any letter may begin a word.
   """
   if not isinstance(name, str) or not name.strip():
-    raise ValueError(f"{role}: want a name in the text, found {_shown(name)}")
+    raise ValueError(f"{role}: expected a name in the text, got {shown(name)}")
   return [
     (begin, end)
     for begin, end in _occurrences(name, text)
@@ -151,13 +152,13 @@ def _find(name: Any, role: str, text: str) -> list[Span]:
 
 
 def _occurrences(name: str, text: str) -> list[Span]:
-  """Finds a name anywhere, even within words and where it overlaps itself."""
+  """Finds a name anywhere, also within words and overlapping itself."""
   spaced = r"\s+".join(re.escape(part) for part in name.split())
   return [m.span(1) for m in re.finditer(rf"(?=({spaced}))", text)]
 
 
 def _splits_word(text: str, place: int) -> bool:
-  """Returns whether one word has the characters around a place."""
+  """Returns whether a place is inside a word."""
   around = text[place - 1 : place + 1] if place else ""
   return bool(re.fullmatch(r"\w\w", around)) and not any(
     unicodedata.name(letter, "").startswith(_UNSPACED) for letter in around
@@ -165,41 +166,40 @@ def _splits_word(text: str, place: int) -> bool:
 
 
 def _only(places: Sequence[Span], name: Any, role: str, text: str) -> Span:
-  """Returns the one place; of several, an error lists words around them."""
+  """Returns the only place; an error for several lists the words around."""
   if len(places) == 1:
     return places[0]
   words, listed = _words(text), []
   if not places:
-    raise ValueError(f"{role}: {_shown(name)} {_why_none(name, text, words)}")
+    raise ValueError(f"{role}: {shown(name)} {_why_none(name, text, words)}")
   for place in places[:_MAX_PLACES]:
     begin, end = _touched(words, place)
     around = " ".join(m.group() for m in words[max(0, begin - 2) : end + 2])
-    listed.append(f"{begin}:{end} ({_shown(around)})")
+    listed.append(f"{begin}:{end} ({shown(around)})")
   more = len(places) - len(listed)
   raise ValueError(
-    f"{role}: {_shown(name)} occurs {len(places)} times, at words"
+    f"{role}: {shown(name)} occurs {len(places)} times, at words"
     f" {', '.join(listed)}{f' and {more} more' if more else ''}; choose one by"
     f" {role}_span, or {_MARKED}"
   )
 
 
 def _why_none(name: str, text: str, words: Sequence[re.Match]) -> str:
-  """Returns why a name that is nowhere between word boundaries is not found."""
+  """Returns the reason for a name without any place."""
   parts = _occurrences(name, text)
   if not parts:
     return "does not occur in the text"
   begin, end = _touched(words, parts[0])
   longer = text[words[begin].start() : words[end - 1].end()]
   return (
-    f"occurs only as part of {_shown(longer)}; give the whole word, or"
-    f" {_MARKED}"
+    f"occurs only as part of {shown(longer)}; give the whole word, or {_MARKED}"
   )
 
 
 def _goes_on(text: str, end: int) -> bool:
-  """Returns whether a letter or emoji goes on where a name would end.
+  """Returns whether a letter or emoji continues at the end of a name.
 
-  Marks (vowel signs, accents), joiners and skin tones are no \\w to `re`.
+  Combining marks, joiners and skin tones are not \\w to `re`.
   """
   after = text[end : end + 1]
   return bool(after) and (
@@ -211,12 +211,6 @@ def _goes_on(text: str, end: int) -> bool:
 
 def _is_name(name: Any, found: str) -> bool:
   return isinstance(name, str) and name.split() == found.split()
-
-
-def _shown(value: Any) -> str:
-  """Returns a value for an error's one line, however long it is."""
-  text = repr(value)
-  return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _words(text: str) -> list[re.Match]:
@@ -241,6 +235,6 @@ def _cut_at(text: str, head: Span, tail: Span) -> Post:
       words.append(match.group())
       starts.append(begin + match.start())
   place = functools.partial(bisect.bisect_left, starts)
-  span = lambda chars: (place(chars[0]), place(chars[1]))  # noqa: E731
-  name = lambda chars: " ".join(text[slice(*chars)].split())  # noqa: E731
-  return Post(words, span(head), span(tail), name(head), name(tail))
+  first, last = ((place(begin), place(end)) for begin, end in (head, tail))
+  names = [" ".join(text[slice(*chars)].split()) for chars in (head, tail)]
+  return Post(words, first, last, *names)

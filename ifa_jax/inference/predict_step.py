@@ -1,8 +1,7 @@
-"""The step that predicts one's own posts: a batch of them, or one at once.
+"""The compiled step that predicts a batch of posts, or a single one.
 
-A batch of posts is as a run evaluates it. One post alone must not wait for what
-it does not have, so its text is padded by a few tokens at most, and pictures
-and crops that are absent are left out.
+A batch is padded as in evaluation. For low latency, the text of a single post
+is padded by a few tokens at most, and absent pictures and crops are removed.
 """
 
 import functools
@@ -18,24 +17,24 @@ from ifa_jax.models.base import System
 from ifa_jax.models.parameters import read_kernels, store_kernels
 from ifa_jax.training.eval_step import EvalStep
 
-# Of one post's text: each length is compiled once, and seven tokens at most
-# are padding.
+# Lengths of a single post are multiples of this: each is compiled once, and at
+# most seven tokens are padding.
 _TOKENS = 8
 
 
 class PredictionStep:
   """Predicts batches of posts with one set of parameters, on one device.
 
-  Compiles for each length of text and each choice of pictures that it meets.
+  Compiles once for each text length and set of pictures that occurs.
   """
 
   def __init__(self, model: System, params: Any, text_buckets: Sequence[int]):
-    """Moves the parameters to the device; compiles nothing yet.
+    """Moves the parameters to the device.
 
     Args:
-      model: whose parameters they are.
-      params: arrays, as a checkpoint has them.
-      text_buckets: lengths that a batch of several posts may be padded to.
+      model: config of the model.
+      params: arrays of a checkpoint.
+      text_buckets: padded lengths of a batch of several posts.
     """
     self._model = model
     self._text_buckets = text_buckets
@@ -43,11 +42,7 @@ class PredictionStep:
     self._step = self.bind(EvalStep(models.build(model)))
 
   def bind(self, function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compiles a pure function of parameters and batches.
-
-    Returns:
-      The function of the batches alone, with these parameters.
-    """
+    """Compiles a function of (params, *batches) as one of the batches."""
     read = functools.partial(read_kernels, dtype=self._model.dtype)
     compiled = jax.jit(lambda p, *batches: function(read(p), *batches))
     return functools.partial(compiled, self._stored)
@@ -57,11 +52,11 @@ class PredictionStep:
     return np.asarray(self.start(batch))
 
   def start(self, batch: Batch) -> jax.Array:
-    """Returns the same, while the device may still compute it."""
+    """Returns the same without waiting for the device."""
     return self._step(self.shrink(batch))
 
   def shrink(self, batch: Batch) -> Batch:
-    """Returns a numpy batch without what bears on no prediction of it."""
+    """Removes padding and absent pictures that affect no prediction."""
     if not self._model.sees_padding:
       text_len = batch.input_ids.shape[1]
       alone = len(batch.input_ids) == 1

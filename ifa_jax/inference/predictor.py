@@ -1,4 +1,4 @@
-"""Relations of one's own posts, from a trained run.
+"""Predicts the relations of your own posts with a trained model.
 
 predictor = ifa_jax.Predictor("runs/objects")
 predictor.predict({"text": "Ann joins Acme", "head": "Ann", "tail": "Acme",
@@ -21,8 +21,7 @@ from ifa_jax.inference.images import Opener
 from ifa_jax.inference.kept import kept
 from ifa_jax.inference.predict_step import PredictionStep
 from ifa_jax.inference.reader import Example, Reader
-from ifa_jax.inference.sharing import sources
-from ifa_jax.inference.sharing.shareable import Shareable
+from ifa_jax.inference.sharing.shareable import Shareable, open_folder
 from ifa_jax.runtime.prefetch import read_ahead
 
 _log = logging.getLogger("ifa_jax")
@@ -30,9 +29,9 @@ _log = logging.getLogger("ifa_jax")
 if TYPE_CHECKING:
   from ifa_jax.detection.finder import ObjectFinder
 
-# Each may hold a picture open, of up to 256 MB.
+# Each may hold an open picture of up to 256 MB.
 _MAX_THREADS = 8
-# Posts in a row that one thread reads; it opens a picture they share once.
+# Consecutive posts that one thread reads; a shared picture is opened once.
 _MAX_SHARING = 8
 
 Fields = Mapping[str, Any]
@@ -45,27 +44,27 @@ class Predictor(Shareable):
   `Shareable`.
 
   Attributes:
-    model: the run's, its settings.
-    step: of the run's best checkpoint.
-    reader: reads posts as the model does.
+    model: config of the model.
+    step: of the checkpoint.
+    reader: turns posts into model inputs.
     relations: names by id.
-    protocol: of the data that the run was trained on.
+    protocol: of the training data.
   """
 
   def __init__(
     self, workdir: str | os.PathLike, finder: "ObjectFinder | None" = None
   ):
-    """Loads the run's best checkpoint and its tokenizer.
+    """Loads a run's best checkpoint and its tokenizer.
 
     Args:
-      workdir: the run's folder, or one that `save_pretrained` wrote.
-      finder: finds the objects of pictures that come without boxes; None: such
-        a picture has no objects.
+      workdir: a run folder, or a folder written by `save_pretrained`.
+      finder: finds the objects of pictures without boxes; None: these have no
+        objects.
 
     Raises:
       ValueError: if the folder holds no run, or one without a checkpoint.
     """
-    self._source = sources.open_folder(workdir)
+    self._source = open_folder(workdir)
     settings = self._source.settings
     self.model = settings.model
     self.relations = settings.relations
@@ -88,9 +87,9 @@ class Predictor(Shareable):
   def complete(self, post: Fields) -> Fields:
     """Returns a post with the boxes that the finder finds in its picture.
 
-    The post as it is, if it has no picture or has boxes already, be they an
-    empty list, if there is no finder or the run was trained without objects, or
-    if the post cannot be read, which reading it says why.
+    The post is returned unchanged if it has no picture, has boxes (even an
+    empty list) or is invalid, if there is no finder, or if the model was
+    trained without objects.
     """
     return next(self._complete_all([post]))
 
@@ -98,7 +97,7 @@ class Predictor(Shareable):
     """Returns a post's relation and all probabilities; see `ifa_jax.inference`.
 
     Raises:
-      ValueError: for a post that cannot be read, saying what is wrong.
+      ValueError: for an invalid post, with the reason.
     """
     example = self.reader.read(self.complete(post))
     (probabilities,) = self._collect(self._start([example], rows=1))
@@ -107,24 +106,24 @@ class Predictor(Shareable):
   def predict_all(
     self, posts: Iterable[Fields], batch_size: int = 32
   ) -> Iterator[dict[str, Any]]:
-    """Yields a record for each post, in order, a batch at a time.
+    """Yields a record for each post, in order, computed in batches.
 
-    A record holds the post's own keys but `boxes` and pictures in bytes, `head`
-    and `tail` by name, `relation`, `probability`, `probabilities` and
-    `protocol`. A post that cannot be read gets `error` in place of these four,
-    and the rest goes on. A post's own values under these names are in `given`.
-    Posts are read in threads while the model computes.
+    A record holds the post's own keys except `boxes` and pictures in bytes,
+    `head` and `tail` by name, `relation`, `probability`, `probabilities` and
+    `protocol`. An invalid post has `error` instead of these four. A post's own
+    values under these names are in `given`. Posts are read in threads while the
+    model computes.
     """
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
     groups = read_ahead(
       self._read,
       _groups(self._complete_all(posts)),
       most=batch_size,
-      # A parser of sentences need not be safe to use from several threads.
+      # The dependency parser may not be thread-safe.
       num_threads=threads if self.reader.scenes is None else 1,
     )
     read = itertools.chain.from_iterable(groups)
-    # A finder's word on objects needs no other.
+    # With a finder, pictures without objects are no sign of missing boxes.
     seen = {"objects"} if self._objects else set()
     waiting = None
     while some := list(itertools.islice(read, batch_size)):
@@ -136,14 +135,14 @@ class Predictor(Shareable):
       waiting = started
     if waiting:
       yield from self._records(*waiting)
-      seen_kinds.tell_missing(self._trained_with - seen)
+      seen_kinds.log_missing(self._trained_with - seen)
 
   def _warn_of_leak(self) -> None:
-    """Logs that boxes of names bias the answer, where training taught so."""
+    """Warns if the number of boxes biases the answer, by the protocol."""
     fields = [field for field, _, _ in self.model.picture_slots]
     if self.protocol == "released" and "grounded" in fields:
       _log.warning(
-        "%s: protocol released, whose crops tell the label by their number: the"
+        "%s: protocol released, whose crops leak the label by their number: the"
         " model reads the number of boxes with the name of head or tail as the"
         " answer",
         self._source.path,
@@ -155,7 +154,7 @@ class Predictor(Shareable):
   def _read(
     self, posts: Sequence[Fields]
   ) -> list[tuple[Fields, Example | str]]:
-    """Returns posts with what the model reads, or what is wrong with them."""
+    """Returns posts with their model inputs, or with their errors."""
     opener, read = Opener(), []
     for post in posts:
       try:
@@ -165,7 +164,7 @@ class Predictor(Shareable):
     return read
 
   def _start(self, examples: Sequence[Example], rows: int) -> jax.Array:
-    """Has the device compute float32[rows, C]."""
+    """Starts the computation of float32[rows, C] on the device."""
     return self._step.start(self.reader.batch(examples, rows))
 
   def _collect(self, started: jax.Array) -> np.ndarray:
@@ -173,7 +172,7 @@ class Predictor(Shareable):
     probabilities = np.asarray(started)
     if not np.all(np.isfinite(probabilities)):
       raise ValueError(
-        "the model's probabilities are not finite: training has diverged"
+        "expected finite probabilities, got others: training has diverged"
       )
     return probabilities
 
@@ -184,7 +183,7 @@ class Predictor(Shareable):
       if isinstance(found, Example):
         yield self._record(post, found, next(rows))
       else:
-        yield kept(post) | {"error": found}
+        yield kept(post, found) | {"error": found}
 
   def _record(
     self, post: Fields, example: Example, probabilities: np.ndarray
@@ -205,7 +204,7 @@ class Predictor(Shareable):
 
 
 def _groups(posts: Iterable[Fields]) -> Iterator[list[Fields]]:
-  """Yields posts in a row that share a picture's file, so many at most."""
+  """Groups consecutive posts that share a picture's file."""
   for _, sharing in itertools.groupby(posts, key=_file):
     while some := list(itertools.islice(sharing, _MAX_SHARING)):
       yield some
@@ -215,5 +214,5 @@ def _file(post: Fields) -> str | None:
   return image if isinstance(image := post.get("image"), str) else None
 
 
-# What a record leaves out: it is long, and an error's record needs it.
+# Long values that a record omits; the record of an error keeps them.
 _BULKY = ("boxes", "image_base64")

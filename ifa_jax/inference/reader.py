@@ -1,4 +1,4 @@
-"""Posts of one's own as a trained run's model reads them."""
+"""Turns posts into the inputs of a trained model."""
 
 import dataclasses
 import os
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 
 class Example(NamedTuple):
-  """A post as a model reads it.
+  """A post as model inputs.
 
   Attributes:
-    text: its words and WordPieces.
+    text: words and WordPieces.
     squares: field of a batch -> its pictures, uint8[size, size, 3] each.
-    regions: field of a batch -> of one row, see `region_features.one_row`.
+    regions: field of a batch -> its row, see `region_features.one_row`.
     names: the words of head and tail.
     picture_size: (width, height) of the picture, (0, 0) without one.
     boxes: "grounded" or "detected" -> (x0, y0, x1, y1) of each crop among
       `squares`, in pixels of the picture.
-    scene: the objects that `regions` are of, if any is known.
+    scene: the objects of `regions`, if there are any.
   """
 
   text: RowText
@@ -54,16 +54,16 @@ class Example(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Reader:
-  """Reads posts for the model of one run.
+  """Reads posts for one model.
 
   Attributes:
-    model: the run's.
-    data: the settings of its config's `data` section that bear on reading.
-    protocol: of its data.
-    image_size: side of a whole picture's square in its data, in pixels.
-    tokenizer: of its data.
-    vocabulary: its words, for a model that reads any.
-    scenes: makes scenes as those of its data, for a model that reads regions.
+    model: config of the model.
+    data: settings of the run's `data` section that affect reading.
+    protocol: of the training data.
+    image_size: side of a whole picture's square in the data, in pixels.
+    tokenizer: of the data.
+    vocabulary: for a model that reads words.
+    scenes: for a model that reads regions.
   """
 
   model: System
@@ -78,15 +78,15 @@ class Reader:
   def open(
     cls, path: str | os.PathLike, settings: PredictionSettings
   ) -> "Reader":
-    """Opens what a model's folder keeps for reading posts.
+    """Opens tokenizer, vocabulary and scene encoder in a model's folder.
 
     Args:
-      path: of a run's folder, or of a shared one.
+      path: of a run folder, or of a shared one.
       settings: of the model.
 
     Raises:
-      ValueError: if something is missing, or the objects' features cannot be
-        made for other pictures.
+      ValueError: if a file is missing, or the objects' features cannot be
+        computed for other pictures.
     """
     folder, model = RunFolder(path), settings.model
     vocabulary = scenes = None
@@ -116,10 +116,10 @@ class Reader:
 
     Args:
       fields: of the post.
-      opener: of pictures, one for posts that may share theirs.
+      opener: shared by posts that may have the same picture.
 
     Raises:
-      ValueError: for a post that cannot be read, saying what is wrong.
+      ValueError: for an invalid post, with the reason.
       OSError: if its picture cannot be opened.
     """
     post = read_post(fields)
@@ -140,14 +140,7 @@ class Reader:
   def read_square(
     self, fields: Mapping[str, Any], opener: Opener
   ) -> np.ndarray | None:
-    """Returns a post's whole picture as its data would keep it.
-
-    Args:
-      fields: of the post.
-      opener: of its picture, which `read` may have opened.
-
-    Returns:
-      uint8[image_size, image_size, 3], None without a picture.
+    """Returns the whole picture, uint8[image_size, image_size, 3], or None.
 
     Raises:
       ValueError: if the picture cannot be opened.
@@ -156,7 +149,7 @@ class Reader:
     return picture.square(self.image_size) if picture else None
 
   def batch(self, examples: Sequence[Example], rows: int) -> Batch:
-    """Returns a batch of numpy arrays, filled up to `rows` with the first.
+    """Returns a numpy batch, filled up to `rows` with the first example.
 
     Args:
       examples: at most `rows` of them.
@@ -164,10 +157,10 @@ class Reader:
     """
     filled = [*examples, *[examples[0]] * (rows - len(examples))]
     texts, every = [example.text for example in filled], np.arange(rows)
-    fields = layouts.TextReader(texts, self.data.text_len)(every, every)
+    fields = layouts.text_reader(texts, self.data.text_len)(every, every)
     if self.vocabulary is not None:
       most = self.model.max_words
-      fields |= words.WordReader(texts, self.vocabulary, most)(every, every)
+      fields |= words.word_reader(texts, self.vocabulary, most)(every, every)
     for name in filled[0].regions:
       fields[name] = np.stack([example.regions[name] for example in filled])
     blank = np.zeros_like(fields["input_ids"])
@@ -184,7 +177,7 @@ class Reader:
   def _open_picture(
     self, fields: Mapping[str, Any], opener: Opener
   ) -> tuple[Opened | None, list[Box]]:
-    """Returns a post's picture with its boxes, None if no model looks at it."""
+    """Returns picture and boxes, or None if the model reads neither."""
     picture = opener.open(fields) if self.model.sees_pictures else None
     if picture is None:
       return None, []
@@ -193,7 +186,7 @@ class Reader:
   def _choose_boxes(
     self, post: Post, listed: Sequence[Box]
   ) -> dict[str, list[Box]]:
-    """Returns the boxes of the crops that the model looks at, by field."""
+    """Returns the boxes of the model's crops, by field."""
     grounded = self.protocol != "none"
     found = {
       "detected": boxes.detected(listed),
@@ -208,7 +201,7 @@ class Reader:
   def _cut_squares(
     self, picture: Opened | None, used: Mapping[str, Sequence[Box]]
   ) -> dict[str, list[np.ndarray]]:
-    """Cuts what the model looks at out of a picture."""
+    """Cuts the model's squares out of a picture."""
     if picture is None:
       return {}
     squares = {}
@@ -222,7 +215,7 @@ class Reader:
   def _make_scene(
     self, picture: Opened | None, listed: Sequence[Box]
   ) -> Scene | None:
-    """Returns the objects of a picture, for a model that reads any."""
+    """Returns the objects of a picture, for a model of regions."""
     if self.scenes is None or picture is None:
       return None
     return self.scenes.scene(picture.image, listed)

@@ -1,4 +1,4 @@
-"""Scenes of posts of one's own, made as those that a run was trained on."""
+"""Scenes of your own posts, made like those of the training data."""
 
 import os
 import re
@@ -17,25 +17,24 @@ from ifa_jax.files.shown import shown
 from ifa_jax.workdir.run_folder import SCENES_FILE
 
 # As `dependency_parser.Spacy` names itself. spaCy imports a package, or reads a
-# folder, by
-# the name that it is given, so that of a stranger's model must be a model's.
+# folder, by name, so a name in a shared model must look like that of a model.
 _SPACY = re.compile(r"spacy [^,]+, ([a-z]{2,3}_\w+) \S+", re.ASCII)
 
 
 class PostScenes:
-  """Makes scenes after the manifest of a run's training scenes."""
+  """Makes scenes by the manifest of the training scenes."""
 
   def __init__(self, manifest: Mapping[str, Any] | None, where: str):
-    """Loads the encoder of objects and the parser that the manifest names.
+    """Loads the region encoder and the parser that the manifest names.
 
     Args:
-      manifest: of `data.scenes.store`, or None for a run without scenes, in
-        which no post has any object.
-      where: the run's folder, for errors.
+      manifest: of `data.scenes.store`, or None for a run without scenes, whose
+        posts have no objects.
+      where: the run folder, for errors.
 
     Raises:
-      ValueError: if the objects' features are not those of an encoder that is
-        there, or the parser is not installed.
+      ValueError: if the encoder is not found or another one, or the parser is
+        not installed.
     """
     self._manifest = manifest
     self._parser = None
@@ -49,7 +48,7 @@ class PostScenes:
     # A shared model brings a copy; the other keys are the same.
     if found | {"folder": None} != features | {"folder": None}:
       raise ValueError(
-        f"{source}: want the encoder of the run's scenes {features}, found"
+        f"{source}: expected the encoder of the run's scenes {features}, got"
         f" {found}"
       )
     if named := _SPACY.fullmatch(manifest["parser"]):
@@ -73,10 +72,10 @@ class PostScenes:
     )
 
   def visual_source(self, aligned: bool) -> str:
-    """Returns where regions come from, see `data.scenes.fallbacks`.
+    """Returns the sources of regions, see `data.scenes.fallbacks`.
 
     Args:
-      aligned: whether the model reads the objects' and the words' graphs.
+      aligned: whether the model reads the graphs of objects and words.
     """
     if self._manifest is None:
       return fallbacks.NOTHING
@@ -93,11 +92,11 @@ class PostScenes:
 
 
 def _check(manifest: Any, where: str) -> None:
-  """Checks what is read of a manifest, which may come from anyone.
+  """Checks the parts of a manifest that are read; it may come from anyone.
 
   Raises:
-    ValueError: for features that other pictures cannot get, or a value of
-      another form; names the file.
+    ValueError: for features that cannot be computed for other pictures, or a
+      malformed value; names the file.
   """
   path = os.path.join(where, SCENES_FILE)
   if not isinstance(manifest, Mapping):
@@ -106,8 +105,8 @@ def _check(manifest: Any, where: str) -> None:
   kind = features.get("kind") if isinstance(features, Mapping) else features
   if kind not in ("pixels", "encoder"):
     raise ValueError(
-      f"{where}: want scenes with features of an encoder, which other"
-      f" pictures can get too, found {shown(kind)}"
+      f"{where}: expected scenes with features of an encoder, which can be"
+      f" computed for other pictures, got {shown(kind)}"
     )
   named, count = manifest.get("parser"), manifest.get("num_objects", 1)
   fits = {

@@ -1,4 +1,4 @@
-"""What a run saw beside text, and whether posts of one's own have it.
+"""Kinds of inputs, besides text, in training and in your own posts.
 
 The kinds are "pictures", whole ones, and "objects" in them.
 """
@@ -14,7 +14,7 @@ _log = logging.getLogger("ifa_jax")
 
 
 def of_run(folder: RunFolder, model: System) -> set[str]:
-  """Returns the kinds that a run's model looks at and its data had any of."""
+  """Returns the kinds that a run's model reads and its data contained."""
   prepared = Prepared("", folder.read_record()["dataset"], {})
   kinds = {
     "pictures" if field == "image" else "objects"
@@ -27,15 +27,15 @@ def of_run(folder: RunFolder, model: System) -> set[str]:
 
 
 def of_post(example: Example) -> set[str]:
-  """Returns the kinds that a post has as the model reads it."""
+  """Returns the kinds that a post has."""
   kinds = {"pictures"} if any(example.picture_size) else set()
   if example.scene is not None or any(example.boxes.values()):
     kinds.add("objects")
   return kinds
 
 
-def tell_missing(missing: frozenset[str]) -> None:
-  """Logs a line for kinds that a run saw and that no post has."""
+def log_missing(missing: frozenset[str]) -> None:
+  """Logs a line for kinds of the training data that no post has."""
   if "pictures" in missing:
     _log.info("no post has a picture; the run was trained with pictures")
   elif "objects" in missing:

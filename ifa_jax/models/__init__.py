@@ -2,15 +2,15 @@
 
     ifaformer/       the paper's model
     baselines/       the systems that it is compared with
-    encoders/        the streams that they share
+    encoders/        streams shared by several systems
     layers/          parts of transformer layers, products, packing, scan
-    base             the properties of a system that its callers read
-    config           IFAformer's shapes and switches
-    registry         all systems by name; their configs from and to plain dicts
+    base             properties of a model's config that its callers read
+    config           shapes and switches of IFAformer
+    registry         all systems by name; configs from and to plain dicts
     variants         the rows of the paper's tables
-    relation_head    from hidden states to relation logits
-    output           the result of a model
-    parameters       a model's parameters: initialised, described, counted
+    relation_head    entity states, and the baselines' relation head
+    output           the output of a model
+    parameters       initialises, describes and counts parameters
 
 Axis letters, in every docstring and einsum:
 
@@ -23,11 +23,11 @@ Axis letters, in every docstring and einsum:
     L  lent positions      K  crop slots of a kind
     W  words               M  regions of a picture
 
-Parameter paths read as `text/layer_3/attention/query/kernel`. Kernels are
+Parameter paths look like `text/layer_3/attention/query/kernel`. Kernels are
 [in, out], the transpose of PyTorch's.
 
-Models have derivatives in reverse mode (`jax.grad`, `jax.vjp`, `jax.jacrev`)
-and forward over reverse (`jax.hessian`), not in forward mode alone: see
+Models support reverse-mode (`jax.grad`, `jax.vjp`, `jax.jacrev`) and
+forward-over-reverse differentiation (`jax.hessian`), but not forward mode: see
 `layers.matmul`.
 """
 

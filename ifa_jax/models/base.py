@@ -1,11 +1,17 @@
-"""What a model's config tells of the model, for whoever feeds it.
+"""The properties of a model's config that its callers read.
 
-Every system has a frozen dataclass of settings, `ModelConfig` among them, that
-inherits from `System`.
+The config of every system is a frozen dataclass that inherits from `System`.
 """
 
 import dataclasses
 from typing import Any, ClassVar
+
+# "auto" is replaced by `training.config.resolve`; no model is built with it.
+AUTO_DTYPE = "auto"
+DTYPES = ("float32", "bfloat16", AUTO_DTYPE)
+
+# Distances of the structural alignment.
+DISTANCES = ("l2", "sql2")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,9 +19,9 @@ class RegionConfig:
   """Objects of a picture as feature vectors, found by a detector.
 
   Attributes:
-    num_regions: M, the most objects of a picture, best score first.
-    feature_dim: Dv, width of an object's vector; None: that of the data's
-      scenes, which `training.model_inputs.sized` fills in.
+    num_regions: M, the maximum number of objects, best score first.
+    feature_dim: Dv, width of an object's vector. None takes the width of the
+      data's scenes, filled in by `training.model_inputs.sized`.
   """
 
   num_regions: int = 10
@@ -23,23 +29,23 @@ class RegionConfig:
 
 
 class System:
-  """Defaults of what a model reads: token ids and nothing else.
+  """Defaults: a model that reads token ids only.
 
   Attributes:
     system: name of the architecture, a key of `models.SYSTEMS`.
-    text: a `TextConfig`, or None for a model that reads no WordPieces.
-    regions: a `RegionConfig`, or None for a model that reads none.
-    reads_words: whether it reads whole words, by the run's own vocabulary.
-    vision: settings of a stream of pixels or of regions, or None without one.
+    text: a `TextConfig`, or None for a model without WordPieces.
+    regions: a `RegionConfig`, or None for a model without regions.
+    reads_words: whether it reads whole words of the run's own vocabulary.
+    vision: settings of a stream of pixels or of regions, or None.
     num_relations: C, the label "None" included.
     dtype: of the computation, "float32" or "bfloat16".
-    vocab_size: words that such a model knows, None: as the data has.
-    max_words: W, of such a model.
-    top_k: of one that reads the alignment, see `graph_similarity.keep_best`.
+    vocab_size: size of the vocabulary of words; None takes the data's.
+    max_words: W of a model that reads words.
+    top_k: of the structural alignment, see `graph_similarity.keep_best`.
     distance: likewise, see `graph_similarity.similarity`.
   """
 
-  # A system is a dataclass of fields of its own, some of these among them.
+  # Subclasses are dataclasses whose fields include some of these.
   __dataclass_fields__: ClassVar[dict[str, dataclasses.Field[Any]]]
   reads_words: ClassVar[bool] = False
   system: str = ""
@@ -55,7 +61,7 @@ class System:
 
   @property
   def picture_slots(self) -> tuple[tuple[str, int, int], ...]:
-    """Pixels it looks at: (field of a batch, pictures a row, pixels a side)."""
+    """Pixels: (field of a batch, pictures per row, side in pixels) each."""
     return ()
 
   @property
@@ -65,38 +71,30 @@ class System:
 
   @property
   def sees_padding(self) -> bool:
-    """Whether logits depend on how far texts are padded."""
+    """Whether logits depend on the padded length of texts."""
     return False
 
   @property
   def sees_absent(self) -> bool:
-    """Whether logits depend on pictures and crops that are not there."""
+    """Whether logits depend on absent pictures and crops."""
     return False
 
   @property
   def packs_texts(self) -> bool:
-    """Whether it computes texts that are packed, see `packing`."""
+    """Whether it accepts packed texts, see `packing`."""
     return False
 
   @property
   def scans_layers(self) -> bool:
-    """Whether it runs layers that are stacked, see `layers.scan`."""
+    """Whether it accepts stacked layers, see `layers.scan`."""
     return False
 
   @property
   def weight_names(self) -> tuple[str, ...]:
-    """What each map of `ModelOutput.region_weights` is, in their order."""
+    """Names of the maps of `ModelOutput.region_weights`, in their order."""
     return ()
 
   @property
   def sees_pictures(self) -> bool:
-    """Whether pictures bear on its predictions."""
+    """Whether predictions depend on pictures."""
     return bool(self.picture_slots) or self.regions is not None
-
-
-# "auto" is left to `training.config.resolve`; no model is built with it.
-AUTO_DTYPE = "auto"
-DTYPES = ("float32", "bfloat16", AUTO_DTYPE)
-
-# Distances of the structural alignment.
-DISTANCES = ("l2", "sql2")

@@ -1,4 +1,4 @@
-"""Shapes and switches of a model, as plain frozen dataclasses."""
+"""Shapes and switches of IFAformer, as plain frozen dataclasses."""
 
 import dataclasses
 from typing import Any
@@ -6,11 +6,12 @@ from typing import Any
 from ifa_jax.files.dataclass_dict import check_choice
 from ifa_jax.models.base import DTYPES, System
 
-# OpenAI's statistics, as in CLIP's preprocessor_config.json. RGB, of [0, 1].
+# OpenAI's statistics for RGB in [0, 1], from CLIP's preprocessor_config.json.
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
-# Added to the attention logits of padding: its weight is exactly 0 in float32.
+# Added to the attention logits of padding. Its weight is exactly 0 in float32,
+# but a row of padding only still has finite logits, which -inf would not give.
 PADDING_BIAS = -1e30
 
 
@@ -19,7 +20,7 @@ class TextConfig:
   """Shape of the text stream; the defaults are BERT-base, uncased.
 
   Attributes:
-    vocab_size: rows of the word table, the four entity markers included.
+    vocab_size: rows of the word table, including the four entity markers.
     max_len: rows of the position table, in tokens.
     activation: "gelu" (erf) or "quick_gelu", see `transformer.ACTIVATIONS`.
   """
@@ -42,14 +43,14 @@ class VisionConfig:
   """Shape of the visual stream; the defaults are CLIP's ViT-B/32.
 
   Attributes:
-    image_size: pixels along the side of the whole picture.
-    patch_size: pixels along the side of a patch.
+    image_size: side of the whole picture in pixels.
+    patch_size: side of a patch in pixels.
     num_crops: K, the slots for crops of each kind.
     patch_bias: whether the patch projection has a bias (ViT yes, CLIP no).
-    pre_norm: whether a LayerNorm stands before the first layer (CLIP yes).
-    crop_position_stddev: of the normal distribution that the position tables of
-      the crops start from. DeepKE's start from torch's default of 1.0.
-    image_mean: float[3] for scaled RGB, a property of the pretrained encoder.
+    pre_norm: whether a LayerNorm precedes the first layer (CLIP yes).
+    crop_position_stddev: of the crops' initial position tables, which are
+      normally distributed. DeepKE uses torch's default, 1.0.
+    image_mean: float[3] for RGB in [0, 1], as the encoder was pretrained with.
     image_std: float[3], likewise.
   """
 
@@ -70,18 +71,18 @@ class VisionConfig:
 
   @property
   def grounded_size(self) -> int:
-    """Pixels along the side of a grounded crop: 4 patches."""
+    """Side of a grounded crop in pixels: 4 patches."""
     return 4 * self.patch_size
 
   @property
   def detected_size(self) -> int:
-    """Pixels along the side of a detected crop: 2 patches."""
+    """Side of a detected crop in pixels: 2 patches."""
     return 2 * self.patch_size
 
 
 @dataclasses.dataclass(frozen=True)
 class Exchange:
-  """What the released code does and the paper does not say, a field each.
+  """Differences between the paper and the released code, one per field.
 
   The defaults are the paper's equations (1) and (2); `RELEASED` is the code at
   zjunlp/DeepKE@4b27718. Lines are of its `models/modeling_IFA.py`.
@@ -92,21 +93,21 @@ class Exchange:
     class_position: the class token gets row 0 of the position table. Released:
       no position.
     absent_masked: nothing attends to absent pictures and crops. Released: they
-      stay, as all-zero pixels with a position.
+      are kept, as all-zero pixels with a position.
     padding_masked_in_visual: the visual stream does not attend to padding.
       Released: it masks nothing.
-    padding_bias: what text attention adds to the logits of padding. Released:
+    padding_bias: added to the logits of padding in text attention. Released:
       -10000.
-    visual_bias: what text attention adds to the logits of visual keys.
-      Released (359): 1, from an additive mask that is filled with ones.
+    visual_bias: added to the logits of visual keys in text attention. Released
+      (359): 1, from an additive mask that is filled with ones.
     keys_as_values: text reads visual keys in place of values. Released (352).
-    raw_first_layer: the first layers lend their streams' embeddings, cut into
+    raw_first_layer: the first layers lend their streams' embeddings, split into
       heads without a transpose, in place of keys and values. Released (604,
       622): a `view` of [n, D] as [N, n, H].
-    text_lends_late: visual layer l reads what text layer l-1 projected.
+    text_lends_late: visual layer l reads the keys and values of text layer l-1.
       Released (594-639).
-    head_dropout: the relation head's input is dropped out in training.
-      Released: declared (IFA_model.py:46) and never applied.
+    head_dropout: dropout of the relation head's input in training. Released:
+      declared (IFA_model.py:46) and never applied.
   """
 
   image_tokens: bool = True
@@ -137,33 +138,48 @@ FUSIONS = {"paper": Exchange(), "released": RELEASED}
 
 
 @dataclasses.dataclass(frozen=True)
-class ModelConfig(System):
-  """IFAformer and its ablations as settings of one model.
+class TextSystem(System):
+  """Settings shared by the systems that read text with BERT.
 
   Attributes:
     text: the text stream.
-    vision: the visual stream, or None for a model that only reads text.
-    fusion: "paper" or "released", a preset of `Exchange`.
-    exchange: None takes the preset; set it to depart from the preset.
-    use_image: the visual tokens include the whole picture.
-    use_objects: the visual tokens include grounded and detected crops.
-    text_attention: whether the visual stream attends to the text.
     num_relations: C, the label "None" included.
-    head_dropout_rate: of the relation head's input.
+    head_dropout_rate: of the input of the layer that gives the logits.
     dtype: of the computation, "float32" or "bfloat16". Parameters, softmax,
-      norms and logits are float32 either way.
+      norms and logits are always float32.
   """
 
   text: TextConfig = TextConfig()
+  _: dataclasses.KW_ONLY
+  num_relations: int = 23
+  head_dropout_rate: float = 0.5
+  dtype: str = "float32"
+
+  def __post_init__(self):
+    """Raises ValueError for settings that no model can have, naming them."""
+    check_choice("model.dtype", self.dtype, DTYPES)
+    check_heads("text", self.text)
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelConfig(TextSystem):
+  """IFAformer and its ablations.
+
+  Attributes:
+    vision: the visual stream, or None for a text-only model.
+    fusion: "paper" or "released", a preset of `Exchange`.
+    exchange: departures from the preset; None is the preset itself.
+    use_image: the visual tokens include the whole picture.
+    use_objects: the visual tokens include grounded and detected crops.
+    text_attention: whether the visual stream attends to the text.
+  """
+
   vision: VisionConfig | None = VisionConfig()
   fusion: str = "paper"
   exchange: Exchange | None = None
   use_image: bool = True
   use_objects: bool = True
   text_attention: bool = True
-  num_relations: int = 23
-  head_dropout_rate: float = 0.5
-  dtype: str = "float32"
 
   system = "ifaformer"
 
@@ -171,33 +187,29 @@ class ModelConfig(System):
     """Checks that the two streams can lend to each other.
 
     Raises:
-      ValueError: naming the field, with what is wanted and what was found.
+      ValueError: naming the field, the expected value and the given one.
     """
+    super().__post_init__()
     check_choice("model.fusion", self.fusion, tuple(FUSIONS))
-    check_choice("model.dtype", self.dtype, DTYPES)
-    streams: dict[str, TextConfig | VisionConfig] = {"text": self.text}
-    if self.vision is not None:
-      streams["vision"] = self.vision
-      _check_pair(self.text, self.vision, self.rules)
-      if not self.use_objects and not (
-        self.use_image and self.rules.image_tokens
-      ):
-        raise ValueError(
-          "model.use_objects: want something to look at, found neither objects"
-          " nor the whole picture (fusion=released never reads the picture);"
-          " for a text model set model.vision to None"
-        )
-    for name, stream in streams.items():
-      check_heads(name, stream)
+    if self.vision is None:
+      return
+    _check_pair(self.text, self.vision, self.rules)
+    check_heads("vision", self.vision)
+    if not self.picture_slots:
+      raise ValueError(
+        "model.use_objects: expected objects or the whole picture, got neither"
+        " (fusion=released never reads the whole picture); set model.vision to"
+        " None for a text-only model"
+      )
 
   @property
   def rules(self) -> Exchange:
-    """The switches in force: `exchange`, or else the preset of `fusion`."""
+    """The switches in effect: `exchange`, or else the preset of `fusion`."""
     return self.exchange or FUSIONS[self.fusion]
 
   @property
   def picture_slots(self) -> tuple[tuple[str, int, int], ...]:
-    """What the model looks at: (field of a batch, pictures a row, pixels)."""
+    """Pixels: (field of a batch, pictures per row, side in pixels) each."""
     vision, slots = self.vision, []
     if vision is None:
       return ()
@@ -210,14 +222,13 @@ class ModelConfig(System):
 
   @property
   def scans_layers(self) -> bool:
-    """Whether all layers but the last compute alike."""
-    alone = self.vision is None
-    rules = self.rules
-    return alone or not (rules.raw_first_layer or rules.text_lends_late)
+    """Whether all layers but the last compute the same function."""
+    rules, text_only = self.rules, self.vision is None
+    return text_only or not (rules.raw_first_layer or rules.text_lends_late)
 
   @property
   def packs_texts(self) -> bool:
-    """Whether padding bears on nothing, nor what an earlier layer lent."""
+    """Whether neither padding nor an earlier layer's keys are read."""
     return self.scans_layers and not self.sees_padding
 
   @property
@@ -227,16 +238,16 @@ class ModelConfig(System):
 
   @property
   def sees_absent(self) -> bool:
-    """Whether absent pictures and crops stay among the visual tokens."""
+    """Whether absent pictures and crops are among the visual tokens."""
     return self.vision is not None and not self.rules.absent_masked
 
 
-def check_heads(name: str, stream: TextConfig | VisionConfig) -> None:
+def check_heads(name: str, stream: Any) -> None:
   """Raises ValueError unless the heads divide a stream's width evenly."""
   if stream.hidden_dim % stream.num_heads:
     raise ValueError(
-      f"model.{name}.num_heads: want a divisor of hidden_dim"
-      f" {stream.hidden_dim}, found {stream.num_heads}"
+      f"model.{name}.num_heads: expected a divisor of hidden_dim"
+      f" {stream.hidden_dim}, got {stream.num_heads}"
     )
 
 
@@ -244,18 +255,18 @@ def _check_pair(text: TextConfig, vision: VisionConfig, rules: Exchange):
   """Raises ValueError for streams whose keys and values do not fit."""
   same = ["hidden_dim", "num_layers"]
   if rules.raw_first_layer:
-    # A stream's embeddings are cut into the *other* stream's heads.
+    # A stream's embeddings are split into the *other* stream's heads.
     same.append("num_heads")
   for name in same:
     if getattr(text, name) != getattr(vision, name):
       raise ValueError(
-        f"model.vision.{name}: want the text stream's {getattr(text, name)},"
-        f" found {getattr(vision, name)}"
+        f"model.vision.{name}: expected the text stream's"
+        f" {getattr(text, name)}, got {getattr(vision, name)}"
       )
   if vision.image_size % vision.patch_size:
     raise ValueError(
-      f"model.vision.image_size: want a multiple of patch_size"
-      f" {vision.patch_size}, found {vision.image_size}"
+      f"model.vision.image_size: expected a multiple of patch_size"
+      f" {vision.patch_size}, got {vision.image_size}"
     )
 
 

@@ -1,4 +1,4 @@
-"""What every model returns."""
+"""The output of every model."""
 
 import jax
 from flax import struct
@@ -7,17 +7,17 @@ from ifa_jax.batch import Given
 
 
 class ModelOutput(struct.PyTreeNode):
-  """A model's logits, and what lies before them under `capture=True`.
+  """A model's logits and, under `capture=True`, its hidden states.
 
   Attributes:
     logits: float32[B, C].
-    text_hidden: float[layers+1, B, T, D], embeddings and every layer.
+    text_hidden: float[layers+1, B, T, D], embeddings, then every layer.
     text_attention: float32[layers, B, T, P+T], head mean, visual keys first.
     visual_hidden: float[layers+1, B, P, D].
     visual_attention: float32[layers, B, P, T+P], head mean, text keys first.
-    visual_mask: bool[B, P], True = a token that is there.
-    region_weights: float32[maps, B, T, M], what a text token and an object of
-      the picture are to each other, by each of `System.weight_names`.
+    visual_mask: bool[B, P], True = present.
+    region_weights: float32[maps, B, T, M], weights between text tokens and
+      objects, a map for each of `System.weight_names`.
   """
 
   logits: jax.Array

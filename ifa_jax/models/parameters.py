@@ -1,4 +1,4 @@
-"""A model's parameters: started, described, counted."""
+"""Initialises, describes and counts a model's parameters."""
 
 import functools
 import math
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import traverse_util
 
-from ifa_jax.batch import Batch
+from ifa_jax.batch import Batch, Geometry
 from ifa_jax.models.base import System
 from ifa_jax.models.layers import scan
 from ifa_jax.models.registry import build
@@ -20,63 +20,53 @@ _LAYER = re.compile(r"layer_\d+")
 
 def blank_batch(config: System, rows: int = 1, text_len: int = 8) -> Batch:
   """Returns a batch of zeros with every field that the model may read."""
-  zeros = lambda *shape: jnp.zeros((rows, *shape), jnp.int32)  # noqa: E731
+  ids, text = jnp.zeros(rows, jnp.int32), jnp.zeros((rows, text_len), jnp.int32)
+  real = jnp.ones((rows, text_len), bool)
   fields = {}
-  for name, count, size in config.picture_slots:
-    slots = () if name == "image" else (count,)
-    fields[name] = jnp.zeros((rows, *slots, size, size, 3), jnp.uint8)
-    fields[f"{name}_mask"] = jnp.ones((rows, *slots), bool)
+  geometry = Geometry(text_len, slots=config.picture_slots)
+  for name, (shape, dtype) in geometry.picture_fields.items():
+    fields[name] = jnp.zeros((rows, *shape), dtype)
+  for name, (shape, dtype) in geometry.mask_fields.items():
+    fields[name] = jnp.ones((rows, *shape), dtype)
   if config.reads_words:
-    fields["words"] = zeros(text_len)
-    fields["word_mask"] = jnp.ones((rows, text_len), bool)
-    fields |= {"head_word": zeros(), "tail_word": zeros()}
+    fields |= {"words": text, "word_mask": real}
+    fields |= {"head_word": ids, "tail_word": ids}
   if config.regions is not None:
-    fields |= _blank_regions(config, rows, text_len)
+    num, dim = config.regions.num_regions, config.regions.feature_dim
+    fields["regions"] = jnp.zeros((rows, num, dim))
+    fields["region_boxes"] = jnp.zeros((rows, num, 5))
+    fields["region_mask"] = jnp.ones((rows, num), bool)
+    if config.reads_alignment:
+      fields["alignment"] = jnp.zeros((rows, text_len, num))
   return Batch(
-    input_ids=zeros(text_len),
-    attention_mask=jnp.ones((rows, text_len), bool),
-    token_type_ids=zeros(text_len),
-    head_start=zeros(),
-    tail_start=zeros(),
-    label=zeros(),
+    input_ids=text,
+    attention_mask=real,
+    token_type_ids=text,
+    head_start=ids,
+    tail_start=ids,
+    label=ids,
     valid=jnp.ones(rows, bool),
     **fields,
   )
 
 
-def _blank_regions(
-  config: System, rows: int, text_len: int
-) -> dict[str, jax.Array]:
-  num, dim = config.regions.num_regions, config.regions.feature_dim
-  fields = {
-    "regions": jnp.zeros((rows, num, dim)),
-    "region_boxes": jnp.zeros((rows, num, 5)),
-    "region_mask": jnp.ones((rows, num), bool),
-  }
-  if config.reads_alignment:
-    fields["alignment"] = jnp.zeros((rows, text_len, num))
-  return fields
-
-
 def init_key(seed: int) -> jax.Array:
-  """Returns the PRNG key that a run draws its first parameters with.
-
-  Args:
-    seed: of the run, whose root key is folded with 0 here and with 1 for
-      dropout (`training.steps.dropout_key`), so that no two share a stream.
-  """
+  """Returns the PRNG key of a run's initial parameters."""
+  # Dropout folds the same root key with 1 (`training.steps.dropout_key`), so
+  # that the two do not share random numbers.
   return jax.random.fold_in(jax.random.key(seed), 0)
 
 
 def init_params(config: System, rng: jax.Array) -> dict[str, Any]:
-  """Returns freshly started parameters, float32, as nested dicts."""
+  """Returns randomly initialised parameters, float32, as nested dicts."""
   model, batch = build(config), blank_batch(config)
   return scan.draw_together(lambda: model.init(rng, batch)["params"])
 
 
 def abstract_params(config: System) -> dict[str, Any]:
   """Returns shapes and dtypes in the parameters' structure."""
-  # A fresh dict for each caller; tracing a model takes half a second.
+  # Tracing a model takes half a second, so it is cached. The copy lets callers
+  # change their dict.
   return jax.tree.map(lambda leaf: leaf, _trace_params(config))
 
 
@@ -86,27 +76,27 @@ def _trace_params(config: System) -> dict[str, Any]:
 
 
 def store_kernels(params: Any, dtype: str) -> Any:
-  """Returns parameters as predictions read them fastest; changes no number.
+  """Returns parameters in the form that predictions read fastest.
 
   Args:
     params: float32, nested dicts.
-    dtype: of the model. XLA's CPU products of few rows wait for the matrix: in
-      float32 up to a third shorter for one that is stored transposed. In
-      bfloat16 layers round their matrices, here once and for all.
+    dtype: of the model. Predictions do not depend on the form.
   """
   if dtype == "float32":
+    # XLA's CPU products of few rows are bound by reading the kernel, which
+    # takes up to a third less time if it is stored transposed.
     return _map_kernels(lambda _, kernel: kernel.T, params)
 
-  def shorten(path, kernel):
-    # Heads compute in float32.
+  def round_kernel(path, kernel):
+    # Layers would round their kernels in every call; heads compute in float32.
     in_layer = any(_LAYER.fullmatch(part.key) for part in path)
     return kernel.astype(dtype) if in_layer else kernel
 
-  return _map_kernels(shorten, params)
+  return _map_kernels(round_kernel, params)
 
 
 def read_kernels(stored: Any, dtype: str) -> Any:
-  """Returns parameters as a model takes them, of what `store_kernels` gave."""
+  """Returns the result of `store_kernels` in the form that a model takes."""
   if dtype == "float32":
     return _map_kernels(lambda _, kernel: kernel.T, stored)
   return stored
@@ -115,7 +105,7 @@ def read_kernels(stored: Any, dtype: str) -> Any:
 def _map_kernels(
   function: Callable[[Any, jax.Array], jax.Array], params: Any
 ) -> Any:
-  """Maps the matrix of every linear layer, with its path."""
+  """Maps (path, kernel) of every linear layer."""
 
   def map_leaf(path, leaf):
     is_matrix = path[-1].key == "kernel" and leaf.ndim == 2

@@ -1,7 +1,7 @@
-"""All architectures, by name: the one place where a new one is entered.
+"""All architectures by name. A new one is registered here.
 
-`build` makes the module of a config; `to_dict` and `from_dict` turn a config
-into plain nested dicts and back, strictly (`files.dataclass_dict`).
+`build` returns the module of a config; `to_dict` and `from_dict` convert a
+config to plain nested dicts and back, strictly (`files.dataclass_dict`).
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from ifa_jax.models.successors.hvformer import HVFormer, HVFormerConfig
 from ifa_jax.models.successors.hvpnet import HVPNeT, HVPNeTConfig
 from ifa_jax.models.successors.mkgformer import MKGformer, MKGformerConfig
 
-# Settings and module of each. `System.system` is the key.
+# Config and module of each system; the key is `System.system`.
 SYSTEMS: dict[str, tuple[type[System], type[nn.Module]]] = {
   config.system: (config, module)
   for config, module in (
@@ -43,11 +43,11 @@ def build(config: System, remat: bool = False) -> nn.Module:
 
   Args:
     config: shape of the model.
-    remat: whether the backward pass computes layers anew, to save memory.
+    remat: whether the backward pass recomputes layers to save memory.
 
   Raises:
-    ValueError: for `remat` of a model that cannot, or a dtype that is not
-      resolved.
+    ValueError: for `remat` of a model that does not support it, or an
+      unresolved dtype.
   """
   _, module = SYSTEMS[config.system]
   if config.dtype == AUTO_DTYPE:
@@ -57,8 +57,8 @@ def build(config: System, remat: bool = False) -> nn.Module:
     )
   if remat and not config.scans_layers:
     raise ValueError(
-      "train.remat: want False for a model whose layers are not all alike,"
-      f" found {remat} for {config.system}"
+      "train.remat: expected False for a model whose layers differ, got"
+      f" {remat} for {config.system}"
     )
   return module(config, remat=remat) if remat else module(config)
 
@@ -69,23 +69,20 @@ def to_dict(config: System) -> dict[str, Any]:
 
 
 def from_dict(settings: Mapping[str, Any]) -> System:
-  """Returns the config that `to_dict`, or a section of a config file, holds.
+  """Returns the config of a dict from `to_dict` or a config file's section.
 
-  `system` chooses the architecture, IFAformer if it is left out. Fields that
-  are left out take their defaults. Fields of IFAformer's `exchange` that are
-  left out or None take the preset of `fusion`.
+  `system` selects the architecture; the default is IFAformer. Omitted fields
+  take their defaults. Fields of IFAformer's `exchange` that are omitted or None
+  take the preset of `fusion`.
 
   Raises:
     UnknownSettingError: for a key that is no field; names the nearest one.
-    ValueError: for an unknown system, a value of another type, or as the
-      system's config does.
+    ValueError: for an unknown system, a value of another type, or settings that
+      the system's config rejects.
   """
   settings = {**settings}
   system = settings.pop("system", ModelConfig.system)
-  if system not in SYSTEMS:
-    raise ValueError(
-      f"model.system: want one of {', '.join(SYSTEMS)}, found {system!r}"
-    )
+  dataclass_dict.check_choice("model.system", system, tuple(SYSTEMS))
   kind, _ = SYSTEMS[system]
   if kind is ModelConfig and isinstance(settings.get("exchange"), Mapping):
     settings["exchange"] = _read_exchange(settings)
@@ -93,16 +90,17 @@ def from_dict(settings: Mapping[str, Any]) -> System:
 
 
 def _read_exchange(settings: Mapping[str, Any]) -> Exchange | None:
-  """Returns the departures from a fusion's preset, None without any."""
+  """Returns a fusion's preset with changes applied, None without any."""
   exchange = settings["exchange"]
   dataclass_dict.check_keys(Exchange, exchange, "model.exchange")
-  departures = {k: v for k, v in exchange.items() if v is not None}
+  changes = {k: v for k, v in exchange.items() if v is not None}
   fusion = settings.get("fusion", ModelConfig.fusion)
-  # ModelConfig refuses an unknown fusion.
-  if not departures or fusion not in [*FUSIONS]:
+  # ModelConfig reports an unknown fusion, which may not be hashable.
+  if not changes or fusion not in [*FUSIONS]:
     return None
   preset = FUSIONS[fusion]
-  departed = dataclass_dict.from_dict(
-    Exchange, dataclasses.asdict(preset) | departures, "model.exchange"
+  changed = dataclass_dict.from_dict(
+    Exchange, dataclasses.asdict(preset) | changes, "model.exchange"
   )
-  return None if departed == preset else departed
+  # None, so that equal models have equal configs and one compiled program.
+  return None if changed == preset else changed

@@ -1,4 +1,4 @@
-"""From a text's hidden states to relation logits: what all systems share."""
+"""Entity states, and the relation head of the baselines."""
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +11,7 @@ from ifa_jax.models.layers.transformer import Dropout
 
 
 def marker_positions(batch: Batch) -> jax.Array:
-  """Returns where both opening markers stand, int32[B, 2], head first."""
+  """Returns the positions of both opening markers, int32[B, 2], head first."""
   return jnp.stack([batch.head_start, batch.tail_start], axis=1)
 
 
@@ -28,18 +28,20 @@ class RelationHead(nn.Module):
 
   Attributes:
     num_relations: C.
-    hidden_dim: width of the layer before the logits; None: there is none.
+    hidden_dim: width of the layer before the logits; None omits it.
     dropout_rate: of the last layer's input.
     dtype: of the hidden layer; logits are float32.
+    relu: whether a ReLU follows the hidden layer, as in vilbert_beta.
   """
 
   num_relations: int
   hidden_dim: int | None = None
   dropout_rate: float = 0.5
   dtype: jnp.dtype = jnp.float32
+  relu: bool = False
 
   def setup(self):
-    """Declares `hidden`, if there is one, and `out`."""
+    """Declares `hidden` (if it has a width) and `out`."""
     if self.hidden_dim:
       self.hidden = transformer.Linear(self.hidden_dim, self.dtype)
     self.out = transformer.Linear(self.num_relations, jnp.float32)
@@ -49,5 +51,8 @@ class RelationHead(nn.Module):
     """Maps float[B, D] to float32[B, C]."""
     if self.hidden_dim:
       x = self.hidden(x)
+    if self.relu:
+      x = nn.relu(x)
     x = self.dropout(x, deterministic=not train)
+    # The loss is computed in float32, and bfloat16 logits would tie.
     return self.out(x.astype(jnp.float32))

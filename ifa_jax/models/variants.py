@@ -1,4 +1,4 @@
-"""The rows of the paper's Table 2 as models, by the names that configs use."""
+"""The rows of the paper's Table 2 as models, named as in config files."""
 
 import dataclasses
 from typing import Any
@@ -10,7 +10,7 @@ from ifa_jax.models.baselines.pcnn import PCNNConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
 from ifa_jax.models.config import ModelConfig
 
-# A model's config, and what sets a row apart from that config's defaults.
+# Config class of each row, and the fields that differ from its defaults.
 IFAFORMERS: dict[str, tuple[type[System], dict[str, Any]]] = {
   "objects": (ModelConfig, {}),
   "vanilla": (ModelConfig, {"use_objects": False}),
@@ -37,11 +37,11 @@ def make(name: str, **shared: Any) -> System:
 
   Args:
     name: a key of `IFAFORMERS` or `BASELINES`.
-    **shared: fields that rows have in common, such as `text`; those that this
-      one's config has not, or that set it apart, are passed over.
+    **shared: fields shared by several rows, such as `text`. Those that this
+      row's config does not have, or that define the row, are ignored.
 
   Raises:
-    ValueError: as the model's config does.
+    ValueError: for settings that the model's config rejects.
   """
   kind, fields = (IFAFORMERS | BASELINES)[name]
   known = {field.name for field in dataclasses.fields(kind)}
@@ -50,9 +50,9 @@ def make(name: str, **shared: Any) -> System:
 
 
 def name_of(config: System) -> str:
-  """Returns the row that a model is, whatever its sizes.
+  """Returns the row of a model of any size.
 
-  Of several that fit, the one that is set apart by most.
+  If several rows match, the one with the most defining fields.
   """
   rows = IFAFORMERS | BASELINES
   fitting = [
@@ -61,4 +61,5 @@ def name_of(config: System) -> str:
     if type(config) is kind
     and all(getattr(config, key) == value for key, value in fields.items())
   ]
+  # "objects" has no defining field, and so matches every `ModelConfig`.
   return max(fitting, key=lambda name: len(rows[name][1]))

@@ -5,5 +5,7 @@ objects/         boxes around objects, found by PyTorch models
 scenes/          objects and graphs of a tree's pictures and sentences
 mnre1_graphs/    the graphs published with MNRE-1, as scenes
 quickstart/      generated posts with drawn pictures
-joins            what is listed by picture, against the rows
+joins            listed pictures and phrases that match no row
+counts           the table that a command ends with
+versions         versions of installed packages
 """

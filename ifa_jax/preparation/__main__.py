@@ -7,9 +7,8 @@ VERBS = ("mnre", "objects", "scenes", "mnre1_graphs", "quickstart")
 
 def run() -> None:
   """Runs the command that the first argument names."""
-  app.run_verb(
-    "ifa_jax.preparation", {verb: f"{verb}.command" for verb in VERBS}
-  )
+  verbs = {verb: f"{verb}.command" for verb in VERBS}
+  app.run_verb("ifa_jax.preparation", verbs)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""What files and folders have by picture, against the pictures of the rows.
+"""Matches listed pictures and phrases against the rows of a tree.
 
-A name that is written otherwise in both drops what it should join, and nothing
-fails; so preparation counts.
+A name that is spelled differently in the two is lost without an error, so
+preparation reports the entries that match no row.
 """
 
 import logging
@@ -15,15 +15,15 @@ _log = logging.getLogger("ifa_jax")
 
 
 class Join:
-  """Finds what a file lists and no row has."""
+  """Finds the entries of a file that match no row."""
 
   def __init__(self, path: str, kind: str, listed: Mapping[tuple, str]):
-    """Takes what is listed.
+    """Starts with every entry unmatched.
 
     Args:
       path: of the file, for messages.
       kind: "pictures" or "phrases".
-      listed: what rows are looked up by -> how it is listed.
+      listed: key of a row -> the entry as the file spells it.
     """
     self._path, self._kind = path, kind
     self._total = len(listed)
@@ -31,12 +31,12 @@ class Join:
 
   @classmethod
   def of_pictures(cls, path: str, names: Iterable[str]) -> "Join":
-    """Joins by the pictures' file names."""
+    """Matches file names of pictures."""
     return cls(path, "pictures", {(name,): name for name in names})
 
   @classmethod
   def of_phrases(cls, path: str, boxes: Mapping[str, Sequence[Box]]) -> "Join":
-    """Joins by the names of heads and tails in each picture."""
+    """Matches the names of heads and tails in each picture."""
     listed = {
       (name, name_key(box.phrase)): f"{box.phrase} in {name}"
       for name, found in boxes.items()
@@ -46,19 +46,19 @@ class Join:
     return cls(path, "phrases", listed)
 
   def see(self, row: Row) -> None:
-    """Takes note of a row, be it a bad one."""
-    names = map(name_key, (row.head_name, row.tail_name))
-    for key in [(row.img_id,), *((row.img_id, name) for name in names)]:
-      self._left.pop(key, None)
+    """Marks the entries that a row, valid or not, matches."""
+    self._left.pop((row.img_id,), None)
+    for name in (row.head_name, row.tail_name):
+      self._left.pop((row.img_id, name_key(name)), None)
 
-  def tell(self, of_all: bool) -> None:
-    """Logs a line about what belongs to no row.
+  def report(self, saw_all: bool) -> None:
+    """Logs how many entries match no row.
 
     Args:
-      of_all: whether all rows were seen, and not the first ones.
+      saw_all: whether `see` was called for every row of the tree.
 
     Raises:
-      ValueError: if nothing belongs to a row, and all were seen.
+      ValueError: if no entry matches any row of the tree.
     """
     if not self._total and self._kind == "phrases":
       _log.warning(
@@ -67,20 +67,20 @@ class Join:
     if not self._left:
       return
     first = next(iter(self._left.values()))
-    if of_all and len(self._left) == self._total:
+    if saw_all and len(self._left) == self._total:
       raise ValueError(
         f"{self._path}: expected {self._kind} of the tree's rows, got"
-        f" {self._total} of which none belongs to a row, first {first!r}"
+        f" {self._total} that match no row, first {first!r}"
       )
     _log.warning(
-      "%s: %d of %d %s belong to no row%s, first %r",
+      "%s: %d of %d %s match no row%s, first %r",
       *(self._path, len(self._left), self._total, self._kind),
-      *("" if of_all else " that was read", first),
+      *("" if saw_all else " that was read", first),
     )
 
 
-def tell_pictures(raw_dir: str, has_file: Mapping[str, bool]) -> None:
-  """Logs how many pictures were found; it is a warning if most were not.
+def log_pictures(raw_dir: str, has_file: Mapping[str, bool]) -> None:
+  """Logs how many pictures were found; a warning if most are missing.
 
   Args:
     raw_dir: the tree.
@@ -88,7 +88,7 @@ def tell_pictures(raw_dir: str, has_file: Mapping[str, bool]) -> None:
   """
   found = sum(has_file.values())
   most_missing = found * 2 < len(has_file)
-  first = next((name for name, there in has_file.items() if not there), "")
+  first = next((name for name, exists in has_file.items() if not exists), "")
   _log.log(
     logging.WARNING if most_missing else logging.INFO,
     "%s: %d of %d pictures found%s",

@@ -1,8 +1,7 @@
-"""What the processes of one run settle together.
+"""Agreement between the processes of one run.
 
-Every process executes the same program on its own devices. What must be done
-once, the first does; and what each of them checks is agreed on, so that a
-mistake that one of them finds ends all, with its message.
+All execute the same program; only the first writes and prints. A check that
+fails on one stops all of them, with its message.
 """
 
 import os
@@ -15,13 +14,13 @@ import numpy as np
 
 Result = TypeVar("Result")
 
-# Of an error's message, what the other processes are told.
+# Part of an error message that is sent to the other processes.
 _MESSAGE_BYTES = 2048
 
 
 def count() -> int:
   """Returns the number of processes of the run."""
-  # A command that does without JAX is alone, and need not load it to know.
+  # A command that has not loaded JAX is a single process; do not load it here.
   jax = sys.modules.get("jax")
   if jax is None or not jax.distributed.is_initialized():
     return 1
@@ -34,16 +33,16 @@ def index() -> int:
 
 
 def is_first() -> bool:
-  """Whether this process is the one that writes and prints."""
+  """Returns whether this process is the one that writes and prints."""
   return index() == 0
 
 
-def together(function: Callable[[], Result]) -> Result:
-  """Returns what a function gives, once it has succeeded on every process.
+def run_on_all(function: Callable[[], Result]) -> Result:
+  """Runs a function on every process; returns after all have succeeded.
 
   Raises:
-    ValueError: on every process, if the function failed on one. Its own error
-      where it failed, elsewhere that of the first process that did.
+    ValueError: on every process, if the function failed on one: its own error
+      where it failed, elsewhere that of the first process that failed.
   """
   if count() == 1:
     return function()
@@ -61,49 +60,51 @@ def together(function: Callable[[], Result]) -> Result:
   return results[0]
 
 
-def first_says(value: int) -> int:
+def run_on_first(function: Callable[[], object]) -> None:
+  """Runs a function on the first process; a failure is raised on all."""
+  run_on_all(lambda: function() if is_first() else None)
+
+
+def broadcast_from_first(value: int) -> int:
   """Returns the first process's value on every process."""
   return int(_gather(np.array(value, np.int64))[0])
 
 
 def check_shared(folder: str) -> None:
-  """Checks, on all processes, that they see one and the same folder.
+  """Checks that all processes see the same folder.
 
   Raises:
-    ValueError: on every process, if one of them does not see what the first
-      has just written.
+    ValueError: on every process, if one of them does not see a file that the
+      first has just written.
   """
   if count() == 1:
     return
-  own = np.frombuffer(uuid.uuid4().bytes, np.uint8)
-  mark = os.path.join(folder, f".shared-{_gather(own)[0].tobytes().hex()}")
+  # A number that fits into the 32 bits of JAX's integers.
+  number = broadcast_from_first(uuid.uuid4().int >> 97)
+  mark = os.path.join(folder, f".shared-{number:08x}")
 
-  def write():
-    if is_first():
-      with open(mark, "x", encoding="utf-8"):
-        pass
-
-  def see():
+  def see() -> None:
     if not os.path.exists(mark):
       raise ValueError(
-        f"{folder}: want storage that all processes share, found that process"
-        f" {index()} does not see what process 0 writes"
+        f"{folder}: expected storage that all processes share, got a folder"
+        f" where process {index()} does not see the files of process 0"
       )
 
-  together(write)
+  run_on_first(lambda: open(mark, "x", encoding="utf-8").close())
   try:
-    together(see)
+    run_on_all(see)
   finally:
     if is_first():
       os.remove(mark)
 
 
 def gather_texts(text: str) -> list[str]:
-  """Returns the texts of all processes, cut off behind 2048 bytes."""
-  room = np.zeros(_MESSAGE_BYTES, np.uint8)
+  """Returns the texts of all processes, truncated to 2048 bytes each."""
+  # Collectives want arrays of one shape: pad, and strip the padding again.
+  padded = np.zeros(_MESSAGE_BYTES, np.uint8)
   data = np.frombuffer(text.encode()[:_MESSAGE_BYTES], np.uint8)
-  room[: len(data)] = data
-  lines = (bytes(line).rstrip(b"\0") for line in _gather(room))
+  padded[: len(data)] = data
+  lines = (bytes(line).rstrip(b"\0") for line in _gather(padded))
   return [line.decode(errors="ignore") for line in lines]
 
 

@@ -1,9 +1,9 @@
-"""Keeps what is compiled, so that the next start of a command loads it.
+"""Keeps compiled code on disk, so that the next start of a command loads it.
 
-Commands do this, the library does not: whoever imports it keeps their settings
-of JAX. The folder is the user's cache folder, `~/.cache/ifa_jax` on Linux;
-`JAX_COMPILATION_CACHE_DIR=DIR` names another, and
-`JAX_ENABLE_COMPILATION_CACHE=false` keeps nothing.
+Only commands enable this; importing the library changes no setting of JAX. The
+folder is in the user's cache folder, `~/.cache/ifa_jax` on Linux.
+`JAX_COMPILATION_CACHE_DIR=DIR` selects another one and
+`JAX_ENABLE_COMPILATION_CACHE=false` disables the cache.
 """
 
 import hashlib
@@ -13,7 +13,6 @@ import pathlib
 import platform
 import shutil
 import sys
-from typing import Any
 
 import filelock
 import platformdirs
@@ -21,51 +20,53 @@ import platformdirs
 _log = logging.getLogger("ifa_jax")
 
 _FOLDER, _SWITCH = "jax_compilation_cache_dir", "jax_enable_compilation_cache"
-# Of our own folder, in bytes; a full-size update on a CPU takes 3 MB.
+# Limit of our own folder, in bytes; a full-size update on a CPU takes 3 MB.
 _SIZE, _MAX_SIZE = "jax_compilation_cache_max_size", 500_000_000
-_SETTINGS = {
-  # Seconds. Each write looks at all that is there, so what compiles sooner
-  # does not pay.
-  "jax_persistent_cache_min_compile_time_secs": 0.05,
-}
+# In seconds. Every write lists the whole folder, which costs more than
+# compiling a program that is faster than this.
+_SECONDS, _LEAST_SECONDS = "jax_persistent_cache_min_compile_time_secs", 0.05
 _OFF = ("false", "f", "no", "n", "off", "0")
-# What XLA compiles for: an executable of another CPU may stop with an illegal
-# instruction.
+# Lines of /proc/cpuinfo that determine the instructions XLA may emit: code that
+# was compiled for another CPU may stop with an illegal instruction.
 _CPU_KEYS = ("vendor_id", "cpu family", "model", "flags", "Features")
 
 
 def keep_executables() -> None:
-  """Has JAX keep what this process compiles, and look there before.
+  """Enables JAX's compilation cache for this process.
 
-  A folder that cannot be written is told and passed over. What the environment
-  sets stays.
+  If the folder cannot be written, this is logged and nothing is kept. Variables
+  of the environment win.
   """
   if os.environ.get(_SWITCH.upper(), "true").lower() in _OFF:
     return
+  settings: dict[str, float | str] = {_SECONDS: _LEAST_SECONDS}
   if _FOLDER.upper() not in os.environ:
     folder = default_folder()
     try:
       _prepare(folder)
     except (OSError, ValueError) as error:
-      _log.info("Nothing that is compiled is kept: %s", error)
+      _log.info("Compiled code is not kept: %s", error)
       return
-    _set(_FOLDER, str(folder))
-    _set(_SIZE, _MAX_SIZE)
-  for name, value in _SETTINGS.items():
-    _set(name, value)
+    settings |= {_FOLDER: str(folder), _SIZE: _MAX_SIZE}
+  for name, value in settings.items():
+    if name.upper() not in os.environ:
+      # JAX reads the environment when it is loaded, and later its config.
+      os.environ[name.upper()] = str(value)
+      if "jax" in sys.modules:
+        sys.modules["jax"].config.update(name, value)
 
 
 def default_folder() -> pathlib.Path:
-  """Returns where this machine's executables lie, if nothing else is said."""
+  """Returns the cache folder of this machine's kind of CPU."""
   digest = hashlib.sha256(describe_cpu().encode()).hexdigest()
   return platformdirs.user_cache_path("ifa_jax") / f"xla-{digest[:12]}"
 
 
 def describe_cpu(path: str = "/proc/cpuinfo") -> str:
-  """Returns what distinguishes the instructions of one CPU from another's.
+  """Returns a text that is equal for CPUs with the same instructions.
 
   Args:
-    path: Linux's description of its processors; elsewhere there is none.
+    path: Linux's description of its processors; other systems have none.
   """
   found = [platform.machine(), platform.processor()]
   try:
@@ -81,28 +82,14 @@ def describe_cpu(path: str = "/proc/cpuinfo") -> str:
 
 
 def _prepare(folder: pathlib.Path) -> None:
-  """Makes a cache folder and removes what killed processes left half written.
-
-  Raises:
-    OSError: if it cannot be written.
-    ValueError: if its disk is full.
-  """
+  """Creates the folder and removes files that a killed process left in it."""
   folder.mkdir(parents=True, exist_ok=True)
   free = shutil.disk_usage(folder).free
   if free < _MAX_SIZE:
-    raise ValueError(f"{folder}: want {_MAX_SIZE} bytes free, found {free}")
-  # JAX's own lock (jax/_src/lru_cache.py). The time of the last use is written
-  # behind an executable; without, JAX could neither load nor replace it.
+    raise ValueError(f"{folder}: expected {_MAX_SIZE} bytes free, got {free}")
+  # JAX's own lock (jax/_src/lru_cache.py). JAX writes the time of the last use
+  # after the executable; without it, it can neither load nor replace the entry.
   with filelock.FileLock(folder / ".lockfile", timeout=10):
     for path in folder.glob("*-cache"):
       if not path.with_name(f"{path.name[:-6]}-atime").exists():
         path.unlink()
-
-
-def _set(name: str, value: Any) -> None:
-  """Sets what JAX reads when it is loaded, and now if it is loaded already."""
-  if name.upper() in os.environ:
-    return
-  os.environ[name.upper()] = str(value)
-  if "jax" in sys.modules:
-    sys.modules["jax"].config.update(name, value)

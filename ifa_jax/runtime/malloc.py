@@ -1,26 +1,23 @@
-"""Memory that a CPU computes in: kept from one step to the next.
+"""Keeps freed memory in the process, from one step to the next.
 
-An update of full size takes gigabytes for what lies between its layers, and
-frees them. The C library gives so large a piece back to the system, which
-clears every page of it at the next step: some per cent of the step's time.
+A full-size update on a CPU allocates gigabytes of activations and frees them.
+The C library would return them to the system, which clears every page at the
+next step: some per cent of the step's time.
 """
 
 import ctypes
 import sys
 
-# <malloc.h>. No piece is a mapping of its own, what is free stays at any size,
-# and threads share one arena: those of their own end at 64 MiB.
+# <malloc.h>: M_MMAP_MAX 0 (no separate mappings), M_TRIM_THRESHOLD -1 (never
+# trim), M_ARENA_MAX 1 (threads share an arena; their own end at 64 MiB).
 _SETTINGS = {-4: 0, -1: -1, -8: 1}
 
 
 def keep_freed_memory() -> bool:
-  """Lets the process keep what it frees, for what it allocates next.
+  """Configures glibc; returns False for other C libraries.
 
-  To be called before numpy or JAX is imported: threads that they start have
-  arenas of their own, which others share.
-
-  Returns:
-    Whether the C library could be told to: glibc can.
+  Must be called before numpy or JAX is imported: they start threads, which
+  would get arenas of their own.
   """
   if not sys.platform.startswith("linux"):
     return False

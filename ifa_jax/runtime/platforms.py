@@ -1,4 +1,4 @@
-"""Whether JAX can start the devices that the environment names."""
+"""Devices that the environment names and JAX cannot start."""
 
 import sys
 
@@ -6,10 +6,9 @@ _SETTINGS = ("jax_platforms", "jax_platform_name")
 
 
 def failure() -> str | None:
-  """Returns why JAX cannot start the platform that a setting names, in a line.
+  """Returns in one line why JAX cannot start the platform of a setting.
 
-  None if it can, if no setting names one, or if JAX was not loaded. JAX's own
-  errors are a RuntimeError, or an AssertionError without a word.
+  None if it can, if no setting names a platform, or if JAX is not loaded.
   """
   jax = sys.modules.get("jax")
   named = {name: jax.config.values[name] for name in _SETTINGS} if jax else {}
@@ -18,6 +17,7 @@ def failure() -> str | None:
     return None
   try:
     jax.devices()
+  # An AssertionError of JAX has no message.
   except (RuntimeError, AssertionError) as error:
     reason = str(error).partition("\n")[0] or "this machine has none"
     return (

@@ -1,4 +1,4 @@
-"""Work on the next items in threads while the last ones are used."""
+"""Reads the next items in threads while earlier ones are used."""
 
 import collections
 from collections.abc import Callable, Iterable, Iterator
@@ -17,14 +17,11 @@ def read_ahead(
 ) -> Iterator[Result]:
   """Yields `read(item)` for each item, in order.
 
-  Items are taken by the thread that asks for results, so they need not be safe
-  to take from another.
-
   Args:
-    read: safe to call from several threads at once.
-    items: may be endless.
+    read: called from several threads at once.
+    items: iterated by the caller's thread only; may be endless.
     most: items that are read, or being read, before their turn.
-    num_threads: that read.
+    num_threads: number of threads that read.
   """
   with ThreadPoolExecutor(num_threads) as pool:
     waiting: collections.deque[Future[Result]] = collections.deque()
@@ -36,5 +33,6 @@ def read_ahead(
       while waiting:
         yield waiting.popleft().result()
     finally:
+      # Leaving the pool waits for all items that are not cancelled.
       for future in waiting:
         future.cancel()

@@ -1,4 +1,4 @@
-"""TensorFlow, loaded without Keras: reading records needs none of it."""
+"""TensorFlow without Keras, which reading records does not need."""
 
 from ifa_jax.runtime import optional_imports
 

@@ -1,29 +1,29 @@
 """Keeps XLA from code for a CPU that computes wrong numbers.
 
-jaxlib 0.10.2 gives sums to YNNPACK. It computes a fused product and sum wrongly
-beyond 32 768 rows (https://github.com/jax-ml/jax/issues/39103), and crashes at
-seven axes; XLA's own sums are right.
+jaxlib 0.10.2 delegates sums to YNNPACK, which computes a fused product and sum
+wrongly beyond 32 768 rows (https://github.com/jax-ml/jax/issues/39103) and
+crashes at seven axes. XLA's own sums are right.
 """
 
 import logging
 import os
 import re
 import sys
-from collections.abc import Callable
+from typing import Any
 
 _log = logging.getLogger("ifa_jax")
 
 _NAME = "--xla_cpu_experimental_ynn_fusion_type"
 OWN_SUMS = f"{_NAME}=-reduce"
-# The first version that is wrong, and the first that was seen to be right.
+# The first version with the fault, and the first one seen without it.
 _WRONG, _RIGHT = (0, 10, 2), (0, 11, 2)
 
 
 def avoid_wrong_sums() -> None:
-  """Adds `OWN_SUMS` to XLA_FLAGS where this jaxlib needs it.
+  """Adds `OWN_SUMS` to XLA_FLAGS if this jaxlib needs it.
 
-  To be called before JAX starts its backend, which reads the flags once; later
-  there is a warning. Other flags stay, and so does a value of this one.
+  Must be called before JAX starts its backend, which reads the flags once; if
+  it is too late, a warning is logged. A value that is set already wins.
   """
   from jaxlib import version
 
@@ -44,13 +44,13 @@ def avoid_wrong_sums() -> None:
 
 
 def sums_wrongly(version: str) -> bool:
-  """Returns whether a version of jaxlib, such as 0.10.2, may do so."""
+  """Returns whether a version of jaxlib, such as "0.10.2", has the fault."""
   numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:3])
   return _WRONG <= numbers < _RIGHT
 
 
 def _read(value: str) -> str | None:
-  """Returns the flags of XLA_FLAGS; None: XLA will not find their file."""
+  """Returns the flags of XLA_FLAGS, or None if it names a missing file."""
   # XLA takes a value that does not begin with a dash as the name of a file.
   if not value.strip() or value.lstrip().startswith("-"):
     return value
@@ -62,9 +62,6 @@ def _read(value: str) -> str | None:
 
 
 def _backend_runs() -> bool:
-  """Returns whether JAX has read the flags; no public name has that."""
-  bridge = sys.modules.get("jax._src.xla_bridge")
-  runs: Callable[[], bool] = getattr(
-    bridge, "backends_are_initialized", lambda: False
-  )
-  return runs()
+  # JAX has no public name for this.
+  bridge: Any = sys.modules.get("jax._src.xla_bridge")
+  return getattr(bridge, "backends_are_initialized", lambda: False)()

@@ -1,4 +1,4 @@
-"""A post to what the page shows of it: relations, objects, alignment."""
+"""Relations, objects and alignment of a post, for the page."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -18,15 +18,15 @@ from ifa_jax.serving.samples import Sample
 
 
 class Answer(NamedTuple):
-  """What the page shows of a post.
+  """The contents of the page for one post.
 
   Attributes:
     prediction: as `Predictor.predict` returns it.
     picture: RGB and upright, or None.
     boxes: drawn on it, best score first.
-    boxes_from: where they come from.
+    boxes_from: their source, in words.
     alignment: a page of HTML, or None.
-    no_alignment: why there is none.
+    no_alignment: the reason if there is none.
   """
 
   prediction: Mapping[str, Any]
@@ -38,12 +38,12 @@ class Answer(NamedTuple):
 
 
 class BoxSources(NamedTuple):
-  """Where the objects of pictures come from.
+  """Sources of the objects in pictures.
 
   Attributes:
-    file: the boxes file by its name, or None.
-    listed: what it holds, or None.
-    finder: names the models that find the objects of other pictures, or None.
+    file: name of the boxes file, or None.
+    listed: its contents, or None.
+    finder: names of the models that find objects in other pictures, or None.
   """
 
   file: str | None = None
@@ -51,7 +51,7 @@ class BoxSources(NamedTuple):
   finder: str | None = None
 
   def __str__(self) -> str:
-    """Returns one line that names them."""
+    """Names the sources in one line."""
     found = self.finder and f"found by {self.finder}"
     if self.file is None:
       nothing = "none in a picture of yours; --boxes or --detector gives some"
@@ -64,7 +64,7 @@ class Answerer:
   """Answers posts with one run.
 
   Attributes:
-    facts: name -> line, what the page says of the run.
+    facts: name -> line, the description of the run on the page.
   """
 
   def __init__(
@@ -74,13 +74,13 @@ class Answerer:
     sources: BoxSources,
     samples: Sequence[Sample],
   ):
-    """Makes the run's aligner, if its model has an alignment.
+    """Creates the aligner, if the model has an alignment.
 
     Args:
-      workdir: the run's folder, as it is named on the page.
+      workdir: the run folder, as named on the page.
       predictor: of the run, with the finder that `sources` names.
-      sources: where boxes come from.
-      samples: posts whose pictures have boxes of their own.
+      sources: of boxes.
+      samples: posts whose pictures have their own boxes.
     """
     self._run = str(workdir)
     self._predictor = predictor
@@ -93,16 +93,16 @@ class Answerer:
       self._no_alignment = str(error)
     self.facts = {
       "Run": f"{workdir}, checkpoint at step {predictor.step}",
-      "Protocol": f"{predictor.protocol}, that of the data it was trained on",
+      "Protocol": f"{predictor.protocol}, that of the training data",
       "Model": f"{predictor.model.system}, reads {_reads(predictor.model)}",
       "Objects": str(sources),
     }
 
   def answer(self, form: Form) -> Answer:
-    """Answers what somebody filled in.
+    """Answers a filled-in form.
 
     Raises:
-      ValueError: for a post or picture that cannot be read, saying why.
+      ValueError: for an invalid post or picture, with the reason.
       OSError: if the uploaded file cannot be read.
     """
     post = read_form(form)
@@ -120,7 +120,7 @@ class Answerer:
   def _with_boxes(
     self, post: Mapping[str, Any], picture_name: str
   ) -> tuple[Mapping[str, Any], str]:
-    """Returns a post with its picture's boxes, and where they come from."""
+    """Returns a post with its boxes, and their source."""
     sources = self._sources
     if post.get("image") in self._of_samples:
       given = self._of_samples[post["image"]]
@@ -138,7 +138,7 @@ class Answerer:
     return post, "nothing lists or looks for any"
 
   def _align(self, post: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Returns the page of a post's alignment, or why there is none."""
+    """Returns the alignment page of a post, or the reason for none."""
     if self._aligner is None:
       return None, self._no_alignment
     if post.get("image") is None:
@@ -149,7 +149,7 @@ class Answerer:
 
 
 def _reads(model: System) -> str:
-  """Returns what a model looks at, in words."""
+  """Lists the inputs of a model in words."""
   fields = [field for field, _, _ in model.picture_slots]
   parts = ["the text"]
   if "image" in fields:

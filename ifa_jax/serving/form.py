@@ -1,20 +1,20 @@
-"""What somebody filled in on the page, as a post."""
+"""The fields of the page, as a post."""
 
 import re
 from typing import Any, NamedTuple
 
 
 class Form(NamedTuple):
-  """The fields of the page; those of text are "" when they are left empty.
+  """The fields of the page; empty text fields are "".
 
   Attributes:
     text: of the post.
-    head: its name, "" where the text is marked.
-    tail: its name, "" where the text is marked.
-    head_span: "3:5" for words [3, 5), in place of the name.
+    head: its name, "" if the text is marked.
+    tail: its name, "" if the text is marked.
+    head_span: "3:5" for words [3, 5), instead of the name.
     tail_span: the same of the tail.
-    picture: where the uploaded file lies, or None.
-    picture_name: the name that the file had, "" without one.
+    picture: path of the uploaded file, or None.
+    picture_name: original name of the file, "" without one.
   """
 
   text: str
@@ -30,7 +30,7 @@ def read_form(form: Form) -> dict[str, Any]:
   """Returns the post of a form, as `inference` describes it, without boxes.
 
   Raises:
-    ValueError: for a span that is none.
+    ValueError: for a malformed span.
     OSError: if the uploaded file cannot be read.
   """
   post: dict[str, Any] = {"text": form.text}
@@ -41,7 +41,7 @@ def read_form(form: Form) -> dict[str, Any]:
     if span.strip():
       post[f"{role}_span"] = _read_span(f"{role}_span", span)
   if form.picture is not None:
-    # Bytes, so that no message names a folder of this machine.
+    # As bytes, so that no message names a folder of this machine.
     with open(form.picture, "rb") as file:
       post["image"] = file.read()
   return post
@@ -50,5 +50,5 @@ def read_form(form: Form) -> dict[str, Any]:
 def _read_span(name: str, text: str) -> list[int]:
   ends = re.fullmatch(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*", text, re.ASCII)
   if ends is None:
-    raise ValueError(f"{name}: want BEGIN:END in words, found {text!r}")
+    raise ValueError(f"{name}: expected BEGIN:END in words, got {text!r}")
   return [*map(int, ends.groups())]

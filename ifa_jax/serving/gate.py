@@ -1,7 +1,7 @@
-"""What the page's server is asked for: the page's own requests, and no others.
+"""Admits only the requests that the page itself makes.
 
-Gradio's server does more than a page needs: it fetches addresses that a request
-names, for whoever asks, and keeps doors open that its own pages never use.
+Gradio's server does more than a page needs: it fetches URLs named in a request,
+for any client, and has endpoints that its own pages never use.
 """
 
 import json
@@ -17,7 +17,7 @@ _API = "/gradio_api"
 # Posts, and clicks on a sample.
 _WITH_DATA = (f"{_API}/queue/join", f"{_API}/run/predict")
 _FILE = f"{_API}/file="
-# What a browser asks for that shows the page and sends posts.
+# Requests of a browser that shows the page and sends posts.
 _ASKED = {
   "GET": re.compile(
     r"/|/(config|theme\.css|favicon\.ico|manifest\.json|pwa_icon|robots\.txt)"
@@ -29,20 +29,20 @@ _ASKED = {
   "POST": re.compile(rf"{'|'.join(_WITH_DATA)}|{_API}/(upload|cancel|reset)"),
 }
 _ASKED["HEAD"] = _ASKED["GET"]
-# Far more than the longest text; pictures go another way.
+# Far more than the longest text; pictures are uploaded separately.
 _MOST_BYTES = 4_000_000
 
 
 class Gate:
-  """ASGI middleware that lets through what the page asks for."""
+  """ASGI middleware that passes on only the page's own requests."""
 
   def __init__(self, app: ASGIApp, folder: str | os.PathLike):
-    """Takes the app behind it, and the folder of files that may be named."""
+    """Wraps an app; requests may name only files in `folder`."""
     self._app = app
     self._folder = os.path.realpath(folder)
 
   async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-    """Answers 403 itself, or leaves the answer to the app."""
+    """Answers 403, or passes the request on."""
     if scope["type"] == "lifespan":
       return await self._app(scope, receive, send)
     passes = scope["type"] == "http" and self._is_asked(scope)
@@ -60,14 +60,14 @@ class Gate:
     return not path.startswith(_FILE) or self._holds(path[len(_FILE) :])
 
   def _names_uploads(self, body: bytes) -> bool:
-    """Whether each file that a post names is one of the folder."""
+    """Returns whether each file that a post names is in the folder."""
     try:
       return all(map(self._holds, _named_files(json.loads(body))))
     except (ValueError, RecursionError):
       return False
 
   def _holds(self, path: Any) -> bool:
-    """Whether it is an absolute path below the folder."""
+    """Returns whether a path is absolute and in the folder."""
     if not isinstance(path, str) or "\0" in path or not os.path.isabs(path):
       return False
     real = os.path.realpath(path)
@@ -75,7 +75,7 @@ class Gate:
 
 
 def _named_files(value: Any) -> Iterator[Any]:
-  """Yields each `path` of nested JSON, whatever it is."""
+  """Yields each `path` in nested JSON, of any type."""
   if isinstance(value, dict):
     if "path" in value:
       yield value["path"]
@@ -99,7 +99,7 @@ async def _read(receive: Receive) -> bytes | None:
 
 
 def _repeat(body: bytes | None, receive: Receive) -> Receive:
-  """Returns what gives a body that was read, and then what comes behind."""
+  """Returns a `receive` that first returns a body that has been read."""
   read = [{"type": "http.request", "body": body or b"", "more_body": False}]
 
   async def again() -> Message:

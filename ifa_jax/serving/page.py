@@ -1,8 +1,7 @@
 """The Gradio page and its server.
 
-It serves its own files and nothing else, loads nothing from elsewhere and
-reports to nobody. Uploads are deleted after an hour; those that are left lie in
-a folder that the caller deletes.
+It serves only its own files, loads nothing from other servers and sends no
+telemetry. Uploads are deleted after an hour; the caller deletes their folder.
 """
 
 import contextlib
@@ -25,36 +24,36 @@ from ifa_jax.serving.samples import Sample
 
 _LOG = logging.getLogger(__name__)
 
-# Larger than any photo of `decode.MAX_PIXELS` that a camera writes as JPEG.
+# More than a camera's JPEG of `decode.MAX_PIXELS`.
 MAX_FILE_SIZE = "64mb"
 
-# Every so many seconds, uploads of so many seconds' age are deleted.
+# Interval of deletion, and maximum age of an upload, in seconds.
 _DELETION = (60, 3600)
 
-# Posts that wait while one is answered.
+# Maximum number of waiting posts.
 _MAX_WAITING = 16
 
 _TITLE = "Relation of two entities in a post"
-# Whatever a post holds, the browser asks no other machine for anything.
+# The browser contacts no other machine, whatever a post contains.
 _HEAD = (
   '<meta http-equiv="Content-Security-Policy" content="default-src'
   " 'self' 'unsafe-inline' 'unsafe-eval' data: blob:\">"
 )
 _EXPLANATION = (
-  "Paste a post, give its head and tail as they stand in it, and add its"
-  " picture if there is one. The model names the relation of the head to the"
-  " tail. Where a name occurs twice, *head_span* or *tail_span* chooses words:"
+  "Paste a post, enter its head and tail as they occur in it, and add its"
+  " picture if there is one. The model predicts the relation of the head to the"
+  " tail. If a name occurs twice, *head_span* or *tail_span* chooses words:"
   " `3:5` are words 3 and 4, counted from 0. The text may be marked instead:"
   " `<s> Ann </s> joins <o> Acme </o>`."
 )
 
 
 def environment(folder: str, host: str) -> dict[str, str]:
-  """Returns what has to be set in `os.environ` before and while a page runs.
+  """Returns the variables to set in `os.environ` before and while a page runs.
 
   Args:
-    folder: where uploads go.
-    host: that is asked for directly, whatever proxy is set for others.
+    folder: of uploads.
+    host: is never reached through a proxy.
   """
   known = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
   direct = ",".join(filter(None, (known, host, "localhost")))
@@ -71,7 +70,7 @@ def environment(folder: str, host: str) -> dict[str, str]:
 def running(
   answerer: Answerer, samples: Sequence[Sample], host: str, port: int
 ) -> Iterator[str]:
-  """Serves the page in threads of its own; gives its address.
+  """Serves the page in background threads; yields its address.
 
   `environment` must be set.
   """
@@ -105,7 +104,7 @@ def running(
 
 
 def _theme() -> themes.Base:
-  """Returns Gradio's looks in the fonts of the machine."""
+  """Returns Gradio's default theme with system fonts."""
   return themes.Default(
     primary_hue="orange",
     font=("system-ui", "sans-serif"),
@@ -114,7 +113,7 @@ def _theme() -> themes.Base:
 
 
 def _build(answerer: Answerer, samples: Sequence[Sample]) -> gr.Blocks:
-  """Lays out the page: the form beside the answer, the alignment below."""
+  """Lays out the page: form and answer side by side, alignment below."""
   with gr.Blocks(
     title=_TITLE, analytics_enabled=False, delete_cache=_DELETION
   ) as blocks:
@@ -132,15 +131,15 @@ def _build(answerer: Answerer, samples: Sequence[Sample]) -> gr.Blocks:
       "fn": _responder(answerer),
       "inputs": fields,
       "outputs": [answer, alignment],
-      # A picture comes as what is known of the file, its former name included.
+      # Passes a picture as a description of its file, with the original name.
       "preprocess": False,
       "scroll_to_output": True,
-      # Together the two events below answer one post at a time.
+      # The two events below share one queue: one post at a time.
       "concurrency_id": "answers",
       "concurrency_limit": 1,
       "api_visibility": "private",
     }
-    # Enter in a field of one line predicts as well.
+    # Enter in a one-line field also predicts.
     entered = [field.submit for field in fields[:-1]]  # pyright: ignore[reportAttributeAccessIssue]
     gr.on([button.click, *entered], **event)
     loaded.then(**event)
@@ -170,7 +169,7 @@ def _form() -> list[Component]:
 def _offer(
   samples: Sequence[Sample], fields: Sequence[Component]
 ) -> Dependency:
-  """Offers samples; returns the event that one has been filled in."""
+  """Adds samples; returns the event of filling one in."""
   folder = pathlib.Path(os.environ["GRADIO_TEMP_DIR"], "samples")
   folder.mkdir(parents=True)
   rows = []
@@ -182,7 +181,7 @@ def _offer(
   offered = gr.Examples(
     rows,
     [*fields],
-    label="examples, written and drawn by a program",
+    label="generated examples",
     example_labels=[f"{sample.head} → {sample.tail}" for sample in samples],
     cache_examples=False,
     api_visibility="private",
@@ -191,7 +190,7 @@ def _offer(
 
 
 def _responder(answerer: Answerer) -> Callable[..., tuple[str, str]]:
-  """Returns what turns the fields into the HTML of answer and alignment."""
+  """Returns the function of the fields that gives the HTML of an answer."""
 
   def respond(*fields):
     *texts, upload = fields
@@ -200,13 +199,13 @@ def _responder(answerer: Answerer) -> Callable[..., tuple[str, str]]:
       answer = answerer.answer(Form(*texts, *picture))
       return view.render_answer(answer), view.render_alignment(answer)
     except FileNotFoundError:
-      message = "the picture is deleted, an hour old; choose it again"
+      message = "the picture was deleted after an hour; choose it again"
       return view.render_message(message), ""
     except (ValueError, OSError) as error:
       return view.render_message(str(error)), ""
-    except Exception:  # Gradio would show "Error" alone.
+    except Exception:  # Gradio would only show "Error".
       _LOG.exception("a post could not be answered")
-      message = "this post could not be answered; the terminal says more"
+      message = "this post could not be answered; see the terminal"
       return view.render_message(message), ""
 
   return respond

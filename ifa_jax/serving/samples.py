@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-# Two relations that only the emblem tells apart, one more, and none.
+# Two relations that only the emblem distinguishes, one more, and none.
 _CELLS = (("org", "house"), ("org", "heart"), ("loc", "star"), ("per", "star"))
-# Far from the seeds of datasets, so that no run has seen these posts.
+# Unlike the seeds of datasets: no run has seen these posts.
 _SEED = 221_107_504
 
 
@@ -29,8 +29,8 @@ class Sample(NamedTuple):
 
 
 def make_samples() -> list[Sample]:
-  """Returns four posts as those of `data_prep.quickstart`, always the same."""
-  # Pulled in here: what prepares datasets is no part of answering posts.
+  """Returns four fixed posts like those of `data_prep.quickstart`."""
+  # Imported here: answering posts does not need the preparation package.
   from ifa_jax.preparation.quickstart import command
 
   samples = []

@@ -11,22 +11,22 @@ from ifa_jax.cli import templates
 from ifa_jax.data.images.boxes import Box
 from ifa_jax.serving.answers import Answer
 
-# Relations shown at once, the likeliest first; the others unfold.
+# Relations shown at first, most probable first; the others unfold.
 NUM_RELATIONS = 5
 
-# Longer side of a picture on the page, in the units of its drawing.
+# Longer side of a picture on the page, in pixels of the drawing.
 _SIDE = 640
 
 _TEMPLATES = templates.templates("ifa_jax.serving")
 
 
 def render_facts(facts: Mapping[str, str]) -> str:
-  """Returns what is said of the run."""
+  """Returns the description of the run."""
   return _render("facts", facts=facts)
 
 
 def render_message(message: str) -> str:
-  """Returns what is wrong with a post."""
+  """Returns the error of a post."""
   return _render("message", message=message)
 
 
@@ -45,7 +45,7 @@ def render_answer(answer: Answer) -> str:
 
 
 def render_alignment(answer: Answer) -> str:
-  """Returns the alignment in a frame of its own, or why there is none."""
+  """Returns the alignment in a frame, or the reason for none."""
   return _render("alignment", page=answer.alignment, reason=answer.no_alignment)
 
 
@@ -55,7 +55,7 @@ def _render(macro: str, **values: Any) -> str:
 
 
 def _draw(picture: Image.Image, listed: Sequence[Box]) -> dict[str, Any]:
-  """Returns a picture with its boxes, its longer side being `_SIDE`."""
+  """Returns a picture with its boxes, scaled to `_SIDE`."""
   scale = _SIDE / max(picture.size)
   return {
     "width": scale * picture.width,
@@ -69,7 +69,7 @@ def _draw(picture: Image.Image, listed: Sequence[Box]) -> dict[str, Any]:
 
 
 def _encode(picture: Image.Image) -> str:
-  """Returns a picture, made smaller where it is larger, as a data URI."""
+  """Returns a picture, at most `_SIDE` large, as a data URI."""
   small = picture.copy()
   small.thumbnail((_SIDE, _SIDE))
   file = io.BytesIO()

@@ -1,8 +1,8 @@
-"""Scores, and their uncertainty.
+"""Scores and their uncertainty.
 
 metrics        accuracy, micro F1, scores by relation
 predictions    files of predictions
 systems        predictions of one system over several seeds
-bootstrap      bootstrap intervals over rows
-paired         paired differences of two systems
+bootstrap      bootstrap intervals over posts and seeds
+paired         paired differences between systems
 """

@@ -1,16 +1,16 @@
 """Bootstrap intervals over the posts of a split and the seeds of a system.
 
-Rows of one post share their text and their picture, so that MNRE's 1 614 test
-rows are 914 independent draws, and its posts are what is drawn: the cluster
-bootstrap (Davison and Hinkley 1997, Bootstrap Methods and their Application,
-section 3.8; Field and Welsh 2007, JRSS B 69, 369-390). Scores and differences
-come with 95 % percentile intervals; two systems are compared on the same draws.
+Rows of one post share their text and picture: MNRE's 1 614 test rows are 914
+independent draws. Posts are therefore resampled, the cluster bootstrap (Davison
+and Hinkley 1997, Bootstrap Methods and their Application, section 3.8; Field
+and Welsh 2007, JRSS B 69, 369-390). Scores and differences have 95 % percentile
+intervals; two systems are compared on the same draws.
 
-Where a system has S > 1 seeds, they are drawn as well, independently of the
-posts: the pigeonhole bootstrap of crossed factors (Owen 2007, Annals of Applied
-Statistics 1, 386-411). S - 1 are drawn of S, which makes the variance of the
-mean unbiased (Rao and Wu 1988, JASA 83, 231-241); that of two or three seeds
-remains a rough estimate. Intervals of a single seed hold given its weights.
+The S > 1 seeds of a system are resampled as well, independently of the posts:
+the pigeonhole bootstrap of crossed factors (Owen 2007, Annals of Applied
+Statistics 1, 386-411). Drawing S - 1 of S makes the variance of the mean
+unbiased (Rao and Wu 1988, JASA 83, 231-241); that of two or three seeds remains
+a rough estimate. Intervals of a single seed are conditional on its weights.
 """
 
 from collections.abc import Callable, Hashable, Sequence
@@ -21,19 +21,19 @@ import scipy.stats
 
 from ifa_jax.statistics import metrics
 
-# What `mean_scores` returns, in this order.
+# The results of `mean_scores`, in this order.
 SCORES = ("accuracy", "precision", "recall", "f1")
 
 NUM_RESAMPLES = 9999
 
 
 class Interval(NamedTuple):
-  """The bounds of 95 % intervals, and tests that use the same draws.
+  """The bounds of 95 % intervals, and tests on the same draws.
 
   Attributes:
     low: float64[...].
     high: float64[...].
-    p_value: float64[...], two-sided, of the statistic being 0.
+    p_value: float64[...], two-sided, for a statistic of 0.
   """
 
   low: np.ndarray
@@ -44,25 +44,22 @@ class Interval(NamedTuple):
 def row_counts(
   gold: np.ndarray, predicted: np.ndarray, relation: int | None = None
 ) -> np.ndarray:
-  """Returns what every row adds to the counts that scores are made of.
+  """Returns the contribution of every row to the counts that scores need.
 
   Args:
     gold: int[n] relation ids.
     predicted: int[S, n], by S seeds of a system.
-    relation: the one that precision, recall and F1 are of; None: all but
-      "None".
+    relation: to compute precision, recall and F1 of; None: all but "None".
 
   Returns:
-    float64[S, n, 4], each 0 or 1: labelled right; right and counted; counted
-    among predictions; counted among gold relations.
+    float64[S, n, 4], each 0 or 1: correct; correct and counted; counted as a
+    prediction; counted as gold.
   """
-  counts = (
-    np.not_equal(gold, metrics.NONE),
-    np.not_equal(predicted, metrics.NONE),
-  )
-  if relation is not None:
-    counts = np.equal(gold, relation), np.equal(predicted, relation)
-  wanted, given = np.broadcast_arrays(*counts)
+  if relation is None:
+    wanted, given = gold != metrics.NONE, predicted != metrics.NONE
+  else:
+    wanted, given = gold == relation, predicted == relation
+  wanted, given = np.broadcast_arrays(wanted, given)
   right = gold == predicted
   columns = np.stack([right, right & wanted, given, wanted], axis=-1)
   return columns.astype(np.float64)
@@ -73,14 +70,13 @@ def mean_scores(
   times_drawn: np.ndarray,
   weights: np.ndarray | None = None,
 ) -> np.ndarray:
-  """Returns `SCORES`, the mean over seeds.
+  """Returns `SCORES`, averaged over seeds.
 
   Args:
     counts: float64[S, n, 4], see `row_counts`.
-    times_drawn: float64[..., n], how often each row counts; ones give the
-      scores themselves.
-    weights: float64[..., S], how much each seed counts; they add up to 1.
-      None: all the same.
+    times_drawn: float64[..., n], how often each row counts; ones for the scores
+      of the rows themselves.
+    weights: float64[..., S] of the seeds, with sum 1; None: uniform.
 
   Returns:
     float64[4, ...]; 0/0 counts as 0.
@@ -88,31 +84,24 @@ def mean_scores(
   sums = np.tensordot(times_drawn, counts, axes=(-1, 1))
   correct, right, given, wanted = np.moveaxis(sums, -1, 0)
   drawn = np.broadcast_to(times_drawn.sum(axis=-1)[..., None], correct.shape)
-  pairs = (
-    (correct, drawn),
-    (right, given),
-    (right, wanted),
-    (2 * right, given + wanted),
-  )
-  scores = np.stack([_ratio(*pair) for pair in pairs])
+  parts = np.stack([correct, right, right, 2 * right])
+  wholes = np.stack([drawn, given, wanted, given + wanted])
+  zeros = np.zeros_like(parts)
+  scores = np.divide(parts, wholes, out=zeros, where=wholes > 0)
   if weights is None:
     return scores.mean(axis=-1)
   return (scores * weights).sum(axis=-1)
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-  return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def number_posts(names: Sequence[Hashable]) -> np.ndarray:
   """Returns int[n], the post of each row, counted from 0.
 
   Args:
-    names: of each row's picture. A row without one, "" or None, is a post of
+    names: the picture of each row; a row without one, "" or None, is a post of
       its own.
   """
   numbers = {}
-  # Names are put apart from numbers of rows; 0 is a name.
+  # A tuple keeps the name 0 apart from the row 0.
   keys = (
     row if name in ("", None) else (name,) for row, name in enumerate(names)
   )
@@ -125,22 +114,23 @@ def interval(
   num_seeds: Sequence[int] = (),
   seed: int = 0,
 ) -> Interval:
-  """Returns the bootstrap interval of anything computed from rows.
+  """Returns the bootstrap interval of a statistic of rows.
 
   Args:
     statistic: maps float64[R, n], how often each row was drawn, and for each
-      of `num_seeds` float64[R, S], how much each seed counts, to
-      float64[..., R]. The difference of two `mean_scores` is a paired one.
+      of `num_seeds` float64[R, S], the weights of the seeds, to
+      float64[..., R];
+      for example the difference of two `mean_scores`, which is then paired.
     posts: int[n], see `number_posts`; rows of a post are drawn together.
-    num_seeds: S of each system. A single seed always counts 1.
+    num_seeds: S of each system. A single seed always has weight 1.
     seed: of the draws.
 
   Raises:
-    ValueError: for rows of one post alone.
+    ValueError: if all rows are of one post.
   """
   num_posts = int(posts.max()) + 1
   if num_posts < 2:
-    raise ValueError("posts: want rows of at least 2 (img_id), found 1")
+    raise ValueError("img_id: expected rows of at least 2 posts, got 1")
   several = [k for k, number in enumerate(num_seeds) if number > 1]
 
   def of_draws(*drawn, axis):
@@ -165,7 +155,8 @@ def interval(
 
 
 def _times_drawn(drawn: np.ndarray, most: int) -> np.ndarray:
-  """Counts int[R, k] numbers below `most`: float64[R, most], how often each."""
+  """Counts int[R, k] numbers below `most` by draw: float64[R, most]."""
+  # One bincount of all draws, each in a range of its own.
   offsets = most * np.arange(len(drawn))[:, None]
   size = most * len(drawn)
   counted = np.bincount((drawn + offsets).ravel(), minlength=size)
@@ -173,9 +164,9 @@ def _times_drawn(drawn: np.ndarray, most: int) -> np.ndarray:
 
 
 def _p_value(values: np.ndarray) -> np.ndarray:
-  """Returns how far out 0 lies among float64[..., R], on either side.
+  """Returns the two-sided p value of 0 among float64[..., R] resamples.
 
-  The draws themselves count as one more (Davison and Hinkley, section 4.2).
+  The observed value counts as one more (Davison and Hinkley, section 4.2).
   """
   sides = [np.sum(side, axis=-1) for side in (values <= 0, values >= 0)]
   least = (1 + np.minimum(*sides)) / (1 + values.shape[-1])

@@ -1,6 +1,6 @@
-"""Scores of a split, over rows and predictions that are a relation.
+"""Scores of a split, from relation ids.
 
-The relation with id 0 is "None", the absence of one. 0/0 counts as 0.
+Id 0 is "None", the absence of a relation. 0/0 counts as 0.
 """
 
 from collections.abc import Sequence
@@ -9,15 +9,6 @@ from typing import Any
 import numpy as np
 
 NONE = 0
-
-
-def confusion_matrix(
-  gold: np.ndarray, predicted: np.ndarray, num_relations: int
-) -> np.ndarray:
-  """Returns int64[C, C]: rows of gold relation i (line) predicted as j."""
-  matrix = np.zeros((num_relations, num_relations), np.int64)
-  np.add.at(matrix, (gold, predicted), 1)
-  return matrix
 
 
 def ratio(part: float, whole: float) -> float:
@@ -43,21 +34,21 @@ def micro_f1(gold: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
 def score(
   gold: np.ndarray, predicted: np.ndarray, relations: Sequence[str]
 ) -> dict[str, Any]:
-  """Returns all scores of a split, plain values ready for JSON.
+  """Returns all scores of a split as plain values, fractions in [0, 1].
 
-  Fractions lie in [0, 1]. Beside `n`, `accuracy` and micro `precision`,
-  `recall`, `f1`: `macro_f1` over relations that occur; the task's two halves,
-  `finding` (a relation or none) and `naming` (accuracy among relations found);
-  `per_relation` with support; `confusion` with gold relations as lines.
+  `n`, `accuracy`, and micro `precision`, `recall`, `f1`; `macro_f1` over
+  relations that occur; the task's two halves, `finding` (a relation or none)
+  and `naming` (accuracy among relations found); `per_relation` with support;
+  `confusion` with a line per gold relation.
 
   Args:
     gold: int[n] relation ids.
     predicted: int[n] relation ids.
     relations: names by id; the first is "None".
   """
-  matrix = confusion_matrix(gold, predicted, len(relations))
-  right, support = np.diag(matrix), matrix.sum(axis=1)
-  guessed = matrix.sum(axis=0)
+  matrix = np.zeros((len(relations), len(relations)), np.int64)
+  np.add.at(matrix, (gold, predicted), 1)
+  right, support, guessed = np.diag(matrix), matrix.sum(1), matrix.sum(0)
   per_relation = {
     name: f1_score(right[i], guessed[i], support[i])
     | {"support": int(support[i]), "predicted": int(guessed[i])}

@@ -1,33 +1,32 @@
-"""Predictions on disk: a run's folder, or a file of JSON lines.
+"""Files of predictions: a run's directory, or JSON lines of any program.
 
-Any program may have written the file, with a line for each row:
+A file has a line per row:
 
     {"id": "test/1", "gold": "None", "pred": "/per/per/couple",
      "probability": 0.7, "protocol": "clean"}
 
-`id`, `gold` and `pred` must be there. A file that names no protocol has the
-protocol "unknown". Rows with one `img_id` are of one post.
+`id`, `gold` and `pred` are required. Rows with the same `img_id` belong to one
+post. The protocol is "unknown" if the file has none.
 """
 
-import json
 import os
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from ifa_jax.files.json_file import is_finite, unique
+from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
 from ifa_jax.workdir.run_folder import RunFolder
 
 NONE = "None"
 UNKNOWN = "unknown"
 
-_KINDS = {
-  "id": (str | int, "text or a whole number"),
+_TYPES = {
+  "id": (str | int, "text or an integer"),
   "gold": (str, "text"),
   "pred": (str, "text"),
   "probability": (float | int | None, "a number"),
   "protocol": (str | None, "text"),
-  "img_id": (str | int | None, "text or a whole number"),
+  "img_id": (str | int | None, "text or an integer"),
 }
 
 
@@ -35,9 +34,9 @@ class Seed(NamedTuple):
   """The predictions of one model.
 
   Attributes:
-    path: of the file of JSON lines.
-    protocol: that the model was scored under, or "unknown".
-    lines: row id -> the line's object, in the order of the file.
+    path: of the JSON lines file.
+    protocol: of the evaluation, or "unknown".
+    lines: row id -> object of the line, in the order of the file.
   """
 
   path: str
@@ -49,114 +48,95 @@ def read(path: str, split: str, none: Collection[str] = (NONE,)) -> Seed:
   """Reads the predictions of one model.
 
   Args:
-    path: of a run's folder or of a file of JSON lines.
-    split: "dev" or "test"; which file of the folder.
-    none: names of the negative class, in any case of letters; "None" is how
-      all of them are returned.
+    path: of a run's directory or a JSON lines file.
+    split: "dev" or "test"; selects the file in a run's directory.
+    none: names of the negative class, case-insensitive; all of them are
+      returned as "None".
 
   Raises:
-    ValueError: names the file and the line, or what the folder lacks.
+    ValueError: for an invalid line or an unfinished run; names the file.
   """
   if os.path.isdir(path):
     return _read_run(path, split, none)
   if not os.path.exists(path):
     raise ValueError(
-      f"{path}: want a run's folder or a file of JSON lines, found nothing"
+      f"{path}: expected a run's directory or a JSON lines file, got neither"
     )
   return _read_file(path, none)
 
 
 def _read_run(path: str, split: str, none: Collection[str]) -> Seed:
-  """Reads a run's predictions; the protocol is that of its scores."""
-  folder = RunFolder(path)
-  scores = folder.read_json(f"eval_{split}.json")
+  """Reads a run's predictions; its protocol is that of the scores."""
+  scores = RunFolder(path).read_json(f"eval_{split}.json")
   file = os.path.join(path, f"predictions_{split}.jsonl")
   again = f"python launch.py --mode=evaluate --split={split} --workdir={path}"
   if not isinstance(scores, dict) or not os.path.exists(file):
     raise ValueError(
-      f"{path}: want a run with eval_{split}.json and"
-      f" predictions_{split}.jsonl, found no {split} predictions; to make them:"
-      f" {again}"
+      f"{path}: expected eval_{split}.json and predictions_{split}.jsonl, got"
+      f" no {split} predictions; to write them: {again}"
     )
   seed = _read_file(file, none)
   right = sum(line["gold"] == line["pred"] for line in seed.lines.values())
   found = {"n": len(seed.lines), "accuracy": right / len(seed.lines)}
-  found["protocol"] = seed.protocol
-  # Predictions of a run name their protocol, unless they were made elsewhere.
-  if seed.protocol == UNKNOWN:
-    found["protocol"] = scores.get("protocol")
+  # Predictions of a run name their protocol, unless another program wrote them.
+  if seed.protocol != UNKNOWN:
+    found["protocol"] = seed.protocol
   for key, value in found.items():
     if scores.get(key) != value:
       raise ValueError(
-        f"{file}: want {key}={scores.get(key)!r} as in eval_{split}.json, found"
-        f" {value!r}; to make both again: {again}"
+        f"{file}: expected {key}={scores.get(key)!r} as in eval_{split}.json,"
+        f" got {value!r}; to write both again: {again}"
       )
   return seed._replace(protocol=scores.get("protocol") or UNKNOWN)
 
 
 def _read_file(path: str, none: Collection[str]) -> Seed:
-  """Reads a file of predictions.
-
-  Raises:
-    ValueError: for a line that is no prediction, a row that stands there
-      twice, or lines of several protocols. Names file and line.
-  """
   lines, numbers = {}, {}
   lowered = {name.lower() for name in none}
-  for where, number, line in _objects(path):
-    _check_line(where, line)
-    row = line["id"]
-    if row in lines:
-      raise ValueError(
-        f"{where}: want every row once, found {row!r} again (first in line"
-        f" {numbers[row]})"
-      )
-    for key in ("gold", "pred"):
-      if line[key].lower() in lowered:
-        line[key] = NONE
-    lines[row] = line
-    numbers[row] = number
-  if not lines:
-    raise ValueError(f"{path}: want predictions, found an empty file")
-  protocols = {line.get("protocol") or UNKNOWN for line in lines.values()}
-  if len(protocols) > 1:
-    raise ValueError(
-      f"{path}: want one protocol in all lines, found"
-      f" {', '.join(sorted(protocols))}"
-    )
-  (protocol,) = protocols
-  return Seed(path, protocol, lines)
-
-
-def _objects(path: str) -> Iterator[tuple[str, int, dict[str, Any]]]:
-  """Yields where, line number and object of every line that is not blank."""
   with open(path, "rb") as file:
     for number, text in enumerate(file, start=1):
       if not text.strip():
         continue
-      where = f"{path}, line {number}"
-      try:
-        value = json.loads(text, object_pairs_hook=unique)
-      except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where}: want a JSON object ({error})") from None
-      if not isinstance(value, dict):
-        found = type(value).__name__
-        raise ValueError(f"{where}: want a JSON object, found {found}")
-      yield where, number, value
+      line = _parse(text, f"{path}, line {number}")
+      row = line["id"]
+      if row in lines:
+        raise ValueError(
+          f"{path}, line {number}: expected every row once, got {row!r} again"
+          f" (first in line {numbers[row]})"
+        )
+      for key in ("gold", "pred"):
+        if line[key].lower() in lowered:
+          line[key] = NONE
+      lines[row], numbers[row] = line, number
+  protocols = {line.get("protocol") or UNKNOWN for line in lines.values()}
+  if len(protocols) != 1:
+    raise ValueError(
+      f"{path}: expected predictions of one protocol, got"
+      f" {', '.join(sorted(protocols)) or 'an empty file'}"
+    )
+  return Seed(path, protocols.pop(), lines)
 
 
-def _check_line(where: str, line: Mapping[str, Any]) -> None:
+def _parse(text: bytes, where: str) -> dict[str, Any]:
+  """Returns the object of a line."""
+  line = json_file.parse(text, where)
+  if not isinstance(line, dict):
+    raise ValueError(
+      f"{where}: expected a JSON object, got {type(line).__name__}"
+    )
   missing = [key for key in ("id", "gold", "pred") if key not in line]
   if missing:
     raise ValueError(
-      f"{where}: want id, gold and pred, found no {', '.join(missing)}"
+      f"{where}: expected id, gold and pred, got no {', '.join(missing)}"
     )
-  for key, (kind, wanted) in _KINDS.items():
+  for key, (kind, expected) in _TYPES.items():
     if not isinstance(line.get(key), kind):
       raise ValueError(
-        f"{where}: want {key} as {wanted}, found {shown(line[key])}"
+        f"{where}: expected {key} as {expected}, got {shown(line[key])}"
       )
-  if not is_finite(line.get("probability") or 0):
+  if not json_file.is_finite(line.get("probability") or 0):
     raise ValueError(
-      f"{where}: want a finite probability, found {shown(line['probability'])}"
+      f"{where}: expected a finite probability, got"
+      f" {shown(line['probability'])}"
     )
+  return line

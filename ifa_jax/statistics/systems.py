@@ -1,8 +1,8 @@
 """Systems that predicted the same rows.
 
-A system is `[name=]PATH[,PATH...]`, a path for each of its seeds. A path is a
-run's folder or a file of JSON lines, as `predictions` reads them. Commas and
-"=" may be part of a path that is there: "a,b.jsonl" is one file, if it exists.
+A system is `[name=]PATH[,PATH...]`, a path for each of its seeds, see
+`predictions`. Existing paths may contain commas and "=": "a,b.jsonl" is one
+file if it exists.
 """
 
 import collections
@@ -14,13 +14,13 @@ from typing import Any
 from ifa_jax.statistics import predictions
 from ifa_jax.statistics.predictions import Seed
 
-# Named in an error; the others are only counted.
-_NUM_NAMED = 3
+# An error lists so many rows and counts the others.
+_NUM_LISTED = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class System:
-  """A name for models that differ in their seed alone.
+  """Models that differ only in their seed.
 
   Attributes:
     name: for tables.
@@ -45,43 +45,38 @@ def read(
 
   Args:
     words: `[name=]PATH[,PATH...]` each.
-    split: "dev" or "test"; which file of a run's folder.
-    none: names of the negative class, in any case of letters.
-
-  Returns:
-    The systems, in the order of the words.
+    split: "dev" or "test"; selects the file in a run's directory.
+    none: names of the negative class, case-insensitive.
 
   Raises:
     ValueError: names the file and the line, or the first rows, that do not fit.
   """
-  systems = [_read_system(word, split, none) for word in words]
+  systems = []
+  for word in words:
+    name, paths = parse(word)
+    seeds = (predictions.read(path, split, none) for path in paths)
+    systems.append(System(name, tuple(seeds)))
   check(systems)
   return systems
-
-
-def _read_system(word: str, split: str, none: Collection[str]) -> System:
-  name, paths = parse(word)
-  seeds = (predictions.read(path, split, none) for path in paths)
-  return System(name, tuple(seeds))
 
 
 def parse(word: str) -> tuple[str, list[str]]:
   """Splits `[name=]PATH[,PATH...]`.
 
-  A system without a name is called by the last parts of its paths:
+  A system without a name is called after the last parts of its paths:
   "runs/a,out/b.jsonl" is "a,b".
 
   Raises:
-    ValueError: for an empty name or path, or a path that stands there twice.
+    ValueError: for an empty name or path, or a repeated path.
   """
   name, equals, rest = word.partition("=")
   # A slash before "=" belongs to a path: "runs/rate=1e-5".
-  if os.sep in name or not equals or _is_path(word):
+  if os.sep in name or not equals or os.path.exists(_split(word)[0]):
     name, rest = None, word
   paths = _split(rest)
   if name == "" or "" in paths or len({*paths}) < len(paths):
     raise ValueError(
-      f"want [name=]PATH[,PATH...] with every path once, found {word!r}"
+      f"expected [name=]PATH[,PATH...] with distinct paths, got {word!r}"
     )
   if name is None:
     ends = (os.path.basename(os.path.abspath(path)) for path in paths)
@@ -89,13 +84,8 @@ def parse(word: str) -> tuple[str, list[str]]:
   return name, paths
 
 
-def _is_path(word: str) -> bool:
-  """Returns whether a word without its name is the path of something."""
-  return os.path.exists(_split(word)[0])
-
-
 def _split(paths: str) -> list[str]:
-  """Splits at commas, but not within a path that exists; the longest wins."""
+  """Splits at commas, except within the longest path that exists."""
   parts = paths.split(",")
   longer = (",".join(parts[:n]) for n in range(len(parts), 1, -1))
   first = next(filter(os.path.exists, longer), parts[0])
@@ -107,22 +97,23 @@ def check(systems: Sequence[System]) -> None:
   """Checks that systems can be compared.
 
   Raises:
-    ValueError: if two have one name, the seeds of one have several protocols,
-      or any file has other rows or gold relations than the first file.
+    ValueError: if two have the same name, the seeds of one differ in protocol,
+      or a file has other rows or gold relations than the first file.
   """
   counts = collections.Counter(system.name for system in systems)
-  for name, count in counts.items():
-    if count > 1:
-      raise ValueError(
-        f"want different names of systems, found {name!r} {count} times;"
-        " name them: name=PATH"
-      )
+  ((name, count),) = counts.most_common(1)
+  if count > 1:
+    raise ValueError(
+      f"expected different names of systems, got {name!r} {count} times; use"
+      " name=PATH"
+    )
   for system in systems:
     for seed in system.seeds:
       if seed.protocol != system.protocol:
         raise ValueError(
-          f"{system.name}: want seeds of one protocol, found {system.protocol}"
-          f" ({system.seeds[0].path}) and {seed.protocol} ({seed.path})"
+          f"{system.name}: expected seeds of one protocol, got"
+          f" {system.protocol} ({system.seeds[0].path}) and {seed.protocol}"
+          f" ({seed.path})"
         )
       _check_same_rows(systems[0].seeds[0], seed)
 
@@ -132,36 +123,32 @@ def _check_same_rows(first: Seed, seed: Seed) -> None:
   extra = [row for row in seed.lines if row not in first.lines]
   if missing or extra:
     raise ValueError(
-      f"{seed.path}: want the rows of {first.path}, found"
-      f" {_named(missing)} missing and {_named(extra)} that are not there"
+      f"{seed.path}: expected the rows of {first.path}, got"
+      f" {_listed(missing)} missing and {_listed(extra)} additional"
     )
-  golds = (
-    (row, first.lines[row]["gold"], seed.lines[row]["gold"])
-    for row in first.lines
-  )
   differing = [
-    f"{row} is {theirs}, not {ours}"
-    for row, ours, theirs in golds
-    if ours != theirs
+    f"{row} is {seed.lines[row]['gold']}, not {line['gold']}"
+    for row, line in first.lines.items()
+    if seed.lines[row]["gold"] != line["gold"]
   ]
   if differing:
     raise ValueError(
-      f"{seed.path}: want the gold relations of {first.path}, found others in"
-      f" {_named(differing)}"
+      f"{seed.path}: expected the gold relations of {first.path}, got others in"
+      f" {_listed(differing)}"
     )
 
 
-def _named(things: Sequence[Any]) -> str:
+def _listed(items: Sequence[Any]) -> str:
   """Returns "2 (a, b)", or "9 (a, b, c, ...)"."""
-  names = [str(thing) for thing in things[:_NUM_NAMED]]
-  names += ["..."] * (len(things) > _NUM_NAMED)
-  return f"{len(things)} ({', '.join(names)})" if names else "none"
+  names = [str(item) for item in items[:_NUM_LISTED]]
+  names += ["..."] * (len(items) > _NUM_LISTED)
+  return f"{len(items)} ({', '.join(names)})" if names else "none"
 
 
 def describe_protocols(systems: Sequence[System]) -> str:
   """Returns the protocol of all systems, or "protocols differ: ...".
 
-  One that is unknown may be any, so it counts as differing.
+  Unknown protocols count as different, even from each other.
   """
   protocols = {system.protocol for system in systems}
   if len(protocols) == 1 and predictions.UNKNOWN not in protocols:

@@ -17,7 +17,7 @@ from ifa_jax.training.model_inputs import Inputs
 if TYPE_CHECKING:
   from ifa_jax.data.pipeline.dataset import Split
 
-# "val" is the name of the files, "dev" the name in reports and commands.
+# Name in reports and commands -> name of the files.
 SPLIT_NAMES = {"train": "train", "dev": "val", "test": "test"}
 
 
@@ -25,17 +25,11 @@ class BatchSource:
   """Reads the batches of a run.
 
   Attributes:
-    inputs: the fields that the model reads in addition to ids and pixels.
+    inputs: the model's fields other than ids and pixels.
   """
 
   def __init__(self, config: RunConfig, prepared: Prepared, parallel: Parallel):
-    """Opens no split yet.
-
-    Args:
-      config: with all sizes of the model.
-      prepared: the dataset.
-      parallel: how batches are split over devices.
-    """
+    """Opens no split yet; the config has all sizes of the model."""
     self._config = config
     self._prepared = prepared
     self._parallel = parallel
@@ -45,34 +39,20 @@ class BatchSource:
   @functools.cached_property
   def geometry(self) -> Geometry:
     """Shapes of the fields that the model reads."""
-    return Geometry(
-      self._config.data.text_len,
-      self._config.data.text_buckets,
-      self._slots(),
-      self._packed_buckets(),
-    )
-
-  def _packed_buckets(self) -> tuple[int, ...]:
-    """Lengths that batches are packed to, where one device gets them whole."""
+    data, model = self._config.data, self._config.model
+    slots = model.picture_slots
+    # Tokens that are absent in every row are masked in every row: leaving them
+    # out is faster and changes no number. `released` masks none.
+    if slots and not model.sees_absent:
+      has_any = self._prepared.has_any
+      slots = tuple(slot for slot in slots if has_any(slot[0]))
+    # Packing needs the whole batch on one device.
     whole = jax.device_count() == self._config.train.num_slices == 1
-    packs = whole and self._config.model.packs_texts
-    return self._config.data.packed_buckets if packs else ()
-
-  def _slots(self) -> tuple[tuple[str, int, int], ...]:
-    """Pictures and crops that the model looks at and the dataset has any of.
-
-    Tokens that are absent in every row are masked in every row: the same
-    numbers come out without them, sooner. `released` masks none.
-    """
-    model = self._config.model
-    if not model.picture_slots or model.sees_absent:
-      return model.picture_slots
-    has_any = self._prepared.has_any
-    return tuple(slot for slot in model.picture_slots if has_any(slot[0]))
+    packed = data.packed_buckets if whole and model.packs_texts else ()
+    return Geometry(data.text_len, data.text_buckets, slots, packed)
 
   @functools.cached_property
   def _cache(self) -> RowCache:
-    """Where decoded rows are kept."""
     place, num_rows = self._config.data.cache, self._prepared.num_rows
     return RowCache(place, num_rows, self.geometry, self._parallel)
 
@@ -86,20 +66,19 @@ class BatchSource:
     Raises:
       ValueError: if shards are missing or damaged.
     """
-    if name in self._splits:
-      return self._splits[name]
-    # Loads TensorFlow, which the state's first program does not wait for.
-    from ifa_jax.data.pipeline.dataset import Split
+    if name not in self._splits:
+      # Loads TensorFlow; the program that creates the state starts without it.
+      from ifa_jax.data.pipeline.dataset import Split
 
-    split = Split(self._prepared.folder, SPLIT_NAMES[name])
-    if len(split) != self.num_rows(name):
-      raise ValueError(
-        f"{self._prepared.folder}: want {self.num_rows(name)} rows of"
-        f" {split.name!r}, found {len(split)} in its shards; prepare the"
-        " dataset again"
-      )
-    self._splits[name] = split
-    return split
+      split = Split(self._prepared.folder, SPLIT_NAMES[name])
+      if len(split) != self.num_rows(name):
+        raise ValueError(
+          f"{self._prepared.folder}: expected {self.num_rows(name)} rows of"
+          f" {split.name!r}, got {len(split)} in its shards; prepare the"
+          " dataset again"
+        )
+      self._splits[name] = split
+    return self._splits[name]
 
   def batches(
     self,
@@ -108,18 +87,17 @@ class BatchSource:
     visual_rows: np.ndarray | None = None,
     on_host: bool = False,
   ) -> Iterator[Batch]:
-    """Yields this process's part of all that the model reads of some batches.
+    """Yields this process's part of some batches, with all fields.
 
-    Rows are read once, unless `data.cache` is "none". Texts are trimmed to the
-    longest of the global batch, including rows of other processes.
+    Rows are read once, unless `data.cache` is "none". Text is trimmed to the
+    longest example of the global batch, including examples on other processes.
 
     Args:
-      split: of `split`.
-      order: int64[steps, B], rows of all processes; see
-        `data.pipeline.sampling`.
+      split: one of `split`.
+      order: int64[steps, B], of `data.pipeline.sampling`, all processes' rows.
       visual_rows: int64[n], whose pictures each row gets; None: its own.
-      on_host: whether pixels must be numpy arrays; else `data.cache` may have
-        them on the devices already, as `Parallel.split` leaves them.
+      on_host: whether pixels must be numpy arrays; otherwise they may already
+        be on the devices, as `Parallel.split` returns them.
 
     Raises:
       ValueError: for a record that is damaged or of another geometry.
@@ -134,17 +112,18 @@ class BatchSource:
     )
 
   def _longest(self, split: "Split", order: np.ndarray) -> np.ndarray | None:
-    """Returns the tokens of each batch's longest text, where it matters."""
+    """Returns the tokens of each batch's longest text, for buckets."""
     if not self.geometry.text_buckets:
       return None
     lengths = split.text_lengths
+    # The dataset stores the lengths of its own layout.
     if self._config.data.layout != "nested":
       texts = self.inputs.texts(split)
       lengths = np.array([len(text.encoded.input_ids) for text in texts])
     return lengths[np.maximum(order, 0)].max(axis=1)
 
   def num_seen(self, split: "Split") -> list[tuple[int, ...]]:
-    """Returns how much of each kind the model sees of each row."""
+    """Returns, for each row, the number of pictures of each kind it shows."""
     texts = self.inputs.texts(split)
     seen = [
       [min(text.num_squares[field], most) for text in texts]

@@ -1,7 +1,7 @@
 """One evaluation step: a pure function.
 
-Apart from `steps`: a prediction needs no optimizer, and Optax takes as long
-to import as a small model takes to load.
+In its own file, since predictions need no optimizer: importing Optax takes as
+long as loading a small model.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from ifa_jax.models.layers import scan
 
 @dataclasses.dataclass(frozen=True)
 class EvalStep:
-  """Relation probabilities of a batch, row by row."""
+  """Relation probabilities of a batch."""
 
   model: nn.Module
 

@@ -8,8 +8,7 @@ import numpy as np
 
 from ifa_jax.batch import Batch
 from ifa_jax.cli import tables
-from ifa_jax.data.pipeline import sampling as orders
-from ifa_jax.data.text.row_text import RowText
+from ifa_jax.data.pipeline import sampling
 from ifa_jax.models.layers.layer_layout import LayerLayout
 from ifa_jax.runtime import collectives
 from ifa_jax.statistics import metrics
@@ -22,20 +21,13 @@ from ifa_jax.workdir.run_folder import RunFolder
 if TYPE_CHECKING:
   from ifa_jax.data.pipeline.dataset import Split
 
-Change = Callable[[Batch], Batch]
-
 
 @dataclasses.dataclass(frozen=True)
 class Predictions:
-  """What a model says of every row of a split, in stored order.
+  """A model's predictions for every row of a split, in stored order."""
 
-  Attributes:
-    gold: int[n] relation ids.
-    probabilities: float32[n, C].
-  """
-
-  gold: np.ndarray
-  probabilities: np.ndarray
+  gold: np.ndarray  # int[n], relation ids.
+  probabilities: np.ndarray  # float32[n, C]
 
   @property
   def predicted(self) -> np.ndarray:
@@ -57,59 +49,47 @@ class Evaluator:
     params: Any,
     split: "Split",
     visual_rows: np.ndarray | None = None,
-    change: Change = lambda batch: batch,
+    change: Callable[[Batch], Batch] = lambda batch: batch,
   ) -> Predictions:
-    """Returns the predictions of a split.
+    """Returns the predictions for all rows of a split.
 
     Args:
-      params: as they lie on the devices.
-      split: whose rows, all of them, once each.
+      params: on the devices.
+      split: a split of the experiment's data.
       visual_rows: int64[n], whose pictures each row gets; None: its own.
       change: applied to each batch of numpy arrays, e.g. to blank pictures.
 
     Raises:
-      ValueError: for a split without rows, or a model that gives NaN.
+      ValueError: for a split without rows, or probabilities that are not
+        finite.
     """
     batch_size = self._experiment.config.eval.batch_size
     if not len(split):
-      raise ValueError(f"split {split.name}: want rows to predict, found none")
-    # Checkpoints are converted to the layout of training, so that the step is
-    # compiled once and its results are bitwise equal.
+      raise ValueError(f"split {split.name}: expected rows, got none")
+    # In the layout of training, so that checkpoints and training share one
+    # compiled step, and their results are bitwise equal.
     params = LayerLayout(self._experiment.scans).convert(params)
-    order = orders.evaluation_order(len(split), batch_size)
+    order = sampling.evaluation_order(len(split), batch_size)
     batches = self._experiment.data.batches(split, order, visual_rows)
     results = []
     for batch, sent in self._parallel.ahead(map(change, batches)):
-      # Results stay on the device until all steps are under way.
+      # Reading a result would wait for its step: read all of them at the end.
       results.append((batch.label, batch.valid, self._step(params, sent)))
-    predictions = self._collect(results)
+    rows = ((g, v, self._parallel.rows(r)) for g, v, r in results)
+    gold, valid, probabilities = (
+      self._parallel.all_columns(np.stack(column))
+      for column in zip(*rows, strict=True)
+    )
+    # The last batch is filled up with rows that are not valid.
+    predictions = Predictions(gold[valid], probabilities[valid])
     bad = np.flatnonzero(~np.isfinite(predictions.probabilities).all(axis=-1))
     if len(bad):
       raise ValueError(
-        f"split {split.name}: want finite probabilities, found {len(bad)} of"
+        f"split {split.name}: expected finite probabilities, got {len(bad)} of"
         f" {len(split)} rows without, the first"
         f" {split.describe(int(bad[0])).id}: training has diverged"
       )
     return predictions
-
-  def _collect(self, results) -> Predictions:
-    gold, valid, rows = (
-      self._parallel.all_columns(np.stack(column))
-      for column in zip(
-        *((g, v, self._parallel.rows(r)) for g, v, r in results), strict=True
-      )
-    )
-    return Predictions(gold[valid], rows[valid])
-
-
-def score(experiment: Experiment, predictions: Predictions) -> dict[str, Any]:
-  """Returns the scores of `metrics.score`, with their protocol in front."""
-  return {
-    "protocol": experiment.prepared.protocol,
-    **metrics.score(
-      predictions.gold, predictions.predicted, experiment.prepared.relations
-    ),
-  }
 
 
 def write(
@@ -119,39 +99,39 @@ def write(
   predictions: Predictions,
   step: int,
 ) -> dict[str, Any]:
-  """Writes `eval_{split}.json` and `predictions_{split}.jsonl`, by process 0.
+  """Writes `eval_{split}.json` and `predictions_{split}.jsonl`.
 
-  No process returns before.
-
-  Args:
-    experiment: whose model predicted.
-    folder: the run's.
-    split: "dev" or "test".
-    predictions: of every row of the split.
-    step: of the checkpoint that predicted.
-
-  Returns:
-    The scores, as written.
+  The first process writes; no process returns before. `step` is that of the
+  checkpoint. Returns the scores, as written.
   """
   rows = experiment.data.split(split)
-  scores = {"split": split, "step": step} | score(experiment, predictions)
+  scores: dict[str, Any] = {
+    "split": split,
+    "step": step,
+    "protocol": experiment.prepared.protocol,
+    **metrics.score(
+      predictions.gold, predictions.predicted, experiment.prepared.relations
+    ),
+  }
   source = experiment.data.inputs.visual_source(rows)
   scores |= {} if source is None else {"visual_source": source}
-  lines = _lines(experiment, rows, predictions)
 
   def write_files():
+    lines = _lines(experiment, rows, predictions)
     folder.write_lines(f"predictions_{split}.jsonl", lines)
     folder.write_json(f"eval_{split}.json", scores)
 
-  collectives.together(write_files)
+  collectives.run_on_all(write_files)
   return scores
 
 
 def _lines(
   experiment: Experiment, split: "Split", predictions: Predictions
 ) -> Iterator[dict[str, Any]]:
-  """Yields what `predictions_{split}.jsonl` holds of each row."""
+  """Yields the lines of `predictions_{split}.jsonl`."""
   relations = experiment.prepared.relations
+  # Float32 softmax agrees to six digits across batch shapes.
+  rounded = lambda p: round(float(p), 6)  # noqa: E731
   for i, probabilities in enumerate(predictions.probabilities):
     row = split.describe(i)
     best = int(probabilities.argmax())
@@ -159,29 +139,16 @@ def _lines(
       "id": row.id,
       "gold": relations[predictions.gold[i]],
       "pred": relations[best],
-      "probability": _rounded(probabilities[best]),
+      "probability": rounded(probabilities[best]),
       "protocol": experiment.prepared.protocol,
-      **_readable(row),
-      "probabilities": {
-        name: _rounded(p)
-        for name, p in zip(relations, probabilities, strict=True)
-      },
+      "head": " ".join(row.words[slice(*row.head)]),
+      "tail": " ".join(row.words[slice(*row.tail)]),
+      "text": " ".join(row.words),
+      "img_id": row.img_id,
+      "probabilities": dict(
+        zip(relations, map(rounded, probabilities), strict=True)
+      ),
     }
-
-
-def _readable(row: RowText) -> dict[str, str]:
-  span = lambda ends: " ".join(row.words[slice(*ends)])  # noqa: E731
-  return {
-    "head": span(row.head),
-    "tail": span(row.tail),
-    "text": " ".join(row.words),
-    "img_id": row.img_id,
-  }
-
-
-def _rounded(probability: float) -> float:
-  """Six digits: as many as float32 softmax holds across batch shapes."""
-  return round(float(probability), 6)
 
 
 class Best(NamedTuple):
@@ -205,12 +172,7 @@ def load_best(experiment: Experiment, checkpoints: Checkpoints) -> Best:
 def run(
   experiment: Experiment, folder: RunFolder, split: str
 ) -> dict[str, Any]:
-  """Scores a split with a run's best checkpoint; writes and prints it.
-
-  Args:
-    experiment: built from the run's own config.
-    folder: the run's.
-    split: "dev" or "test".
+  """Scores "dev" or "test" with a run's best checkpoint; writes and prints it.
 
   Raises:
     ValueError: if the folder holds another run, or one without a checkpoint.

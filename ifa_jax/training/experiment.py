@@ -2,32 +2,33 @@
 
 import dataclasses
 import functools
+from collections.abc import Iterator
 
+import jax
+import numpy as np
 from flax import linen as nn
 
 from ifa_jax import models
-from ifa_jax.data import schema
+from ifa_jax.batch import Batch
+from ifa_jax.data import relation_names, schema
+from ifa_jax.models.config import ModelConfig
 from ifa_jax.runtime.data_parallel import Parallel, make_parallel
+from ifa_jax.statistics import metrics
 from ifa_jax.training import model_inputs
 from ifa_jax.training.batch_source import BatchSource
-from ifa_jax.training.config import checks, dataset_settings, resolve
+from ifa_jax.training.config import dataset_settings, resolve
 from ifa_jax.training.config.run_config import RunConfig
-from ifa_jax.training.epochs import Epochs
+from ifa_jax.training.epochs import Epochs, shuffled_rows
+from ifa_jax.workdir.run_folder import RunFolder
 
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-  """A model, its data and its devices.
+  """A model, its data and its devices."""
 
-  Attributes:
-    config: resolved, with all sizes of the model.
-    prepared: the dataset on disk.
-    parallel: how steps are spread over devices.
-  """
-
-  config: RunConfig
-  prepared: schema.Prepared
-  parallel: Parallel
+  config: RunConfig  # Resolved, with all sizes of the model.
+  prepared: schema.Prepared  # The dataset on disk.
+  parallel: Parallel  # The form of data parallelism.
 
   @functools.cached_property
   def model(self) -> nn.Module:
@@ -41,25 +42,47 @@ class Experiment:
 
   @functools.cached_property
   def epochs(self) -> Epochs:
-    """The course of training."""
+    """The steps and epochs of training."""
     return Epochs(self.config, self.data.num_rows("train"))
 
   @property
   def scans(self) -> bool:
-    """Whether the model's layers are stacked where it is trained."""
+    """True if the model's layers are stacked for training."""
     return self.config.train.scan_layers and self.config.model.scans_layers
 
+  @functools.cached_property
+  def visual_rows(self) -> np.ndarray | None:
+    """int64[n], rows whose pictures training rows get; None: their own."""
+    data = self.config.data
+    if data.visual_shuffle_seed is None:
+      return None
+    return shuffled_rows(
+      self.data,
+      self.data.split("train"),
+      data.visual_shuffle_seed,
+      data.visual_shuffle,
+    )
 
-def build(config: RunConfig) -> Experiment:
-  """Puts together what a config describes.
+  def training_batches(
+    self, rows: np.ndarray, on_host: bool = False
+  ) -> Iterator[Batch]:
+    """Yields this process's part of training batches.
 
-  Args:
-    config: resolved, see `training.config.resolve`.
+    `rows` is int64[steps, B], of all processes; see `BatchSource.batches`.
+    """
+    split = self.data.split("train")
+    return self.data.batches(split, rows, self.visual_rows, on_host)
+
+
+def build(config: RunConfig, folder: RunFolder | None = None) -> Experiment:
+  """Builds the experiment that a config describes.
+
+  If a folder is given and holds a run, its relations must be the dataset's.
 
   Raises:
-    ValueError: for a dataset that is missing or was prepared for another
-      tokenizer, geometry or set of relations, a batch that the devices cannot
-      split, or a config that is not resolved. Names both sides.
+    ValueError: for a config that is not resolved, a missing dataset or one that
+      was prepared for another tokenizer, geometry or set of relations, or a
+      batch that the devices cannot split. Names both sides.
   """
   resolve.check_resolved(config)
   prepared = schema.read_metadata(
@@ -67,9 +90,90 @@ def build(config: RunConfig) -> Experiment:
     config.data.protocol,
     lambda: dataset_settings.command(config),
   )
+  # First, since the number of relations is also a size of the model, and a
+  # wrong size would not show which relations differ.
+  if folder is not None:
+    folder.check_relations(prepared.relations)
+  # Before the checks, which compare all sizes.
   config = model_inputs.sized(config, prepared)
-  checks.check_tokenizer(prepared, config)
-  checks.check_dataset(prepared, config)
+  check_tokenizer(prepared, config)
+  check_dataset(prepared, config)
   parallel = make_parallel(config.train.parallel)
-  checks.check_devices(config, parallel)
+  _check_devices(config, parallel)
   return Experiment(config, prepared, parallel)
+
+
+def check_tokenizer(prepared: schema.Prepared, config: RunConfig) -> None:
+  """Raises ValueError for a dataset prepared with another tokenizer."""
+  wanted = config.data.tokenizer_sha256
+  found = prepared.metadata["tokenizer"]
+  if wanted and found["sha256"] != wanted:
+    raise ValueError(
+      f"{prepared.folder}: expected texts of the tokenizer"
+      f" {dataset_settings.tokenizer(config)!r} (sha256 {wanted[:12]}), got"
+      f" those of {found['name']!r} (sha256 {found['sha256'][:12]}); prepare it"
+      f" again: {dataset_settings.command(config)} --overwrite"
+      " (--config.data.tokenizer_sha256= accepts any vocabulary of this size)"
+    )
+
+
+def check_dataset(prepared: schema.Prepared, config: RunConfig) -> None:
+  """Raises ValueError for a dataset with sizes other than the model's."""
+  model, data, found = config.model, config.data, prepared.metadata
+  relation_names.check(found["relations"], prepared.folder)
+  if not relation_names.is_none(found["relations"][metrics.NONE]):
+    raise ValueError(
+      f"{prepared.folder}: expected None as the first relation, got"
+      f" {found['relations'][metrics.NONE]!r}"
+    )
+  num_relations = len(found["relations"])
+  sizes = [
+    ("data.text_len", data.text_len, found["text_len"]),
+    ("model.num_relations", model.num_relations, num_relations),
+  ]
+  vocab_size = found["tokenizer"]["vocab_size"]
+  size = model.text.vocab_size if model.text is not None else vocab_size
+  # A pretrained table may have more rows than its tokenizer has ids.
+  if not (data.tokenizer_sha256 and size >= vocab_size):
+    sizes.append(("model.text.vocab_size", size, vocab_size))
+  if model.picture_slots:
+    for name in ("image_size", "patch_size", "num_crops"):
+      wanted = getattr(model.vision, name)
+      sizes.append((f"model.vision.{name}", wanted, found[name]))
+  for setting, wanted, size in sizes:
+    if wanted != size:
+      raise ValueError(
+        f"{setting}: expected {size}, as {prepared.folder} was prepared (with"
+        f" the tokenizer {found['tokenizer']['name']!r}), got {wanted}; prepare"
+        " it again or change the setting"
+      )
+  if model.text is not None:
+    _check_text_len(config)
+
+
+def _check_text_len(config: RunConfig) -> None:
+  model, data = config.model, config.data
+  if data.text_len > model.text.max_len:
+    raise ValueError(
+      f"data.text_len: expected at most model.text.max_len {model.text.max_len}"
+      f", got {data.text_len}"
+    )
+  if model.sees_padding and data.text_buckets:
+    form = "fusion" if isinstance(model, ModelConfig) else "variant"
+    raise ValueError(
+      f"data.text_buckets: expected () with the released {form}, which attends"
+      " to padding, so that its logits depend on the padded length; got"
+      f" {data.text_buckets}"
+    )
+
+
+def _check_devices(config: RunConfig, parallel: Parallel) -> None:
+  parallel.check(config.train.batch_size, "train.batch_size")
+  parallel.check(config.eval.batch_size, "eval.batch_size")
+  rows = config.train.batch_size // jax.device_count()
+  num_slices = config.train.num_slices
+  if num_slices < 1 or rows % num_slices:
+    raise ValueError(
+      f"train.num_slices: expected a divisor of the {rows} rows of a device,"
+      f" got {num_slices}"
+    )

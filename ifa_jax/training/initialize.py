@@ -5,7 +5,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
 from concurrent import futures
 from typing import Any
 
@@ -14,7 +14,7 @@ from flax import traverse_util
 
 from ifa_jax.models import parameters
 from ifa_jax.models.layers.layer_layout import APART
-from ifa_jax.training import initial_values, optimizer, pretrained
+from ifa_jax.training import optimizer, pretrained
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.training.steps import start_state
 from ifa_jax.workdir.checkpoints import Checkpoints
@@ -24,7 +24,7 @@ _log = logging.getLogger("ifa_jax")
 
 
 class Start:
-  """Makes states of an experiment.
+  """Creates states of an experiment.
 
   Attributes:
     tx: its optimizer.
@@ -34,27 +34,27 @@ class Start:
     """Builds the optimizer; computes nothing yet.
 
     Raises:
-      ValueError: for `train.remat` where layers are not scanned.
+      ValueError: for `train.remat` without scanned layers.
     """
     self._experiment = experiment
-    # Traced once, for the shapes as for the state.
+    # One traced function gives both the shapes and the state.
     self._init = jax.jit(self._init_params)
     shapes = self._init.eval_shape()
     settings, steps = experiment.config.optim, experiment.epochs.schedule_steps
     self._layout = optimizer.choose_layout(experiment.scans, settings, shapes)
     if experiment.config.train.remat and not self._layout.stacked:
       raise ValueError(
-        "train.remat: want layers that are scanned (train.scan_layers, and all"
-        " but the last in the same of optim.groups), found layers apart"
+        "train.remat: expected scanned layers (train.scan_layers, and all but"
+        " the last in the same of optim.groups), got layers apart"
       )
     self.tx = optimizer.make_optimizer(settings, shapes, steps, self._layout)
 
   @functools.cached_property
-  def _plan(self) -> initial_values.Plan:
+  def _plan(self) -> pretrained.Plan:
     shapes: dict[str, Any] = traverse_util.flatten_dict(
       self._init.eval_shape(), sep="/"
     )
-    return initial_values.plan(
+    return pretrained.plan(
       self._experiment.config.weights,
       {path: leaf.shape for path, leaf in shapes.items()},
       self._experiment.config.model.system,
@@ -62,7 +62,7 @@ class Start:
     )
 
   def origin(self) -> list[str]:
-    """Returns a line for each source of the run's first parameters.
+    """Returns a line for each source of the initial parameters.
 
     Raises:
       ValueError: for pretrained weights that do not fit the model.
@@ -74,7 +74,7 @@ class Start:
     return [f"word: {words}", *self._plan._replace(drawn=others).lines()]
 
   def record(self) -> dict[str, Any]:
-    """Returns entries of the run's `config.json`: how it began."""
+    """Returns the entries of `config.json` that describe the start."""
     weights = self._experiment.config.weights
     return {
       "command": _command_line(),
@@ -83,10 +83,7 @@ class Start:
     }
 
   def fresh(self) -> TrainState:
-    """Returns the state before the first update; the device draws it.
-
-    Its program loads in a thread, while TensorFlow is imported.
-    """
+    """Returns the state before the first update, drawn on the device."""
     experiment = self._experiment
     if weights := self._plan.folder and experiment.config.weights:
       pretrained.check_same_everywhere(weights)
@@ -94,30 +91,32 @@ class Start:
     if self._plan.folder or experiment.config.model.reads_words:
       return jax.jit(self._state_of)(self.first_params())
     draw = jax.jit(lambda: self._state_of(self.first_params()))
-    with futures.ThreadPoolExecutor(1) as beside:
-      state = beside.submit(draw)
+    # Compiling the program and importing TensorFlow take about as long: do both
+    # at the same time.
+    with futures.ThreadPoolExecutor(1) as pool:
+      state = pool.submit(draw)
       experiment.data.split("train")
       return state.result()
 
   def saved(self, checkpoints: Checkpoints, step: int) -> TrainState:
     """Returns the state of a checkpoint, numpy arrays."""
     like = jax.eval_shape(lambda: self._state_of(self._init()))
+    # Checkpoints have every layer apart, whatever the layout of training.
     like = jax.eval_shape(APART.convert, like)
     return self._layout.convert(checkpoints.restore(step, like))
 
   def first_params(self) -> Any:
-    """Returns the run's first parameters: arrays, pretrained or random."""
+    """Returns the initial parameters: arrays, pretrained or random."""
     if self._plan.folder:
-      params = initial_values.start_params(
-        self._plan.folder, self._plan, self._draw
-      )
+      params = pretrained.start_params(self._plan, self._draw)
     else:
       params = self._init()
     return self._experiment.data.inputs.start_params(params)
 
-  def _draw(self, paths: Sequence[str]) -> dict[str, jax.Array]:
-    """Returns fresh parameters of some paths; the others are not drawn."""
+  def _draw(self, paths: Iterable[str]) -> dict[str, jax.Array]:
+    """Returns fresh parameters of some paths."""
 
+    # XLA drops the computation of all other parameters.
     def draw():
       flat = traverse_util.flatten_dict(self._init_params(), sep="/")
       return {path: flat[path] for path in paths}
@@ -138,11 +137,10 @@ def _command_line() -> str | None:
 
   None for a process that is no command of the project, such as a notebook's.
   """
-  # As it was typed: sys.argv has paths in place of the names of configs.
+  # Not sys.argv, where paths have replaced the names of configs.
   program, *arguments = sys.orig_argv[1:] or [""]
   name = os.path.basename(program)
-  if name == "launch.py":
-    return shlex.join(["python", program, *arguments])
-  if program == "-m" and arguments[0].startswith("ifa_jax."):
+  as_module = program == "-m" and arguments[0].startswith("ifa_jax.")
+  if name == "launch.py" or as_module:
     return shlex.join(["python", program, *arguments])
   return shlex.join([name, *arguments]) if name.startswith("ifa-") else None

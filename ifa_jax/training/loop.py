@@ -1,37 +1,34 @@
 """The training loop: epochs, dev after each, checkpoints, test once at the end.
 
-A run is a function of its config and dataset. Killed at any moment and started
-again, it goes on from its newest checkpoint with the same batches, dropout and
-updates as if it had never stopped.
+A run is a function of its config and dataset. Killed at any time and started
+again, it resumes from its newest checkpoint with the same batches, dropout and
+updates as without the interruption.
 """
 
 import contextlib
-import functools
+import dataclasses
 import logging
 import os
-from collections.abc import Iterator
 from typing import Any, NoReturn
 
+import jax
 import numpy as np
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from ifa_jax.batch import Batch
 from ifa_jax.cli import progress, tables
 from ifa_jax.models.layers.layer_layout import APART
 from ifa_jax.runtime import collectives
 from ifa_jax.statistics import metrics
-from ifa_jax.training import epochs, evaluation
+from ifa_jax.training import evaluation
 from ifa_jax.training.config import run_record
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.training.fault_tolerance.nonfinite import BadNumbers
-from ifa_jax.training.fault_tolerance.pending_checkpoint import Unsaved
 from ifa_jax.training.fault_tolerance.preemption import Preemption
 from ifa_jax.training.initialize import Start
-from ifa_jax.training.metric_writer import Meter, MetricsLog
+from ifa_jax.training.metric_writer import Meter, MetricsLog, read_metric
 from ifa_jax.training.steps import TrainStep
-from ifa_jax.workdir import recovery
-from ifa_jax.workdir.checkpoints import Checkpoints
+from ifa_jax.workdir.checkpoints import Checkpoints, Scores, Window, recover
 from ifa_jax.workdir.run_folder import RunFolder
 from ifa_jax.workdir.state import TrainState
 
@@ -39,66 +36,49 @@ _log = logging.getLogger("ifa_jax")
 
 
 def run(experiment: Experiment, workdir: str) -> dict[str, Any]:
-  """Trains, or goes on training, and scores dev and test with the best state.
+  """Trains or resumes, and scores dev and test with the best state.
 
-  Args:
-    experiment: what to train.
-    workdir: the run's folder, new or holding this very run.
-
-  Returns:
-    The test scores, as in `eval_test.json`.
+  `workdir` is new or holds this very run. Returns the test scores, as in
+  `eval_test.json`.
 
   Raises:
     ValueError: if the folder holds another run, or checkpoints that are all
       damaged, or another process trains there.
-    preemption.StoppedError: after SIGTERM or SIGINT, when all is saved.
+    preemption.StoppedError: after SIGTERM or SIGINT, when the state is saved.
   """
   folder, start = RunFolder(workdir), Start(experiment)
   metadata = experiment.prepared.metadata
   run_record.claim(folder, experiment.config, metadata, start.record)
-  # So that the run can read posts of one's own without the dataset.
+  # With these, the run can predict posts without its dataset.
   folder.copy(os.path.join(experiment.prepared.folder, "tokenizer"))
   for name, text in experiment.data.inputs.files().items():
     folder.write_text(name, text)
   with contextlib.ExitStack() as stack:
     stack.enter_context(folder.held())
     path = folder.file("checkpoints")
-    collectives.together(
-      lambda: recovery.clear(path) if collectives.is_first() else None
-    )
+    collectives.run_on_first(lambda: recover(path))
     checkpoints = stack.enter_context(Checkpoints(path))
     trainer = Trainer(experiment, folder, checkpoints, start)
     if checkpoints.newest != experiment.epochs.num_steps:
       trainer.train()
-    checkpoints.wait()
-    return finish(experiment, folder, checkpoints, trainer.evaluator)
+    return trainer.finish()
 
 
-def finish(
-  experiment: Experiment,
-  folder: RunFolder,
-  checkpoints: Checkpoints,
-  evaluator: evaluation.Evaluator,
-) -> dict[str, Any]:
-  """Scores dev and test with the selected checkpoint, unless that was done."""
-  splits, selected = ("dev", "test"), checkpoints.best_scored()
-  done: list[Any] = [folder.read_json(f"eval_{split}.json") for split in splits]
-  # Scores of a run on its way, by --mode=evaluate, may be of another one.
-  missing = any(x is None or x["step"] != selected for x in done)
-  if collectives.first_says(missing):
-    best = evaluation.load_best(experiment, checkpoints)
-    for i, split in enumerate(splits):
-      predictions = evaluator.predict(best.params, experiment.data.split(split))
-      done[i] = evaluation.write(
-        experiment, folder, split, predictions, best.step
-      )
-  if collectives.is_first():
-    tables.print_scores(done[-1], title=f"Test scores of {folder.path}")
-  return done[-1]
+@dataclasses.dataclass
+class PendingCheckpoint:
+  """A state that is saved once it is known to give finite numbers."""
+
+  state: TrainState  # A result of `Parallel.snapshot`.
+  scores: Scores | None = None
+  # Metrics of the open window, for a state within one.
+  window: Window | None = None
+  # Dev scores show that the state is good, or else the next update: None until
+  # that has begun.
+  finite: jax.Array | bool | None = None
 
 
 class Trainer:
-  """Runs the updates of an experiment, from wherever its folder stands."""
+  """Runs the remaining updates of an experiment."""
 
   def __init__(
     self,
@@ -108,12 +88,12 @@ class Trainer:
     start: Start,
   ):
     """Builds the steps; compiles and computes nothing yet."""
-    self.experiment = experiment
-    self.evaluator = evaluation.Evaluator(experiment)
+    self._experiment = experiment
+    self._evaluator = evaluation.Evaluator(experiment)
     self._folder = folder
     self._checkpoints = checkpoints
     self._start, self._epochs = start, experiment.epochs
-    self._unsaved: Unsaved | None = None
+    self._pending: PendingCheckpoint | None = None
     self._preemption = Preemption()
     self._parallel = experiment.parallel
     self._train = experiment.config.train
@@ -127,22 +107,16 @@ class Trainer:
     self._step = self._parallel.compile_train(step)
     self._bad_numbers = BadNumbers(experiment, folder, step)
 
-  def _first_state(self, step: int) -> TrainState:
-    """Returns the state of a step that was saved, or a fresh one's of 0."""
-    if not step:
-      return self._start.fresh()
-    _log.info("Resuming from step %d of %s", step, self._folder.path)
-    return self._start.saved(self._checkpoints, step)
-
-  def _snapshot(self, state: TrainState) -> TrainState:
-    """Returns a copy of a state as checkpoints have it, every layer apart."""
-    return self._parallel.snapshot(state, APART.convert)
-
   def train(self) -> None:
-    """Runs all updates that are left."""
+    """Runs all remaining updates."""
     step = self._checkpoints.newest or 0
     window = self._checkpoints.window(step) if step else []
-    state = self._parallel.copy(self._first_state(step))
+    if step:
+      _log.info("Resuming from step %d of %s", step, self._folder.path)
+      state = self._start.saved(self._checkpoints, step)
+    else:
+      state = self._start.fresh()
+    state = self._parallel.copy(state)
     with (
       self._preemption,
       MetricsLog(self._folder, step) as log,
@@ -155,27 +129,51 @@ class Trainer:
         state, step = self._run_epoch(state, step, epoch, meter)
         window = []
         scores = self._score_dev(state, step, epoch, log)
-        self._unsaved = Unsaved(self._snapshot(state), scores)
+        self._pending = PendingCheckpoint(
+          self._snapshot(state), scores, finite=True
+        )
         if self._preemption.reached(step):
           self._save_and_stop()
       self._save()
-      self._bad_numbers.tell_total(log)
+      self._bad_numbers.report_total(log)
+
+  def finish(self) -> dict[str, Any]:
+    """Scores dev and test with the selected checkpoint, unless that is done."""
+    selected, folder = self._checkpoints.best_scored(), self._folder
+    names = {split: f"eval_{split}.json" for split in ("dev", "test")}
+    done: dict[str, Any] = {x: folder.read_json(y) for x, y in names.items()}
+    # --mode=evaluate may have scored another checkpoint during the run.
+    missing = any(x is None or x["step"] != selected for x in done.values())
+    if collectives.broadcast_from_first(missing):
+      step, params = evaluation.load_best(self._experiment, self._checkpoints)
+      for split in done:
+        rows = self._experiment.data.split(split)
+        found = self._evaluator.predict(params, rows)
+        done[split] = evaluation.write(
+          self._experiment, folder, split, found, step
+        )
+    if collectives.is_first():
+      title = f"Test scores of {folder.path}"
+      tables.print_scores(done["test"], title=title)
+    return done["test"]
 
   def _run_epoch(
     self, state: TrainState, step: int, epoch: int, meter: Meter
   ) -> tuple[TrainState, int]:
     """Runs the rest of an epoch, counted from 0, with its checkpoints."""
-    for _, batch in self._parallel.ahead(self._batches(step, epoch)):
+    rows = self._epochs.rows_left(step, epoch)
+    batches = self._experiment.training_batches(rows)
+    for _, batch in self._parallel.ahead(batches):
       state, sums = self._step(state, batch)
-      # A checkpoint must not be newer than the metrics: they come once.
-      if self._unsaved and self._unsaved.is_due:
-        meter.flush()
-        self._meet_bad_steps(meter, state)
+      # Metrics before the checkpoint: a resumed run does not write them again.
+      # Both wait for the device while it computes the step that has just begun.
+      if self._pending and self._pending.finite is not None:
+        self._flush(meter, state)
         self._save()
       step += 1
       meter.add(sums, self._epochs.real_rows(step))
-      if self._unsaved:
-        self._unsaved.following = sums
+      if self._pending:
+        self._pending.finite = sums["finite"]
       if self._preemption.is_reached:
         self._save_and_stop()
       saving = step % self._train.checkpoint_steps == 0
@@ -183,67 +181,62 @@ class Trainer:
       if saving or step % self._train.log_steps == 0:
         meter.end_window(step, epoch)
       self._meet_bad_steps(meter, state)
-      if saving and not self._epochs.ends_with(step):
+      # The last step of an epoch is saved with its dev scores.
+      if self._epochs.ends_with(step):
+        continue
+      if saving:
         self._save()
-        self._unsaved = Unsaved(self._snapshot(state))
-      if not self._epochs.ends_with(step) and self._preemption.reached(step):
+        self._pending = PendingCheckpoint(self._snapshot(state))
+      if self._preemption.reached(step):
         self._keep_for_stop(state, meter)
     meter.end_window(step, epoch)
-    meter.flush()
-    self._meet_bad_steps(meter, state)
+    self._flush(meter, state)
     self._save()
     return state, step
 
-  def _save(self) -> None:
-    """Begins to write what was asked for, if anything, and if it is good.
+  def _snapshot(self, state: TrainState) -> TrainState:
+    """Returns a copy of a state for a checkpoint, every layer apart."""
+    return self._parallel.snapshot(state, APART.convert)
 
-    With a step under way, the device computes while the state comes to the
-    host.
-    """
-    unsaved, self._unsaved = self._unsaved, None
-    if unsaved and unsaved.is_good():
-      self._checkpoints.save(unsaved.state, unsaved.scores, unsaved.window)
+  def _save(self) -> None:
+    """Starts to write the pending checkpoint, if there is a good one."""
+    pending, self._pending = self._pending, None
+    if pending and pending.finite is not None and read_metric(pending.finite):
+      self._checkpoints.save(pending.state, pending.scores, pending.window)
 
   def _keep_for_stop(self, state: TrainState, meter: Meter) -> None:
-    """Asks for a checkpoint of any step, with the window that it is within."""
-    meter.flush()
-    self._meet_bad_steps(meter, state)
-    if self._unsaved and self._unsaved.is_due:
+    """Makes a pending checkpoint of any step, with its open window."""
+    self._flush(meter, state)
+    if self._pending and self._pending.finite is not None:
       self._save()
-    self._unsaved = Unsaved(self._snapshot(state), window=meter.open_window())
+    self._pending = PendingCheckpoint(
+      self._snapshot(state), window=meter.open_window()
+    )
 
   def _save_and_stop(self) -> NoReturn:
-    """Ends the process when what was asked for is written."""
+    """Writes the pending checkpoint and ends the process."""
     self._save()
     self._checkpoints.wait()
     self._preemption.stop(self._checkpoints.newest or 0)
 
+  def _flush(self, meter: Meter, state: TrainState) -> None:
+    """Writes the metrics of all ended windows, and handles bad steps."""
+    meter.flush()
+    self._meet_bad_steps(meter, state)
+
   def _meet_bad_steps(self, meter: Meter, state: TrainState) -> None:
-    """Stops, or tells, where metrics that have come were not finite."""
+    """Stops, or warns, if metrics that were written are not finite."""
     while meter.bad_steps:
       bad = meter.bad_steps.pop(0)
       rows = self._epochs.rows_left(bad.step - 1, bad.epoch)[:1]
       self._bad_numbers.meet(bad, rows, state.params)
 
-  def _batches(self, step: int, epoch: int) -> Iterator[Batch]:
-    """Yields this process's batches of an epoch, from `step` on."""
-    split = self.experiment.data.split("train")
-    rows = self._epochs.rows_left(step, epoch)
-    return self.experiment.data.batches(split, rows, self._visual_rows)
-
-  @functools.cached_property
-  def _visual_rows(self) -> np.ndarray | None:
-    """Rows whose pictures training rows get; None: their own."""
-    source = self.experiment.data
-    split = source.split("train")
-    return epochs.train_rows(source, split, self.experiment.config.data)
-
   def _score_dev(
     self, state: TrainState, step: int, epoch: int, log: MetricsLog
   ) -> dict[str, float]:
     """Evaluates dev; returns accuracy, precision, recall and F1."""
-    predictions = self.evaluator.predict(
-      state.params, self.experiment.data.split("dev")
+    predictions = self._evaluator.predict(
+      state.params, self._experiment.data.split("dev")
     )
     right = predictions.gold == predictions.predicted
     scores = {"accuracy": float(np.mean(right))}
@@ -255,7 +248,7 @@ class Trainer:
       "epoch %d of %d (protocol %s): dev F1 %.2f, accuracy %.2f",
       epoch + 1,
       self._train.total_epochs,
-      self.experiment.prepared.protocol,
+      self._experiment.prepared.protocol,
       100 * scores["f1"],
       100 * scores["accuracy"],
     )

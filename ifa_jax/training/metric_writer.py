@@ -1,6 +1,6 @@
-"""`metrics.jsonl` and TensorBoard files, in step with a run's checkpoint."""
+"""`metrics.jsonl` and TensorBoard files, consistent with checkpoints."""
 
-import dataclasses
+import contextlib
 import json
 import os
 import sys
@@ -20,18 +20,18 @@ with optional_imports.without("torch"):
 
 NAME = "metrics.jsonl"
 
-# Metrics by name; an array of devices need not be computed yet.
+# Metrics by name; arrays of devices need not be computed yet.
 Sums = Mapping[str, jax.Array | float]
 
 
-class MetricsLog:
+class MetricsLog(contextlib.AbstractContextManager):
   """Appends metrics, one JSON object a line. Use as a context manager.
 
-  Of a run's processes, which all have the same metrics, the first writes them.
+  All processes have the same metrics; the first one writes them.
   """
 
   def __init__(self, folder: RunFolder, step: int):
-    """Opens the log; lines of later steps than `step` will come again."""
+    """Opens the log and drops lines after `step`, which will be repeated."""
     self._path = folder.file(NAME)
     folder.write_lines(NAME, _lines_until(self._path, step))
     first = collectives.is_first()
@@ -40,10 +40,6 @@ class MetricsLog:
     self._tensorboard = tensorboardX.SummaryWriter(
       folder.path, purge_step=step + 1, write_to_disk=first
     )
-
-  def __enter__(self) -> "MetricsLog":
-    """Returns itself."""
-    return self
 
   def __exit__(self, *_: object) -> None:
     """Closes the files."""
@@ -59,80 +55,58 @@ class MetricsLog:
     """Appends a line; `epoch` counts from 1."""
     line = {"step": step, "epoch": epoch, **values}
     self._file.write(json.dumps(line) + "\n")
+    # A killed run keeps all lines that were written.
     self._file.flush()
     for name, value in values.items():
       self._tensorboard.add_scalar(name, value, step)
 
 
-@dataclasses.dataclass
-class Window:
-  """Metrics of some steps in a row, still on the device.
-
-  Attributes:
-    step: the last one.
-    epoch: counted from 0.
-    rows: of all steps, without filler.
-    sums: each step's metrics.
-    begun: when the last step was begun, in seconds.
-  """
-
-  step: int
-  epoch: int
-  rows: int
-  sums: Sequence[Sums]
-  begun: float
-
-
 class BadStep(NamedTuple):
-  """A step whose update was not made, since its numbers were not finite.
+  """A step whose update was not made, since its numbers were not finite."""
 
-  Attributes:
-    step: its number, from 1.
-    epoch: counted from 0.
-    loss: mean over the batch.
-    grad_norm: of its mean gradient.
-  """
+  step: int  # Its number, from 1.
+  epoch: int  # Counted from 0.
+  loss: float  # Mean over the batch.
+  grad_norm: float  # Of its mean gradient.
 
-  step: int
-  epoch: int
-  loss: float
-  grad_norm: float
+
+class _Window(NamedTuple):
+  """Metrics of consecutive steps, maybe not computed yet."""
+
+  step: int  # The last one.
+  epoch: int  # Counted from 0.
+  rows: int  # Of all steps, without filler.
+  sums: Sequence[Sums]
+  begun: float  # Start of the last step, in seconds.
 
 
 def read_metric(metric: jax.Array | float) -> float:
-  """Returns a metric as the first device has it, waiting for its step."""
+  """Returns a metric from the first device; waits for its step."""
   if not isinstance(metric, jax.Array):
     return metric
   return float(np.asarray(metric.addressable_shards[0].data).ravel()[0])
 
 
-def _read(sums: Sums) -> dict[str, float]:
-  return {name: read_metric(metric) for name, metric in sums.items()}
-
-
 class Meter:
   """Sums the metrics of each window of steps and writes them, a window late.
 
-  Reading a metric waits for its step. A window is read when the next one is
-  under way, so that the device never waits for the host. Means are of the steps
-  whose update was made.
+  Reading a metric waits for its step. A window is read after the next one has
+  been sent to the device, which therefore never waits for the host. Means are
+  of the steps whose update was made.
 
   Attributes:
-    bad_steps: those of the windows written so far, for the caller to clear.
+    bad_steps: other steps of the windows written so far; the caller clears it.
   """
 
   def __init__(
-    self,
-    log: MetricsLog,
-    bar: tqdm,
-    window: Iterable[dict[str, float]] = (),
+    self, log: MetricsLog, bar: tqdm, window: Iterable[dict[str, float]] = ()
   ):
-    """Starts with a window that has the metrics of some steps, if any."""
+    """Starts with an open window that has the metrics of some steps."""
     self._log, self._bar = log, bar
     self.bad_steps: list[BadStep] = []
     self._open: list[Sums] = [*window]
     self._rows = 0
-    self._ended: Window | None = None
+    self._ended: _Window | None = None
     self._time = time.monotonic()
 
   def add(self, sums: Sums, rows: int) -> None:
@@ -141,29 +115,29 @@ class Meter:
     self._rows += rows
 
   def end_window(self, step: int, epoch: int) -> None:
-    """Ends the window at a step, if anything was added to it."""
+    """Ends the window at a step, unless it is empty."""
     if not self._open:
       return
     now = time.monotonic()
     self.flush()
-    self._ended = Window(step, epoch, self._rows, self._open, now)
+    self._ended = _Window(step, epoch, self._rows, self._open, now)
     self._open, self._rows = [], 0
 
   def open_window(self) -> list[dict[str, float]]:
-    """Returns metrics of the steps whose window has not ended, and waits."""
-    return [_read(step) for step in self._open]
+    """Returns the metrics of the open window's steps; waits for them."""
+    return [jax.tree.map(read_metric, step) for step in self._open]
 
   def flush(self) -> None:
-    """Writes the window that ended last, waiting for its steps."""
+    """Writes the window that ended last; waits for its steps."""
     window, self._ended = self._ended, None
     if window is None:
       return
     # JAX does not declare the method.
     loss: Any = window.sums[-1]["loss"]
     ready = isinstance(loss, float) or loss.is_ready()
-    sums = [_read(step) for step in window.sums]
-    # A device that waits for batches ends a step soon after it was begun, one
-    # that was busy with the window before about now.
+    sums = [jax.tree.map(read_metric, step) for step in window.sums]
+    # A device that waits for batches ends a step soon after its start; one that
+    # was busy with the window before ends it about now.
     waiting = ready and window.begun > self._time
     now = window.begun if waiting else time.monotonic()
     values = self._means(window, sums)
@@ -178,30 +152,30 @@ class Meter:
     )
 
   def _means(
-    self, window: Window, sums: list[dict[str, float]]
+    self, window: _Window, sums: list[dict[str, float]]
   ) -> dict[str, float]:
-    """Returns the means of a window's good steps, and notes the bad ones."""
-    start = window.step - len(sums)
+    """Returns the means of a window's good steps, and records the bad ones."""
+    first = window.step - len(sums) + 1
     bad = [
       BadStep(step, window.epoch, x["loss"] / x["count"], x["grad_norm"])
-      for step, x in enumerate(sums, start=start + 1)
+      for step, x in enumerate(sums, start=first)
       if not x["finite"]
     ]
     self.bad_steps += bad
-    sums = [x for x in sums if x["finite"]]
     values: dict[str, float] = {"skipped": len(bad)} if bad else {}
-    if not sums:
+    good = [x for x in sums if x["finite"]]
+    if not good:
       return values
-    total = {key: sum(step[key] for step in sums) for key in sums[0]}
+    total = {key: sum(step[key] for step in good) for key in good[0]}
     return values | {
       "loss": total["loss"] / total["count"],
       "accuracy": total["correct"] / total["count"],
-      "grad_norm": total["grad_norm"] / len(sums),
+      "grad_norm": total["grad_norm"] / len(good),
     }
 
 
 def _lines_until(path: str, step: int) -> list[dict[str, Any]]:
-  """Returns the lines up to a step; a line that was cut off ends them."""
+  """Returns the lines up to a step, without an incomplete last line."""
   lines = []
   if not os.path.exists(path):
     return lines

@@ -1,4 +1,4 @@
-"""What a run's model reads of a dataset beside its records' ids and pixels.
+"""Fields of a run's model in addition to its records' ids and pixels.
 
 Words by the run's own vocabulary, regions and structural alignment from scenes
 (`data.scenes.store`), and WordPieces in another layout (`data.layout`).
@@ -8,7 +8,8 @@ import dataclasses
 import functools
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -29,33 +30,41 @@ if TYPE_CHECKING:
   from ifa_jax.convert.label_embeddings import LabelVectors
   from ifa_jax.data.pipeline.dataset import Split
 
+Value = TypeVar("Value")
+
+
+def _per_split(
+  make: Callable[[Any, Any], Value],
+) -> Callable[[Any, Any], Value]:
+  """Caches a method of `Inputs` by its split, or by a split's name."""
+
+  @functools.wraps(make)
+  def cached(self: "Inputs", split: Any) -> Value:
+    key = make.__name__, getattr(split, "name", split)
+    if key not in self.made:
+      self.made[key] = make(self, split)
+    return self.made[key]
+
+  return cached
+
 
 class Inputs:
   """Reads words, regions and texts of the splits of one dataset."""
 
   def __init__(self, config: RunConfig, prepared: Prepared):
-    """Reads nothing yet.
-
-    Args:
-      config: of the run; sizes that the data decides may be None.
-      prepared: the dataset.
-    """
-    self._data = config.data
+    """Reads nothing yet; sizes that the data decides may be None."""
+    self._data, self._model = config.data, config.model
     self._weights = config.weights
-    self._model = config.model
     self._prepared = prepared
-    # By split, each made when it is first asked for.
-    self._texts: dict[str, list[RowText]] = {}
-    self._scenes: dict[str, Scenes | None] = {}
-    self._regions: dict[str, RegionReader] = {}
-    self._readers: dict[str, list[Reader]] = {}
+    # (method, split) -> result, see `_per_split`.
+    self.made: dict[tuple[str, str], Any] = {}
 
   @functools.cached_property
   def vocabulary(self) -> Vocabulary:
     """The words of `data.word_vectors`, or else of the training texts."""
     if self._vectors is not None:
       return Vocabulary.of_vectors(self._vectors)
-    # Loads TensorFlow, which posts of one's own do without.
+    # Loads TensorFlow, which predicting on your own posts does not need.
     from ifa_jax.data.pipeline.dataset import Split
 
     train = Split(self._prepared.folder, "train")
@@ -68,7 +77,7 @@ class Inputs:
 
   @functools.cached_property
   def _vectors(self) -> words.Vectors | None:
-    path = self._data.word_vectors
+    path = self.word_vectors_file
     return words.read_vectors(path) if path else None
 
   @property
@@ -79,15 +88,15 @@ class Inputs:
     return region_features.feature_dim(self._read_scenes("train"), dim)
 
   def start_params(self, params: dict[str, Any]) -> dict[str, Any]:
-    """Returns a run's first parameters, with pretrained word vectors if any."""
-    if not self._model.reads_words or self._vectors is None:
+    """Returns initial parameters with pretrained word vectors, if any."""
+    if self._vectors is None:
       return params
     fresh = np.asarray(params["word"]["embedding"])
     table = words.start_table(fresh, self.vocabulary, self._vectors)
     return {**params, "word": {"embedding": table}}
 
   def files(self) -> dict[str, str]:
-    """Returns name -> text of what reading a post of one's own needs."""
+    """Returns name -> text of files needed to read posts without the data."""
     if self._model.reads_words:
       return {VOCABULARY_FILE: self.vocabulary.lines()}
     scenes = self._model.regions and self._read_scenes("train")
@@ -95,61 +104,53 @@ class Inputs:
       return {}
     return {SCENES_FILE: json.dumps(scenes.manifest, indent=2) + "\n"}
 
+  @_per_split
   def readers(self, split: "Split") -> list[Reader]:
-    """Returns what reads the model's fields of a split's rows."""
-    if split.name not in self._readers:
-      self._readers[split.name] = self._make_readers(split)
-    return self._readers[split.name]
-
-  def _make_readers(self, split: "Split") -> list[Reader]:
+    """Returns the readers of the model's fields for a split's rows."""
     found: list[Reader] = []
+    # Records hold the WordPieces of the nested layout.
     if self._model.text is not None and self._data.layout != "nested":
       text_len = self._data.text_len
-      found.append(layouts.TextReader(self.texts(split), text_len))
+      found.append(layouts.text_reader(self.texts(split), text_len))
     if self._model.reads_words:
       most = self._model.max_words
       texts = self.texts(split)
-      found.append(words.WordReader(texts, self.vocabulary, most))
+      found.append(words.word_reader(texts, self.vocabulary, most))
     if self._model.regions is not None:
       found.append(self.region_reader(split))
     return found
 
+  @_per_split
   def texts(self, split: "Split") -> list[RowText]:
-    """Returns the texts of all rows, laid out as the run has them."""
-    if split.name not in self._texts:
-      rows = [split.describe(row) for row in range(len(split))]
-      self._texts[split.name] = [self._lay_out(row) for row in rows]
-    return self._texts[split.name]
+    """Returns the texts of all rows, in the run's layout."""
+    return [self._lay_out(split.describe(row)) for row in range(len(split))]
 
+  @_per_split
   def region_reader(self, split: "Split") -> RegionReader:
-    """Returns what reads the regions of a split's rows."""
-    if split.name not in self._regions:
-      self._regions[split.name] = RegionReader(
-        self._read_scenes(split.name),
-        self.texts(split),
-        RegionGeometry.of(self._model, self._data.text_len),
-        self._label_vectors,
-      )
-    return self._regions[split.name]
+    """Returns the reader of the regions of a split's rows."""
+    return RegionReader(
+      self._read_scenes(split.name),
+      self.texts(split),
+      RegionGeometry.of(self._model, self._data.text_len),
+      self._label_vectors,
+    )
 
   def visual_source(self, split: "Split") -> str | None:
-    """Returns where regions came from, or None for a model without any."""
+    """Returns the origin of regions, or None for a model without any."""
     if self._model.regions is None:
       return None
     return self.region_reader(split).visual_source
 
+  @_per_split
   def _read_scenes(self, split_name: str) -> Scenes | None:
     folder = self._data.scenes
-    if split_name not in self._scenes:
-      read = store.read_split(folder, split_name) if folder else None
-      self._scenes[split_name] = read
-    return self._scenes[split_name]
+    return store.read_split(folder, split_name) if folder else None
 
   @functools.cached_property
   def _label_vectors(self) -> "LabelVectors | None":
-    """Word embeddings of class names, where scenes have nothing better."""
+    """Word embeddings of class names, for scenes without better features."""
     weights, found = self._weights, self._read_scenes("train")
-    if self._model.text is None or not weights:
+    if self._model.text is None or weights in (None, RANDOM):
       return None
     if found is None or found.feature_dim or not found.has_labels:
       return None
@@ -157,8 +158,6 @@ class Inputs:
     from ifa_jax.convert import cache
     from ifa_jax.convert.label_embeddings import LabelVectors
 
-    if weights == RANDOM:
-      return None
     return LabelVectors(cache.locate(weights), self._tokenizer)
 
   @functools.cached_property
@@ -175,9 +174,8 @@ class Inputs:
     if self._data.layout == "nested" or self._model.text is None:
       return text
     encoded = layouts.opennre(
-      text.encoded, text.head, text.tail, self._marker_ids,
-      self._data.text_len,
-    )  # fmt: skip
+      text.encoded, text.head, text.tail, self._marker_ids, self._data.text_len
+    )
     return text._replace(encoded=encoded)
 
 
@@ -185,7 +183,7 @@ def sized(config: RunConfig, prepared: Prepared) -> RunConfig:
   """Returns a config whose model has the sizes that the data decides.
 
   Raises:
-    ValueError: for a size that is set, and not the data's.
+    ValueError: for a size that is set to another value.
   """
   model, inputs = config.model, Inputs(config, prepared)
   if model.reads_words:
@@ -193,8 +191,8 @@ def sized(config: RunConfig, prepared: Prepared) -> RunConfig:
     _check_size("model.vocab_size", model.vocab_size, size)
     model = replace(model, vocab_size=size)
   if model.regions is not None:
-    name, dim = "model.regions.feature_dim", inputs.feature_dim
-    _check_size(name, model.regions.feature_dim, dim)
+    dim = inputs.feature_dim
+    _check_size("model.regions.feature_dim", model.regions.feature_dim, dim)
     regions = dataclasses.replace(model.regions, feature_dim=dim)
     model = replace(model, regions=regions)
   return dataclasses.replace(config, model=model)
@@ -202,6 +200,4 @@ def sized(config: RunConfig, prepared: Prepared) -> RunConfig:
 
 def _check_size(name: str, setting: int | None, size: int) -> None:
   if setting not in (None, size):
-    raise ValueError(
-      f"{name}: want {size}, as the data has it, found {setting}"
-    )
+    raise ValueError(f"{name}: expected {size}, as in the data, got {setting}")

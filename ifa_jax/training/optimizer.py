@@ -6,7 +6,7 @@ learning rate of 0 is frozen: it is neither updated nor decayed.
 """
 
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -25,7 +25,7 @@ def linear_schedule(num_steps: int, warmup_percent: float) -> optax.Schedule:
 
   As transformers' `get_linear_schedule_with_warmup`, which the released code
   uses: the first update has factor 0. `warmup_percent` is a fraction in [0, 1]
-  of the steps and need not come out whole.
+  of the steps, which need not be a whole number of them.
   """
   warmup = warmup_percent * num_steps
 
@@ -40,18 +40,21 @@ def linear_schedule(num_steps: int, warmup_percent: float) -> optax.Schedule:
 def group_parameters(params: Params, groups: Mapping[str, str]) -> Params:
   """Returns the tree with each parameter's group in its place.
 
-  Args:
-    params: nested dict of arrays.
-    groups: group -> regex that must match a parameter's whole path.
+  `groups` has group -> regex that must match a parameter's whole path.
 
   Raises:
-    ValueError: for parameters in no group or in several, and for groups
-      without any; all are named.
+    ValueError: for parameters in no group or in several, for groups without
+      parameters, and for broken regexes; all are named.
   """
-  labels, problems = {}, _broken_patterns(groups)
+  labels, problems = {}, []
+  for name, regex in groups.items():
+    try:
+      re.compile(regex)
+    except re.error as error:
+      problems.append(f"group {name!r}: {regex!r} ({error})")
   if problems:
     raise ValueError(
-      "\n  ".join(["optim.groups: want regexes, found", *problems])
+      "\n  ".join(["optim.groups: expected regexes, got", *problems])
     )
   for path in traverse_util.flatten_dict(params, sep="/"):
     hits = [name for name, regex in groups.items() if re.fullmatch(regex, path)]
@@ -64,29 +67,16 @@ def group_parameters(params: Params, groups: Mapping[str, str]) -> Params:
   ]
   if problems:
     raise ValueError(
-      "optim.groups: want every parameter in exactly one group, found\n  "
+      "optim.groups: expected every parameter in exactly one group, got\n  "
       + "\n  ".join(problems)
     )
   return traverse_util.unflatten_dict(labels, sep="/")
 
 
-def _broken_patterns(groups: Mapping[str, str]) -> list[str]:
-  """Returns what is wrong with each regex that is none."""
-  broken = []
-  for name, regex in groups.items():
-    try:
-      re.compile(regex)
-    except re.error as error:
-      broken.append(f"group {name!r}: {regex!r} ({error})")
-  return broken
-
-
 def decay_mask(params: Params, exclude: str) -> Params:
   """Returns the tree with True where weight decay applies.
 
-  Args:
-    params: nested dict of arrays.
-    exclude: regex over whole paths of what is not decayed; "" decays all.
+  `exclude` is a regex over whole paths of parameters without decay, or "".
   """
   flat = traverse_util.flatten_dict(params, sep="/")
   return traverse_util.unflatten_dict(
@@ -107,8 +97,8 @@ def scale_by_uncorrected_adam(
   """Returns Adam without bias correction, as BERT was trained.
 
   The `AdamW(correct_bias=False)` of older transformers, which OpenNRE, MEGA and
-  ViLBERT use: the moments' first values are too small, and so the ratio of the
-  first update is (1 - b1) / sqrt(1 - b2) of the corrected one's.
+  ViLBERT use: the first values of the moments are too small, and so the ratio
+  of the first update is (1 - b1) / sqrt(1 - b2) of the corrected one's.
   """
 
   def init(params):
@@ -128,7 +118,7 @@ def scale_by_uncorrected_adam(
 
 
 def _direction(optim: OptimConfig) -> optax.GradientTransformation:
-  """Returns what an algorithm makes of gradients before decay and rate."""
+  """Returns an algorithm's transformation before weight decay and rate."""
   if optim.algorithm == "sgd":
     return optax.identity()
   moments = optim.b1, optim.b2, optim.epsilon
@@ -138,14 +128,10 @@ def _direction(optim: OptimConfig) -> optax.GradientTransformation:
 
 
 def _clip_by_norm(limit: float) -> optax.GradientTransformation:
-  """Scales gradients so that the norm of all of them is at most the limit.
-
-  A product with one number becomes part of what reads it; the two steps of
-  optax.clip_by_global_norm are written to memory.
-  """
-
   def clip(grads, params):
     del params
+    # A single product, which XLA fuses with the reader of the gradients; the
+    # two steps of optax.clip_by_global_norm are written to memory.
     factor = jnp.minimum(1.0, limit / optax.tree.norm(grads))
     return jax.tree.map(lambda grad: factor * grad, grads)
 
@@ -165,10 +151,8 @@ def choose_layout(
 ) -> LayerLayout:
   """Returns the layout to train in.
 
-  Args:
-    scans: whether to stack layers if they have the same groups and decay.
-    optim: as for `make_optimizer`.
-    params: the parameters, or their shapes, layers apart.
+  With `scans`, layers with the same groups and decay are stacked. `params` are
+  the parameters, or their shapes, layers apart.
   """
   return LayerLayout.choose(_labels(optim, params)) if scans else APART
 
@@ -183,18 +167,29 @@ def make_optimizer(
 
   Args:
     optim: the settings.
-    params: the parameters, or their shapes, layers apart.
+    params: as for `choose_layout`.
     num_steps: updates until the rate is 0.
-    layout: of the parameters that it will update; see `choose_layout`.
+    layout: of the parameters to update.
 
   Raises:
-    ValueError: if the groups do not cover the parameters; see
-      `group_parameters`.
+    ValueError: as `group_parameters`.
   """
   rates = {name: group.peak_lr for name, group in optim.groups.items()}
+  # Patterns match the paths of layers apart; stacked layers share their labels.
   labels, decayed = layout.convert_labels(_labels(optim, params))
+  # warmup_steps wins unless it is 0.
   warmup_percent = optim.warmup_steps / num_steps or optim.warmup_percent
   factor = linear_schedule(num_steps, warmup_percent)
+
+  def by_group(transform) -> optax.GradientTransformation:
+    frozen = optax.set_to_zero()
+    return optax.partition(
+      {
+        name: transform(rate) if rate else frozen
+        for name, rate in rates.items()
+      },
+      labels,
+    )
 
   def descent(rate: float) -> optax.GradientTransformation:
     return optax.chain(
@@ -203,15 +198,9 @@ def make_optimizer(
       optax.scale_by_learning_rate(lambda step: rate * factor(step)),
     )
 
-  freeze: dict[Hashable, optax.GradientTransformation] = {
-    name: optax.identity() if rate else optax.set_to_zero()
-    for name, rate in rates.items()
-  }
-  parts: list[optax.GradientTransformation] = [optax.partition(freeze, labels)]
+  # Frozen gradients are zeroed before the norm is computed: they must not
+  # contribute to it.
+  parts = [by_group(lambda _: optax.identity())]
   if optim.clip_norm:
     parts.append(_clip_by_norm(optim.clip_norm))
-  update: dict[Hashable, optax.GradientTransformation] = {
-    name: descent(rate) if rate else optax.set_to_zero()
-    for name, rate in rates.items()
-  }
-  return optax.chain(*parts, optax.partition(update, labels))
+  return optax.chain(*parts, by_group(descent))

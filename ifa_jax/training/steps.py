@@ -14,8 +14,8 @@ from ifa_jax.workdir.state import TrainState
 
 
 def dropout_key(seed: int, step: jax.Array | int) -> jax.Array:
-  """Returns the PRNG key of the update that follows `step` others."""
-  # 0 is that of first parameters, see `models.parameters.init_key`.
+  """Returns the PRNG key of the update number `step`, from 0."""
+  # 0 is the key of initial parameters, see `models.parameters.init_key`.
   root = jax.random.fold_in(jax.random.key(seed), 1)
   return jax.random.fold_in(root, step)
 
@@ -27,25 +27,20 @@ def start_state(params: Any, tx: optax.GradientTransformation) -> TrainState:
 
 @dataclasses.dataclass(frozen=True)
 class TrainStep:
-  """One update, a function of (state, batch) alone: dropout has (seed, step).
+  """One update, a function of (state, batch): dropout depends on (seed, step).
 
   An update whose loss or gradient is not finite is not made: parameters and
   moments stay as they were, on every device, and the step counts.
-
-  Attributes:
-    model: maps a `Batch` to logits.
-    tx: the optimizer.
-    seed: of dropout.
-    num_slices: the batch is worked through in so many slices, whose gradients
-      are summed, to save memory. It must divide a device's rows.
-    axis: name of the mapped axis to sum over (pmap), or None where the
-      compiler sees the whole batch (jit).
   """
 
-  model: nn.Module
+  model: nn.Module  # Maps a `Batch` to logits.
   tx: optax.GradientTransformation
-  seed: int
+  seed: int  # Of dropout.
+  # Number of slices that a batch is computed in, to save memory; their
+  # gradients are summed. Must divide a device's rows.
   num_slices: int = 1
+  # Name of the mapped axis to sum over (pmap), or None if the compiler sees the
+  # whole batch (jit).
   axis: str | None = None
 
   def __call__(
@@ -60,6 +55,7 @@ class TrainStep:
     """
     rng = dropout_key(self.seed, state.step)
     if self.axis:
+      # Dropout is never shared between devices.
       rng = jax.random.fold_in(rng, jax.lax.axis_index(self.axis))
     total = self._sum_over_devices
     weight = 1.0 / total(jnp.sum(batch.valid))
@@ -74,7 +70,7 @@ class TrainStep:
     return _made_if(finite, made, state), sums
 
   def _sum_over_devices(self, tree: Any) -> Any:
-    # Over one device it would copy all gradients to themselves.
+    # On a single device, psum would copy all gradients.
     if self.axis and jax.lax.axis_size(self.axis) > 1:
       return jax.lax.psum(tree, self.axis)
     return tree
@@ -92,8 +88,8 @@ class TrainStep:
       params: of the model.
       batch: the rows.
       rng: of dropout.
-      weight: float32[], that the gradient of the summed loss is scaled by.
-        Scaled behind, it would have to be read and written once more.
+      weight: float32[], scales the loss for its gradient. Scaling the gradients
+        afterwards would read and write all of them once more.
     """
     add_up = functools.partial(self._sum_rows, weight=weight)
     if self.num_slices == 1:
@@ -109,9 +105,8 @@ class TrainStep:
       part = add_up(params, rows, jax.random.fold_in(rng, number))
       return jax.tree.map(jnp.add, total, part), None
 
-    shapes = jax.eval_shape(
-      add_up, params, jax.tree.map(lambda x: x[0], slices), rng
-    )
+    first = jax.tree.map(lambda x: x[0], slices)
+    shapes = jax.eval_shape(add_up, params, first, rng)
     zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
     return jax.lax.scan(add, zeros, (jnp.arange(self.num_slices), slices))[0]
 
@@ -123,16 +118,16 @@ class TrainStep:
       loss, sums = row_sums(output.logits, batch)
       return weight * loss, sums
 
-    grads, sums = jax.grad(loss_fn, has_aux=True)(params)
-    return grads, sums
+    return jax.grad(loss_fn, has_aux=True)(params)
 
 
 def _made_if(
   finite: jax.Array, made: TrainState, before: TrainState
 ) -> TrainState:
-  """Returns the state of an update, or what it was where that was not finite.
+  """Returns the state after an update, or the one before if it is not finite.
 
-  Steps are counted either way, and so is the schedule of the learning rate.
+  Both count the step and advance the schedule, which `optax.apply_if_finite`
+  would not; it also accepts updates in the end, and sees no loss.
   """
   counts = lambda x: isinstance(x, optax.ScaleByScheduleState)  # noqa: E731
   choose = lambda new, old: (  # noqa: E731

@@ -1,7 +1,1 @@
-"""The folder of a run, where training, inference and analyses meet.
-
-run_folder     config.json, scores, predictions; its lock
-checkpoints    Orbax checkpoints
-differences    what differs between a run and what is asked of it
-recovery       cleans up the checkpoints of an interrupted run
-"""
+"""The folder of a run, shared by training, inference and analyses."""

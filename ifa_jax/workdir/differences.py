@@ -1,11 +1,11 @@
-"""What differs between the record of a run and what is asked of it."""
+"""Differences between a recorded run and the run that is asked for."""
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# Settings that two starts of one run may differ in: none of them changes what
-# is computed. The dataset is compared by what is in it, not by where it lies.
+# Settings that may change when a run is resumed: none of them changes a result.
+# The dataset is compared by its content, not by its place.
 _FREE = frozenset(
   {
     "data.data_dir",
@@ -16,40 +16,38 @@ _FREE = frozenset(
     "train.progress",
   }
 )
-# Told before all others, which follow from it.
-_FIRST = "dataset.relations"
-# Of names that differ, those that an error lists.
+# Reported first, since counts and sizes follow from it.
+RELATIONS = "dataset.relations"
+# How many names an error lists.
 _NUM_NAMED = 3
 
 
-def find(there: Mapping[str, Any], here: Mapping[str, Any]) -> str | None:
-  """Returns the first difference and what to do, None where a run is the same.
+def find(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
+  """Returns the first difference and a remedy, or None for the same run.
 
   Args:
-    there: the recorded `config` and `dataset`, plain values.
-    here: the same of the start that is asked for.
+    recorded: the recorded `config` and `dataset`, plain values.
+    asked: the same for the run that is asked for.
 
   Returns:
-    "seed=1, asked for 2; choose another --workdir, or the same settings".
+    "seed: expected 1 as recorded, got 2; choose another --workdir, or ...".
   """
-  # Through JSON, which is how the other side was kept.
+  # Through JSON, as the record was: tuples become lists.
   old, new = (
-    dict(_flatten(json.loads(json.dumps(side)))) for side in (there, here)
+    dict(_flatten(json.loads(json.dumps(side)))) for side in (recorded, asked)
   )
-  for key in sorted(
-    old.keys() | new.keys(), key=lambda key: (key != _FIRST, key)
-  ):
+  for key in sorted({*old, *new}, key=lambda key: (key != RELATIONS, key)):
     name = key.removeprefix("config.")
     if name in _FREE or key.startswith("dataset.prepared_with"):
       continue
     if old.get(key) != new.get(key):
       found = _difference(old.get(key), new.get(key))
-      return f"{name}{found}; {_advice(name)}"
+      return f"{name}: expected {found}; {_advice(name)}"
   return None
 
 
 def _advice(name: str) -> str:
-  if name == _FIRST:
+  if name == RELATIONS:
     return (
       "prepare the dataset with the run's relations in the run's order, or"
       " choose another --workdir"
@@ -60,19 +58,19 @@ def _advice(name: str) -> str:
 
 
 def _difference(old: Any, new: Any) -> str:
-  """Returns "=1, asked for 2"; of two lists of names, those that differ."""
+  """Returns "1 as recorded, got 2"; of two lists of names, the difference."""
   if not (_are_names(old) and _are_names(new)):
-    return f"={old!r}, asked for {new!r}"
+    return f"{old!r} as recorded, got {new!r}"
   lost = [repr(name) for name in old if name not in new]
   added = [repr(name) for name in new if name not in old]
   if lost or added:
-    return f" with {_listed(lost)}, asked for {_listed(added)} in their place"
+    return f"{_listed(lost)} as recorded, got {_listed(added)} instead"
   moved = [
     f"{i} is {ours!r}, not {theirs!r}"
     for i, (ours, theirs) in enumerate(zip(new, old, strict=False))
     if ours != theirs
   ]
-  return f" in one order, asked for another: {_listed(moved)}"
+  return f"the recorded order, got another: {_listed(moved)}"
 
 
 def _are_names(value: Any) -> bool:

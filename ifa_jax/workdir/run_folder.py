@@ -1,7 +1,7 @@
 """A run's folder: its config, metrics, scores and predictions.
 
-Files appear whole or not at all: each is written beside its place and renamed.
-Of a run's processes, which share the folder, the first writes it.
+Files appear whole or not at all: each is written under another name and then
+renamed. All processes of a run share the folder; the first one writes.
 """
 
 import contextlib
@@ -12,7 +12,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
@@ -20,7 +20,7 @@ from ifa_jax.files import json_file
 from ifa_jax.runtime import collectives
 from ifa_jax.workdir import differences
 
-# A file system without locks.
+# Errors of file systems without locks.
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 _RECORD = "config.json"
@@ -33,7 +33,7 @@ class RunFolder:
   """Reads and writes the files of one run."""
 
   def __init__(self, path: str | os.PathLike):
-    """Names the folder; nothing is written yet."""
+    """Only stores the path; nothing is written yet."""
     self.path = os.path.abspath(path)
 
   def file(self, name: str) -> str:
@@ -42,39 +42,41 @@ class RunFolder:
 
   def write_json(self, name: str, value: Any) -> None:
     """Writes a value as indented JSON."""
-    if not collectives.is_first():
-      return
-    with _replacing(self.file(name)) as file:
-      json.dump(value, file, indent=2, ensure_ascii=False)
-      file.write("\n")
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    self._write(name, [text, "\n"])
 
   def write_lines(self, name: str, values: Iterable[Any]) -> None:
     """Writes JSON values, one a line."""
-    if not collectives.is_first():
-      return
-    with _replacing(self.file(name)) as file:
-      for value in values:
-        file.write(json.dumps(value, ensure_ascii=False) + "\n")
+    texts = (json.dumps(value, ensure_ascii=False) for value in values)
+    self._write(name, (f"{text}\n" for text in texts))
 
   def write_text(self, name: str, text: str) -> None:
     """Writes a text file."""
+    self._write(name, [text])
+
+  def _write(self, name: str, parts: Iterable[str]) -> None:
     if not collectives.is_first():
       return
-    with _replacing(self.file(name)) as file:
-      file.write(text)
+    partial = self.file(_partial(name))
+    with open(partial, "w", encoding="utf-8") as file:
+      file.writelines(parts)
+      # The content must be on disk before the name is.
+      file.flush()
+      os.fsync(file.fileno())
+    os.replace(partial, self.file(name))
 
   def copy(self, source: str) -> None:
-    """Copies a folder into this one under its own name, unless it is there."""
+    """Copies a folder into this one under its own name, unless it exists."""
     target = self.file(os.path.basename(source))
     if collectives.is_first() and not os.path.isdir(target):
-      shutil.copytree(source, f"{target}.partial", dirs_exist_ok=True)
-      os.replace(f"{target}.partial", target)
+      shutil.copytree(source, _partial(target), dirs_exist_ok=True)
+      os.replace(_partial(target), target)
 
   def read_json(self, name: str) -> Any | None:
     """Returns the value in a JSON file, or None if there is no such file.
 
     Raises:
-      ValueError: if it holds something else than JSON, naming it.
+      ValueError: if it is not JSON; names the file.
     """
     try:
       with open(self.file(name), encoding="utf-8") as file:
@@ -82,10 +84,12 @@ class RunFolder:
     except FileNotFoundError:
       return None
     except ValueError as error:
-      raise ValueError(f"{self.file(name)}: no JSON ({error})") from None
+      raise ValueError(
+        f"{self.file(name)}: expected JSON, got {error}"
+      ) from None
 
   def read_record(self) -> dict[str, Any]:
-    """Returns what `config.json` holds.
+    """Returns the content of `config.json`.
 
     Raises:
       ValueError: if the folder holds no run.
@@ -94,7 +98,7 @@ class RunFolder:
     if not isinstance(record, dict) or not {"config", "dataset"} <= {*record}:
       found = "none" if record is None else "that of another program"
       raise ValueError(
-        f"{self.path}: want a run's folder with a {_RECORD}, found {found};"
+        f"{self.path}: expected a run's folder with a {_RECORD}, got {found};"
         " train first: python launch.py --config=... --workdir=DIR"
       )
     return record
@@ -108,115 +112,112 @@ class RunFolder:
   ) -> None:
     """Writes `config.json`, or checks that the folder holds this very run.
 
-    Every process of a run checks, and one that finds a mistake stops all.
-
     Args:
       config: the run's whole config, plain values.
       dataset: metadata of the prepared dataset.
       describe_start: returns further entries of a new `config.json`.
-      read_config: returns a recorded config, which may be an older version's,
-        as this version would record it.
+      read_config: converts a recorded config, maybe of an older version, to
+        this version's.
 
     Raises:
-      ValueError: if the folder holds a run with another config or dataset, or
-        files that are no run, or the processes do not share it. Names what
-        differs; nothing is written.
+      ValueError: on every process, if the folder holds another run or other
+        files, or if the processes do not share it. Nothing is written.
     """
-    claim = lambda: self._claim(  # noqa: E731
-      config, dataset, describe_start, read_config
-    )
-    collectives.together(lambda: claim() if collectives.is_first() else None)
-    collectives.check_shared(self.path)
-    collectives.together(lambda: None if collectives.is_first() else claim())
 
-  def _claim(
-    self, config: Any, dataset: Any, describe_start: Any, read_config: Any
-  ) -> None:
+    def claim() -> None:
+      if os.path.exists(self.file(_RECORD)):
+        recorded = self.read_record()
+        self._compare(
+          recorded | {"config": read_config(recorded["config"])},
+          {"config": config, "dataset": dataset},
+        )
+      else:
+        self._begin({"config": config, "dataset": dataset}, describe_start)
+
+    # The first process writes the record that the others then compare.
+    collectives.run_on_first(claim)
+    collectives.check_shared(self.path)
+    collectives.run_on_all(lambda: None if collectives.is_first() else claim())
+
+  def check_relations(self, relations: Sequence[str]) -> None:
+    """Checks the relations of a dataset against those of the run here, if any.
+
+    Raises:
+      ValueError: if they differ; names those that do.
+    """
     if os.path.exists(self.file(_RECORD)):
-      record = self.read_record()
-      found = differences.find(
-        {
-          "config": read_config(record["config"]),
-          "dataset": record["dataset"],
-        },
-        {"config": config, "dataset": dataset},
-      )
-      if found:
-        raise ValueError(f"{self.path}: holds a run with {found}")
-      return
+      dataset = self.read_record()["dataset"]
+      # Other values of the record are compared by `claim`.
+      if isinstance(dataset, dict) and "relations" in dataset:
+        self._compare(
+          {"dataset": {"relations": dataset["relations"]}},
+          {"dataset": {"relations": [*relations]}},
+        )
+
+  def _compare(
+    self, recorded: Mapping[str, Any], asked: Mapping[str, Any]
+  ) -> None:
+    sides = ({key: side[key] for key in asked} for side in (recorded, asked))
+    if found := differences.find(*sides):
+      raise ValueError(f"{self.path}: holds another run: {found}")
+
+  def _begin(
+    self,
+    record: Mapping[str, Any],
+    describe_start: Callable[[], Mapping[str, Any]],
+  ) -> None:
     described = describe_start()
     os.makedirs(self.path, exist_ok=True)
-    # All that a start leaves that was killed here.
+    # A start that was killed here leaves a partial record, and nothing else.
     if {*os.listdir(self.path)} - {_partial(_RECORD)}:
       raise ValueError(
-        f"{self.path}: want a new folder or one that holds a run, found other"
+        f"{self.path}: expected a new folder or one that holds a run, got other"
         f" files and no {_RECORD}"
       )
-    self.write_json(
-      _RECORD,
-      {
-        "config": config,
-        "dataset": dataset,
-        **described,
-        "versions": _versions(),
-        "git_commit": _git_commit(),
-      },
-    )
+    versions = {name: metadata.version(name) for name in _PACKAGES}
+    made_by = {
+      "versions": {"python": platform.python_version(), **versions},
+      "git_commit": _git_commit(),
+    }
+    self.write_json(_RECORD, {**record, **described, **made_by})
 
   @contextlib.contextmanager
   def held(self) -> Iterator[None]:
-    """Keeps another start out of the folder, where its disk has locks.
+    """Holds an exclusive lock on the folder, if the file system has locks.
 
     Raises:
-      ValueError: if another process is writing to it.
+      ValueError: if another process holds it.
     """
     with contextlib.ExitStack() as stack:
-      collectives.together(
-        lambda: self._hold(stack) if collectives.is_first() else None
-      )
+      collectives.run_on_first(lambda: self._hold(stack))
       yield
 
   def _hold(self, stack: contextlib.ExitStack) -> None:
-    # A lock may want a file that is open for writing.
+    # Some file systems lock only files that are open for writing.
     record = stack.enter_context(open(self.file(_RECORD), "r+b"))  # noqa: SIM115
     try:
       fcntl.flock(record, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
       raise ValueError(
-        f"{self.path}: another process is training there; wait for its end"
+        f"{self.path}: another process is training there; wait until it ends"
       ) from None
     except OSError as error:
       if error.errno not in _NO_LOCKS:
         raise
 
 
-@contextlib.contextmanager
-def _replacing(path: str) -> Iterator[Any]:
-  """Opens a text file that takes its place only when all is written."""
-  with open(_partial(path), "w", encoding="utf-8") as file:
-    yield file
-    file.flush()
-    os.fsync(file.fileno())
-  os.replace(_partial(path), path)
-
-
 def _partial(path: str) -> str:
   return f"{path}.partial"
 
 
-def _versions() -> dict[str, str]:
-  found = {name: metadata.version(name) for name in _PACKAGES}
-  return {"python": platform.python_version(), **found}
-
-
 def _git_commit() -> str | None:
-  """Returns the commit of the code, marked if it was changed, if known."""
+  """Returns the commit of the code, if known; "-dirty" if it was changed."""
   here = os.path.dirname(os.path.abspath(__file__))
   ask = lambda *args: subprocess.run(  # noqa: E731
     ["git", "-C", here, *args], capture_output=True, text=True, check=True
   ).stdout.strip()
   try:
-    # Else the commit would be that of a repository that merely surrounds it.
+    # Fails if the package is not part of the repository around it.
     ask("ls-files", "--error-unmatch", os.path.abspath(__file__))
     commit = ask("rev-parse", "HEAD")
     return commit + ("-dirty" if ask("status", "--porcelain") else "")

@@ -10,14 +10,8 @@ if TYPE_CHECKING:
 
 
 class TrainState(struct.PyTreeNode):
-  """All that a checkpoint must hold to resume; no functions.
+  """Everything that a checkpoint needs to resume; no functions."""
 
-  Attributes:
-    step: int32[], updates made.
-    params: float32 nested dicts.
-    opt_state: of `training.optimizer`.
-  """
-
-  step: jax.Array
-  params: Any
-  opt_state: "optax.OptState"
+  step: jax.Array  # int32[], number of updates so far.
+  params: Any  # float32 nested dicts
+  opt_state: "optax.OptState"  # Of `training.optimizer`.

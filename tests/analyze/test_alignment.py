@@ -1,4 +1,4 @@
-"""The verb `alignment` on a finished run: what it writes and refuses."""
+"""The command `alignment` on a finished run: its files and its errors."""
 
 import dataclasses
 import functools
@@ -23,14 +23,14 @@ from ifa_jax.workdir.run_folder import RunFolder
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 TOLERANCE = 5e-6
-# Rows of the generated test split, in no order.
+# Rows of the generated test split, unordered.
 ROWS = [5, 0, 11]
 
 
 @pytest.fixture(scope="module", name="best")
 def best_checkpoint(finished):
   folder = RunFolder(finished.workdir)
-  return alignment_split.load_best(finished.experiment, folder)
+  return alignment_split.load_best(folder)
 
 
 @pytest.fixture(scope="module", name="posts")
@@ -43,7 +43,7 @@ def some_posts(finished, best, fast_compilation):
 @pytest.fixture(scope="module", name="out")
 def written_folder(finished, best, posts, tmp_path_factory):
   folder = tmp_path_factory.mktemp("alignment") / "out"
-  source = alignment_posts.Source("run", "test", "clean", best.step)
+  source = alignment_posts.PostSource("run", "test", "clean", best.step)
   command.write(folder, source, iter(posts), shown=0)
   return folder
 
@@ -52,11 +52,11 @@ def read_json(out, row):
   return json.loads((out / "posts" / f"test-{row + 1}.json").read_text())
 
 
-def test_posts_come_in_the_order_asked_for(posts):
+def test_posts_follow_the_order_of_the_rows(posts):
   assert [post.row.text.id for post in posts] == ["test/6", "test/1", "test/12"]
 
 
-def test_predictions_are_those_of_the_evaluation(finished, posts):
+def test_predictions_match_the_evaluation(finished, posts):
   lines = tiny_run.read_lines(finished.workdir / "predictions_test.jsonl")
   for row, post in zip(ROWS, posts, strict=True):
     assert post.row.text.id == lines[row]["id"]
@@ -66,8 +66,8 @@ def test_predictions_are_those_of_the_evaluation(finished, posts):
       assert post.probabilities[name] == pytest.approx(probability, abs=2e-6)
 
 
-def test_maps_are_sums_of_what_the_model_captures(finished, best, out):
-  """The whole way: shards, batch, model, words, pictures, JSON."""
+def test_maps_are_sums_of_captured_attention(finished, best, out):
+  """From shards to JSON, compared with loops over the captured attention."""
   built, split = finished.experiment, finished.experiment.data.split("test")
   (batch,) = split.batches(
     sampling.in_batches(np.array(ROWS), 3), built.data.geometry
@@ -96,7 +96,7 @@ def test_maps_are_sums_of_what_the_model_captures(finished, best, out):
   assert {"image", "grounded 1", "detected 1"} <= seen
 
 
-def test_a_json_file_holds_all_maps_and_where_they_come_from(out, best):
+def test_json_files_have_all_maps_and_their_source(out, best):
   written = read_json(out, 0)
   named = ("run", "split", "protocol", "step", "maps", "elsewhere_columns")
   assert [written[name] for name in named] == [
@@ -125,7 +125,7 @@ def test_a_json_file_holds_all_maps_and_where_they_come_from(out, best):
     assert len(place["box"]) == len(place["patches_on_square"]) == 4
 
 
-def test_a_png_file_shows_each_post(out):
+def test_every_post_has_a_png_file(out):
   assert sorted(os.listdir(out)) == ["index.html", "posts"]
   assert len(os.listdir(out / "posts")) == 2 * len(ROWS)
   for row in ROWS:
@@ -137,15 +137,15 @@ def test_a_png_file_shows_each_post(out):
 ODD_POSTS = {
   "nothing to see": {"num_squares": (0, 0, 0)},
   "six objects": {"num_squares": (1, 3, 3)},
-  "crops of unknown place": {"boxed": False},
-  "crops alone": {"num_squares": (0, 2, 3), "boxed": False},
+  "crops of unknown position": {"boxed": False},
+  "only crops": {"num_squares": (0, 2, 3), "boxed": False},
   "money, emoji, Arabic": {"words": ["$x_1", "🎸", "$y$", "السلام"]},
   "long": {"words": ["x" * 60, *["word"] * 33, "y" * 60]},
 }
 
 
 @pytest.mark.parametrize("case", ODD_POSTS)
-def test_odd_posts_are_drawn(case, tmp_path):
+def test_unusual_posts_are_drawn(case, tmp_path):
   post = aligned.make_post(**ODD_POSTS[case])
   path = tmp_path / "post.png"
   figures.save(post, path, shown=1, caption="a run")
@@ -153,7 +153,7 @@ def test_odd_posts_are_drawn(case, tmp_path):
   json.dumps(post.to_json(), allow_nan=False)
 
 
-def test_the_map_that_is_drawn_is_the_one_asked_for(tmp_path):
+def test_figures_draw_the_selected_map(tmp_path):
   post = aligned.make_post()
   drawn = []
   for shown in (0, 1, 2):
@@ -165,70 +165,53 @@ def test_the_map_that_is_drawn_is_the_one_asked_for(tmp_path):
   assert np.abs(drawn[1] - drawn[2]).max() > 50
 
 
-def test_panels_follow_what_is_known():
-  titles = lambda **changes: [  # noqa: E731
-    panel.title for panel in aligned.make_post(**changes).panels()
-  ]
+def test_panels_depend_on_known_boxes():
+  def titles(**changes):
+    return [panel.title for panel in aligned.make_post(**changes).panels()]
+
   assert titles() == ["image", "crops"]
   assert titles(num_squares=(1, 0, 0)) == ["image"]
   assert titles(num_squares=(0, 0, 0)) == []
-  alone = ["grounded 1", "detected 1", "detected 2"]
-  assert titles(boxed=False) == ["image", *alone]
-
-
-class FakeSplit:
-  """Rows with ids."""
-
-  name = "test"
-
-  def __len__(self):
-    return 12
-
-  def describe(self, row):
-    return aligned.make_post(row + 1).row.text
+  crops = ["grounded 1", "detected 1", "detected 2"]
+  assert titles(boxed=False) == ["image", *crops]
 
 
 def test_posts_with_pictures_come_first():
   seen = [False, True, False, True, True]
-  choose = lambda *options: command.choose(seen, *options, "test")  # noqa: E731
+  choose = functools.partial(command.choose, seen, name="test")
   assert choose(9, "first") == [1, 3, 4, 0, 2]
   assert choose(4, "first") == [1, 3, 4, 0]
   assert choose(9, "only") == [1, 3, 4]
   assert choose(3, "any") == [0, 1, 2]
-  with pytest.raises(ValueError, match="split test: want posts with a picture"):
+  with pytest.raises(ValueError, match="split test: expected posts with a pic"):
     command.choose([False] * 3, 3, "only", "test")
 
 
-def test_what_is_seen_is_what_the_model_reads(build):
-  built = build(model={"use_objects": False})
-  split = built.data.split("test")
-  pictures = [split.describe(i).num_squares["image"] for i in range(17)]
-  assert [num for (num,) in built.data.num_seen(split)] == pictures
-
-
-def test_posts_are_found_by_id():
-  split = FakeSplit()
+def test_posts_are_found_by_id(finished):
+  split = finished.experiment.data.split("test")
   assert command.find(split, ["test/11", "test/2", "test/11"]) == [10, 1]
-  with pytest.raises(ValueError, match=r"found 'tset/3'; did you mean test/3"):
+  with pytest.raises(ValueError, match=r"got 'tset/3'; did you mean test/3"):
     command.find(split, ["tset/3"])
 
 
-def test_a_map_that_is_not_there_is_refused():
+def test_unknown_map_raises():
   names = ["mean", "0", "1", "2"]
   places = [command.map_index(x, names) for x in ("mean", "0", "2", None)]
   assert places == [0, 1, 3, 0]
   for name in ("3", "-1", "last", ""):
-    with pytest.raises(ValueError, match="--map: want one of mean, 0, 1, 2, f"):
+    with pytest.raises(
+      ValueError, match="--map: expected one of mean, 0, 1, 2,"
+    ):
       command.map_index(name, names)
 
 
-def test_a_run_without_an_alignment_is_refused(finished, tmp_path):
+def test_run_without_alignment_raises(finished, tmp_path):
   folder, built = RunFolder(tmp_path), finished.experiment
   command.make_reader(built, folder)
   model = models.replace(built.config.model, vision=None)
   text = dataclasses.replace(built.config, model=model)
   changed = dataclasses.replace(built, config=text)
-  with pytest.raises(ValueError, match="found one that reads only text"):
+  with pytest.raises(ValueError, match="got one that reads only text"):
     command.make_reader(changed, folder)
   metadata = json.loads(json.dumps(built.prepared.metadata))
   for counts in metadata["counts"].values():
@@ -236,7 +219,7 @@ def test_a_run_without_an_alignment_is_refused(finished, tmp_path):
       counts[name] = counts[f"missing_{name}"] = 0
   nothing = built.prepared._replace(metadata=metadata)
   changed = dataclasses.replace(built, prepared=nothing)
-  with pytest.raises(ValueError, match="want posts with any of image, ground"):
+  with pytest.raises(ValueError, match="expected posts with any of image, gr"):
     command.make_reader(changed, folder)
 
 
@@ -274,7 +257,7 @@ def lines_of_posts(tmp_path_factory):
   return path
 
 
-def test_the_command(finished, commands):
+def test_command_writes_files(finished, commands):
   out, outcomes = commands
   for name in ("rows", "own"):
     assert outcomes[name].status == 0, outcomes[name].err
@@ -284,24 +267,24 @@ def test_the_command(finished, commands):
   assert written == [f"{s}.{end}" for s in stems for end in ("json", "png")]
   rows = json.loads((out / "posts" / "val-1.json").read_text())
   assert [rows["run"], rows["split"]] == [str(finished.workdir), "dev"]
-  # That of the last command.
+  # Written by the last command.
   page = (out / "index.html").read_text()
-  first = f"Alignment of {finished.workdir}, posts of one&#39;s own, protocol"
+  first = f"Alignment of {finished.workdir}, your own posts, protocol"
   assert page.count(first) == 2
-  assert "passed over post 2: line 2: not JSON" in outcomes["own"].err
+  assert "skipped post 2: line 2: not JSON" in outcomes["own"].err
 
 
 @pytest.mark.parametrize(
   ("name", "status", "said"),
   [
-    ("both", 2, "want either --rows or --posts"),
-    ("no run", 1, "want a run's folder"),
+    ("both", 2, "expected either --rows or --posts"),
+    ("no run", 1, "expected a run's folder"),
     ("no posts", 1, "nowhere.jsonl"),
   ],
 )
-def test_a_users_mistake_is_one_line(commands, name, status, said):
+def test_user_errors_are_one_line(commands, name, status, said):
   outcome = commands[1][name]
   assert outcome.status == status
-  # Last, behind the progress.
+  # After the progress bar.
   assert outcome.err.splitlines()[-1].startswith("error: ")
   assert said in outcome.err

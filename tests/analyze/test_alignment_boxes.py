@@ -1,4 +1,4 @@
-"""Where crops lie: against the pixels that `decode.fit` and `cut` leave."""
+"""Positions of crops, compared with the pixels that `decode` keeps."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from ifa_jax.data.images import decode
 
 
 def ramps(width, height):
-  """Returns a picture whose red tells x and whose green tells y."""
+  """Returns a picture whose red encodes x and whose green encodes y."""
   x = np.linspace(0, 255, width)[None].repeat(height, 0)
   y = np.linspace(0, 255, height)[:, None].repeat(width, 1)
   pixels = np.stack([x, y, np.zeros_like(x)], axis=-1)
@@ -17,7 +17,7 @@ def ramps(width, height):
 
 
 def seen(square, width, height):
-  """Returns where the middle of a square of `ramps` comes from, in pixels."""
+  """Returns the pixel of `ramps` at the middle of a square."""
   middle = square.shape[0] // 2
   around = square[middle - 1 : middle + 1, middle - 1 : middle + 1, :2]
   x, y = around.mean(axis=(0, 1)) / 255
@@ -28,22 +28,22 @@ SIZES = [(400, 300), (300, 400), (64, 64), (1000, 120), (333, 217)]
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_what_is_kept_is_what_fit_shows(size):
+def test_kept_matches_fit(size):
   square = decode.fit(ramps(*size), 64)
-  x0, y0, x1, y1 = boxes.kept(*size, 64)
+  x0, y0, x1, y1 = boxes.kept(np.array(size), 64)
   assert x1 - x0 == pytest.approx(min(size), abs=size[0] / 64)
   found = seen(square, *size)
   assert found == pytest.approx(((x0 + x1) / 2, (y0 + y1) / 2), abs=3)
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_the_middle_of_a_crop_is_the_middle_of_its_patches(size):
+def test_crop_and_patches_have_the_same_centre(size):
   width, height = size
   box = (0.4 * width, 0.3 * height, 0.55 * width, 0.8 * height)
   crop = decode.fit(decode.cut(ramps(*size), box), 32)
   place = boxes.place(box, size, 64, 32)
   x0, y0, x1, y1 = place.grid
-  left, top, right, bottom = boxes.kept(*size, 64)
+  left, top, right, bottom = boxes.kept(np.array(size), 64)
   middle = (
     left + (x0 + x1) / 2 * (right - left),
     top + (y0 + y1) / 2 * (bottom - top),
@@ -68,9 +68,20 @@ def test_boxes_are_clipped_and_patches_are_not():
   assert 0 < y0 < y1 < 0.5
 
 
-def test_a_box_outside_of_the_square_has_none():
+def test_box_outside_the_square_is_none():
   place = boxes.place((0, 0, 40, 300), (400, 300), 60, 16)
   assert place.box is None
+
+
+def test_objects_have_the_position_of_their_box():
+  # Of 640 x 480 pixels the columns 80 to 560 are kept.
+  place = boxes.place((80, 0, 320, 120.5), (640, 480), 480, None)
+  assert place.box == pytest.approx((0, 0, 0.5, 120.5 / 480))
+  assert place.grid == place.box
+  outside = boxes.place((0, 0, 70, 99), (640, 480), 480, None)
+  assert outside.box is None
+  over = boxes.place((560 - 48, 0, 640, 480), (640, 480), 480, None)
+  assert over.box == pytest.approx((0.9, 0, 1, 1))
 
 
 def overlapping_grids(rng, num):
@@ -85,7 +96,7 @@ def overlapping_grids(rng, num):
 
 
 def loop_largest(grids, x, y):
-  """Returns the largest weight of the patches that a point lies in."""
+  """Returns the largest weight of the patches that contain a point."""
   largest = 0.0
   for (x0, y0, x1, y1), weights in grids:
     side = len(weights)
@@ -100,20 +111,19 @@ def loop_largest(grids, x, y):
 
 
 @pytest.mark.parametrize("num", [1, 9])
-def test_of_patches_that_overlap_the_largest_counts(num):
+def test_overlapping_patches_show_the_largest_weight(num):
   rng = np.random.default_rng(num)
   grids = overlapping_grids(rng, num)
-  xs, ys, values = boxes.lay_over(grids)
-  assert values.shape == (len(ys) - 1, len(xs) - 1)
-  found = []
-  for x, y in rng.uniform((xs[0], ys[0]), (xs[-1], ys[-1]), (300, 2)):
-    column, row = np.searchsorted(xs, x) - 1, np.searchsorted(ys, y) - 1
-    assert values[row, column] == loop_largest(grids, x, y)
-    found.append(values[row, column])
-  assert max(found) > 0
+  pixels = boxes.heat(grids, 50)
+  assert pixels.shape == (50, 50)
+  assert pixels.max() > 0
+  for row, column in rng.integers(0, 50, (300, 2)):
+    x, y = (column + 0.5) / 50, (row + 0.5) / 50
+    assert pixels[row, column] == loop_largest(grids, x, y)
 
 
-def test_many_small_weights_are_no_large_one():
-  once = boxes.lay_over([((0, 0, 1, 1), np.array([[0.2]]))])
-  often = boxes.lay_over([((0, 0, 1, 1), np.array([[0.2]]))] * 9)
-  np.testing.assert_array_equal(once.values, often.values)
+def test_equal_weights_do_not_add_up():
+  small = (0, 0, 1, 1), np.array([[0.2]])
+  np.testing.assert_array_equal(
+    boxes.heat([small] * 9, 8), boxes.heat([small], 8)
+  )

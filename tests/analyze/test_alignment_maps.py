@@ -1,4 +1,4 @@
-"""Maps of attention against plain loops, on DeepKE's numbers and PyTorch's."""
+"""Maps of attention, compared with loops over DeepKE's outputs."""
 
 import functools
 
@@ -13,7 +13,7 @@ import torch_reference
 
 import ifa_jax
 from ifa_jax import models
-from ifa_jax.analyze.alignment import compute, pixels
+from ifa_jax.analyze.alignment import compute, readers
 
 pytestmark = pytest.mark.slow
 
@@ -22,14 +22,13 @@ TOLERANCE = 5e-6
 
 @functools.partial(jax.jit, static_argnums=0)
 def look(model, params, batch):
-  captured = lambda output: output.text_attention  # noqa: E731
-  return compute.Look(model, captured)(params, batch, batch)
+  return compute.capture(model, "text_attention")(params, batch, batch)
 
 
 def draw_words(batch, seed):
   """Returns word ids of every row: words of one to three tokens.
 
-  [CLS], [SEP] and both markers are nobody's.
+  [CLS], [SEP] and both markers belong to no word.
   """
   rng = np.random.default_rng(seed)
   rows = []
@@ -47,11 +46,13 @@ def draw_words(batch, seed):
 
 def maps_of(config, params, batch, word_ids):
   """Runs the model and returns the maps of every row."""
-  looked = look(models.build(config), params, batch)
-  places = pixels.place_pictures(config.picture_slots, config.vision.patch_size)
+  *_, weights = look(models.build(config), params, batch)
+  places = readers.place_pictures(
+    config.picture_slots, config.vision.patch_size
+  )
   return [
-    pixels.align(
-      looked.weights[:, i],
+    aligned.align_pixels(
+      weights[:, i],
       aligned.make_text(
         ids,
         ["word"] * (max(ids) + 2),
@@ -98,7 +99,7 @@ def check(got, want, geometry, released, batch, row, ids):
   gaps = []
 
   def compare(name, found, tokens):
-    """Both ways of naming layers: the mean, then each."""
+    """Compares the mean over layers, then each layer."""
     cells = [
       aligned.loop_cell(want[layer], tokens, name) for layer in range(len(want))
     ]
@@ -186,18 +187,18 @@ def test_maps_of_perturbed_weights_are_sums_of_pytorch(fusion):
     check(got, attention, geometry, released, batch, row, word_ids[row])
 
 
-def test_a_row_and_what_goes_elsewhere_add_up_to_one():
+def test_pictures_and_elsewhere_add_up_to_one():
   for post in (aligned.make_post(), aligned.make_post(num_squares=(0, 0, 0))):
     for shares in (post.alignment.words, post.alignment.markers):
       total = shares.pictures.sum(axis=-1) + shares.elsewhere.sum(axis=-1)
       np.testing.assert_allclose(total, 1.0, atol=1e-12)
 
 
-def test_columns_are_the_pictures_that_are_there():
-  names = lambda *counts: [  # noqa: E731
-    column.name
-    for column in aligned.make_post(num_squares=counts).alignment.columns
-  ]
+def test_columns_are_the_present_pictures():
+  def names(*counts):
+    columns = aligned.make_post(num_squares=counts).alignment.columns
+    return [column.name for column in columns]
+
   assert names(0, 0, 0) == []
   assert names(1, 0, 2) == ["image", "detected 1", "detected 2"]
   assert names(0, 3, 3) == [
@@ -205,10 +206,10 @@ def test_columns_are_the_pictures_that_are_there():
   ]
 
 
-def test_words_without_a_token_have_no_number():
+def test_words_without_a_token_are_nan():
   rng = np.random.default_rng(0)
   attention = aligned.random_attention(rng, 4, 1)
-  got = pixels.align(
+  got = aligned.align_pixels(
     attention,
     aligned.make_text(
       [-1, 0, 2, -1], "abcd", {"head": (0, 1), "tail": (2, 3)}, (1, 2)
@@ -223,8 +224,8 @@ def test_words_without_a_token_have_no_number():
 def test_an_entity_of_several_words_is_the_mean_over_its_tokens():
   rng = np.random.default_rng(0)
   attention = aligned.random_attention(rng, 5, 5)
-  (place,) = pixels.place_pictures([("detected", 1, 16)], 8)
-  got = pixels.align(
+  (place,) = readers.place_pictures([("detected", 1, 16)], 8)
+  got = aligned.align_pixels(
     attention,
     aligned.make_text(
       [0, 0, 1, 2, 2], "abc", {"head": (0, 2), "tail": (2, 3)}, (0, 3)
@@ -234,20 +235,20 @@ def test_an_entity_of_several_words_is_the_mean_over_its_tokens():
   )
   want = attention[:, :3, 1:5].mean(axis=1).reshape(-1, 2, 2)
   np.testing.assert_allclose(got.patches["head"][0][1:], want)
-  assert list(got.maps) == ["mean", "0", "1"]
+  assert list(got.kind.titles) == ["mean", "0", "1"]
 
 
 @pytest.mark.parametrize(
   ("word_ids", "num_visual", "message"),
   [
-    ([-1, 0, 1, -1], 6, "want 5 visual keys and 4 text keys"),
-    ([-1, 0, 0, -1], 5, "words 1 to 2: want a token, found none"),
+    ([-1, 0, 1, -1], 6, "expected 2 maps of 5 visual and 4 text keys"),
+    ([-1, 0, 0, -1], 5, "words 1 to 2: expected a token, got none"),
   ],
 )
-def test_what_does_not_fit_is_refused(word_ids, num_visual, message):
+def test_mismatched_attention_raises(word_ids, num_visual, message):
   attention = aligned.random_attention(np.random.default_rng(0), 4, num_visual)
-  places = pixels.place_pictures([("detected", 1, 16)], 8)
+  places = readers.place_pictures([("detected", 1, 16)], 8)
   spans = {"head": (0, 1), "tail": (1, 2)}
   text = aligned.make_text(word_ids, "ab", spans, (1, 2))
   with pytest.raises(ValueError, match=message):
-    pixels.align(attention, text, places, {"detected": [True]})
+    aligned.align_pixels(attention, text, places, {"detected": [True]})

@@ -1,4 +1,4 @@
-"""Alignments of posts of one's own are those of the dataset's rows."""
+"""Alignments of own posts match those of the dataset's rows."""
 
 import dataclasses
 import io
@@ -22,7 +22,7 @@ from ifa_jax.workdir.run_folder import RunFolder
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 TOLERANCE = 1e-5
-# Rows of the generated test split, in no order.
+# Rows of the generated test split, unordered.
 ROWS = [5, 0, 11, 3]
 REGIONS = ("mega", "vilbert")
 KINDS = ("pixels", *REGIONS)
@@ -37,12 +37,12 @@ def scenes_of_the_tree(raw_dir, tmp_path_factory):
 def aligned_both_ways(
   finished, posts, data_dir, scenes_dir, tmp_path_factory, fast_compilation
 ):
-  """Returns name -> (run's folder, rows of the dataset, posts of one's own)."""
+  """Returns name -> (aligner, rows of the dataset, own posts)."""
   found = {}
   for name in KINDS:
     if name == "pixels":
       built, workdir = finished
-      params = alignment_split.load_best(built, RunFolder(workdir)).params
+      params = alignment_split.load_best(RunFolder(workdir)).params
     else:
       built = own_runs.build(name, data_dir, scenes_dir)
       params = tiny_systems.params(built)
@@ -50,7 +50,7 @@ def aligned_both_ways(
       own_runs.write(built, params, workdir)
     aligner = alignment_split.SplitAligner(built, params)
     split = built.data.split("test")
-    # One at a time, so that both ways share what is compiled.
+    # One row at a time, so that both share the compiled function.
     theirs = [next(aligner.posts(split, [row])) for row in ROWS]
     own = PostAligner(Predictor(workdir))
     found[name] = own, theirs, [own.post(posts[row]) for row in ROWS]
@@ -58,7 +58,7 @@ def aligned_both_ways(
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_maps_are_those_of_the_datasets_rows(name, aligned):
+def test_maps_match_the_dataset_rows(name, aligned):
   _, theirs, ours = aligned[name]
   numbers = set()
   for want, got in zip(theirs, ours, strict=True):
@@ -86,7 +86,7 @@ def test_maps_are_those_of_the_datasets_rows(name, aligned):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_what_is_shown_is_what_the_dataset_has(name, aligned):
+def test_json_and_panels_match_the_dataset_rows(name, aligned):
   _, theirs, ours = aligned[name]
   drawn = 0
   for want, got in zip(theirs, ours, strict=True):
@@ -115,7 +115,7 @@ def pixels(square):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_without_a_picture_nothing_is_aligned(name, aligned, posts):
+def test_without_picture_there_are_no_columns(name, aligned, posts):
   own, _, ours = aligned[name]
   bare = {k: x for k, x in posts[5].items() if k not in ("image", "boxes")}
   post = own.post(bare)
@@ -134,14 +134,14 @@ def test_without_a_picture_nothing_is_aligned(name, aligned, posts):
 @pytest.mark.parametrize(
   ("name", "columns"), [("pixels", ["image"]), ("mega", [])]
 )
-def test_without_boxes_the_picture_is_there(name, columns, aligned, posts):
+def test_without_boxes_the_picture_is_shown(name, columns, aligned, posts):
   own, _, ours = aligned[name]
   post = own.post(posts[5] | {"boxes": []})
   assert [column.name for column in post.alignment.columns] == columns
   assert (pixels(post.picture) == pixels(ours[0].picture)).all()
 
 
-def test_objects_that_are_found_are_shown(finished, posts):
+def test_detected_objects_are_shown(finished, posts):
   class Finder:
     def find(self, pictures, names):
       return [posts[5]["boxes"] for _ in pictures]
@@ -153,10 +153,10 @@ def test_objects_that_are_found_are_shown(finished, posts):
   assert len(found.alignment.columns) > 1
 
 
-def test_the_source_names_the_run_and_no_split(aligned):
+def test_source_of_own_posts_has_no_split(aligned):
   source = aligned["mega"][0].source("runs/mega")
   assert str(source) == (
-    "Alignment of runs/mega, posts of one's own, protocol clean, checkpoint at"
+    "Alignment of runs/mega, your own posts, protocol clean, checkpoint at"
     f" step {own_runs.STEP}, visual source: spatial edges, chain graph"
   )
   assert aligned["vilbert"][0].source("a").visual_source == "scenes"
@@ -164,14 +164,14 @@ def test_the_source_names_the_run_and_no_split(aligned):
 
 
 NO_MAP = {
-  "mtb": "found one that reads only text",
-  "bert_sg": "found one that sums its objects: no word is aligned with any",
-  "mega": "data.scenes: want a folder of scenes",
+  "mtb": "got one that reads only text",
+  "bert_sg": "got one that sums its objects: no word is aligned with any",
+  "mega": "data.scenes: expected a directory of scenes",
 }
 
 
 @pytest.mark.parametrize("name", NO_MAP)
-def test_a_model_without_a_map_is_refused(name):
+def test_model_without_map_raises(name):
   reader = types.SimpleNamespace(data=DataConfig(), image_size=32)
   model = tiny_systems.MODELS[name]
   predictor = types.SimpleNamespace(model=model, reader=reader)
@@ -181,7 +181,7 @@ def test_a_model_without_a_map_is_refused(name):
 
 @pytest.fixture(name="write")
 def write_posts(finished, tmp_path):
-  """Writes lines to a file, and what the verb makes of them to a folder."""
+  """Writes lines to a file, and the command's output to a directory."""
 
   def make(lines, num_posts=40, **options):
     path, out = tmp_path / "posts.jsonl", tmp_path / "out"
@@ -199,14 +199,14 @@ POST = {"text": "Ann joins Acme .", "head": "Ann", "tail": "Acme"}
 ODD_IDS = ["../../a b", "x" * 300, "a", "A", "\ud83d", "😀" * 90, 5, None, "."]
 
 
-def test_lines_become_figures_numbers_and_a_page(write, posts, caplog):
+def test_lines_become_png_json_and_a_page(write, posts, caplog):
   lines = [posts[3], {"text": "Ann"}, POST, POST | {"image": "nowhere.jpg"}]
   lines += [posts[0], posts[1]]
   out = write(["nonsense", "", *map(json.dumps, lines)], 3)
   names = ["post-4", "test-1", "test-4"]
   files = sorted(path.name for path in (out / "posts").iterdir())
   assert files == sorted(f"{n}.{e}" for n in names for e in ("json", "png"))
-  passed = [r.getMessage() for r in caplog.records if "passed" in r.msg]
+  passed = [r.getMessage() for r in caplog.records if "skipped" in r.msg]
   assert len(passed) == 3
   for line, part in zip(
     passed,
@@ -216,12 +216,12 @@ def test_lines_become_figures_numbers_and_a_page(write, posts, caplog):
     assert part in line
   page = (out / "index.html").read_text()
   assert page.count("<article") == 3
-  assert page.count("posts of one's own".replace("'", "&#39;")) == 2
+  assert page.count("your own posts") == 2
   written = json.loads((out / "posts" / "test-4.json").read_text())
   assert [written["split"], written["id"]] == [None, "test/4"]
 
 
-def test_any_id_becomes_a_file_of_its_own(write):
+def test_every_id_has_its_own_file(write):
   out = write([json.dumps(POST | {"id": name}) for name in ODD_IDS])
   names = [path.name for path in (out / "posts").glob("*.png")]
   assert len({name.casefold() for name in names}) == len(ODD_IDS)
@@ -230,18 +230,18 @@ def test_any_id_becomes_a_file_of_its_own(write):
   assert len([*out.parent.iterdir()]) == 2
 
 
-def test_a_file_without_a_post_leaves_nothing(write, tmp_path):
-  with pytest.raises(ValueError, match=r"own.*: want posts to show, found"):
+def test_file_without_valid_posts_writes_nothing(write, tmp_path):
+  with pytest.raises(ValueError, match=r"own.*: expected at least one post"):
     write(['{"text": "Ann"}'])
   assert not (tmp_path / "out").exists()
 
 
-def test_a_map_that_is_not_there_is_refused(write):
-  with pytest.raises(ValueError, match="--map: want one of mean, 0, found '7'"):
+def test_unknown_map_raises(write):
+  with pytest.raises(ValueError, match=r"--map: expected one .* 0, got '7'"):
     write([json.dumps(POST)], map="7")
 
 
-def test_a_run_that_shows_nothing_is_named(finished, monkeypatch, tmp_path):
+def test_error_names_the_run_without_alignment(finished, monkeypatch, tmp_path):
   real = Predictor(finished.workdir)
   text_only = dataclasses.replace(real.model, vision=None)
   monkeypatch.setattr(real, "model", text_only)
@@ -249,10 +249,12 @@ def test_a_run_that_shows_nothing_is_named(finished, monkeypatch, tmp_path):
   options = types.SimpleNamespace(map=None)
   with pytest.raises(ValueError, match="only text") as raised:
     command.take_own(RunFolder(tmp_path), options)
-  assert str(raised.value).startswith(f"{tmp_path}: want a model that aligns")
+  assert str(raised.value).startswith(
+    f"{tmp_path}: expected a model that aligns"
+  )
 
 
-def test_a_picture_in_memory_is_opened_once(aligned, posts, monkeypatch):
+def test_picture_in_memory_is_opened_once(aligned, posts, monkeypatch):
   own, _, ours = aligned["mega"]
   opened = []
   open_picture = pictures.open_picture

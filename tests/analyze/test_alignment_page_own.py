@@ -1,4 +1,4 @@
-"""The page of posts of one's own: no gold relation, one post, in a frame."""
+"""The page of own posts: without gold relation, for one post, in a frame."""
 
 import dataclasses
 import html
@@ -12,14 +12,14 @@ from PIL import Image
 
 from ifa_jax.analyze.alignment import page as alignment_page
 from ifa_jax.analyze.alignment.maps import Column, Shares
-from ifa_jax.analyze.alignment.posts import Source
+from ifa_jax.analyze.alignment.posts import PostSource
 from ifa_jax.data.images import decode
 
-OWN = Source("runs/objects", None, "clean", 375)
+OWN = PostSource("runs/objects", None, "clean", 375)
 
 
 def own_posts(num):
-  """Returns posts whose relation nobody knows."""
+  """Returns posts without a gold relation."""
   return [
     aligned.make_post(i, blanked=0.1 * i, gold=None) for i in range(1, 1 + num)
   ]
@@ -47,16 +47,16 @@ class Controls(html.parser.HTMLParser):
       self._hidden.pop()
 
 
-def test_without_a_gold_relation_the_prediction_stands_alone():
+def test_without_gold_only_the_prediction_is_shown():
   text = alignment_page.render(OWN, own_posts(2), shown=0)
   body = text[text.index("<body>") : text.index("<script>")]
-  assert "posts of one&#39;s own, protocol clean" in body
+  assert "your own posts, protocol clean" in body
   assert not re.search(r"\bgold\b(?!=)|>wrong<|>right<|[Ee]rrors first", body)
   assert body.count("predicted <b>a</b>") == 2
   assert Controls(text).seen == ["sort", "map", "count"]
 
 
-def test_a_post_alone_has_nothing_to_sort():
+def test_single_post_has_no_sort_control():
   text = alignment_page.render(OWN, own_posts(1), shown=0)
   assert Controls(text).seen == ["map"]
   both = [*own_posts(1), aligned.make_post(2, gold="b")]
@@ -65,7 +65,7 @@ def test_a_post_alone_has_nothing_to_sort():
 
 
 @browser.needs_browser
-def test_what_cannot_be_sorted_by_is_as_written(tmp_path):
+def test_unavailable_sort_key_keeps_the_order(tmp_path):
   path = tmp_path / "index.html"
   path.write_text(alignment_page.render(OWN, own_posts(3), shown=0))
   address = f"{path.as_uri()}#sort=error&map=0"
@@ -75,7 +75,7 @@ def test_what_cannot_be_sorted_by_is_as_written(tmp_path):
   assert ">3 of 3 posts</output>" in shown
 
 
-# Chooses the second map and tells the page around what came of it.
+# Selects the second map and reports the result to the parent page.
 _CHOOSE = """<script>
 const problems = [];
 addEventListener("error", (event) => problems.push(event.message));
@@ -97,13 +97,13 @@ addEventListener("message", (event) => { document.title = event.data; });
 
 
 @browser.needs_browser
-def test_the_page_works_inside_another_that_it_cannot_touch(tmp_path):
+def test_page_works_in_a_sandboxed_frame(tmp_path):
   (post,) = own_posts(1)
   page = alignment_page.render(OWN, [post], shown=0)
   inside = html.escape(page.replace("</body>", _CHOOSE))
   path = tmp_path / "index.html"
   path.write_text(_AROUND.replace("PAGE", inside), encoding="utf-8")
-  # In a process of its own, the frame might speak when all is printed.
+  # In its own process, the frame might report after the page is dumped.
   together = "--disable-features=IsolateSandboxedIframes"
   shown = browser.chromium(tmp_path, path.as_uri(), together, "--dump-dom")
   title = re.search(r"<title>(.*?)</title>", shown)[1]
@@ -112,16 +112,16 @@ def test_the_page_works_inside_another_that_it_cannot_touch(tmp_path):
   assert title == f"{wanted} 100 true null 0"
 
 
-# The head's objects alone, 400 pixels wide.
+# Only the objects of the head, 400 pixels wide.
 _PANEL = """<style>section:first-of-type figure svg { position: fixed;
   inset: 0; width: 400px; height: 400px; z-index: 9; }</style></body>"""
 
 
 @browser.needs_browser
-def test_where_objects_overlap_the_largest_weight_is_seen(tmp_path):
+def test_overlapping_objects_show_the_largest_weight(tmp_path):
   """One object on the left; the same and four lesser ones on the right."""
   post = aligned.make_post(num_squares=(1, 0, 0))
-  columns = [Column("object", i) for i in range(6)]
+  columns = [Column("object", i, i) for i in range(6)]
   left, right = (0.0, 0.0, 50.0, 100.0), (50.0, 0.0, 100.0, 100.0)
   grey = decode.encode_png(decode.grey(56))
   row = post.row._replace(
@@ -135,9 +135,11 @@ def test_where_objects_overlap_the_largest_weight_is_seen(tmp_path):
     name: [np.full((3, 1, 1), weight) for weight in each]
     for name, each in weights.items()
   }
-  shares = lambda rows: Shares(np.zeros((3, rows, 6)), np.zeros((3, rows, 3)))  # noqa: E731
+  words, markers = (
+    Shares(np.zeros((3, rows, 6)), np.zeros((3, rows, 3))) for rows in (3, 2)
+  )
   alignment = post.alignment._replace(
-    columns=columns, patches=patches, words=shares(3), markers=shares(2)
+    columns=columns, patches=patches, words=words, markers=markers
   )
   post = dataclasses.replace(post, row=row, alignment=alignment, gold=None)
   page = tmp_path / "index.html"

@@ -16,7 +16,7 @@ from PIL import Image
 from configs import mnre
 from ifa_jax.analyze.alignment import boxes, command, page
 from ifa_jax.analyze.alignment import split as alignment_split
-from ifa_jax.analyze.alignment.posts import Source
+from ifa_jax.analyze.alignment.posts import PostSource
 from ifa_jax.models import parameters
 
 MNRE_DIR = os.environ.get("MNRE_DIR")
@@ -32,7 +32,7 @@ pytestmark = [
 
 
 def write_rows_with_pictures(folder):
-  """Writes MNRE's tree with the rows whose pictures lie there, and ten more."""
+  """Writes MNRE's tree with the rows whose pictures exist, and ten more."""
   tree = pathlib.Path(MNRE_DIR)
   pictures = tree / "img_org"
   names = [f"'{path.name}'" for path in pictures.glob("*/*")]
@@ -76,8 +76,8 @@ def with_pictures(built, name):
   return split, command.choose(seen, len(split), "only", name)
 
 
-def test_boxes_lie_on_real_pictures(built):
-  """Cuts crops anew from the places that the maps name."""
+def test_boxes_match_crops_of_real_pictures(built):
+  """Cuts crops again at their positions on the square."""
   split, rows = with_pictures(built, "test")
   gaps = []
   for number in rows:
@@ -92,7 +92,7 @@ def test_boxes_lie_on_real_pictures(built):
 
 
 def gap_to_crop(row, box, square):
-  """Returns how a crop differs from its place on the picture, if it lies in."""
+  """Returns the mean difference of a crop inside the picture from its place."""
   place = boxes.place(box, row.picture_size, 224, 64)
   edges = [224 * edge for edge in place.grid]
   if min(edges) < 0 or max(edges) > 224:
@@ -103,7 +103,7 @@ def gap_to_crop(row, box, square):
   return [np.abs(np.asarray(again, int) - np.asarray(crop, int)).mean()]
 
 
-# How many posts there are, how many pictures, and how many of those decode.
+# Counts posts, pictures, and pictures that decode.
 _COUNTS = """<script>
 const pictures = [...document.querySelectorAll("svg image")];
 for (const picture of pictures) {
@@ -131,7 +131,7 @@ def test_the_page_shows_every_real_picture(built, tmp_path):
     posts += aligner.posts(split, rows)
     names |= {split.describe(row).img_id for row in rows}
   assert (len(posts), len(names)) == (45 + 46, 39)
-  source = Source("runs/toy", "test", "none", 0)
+  source = PostSource("runs/toy", "test", "none", 0)
   text = page.render(source, posts, shown=0)
   path = tmp_path / "index.html"
   path.write_text(text.replace("</body>", _COUNTS), encoding="utf-8")
@@ -139,5 +139,5 @@ def test_the_page_shows_every_real_picture(built, tmp_path):
   title = re.search(r"<title>(.*?)</title>", shown, re.DOTALL)[1]
   number, pictures, decoded = map(int, re.findall(r"\d+", title))
   assert number == 91
-  # The whole picture of each post, and its crops where they stand alone.
+  # The whole picture of each post, and its crops of unknown position.
   assert pictures == decoded >= 91

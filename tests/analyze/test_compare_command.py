@@ -1,4 +1,4 @@
-"""The command `compare`: what it prints and writes."""
+"""The output of the command `compare`."""
 
 import json
 
@@ -73,7 +73,7 @@ def outcomes_of_all_cases(folder):
   )
 
 
-def test_protocols_that_differ_stand_in_every_first_line(outcomes, folder):
+def test_protocols_that_differ_are_in_every_first_line(outcomes, folder):
   status, out, err = outcomes["mixed"]
   assert (status, err) == (0, "")
   wanted = "protocols differ: run released, bag clean, outside0 unknown"
@@ -85,7 +85,7 @@ def test_protocols_that_differ_stand_in_every_first_line(outcomes, folder):
   assert protocols == ["released", "clean", "unknown"]
 
 
-def test_the_same_protocol_stands_in_every_first_line(outcomes, folder):
+def test_the_same_protocol_is_in_every_first_line(outcomes, folder):
   assert outcomes["same"].out.splitlines()[0] == "protocol: clean"
   text = (folder / "same.md").read_text()
   assert text.splitlines()[0] == "protocol: clean"
@@ -93,14 +93,14 @@ def test_the_same_protocol_stands_in_every_first_line(outcomes, folder):
   assert text.splitlines()[0] == '{"protocol": "clean",'
 
 
-def test_the_json_is_what_compare_returns(outcomes, folder, monkeypatch):
+def test_the_json_is_the_result_of_compare(outcomes, folder, monkeypatch):
   monkeypatch.chdir(folder)
   read = systems.read(["bag0.jsonl", "bag1.jsonl"])
   wanted = compare.compare(read, bootstrap_seed=3)
   assert json.loads((folder / "same.json").read_text()) == wanted
 
 
-def test_tables_hold_what_the_json_holds(outcomes, folder):
+def test_tables_and_json_agree(outcomes, folder):
   found = json.loads((folder / "mixed.json").read_text())
   f1 = found["systems"][1]["scores"]["f1"]
   percent = lambda x: f"{100 * x:.2f}"  # noqa: E731
@@ -159,12 +159,12 @@ def test_one_system_has_scores_and_no_differences(outcomes):
 @pytest.mark.parametrize(
   ("case", "status", "named"),
   [
-    ("none", 2, "want [name=]PATH[,PATH...] of a system"),
+    ("none", 2, "expected [name=]PATH[,PATH...] of a system"),
     ("unknown flag", 2, "sliptt"),
     ("unknown split", 2, "--split=train"),
-    ("nothing there", 1, "nowhere: want a run's folder"),
-    ("bad line", 1, "bad.jsonl, line 1: want a JSON object, found int"),
-    ("other split", 1, "run: want a run with eval_dev.json"),
+    ("nothing there", 1, "nowhere: expected a run's directory"),
+    ("bad line", 1, "bad.jsonl, line 1: expected a JSON object, got int"),
+    ("other split", 1, "run: expected eval_dev.json"),
     ("no folder", 1, "nowhere/a.json"),
   ],
 )
@@ -203,11 +203,11 @@ def test_mnres_longest_relation_fits_into_80_columns(
 
 
 @pytest.mark.silent_input
-def test_rows_that_all_count_as_relations_are_told(outcomes):
+def test_rows_that_all_count_as_relations_are_reported(outcomes):
   status, out, err = outcomes["no None"]
   assert status == 0
   assert err.splitlines() == [
-    "na0.jsonl: no row is None, so that every row counts as a"
+    "na0.jsonl: no row is None, so every row counts as a"
     " relation; --none=NAME names the negative class"
   ]
   assert "na0: 3 predictions of relations that no row has" in out
@@ -224,7 +224,7 @@ def test_a_flag_names_the_negative_class(outcomes, folder):
 
 
 @pytest.mark.silent_input
-def test_the_head_tells_what_was_drawn(outcomes):
+def test_the_head_describes_the_resamples(outcomes):
   lines = outcomes["mixed"].out.splitlines()
   assert lines[1] == (
     "120 rows of 60 posts (img_id), 95 % intervals of 9999 bootstrap resamples"

@@ -67,7 +67,7 @@ def test_mcnemars_test_flips_whole_posts():
   ]
   wanted = np.mean(np.array(sums) >= abs(apart.sum()))
   assert disagreement.mcnemar(apart) == pytest.approx(wanted)
-  # Of one post alone, either sign is as likely.
+  # With a single post, either sign is as likely.
   assert disagreement.mcnemar(np.array([21])) == 1
 
 

@@ -12,7 +12,7 @@ import raw_tree
 
 from ifa_jax.analyze.leak import command as leak
 from ifa_jax.analyze.leak import counts as leak_counts
-from ifa_jax.analyze.leak import sources, verdicts
+from ifa_jax.analyze.leak import information, sources
 from ifa_jax.data import schema
 from ifa_jax.data.images import decode
 
@@ -85,15 +85,16 @@ def test_a_prepared_dataset_leaks_as_its_tree_does(prepared, found):
   assert from_records["rows"] == found["rows"]
   grounded = from_records["counts"]["grounded crops"]
   wanted = found["counts"]["grounded crops"]
-  for question in leak_counts.QUESTIONS:
-    # Its level depends on how many numbers there are.
-    for counted in (grounded, wanted):
-      assert counted["held_out"][question].pop("high") > 0
+  for counted in (grounded, wanted):
+    for tests in (counted["held_out"], *counted["within"].values()):
+      for question in leak_counts.QUESTIONS:
+        # Its level depends on the number of counts.
+        assert tests[question].pop("high") > 0
   assert grounded == wanted
-  # Three at most are drawn, and they tell the same.
+  # Three at most are drawn, with the same information.
   squares = from_records["counts"]["grounded squares"]
   assert max(squares["table"]["test"]["relation"]) == 3
-  assert squares["held_out"]["verdict"] == verdicts.LEAK
+  assert squares["held_out"]["verdict"] == information.LEAK
   assert squares["held_out"]["finding"]["posts"] == 140
   assert from_records["queries"] is None
 
@@ -110,8 +111,8 @@ def test_equal_squares_and_equal_boxes_are_duplicates(prepared):
   found = leak.measure(prepared, "clean")
   assert found["duplicates"]["detected"] == found["rows"]
   assert not found["duplicates"]["grounded"]["train"]["relation"]
-  # The same number everywhere tells nothing.
-  assert found["verdict"] == verdicts.NO_LEAK
+  # A constant reveals nothing.
+  assert found["verdict"] == information.NO_LEAK
   assert found["counts"]["detected crops"]["threshold"] is None
 
 
@@ -128,11 +129,11 @@ def test_repeats_are_those_beyond_the_first():
 def test_protocol_none_has_no_crops(prepared):
   found = leak.measure(prepared, "none")
   assert [*found["counts"]] == ["picture"]
-  assert found["verdict"] == verdicts.NO_LEAK
+  assert found["verdict"] == information.NO_LEAK
 
 
 def test_several_datasets_want_a_protocol(prepared):
-  with pytest.raises(ValueError, match=r"wanted one dataset, found .*clean"):
+  with pytest.raises(ValueError, match=r"expected one dataset, got .*clean"):
     leak.measure(prepared)
 
 
@@ -141,7 +142,7 @@ def test_shards_that_are_gone_are_named(prepared, tmp_path):
   for path in folder.iterdir():
     if path.is_file() and "test.tfrecord" not in path.name:
       (tmp_path / path.name).symlink_to(path)
-  with pytest.raises(ValueError, match="want shards of the split 'test'"):
+  with pytest.raises(ValueError, match="expected shards of the split 'test'"):
     leak.measure(tmp_path)
 
 
@@ -150,6 +151,7 @@ CASES = {
   "json": "--data_dir=RAW --json",
   "none": "--data_dir=DATA --protocol=none",
   "tolerated": "--data_dir=DATA --protocol=released --tolerance=100 --json",
+  "supplied": "--data_dir=RAW --json --counts=COUNTS",
   "nowhere": "--data_dir=/nowhere/at/all",
   "no folder": "--json",
   "tolerance": "--data_dir=RAW --tolerance=101",
@@ -157,7 +159,7 @@ CASES = {
 }
 
 
-# What most lines need and what takes seconds.
+# Needed by most lines, and slow to load.
 LOADED = (
   "ifa_jax.analyze.leak.command",
   "ifa_jax.data.mnre.crops",
@@ -166,9 +168,17 @@ LOADED = (
 
 
 @pytest.fixture(scope="module", name="outcomes")
-def outcomes_of_all_cases(released, prepared):
+def outcomes_of_all_cases(released, prepared, tmp_path_factory):
   command = ["ifa_jax/analyze/__main__.py", "leak"]
-  places = {"RAW": released, "DATA": str(prepared)}
+  counts = tmp_path_factory.mktemp("counts") / "counts.json"
+  pictures = [
+    leak_trees.picture(split, line)
+    for split, size in leak_trees.SIZES.items()
+    for line in range(size)
+  ]
+  lengths = dict(zip(pictures, range(300), strict=True))
+  counts.write_text(json.dumps({"caption length": lengths}))
+  places = {"RAW": released, "DATA": str(prepared), "COUNTS": str(counts)}
   lines = {}
   for case, line in CASES.items():
     for name, place in places.items():
@@ -193,6 +203,15 @@ def test_json_is_all_that_is_printed(outcomes, found):
   assert json.loads(out) == json.loads(json.dumps(found))
 
 
+@pytest.mark.silent_input
+def test_a_flag_supplies_further_counts(outcomes, found):
+  status, out, err = outcomes["supplied"]
+  assert (status, err) == (1, "")
+  verdicts = json.loads(out)["verdicts"]
+  assert verdicts.keys() - found["verdicts"].keys() == {"caption length"}
+  assert verdicts["caption length"] != information.LEAK
+
+
 def test_no_leak_exits_0(outcomes):
   status, out, _ = outcomes["none"]
   assert status == 0
@@ -209,13 +228,13 @@ def test_the_tolerance_is_given_in_percent(outcomes):
 @pytest.mark.parametrize(
   ("case", "status", "named"),
   [
-    ("nowhere", 1, "/nowhere/at/all: want a raw tree"),
+    ("nowhere", 1, "/nowhere/at/all: expected a raw tree"),
     ("no folder", 2, "--data_dir"),
     ("tolerance", 2, "101"),
     ("protocol", 2, "raw"),
   ],
 )
-def test_mistakes_are_told_in_one_line(outcomes, case, status, named):
+def test_mistakes_are_reported_in_one_line(outcomes, case, status, named):
   outcome = outcomes[case]
   assert (outcome.status, outcome.out) == (status, "")
   (line,) = outcome.err.splitlines()

@@ -1,4 +1,4 @@
-"""Table 1 of a run: what other pictures and none at all do to its scores."""
+"""Table 1 of a run: its scores with other pictures and with none."""
 
 import itertools
 import json
@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tiny_run
 
+from ifa_jax.analyze import tables
 from ifa_jax.analyze.shuffle import command, conditions
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.dataset import Geometry
@@ -29,7 +30,7 @@ def run_of_a_text_model(data_dir, fast_compilation, tmp_path_factory):
 
 
 class Spy:
-  """Keeps what is predicted, and with whose pictures."""
+  """Keeps predictions, and the rows of their pictures."""
 
   def __init__(self, monkeypatch):
     self.visual_rows, self.probabilities = [], []
@@ -104,7 +105,7 @@ def test_scores_are_means_over_seeds_inside_their_intervals(
     assert apart["low"] <= apart["mean"] <= apart["high"]
 
 
-def test_kinds_of_shuffle_stand_side_by_side(finished, monkeypatch):
+def test_kinds_of_shuffle_are_rows_of_one_table(finished, monkeypatch):
   spy = Spy(monkeypatch)
   kinds = [Shuffle(), Shuffle(keep="count"), Shuffle("image", "count")]
   rows = table(finished, num_seeds=1, shuffles=kinds)["rows"]
@@ -176,12 +177,12 @@ def gold(run):
   return batch.label
 
 
-def test_other_runs_on_the_data_stand_beside(text, finished):
+def test_other_runs_on_the_data_are_added(text, finished):
   rows = table(finished, num_seeds=1, others=[RunFolder(text.workdir)])["rows"]
   assert rows[-1]["condition"] == "text only, another run"
   for name, found in rows[-1]["scores"].items():
     assert found["mean"] == pytest.approx(own_scores(text)[name])
-  other = conditions.beside(
+  other = conditions.read_run(
     RunFolder(finished.workdir), text.experiment, gold(text)
   )
   assert other.name == "standard, another run"
@@ -200,7 +201,7 @@ def test_shuffle_train_is_the_runs_config_on_shuffled_pictures(
   assert theirs["data"].pop("visual_shuffle_seed") == 5
   assert ours["data"].pop("visual_shuffle_seed") is None
   assert theirs == ours
-  row = conditions.beside(new, finished.experiment, gold(finished))
+  row = conditions.read_run(new, finished.experiment, gold(finished))
   assert row.name == "shuffle(train)"
   written = folder / "shuffle_train_5" / "eval_test.json"
   before = written.stat().st_mtime_ns
@@ -208,9 +209,9 @@ def test_shuffle_train_is_the_runs_config_on_shuffled_pictures(
   assert written.stat().st_mtime_ns == before
 
 
-@pytest.fixture(name="beside")
+@pytest.fixture(name="read_changed")
 def row_of_a_changed_copy(finished, tmp_path):
-  """Sets a value in a file of a copy of the run and puts that beside it."""
+  """Sets a value in a file of a copy of the run and reads it as another run."""
   folder = tmp_path / "run"
   shutil.copytree(finished.workdir, folder)
 
@@ -221,16 +222,16 @@ def row_of_a_changed_copy(finished, tmp_path):
       section = section[key]
     section[path[-1]] = value
     (folder / name).write_text(json.dumps(content))
-    return conditions.beside(
+    return conditions.read_run(
       RunFolder(folder), finished.experiment, gold(finished)
     )
 
   return make
 
 
-def test_a_run_that_was_trained_on_shuffled_pictures_is_called_so(beside):
+def test_a_run_that_was_trained_on_shuffled_pictures_is_named_so(read_changed):
   seed = ("config", "data", "visual_shuffle_seed")
-  assert beside("config.json", *seed, value=0).name == "shuffle(train)"
+  assert read_changed("config.json", *seed, value=0).name == "shuffle(train)"
 
 
 @pytest.mark.parametrize(
@@ -241,38 +242,38 @@ def test_a_run_that_was_trained_on_shuffled_pictures_is_called_so(beside):
       "0" * 64,
       "expected a run on the data of",
     ),
-    (("eval_test.json", "n"), 9, "want n=9 as in eval_test.json, found 17"),
-    (("eval_test.json", "protocol"), "released", "want protocol='released'"),
+    (("eval_test.json", "n"), 9, "expected n=9 as in eval_test.json, got 17"),
+    (("eval_test.json", "protocol"), "released", "expected protocol='rele"),
   ],
 )
-def test_a_run_on_other_data_is_refused(beside, path, value, message):
+def test_a_run_on_other_data_is_refused(read_changed, path, value, message):
   with pytest.raises(ValueError, match=message):
-    beside(*path, value=value)
+    read_changed(*path, value=value)
 
 
 def test_a_run_with_other_gold_relations_is_refused(finished):
   other = gold(finished).copy()
   other[3] = (other[3] + 1) % 10
   with pytest.raises(ValueError, match="expected a run on the data of"):
-    conditions.beside(RunFolder(finished.workdir), finished.experiment, other)
+    conditions.read_run(RunFolder(finished.workdir), finished.experiment, other)
 
 
 def test_a_run_that_is_not_finished_is_refused(finished, tmp_path):
-  def beside(path):
-    return conditions.beside(
+  def read_run(path):
+    return conditions.read_run(
       RunFolder(path), finished.experiment, gold(finished)
     )
 
-  with pytest.raises(ValueError, match="want a run's folder"):
-    beside(tmp_path)
+  with pytest.raises(ValueError, match="expected a run's folder"):
+    read_run(tmp_path)
   folder = tmp_path / "run"
   shutil.copytree(finished.workdir, folder)
   (folder / "eval_test.json").unlink()
-  with pytest.raises(ValueError, match="found no test predictions"):
-    beside(folder)
+  with pytest.raises(ValueError, match="got no test predictions"):
+    read_run(folder)
   shutil.rmtree(folder / "checkpoints")
   run = tiny_run.Finished(finished.experiment, folder)
-  with pytest.raises(ValueError, match="want a checkpoint with dev scores"):
+  with pytest.raises(ValueError, match="expected a checkpoint with dev scores"):
     table(run)
 
 
@@ -296,4 +297,4 @@ def test_a_line_of_the_table():
   assert command._cells(row)[-1] == "-50.00 [-60.00, -40.00]"
   row["minus_standard"] = {"f1": {"mean": -1e-17, "low": -1e-17, "high": 0.01}}
   assert command._cells(row)[-1] == "+0.00 [0.00, 1.00]"
-  assert command._mean([0.81671]) == "81.67"
+  assert tables.mean([0.81671]) == "81.67"

@@ -1,4 +1,4 @@
-"""Table 2: variants of a config file, trained alike, beside the paper."""
+"""Table 2: variants of a config file, trained alike, next to the paper."""
 
 import json
 import os
@@ -117,18 +117,20 @@ def test_runs_of_other_gold_relations_are_refused(copied):
     x for x in wrong["probabilities"] if x not in (wrong["gold"], wrong["pred"])
   )
   path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-  with pytest.raises(ValueError, match=r"seed_49.*want the gold relations of"):
+  with pytest.raises(ValueError, match=r"seed_49.*expected the gold relations"):
     table2.table2(rows)
 
 
 def test_a_table_of_runs_that_are_not_finished_is_refused(copied):
   folder, rows = copied
   os.remove(folder / "objects" / "seed_49" / "eval_test.json")
-  with pytest.raises(ValueError, match=r"seed_49: want .*no test predictions"):
+  with pytest.raises(
+    ValueError, match=r"seed_49: expected .*no test predictions"
+  ):
     table2.table2(rows)
 
 
-def test_scores_tell_where_regions_came_from(copied):
+def test_scores_name_the_source_of_regions(copied):
   folder, rows = copied
   for seed in tiny_table.SEEDS:
     scores = eval_of(folder, "objects", seed) | {"visual_source": "scenes"}
@@ -149,7 +151,9 @@ def test_scores_tell_where_regions_came_from(copied):
     ("grey", (0, 0, 0, 0), "nothing"),
   ],
 )
-def test_pictures_without_a_file_are_told(build, missing_pixels, counts, shown):
+def test_pictures_without_a_file_are_reported(
+  build, missing_pixels, counts, shown
+):
   prepared = build().prepared
   names = ("pictures", "missing_pictures", "grounded", "missing_grounded")
   test = dict(zip(names, counts, strict=True)) | {"detected": 9}
@@ -177,16 +181,18 @@ def test_a_folder_of_another_run_is_refused_before_any_trains(
 ):
   monkeypatch.setattr(loop, "run", pytest.fail)
   folder, _ = copied
-  match = r"vanilla/seed_1: holds a run with train\.total_epochs=2, asked for 3"
+  match = (
+    r"vanilla/seed_1: holds another run: train\.total_epochs: expected 2 as"
+  )
   with pytest.raises(ValueError, match=match):
     tiny_table.plan(data_dir, folder, ["vanilla"], train={"total_epochs": 3})
   shutil.rmtree(folder / "vanilla" / "seed_49" / "checkpoints")
   os.remove(folder / "vanilla" / "seed_49" / "config.json")
-  with pytest.raises(ValueError, match="seed_49: want a new folder"):
+  with pytest.raises(ValueError, match="seed_49: expected a new folder"):
     tiny_table.plan(data_dir, folder, ["vanilla"])
 
 
-def test_notes_say_what_published_figures_rest_on(rows):
+def test_notes_name_the_leak_of_published_figures(rows):
   text = tables.markdown(table2.table2(rows))
   assert "other rows than the paper's: 17 with" in text
   assert "label leak" in text
@@ -197,7 +203,7 @@ def test_notes_say_what_published_figures_rest_on(rows):
   assert "other rows" not in tables.markdown(whole)
 
 
-def test_a_row_that_the_paper_lacks_has_no_figures_beside(rows):
+def test_a_row_that_the_paper_lacks_has_no_published_figures(rows):
   table = table2.table2([rows[0]._replace(variant="text")])
   assert table["rows"][0]["published"] is None
   text = tables.markdown(table)

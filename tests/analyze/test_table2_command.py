@@ -1,4 +1,4 @@
-"""The command `table2`: what it trains, prints and writes."""
+"""The runs and the output of the command `table2`."""
 
 import json
 import shutil
@@ -19,10 +19,13 @@ MISTAKES = {
     "expected a function get_config",
   ),
   "unknown row": (["--rows=objcts"], "objects, vanilla, text, shuffled"),
-  "same row": (["--rows=text,text"], "want every row once, found 'text' again"),
+  "same row": (
+    ["--rows=text,text"],
+    "expected every row once, got 'text' again",
+  ),
   "unknown reference": (
     ["--rows=objects,vanilla", "--against=text"],
-    "want one of the rows objects, vanilla, found 'text'",
+    "expected one of the rows objects, vanilla, got 'text'",
   ),
   "unknown setting": (
     ["--rows=vanilla", "--set=train.total_epoch=1"],
@@ -34,21 +37,24 @@ MISTAKES = {
   ),
   "wrong type": (
     ["--rows=vanilla", "--set=train.total_epochs=many"],
-    "vanilla wants train.total_epochs as int, found 'many'",
+    "vanilla: expected train.total_epochs as int, got 'many'",
   ),
-  "no value": (["--set=seed"], "want setting=value, found 'seed'"),
-  "seed": (["--set=seed=3"], "want seeds by --seeds"),
-  "twice": (["--set=weights=a,weights=b"], "every setting once, found weights"),
+  "no value": (["--set=seed"], "expected setting=value, got 'seed'"),
+  "seed": (["--set=seed=3"], "expected seeds in --seeds"),
+  "twice": (["--set=weights=a,weights=b"], "every setting once, got weights"),
   "a section": (
     ["--rows=vanilla", "--set=train=1"],
     "vanilla has no setting train",
   ),
   "no data": (
     ["--rows=vanilla", "--set=data.data_dir=nowhere"],
-    "no prepared dataset",
+    "expected a prepared dataset",
   ),
-  "no seed": (["--seeds=one"], "want different whole numbers, e.g. 1,49,1234"),
-  "same seed": (["--seeds=1,1"], "want different whole numbers"),
+  "no seed": (
+    ["--seeds=one"],
+    "different whole numbers, e.g. 1,49,1234",
+  ),
+  "same seed": (["--seeds=1,1"], "expected different whole numbers"),
 }
 
 
@@ -134,7 +140,7 @@ def test_the_table_is_written(wanted, workdir):
   assert text.splitlines()[0] == "protocol: clean"
 
 
-def test_the_table_shows_what_the_json_holds(outcomes, wanted, workdir):
+def test_the_table_and_the_json_agree(outcomes, wanted, workdir):
   out = outcomes["again"].out
   text = (workdir / "table2.md").read_text()
   assert "\nprotocol: clean\n" in out
@@ -154,5 +160,5 @@ def test_the_table_shows_what_the_json_holds(outcomes, wanted, workdir):
     assert shown in text
     assert shown in out
   assert "|  | paper | released | 92.38 | 82.59 | 80.78 | 81.67 |  |" in text
-  stands = "| objects | w/ Visual Objects (Table 2) | pixels | 1, 49 | 2 | 8 |"
-  assert stands in text
+  line = "| objects | w/ Visual Objects (Table 2) | pixels | 1, 49 | 2 | 8 |"
+  assert line in text

@@ -27,7 +27,7 @@ def test_rows_are_those_of_table_2_unless_they_are_chosen():
   chosen = ["text", "objects"]
   assert configs.choose(file, chosen) == chosen
   file.VARIANTS = ("text", "bert_sg")
-  with pytest.raises(ValueError, match="no variant stands for a row of Table"):
+  with pytest.raises(ValueError, match="no variant is a row of Table"):
     configs.choose(file, [])
 
 

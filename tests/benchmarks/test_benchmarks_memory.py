@@ -1,4 +1,4 @@
-"""What an update needs of memory, against sizes counted by hand."""
+"""Memory of an update, compared with sizes counted by hand."""
 
 import jax
 import pytest
@@ -40,30 +40,30 @@ def test_parameters_moments_and_gradients_are_counted():
   assert 2 * size < found["optimizer"] < 2 * size + 100
 
 
-def test_rows_cost_what_a_device_works_through_at_once():
-  whole = memory.estimate(config(), 1, 48)["kept of 32 rows"]
-  halved = memory.estimate(config(), 2, 48)["kept of 16 rows"]
+def test_residuals_are_of_the_rows_processed_at_once():
+  whole = memory.estimate(config(), 1, 48)["residuals of 32 rows"]
+  halved = memory.estimate(config(), 2, 48)["residuals of 16 rows"]
   sliced = memory.estimate(config(num_slices=4), 1, 48)
-  assert whole == 2 * halved == 4 * sliced["kept of 8 rows"]
-  # The sum over slices beside those of a slice.
+  assert whole == 2 * halved == 4 * sliced["residuals of 8 rows"]
+  # The sum over slices, and those of a slice.
   assert sliced["gradients"] == 2 * sliced["parameters"]
 
 
 def test_a_row_keeps_more_than_its_hidden_states():
   model = tiny.tiny_config(num_layers=2)
-  short, long = (memory.kept_bytes(model, n) for n in (8, 16))
-  # Of each layer at least the inputs of six products, float32 of width 16.
+  short, long = (memory.residual_bytes(model, n) for n in (8, 16))
+  # At least the inputs of each layer's six products, float32 of width 16.
   assert long - short > 2 * 6 * 8 * 16 * 4
-  deeper = memory.kept_bytes(tiny.tiny_config(num_layers=3), 8)
+  deeper = memory.residual_bytes(tiny.tiny_config(num_layers=3), 8)
   assert deeper > 1.3 * short
 
 
 def test_half_precision_keeps_less_of_a_row():
   configs = config("bfloat16"), config()
   half, full = (memory.estimate(c, 1, 48) for c in configs)
-  assert half["kept of 32 rows"] < 0.8 * full["kept of 32 rows"]
+  assert half["residuals of 32 rows"] < 0.8 * full["residuals of 32 rows"]
 
 
-def test_a_batch_that_cannot_be_divided_is_refused():
-  with pytest.raises(ValueError, match=r"want a multiple of 24, .* found 32"):
+def test_an_indivisible_batch_is_refused():
+  with pytest.raises(ValueError, match=r"expected a multiple of 24 .* got 32"):
     memory.estimate(config(num_slices=3), num_devices=8, text_len=48)

@@ -1,51 +1,47 @@
-"""The throughput benchmark: both sides do the same rows, and are compared."""
+"""The throughput benchmark: both sides predict the same rows."""
 
-import predicted
+import dataclasses
+import json
+
+import numpy as np
 import pytest
 
 from benchmarks import throughput
-from ifa_jax import predict
-from ifa_jax.inference.predictor import Predictor
-
-pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 
+@pytest.mark.usefixtures("fast_compilation")
 def test_both_sides_predict_the_rows_of_the_tree(finished, raw_dir, tmp_path):
-  boxes = str(raw_dir / "boxes.json")
-  posts = list(throughput.read_posts(str(raw_dir), boxes))
-  source = predicted.write(tmp_path / "posts.jsonl", posts)
-  target = str(tmp_path / "out.jsonl")
-  predictor = Predictor(finished.workdir)
-  turns = {
-    "evaluate": throughput.Evaluation(finished.workdir, tmp_path),
-    "predict": lambda: predict.predict_file(predictor, source, target, 5),
-  }
-  seconds = throughput.measure(turns, rounds=2)
-  assert {name: len(found) for name, found in seconds.items()} == {
-    "evaluate": 2,
-    "predict": 2,
-  }
-  evaluated = str(tmp_path / "predictions_test.jsonl")
-  assert throughput.largest_gap(target, evaluated) < 1e-5
-  # Without boxes they are other posts, and the gap says so.
-  posts = list(throughput.read_posts(str(raw_dir), None))
-  source = predicted.write(tmp_path / "posts.jsonl", posts)
-  predict.predict_file(predictor, source, target, 5)
-  assert throughput.largest_gap(target, evaluated) > 1e-3
+  settings = throughput.Settings(
+    workdir=str(finished.workdir), raw_dir=str(raw_dir), batch_size=5
+  )
+  num_posts, runs = throughput.make_runs(settings, str(tmp_path))
+  for run in runs.values():
+    run()
+  found, expected = (
+    [json.loads(line) for line in (tmp_path / name).read_text().splitlines()]
+    for name in ("predicted.jsonl", "predictions_test.jsonl")
+  )
+  assert len(found) == len(expected) == num_posts
+  for line, other in zip(found, expected, strict=True):
+    assert line["id"] == other["id"]
+    np.testing.assert_allclose(
+      [*line["probabilities"].values()],
+      [*other["probabilities"].values()],
+      atol=1e-5,
+    )
 
 
-@pytest.mark.parametrize(
-  ("found", "error"),
-  [
-    ({"id": "test/2", "probabilities": {"None": 1.0}}, "found 1 others"),
-    ({"id": "test/1", "error": "text: want"}, "test/1: text: want"),
-  ],
-)
-def test_other_rows_are_refused(tmp_path, found, error):
-  wanted = {"id": "test/1", "probabilities": {"None": 1.0}}
-  files = [
-    predicted.write(tmp_path / f"{i}.jsonl", [line])
-    for i, line in enumerate((found, wanted))
-  ]
-  with pytest.raises(ValueError, match=error):
-    throughput.largest_gap(*files)
+def test_another_tree_is_refused(finished, raw_dir, tmp_path):
+  other = tmp_path / "raw"
+  (other / "txt").mkdir(parents=True)
+  for path in raw_dir.glob("*.json"):
+    (other / path.name).write_bytes(path.read_bytes())
+  for path in (raw_dir / "txt").iterdir():
+    (line, *_) = path.read_text().splitlines()
+    (other / "txt" / path.name).write_text(f"{line}\n")
+  settings = throughput.Settings(
+    workdir=str(finished.workdir), raw_dir=str(raw_dir)
+  )
+  settings = dataclasses.replace(settings, raw_dir=str(other))
+  with pytest.raises(ValueError, match="--raw_dir: expected the 17 rows"):
+    throughput.make_runs(settings, str(tmp_path))

@@ -9,12 +9,12 @@ import pytest
 pytestmark = pytest.mark.slow
 
 TOOL = '''
-"""Fails as it is told."""
+"""Raises the requested error."""
 from absl import flags
 from ifa_jax.cli import app
 from ifa_jax.files import dataclass_dict
 
-ERROR = flags.DEFINE_string("error", "", "What to raise.")
+ERROR = flags.DEFINE_string("error", "", "Error to raise.")
 NUMBER = flags.DEFINE_integer("number", 1, "Any.")
 
 def main(argv):
@@ -24,7 +24,7 @@ def main(argv):
     open("/nowhere/file")
   if ERROR.value:
     raise {
-      "value": ValueError("data: want 1, found 2"),
+      "value": ValueError("data: expected 1, got 2"),
       "key": dataclass_dict.UnknownSettingError("model.foo: no such setting"),
       "bug of a key": KeyError("foo"),
       "bug": AssertionError("cannot be"),
@@ -35,7 +35,7 @@ app.run(main)
 '''
 
 VERB = '''
-"""Prints as much as nobody reads.
+"""Prints more lines than are read.
 
     python -m tool flood
 """
@@ -96,14 +96,14 @@ def outcomes_of_all_cases(tmp_path_factory):
   return command_lines.run_all(lines)
 
 
-def test_a_command_that_is_done_exits_0(outcomes):
+def test_successful_command_exits_0(outcomes):
   assert outcomes["done"] == (0, "at work\n", "")
 
 
 def test_help_exits_0_and_names_every_flag(outcomes):
   status, out, _ = outcomes["help"]
   assert status == 0
-  assert "Fails as it is told." in out
+  assert "Raises the requested error." in out
   assert "--number" in out
   assert "(default: '1')" in out
 
@@ -111,17 +111,17 @@ def test_help_exits_0_and_names_every_flag(outcomes):
 @pytest.mark.parametrize(
   ("case", "line"),
   [
-    ("value", "data: want 1, found 2"),
+    ("value", "data: expected 1, got 2"),
     ("key", "model.foo: no such setting"),
     ("file", "[Errno 2] No such file or directory: '/nowhere/file'"),
     ("stop", "stopped"),
   ],
 )
-def test_a_mistake_exits_1_with_one_line(outcomes, case, line):
+def test_user_error_exits_1_with_one_line(outcomes, case, line):
   assert outcomes[case] == (1, "at work\n", f"error: {line}\n")
 
 
-def test_a_config_that_is_not_there_is_named_in_one_line(outcomes):
+def test_missing_config_is_named_in_one_line(outcomes):
   status, out, err = outcomes["no such config"]
   assert (status, out) == (1, "")
   (line,) = err.splitlines()
@@ -144,7 +144,7 @@ def test_a_bug_exits_1_with_its_traceback(outcomes, case, line):
   [
     ("unknown flag", "nubmer"),
     ("wrong type", "--number=two"),
-    ("stray word", "found 'train'"),
+    ("stray word", "got 'train'"),
     ("no workdir", "--mode=evaluate with --workdir"),
     ("no config", "--config=configs/mnre.py"),
     ("unknown variant", "found 'tiyn'"),
@@ -155,7 +155,7 @@ def test_a_bug_exits_1_with_its_traceback(outcomes, case, line):
     ("unknown mode", "predict"),
   ],
 )
-def test_wrong_usage_exits_2_with_one_line_that_names_it(outcomes, case, named):
+def test_wrong_usage_exits_2_with_one_line(outcomes, case, named):
   status, out, err = outcomes[case]
   assert (status, out) == (2, "")
   (line,) = err.splitlines()
@@ -182,7 +182,7 @@ def test_help_of_a_verb_is_its_docstring_and_its_flags(verb):
     [*command, "flood", "--help"], cwd=folder, capture_output=True, text=True
   )
   assert done.returncode == 0
-  assert "Prints as much as nobody reads." in done.stdout
+  assert "Prints more lines than are read." in done.stdout
   assert "--lines: How many." in done.stdout
 
 
@@ -192,10 +192,10 @@ def test_an_unknown_verb_is_wrong_usage(verb):
     [*command, "drain"], cwd=folder, capture_output=True, text=True
   )
   assert (done.returncode, done.stdout) == (2, "")
-  assert done.stderr == "error: want one of flood first, found 'drain'\n"
+  assert done.stderr == "error: command: expected one of flood, got 'drain'\n"
 
 
-def test_a_reader_who_has_enough_ends_it_quietly(verb):
+def test_closed_pipe_ends_the_command_quietly(verb):
   command, folder = verb
   with subprocess.Popen(
     [*command, "flood"],

@@ -1,4 +1,4 @@
-"""Consoles that lack letters, devices that are not there, configs with bugs."""
+"""Consoles without Unicode, missing devices, bugs in configs."""
 
 import json
 import os
@@ -46,7 +46,7 @@ CONSOLES = {
 
 
 @pytest.mark.parametrize("console", CONSOLES)
-def test_a_console_shows_letters_that_it_lacks_as_escapes(console):
+def test_unencodable_letters_are_escaped(console):
   done = run_python(TOOL, "table", **CONSOLES[console])
   assert (done.returncode, done.stderr) == (0, b"")
   encoding = "ascii" if console == "C" else console
@@ -84,11 +84,11 @@ def check_refused(lines, platform, loaded=("jax",)):
 
 
 @pytest.mark.parametrize("platform", PLATFORMS)
-def test_a_platform_that_is_not_there_gets_one_line(platform):
+def test_missing_platform_is_one_line(platform):
   check_refused(COMMANDS, platform)
 
 
-def test_commands_that_read_a_run_name_the_platform_too(finished):
+def test_commands_on_a_run_name_the_missing_platform(finished):
   workdir = f"--workdir={finished.workdir}"
   post = ["--text=<s>Ann</s> at <o>Acme</o>"]
   lines = {
@@ -100,7 +100,7 @@ def test_commands_that_read_a_run_name_the_platform_too(finished):
   check_refused(lines, PLATFORMS[-1], modules)
 
 
-def test_the_older_name_of_the_setting_is_named():
+def test_older_platform_setting_is_named():
   outcomes = command_lines.run_all(
     COMMANDS, environment={"JAX_PLATFORM_NAME": "gpu"}
   )
@@ -110,7 +110,7 @@ def test_the_older_name_of_the_setting_is_named():
     assert err.count("\n") == 1
 
 
-def test_a_bug_is_shown_as_one_where_a_platform_is_named():
+def test_bug_with_a_valid_platform_has_a_traceback():
   done = run_python(
     "import jax\nfrom ifa_jax.cli import app\n"
     "def main(_): raise RuntimeError('odd')\napp.run(main)\n",
@@ -130,7 +130,7 @@ BUGS = {
 
 
 @pytest.mark.parametrize("bug", BUGS)
-def test_a_bug_of_a_config_file_is_shown_with_its_line(tmp_path, bug):
+def test_bug_in_a_config_file_has_a_traceback(tmp_path, bug):
   value, message = BUGS[bug]
   path = tmp_path / "own.py"
   path.write_text(

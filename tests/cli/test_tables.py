@@ -1,4 +1,4 @@
-"""Tables: what they hold, and that figures read as the paper prints them."""
+"""Contents of tables, and the number format of the paper."""
 
 import json
 
@@ -33,7 +33,7 @@ def cells(line):
 
 @pytest.fixture(name="shown")
 def lines_of_printed_scores(capsys):
-  """First cell -> the others, of every line; and the lines above the table."""
+  """Returns the cells of every line, and the lines above the table."""
   scores = metrics.score(GOLD, PREDICTED, RELATIONS)
   tables.print_scores({"protocol": "none", **scores}, title="Test scores of x")
   lines = capsys.readouterr().out.splitlines()
@@ -57,8 +57,8 @@ def test_relations_that_occur_are_listed_the_most_frequent_first(shown):
   ]
 
 
-def test_sums_leave_none_out_and_name_what_they_count(shown):
-  # Of 6 gold and 6 predicted relations 5 meet, and 4 of these are the same.
+def test_totals_exclude_none(shown):
+  # 5 of 6 gold and 6 predicted relations coincide; 4 of them are equal.
   assert shown[0][3:] == [
     ["micro, without None", "66.67", "66.67", "66.67", "", ""],
     ["macro F1", "", "", "62.50", "", ""],
@@ -68,7 +68,7 @@ def test_sums_leave_none_out_and_name_what_they_count(shown):
   ]
 
 
-def test_a_table_of_nothing_right_can_be_printed(capsys):
+def test_table_without_correct_rows_is_printed(capsys):
   gold, predicted = np.array([1, 2]), np.array([0, 0])
   scores = metrics.score(gold, predicted, RELATIONS)
   tables.print_scores({"protocol": "clean", **scores}, title="x")
@@ -95,7 +95,7 @@ def test_a_markdown_table_aligns_numbers_and_keeps_the_title_above():
   )
 
 
-def test_figures_are_written_as_lines_that_can_be_read_again(tmp_path):
+def test_json_files_are_indented(tmp_path):
   path, value = tmp_path / "x.json", {"a": [1.5, None], "b": {"c": "d"}}
   tables.write_json(str(path), value)
   text = path.read_text()
@@ -104,7 +104,7 @@ def test_figures_are_written_as_lines_that_can_be_read_again(tmp_path):
   assert text.endswith("}\n")
 
 
-# Of rich these are markup or an emoji, and of Markdown the end of a cell.
+# Markup or emoji for rich, or the end of a cell in Markdown.
 ODD_NAMES = ["[/per]m", "[none]", "per:couple:of", "[link=x]y", "a|b", "\\[z]"]
 
 

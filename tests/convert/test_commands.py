@@ -1,4 +1,4 @@
-"""`python -m ifa_jax.convert`: what it writes, says and leaves alone."""
+"""`python -m ifa_jax.convert`: output, messages and exit statuses."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ import tiny
 import torch
 import torch_vilbert
 
-from ifa_jax.convert import load_converted, pooler
+from ifa_jax.convert import load_converted, store
 from ifa_jax.convert.commands import export
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.models import registry
@@ -27,10 +27,10 @@ pytestmark = pytest.mark.slow
 
 REFERENCE = reference_data.FOLDER / "best_model.pth"
 
-# What is compiled here runs once.
+# Programs that run once need no optimisation.
 ENVIRONMENT = {"JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
-# In this order: later lines read what earlier ones wrote.
+# In this order: later commands read the output of earlier ones.
 LINES = {
   "hf": "huggingface --text=text --vision=clip --out=hf --num_relations=5",
   "hf again": "huggingface --text=text --vision=clip --out=hf",
@@ -60,7 +60,7 @@ LINES = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-  """Encoders, and a file that is cut off."""
+  """Encoders, and a truncated file."""
   root = tmp_path_factory.mktemp("commands")
   raw_tree.write_tokenizer(root / "text")
   model = hf_models.make("BertModel")
@@ -99,11 +99,11 @@ def test_encoders_to_a_folder(outcomes, folder):
   status, out, _ = outcomes["hf"]
   assert status == 0
   for line in (
-    "together",
+    "total",
     "pooler",
-    "left behind in vision: logit_scale ",
-    "keeps its initialisation: text/embed/word/embedding, rows",
-    "keeps its initialisation: relation_head",
+    "not converted (vision): logit_scale ",
+    "randomly initialised: text/embed/word/embedding, rows",
+    "randomly initialised: relation_head",
     "note: vision: no preprocessor_config.json",
   ):
     assert line in out
@@ -117,17 +117,17 @@ def test_encoders_to_a_folder(outcomes, folder):
   assert len(digest) == 64
 
 
-def test_what_is_there_is_not_overwritten(outcomes):
+def test_existing_paths_are_not_overwritten(outcomes):
   for case, name in (("hf again", "hf"), ("to deepke again", "back.pth")):
     status, out, err = outcomes[case]
     assert (status, out) == (1, "")
-    assert f"{name}: want a new name" in err
+    assert f"{name}: expected a new path" in err
 
 
-def test_a_side_left_out_is_told(outcomes, folder):
+def test_an_omitted_encoder_is_reported(outcomes, folder):
   status, out, _ = outcomes["hf text"]
   assert status == 0
-  assert "keeps its initialisation: visual/embed/class_token" in out
+  assert "randomly initialised: visual/embed/class_token" in out
   config, _, _ = load_converted(folder / "alone")
   assert (config.vision.hidden_dim, config.vision.num_crops) == (24, 1)
 
@@ -145,16 +145,16 @@ def test_settings_reach_the_model(outcomes, folder):
 @pytest.mark.parametrize(
   ("case", "named"),
   [
-    ("hf swapped", "clip/config.json: want a text encoder"),
+    ("hf swapped", "clip/config.json: expected a text encoder"),
     ("hf deep", "vision_layers=first:3"),
-    ("hf none", "want text, vision or both"),
-    ("deepke cut", "cut.pth: want a zip archive"),
-    ("vilbert heads", "vision.num_heads: want a divisor of hidden_dim 30"),
-    ("vilbert away", "want IFAformer to export, found system 'vilbert'"),
-    ("export nothing", "want a run's folder"),
+    ("hf none", "expected text, vision or both"),
+    ("deepke cut", "cut.pth: expected a zip archive"),
+    ("vilbert heads", "vision.num_heads: expected a divisor of hidden_dim 30"),
+    ("vilbert away", "expected a model of IFAformer, got system 'vilbert'"),
+    ("export nothing", "expected a run's folder"),
   ],
 )
-def test_a_mistake_is_named_and_leaves_nothing(case, named, outcomes, folder):
+def test_mistakes_give_one_line_and_no_output(case, named, outcomes, folder):
   status, out, err = outcomes[case]
   assert (status, out) == (1, "")
   assert err.startswith("error: ")
@@ -168,7 +168,7 @@ def test_wrong_usage(case, outcomes):
   assert outcomes[case].status == 2
 
 
-def test_deepke_there_and_back(outcomes, folder):
+def test_deepke_round_trip(outcomes, folder):
   assert outcomes["deepke"].status == 0
   status, out, _ = outcomes["to deepke"]
   assert status == 0
@@ -182,20 +182,20 @@ def test_vilbert_to_a_folder(outcomes, folder):
   status, out, _ = outcomes["vilbert"]
   assert status == 0
   assert "(a head of pretraining)" in out
-  assert "keeps its initialisation: relation_head" in out
+  assert "randomly initialised: relation_head" in out
   config, _, _ = load_converted(folder / "vilbert")
   assert (config.system, config.num_relations) == ("vilbert", 6)
   assert config.connection.num_heads == 5
 
 
-def test_encoders_there_and_back(outcomes, folder):
+def test_encoders_round_trip(outcomes, folder):
   assert outcomes["to hf"].status == outcomes["from export"].status == 0
   assert "rest.safetensors" in outcomes["to hf"].out
   first, again = (load_converted(folder / name) for name in ("hf", "hf2"))
   assert first[0] == again[0]
-  # What an export has in a pooler's place is none.
+  # The blank pooler of an export is dropped.
   assert "pooler" not in again[1]
-  assert_same(again[1], pooler.without(first[1]))
+  assert_same(again[1], store.without_pooler(first[1]))
   shas = [
     Tokenizer.load(folder / n / "tokenizer").sha256 for n in ("hf", "hf2")
   ]
@@ -219,17 +219,23 @@ def test_a_run_is_exported_with_its_best_checkpoint(tmp_path):
   assert_same(model.params, params[1])
 
 
-def test_neither_pytorch_nor_transformers_is_needed(folder, tmp_path):
-  """From both formats of file, and back to both; only a tokenizer needs one."""
+def test_pytorch_and_transformers_are_optional(folder, tmp_path):
+  """Except by a tokenizer, and to write DeepKE's file."""
   source = """
 import sys
 sys.modules.update(dict.fromkeys(["torch", "transformers", "tensorflow"]))
 from ifa_jax.convert import from_deepke, from_huggingface
-from ifa_jax.convert.deepke_export import export_deepke
 from ifa_jax.convert.huggingface.export import export_huggingface
+from ifa_jax.convert.deepke import export_deepke
 clip, deepke, out = sys.argv[1:]
-export_deepke(out + "/a.pth", *from_deepke(deepke))
-export_huggingface(out + "/hf", *from_deepke(out + "/a.pth"))
+model = from_deepke(deepke)
+export_huggingface(out + "/hf", *model)
+try:
+  export_deepke(out + "/a.pth", *model)
+except ValueError as error:
+  assert str(error).startswith(out + "/a.pth: DeepKE's file is written by")
+else:
+  raise AssertionError
 from_huggingface(out + "/hf/text", out + "/hf/vision")
 from_huggingface(vision=clip)
 """

@@ -20,7 +20,7 @@ ROWS, TEXT_LEN = 3, 9
 
 
 def inputs(seed=0):
-  """Returns what both sides read: ids, mask, types, pictures [B, 12, 12, 3]."""
+  """Returns the inputs: ids, mask, types, pictures [B, 12, 12, 3]."""
   rng = np.random.default_rng(seed)
   return {
     # PyTorch keeps the gradient of id 0, [PAD], from its row.
@@ -75,7 +75,7 @@ def states_and_gradients(config, params, x, weights, is_text):
 
 
 def convert_with_partner(folder, side):
-  """Converts `model/`, beside an encoder of the other side."""
+  """Converts `model/` with an encoder of the other side."""
   other, kind = (
     ("vision", "ViTModel") if side == "text" else ("text", "BertModel")
   )
@@ -121,8 +121,8 @@ def test_states_of_every_layer_and_gradients(kind, tmp_path):
   assert largest > 0.1
 
 
-def test_an_encoder_of_its_own_settings(tmp_path):
-  """Epsilons, activation and head count come from config.json."""
+def test_settings_of_config_json_reach_the_encoder(tmp_path):
+  """Epsilons, activation and number of heads."""
   odd = {"layer_norm_eps": 1e-3, "hidden_act": "gelu", "num_attention_heads": 2}
   model = hf_models.make("CLIPVisionModel", **odd)
   model.save_pretrained(tmp_path / "model")

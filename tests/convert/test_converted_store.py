@@ -1,4 +1,4 @@
-"""Converted weights on disk: whole, equal, or refused."""
+"""Converted weights on disk."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def folder(model, tmp_path):
   return tmp_path / "weights"
 
 
-def test_what_is_saved_is_loaded(model, folder):
+def test_round_trip(model, folder):
   config, params, info = load_converted(folder)
   assert config == model[0]
   assert info["origin"] == "test"
@@ -34,14 +34,14 @@ def test_what_is_saved_is_loaded(model, folder):
   assert kinds == {(np.ndarray, "float32")}
 
 
-def test_a_folder_that_holds_something_is_left_alone(model, folder):
+def test_a_folder_with_files_is_not_overwritten(model, folder):
   before = sorted(os.listdir(folder))
   with pytest.raises(ValueError, match="nothing is overwritten"):
     save_converted(folder, *model)
   assert sorted(os.listdir(folder)) == before
 
 
-def test_an_empty_folder_is_taken(model, tmp_path):
+def test_an_empty_folder_is_used(model, tmp_path):
   (tmp_path / "empty").mkdir()
   save_converted(tmp_path / "empty", *model)
   assert load_converted(tmp_path / "empty")[0] == model[0]
@@ -53,19 +53,19 @@ def test_an_error_leaves_nothing(model, tmp_path):
   assert os.listdir(tmp_path) == []
 
 
-def test_a_kill_leaves_nothing_that_looks_whole(model, tmp_path):
-  # What a killed writer leaves: the next one starts over.
+def test_a_killed_writer_leaves_no_converted_folder(model, tmp_path):
+  # As a killed writer leaves it.
   left = tmp_path / ".weights.partial-abc" / "weights"
   left.mkdir(parents=True)
   (left / "model.json").write_text("{")
-  with pytest.raises(ValueError, match="want a folder that python -m"):
+  with pytest.raises(ValueError, match="expected a folder that python -m"):
     load_converted(tmp_path / "weights")
   save_converted(tmp_path / "weights", *model)
   assert os.listdir(tmp_path) == ["weights"]
   load_converted(tmp_path / "weights")
 
 
-def test_nothing_is_there_before_all_is_written(tmp_path):
+def test_a_folder_appears_when_it_is_complete(tmp_path):
   with whole.folder(tmp_path / "out") as partial:
     assert os.listdir(tmp_path) == [os.path.basename(os.path.dirname(partial))]
   assert os.listdir(tmp_path) == ["out"]
@@ -80,7 +80,7 @@ def change_model(folder, change):
 
 def test_params_of_another_model_are_refused(folder):
   change_model(folder, lambda s: s["text"].update(vocab_size=51))
-  message = r"word/embedding: want \(51, 16\), found \(50, 16\)"
+  message = r"word/embedding: expected \(51, 16\), got \(50, 16\)"
   with pytest.raises(ValueError, match=message):
     load_converted(folder)
 
@@ -98,13 +98,13 @@ def test_damaged_json(name, folder):
     load_converted(folder)
 
 
-def test_params_that_are_gone(folder):
+def test_missing_params(folder):
   os.rename(folder / "params", folder / "away")
   with pytest.raises(ValueError, match="params: missing or damaged"):
     load_converted(folder)
 
 
-def test_many_parameters_of_a_part_are_named_by_the_first_and_the_last():
+def test_long_lists_of_parameters_are_abbreviated():
   visual = [f"visual/layer_{i}/kernel" for i in range(5)]
   few = ["relation_head/bias", "relation_head/kernel"]
   assert summary.listed_by_part([*visual, *few]) == [

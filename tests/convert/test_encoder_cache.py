@@ -1,4 +1,4 @@
-"""Encoders that a run names are converted once, and kept."""
+"""Encoders of the setting `weights` are converted once and cached."""
 
 import pathlib
 import shutil
@@ -11,7 +11,7 @@ from flax import traverse_util
 
 from ifa_jax.convert import cache, sources, store
 from ifa_jax.convert.huggingface import conversion
-from ifa_jax.training import initial_values
+from ifa_jax.training import pretrained
 
 pytestmark = pytest.mark.slow
 
@@ -24,7 +24,7 @@ def empty_cache(tmp_path, monkeypatch):
   cache.locate.cache_clear()
 
 
-def test_a_setting_is_encoders_or_a_folder():
+def test_a_setting_names_encoders_or_a_folder():
   both = {"text": "bert-base-uncased", "vision": "openai/clip"}
   assert cache.parse("text=bert-base-uncased,vision=openai/clip") == both
   assert cache.parse("vision=a,text=b") == {"vision": "a", "text": "b"}
@@ -32,7 +32,7 @@ def test_a_setting_is_encoders_or_a_folder():
 
 
 @pytest.mark.parametrize("wrong", ["bert-base-uncased", "weights/clip", "rnd"])
-def test_a_folder_without_weights_is_refused_with_the_choices(wrong):
+def test_a_folder_without_weights_is_refused(wrong):
   with pytest.raises(ValueError, match=f"or random, got '{wrong}'"):
     cache.locate(wrong)
 
@@ -57,7 +57,7 @@ def setting(encoders):
   return ",".join(f"{side}={folder}" for side, folder in encoders.items())
 
 
-def test_what_is_cached_is_what_conversion_gives(encoders):
+def test_the_cache_equals_a_conversion(encoders):
   folder = cache.locate(setting(encoders))
   config, params, info = store.load_converted(folder)
   made = conversion.convert(
@@ -73,7 +73,7 @@ def test_what_is_cached_is_what_conversion_gives(encoders):
 
 
 @pytest.mark.silent_input
-def test_every_process_logs_what_an_encoder_has_otherwise(encoders, caplog):
+def test_every_process_logs_the_notes_of_an_encoder(encoders, caplog):
   """Not only the one that converts it."""
   processor = pathlib.Path(encoders["vision"], "preprocessor_config.json")
   hf_models.change_json(processor, size=16, resample=2)
@@ -105,7 +105,7 @@ def test_other_files_of_the_same_name_are_converted_again(encoders, changed):
   assert cache.locate(setting(encoders)) != first
 
 
-def test_an_interrupted_conversion_is_made_again(encoders, monkeypatch):
+def test_an_interrupted_conversion_is_repeated(encoders, monkeypatch):
   def fail(encoders, folder):
     folder.parent.mkdir(parents=True, exist_ok=True)
     raise KeyboardInterrupt
@@ -117,7 +117,7 @@ def test_an_interrupted_conversion_is_made_again(encoders, monkeypatch):
   assert store.is_converted(cache.locate(setting(encoders)))
 
 
-def test_starts_at_the_same_time_convert_once(encoders, monkeypatch):
+def test_simultaneous_starts_convert_once(encoders, monkeypatch):
   converting, waiting = [], threading.Barrier(2)
   find, convert = cache._find, cache._convert
 
@@ -138,14 +138,14 @@ def test_starts_at_the_same_time_convert_once(encoders, monkeypatch):
   assert [str(folder) for folder in converting] == [*folders]
 
 
-def test_an_encoder_out_of_reach_is_named_with_the_ways_to_get_it(monkeypatch):
+def test_an_unreachable_encoder_gives_advice(monkeypatch):
   def fetch(hub_id):
     raise OSError(f"no route to {hub_id}")
 
   monkeypatch.setattr(sources, "_fetch", fetch)
-  with pytest.raises(ValueError, match=r"weights: text encoder") as told:
+  with pytest.raises(ValueError, match=r"weights: text encoder") as caught:
     cache.locate("text=bert-base-uncased,vision=openai/clip")
-  (line,) = str(told.value).splitlines()
+  (line,) = str(caught.value).splitlines()
   for words in (
     "bert-base-uncased: neither a folder nor a model",
     "no route to bert-base-uncased",
@@ -156,10 +156,10 @@ def test_an_encoder_out_of_reach_is_named_with_the_ways_to_get_it(monkeypatch):
     assert words in line
 
 
-def test_a_missing_folder_gets_no_advice_on_downloads():
-  with pytest.raises(ValueError, match="no such folder; name fold") as told:
+def test_a_missing_folder_gives_no_advice_on_downloads():
+  with pytest.raises(ValueError, match="no such folder; name fold") as caught:
     cache.locate("text=/no/such/folder")
-  assert "download" not in str(told.value)
+  assert "download" not in str(caught.value)
 
 
 def test_a_cache_that_cannot_be_written_is_named(encoders, monkeypatch):
@@ -171,9 +171,9 @@ def test_a_cache_that_cannot_be_written_is_named(encoders, monkeypatch):
     cache.locate(setting(encoders))
 
 
-def test_the_origin_is_named_as_it_was_asked_for(encoders):
+def test_the_origin_is_named_as_in_the_setting(encoders):
   named = setting(encoders)
   provenance = {"sources": {"text": {"name": "elsewhere"}}}
-  found = initial_values._source_names(provenance, named)
+  found = pretrained._source_names(provenance, named)
   assert found["text"] == found["pooler"] == encoders["text"]
-  assert initial_values._source_names(provenance, "w")["text"] == "elsewhere"
+  assert pretrained._source_names(provenance, "w")["text"] == "elsewhere"

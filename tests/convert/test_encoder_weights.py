@@ -1,4 +1,4 @@
-"""An encoder in every form that it comes in, from disk or from the hub."""
+"""Encoders in all file formats, from folders and from the hub."""
 
 import json
 import os
@@ -10,17 +10,9 @@ import pytest
 import torch
 
 from ifa_jax.convert import sources
-from ifa_jax.convert.huggingface import encoder_weights
+from ifa_jax.convert.huggingface import encoders
 from ifa_jax.convert.huggingface.encoder_weights import read_stream
 from ifa_jax.models import VisionConfig
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-  """One folder of each kind, by the name of its class."""
-  root = tmp_path_factory.mktemp("encoders")
-  kinds = hf_models.TEXT + hf_models.VISION
-  return {kind: hf_models.save(root / kind, kind) for kind in kinds}
 
 
 def assert_same(got, want):
@@ -54,7 +46,7 @@ def test_an_encoder_inside_a_larger_model(kind, inner, side, tmp_path):
 
 @pytest.mark.parametrize("kind", ["BertForMaskedLM", "CLIPModel"])
 @pytest.mark.parametrize("form", ["sharded", "bin", "bin sharded"])
-def test_every_form_of_file_gives_the_same(kind, form, folders, tmp_path):
+def test_all_file_formats_give_the_same_weights(kind, form, folders, tmp_path):
   side = "text" if kind in hf_models.TEXT else "vision"
   want = read_stream(folders[kind], side)
   model = hf_models.make(kind)
@@ -81,7 +73,7 @@ def test_every_form_of_file_gives_the_same(kind, form, folders, tmp_path):
 
 
 def test_names_of_older_files(folders, tmp_path):
-  """Files from TensorFlow say gamma and beta; older ones hold buffers."""
+  """Files from TensorFlow have gamma and beta; older ones have buffers."""
 
   def rename(weights):
     for name in [*weights]:
@@ -94,6 +86,18 @@ def test_names_of_older_files(folders, tmp_path):
   hf_models.change_weights(folder, rename)
   want = read_stream(folders["BertForMaskedLM"], "text")
   assert_same(read_stream(folder, "text").params, want.params)
+
+
+def test_other_parts_may_have_an_encoders_names(folders, tmp_path):
+  folder = hf_models.copy(folders["BertForMaskedLM"], tmp_path / "model")
+  name = "encoder.layer.0.output.dense.bias"
+  hf_models.change_weights(
+    folder, lambda w: w.update({name: 0 * w[f"bert.{name}"]})
+  )
+  found = read_stream(folder, "text")
+  assert name in found.dropped["other parts than the BertModel"]
+  want = read_stream(folders["BertForMaskedLM"], "text")
+  assert_same(found.params, want.params)
 
 
 def test_half_precision_becomes_float32(tmp_path):
@@ -133,18 +137,15 @@ def test_settings_come_from_the_checkpoint(folders, tmp_path):
   assert "no preprocessor_config.json" in usual.notes[0]
 
 
-def test_keys_left_out_mean_what_they_mean_in_transformers():
-  for encoder in (
-    *encoder_weights.ENCODERS["text"],
-    *encoder_weights.ENCODERS["vision"],
-  ):
+def test_missing_keys_have_the_defaults_of_transformers():
+  for encoder in (encoders.BERT, encoders.CLIP, encoders.VIT):
     kind = getattr(hf_models, f"{encoder.architecture[:-5]}Config")
     assert encoder.read({}) == encoder.read(kind().to_dict())
 
 
 @pytest.fixture
 def hub(monkeypatch, folders, tmp_path):
-  """A hub with one model; returns the list of what is asked of it."""
+  """A hub with one model; returns the list of requests."""
   import huggingface_hub
 
   asked = []

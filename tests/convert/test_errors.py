@@ -1,4 +1,4 @@
-"""What a user may get wrong with encoders: one message, naming the culprit."""
+"""Invalid encoders: one message that names the file."""
 
 import os
 
@@ -10,14 +10,6 @@ from safetensors.numpy import load_file
 
 from ifa_jax.convert import from_huggingface, sources
 from ifa_jax.convert.huggingface.encoder_weights import read_stream
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-  """One folder of each kind that is needed, by the name of its class."""
-  root = tmp_path_factory.mktemp("encoders")
-  kinds = ("BertModel", "CLIPModel")
-  return {kind: hf_models.save(root / kind, kind) for kind in kinds}
 
 
 def spoil_missing(folder):
@@ -77,17 +69,17 @@ def spoil_index(folder):
 
 
 CULPRITS = {
-  spoil_missing: "layer_1/mlp_out/bias: want .*found nothing",
-  spoil_extra: r"encoder\.layer\.1\.adapter: want one rule .*found 0",
-  spoil_shape: r"position_embeddings.*want \(16, 24\), found \(5, 24\)",
+  spoil_missing: "layer_1/mlp_out/bias: expected .*got nothing",
+  spoil_extra: r"encoder\.layer\.1\.adapter: expected one rule .*got 0",
+  spoil_shape: r"position_embeddings.*expected \(16, 24\), got \(5, 24\)",
   spoil_cut: r"model\.safetensors: damaged, cut off",
-  spoil_code: r"pytorch_model\.bin: wants to run .*mkdir",
+  spoil_code: r"pytorch_model\.bin: expected tensors .*mkdir",
   spoil_old_format: r"pytorch_model\.bin: .*before PyTorch 1\.6.*save it again",
   spoil_config: r"config\.json: not JSON",
   spoil_index: r"text.part-2\.safetensors: there is no such file",
-  lambda folder: os.remove(folder / "config.json"): "want a config.json, found",
+  lambda folder: os.remove(folder / "config.json"): "expected a config.json",
   lambda folder: os.remove(folder / "model.safetensors"): (
-    r"want model\.safetensors or .*pytorch_model\.bin.*, found config\.json"
+    r"expected model\.safetensors or .*, got config\.json"
   ),
   lambda folder: hf_models.change_json(
     folder / "config.json", hidden_act="relu"
@@ -99,12 +91,12 @@ CULPRITS = {
   ): r"config\.json: position_embedding_type: expected 'absolute'",
   lambda folder: hf_models.change_json(
     folder / "config.json", model_type="gpt2"
-  ): (r"config\.json: want a text encoder, of model_type bert, found .*'gpt2'"),
+  ): (r"config\.json: expected a text encoder.*got .*'gpt2'"),
 }
 
 
 @pytest.mark.parametrize("spoil", CULPRITS)
-def test_an_error_names_the_culprit(spoil, folders, tmp_path):
+def test_an_error_names_the_file_and_the_weight(spoil, folders, tmp_path):
   folder = hf_models.copy(folders["BertModel"], tmp_path / "text")
   spoil(folder)
   with pytest.raises(ValueError, match=f"(?s){CULPRITS[spoil]}") as caught:
@@ -113,15 +105,15 @@ def test_an_error_names_the_culprit(spoil, folders, tmp_path):
   assert not (folder / "ran").exists()
 
 
-def test_sides_that_are_swapped(folders):
+def test_swapped_encoders(folders):
   with pytest.raises(
-    ValueError, match=r"want a vision encoder.*found .*'bert'"
+    ValueError, match=r"expected a vision encoder.*got .*'bert'"
   ):
     from_huggingface(vision=folders["BertModel"])
-  with pytest.raises(ValueError, match=r"want a text encoder.*found .*'clip'"):
+  with pytest.raises(ValueError, match=r"a text encoder.*got .*'clip'"):
     from_huggingface(text=folders["CLIPModel"])
 
 
-def test_a_folder_that_is_not_there():
+def test_a_missing_folder():
   with pytest.raises(ValueError, match=r"\./none: there is no such folder"):
     sources.find("./none")

@@ -1,4 +1,4 @@
-"""Back to where weights came from: bit by bit, and as transformers reads it."""
+"""Exports: exact round trips, and loading by transformers."""
 
 import dataclasses
 
@@ -14,8 +14,12 @@ from safetensors.numpy import load_file, save_file
 
 from ifa_jax import models
 from ifa_jax.convert import from_huggingface
-from ifa_jax.convert.huggingface import conversion, leftover_weights
-from ifa_jax.convert.huggingface.export import export_huggingface
+from ifa_jax.convert.huggingface import conversion
+from ifa_jax.convert.huggingface.export import (
+  REST,
+  export_huggingface,
+  read_rest,
+)
 from ifa_jax.data.text.tokenizer import Tokenizer
 
 pytestmark = pytest.mark.slow
@@ -45,16 +49,16 @@ def assert_same(got, want):
   jax.tree.map(np.testing.assert_array_equal, got, want)
 
 
-def folders(out):
+def parts_of(out):
   return {
     "text": out / "text",
     "vision": out / "vision",
-    "rest": out / leftover_weights.FILE,
+    "rest": out / REST,
   }
 
 
 @pytest.mark.parametrize("kind", VISION)
-def test_transformers_loads_what_is_exported(kind, tmp_path):
+def test_transformers_loads_an_export(kind, tmp_path):
   config, params = trained(kind)
   export_huggingface(tmp_path / "out", config, params)
   for side, name in (("text", "BertModel"), ("vision", kind)):
@@ -72,22 +76,22 @@ def test_transformers_loads_what_is_exported(kind, tmp_path):
 
 
 @pytest.mark.silent_input
-def test_the_relations_of_a_head_go_along(tmp_path):
-  """So that a run for others of the same number does not take it."""
+def test_relations_are_exported(tmp_path):
+  """So that a run with other relations does not load the head."""
   config, params = trained("ViTModel")
   names = ["None", *(f"/é/{i}" for i in range(6))]
   for out, relations in (("a", names), ("b", None)):
     export_huggingface(tmp_path / out, config, params, relations=relations)
     options = conversion.Options()
-    converted = conversion.convert(**folders(tmp_path / out), options=options)
+    converted = conversion.convert(**parts_of(tmp_path / out), options=options)
     assert converted.info["relations"] == relations
 
 
 @pytest.mark.parametrize("kind", VISION)
-def test_converted_again_it_is_the_same_model(kind, tmp_path):
+def test_an_export_converts_back_to_the_same_model(kind, tmp_path):
   config, params = trained(kind)
   export_huggingface(tmp_path / "a", config, params)
-  again, moved = from_huggingface(**folders(tmp_path / "a"))
+  again, moved = from_huggingface(**parts_of(tmp_path / "a"))
   assert again == models.replace(config, text=again.text) == config
   assert_same(moved, params)
   export_huggingface(tmp_path / "b", again, moved)
@@ -96,8 +100,8 @@ def test_converted_again_it_is_the_same_model(kind, tmp_path):
     assert path.read_bytes() == other.read_bytes(), path
 
 
-def test_encoders_come_back_from_transformers(tmp_path):
-  """PyTorch -> here -> PyTorch: the same weights, but for the unread ones."""
+def test_encoders_round_trip(tmp_path):
+  """PyTorch -> here -> PyTorch: the same weights, except for unread ones."""
   given = {"text": "BertModel", "vision": "CLIPVisionModel"}
   for side, kind in given.items():
     hf_models.save(tmp_path / side, kind)
@@ -158,7 +162,7 @@ def test_a_text_model(tmp_path):
   params = tiny.perturbed_params(config)
   export_huggingface(tmp_path / "out", config, params)
   assert not (tmp_path / "out" / "vision").exists()
-  given = folders(tmp_path / "out") | {"vision": None}
+  given = parts_of(tmp_path / "out") | {"vision": None}
   again, moved = from_huggingface(**given)
   assert again == config
   assert_same(moved, params)
@@ -167,17 +171,17 @@ def test_a_text_model(tmp_path):
 def test_a_rest_of_other_encoders(tmp_path):
   config, params = trained("ViTModel")
   export_huggingface(tmp_path / "out", config, params)
-  given = folders(tmp_path / "out")
+  given = parts_of(tmp_path / "out")
   other = hf_models.save(tmp_path / "other", "ViTModel")
-  with pytest.raises(ValueError, match="other: want image_size 16 as the rest"):
+  with pytest.raises(ValueError, match="other: expected image_size 16 as in"):
     from_huggingface(**given | {"vision": other})
   with pytest.raises(ValueError, match="leave out the other settings"):
     from_huggingface(**given, num_crops=5)
-  with pytest.raises(ValueError, match=r"want the rest\.safetensors of an exp"):
+  with pytest.raises(ValueError, match=r"expected the rest\.safetensors of"):
     from_huggingface(
       **given | {"rest": tmp_path / "out" / "text" / "model.safetensors"}
     )
-  message = "(?s)cannot convert .*rest.*visual/layer_1.*found nothing"
+  message = "(?s)cannot convert .*rest.*visual/layer_1.*got nothing"
   with pytest.raises(ValueError, match=message):
     from_huggingface(**given | {"vision": None})
 
@@ -193,10 +197,10 @@ def test_a_visual_stream_of_neither_kind(tmp_path):
   assert list(tmp_path.iterdir()) == []
 
 
-def test_a_rest_holds_what_encoders_cannot(tmp_path):
+def test_a_rest_holds_the_other_parameters(tmp_path):
   config, params = trained("ViTModel")
   export_huggingface(tmp_path / "out", config, params)
-  held = load_file(tmp_path / "out" / leftover_weights.FILE)
+  held = load_file(tmp_path / "out" / REST)
   assert set(held) == {
     "relation_head/bias",
     "relation_head/kernel",
@@ -205,4 +209,4 @@ def test_a_rest_holds_what_encoders_cannot(tmp_path):
   }
   save_file(held, tmp_path / "bare.safetensors")
   with pytest.raises(ValueError, match="in its metadata"):
-    leftover_weights.read_rest(tmp_path / "bare.safetensors")
+    read_rest(tmp_path / "bare.safetensors")

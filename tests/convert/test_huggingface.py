@@ -1,4 +1,4 @@
-"""Encoders to a model: what it gains, and every way that they do not fit."""
+"""Encoders combined to a model, and combinations that do not fit."""
 
 import hf_models
 import jax
@@ -8,8 +8,9 @@ import raw_tree
 import tiny
 
 from ifa_jax.convert import from_huggingface
-from ifa_jax.convert.huggingface import assemble, conversion
+from ifa_jax.convert.huggingface import conversion
 from ifa_jax.convert.huggingface.encoder_weights import read_stream
+from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.models import (
   ModelConfig,
   TextConfig,
@@ -19,14 +20,6 @@ from ifa_jax.models import (
 )
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory):
-  """One folder of each kind, by the name of its class."""
-  root = tmp_path_factory.mktemp("encoders")
-  kinds = hf_models.TEXT + hf_models.VISION
-  return {kind: hf_models.save(root / kind, kind) for kind in kinds}
 
 
 def test_the_vocabulary_grows_by_the_markers(folders):
@@ -55,14 +48,14 @@ def test_markers_follow_the_tokenizer(rows, want, tmp_path):
   model.resize_token_embeddings(published + rows)
   model.save_pretrained(tmp_path)
   text = read_stream(tmp_path, "text")
-  tokenizer = conversion._load_tokenizer({"text": text})
+  tokenizer = Tokenizer.load(tmp_path)
   assert tokenizer.vocab_size == published + 4
-  size = assemble.vocabulary_rows(text, tokenizer)
+  size = conversion.vocabulary_rows(text, tokenizer)
   assert size == published + want
 
 
 @pytest.mark.parametrize("given", ["text", "vision"])
-def test_a_side_that_is_left_out_fits_the_other(given, folders):
+def test_an_omitted_encoder_has_the_sizes_of_the_other(given, folders):
   kind = {"text": "BertModel", "vision": "ViTModel"}[given]
   args = {"text": None, "vision": None, given: folders[kind]}
   options = conversion.Options(num_crops=2, num_relations=7)
@@ -83,7 +76,7 @@ def test_a_side_that_is_left_out_fits_the_other(given, folders):
 def test_part_of_a_deeper_encoder(folders, tmp_path):
   deep = hf_models.save(tmp_path, "CLIPVisionModel", num_hidden_layers=5)
   text = folders["BertModel"]
-  message = "one depth.*found 3 in .* and 5 in .*vision_layers=first:3"
+  message = "one depth.*got 3 in .* and 5 in .*vision_layers=first:3"
   with pytest.raises(ValueError, match=message):
     from_huggingface(text, deep)
   config, params = from_huggingface(text, deep, vision_layers="first:3")
@@ -107,18 +100,18 @@ def test_a_deeper_text_encoder(folders, tmp_path):
   "layers", ["3", "last:3", "first:", "first:0", "first:9"]
 )
 def test_wrong_layers(layers, folders):
-  with pytest.raises(ValueError, match="vision_layers: want"):
+  with pytest.raises(ValueError, match="vision_layers: expected"):
     from_huggingface(vision=folders["ViTModel"], vision_layers=layers)
 
 
 def test_widths_that_differ(folders, tmp_path):
   wide = hf_models.save(tmp_path, "ViTModel", hidden_size=32)
-  with pytest.raises(ValueError, match=r"one width.*found 24 in .* and 32 in"):
+  with pytest.raises(ValueError, match=r"one width.*got 24 in .* and 32 in"):
     from_huggingface(folders["BertModel"], wide)
 
 
 def test_neither_side():
-  with pytest.raises(ValueError, match="want text, vision or both"):
+  with pytest.raises(ValueError, match="expected text, vision or both"):
     from_huggingface()
 
 

@@ -1,4 +1,4 @@
-"""Class names in place of features: the mean of their pieces' embeddings."""
+"""Embeddings of class names in place of features."""
 
 import numpy as np
 import pytest
@@ -39,9 +39,9 @@ def generated_tokenizer(raw_dir):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_name_is_the_mean_of_its_pieces(weights, tokenizer, name):
+def test_a_vector_is_the_mean_of_the_wordpieces(weights, tokenizer, name):
   folder, table = weights
-  plain = tokenizer._wordpieces.splitter
+  plain = tokenizer._backend
   ids = [
     token
     for word in name.split()
@@ -51,13 +51,13 @@ def test_a_name_is_the_mean_of_its_pieces(weights, tokenizer, name):
   np.testing.assert_allclose(found, table[ids].mean(axis=0), atol=1e-7)
 
 
-def test_a_name_without_words_is_an_unknown_one(weights, tokenizer):
+def test_an_empty_name_is_an_unknown_word(weights, tokenizer):
   vectors = LabelVectors(weights[0], tokenizer)
   assert vectors(" ").shape == (vectors.dim,) == (16,)
   assert np.isfinite(vectors("")).all()
 
 
-def test_a_run_reads_names_where_scenes_have_no_features(
+def test_a_run_embeds_labels_of_scenes_without_features(
   data_dir, weights, tokenizer, tmp_path
 ):
   folder, _ = weights

@@ -1,4 +1,4 @@
-"""BERT's pooler: kept beside the model where a source has one."""
+"""BERT's pooler in converted weights."""
 
 import hf_models
 import numpy as np
@@ -15,9 +15,9 @@ pytestmark = pytest.mark.slow
 OPTIONS = conversion.Options()
 
 
-@pytest.fixture(scope="module")
-def text(tmp_path_factory):
-  return hf_models.save(tmp_path_factory.mktemp("text") / "bert", "BertModel")
+@pytest.fixture
+def text(folders):
+  return folders["BertModel"]
 
 
 def pooler(width, rows=None):
@@ -30,7 +30,7 @@ def pooler(width, rows=None):
   }
 
 
-def test_a_conversion_keeps_it(text):
+def test_a_conversion_keeps_the_pooler(text):
   kept = conversion.convert(text, None, None, OPTIONS)
   weights = load_file(f"{text}/model.safetensors")
   np.testing.assert_array_equal(
@@ -42,21 +42,16 @@ def test_a_conversion_keeps_it(text):
   assert not kept.info["dropped"]["text"]
 
 
-def test_a_model_of_its_own_has_none(text):
-  _, params = from_huggingface(text)
-  assert set(params) == {"text", "visual", "relation_head"}
+def test_a_model_has_no_pooler(text, folders):
+  plain = conversion.convert(folders["BertForMaskedLM"], None, None, OPTIONS)
+  for params in (plain.params, from_huggingface(text)[1]):
+    assert set(params) == {"text", "visual", "relation_head"}
 
 
-def test_a_source_without_one_gives_none(tmp_path):
-  text = hf_models.save(tmp_path, "BertForMaskedLM")
-  kept = conversion.convert(text, None, None, OPTIONS)
-  assert set(kept.params) == {"text", "visual", "relation_head"}
-
-
-def test_half_of_one_is_named(text, tmp_path):
+def test_half_a_pooler_is_refused(text, tmp_path):
   for name, message in (
     ("weight", "pooler/bias: the model has no such parameter"),
-    ("bias", "pooler/bias: want .24,., found nothing"),
+    ("bias", "pooler/bias: expected .24,., got nothing"),
   ):
     folder = hf_models.copy(text, tmp_path / name)
     hf_models.change_weights(folder, lambda w: w.pop(f"pooler.dense.{name}"))  # noqa: B023
@@ -64,7 +59,7 @@ def test_half_of_one_is_named(text, tmp_path):
       read_stream(folder, "text")
 
 
-def test_one_that_is_0_everywhere_is_none(text, tmp_path):
+def test_a_pooler_of_zeros_is_dropped(text, tmp_path):
   folder = hf_models.copy(text, tmp_path / "bert")
   hf_models.change_weights(
     folder,
@@ -79,7 +74,7 @@ def test_one_that_is_0_everywhere_is_none(text, tmp_path):
   assert sorted(names) == ["pooler.dense.bias", "pooler.dense.weight"]
 
 
-def test_on_disk_it_is_all_that_a_model_may_have_beside(tmp_path):
+def test_a_folder_may_hold_a_pooler_and_nothing_else(tmp_path):
   config = tiny.tiny_config()
   params = tiny.perturbed_params(config)
   own = pooler(config.text.hidden_dim)
@@ -89,9 +84,9 @@ def test_on_disk_it_is_all_that_a_model_may_have_beside(tmp_path):
   wrong = {"pooler": pooler(16, rows=17), "poolers": pooler(16)}
   for name, tree in wrong.items():
     save_converted(tmp_path / name, config, params | {name: tree})
-    with pytest.raises(ValueError, match=rf"{name}/kernel: want .*, found \("):
+    with pytest.raises(ValueError, match=rf"{name}/kernel: expected .*got"):
       load_converted(tmp_path / name)
   del own["bias"]
   save_converted(tmp_path / "half", config, params | {"pooler": own})
-  with pytest.raises(ValueError, match=r"pooler/bias: want .16,., found None"):
+  with pytest.raises(ValueError, match=r"pooler/bias: .* .16,., got None"):
     load_converted(tmp_path / "half")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ifa_jax.convert.huggingface.positions import resize_positions
+from ifa_jax.convert.huggingface.conversion import resize_positions
 
 
 def table(side, width=5, seed=0):
@@ -27,12 +27,12 @@ def test_equals_pytorch_with_smoothing(old, new):
   np.testing.assert_allclose(got[1:], want, rtol=0, atol=1e-5)
 
 
-def test_the_same_size_is_the_same_table():
+def test_the_same_size_returns_the_table():
   given = table(4)
   assert resize_positions(given, 4) is given
 
 
-def test_rows_stay_rows_and_columns_columns():
+def test_rows_and_columns_are_not_swapped():
   ramp = np.zeros((1 + 16, 2), np.float32)
   ramp[1:, 0] = np.repeat(np.arange(4), 4)
   ramp[1:, 1] = np.tile(np.arange(4), 4)
@@ -43,5 +43,5 @@ def test_rows_stay_rows_and_columns_columns():
 
 
 def test_no_square_grid():
-  with pytest.raises(ValueError, match=r"want 1 \+ n\^2 rows, found 12"):
+  with pytest.raises(ValueError, match=r"expected 1 \+ n\^2 rows, got 12"):
     resize_positions(np.zeros((12, 3), np.float32), 4)

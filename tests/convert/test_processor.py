@@ -1,4 +1,4 @@
-"""Pictures are what the source's processor makes of them, or a note says so."""
+"""Pixels equal those of the source's processor, or there is a note."""
 
 import dataclasses
 import json
@@ -17,7 +17,7 @@ from transformers.models.vit.image_processing_pil_vit import (
 from transformers.processing_utils import ImagesKwargs
 
 from ifa_jax import models
-from ifa_jax.convert.huggingface import processor, processor_settings
+from ifa_jax.convert.huggingface import processor
 from ifa_jax.convert.huggingface.export import export_huggingface
 from ifa_jax.convert.sources import Source
 from ifa_jax.data.images import decode
@@ -49,22 +49,29 @@ def read(tmp_path, kind="ViT", **files):
 
 
 def normalised(pixels, config):
-  """Returns what the model reads, as `VisualEmbeddings` computes it."""
+  """Normalises pixels as `VisualEmbeddings` does."""
   return (pixels / 255 - config.image_mean) / np.array(config.image_std)
 
 
 def test_the_table_has_every_key_of_an_image_processor():
   """A key of a later version fails here, until it is decided on."""
-  assert ImagesKwargs.__annotations__.keys() <= processor_settings.KEYS.keys()
+  unused = ImagesKwargs.__annotations__.keys() - processor.KEYS.keys()
+  assert unused == {
+    # Form of input and output.
+    *("data_format", "input_data_format", "device", "return_tensors"),
+    *("disable_grouping", "image_seq_length"),
+    # All pictures are RGB, and do_pad makes a note.
+    *("do_convert_rgb", "pad_size"),
+  }
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_missing_key_is_the_class_default(kind):
   theirs = json.loads(KINDS[kind]().to_json_string())
-  ours = processor_settings.CLASSES[kind]
-  read = processor_settings.read(kind, theirs)
-  assert processor._statistics(ours) == processor._statistics(read)
-  assert processor._geometry(ours) == processor._geometry(read)
+  ours = processor.CLASSES[kind]
+  read = processor.read_steps(kind, theirs)
+  assert processor.statistics(ours) == processor.statistics(read)
+  assert processor.geometry(ours) == processor.geometry(read)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,7 @@ def test_a_missing_key_is_the_class_default(kind):
   ],
 )
 @pytest.mark.parametrize("kind", KINDS)
-def test_numbers_are_those_of_the_processor(kind, given, tmp_path):
+def test_pixels_equal_the_processors(kind, given, tmp_path):
   """On a picture of the right size, which no processor resizes."""
   picture = noise(224, 224)
   theirs = KINDS[kind](**given)(picture, return_tensors="np")["pixel_values"]
@@ -97,11 +104,14 @@ def test_numbers_are_those_of_the_processor(kind, given, tmp_path):
     ({}, "resized to 224 x 224 (bilinear)"),
     ({"size": [224, 224]}, "resized to 224 x 224 (bilinear)"),
     ({"do_resize": False}, "left as they are"),
-    (OURS | {"resample": 2}, "resized to shortest_edge 224 (bilinear), cut to"),
+    (
+      OURS | {"resample": 2},
+      "shortest_edge 224 (bilinear), cropped",
+    ),
     (OURS | {"size": {"shortest_edge": 256}}, "resized to shortest_edge 256"),
-    (OURS | {"crop_size": 192}, "cut to a centre of 192 x 192"),
+    (OURS | {"crop_size": 192}, "cropped to the central 192 x 192"),
     (OURS | {"do_center_crop": None}, "resized to shortest_edge 224 (bicubic)"),
-    (OURS | {"do_pad": True}, "cut to a centre of 224 x 224, padded"),
+    (OURS | {"do_pad": True}, "cropped to the central 224 x 224, padded"),
   ],
 )
 def test_another_geometry_makes_one_note(given, theirs, tmp_path):
@@ -141,7 +151,7 @@ def test_a_processor_of_another_class_makes_a_note(tmp_path):
   assert note == "processor 'BitImageProcessor' is read as ViTImageProcessor"
 
 
-def test_the_file_of_the_whole_model_comes_first(tmp_path):
+def test_the_file_of_a_multimodal_model_has_precedence(tmp_path):
   files = {
     "preprocessor_config": {"image_mean": 0.1},
     "processor_config": {"image_processor": {"image_mean": 0.2}},
@@ -175,15 +185,15 @@ def test_a_wrong_value_is_named_with_its_file(given, message, tmp_path):
   assert str(caught.value).startswith(where + message)
 
 
-def test_a_whole_processor_that_is_no_object(tmp_path):
+def test_an_image_processor_that_is_no_object(tmp_path):
   message = r"processor_config\.json: image_processor: expected an object, got"
   with pytest.raises(ValueError, match=message):
     read(tmp_path, processor_config={"image_processor": None})
 
 
 @pytest.mark.parametrize("kind", ["CLIPVisionModel", "ViTModel"])
-def test_an_export_names_the_geometry_of_its_training(kind, tmp_path):
-  """On a picture twice as wide as it is high, where a squash shows."""
+def test_an_exported_processor_resizes_as_the_dataset(kind, tmp_path):
+  """On a picture of 2 : 1, which a squash would distort."""
   config = tiny.tiny_config()
   is_vit = kind == "ViTModel"
   vision = dataclasses.replace(

@@ -1,4 +1,4 @@
-"""ViLBERT's file: the logits of its names, and what is refused."""
+"""ViLBERT's file: logits against the reference, and errors."""
 
 import dataclasses
 
@@ -36,8 +36,8 @@ def converted(path):
 
 
 @pytest.mark.parametrize("pooling", ["native_mul", "entity_start"])
-def test_the_logits_are_the_yardsticks(pooling, weights, converted):
-  """With either head, which no checkpoint brings."""
+def test_logits_equal_the_reference(pooling, weights, converted):
+  """With either relation head, which no checkpoint has."""
   head = torch_vilbert.make_head(GEOMETRY, pooling)
   inputs = torch_vilbert.make_inputs(GEOMETRY)
   config = dataclasses.replace(converted.model_config, pooling=pooling)
@@ -55,7 +55,7 @@ def test_the_logits_are_the_yardsticks(pooling, weights, converted):
   assert_close(got, want)
 
 
-def test_sizes_are_the_arrays(converted):
+def test_sizes_are_read_from_the_arrays(converted):
   g, config = GEOMETRY, converted.model_config
   text, vision = config.text, config.vision
   assert (text.vocab_size, text.max_len) == (g.vocab + 4, g.max_len)
@@ -69,7 +69,7 @@ def test_sizes_are_the_arrays(converted):
   assert (config.pooling, config.num_relations) == ("native_mul", 6)
 
 
-def test_what_is_fresh_and_what_is_left_behind(weights, converted, path):
+def test_initialised_and_dropped_parameters(weights, converted, path):
   info = converted.info
   assert info["initialised"] == [
     *(
@@ -95,7 +95,7 @@ def test_what_is_fresh_and_what_is_left_behind(weights, converted, path):
 
 
 def test_the_multi_task_release(weights, converted, tmp_path):
-  """Its heads and the table of its tasks' tokens stay behind."""
+  """Its heads and its table of task tokens are dropped."""
   others = {
     "bert.embeddings.task_embeddings.weight": torch.ones(20, 24),
     "vil_prediction.logit_fc.0.weight": torch.ones(40, 20),
@@ -119,27 +119,27 @@ STEM = "bert.encoder.c_layer.1"
   [
     (
       lambda w: w.pop(f"{STEM}.biOutput.LayerNorm2.bias"),
-      r"connection_1/text/attention_norm/bias: want \(24,\), found nothing",
+      r"connection_1/text/attention_norm/bias: expected \(24,\), got nothing",
     ),
     (
       lambda w: w.update({f"{STEM}.adapter.weight": torch.ones(2, 2)}),
-      r"adapter\.weight: want one rule that matches, found 0",
+      r"adapter\.weight: expected one rule that matches, got 0",
     ),
     (
       lambda w: w.update({f"{STEM}.biattention.key1.weight": torch.ones(9, 9)}),
-      r"visual/attention/key/kernel: want \(30, 20\), found \(9, 9\)",
+      r"visual/attention/key/kernel: expected \(30, 20\), got \(9, 9\)",
     ),
     (
       lambda w: w.pop("bert.v_embeddings.image_embeddings.weight"),
-      r"image_embeddings\.weight: want a matrix, found nothing",
+      r"image_embeddings\.weight: expected a matrix, got nothing",
     ),
     (
       lambda w: w.pop("bert.v_pooler.dense.weight"),
-      r"visual_pooler/kernel: want \(30, 20\), found nothing",
+      r"visual_pooler/kernel: expected \(30, 20\), got nothing",
     ),
   ],
 )
-def test_a_file_that_is_not_right(change, message, weights, tmp_path):
+def test_other_names_and_shapes_are_refused(change, message, weights, tmp_path):
   spoiled = dict(weights)
   change(spoiled)
   torch.save(spoiled, tmp_path / "x.bin")
@@ -149,12 +149,12 @@ def test_a_file_that_is_not_right(change, message, weights, tmp_path):
 
 def test_heads_that_do_not_divide(path):
   with pytest.raises(
-    ValueError, match=r"connection\.num_heads: want a divisor"
+    ValueError, match=r"connection\.num_heads: expected a divisor"
   ):
     from_vilbert(path, **HEADS | {"connection_heads": 3})
 
 
-def test_a_file_of_something_else(tmp_path):
+def test_a_file_without_a_state_dict(tmp_path):
   torch.save([torch.ones(1)], tmp_path / "x.bin")
-  with pytest.raises(ValueError, match="want a state dict of tensors"):
+  with pytest.raises(ValueError, match="expected a state dict of tensors"):
     from_vilbert(tmp_path / "x.bin")

@@ -1,8 +1,6 @@
 """Objects found by tiny models, against their raw outputs read by hand."""
 
 import json
-import re
-import sys
 
 import detectors
 import numpy as np
@@ -53,7 +51,7 @@ def grounding(folders):
 
 
 def pixels(picture, size, resample, mean_std):
-  """What a model reads of a picture, float[1, 3, H, W]."""
+  """A picture as model input, float[1, 3, H, W]."""
   mean, std = (np.float32(values) for values in mean_std)
   resized = np.asarray(picture.resize(size, resample), np.float32) / 255
   return torch.tensor((resized - mean) / std).permute(2, 0, 1)[None]
@@ -268,60 +266,3 @@ def test_names_of_any_length_are_cut_to_what_the_encoder_reads(
       assert longest - 2 <= len(tokenizer(query)["input_ids"]) <= longest
       assert name.startswith(query.removesuffix("."))
       assert name in {box["phrase"] for box in found}
-
-
-def change_config(folder, **changes):
-  path = folder / "config.json"
-  path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-
-
-def test_models_that_cannot_be_loaded_are_refused(folders, tmp_path):
-  empty = tmp_path / "empty"
-  empty.mkdir()
-  pickled = tmp_path / "pickled"
-  pickled.mkdir()
-  (pickled / "config.json").write_text('{"model_type": "detr"}')
-  (pickled / "pytorch_model.bin").write_bytes(b"x")
-  damaged = tmp_path / "damaged"
-  detectors.write_detector(damaged)
-  (damaged / "model.safetensors").write_bytes(b"x" * 100)
-  other = tmp_path / "other"
-  other.mkdir()
-  (other / "config.json").write_text('{"model_type": "bert"}')
-  grounder = folders["grounder"]
-  for given, message in (
-    ((None, None), "want a detector, a grounder or both, found neither"),
-    (("/nowhere", None), "/nowhere: there is no such folder"),
-    ((str(empty), None), "want a config.json, found nothing"),
-    ((grounder, None), "want a model for object-detection, found .*ing-dino"),
-    ((None, str(other)), "for zero-shot-object-detection, found .*'bert'"),
-    ((str(pickled), None), "want weights as model.safetensors, found pytorch"),
-    ((str(damaged), None), f"{damaged}: no model for object-detection that"),
-  ):
-    with pytest.raises(ValueError, match=message) as raised:
-      ObjectFinder(*given)
-    assert "\n" not in str(raised.value)
-
-
-def test_devices_that_are_not_there_are_refused(folders):
-  with pytest.raises(ValueError, match="want cpu or cuda, found 'toaster'"):
-    ObjectFinder(folders["detector"], None, device="toaster")
-  if not torch.cuda.is_available():
-    with pytest.raises(ValueError, match="finds no GPU for 'cuda'"):
-      ObjectFinder(folders["detector"], None, device="cuda")
-
-
-def test_without_torch_it_says_what_to_install(folders, monkeypatch):
-  monkeypatch.setitem(sys.modules, "torch", None)
-  command = re.escape("pip install torch timm")
-  with pytest.raises(ValueError, match=f"needs PyTorch .*{command}$"):
-    ObjectFinder(folders["detector"], None)
-
-
-def test_a_backbone_of_timm_says_what_to_install(folders, tmp_path):
-  if "timm" in sys.modules:
-    pytest.skip("timm is installed")
-  detectors.write_detector(tmp_path)
-  change_config(tmp_path, backbone_config=None, use_timm_backbone=True)
-  with pytest.raises(ValueError, match=r"a package is missing \(.*timm.*\)"):
-    ObjectFinder(str(tmp_path), None)

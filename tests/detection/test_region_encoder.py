@@ -9,7 +9,7 @@ from PIL import Image
 
 from ifa_jax import models
 from ifa_jax.convert import save_converted
-from ifa_jax.convert.huggingface import assemble, conversion
+from ifa_jax.convert.huggingface import conversion
 from ifa_jax.data.images import decode
 from ifa_jax.detection import region_encoder
 from ifa_jax.models import config as sizes
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 # Never to be loosened.
 TOLERANCE = 5e-6
 SIDE = 12  # of the pictures that `hf_models` reads
-# What the published encoders of the two kinds scale pixels by.
+# The published encoders of the two kinds scale pixels by these.
 SCALES = {
   "CLIPVisionModel": (sizes.CLIP_MEAN, sizes.CLIP_STD),
   "ViTModel": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
@@ -38,14 +38,14 @@ def convert(folder, **encoders):
   """Converts encoders to a folder of weights and returns its path."""
   folder = folder / "weights"
   found = conversion.convert(
-    encoders.get("text"), encoders.get("vision"), None, assemble.Options()
+    encoders.get("text"), encoders.get("vision"), None, conversion.Options()
   )
   save_converted(folder, found.model_config, found.params, found.info)
   return str(folder)
 
 
 def torch_class_tokens(model, kind, squares):
-  """Returns float64[n, D] behind the last layer, before any final norm."""
+  """Returns float64[n, D] after the last layer, before any final norm."""
   mean, std = map(np.array, SCALES[kind])
   pixels = (np.stack(squares) / 255 - mean) / std
   states = hf_models.encoder(model.double())(
@@ -71,7 +71,7 @@ def test_class_tokens_are_those_of_pytorch(kind, tmp_path):
   assert (got.shape, got.dtype) == ((14, encoder.dim), np.float32)
   np.testing.assert_allclose(got, want, rtol=0, atol=TOLERANCE)
   assert np.abs(want).max() > 0.1
-  # A crop's vector does not depend on those beside it.
+  # A crop's vector does not depend on the others in its batch.
   np.testing.assert_allclose(
     encoder.encode(listed[13:]), want[13:], rtol=0, atol=TOLERANCE
   )
@@ -93,7 +93,7 @@ def test_crops_of_any_size_are_fitted_to_the_encoder(weights):
   assert not np.allclose(want[0], want[1])
 
 
-def test_an_encoder_is_told_by_its_parameters(weights, tmp_path):
+def test_an_encoder_is_identified_by_its_parameters(weights, tmp_path):
   described = region_encoder.load(weights).describe()
   assert described["kind"] == "encoder"
   assert described["folder"] == weights
@@ -103,7 +103,7 @@ def test_an_encoder_is_told_by_its_parameters(weights, tmp_path):
     for name, weight in hf_models.make("CLIPVisionModel").named_parameters()
     if "post_layernorm" not in name
   )
-  # The text beside it does not matter, one other weight does.
+  # The text encoder does not matter, one other weight does.
   other = hf_models.save(tmp_path / "other", "CLIPVisionModel", seed=1)
   text = hf_models.save(tmp_path / "text", "BertModel")
   same = hf_models.save(tmp_path / "same", "CLIPVisionModel")
@@ -130,7 +130,7 @@ def test_the_model_around_an_encoder_does_not_matter(tmp_path):
 
 
 def test_weights_without_a_vision_encoder_are_refused(tmp_path):
-  with pytest.raises(ValueError, match="want a folder that python -m"):
+  with pytest.raises(ValueError, match="expected a folder that python -m"):
     region_encoder.load(str(tmp_path))
   text = hf_models.save(tmp_path / "text", "BertModel")
   with pytest.raises(ValueError, match=r"initialisation \(visual/embed"):
@@ -138,9 +138,7 @@ def test_weights_without_a_vision_encoder_are_refused(tmp_path):
   config = models.replace(tiny.tiny_config(), vision=None)
   blind = tmp_path / "blind"
   save_converted(blind, config, tiny.perturbed_params(config))
-  with pytest.raises(
-    ValueError, match=r"found a model without one \(ifaformer\)"
-  ):
+  with pytest.raises(ValueError, match=r"got one without \(ifaformer\)"):
     region_encoder.load(str(blind))
 
 

@@ -1,4 +1,4 @@
-"""What the commands say to a user's mistakes about runs and datasets.
+"""The commands' errors for mistakes about runs and datasets.
 
 Mistakes in flags and configs: `test_command`.
 """
@@ -101,16 +101,16 @@ def outcomes_of_all_cases(
       " --boxes=boxes.json",
     ),
     ("no encoder", 1, "no/such/folder: there is no such folder; name folders"),
-    ("other protocol", 1, "wanted protocol released, found "),
-    ("other pictures", 1, "image_size 32, but model.vision.image_size is 64"),
-    ("unknown fusion", 1, "model.fusion: want one of paper, released, found"),
-    ("no run", 1, "want a run's folder with a config.json, found none"),
-    ("predict without run", 1, "want a run's folder with a config.json"),
-    ("predict without text", 2, "want either --text and what belongs to it"),
+    ("other protocol", 1, "expected protocol released, got "),
+    ("other pictures", 1, "model.vision.image_size: expected 32, as "),
+    ("unknown fusion", 1, "model.fusion: expected one of paper, released, got"),
+    ("no run", 1, "expected a run's folder with a config.json, got none"),
+    ("predict without run", 1, "expected a run's folder with a config.json"),
+    ("predict without text", 2, "expected either --text with its flags, or"),
     ("predict half a file", 2, "or --input with --output"),
-    ("bad span", 2, "--head_span=1-2: want BEGIN:END, whole numbers"),
-    ("no verb", 2, "want one of "),
-    ("shuffle without run", 1, "want a run's folder with a config.json"),
+    ("bad span", 2, "--head_span=1-2: expected BEGIN:END, whole numbers"),
+    ("no verb", 2, "expected one of "),
+    ("shuffle without run", 1, "expected a run's folder with a config.json"),
   ],
 )
 def test_a_mistake_gets_one_line_and_its_exit_status(

@@ -28,7 +28,7 @@ class Whole:
 WHOLE = Whole(limit=7, parts={"x": Part(rate=2.0, sizes=())})
 
 
-def test_it_reads_back_equal():
+def test_round_trip():
   written = dataclass_dict.to_dict(WHOLE)
   assert written["part"] == {"rate": 0.5, "sizes": [1, 2], "mean": [0.0, 1.0]}
   assert dataclass_dict.from_dict(Whole, written) == WHOLE

@@ -1,4 +1,4 @@
-"""JSON of any origin: its value, or one line with the reason and the place."""
+"""JSON: its value, or one line with the reason and the place."""
 
 import pytest
 
@@ -21,7 +21,7 @@ from ifa_jax.files import json_file
     (b'{"a":\n', "not JSON: Expecting value where the text ends: column "),
   ],
 )
-def test_a_text_that_is_not_read_is_refused_in_one_line(tmp_path, text, reason):
+def test_invalid_json_is_refused_in_one_line(tmp_path, text, reason):
   path = tmp_path / "x.json"
   path.write_bytes(text)
   with pytest.raises(ValueError, match=rf"x\.json: {reason}") as error:
@@ -30,7 +30,7 @@ def test_a_text_that_is_not_read_is_refused_in_one_line(tmp_path, text, reason):
 
 
 @pytest.mark.silent_input
-def test_a_byte_order_mark_is_no_part_of_a_text():
+def test_a_byte_order_mark_is_ignored():
   assert json_file.parse(b'\xef\xbb\xbf{"a": 1}', "x") == {"a": 1}
 
 
@@ -40,7 +40,7 @@ def test_equal_keys_of_different_objects_are_kept():
 
 
 @pytest.mark.silent_input
-def test_a_strict_reader_takes_no_names_for_numbers():
+def test_strict_parsing_refuses_nan_and_infinity():
   text = '{\n"a": "NaN",\n"b": -Infinity}'
   with pytest.raises(
     ValueError, match=r"x: .*: -Infinity .*: line 3, column 6"

@@ -1,4 +1,4 @@
-"""The names in a checkpoint are read without opening its arrays."""
+"""Names of the arrays in a checkpoint."""
 
 import jax
 import numpy as np
@@ -34,5 +34,5 @@ def test_a_part_has_the_structure_that_was_saved(folder):
 @pytest.mark.parametrize("text", ["", "[]", '{"tree_metadata": {"a": {}}}'])
 def test_other_metadata_is_named(folder, text):
   (folder / "_METADATA").write_text(text)
-  with pytest.raises(ValueError, match="_METADATA: want the metadata of an"):
+  with pytest.raises(ValueError, match="_METADATA: expected the metadata"):
     orbax_tree.read(folder, "params")

@@ -1,4 +1,4 @@
-"""Hidden folders: gone with their process, but not before."""
+"""Hidden folders live as long as their process."""
 
 import contextlib
 import multiprocessing
@@ -10,10 +10,10 @@ import pytest
 from ifa_jax.files import scratch
 
 
-def write_and_wait(parent, told):
+def write_and_wait(parent, pipe):
   with scratch.folder(parent, ".making-") as folder:
     with open(os.path.join(folder, "half"), "w", encoding="utf-8"):
-      told.send(folder)
+      pipe.send(folder)
     signal.pause()
 
 
@@ -31,27 +31,27 @@ def process_that_writes(parent):
     process.join()
 
 
-def test_a_folder_goes_in_the_end(tmp_path):
+def test_a_folder_is_deleted_afterwards(tmp_path):
   with scratch.folder(tmp_path, ".making-") as folder:
     assert os.path.dirname(folder) == str(tmp_path)
     assert os.listdir(tmp_path) == [os.path.basename(folder)]
   assert os.listdir(tmp_path) == []
 
 
-def test_a_folder_goes_after_an_error(tmp_path):
+def test_a_folder_is_deleted_after_an_error(tmp_path):
   with pytest.raises(KeyError), scratch.folder(tmp_path, ".making-"):
     raise KeyError
   assert os.listdir(tmp_path) == []
 
 
-def test_what_was_moved_away_stays(tmp_path):
+def test_moved_files_are_kept(tmp_path):
   with scratch.folder(tmp_path, ".making-") as folder:
     os.mkdir(os.path.join(folder, "new"))
     os.rename(os.path.join(folder, "new"), tmp_path / "new")
   assert os.listdir(tmp_path) == ["new"]
 
 
-def test_only_folders_of_processes_that_are_gone_go(tmp_path):
+def test_only_folders_of_ended_processes_are_deleted(tmp_path):
   (tmp_path / ".other").mkdir()
   with process_that_writes(tmp_path) as (alive, folder):
     with scratch.folder(tmp_path, ".making-") as own:
@@ -65,7 +65,7 @@ def test_only_folders_of_processes_that_are_gone_go(tmp_path):
   assert os.listdir(tmp_path) == [".other"]
 
 
-def test_a_folder_that_was_left_before_it_was_locked_goes(tmp_path):
+def test_a_folder_without_a_lock_is_deleted(tmp_path):
   (tmp_path / ".making-1").mkdir()
   with scratch.folder(tmp_path, ".making-"):
     assert not (tmp_path / ".making-1").exists()

@@ -83,7 +83,7 @@ def test_any_word_vectors_are_read_or_refused(tmp_path, thorough):
 
 
 def test_any_words_keep_their_ids_in_a_file(tmp_path, thorough):
-  """A word of two lines would shift all ids behind it."""
+  """A word of two lines would shift all ids after it."""
   path = tmp_path / "words.txt"
 
   def body(listed):

@@ -46,13 +46,13 @@ class Kind(NamedTuple):
     file: its name.
     sound: its value; a list is a value a line, where `lines`.
     read: reads it from a folder.
-    beside: other files' values.
+    others: values of other files.
   """
 
   file: str
   sound: Any
   read: Any
-  beside: dict[str, Any] = {}  # noqa: RUF012
+  others: dict[str, Any] = {}  # noqa: RUF012
   lines: bool = False
 
 
@@ -117,7 +117,7 @@ KINDS = {
 
 
 def write(folder, kind, content):
-  for name, value in kind.beside.items():
+  for name, value in kind.others.items():
     (folder / name).write_text(json.dumps(value))
   path = folder / kind.file
   os.makedirs(path.parent, exist_ok=True)
@@ -125,7 +125,7 @@ def write(folder, kind, content):
 
 
 def contents(kind):
-  """Returns what a file may hold; of lines, one is something else."""
+  """Returns possible contents of a file; one of the lines is something else."""
   if not kind.lines:
     return fuzzing.json_texts(kind.sound)
   *before, last = (json.dumps(value).encode() + b"\n" for value in kind.sound)
@@ -205,7 +205,7 @@ def test_any_line_of_posts_is_a_post_or_an_error(tmp_path, thorough):
     path.write_bytes(line + b"\n" + json.dumps(POST).encode() + b"\n")
     with jsonl.reading(str(path)) as posts:
       read = fuzzing.read(lambda: list(posts), tmp_path)
-    # What stands before it changes no line.
+    # Text before it changes no line.
     assert read[-1] == POST
     for post in read:
       parts(post)
@@ -217,5 +217,5 @@ def test_any_line_of_posts_is_a_post_or_an_error(tmp_path, thorough):
 def test_a_name_that_occurs_everywhere_takes_no_time(tmp_path):
   text = "a " * 20_000 + "b c"
   post = {"text": text, "head": "a", "head_span": [20_000, 20_001], "tail": "c"}
-  found = fuzzing.read(lambda: read_post(post), tmp_path, "head: want the name")
+  found = fuzzing.read(lambda: read_post(post), tmp_path, "head: expected")
   assert isinstance(found, ValueError)

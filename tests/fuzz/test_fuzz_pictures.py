@@ -55,13 +55,13 @@ def test_any_bytes_are_pixels_or_an_error(tmp_path, thorough):
 def test_a_pipe_is_not_waited_for(tmp_path):
   os.mkfifo(tmp_path / "a.jpg")
   for path in (tmp_path / "a.jpg", tmp_path):
-    with pytest.raises(ValueError, match="no file but a folder or a device"):
+    with pytest.raises(ValueError, match="expected a file, got a folder"):
       decode.open_picture(str(path))
 
 
 @pytest.fixture
 def tree(tmp_path):
-  """A tree with a secret beside it."""
+  """A tree with a secret next to it."""
   (tmp_path / "secret.jpg").write_bytes(raw_tree.jpeg())
   names = {"train/a.jpg": raw_tree.jpeg()}
   return raw_tree.write_tree(tmp_path / "tree", [ROW], names)
@@ -127,7 +127,7 @@ def test_links_of_files_do_not_lead_out_of_the_tree(tree, tmp_path):
 
 
 def test_folders_may_lie_elsewhere(tree, tmp_path):
-  """Whoever lays out a tree may link its folders."""
+  """The author of a tree may link its folders."""
   folder = os.path.join(tree, "img_org")
   shutil.move(folder, tmp_path / "pictures")
   os.symlink(tmp_path / "pictures", folder)

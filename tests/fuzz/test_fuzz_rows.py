@@ -1,4 +1,4 @@
-"""Any bytes as MNRE's text: rows that hold what they promise, or one line."""
+"""Any bytes as MNRE's text: well-formed rows, or one line."""
 
 import fuzzing
 import pytest

@@ -57,7 +57,7 @@ def test_any_damage_is_found_by_opening_or_by_reading(tmp_path, thorough):
     found = fuzzing.read(read, tmp_path, "a.tfrecord: ")
     outcomes.append(type(found))
     if not isinstance(found, Exception):
-      # Whole records may be gone or doubled, which their number tells.
+      # Whole records may be gone or doubled, which their number shows.
       assert all(record in records for record in found)
       assert content == sound or len(found) != len(records)
 
@@ -114,7 +114,7 @@ SPOILED = {
 @pytest.mark.parametrize("how", SPOILED)
 def test_a_run_does_not_start_on_spoiled_shards(prepared, build, how):
   SPOILED[how](shard(prepared))
-  with pytest.raises(ValueError, match=f"{CAUGHT}|found none") as caught:
+  with pytest.raises(ValueError, match=f"{CAUGHT}|got none") as caught:
     build(data={"data_dir": str(prepared)}).data.split("train")
   assert str(prepared) in str(caught.value)
   assert len(str(caught.value).splitlines()) == 1
@@ -128,7 +128,7 @@ def test_another_builders_version_is_refused(prepared, build):
   change_json(
     prepared / "metadata.json", format_version=schema.FORMAT_VERSION - 1
   )
-  with pytest.raises(ValueError, match=r"record format \d, this version reads"):
+  with pytest.raises(ValueError, match=r"expected record format \d, got"):
     build(data={"data_dir": str(prepared)})
 
 

@@ -1,4 +1,4 @@
-"""Any bytes as a `.pth` file: numbers and names, or one line; nothing runs."""
+"""Any bytes as a `.pth` file: a value or one line; no code is run."""
 
 import collections
 import io
@@ -8,11 +8,10 @@ import pickle
 import zipfile
 
 import fuzzing
-import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from ifa_jax.files import torch_file, torch_save
+from ifa_jax.files import torch_file
 
 NAMES = {
   0: ["a.jpg", "b.jpg"],
@@ -36,26 +35,20 @@ def load(folder, content):
   return fuzzing.read(lambda: torch_file.load(path), folder, "a.pth: ")
 
 
-def tensors(folder):
-  torch_save.save(folder / "t.pth", {"x": np.ones((2, 3), np.float32)})
-  return (folder / "t.pth").read_bytes()
-
-
 def test_any_bytes_are_read_or_refused(tmp_path, thorough):
   found = collections.Counter()
-  sound = tensors(tmp_path)
 
   def body(content):
     found[type(load(tmp_path, content))] += 1
 
   contents = st.one_of(
     st.binary(max_size=300),
-    fuzzing.damaged(sound),
+    fuzzing.damaged(rebuilt((2,), (1,))),
     fuzzing.damaged(archive(pickle.dumps(NAMES, 2))),
     fuzzing.damaged(pickle.dumps(NAMES, 2)).map(archive),
   )
   fuzzing.check(body, contents, thorough=thorough, few=200)
-  assert found[dict] > 5
+  assert found.total() - found[ValueError] > 5
   assert found[ValueError] > 50
 
 
@@ -79,7 +72,7 @@ def opcodes():
   )
 
 
-def test_any_opcodes_are_values_or_an_error(tmp_path, thorough):
+def test_any_opcodes_are_read_or_refused(tmp_path, thorough):
   def body(content):
     load(tmp_path, content)
 
@@ -100,7 +93,7 @@ def plain_containers():
   )
 
 
-def test_what_python_pickles_comes_back(tmp_path, thorough):
+def test_plain_containers_round_trip(tmp_path, thorough):
   def body(value, protocol):
     assert load(tmp_path, archive(pickle.dumps(value, protocol))) == value
 
@@ -116,14 +109,14 @@ def refused(folder, content):
 
 
 @pytest.mark.parametrize("name", ["posix.system", "builtins.exec", "os.fork"])
-def test_no_name_is_looked_up(tmp_path, name):
+def test_other_names_are_refused(tmp_path, name):
   module, function = name.split(".")
   call = f"c{module}\n{function}\n(X\x04\0\0\0trueetR.".replace("ee", "e")
   message = refused(tmp_path, archive(b"\x80\x02" + call.encode()))
-  assert f"wants to run '{name}'" in message
+  assert f"containers only, got the name '{name}'" in message
 
 
-def test_the_memo_takes_no_more_than_its_entries(tmp_path):
+def test_a_memo_index_allocates_no_table(tmp_path):
   # Python's unpickler would fill 64 GB with this.
   assert load(tmp_path, archive(b"\x80\x02}r\xff\xff\xff\x7f.")) == {}
 
@@ -131,7 +124,7 @@ def test_the_memo_takes_no_more_than_its_entries(tmp_path):
 def test_tuples_in_tuples_are_no_keys(tmp_path):
   # Their hash would overflow the stack and end the process.
   deep = b"\x80\x02})" + b"\x85" * 200_000 + b"Ns."
-  assert "tuple as a dict's key" in refused(tmp_path, archive(deep))
+  assert "plain keys of a dict, got a tuple" in refused(tmp_path, archive(deep))
 
 
 def test_lists_that_share_parts_are_shown_in_one_line(tmp_path):

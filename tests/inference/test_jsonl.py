@@ -28,8 +28,8 @@ def test_each_line_that_is_not_blank_is_a_post():
   [
     (b'{"a": ', '{"a":', "not JSON: Expecting value where the text ends: col"),
     (b"[", "[", "not JSON: Expecting value where the text ends: column 2"),
-    (b'["a"]', '["a"]', "a list"),
-    (b"null", "null", "a NoneType"),
+    (b'["a"]', '["a"]', "expected a JSON object, got a list"),
+    (b"null", "null", "expected a JSON object, got a NoneType"),
     (b'{"a": NaN}', '{"a": NaN}', "not JSON: NaN is no number: column 7"),
     (
       b'{"a": "NaN \\"", "b": -Infinity}',

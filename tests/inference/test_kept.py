@@ -1,4 +1,4 @@
-"""Keys of a post that a record hands back."""
+"""Keys of a post that its record returns."""
 
 import pytest
 
@@ -18,7 +18,7 @@ OWN = [
   {"error": {"rate": 0.1}},
   # A line of predictions_test.jsonl, whose relation is `pred`.
   {key: value for key, value in ANSWER.items() if key != "relation"},
-  # All four, but not what a model gives.
+  # All four, but inconsistent.
   ANSWER | {"probability": 0.5},
   ANSWER | {"relation": "/a/b/c"},
   ANSWER | {"relation": ["None"]},
@@ -40,11 +40,18 @@ def test_a_posts_own_given_is_kept_too():
   assert kept(POST | {"given": 5}) == POST | {"given": 5}
 
 
-def test_what_an_earlier_record_added_is_left_out():
+def test_an_earlier_answer_is_left_out():
   assert kept(POST | ANSWER) == POST
-  assert kept(POST | {"error": "tail: 'Bob' does not occur"}) == POST
   again = POST | {"given": {"relation": "x"}}
   assert kept(again | ANSWER) == again
+
+
+@pytest.mark.silent_input
+def test_a_posts_own_error_is_kept_unless_it_is_the_records():
+  failed = POST | {"error": "tail: 'Bob' does not occur"}
+  assert kept(failed, failed["error"]) == POST
+  own = {"given": {"error": failed["error"]}}
+  assert kept(failed) == kept(failed, "head: another") == POST | own
 
 
 def test_pictures_in_bytes_are_left_out():

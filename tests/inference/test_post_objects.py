@@ -15,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 
 class FakeFinder:
-  """Finds what it was given, by the size and the first pixel of pictures."""
+  """Finds given boxes, by the size and the first pixel of pictures."""
 
   def __init__(self, found):
     self.found = found
@@ -167,12 +167,12 @@ def test_a_boxes_file_of_other_pictures_is_told(tmp_path, caplog):
   path = tmp_path / "boxes.json"
   path.write_text(json.dumps({"img/a.jpg": []}))
   listed = ListedObjects(path)
-  listed.tell_unused()
+  listed.warn_unused()
   listed.complete({"image": "x/a.jpg", "boxes": []})
-  listed.tell_unused()
+  listed.warn_unused()
   assert caplog.messages == []
   listed.complete({"image": "x/a.jpg"})
-  listed.tell_unused()
+  listed.warn_unused()
   (message,) = caplog.messages
   assert "boxes.json: lists the picture of no post" in message
   assert message.endswith("got 'img/a.jpg'")

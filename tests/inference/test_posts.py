@@ -1,4 +1,4 @@
-"""Posts: an entity is found where it stands, or an error says why not."""
+"""Posts: an entity is found, or an error gives the reason."""
 
 import random
 
@@ -121,7 +121,9 @@ def test_a_name_beside_a_span_leaves_out_what_is_attached(span, name, words):
 
 def test_a_name_that_its_span_does_not_hold_is_refused():
   fields = {"text": "FC Basel beats Bern", "head": "FC", "tail": "Bern"}
-  with pytest.raises(ValueError, match=r"head: want .* 0:2, 'FC Basel', or"):
+  with pytest.raises(
+    ValueError, match=r"head: expected .* 0:2, 'FC Basel', or"
+  ):
     read_post(fields | {"head_span": [0, 2]})
   with pytest.raises(ValueError, match="'FC' occurs 2 times, at words 0:1"):
     read_post(fields | {"text": "FC/FC beats Bern", "head_span": [0, 1]})
@@ -168,22 +170,37 @@ def test_marks_choose_the_place_of_a_name_that_occurs_twice():
 @pytest.mark.parametrize(
   ("fields", "message"),
   [
-    ("Ann at Acme", "head, tail: want two names in the text, or a text mark"),
-    ("<s>Ann</s> at Acme", "text: want the mark <o> once, found it 0 times"),
-    ("<s>Ann at <o>Acme</o>", "text: want the mark </s> once, found it 0"),
-    ("<s>A</s> <s>B</s> <o>C</o>", "text: want the mark <s> once, found it 2"),
-    ("</s>Ann<s> at <o>Acme</o>", "text: want an entity after <s> and before"),
+    ("Ann at Acme", "head, tail: expected two names in the text, or a text m"),
+    ("<s>Ann</s> at Acme", "text: expected the mark <o> once, got it 0 times"),
+    ("<s>Ann at <o>Acme</o>", "text: expected the mark </s> once, got it 0"),
+    (
+      "<s>A</s> <s>B</s> <o>C</o>",
+      "text: expected the mark <s> once, got it",
+    ),
+    (
+      "</s>Ann<s> at <o>Acme</o>",
+      "text: expected an entity after <s> and",
+    ),
     (
       "<s>Ann</s> at <o> </o>",
-      "text: want an entity after <o> and before </o>",
+      "text: expected an entity after <o> and before </o>",
     ),
     (
       ("<s>Ann</s> <o>B</o>", "head", "Bob"),
-      "head: want 'Ann', which the text",
+      "head: expected 'Ann', which the text",
     ),
-    (("<s>Ann</s> <o>B</o>", "tail", "<o>"), "tail: want 'B', which the text"),
-    (("<s>A</s> <o>B</o>", "head_span", [0, 1]), "head_span: want none beside"),
-    (("<s>Ann</s> at Acme", "head", "Ann"), "tail: want a name in the text"),
+    (
+      ("<s>Ann</s> <o>B</o>", "tail", "<o>"),
+      "tail: expected 'B', which the text",
+    ),
+    (
+      ("<s>A</s> <o>B</o>", "head_span", [0, 1]),
+      "head_span: expected none with",
+    ),
+    (
+      ("<s>Ann</s> at Acme", "head", "Ann"),
+      "tail: expected a name in the text",
+    ),
   ],
 )
 def test_marks_that_do_not_fit_are_named(fields, message):
@@ -206,32 +223,32 @@ GOOD = {"text": "Ann joins Acme", "head": "Ann", "tail": "Acme"}
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"text": None}, "text: want a text or a list of words, found None"),
-    ({"text": "  "}, "text: want a text"),
-    ({"text": []}, "text: want a text"),
-    ({"text": ["Ann", ""]}, "text: want a text"),
-    ({"text": ["Ann Lee", "Acme"]}, "text: want a text"),
-    ({"text": ["Ann", 5]}, "text: want a text"),
-    ({"text": 5}, "text: want a text"),
-    ({"head": None}, "head: want a name in the text, found None"),
+    ({"text": None}, "text: expected a text or a list of words, got None"),
+    ({"text": "  "}, "text: expected a text"),
+    ({"text": []}, "text: expected a text"),
+    ({"text": ["Ann", ""]}, "text: expected a text"),
+    ({"text": ["Ann Lee", "Acme"]}, "text: expected a text"),
+    ({"text": ["Ann", 5]}, "text: expected a text"),
+    ({"text": 5}, "text: expected a text"),
+    ({"head": None}, "head: expected a name in the text, got None"),
     (
       {"head": 5, "head_span": [0, 1]},
-      "head: want a name in the text, found 5",
+      "head: expected a name in the text, got 5",
     ),
-    ({"tail": " "}, "tail: want a name in the text, found ' '"),
-    ({"head": ["Ann"]}, "head: want a name"),
+    ({"tail": " "}, "tail: expected a name in the text, got ' '"),
+    ({"head": ["Ann"]}, "head: expected a name"),
     ({"head": "ann"}, "head: 'ann' does not occur in the text"),
     ({"tail": "Acm"}, "tail: 'Acm' occurs only as part of 'Acme'; give the w"),
     ({"tail": "A.me"}, "tail: 'A.me' does not occur in the text"),
-    ({"head_span": [0, 4]}, "head_span: want .* within the text's 3 words"),
-    ({"head_span": [1, 1]}, "head_span: want"),
-    ({"head_span": [-1, 1]}, "head_span: want"),
-    ({"tail_span": [0]}, "tail_span: want"),
-    ({"tail_span": [0, True]}, "tail_span: want"),
-    ({"tail_span": [0.0, 1.0]}, "tail_span: want"),
-    ({"tail_span": "01"}, "tail_span: want"),
-    ({"tail_span": 1}, "tail_span: want"),
-    ({"tail_span": {"0": 1, "1": 2}}, "tail_span: want"),
+    ({"head_span": [0, 4]}, "head_span: expected .* within the text's 3 words"),
+    ({"head_span": [1, 1]}, "head_span: expected"),
+    ({"head_span": [-1, 1]}, "head_span: expected"),
+    ({"tail_span": [0]}, "tail_span: expected"),
+    ({"tail_span": [0, True]}, "tail_span: expected"),
+    ({"tail_span": [0.0, 1.0]}, "tail_span: expected"),
+    ({"tail_span": "01"}, "tail_span: expected"),
+    ({"tail_span": 1}, "tail_span: expected"),
+    ({"tail_span": {"0": 1, "1": 2}}, "tail_span: expected"),
   ],
 )
 def test_what_is_wrong_with_a_post_is_said(changes, message):
@@ -275,7 +292,7 @@ def test_the_words_of_any_span_are_those_of_its_entity():
       assert "times, at words" in found, (text, names)
       continue
     num_found += 1
-    # An entity that stands once may be cut by the other one.
+    # An entity that occurs once may be cut by the other one.
     pairs = zip((found.head, found.tail), names, strict=True)
     for span, name in pairs:
       assert "".join(found.words[slice(*span)]) == name.replace(" ", "")
@@ -351,7 +368,7 @@ def test_a_name_that_occurs_twice_without_spaces_is_refused():
 
 
 def test_a_line_that_was_no_json_is_named():
-  with pytest.raises(ValueError, match=r"line 7; want a JSON object .*'x'"):
+  with pytest.raises(ValueError, match=r"line 7; expected a JSON object .*'x'"):
     read_post({"line": 7, "not_json": "x", "error": "line 7: ..."})
 
 

@@ -105,10 +105,7 @@ def test_a_post_without_what_the_run_saw_is_told_of_it(outcomes):
 def test_a_file_of_posts_is_predicted(outcomes, folder, finished, posts):
   found = outcomes["file"]
   assert found.status == 0
-  assert (
-    found.out == f"out.jsonl: {len(posts) + 1} posts, 1 of them could not"
-    " be read\n"
-  )
+  assert found.out == f"out.jsonl: {len(posts) + 1} posts, 1 of them invalid\n"
   assert "trained with" not in found.err
   records = tiny_run.read_lines(folder / "out.jsonl")
   bad = records.pop(1)
@@ -124,12 +121,15 @@ def test_a_file_of_posts_is_predicted(outcomes, folder, finished, posts):
 @pytest.mark.parametrize(
   ("name", "message"),
   [
-    ("no run", "taken: want a run's folder with a config.json, found none"),
+    ("no run", "taken: expected a run's folder with a config.json, got none"),
     ("not fetched", "me/gone: expected a folder, or a model that can be fetch"),
     ("name", "head: 'Bob' does not occur in the text"),
-    ("same", "--output: want another file than --input, posts.jsonl"),
-    ("same partial", "--output: want another file than --input, same.jsonl."),
-    ("folder", "--output: want a file, found the folder taken"),
+    ("same", "--output: expected another file than --input, got posts.jsonl"),
+    (
+      "same partial",
+      "--output: expected another file than --input, got same.jsonl.",
+    ),
+    ("folder", "--output: expected a file, got the folder taken"),
     ("no input", "gone.jsonl"),
     ("no boxes", "gone.json"),
   ],

@@ -76,15 +76,18 @@ def test_bytes_and_base64_are_as_the_file(predictor, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"image": "https://x.org/a.jpg"}, "address 'https://x.org/a.jpg'; downl"),
-    ({"image": "file:///etc/passwd"}, "the address 'file:///etc/passwd'"),
-    ({"image": "data:image/png;base64,aa"}, "base64 goes into image_base64"),
-    ({"image": ""}, "image: want a file, found ''"),
+    ({"image": "https://x.org/a.jpg"}, "URL 'https://x.org/a.jpg'; downl"),
+    ({"image": "file:///etc/passwd"}, "the URL 'file:///etc/passwd'"),
+    (
+      {"image": "data:image/png;base64,aa"},
+      "base64, which goes into image_base64",
+    ),
+    ({"image": ""}, "image: expected a file, got ''"),
     ({"image": "x" * 10_000}, "xxx: "),
-    ({"image": {"a": "b" * 900}}, "image: want a file, found {'a': 'bbb"),
-    ({"image_base64": "a?"}, "image_base64: want base64 "),
-    ({"image_base64": 5}, "image_base64: want base64 "),
-    ({"image": "a.jpg", "image_base64": "aa"}, "in place of image, found both"),
+    ({"image": {"a": "b" * 900}}, "image: expected a file, got {'a': 'bbb"),
+    ({"image_base64": "a?"}, "image_base64: expected base64, got "),
+    ({"image_base64": 5}, "image_base64: expected base64, got "),
+    ({"image": "a.jpg", "image_base64": "aa"}, "instead of image, got both"),
   ],
 )
 def test_what_is_no_file_is_named(predictor, changes, message):
@@ -132,7 +135,7 @@ def test_of_10_000_words_those_around_the_entities_count(predictor):
     ({"text": "Ann Lee , Ann Lee at Acme"}, "'Ann Lee' occurs 2 times, at wor"),
     (
       {"text": "", "head": ""},
-      "text: want a text or a list of words, found ''",
+      "text: expected a text or a list of words, got ''",
     ),
     ({"text": "\u200b"}, "head: 'Ann Lee' does not occur"),
     ({"text": "Ann Lee \ud83d at Acme"}, "surrogates not allowed"),

@@ -1,4 +1,4 @@
-"""One post's prediction loads what it needs alone, and compiles but once."""
+"""The prediction of one post imports little, and compiles once."""
 
 import json
 

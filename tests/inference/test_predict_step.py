@@ -1,4 +1,4 @@
-"""The step for one's own posts: what it leaves out bears on no probability."""
+"""The prediction step: removed parts of a batch affect no probability."""
 
 import functools
 
@@ -61,7 +61,7 @@ def test_probabilities_are_those_of_the_whole_batch(fusion, rows, there):
   found = PredictionStep(config, params, (12,))(batch)
   wanted = whole_step(config)(params, batch)
   np.testing.assert_allclose(found, wanted, atol=5e-6)
-  # Nor is it all the same: what is there does count.
+  # The rest does count.
   other = make_batch(config, 7, ("grounded",), rows)
   assert abs(whole_step(config)(params, other) - wanted).max() > 1e-4
 
@@ -170,7 +170,7 @@ def test_pairs_that_compute_the_same_are_traced_once(
     "run",
     lambda *args, **options: traced.append(args) or run(*args, **options),
   )
-  # What no other test has traced.
+  # Not traced by any other test.
   model = models.build(models.replace(config, head_dropout_rate=0.07))
   found = jax.jit(EvalStep(model))(params, batch)
   assert len(traced) == num_kinds

@@ -259,9 +259,9 @@ def test_bad_lines_become_errors_and_the_rest_goes_on_in_order(
   assert failed["not JSON"]["line"] == 3
   assert failed["not JSON"]["not_json"] == '{"text": "Ann'
   for name in ("not JSON", "no object"):
-    assert "; want a JSON object in a line, found" in failed[name]["error"]
+    assert "; expected a JSON object in a line, got" in failed[name]["error"]
   for name, named in {
-    "no text": "text: want",
+    "no text": "text: expected",
     "name not in text": "head: 'Bob' does not occur",
     "no picture": "nowhere.jpg: there is no such file",
     "picture is a folder": ".: ",
@@ -298,12 +298,13 @@ def test_no_line_of_json_stops_the_file(predictor, posts, write, post):
 
 
 def test_a_record_may_be_predicted_again(predictor):
-  """As when the mistakes of a file were mended in what came of it."""
   failed = next(predictor.predict_all([POST | {"tail": "Bob"}]))
-  mended = failed | {"tail": "Acme"}
-  (found,) = predictor.predict_all([mended])
-  assert found == predictor.predict(POST)
-  assert predictor.predict(mended) == found
+  assert next(predictor.predict_all([failed])) == failed
+  corrected = failed | {"tail": "Acme"}
+  (found,) = predictor.predict_all([corrected])
+  earlier = {"given": {"error": failed["error"]}}
+  assert found == predictor.predict(POST) | earlier
+  assert predictor.predict(corrected) == found
 
 
 @pytest.mark.silent_input

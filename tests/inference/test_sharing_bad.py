@@ -52,7 +52,7 @@ def flip(path):
 )
 def test_a_damaged_file_is_named(copy, name, damage):
   damage(copy / name)
-  refused(copy, f"{name}: want CRC32C .* found ")
+  refused(copy, f"{name}: expected CRC32C .* got ")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,7 @@ def test_a_folder_without_settings_is_refused(copy):
 
 
 def test_a_folder_of_something_else_is_no_model(tmp_path):
-  refused(tmp_path, "want a run's folder with a config.json")
+  refused(tmp_path, "expected a run's folder with a config.json")
 
 
 # Path in config.json, the value that is set there, and the message.
@@ -225,8 +225,12 @@ MANIFEST = {
 @pytest.mark.parametrize(
   ("key", "value", "message"),
   [
-    ("features", [], "want scenes with features of an encoder"),
-    ("features", {"kind": "pixels", "dim": 3}, "want the encoder of the run's"),
+    ("features", [], "expected scenes with features of an encoder"),
+    (
+      "features",
+      {"kind": "pixels", "dim": 3},
+      "expected the encoder of the run's",
+    ),
     ("thresholds", None, "thresholds: expected a value that scenes have"),
     ("parser", 3, "parser: expected"),
     ("parser", "spacy 3.8, /tmp/code 1.0", "parser: expected"),

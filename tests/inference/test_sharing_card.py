@@ -182,7 +182,9 @@ def test_damaged_scores_keep_a_run_from_being_shared(finished, step, tmp_path):
   )
   lines = (copied / "predictions_test.jsonl").read_text().splitlines()
   (copied / "predictions_test.jsonl").write_text("\n".join(lines[:-1]))
-  with pytest.raises(ValueError, match=r"predictions_test\.jsonl: want n=17"):
+  with pytest.raises(
+    ValueError, match=r"predictions_test\.jsonl: expected n=17"
+  ):
     RunModel(RunFolder(copied)).make_record(step)
 
 

@@ -1,4 +1,4 @@
-"""BERT and MTB against BertModel of transformers and plain linear layers."""
+"""BERT and MTB compared with transformers' BertModel and linear layers."""
 
 import functools
 
@@ -11,7 +11,7 @@ from flax import traverse_util
 
 from ifa_jax import Batch
 from ifa_jax.convert.huggingface.encoder_weights import read_stream
-from ifa_jax.models import TextConfig, build, parameters, registry, replace
+from ifa_jax.models import TextConfig, build, parameters, replace
 from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.training import steps
 
@@ -25,7 +25,7 @@ POOLINGS = ("cls", "entity_start")
 
 @pytest.fixture(name="bert", scope="module")
 def random_bert(tmp_path_factory):
-  """A BertModel in double precision, and the text stream that it is."""
+  """Returns a BertModel in float64, and its weights as a text stream."""
   folder = tmp_path_factory.mktemp("bert")
   model = hf_models.make("BertModel", num_hidden_layers=LAYERS)
   model.save_pretrained(folder)
@@ -55,7 +55,7 @@ def make_config(stream, pooling):
 
 
 def head_weights(pooling):
-  """Returns the layers behind the encoder, torch's way round, perturbed."""
+  """Returns the torch layers that follow the encoder, with random weights."""
   rng = np.random.default_rng(7)
   sizes = {"out": (RELATIONS, WIDTH)}
   if pooling == "entity_start":
@@ -71,7 +71,7 @@ def head_weights(pooling):
 
 
 def to_params(stream, model, head):
-  """Returns the same weights for the model; the pooler only by its reader."""
+  """Returns the same weights as parameters; the pooler only if it is read."""
   linear = lambda layer: {  # noqa: E731
     "kernel": layer.weight.detach().float().numpy().T,
     "bias": layer.bias.detach().float().numpy(),
@@ -154,7 +154,7 @@ def test_logits_states_and_gradients(pooling, bert):
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_padding_does_not_count(pooling, bert):
+def test_padding_does_not_change_logits(pooling, bert):
   model, stream = bert
   config, batch = make_config(stream, pooling), make_batch()
   params = to_params(stream, model, head_weights(pooling))
@@ -183,7 +183,7 @@ def test_only_entity_starts_read_the_markers_and_in_order(bert):
     assert (gap > 100 * TOLERANCE) == differs
 
 
-def test_dropout_is_of_training_alone(bert):
+def test_dropout_applies_only_in_training(bert):
   model, stream = bert
   quiet, batch = make_config(stream, "entity_start"), make_batch()
   head = head_weights("entity_start")
@@ -206,7 +206,7 @@ def test_dropout_is_of_training_alone(bert):
   )
   one, other = train(0), train(1)
   assert np.abs(one.text_hidden - other.text_hidden).max() > 0.01
-  # Of the same text, the head alone makes another thing.
+  # Dropout in the head changes the logits of the same text states.
   rows, last = np.arange(ROWS), np.asarray(one.text_hidden[-1], np.float64)
   starts = (batch.head_start, batch.tail_start)
   pair = np.concatenate([last[rows, start] for start in starts], axis=-1)
@@ -214,39 +214,29 @@ def test_dropout_is_of_training_alone(bert):
   assert np.abs(one.logits - whole).max() > 0.01
 
 
-def test_parameters_beside_the_encoder():
+@pytest.mark.parametrize(
+  ("rate", "first"), [("dropout_rate", 0), ("attention_dropout_rate", 1)]
+)
+def test_a_dropout_rate_changes_states_from_its_layer_on(rate, first, bert):
+  model, stream = bert
+  config, batch = make_config(stream, "cls"), make_batch()
+  params = to_params(stream, model, head_weights("cls"))
+  kept = apply(config, params, batch).text_hidden
+  dropping = replace(config, text=replace(config.text, **{rate: 0.5}))
+  run = functools.partial(build(dropping).apply, train=True, capture=True)
+  rngs = {"dropout": jax.random.key(0)}
+  dropped = jax.jit(run)({"params": params}, batch, rngs=rngs).text_hidden
+  gaps = np.abs(dropped - kept).max(axis=(1, 2, 3))
+  assert (gaps[:first] < TOLERANCE).all()
+  assert gaps[first] > 0.01
+
+
+def test_parameter_counts_without_the_encoder():
   text = TextConfig(num_layers=1)
   for pooling, wanted in (
     ("cls", 768 * 768 + 768 + 768 * 23 + 23),
     ("entity_start", 1536 * 1536 + 1536 + 1536 * 23 + 23),
   ):
     shapes = parameters.param_shapes(BertConfig(text, pooling))
-    beside = {k: s for k, s in shapes.items() if not k.startswith("text/")}
-    assert sum(np.prod(shape) for shape in beside.values()) == wanted, beside
-
-
-@pytest.mark.parametrize("pooling", POOLINGS)
-def test_settings_read_back(pooling):
-  config = BertConfig(TextConfig(num_layers=3), pooling, num_relations=7)
-  written = registry.to_dict(config)
-  assert written["system"] == "bert"
-  assert registry.from_dict(written) == config
-  assert not config.sees_pictures
-
-
-@pytest.mark.parametrize(
-  ("changes", "message"),
-  [
-    ({"pooling": "mean"}, "model.pooling: want one of cls, entity_start, fou"),
-    ({"dtype": "float64"}, "model.dtype: want one of float32, bfloat16, "),
-    ({"text": {"num_heads": 5}}, "model.text.num_heads: want a divisor of"),
-  ],
-)
-def test_settings_that_no_model_has(changes, message):
-  with pytest.raises(ValueError, match=message):
-    registry.from_dict({"system": "bert"} | changes)
-
-
-def test_an_unknown_setting_is_named():
-  with pytest.raises(KeyError, match=r"model.poolings: .* mean model.pooling"):
-    registry.from_dict({"system": "bert", "poolings": "cls"})
+    others = {k: s for k, s in shapes.items() if not k.startswith("text/")}
+    assert sum(np.prod(shape) for shape in others.values()) == wanted, others

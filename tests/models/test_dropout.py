@@ -1,4 +1,4 @@
-"""Dropout: how often, by how much, and each element by itself."""
+"""Dropout: its rate, its scale, and the independence of elements."""
 
 import jax
 import jax.numpy as jnp
@@ -32,11 +32,11 @@ def test_elements_are_zero_at_the_rate_and_scaled_by_its_inverse(length, rate):
 def test_elements_are_dropped_independently():
   keep = np.asarray(keep_mask(jax.random.key(0), 2**15, (20_000, 6)))
   correlation = np.corrcoef(keep.T)
-  # Two elements share a random number: its halves must not tell each other.
+  # Two elements share a random number, whose halves must be independent.
   assert np.abs(correlation - np.eye(6)).max() < 0.04
 
 
-def test_an_element_is_dropped_below_the_bound_and_kept_at_it():
+def test_an_element_is_dropped_below_the_threshold():
   key, shape = jax.random.key(0), (1, 2)
   bits = int(jax.random.bits(key, (1, 1))[0, 0]) % 2**16
   assert keep_mask(key, bits, shape)[0, 0]
@@ -71,7 +71,7 @@ def test_scanned_layers_run_in_order_and_without_a_key():
   assert scan.scan_layers(run, 0, jnp.arange(1, 5), None, False) == 1234
 
 
-# As published: BERT's own, and the relation head's of the released codes.
+# As in the released codes.
 @pytest.mark.parametrize("system", registry.SYSTEMS)
 def test_the_head_drops_half_by_default(system):
   assert registry.from_dict({"system": system}).head_dropout_rate == 0.5
@@ -83,14 +83,14 @@ def test_text_streams_drop_a_tenth_by_default():
 
 
 def assert_halved(dropped, kept):
-  """Compares what a head's identity returns with and without dropout."""
+  """Compares an identity head's outputs with and without dropout."""
   dropped, kept = np.asarray(dropped), np.asarray(kept)
   zeros = dropped == 0
   assert 0.35 < zeros.mean() < 0.65
   np.testing.assert_allclose(dropped[~zeros], 2 * kept[~zeros], rtol=1e-5)
 
 
-def test_the_pairs_vector_is_dropped_out_in_front_of_ifaformers_head():
+def test_dropout_precedes_ifaformers_head():
   config = models.replace(
     tiny.tiny_config(num_layers=1, vision=None),
     num_relations=32,
@@ -108,7 +108,7 @@ def test_the_pairs_vector_is_dropped_out_in_front_of_ifaformers_head():
   assert_halved(run(train=True), run(train=False))
 
 
-def test_the_baselines_head_drops_out_what_its_last_layer_reads():
+def test_dropout_precedes_the_last_layer_of_the_baselines_head():
   head = RelationHead(32, dropout_rate=0.5)
   params = {"out": {"kernel": np.eye(32), "bias": np.zeros(32)}}
   x = jnp.asarray(np.random.default_rng(0).normal(size=(16, 32)), "f4")

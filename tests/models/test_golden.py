@@ -1,7 +1,7 @@
-"""Losses of a few updates as they once came out: changed numerics are seen.
+"""Recorded losses of a few updates, to detect changed numerics.
 
-The tolerance is well above what compilers round differently over these updates,
-and at most a third of what small changes of the model make of the first loss.
+The tolerance is well above rounding differences between compilers, and at most
+a third of the change of the first loss by small changes of the model.
 """
 
 import functools
@@ -23,14 +23,14 @@ pytestmark = pytest.mark.slow
 
 RELATIVE = 5e-6
 PAPER = tiny.tiny_config(dropout=0.1)
-# All layers but the last are stacked: two of three, with keys of their own.
+# Two of three layers are stacked, each with its own dropout key.
 DEEPER = tiny.tiny_config(dropout=0.1, num_layers=3)
 APART = {
   "paper": PAPER,
   "released": models.replace(PAPER, fusion="released"),
   "text": models.replace(PAPER, vision=None),
 }
-# As `scan_layers`, the default, has them trained.
+# As trained with `scan_layers`, the default.
 STACKED = {
   "paper, stacked": DEEPER,
   "text, stacked": models.replace(DEEPER, vision=None),
@@ -49,8 +49,8 @@ OPTIM = optim_section.read(
     "warmup_percent": 0.0,
     "b1": 0.9,
     "b2": 0.999,
-    # AdamW divides a gradient by its own size; this keeps gradients small that
-    # are rounding alone, such as those of keys' biases.
+    # AdamW divides a gradient by its size. With a large epsilon, gradients that
+    # are only rounding errors, such as those of keys' biases, stay small.
     "epsilon": 1e-3,
     "weight_decay": 0.01,
     "decay_exclude": r".*/(bias|scale)",
@@ -59,8 +59,8 @@ OPTIM = optim_section.read(
 )
 
 
-# Of random parameters, so that a norm's epsilon and the activation's form bear
-# on the loss: narrow embeddings, as BERT's, and activations far from 0.
+# Narrow embeddings, as BERT's, and activations far from 0 make the loss depend
+# on the norms' epsilon and on the form of the activation.
 SCALES = {
   r"text/embed/.*/embedding": 0.02,
   r".*/mlp_(in|out)/kernel|relation_head/kernel": 5.0,
@@ -97,13 +97,13 @@ def losses(config, num_updates, stacked):
 
 
 def first_loss(config, seed=0):
-  """Returns the mean loss before the first update, dropped out as there."""
+  """Returns the mean loss before the first update, with its dropout."""
   return float(compiled_loss(config)(params(config), dropout_key(seed, 0)))
 
 
 @functools.cache
 def compiled_loss(config):
-  """Returns the function of parameters and a key for dropout."""
+  """Returns the loss as a function of parameters and a dropout key."""
 
   def compute(params, key):
     output = models.build(config).apply(
@@ -116,7 +116,7 @@ def compiled_loss(config):
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_losses_are_what_they_were(name):
+def test_losses_are_unchanged(name):
   found = losses(MODELS[name], len(LOSSES[name]), stacked=name in STACKED)
   assert found == pytest.approx(LOSSES[name], rel=RELATIVE)
 
@@ -136,14 +136,14 @@ CHANGES = {
 def _with_tanh(patch):
   tanh = functools.partial(jax.nn.gelu, approximate=True)
   patch.setitem(transformer.ACTIVATIONS, "gelu", tanh)
-  # Not the function that is compiled already.
+  # Not the cached function, which has the exact form.
   return float(
     compiled_loss.__wrapped__(PAPER)(params(PAPER), dropout_key(0, 0))
   )
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_small_changes_are_seen(name, monkeypatch):
+def test_small_changes_are_detected(name, monkeypatch):
   wanted = LOSSES["paper"][0]
   gap = abs(CHANGES[name](monkeypatch) - wanted) / wanted
   if name == "nothing":

@@ -1,12 +1,14 @@
-"""Equal layers are drawn as one, and get the numbers of draws apart."""
+"""Equal layers are initialised together, with unchanged numbers."""
 
 import contextlib
+import dataclasses
 
 import jax
 import numpy as np
 import pytest
 import tiny
 from flax import linen as nn
+from flax import traverse_util
 
 from ifa_jax.models import build, parameters
 from ifa_jax.models.baselines.bert import BertConfig
@@ -22,7 +24,7 @@ def assert_same_bits(got, want):
   jax.tree.map(np.testing.assert_array_equal, got, want)
 
 
-def drawn_apart(config):
+def drawn_separately(config):
   batch = parameters.blank_batch(config)
   return jax.jit(lambda: build(config).init(KEY, batch)["params"])()
 
@@ -34,12 +36,31 @@ def drawn_apart(config):
     BertConfig(tiny.tiny_config(num_layers=3).text, pooling="cls"),
   ],
 )
-def test_numbers_are_those_of_draws_apart(config):
+def test_numbers_equal_separate_draws(config):
   together = jax.jit(lambda: parameters.init_params(config, KEY))()
-  assert_same_bits(together, drawn_apart(config))
+  assert_same_bits(together, drawn_separately(config))
   first, second = (together["text"][f"layer_{i}"] for i in range(2))
   kernels = (x["mlp_in"]["kernel"] for x in (first, second))
   assert not np.array_equal(*kernels)
+
+
+def test_initial_values_are_berts():
+  vision = dataclasses.replace(
+    tiny.tiny_config().vision, crop_position_stddev=1
+  )
+  config = tiny.tiny_config(vision=vision)
+  params = traverse_util.flatten_dict(parameters.init_params(config, KEY))
+  assert len(params) > 50
+  for path, array in params.items():
+    if path[-1] == "scale":
+      np.testing.assert_array_equal(array, 1)
+    elif path[-1] == "bias":
+      np.testing.assert_array_equal(array, 0)
+    else:
+      stddev = 1 if "ed_position" in path[-1] else 0.02
+      # Five standard errors; the class token has the fewest values, 16.
+      slack = 5 * stddev / (2 * array.size) ** 0.5
+      assert np.std(array) == pytest.approx(stddev, abs=slack), path
 
 
 def count_draws(program):
@@ -60,22 +81,22 @@ def num_draws(num_layers):
   )
 
 
-def test_more_layers_are_no_more_draws():
+def test_the_number_of_draws_does_not_depend_on_depth():
   assert num_draws(4) == num_draws(2) > 0
 
 
-def test_a_draw_outside_is_a_plain_one():
+def test_a_draw_outside_is_immediate():
   got = scan.normal(0.5)(KEY, (3, 2))
   assert_same_bits(got, nn.initializers.normal(0.5)(KEY, (3, 2)))
 
 
-def test_an_error_inside_ends_it():
+def test_an_error_inside_ends_the_context():
   with pytest.raises(KeyError):
     scan.draw_together(lambda: {}["none"])
   assert np.any(scan.normal(0.5)(KEY, (3, 2)))
 
 
-def test_inside_blank_a_draw_is_only_noted():
+def test_inside_blank_draws_a_draw_is_deferred():
   with scan.blank_draws() as noted:
     assert not np.any(scan.normal(0.5)(KEY, (3, 2)))
   assert [draw.shape for draw in noted] == [(3, 2)]

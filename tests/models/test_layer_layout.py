@@ -1,4 +1,4 @@
-"""Layers stacked and apart: one conversion for every kind of tree."""
+"""Stacked and separate layers, and the conversion of any tree."""
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ LAYOUTS = [APART, STACKED]
 
 
 def tree(num_layers):
-  """Returns a stream with layers apart, and arrays outside it; float32."""
+  """Returns a stream with separate layers, and arrays outside it; float32."""
   rng = np.random.default_rng(0)
   draw = lambda *shape: rng.normal(size=shape).astype(np.float32)  # noqa: E731
   layers = {
@@ -28,7 +28,7 @@ def assert_same(found, wanted):
 
 
 @pytest.mark.parametrize("num_layers", [2, 3, 12])
-def test_all_layers_but_the_last_become_one(num_layers):
+def test_all_layers_but_the_last_are_stacked(num_layers):
   apart = tree(num_layers)
   text = STACKED.convert(apart)["text"]
   last = f"layer_{num_layers - 1}"
@@ -51,7 +51,7 @@ def test_trees_of_either_layout_are_accepted(num_layers, layout, given):
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 @pytest.mark.parametrize("num_layers", [0, 1])
-def test_layers_that_cannot_be_stacked_stay(num_layers, layout):
+def test_streams_of_fewer_than_two_layers_are_unchanged(num_layers, layout):
   assert_same(layout.convert(tree(num_layers)), tree(num_layers))
 
 
@@ -59,7 +59,7 @@ def test_layers_that_cannot_be_stacked_stay(num_layers, layout):
 @pytest.mark.parametrize(
   ("place", "kind"), [(np.asarray, np.ndarray), (jnp.asarray, jax.Array)]
 )
-def test_arrays_stay_where_they_are(layout, place, kind):
+def test_numpy_and_jax_arrays_keep_their_kind(layout, place, kind):
   given = APART if layout.stacked else STACKED
   placed = jax.tree.map(place, given.convert(tree(3)))
   found = layout.convert(placed)

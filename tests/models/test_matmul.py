@@ -1,4 +1,4 @@
-"""Products of matrices: values, gradients spelled out, and what is kept."""
+"""Matrix products, their explicit gradients, and kept arrays."""
 
 import jax
 import jax.numpy as jnp
@@ -8,19 +8,18 @@ import pytest
 from ifa_jax.models.layers import matmul, scan, transformer
 
 DTYPES = ("float32", "bfloat16")
-# Kernels wider and narrower than what they are multiplied with, and widths
-# that eight does not divide.
+# Kernels wider and narrower than their input, and widths not divisible by 8.
 SHAPES = [(6, 16, 24), (6, 24, 16), (5, 7, 11)]
 
 
 def draw(*shape, dtype="float32", seed=0):
-  """Draws numbers that the dtype holds."""
+  """Returns random numbers of a dtype."""
   drawn = np.random.default_rng(seed).normal(size=shape)
   return jnp.asarray(drawn, dtype)
 
 
 def gradients(function, args, cotangent):
-  """Returns the outcome and the gradients, compiled, in float64 numpy."""
+  """Returns output and gradients, compiled."""
 
   @jax.jit
   def run(*args):
@@ -35,7 +34,7 @@ def exact(*arrays):
 
 
 def assert_close(found, wanted):
-  """Compares numbers; to half a unit in the last place where they are short."""
+  """Compares numbers; bfloat16 to half a unit in the last place."""
   rtol = 2.0**-8 if found.dtype == jnp.bfloat16 else 0
   (found,) = exact(found)
   np.testing.assert_allclose(found, wanted, rtol=rtol, atol=5e-6)
@@ -46,7 +45,7 @@ def assert_close(found, wanted):
 def test_a_linear_layer_and_its_gradients(shape, dtype):
   rows, width, features = shape
   x = draw(rows, width, dtype=dtype)
-  # Of numbers that the layer's dtype holds, and so does not round.
+  # Numbers that the layer's dtype represents exactly.
   kernel = draw(width, features, dtype=dtype, seed=1).astype(jnp.float32)
   bias = draw(features, dtype=dtype, seed=2).astype(jnp.float32)
   grad = draw(rows, features, dtype=dtype, seed=3)
@@ -99,7 +98,7 @@ def test_products_of_attention_and_their_gradients(
 
 
 def count_products(remat, dtype):
-  """Returns how many products the update of two stacked layers computes."""
+  """Returns the number of products in the update of two stacked layers."""
 
   def run_layer(carry, kernel, rng):
     return jnp.tanh(matmul.keep(matmul.linear(carry, kernel, None)))
@@ -110,20 +109,20 @@ def count_products(remat, dtype):
     return out.astype(jnp.float32).sum()
 
   x, kernels = draw(4, 8, dtype=dtype), draw(2, 8, 8)
-  # As accelerators compute it: without the choice for the CPU.
+  # Lowered for an accelerator, without the branches for CPUs.
   lowered = jax.jit(jax.grad(loss)).trace(kernels, x)
   text = lowered.lower(lowering_platforms=("cuda",)).as_text()
   return text.count("stablehlo.dot_general")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_layer_computes_no_product_twice_unless_it_saves_memory(dtype):
+def test_only_remat_recomputes_a_product(dtype):
   assert count_products(remat=False, dtype=dtype) == 3
   assert count_products(remat=True, dtype=dtype) == 3 + 1
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_what_is_kept_is_what_it_was(dtype):
+def test_keep_is_the_identity(dtype):
   x, grad = draw(3, 4, dtype=dtype), draw(3, 4, dtype=dtype, seed=1)
   out, (found,) = gradients(matmul.keep, (x,), grad)
   np.testing.assert_array_equal(*exact(out, x))
@@ -140,7 +139,7 @@ def test_activations_round_once(name):
   np.testing.assert_array_equal(*exact(found, once))
 
 
-def test_gelu_is_of_the_error_function():
+def test_gelu_is_exact():
   from scipy import special
 
   x = np.linspace(-12, 12, 100_001)
@@ -149,7 +148,7 @@ def test_gelu_is_of_the_error_function():
 
 
 def all_products(kernel):
-  """Returns a number of which every product and `keep` is a part."""
+  """Returns a number that depends on every product and on `keep`."""
   x = draw(2, 1, 4, 3)
   hidden = matmul.linear(x.reshape(-1, 3), kernel, None).reshape(2, 1, 4, 3)
   weights = jnp.tanh(matmul.keep(matmul.compare(hidden, x)))
@@ -184,6 +183,6 @@ def test_reverse_mode_gives_what_forward_mode_refuses():
   ):
     with pytest.raises(TypeError, match=r"forward-mode .* custom_vjp"):
       forward()
-  # A linear map, and so its own derivative.
+  # A linear map is its own derivative.
   found = jnp.tensordot(jax.jacrev(run)(kernel), kernel, 2)
   assert_close(found, exact(run(kernel))[0])

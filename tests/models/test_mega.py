@@ -1,21 +1,29 @@
-"""BERT+SG, BERT+SG+Att. and MEGA against their formulas in plain PyTorch.
+"""BERT+SG, BERT+SG+Att. and MEGA compared with their formulas in PyTorch.
 
-The text's states are the model's own, which other tests compare with BERT's.
+The formulas start from the model's own text states; other tests compare those
+with BERT's.
 """
 
 import functools
 import math
-from typing import NamedTuple
 
 import jax
 import numpy as np
 import pytest
-import tiny
 import torch
 import torch_mega
 from flax import traverse_util
+from torch_mega import (
+  CASES,
+  MASKED,
+  OBJECTS,
+  ROWS,
+  make_batch,
+  make_params,
+  mega_config,
+)
 
-from ifa_jax.models import TextConfig, build, parameters, registry, replace
+from ifa_jax.models import TextConfig, build, parameters, replace
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.encoders.text import TextStream
@@ -24,75 +32,6 @@ from ifa_jax.training import steps
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 TOLERANCE = 5e-6
-ROWS, OBJECTS, DIM = 4, 3, 7
-
-
-class Case(NamedTuple):
-  """A system's settings, and its yardstick."""
-
-  settings: dict
-  fuse: object
-  weight_names: tuple = ()
-
-
-NO_GRAPH = {"structural": False}
-RELEASE = {"variant": "released"}
-BOTH = ("structural", "semantic")
-CASES = {
-  "BERT+SG": Case(NO_GRAPH | {"semantic": False}, torch_mega.bert_sg),
-  "BERT+SG+Att.": Case(NO_GRAPH, torch_mega.bert_sg_att, BOTH[1:]),
-  "BERT+SG+Att., released": Case(
-    NO_GRAPH | RELEASE, torch_mega.bert_sg_att_release, BOTH[1:]
-  ),
-  "MEGA": Case({}, torch_mega.mega, BOTH),
-  "MEGA, released": Case(RELEASE, torch_mega.mega_released, BOTH),
-  "structural": Case({"semantic": False}, torch_mega.structural, BOTH[:1]),
-  "structural, released": Case(
-    {"semantic": False} | RELEASE, torch_mega.structural_release, BOTH[:1]
-  ),
-}
-MASKED = [name for name in CASES if "released" not in name]
-
-
-def mega_config(case, dropout=0.0, **changes):
-  """Returns a case's settings at tiny size."""
-  text = tiny.tiny_config(dropout, num_layers=1).text
-  return MEGAConfig(
-    text=text,
-    regions=RegionConfig(OBJECTS, DIM),
-    num_relations=5,
-    head_dropout_rate=dropout,
-    **CASES[case].settings | changes,
-  )
-
-
-def make_batch(text_len=12, seed=0):
-  """Returns texts of 4 to 12 tokens, and 3, 1, 0 and 2 objects."""
-  text = replace(tiny.tiny_config(), vision=None)
-  batch = tiny.random_batch(text, ROWS, 12, seed)
-  rng = np.random.default_rng(seed + 1)
-  there = np.arange(OBJECTS) < np.array([[3], [1], [0], [2]])
-  regions = rng.normal(size=(ROWS, OBJECTS, DIM)) * there[..., None]
-  aligned = rng.uniform(size=(ROWS, 12, OBJECTS))
-  aligned *= batch.attention_mask[..., None] & there[:, None]
-  longer = lambda x: np.pad(x, ((0, 0), (0, text_len - 12)))  # noqa: E731
-  return batch.replace(
-    input_ids=longer(batch.input_ids),
-    attention_mask=longer(batch.attention_mask),
-    token_type_ids=longer(batch.token_type_ids),
-    regions=regions.astype(np.float32),
-    region_mask=there,
-    alignment=np.pad(
-      aligned.astype(np.float32), ((0, 0), (0, text_len - 12), (0, 0))
-    ),
-  )
-
-
-def make_params(config):
-  """Returns weights under which attention prefers some tokens to others."""
-  params = tiny.perturbed_params(config)
-  scaled = jax.tree.map(lambda w: 3 * w, params["fusion"])
-  return params | {"fusion": scaled}
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -101,7 +40,7 @@ def apply(config, params, batch):
 
 
 def to_torch(params, needs_grad=False):
-  """Returns path -> float64 tensor of all but the text stream."""
+  """Returns path -> float64 tensor, without the text stream."""
   flat = traverse_util.flatten_dict(params, sep="/")
   return {
     path: torch.tensor(w, dtype=torch.float64, requires_grad=needs_grad)
@@ -126,7 +65,7 @@ def yardstick(case, params, hidden, batch):
   if "semantic" in CASES[case].weight_names:
     maps.append(np.zeros(batch.alignment.shape))
     for b, beta in enumerate(betas):
-      # Real tokens and objects stand in front.
+      # Real tokens and objects come first.
       maps[-1][b, : beta.shape[1], : beta.shape[0]] = beta.numpy().T
   return logits.numpy(), np.stack(maps) if maps else None
 
@@ -153,7 +92,7 @@ def test_logits_and_weights_are_the_formulas(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_parameter_has_its_place_in_the_formula(case):
+def test_the_formula_reads_every_parameter(case):
   config, batch = mega_config(case), make_batch()
   weights = to_torch(make_params(config), needs_grad=True)
   hidden = torch.ones(ROWS, 12, 16, dtype=torch.float64)
@@ -164,7 +103,7 @@ def test_every_parameter_has_its_place_in_the_formula(case):
   assert {k for k, w in weights.items() if w.grad is None} == set()
 
 
-def test_nothing_is_kept_unless_asked_for():
+def test_nothing_is_captured_by_default():
   config, batch = mega_config("MEGA"), make_batch()
   params = make_params(config)
   got = jax.jit(build(config).apply)({"params": params}, batch)
@@ -206,13 +145,13 @@ def test_gradients_are_the_formulas(case):
   assert got.keys() == weights.keys()
   for path, weight in weights.items():
     assert_close(got[path], weight.grad.numpy())
-    # A bias that all keys share is nothing to a softmax.
+    # A softmax does not depend on a bias that all keys share.
     read = path != "fusion/key/bias"
     assert (weight.grad.abs().max() > 100 * TOLERANCE) == read, path
 
 
 @pytest.mark.parametrize("case", MASKED)
-def test_without_objects_only_the_text_counts(case):
+def test_without_objects_logits_depend_only_on_the_text(case):
   config, batch = mega_config(case), make_batch()
   params = make_params(config)
   rng = np.random.default_rng(3)
@@ -232,13 +171,13 @@ def test_without_objects_only_the_text_counts(case):
     assert_close(output.logits, want)
     assert output.region_weights is None or not output.region_weights.any()
   with_objects = apply(config, params, batch).logits
-  # The third row has no object to begin with.
+  # The third row never has an object.
   moved = np.abs(with_objects - want).max(axis=1) > 100 * TOLERANCE
   np.testing.assert_array_equal(moved, batch.region_mask.any(axis=1))
 
 
 @pytest.mark.parametrize("case", MASKED)
-def test_absent_objects_may_hold_anything(case):
+def test_values_of_absent_objects_are_ignored(case):
   config, batch = mega_config(case), make_batch()
   params = make_params(config)
   there = batch.region_mask
@@ -253,7 +192,7 @@ def test_absent_objects_may_hold_anything(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_the_padded_length_counts_in_the_release_alone(case):
+def test_only_the_release_depends_on_the_padded_length(case):
   config = mega_config(case)
   params = make_params(config)
   short, long = (
@@ -291,7 +230,7 @@ def test_the_release_counts_absent_objects():
     ("structural", 769 * 1536 + 4609 * 1536),
   ],
 )
-def test_parameters_beside_bert_and_the_classifier(case, count):
+def test_parameter_counts_without_bert_and_the_classifier(case, count):
   config = MEGAConfig(
     text=TextConfig(num_layers=1),
     regions=RegionConfig(10, 4096),
@@ -305,7 +244,7 @@ def test_parameters_beside_bert_and_the_classifier(case, count):
   assert sum(found.values()) == count, found
 
 
-def test_dropout_is_of_training_alone():
+def test_dropout_applies_only_in_training():
   config, batch = mega_config("MEGA", dropout=0.5), make_batch()
   params = make_params(config)
 
@@ -320,7 +259,7 @@ def test_dropout_is_of_training_alone():
   assert_close(apply(config, params, batch).logits, quiet.logits)
   one, other = train(0), train(1)
   assert np.abs(one.text_hidden - other.text_hidden).max() > 0.01
-  # Of the same text, the head alone makes another thing.
+  # Dropout in the head changes the logits of the same text states.
   whole, _ = yardstick("MEGA", params, one.text_hidden[-1], batch)
   assert np.abs(one.logits - whole).max() > 0.01
 
@@ -334,43 +273,3 @@ def test_bfloat16_keeps_logits_and_weights_in_float32():
   assert got.text_hidden.dtype == "bfloat16"
   gap = np.abs(got.logits - want.logits).max()
   assert TOLERANCE < gap < 0.1 * np.abs(want.logits).max()
-
-
-@pytest.mark.parametrize("case", CASES)
-def test_settings_read_back(case):
-  config = mega_config(case, top_k=2, distance="sql2")
-  written = registry.to_dict(config)
-  assert written["system"] == "mega"
-  assert registry.from_dict(written) == config
-  assert config.reads_alignment == config.structural
-  assert config.sees_pictures
-  assert not config.picture_slots
-
-
-def test_left_out_settings_are_the_papers():
-  config = registry.from_dict({"system": "mega"})
-  assert config == MEGAConfig()
-  assert (config.variant, config.top_k, config.distance) == ("paper", 1, "l2")
-  assert config.regions == RegionConfig(num_regions=10, feature_dim=None)
-  assert config.text == TextConfig()
-
-
-@pytest.mark.parametrize(
-  ("changes", "message"),
-  [
-    ({"variant": "release"}, "model.variant: want one of paper, released, f"),
-    ({"distance": "cos"}, "model.distance: want one of l2, sql2, found 'cos'"),
-    ({"dtype": "float16"}, "model.dtype: want one of"),
-    ({"top_k": -1}, r"model.top_k: want 0 \(all\) to .* 10, found -1"),
-    ({"top_k": 11}, r"model.top_k: want 0 \(all\) to .* 10, found 11"),
-    ({"regions": None}, "model.regions: expected Regio"),
-    ({"text": {"num_heads": 7}}, "model.text.num_heads: want a divisor"),
-    (
-      {"structural": False, "semantic": False, "variant": "released"},
-      "model.variant: want paper .*, found release",
-    ),
-  ],
-)
-def test_settings_that_no_model_has(changes, message):
-  with pytest.raises(ValueError, match=message):
-    registry.from_dict({"system": "mega"} | changes)

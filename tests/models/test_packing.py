@@ -1,4 +1,4 @@
-"""Packed texts: computed without padding, the same as with it."""
+"""Packed texts give the same numbers as padded ones."""
 
 import functools
 
@@ -19,17 +19,17 @@ PAPER = tiny.tiny_config(num_layers=3)
 MODELS = {
   "both streams": PAPER,
   "no text attention": models.replace(PAPER, text_attention=False),
-  "text alone": models.replace(PAPER, vision=None),
+  "text only": models.replace(PAPER, vision=None),
   "cls": BertConfig(PAPER.text, "cls", num_relations=5, head_dropout_rate=0.0),
 }
-# Of tokens; they fill 31 of 4 x 12 places.
-LENGTHS = [9, 4, 12, 6]
+# The last text fills its row, as the last index does that filler must not take.
+LENGTHS = [9, 4, 6, 12]
 
 
-def short_batch():
-  """Four posts of `LENGTHS` tokens, the markers among them."""
-  batch = tiny.random_batch(PAPER, len(LENGTHS))
-  lengths = np.array(LENGTHS)
+def short_batch(lengths=LENGTHS):
+  """Returns posts of these lengths, the markers included."""
+  batch = tiny.random_batch(PAPER, len(lengths))
+  lengths = np.array(lengths)
   last = lengths - 1
   return batch.replace(
     attention_mask=np.arange(batch.input_ids.shape[1]) < lengths[:, None],
@@ -43,7 +43,7 @@ def short_batch():
   [
     ("both streams", True),
     ("no text attention", False),
-    ("text alone", False),
+    ("text only", False),
     ("cls", True),
   ],
 )
@@ -59,7 +59,7 @@ def test_logits_and_gradient_are_those_of_padded_texts(name, stacked):
 
 
 @pytest.mark.parametrize("name", ["both streams", "cls"])
-def test_what_is_packed_as_padding_bears_on_nothing(name):
+def test_ids_of_padding_are_ignored(name):
   packed = pack_text(short_batch(), (8,))
   ids = np.where(packed.attention_mask, packed.input_ids, 7)
   model, params = (
@@ -70,47 +70,40 @@ def test_what_is_packed_as_padding_bears_on_nothing(name):
   np.testing.assert_array_equal(run(packed), run(packed.replace(input_ids=ids)))
 
 
-def test_where_tokens_lie():
-  batch = short_batch()
+# With one place left, and with none.
+@pytest.mark.parametrize("lengths", [LENGTHS, [10, 4, 6, 12]])
+def test_tokens_are_packed_in_order_and_unpacked(lengths):
+  batch, count = short_batch(lengths), sum(lengths)
   packed = pack_text(batch, (8,))
   places = np.flatnonzero(batch.attention_mask)
-  np.testing.assert_array_equal(packed.packed[: sum(LENGTHS)], places)
-  assert (packed.packed[sum(LENGTHS) :] == batch.input_ids.size).all()
+  np.testing.assert_array_equal(packed.packed[:count], places)
+  assert (packed.packed[count:] == batch.input_ids.size).all()
   packing = packing_of(packed)
   ids = packing.ids(batch.input_ids)
-  np.testing.assert_array_equal(
-    ids[: sum(LENGTHS)], batch.input_ids[batch.attention_mask]
-  )
+  tokens = batch.input_ids[batch.attention_mask]
+  np.testing.assert_array_equal(ids[:count], tokens)
+  assert not np.any(ids[count:])
   back = packing.unpack(ids.astype(np.float32))
   np.testing.assert_array_equal(
     back, np.where(batch.attention_mask, batch.input_ids, 0)
   )
   np.testing.assert_array_equal(packing.pack(back), ids)
-  position = np.concatenate([np.arange(n) for n in LENGTHS])
-  np.testing.assert_array_equal(packing.positions()[: sum(LENGTHS)], position)
+  position = np.concatenate([np.arange(n) for n in lengths])
+  np.testing.assert_array_equal(packing.positions()[:count], position)
 
 
-@pytest.mark.parametrize(
-  ("buckets", "room"),
-  [((), None), ((7,), None), ((8, 10), 32), ((7, 10), 40), ((99,), None)],
-)
-def test_the_smallest_bucket_that_holds_the_batch_is_taken(buckets, room):
-  found = pack_text(short_batch(), buckets).packed
-  assert (None if found is None else len(found)) == room
-
-
-def test_models_that_see_padding_pack_nothing():
+def test_models_that_see_padding_do_not_pack():
   assert PAPER.packs_texts
   assert not models.replace(PAPER, fusion="released").packs_texts
 
 
 def first_batch(built):
-  """The first training batch of an experiment."""
+  """Returns the first training batch of an experiment."""
   split = built.data.split("train")
   return next(iter(built.data.batches(split, np.arange(12)[None])))
 
 
-def test_one_device_packs_and_others_pad(build, monkeypatch):
+def test_only_batches_of_a_single_device_are_packed(build, monkeypatch):
   buckets = {"data": {"packed_buckets": (20, 39)}}
   batch = first_batch(build(**buckets))
   room = 20 if batch.attention_mask.sum() <= 20 * 12 else 39

@@ -1,4 +1,4 @@
-"""ViLBERT against a plain PyTorch computation, and what it must not read.
+"""ViLBERT compared with PyTorch; absent regions and padding are ignored.
 
 Weights are perturbed everywhere, norms and biases too: at init a swapped norm
 or a dropped bias would go unseen.
@@ -26,21 +26,20 @@ from vilbert_parity import (
 )
 
 from ifa_jax import models
-from ifa_jax.models import TextConfig, parameters, registry
+from ifa_jax.models import TextConfig, parameters
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.vilbert import POOLINGS, ViLBERTConfig
-from ifa_jax.models.encoders.co_attention import CoAttentionConfig
-from ifa_jax.models.encoders.regions import RegionStreamConfig
+from ifa_jax.models.encoders.co_attention import CoAttention
 
 pytestmark = pytest.mark.slow
 
-# Where depth does not matter.
+# For tests in which depth does not matter.
 SMALL = Geometry(visual_at=(0,), text_at=(1,), text_layers=2, visual_layers=1)
 CASES = {
   "as released": (Geometry(), "native_mul"),
   "by entities": (Geometry(), "entity_start"),
-  # A text stream as deep as there are connections, as MiniLM's.
-  "no text layer alone": (
+  # As many text layers as connections, as with MiniLM.
+  "no text layer first": (
     Geometry(text_layers=2, text_at=(0, 1), visual_layers=3),
     "native_mul",
   ),
@@ -48,7 +47,7 @@ CASES = {
 
 
 def example(geometry, pooling):
-  """Returns config, parameters, batch, and the yardstick's two inputs."""
+  """Returns config, parameters, batch, and weights and inputs for PyTorch."""
   weights = torch_vilbert.make_weights(geometry)
   weights |= torch_vilbert.make_head(geometry, pooling)
   inputs = torch_vilbert.make_inputs(geometry)
@@ -57,13 +56,13 @@ def example(geometry, pooling):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_state_is_pytorchs(name):
+def test_states_and_logits_equal_pytorchs(name):
   geometry, pooling = CASES[name]
   config, params, batch, weights, inputs = example(geometry, pooling)
   got = run(config)(params, batch)
   want = torch_vilbert.forward(weights, inputs, geometry, pooling)
   assert_close(got.text_hidden, torch.stack(want["text_hidden"]))
-  # What absent regions make of themselves is nobody's matter.
+  # States of absent regions are not compared.
   there, states = got.visual_mask, torch.stack(want["visual_hidden"])
   assert_close(
     got.visual_hidden[:, there], states[:, torch.tensor(np.asarray(there))]
@@ -78,7 +77,7 @@ def test_every_state_is_pytorchs(name):
 
 
 @pytest.mark.parametrize("pooling", POOLINGS)
-def test_gradients_are_pytorchs(pooling):
+def test_gradients_equal_pytorchs(pooling):
   geometry = SMALL
   config, params, batch, weights, inputs = example(geometry, pooling)
   leaves = {name: w.clone().requires_grad_() for name, w in weights.items()}
@@ -101,7 +100,7 @@ def test_gradients_are_pytorchs(pooling):
   check = functools.partial(np.testing.assert_allclose, rtol=0, atol=TOLERANCE)
   jax.tree.map(check, got, want)
   last = got["visual"]["layer_0"]["mlp_out"]["kernel"]
-  # By entity starts nothing reads what the last connection gives the regions.
+  # With entity starts the last region states are unused.
   assert np.any(last) == (pooling == "native_mul")
 
 
@@ -139,22 +138,21 @@ def test_a_smaller_text_stream():
   assert shapes["connection_0/text/attention/out/kernel"] == (1024, 384)
 
 
-def test_absent_regions_are_not_read():
+def test_absent_regions_are_ignored():
   config, params, batch, *_ = example(SMALL, "native_mul")
   absent = ~batch.region_mask[..., None]
   spoiled = batch.replace(
     regions=np.where(absent, np.nan, batch.regions),
-    region_boxes=np.where(absent, 1e9, batch.region_boxes),
+    region_boxes=np.where(absent, np.nan, batch.region_boxes),
   )
   got, want = (run(config)(params, x) for x in (spoiled, batch))
   np.testing.assert_array_equal(got.logits, want.logits)
   there = want.visual_mask
-  np.testing.assert_array_equal(
-    got.visual_hidden[:, there], want.visual_hidden[:, there]
-  )
+  states = [x.visual_hidden[:, there] for x in (got, want)]
+  np.testing.assert_array_equal(*states)
 
 
-def test_regions_that_are_there_are_read():
+def test_present_regions_are_read():
   config, params, batch, *_ = example(SMALL, "native_mul")
   want = run(config)(params, batch).logits
   for field in ("regions", "region_boxes"):
@@ -163,7 +161,7 @@ def test_regions_that_are_there_are_read():
     assert (gap > 1e-4).tolist() == batch.region_mask.any(axis=1).tolist()
 
 
-def test_a_batch_without_regions_is_one_whose_regions_are_absent():
+def test_a_batch_without_regions_equals_absent_regions():
   config, params, batch, *_ = example(SMALL, "native_mul")
   absent = batch.replace(region_mask=np.zeros_like(batch.region_mask))
   none = batch.replace(regions=None, region_boxes=None, region_mask=None)
@@ -173,8 +171,7 @@ def test_a_batch_without_regions_is_one_whose_regions_are_absent():
   assert not want.region_weights.any()
 
 
-def test_padding_is_not_read():
-  """Neither how much of it there is, nor its ids; of regions likewise."""
+def test_length_and_values_of_padding_are_ignored():
   config, params, batch, *_ = example(SMALL, "native_mul")
 
   def grow(x, more):
@@ -193,84 +190,108 @@ def test_padding_is_not_read():
   np.testing.assert_allclose(got, want, rtol=0, atol=TOLERANCE)
 
 
-def test_shares_of_a_token_are_its_attention_to_regions():
+def test_region_weights_are_a_tokens_attention_to_regions():
   config, params, batch, *_ = example(SMALL, "native_mul")
   shares = np.asarray(run(config)(params, batch).region_weights)
   assert shares.shape == (1, 5, 9, 4)
   assert (shares >= 0).all()
-  # The whole picture always has a share of its own.
+  # The rest is the attention to the whole picture.
   assert (shares.sum(-1) < 1).all()
   there = np.broadcast_to(batch.region_mask[None, :, None], shares.shape)
   assert (shares[there] > 0).all()
   assert not shares[~there].any()
 
 
-def test_only_training_drops_out():
-  """By the rates of the regions' stream and of connections too."""
+@functools.partial(jax.jit, static_argnums=0)
+def train_step(config, params, batch, seed=0):
+  """Returns the output with dropout, captured."""
+  rngs, model = {"dropout": jax.random.key(seed)}, models.build(config)
+  return model.apply(
+    {"params": params}, batch, train=True, capture=True, rngs=rngs
+  )
+
+
+def test_every_dropout_applies_only_in_training():
   config, params, batch, *_ = example(SMALL, "native_mul")
-  calm = run(config)(params, batch).logits
-
-  @functools.partial(jax.jit, static_argnums=(0, 1))
-  def compute(config, train, params, batch, seed):
-    rngs = {"dropout": jax.random.key(seed)}
-    variables = {"params": params}
-    model = models.build(config)
-    return model.apply(variables, batch, train=train, rngs=rngs).logits
-
-  def apply(config, train, seed):
-    return compute(config, train, params, batch, seed)
-
   everywhere = model_config(SMALL, "native_mul", dropout=0.3)
-  near = functools.partial(np.testing.assert_allclose, rtol=0, atol=TOLERANCE)
-  near(apply(everywhere, False, 0), calm)
-  first, second = (apply(everywhere, True, seed) for seed in range(2))
-  np.testing.assert_array_equal(first, apply(everywhere, True, 0))
+  calm, quiet = (run(x)(params, batch).logits for x in (config, everywhere))
+  np.testing.assert_allclose(quiet, calm, rtol=0, atol=TOLERANCE)
+  first, second, again = (
+    train_step(everywhere, params, batch, seed).logits for seed in (0, 1, 0)
+  )
+  np.testing.assert_array_equal(first, again)
   assert np.abs(first - second).max() > 1e-3
-  for name in ("vision", "connection"):
-    part = {name: getattr(everywhere, name)}
-    one = apply(dataclasses.replace(config, **part), True, 0)
-    assert np.abs(one - calm).max() > 1e-3, name
 
 
-def test_half_precision_stays_near():
+# States of text: embeddings, T0, C0, T1; of regions: embeddings, C0, V0.
+@pytest.mark.parametrize(
+  ("part", "rate", "stream", "first"),
+  [
+    ("text", "dropout_rate", "text_hidden", 0),
+    ("text", "attention_dropout_rate", "text_hidden", 1),
+    ("vision", "dropout_rate", "visual_hidden", 0),
+    ("vision", "attention_dropout_rate", "visual_hidden", 2),
+    ("connection", "attention_dropout_rate", "text_hidden", 2),
+    ("connection", "attention_dropout_rate", "visual_hidden", 1),
+  ],
+)
+def test_a_dropout_rate_changes_states_from_its_layer_on(
+  part, rate, stream, first
+):
+  config, params, batch, *_ = example(SMALL, "native_mul")
+  kept = run(config)(params, batch)
+  changed = dataclasses.replace(getattr(config, part), **{rate: 0.3})
+  config = dataclasses.replace(config, **{part: changed})
+  dropped = train_step(config, params, batch)
+  gaps = np.abs(getattr(dropped, stream) - getattr(kept, stream))
+  gaps = gaps.max(axis=(1, 2, 3))
+  assert (gaps[:first] < TOLERANCE).all()
+  assert gaps[first] > 1e-3
+
+
+@pytest.mark.parametrize("changed", ["text", "visual"])
+def test_a_connection_drops_out_each_stream_at_its_own_rate(changed):
+  config = model_config(SMALL, "native_mul")
+  streams = {"text": config.text, "visual": config.vision}
+  streams[changed] = dataclasses.replace(streams[changed], dropout_rate=0.3)
+  layer = CoAttention(*streams.values(), config.connection, jnp.float32)
+  rng = np.random.default_rng(0)
+  sizes = {name: (3, 4, x.hidden_dim) for name, x in streams.items()}
+  inputs = [rng.normal(size=size) for size in sizes.values()]
+  inputs += [np.zeros((3, 4)), np.zeros((3, 4))]
+  key = jax.random.key(0)
+  params = layer.init(key, *inputs, train=False)
+  kept = layer.apply(params, *inputs, train=False)
+  dropped = layer.apply(params, *inputs, train=True, rngs={"dropout": key})
+  gaps = [np.abs(a - b).max() for a, b in zip(kept, dropped, strict=True)]
+  moved = dict(zip(("text", "visual", "weights"), gaps, strict=True))
+  assert {name for name, gap in moved.items() if gap > 1e-3} == {changed}
+
+
+@pytest.mark.parametrize("source", [None, "text", "head"])
+def test_the_product_and_the_head_drop_out_at_their_own_rates(source):
+  config, params, batch, *_ = example(SMALL, "native_mul")
+  text = dataclasses.replace(config.text, dropout_rate=0.3)
+  changes = {"text": {"text": text}, "head": {"head_dropout_rate": 0.3}}
+  config = dataclasses.replace(config, **changes.get(source, {}))
+  got = train_step(config, params, batch)
+
+  def relu_of(name, x, layers=params):
+    return np.maximum(x @ layers[name]["kernel"] + layers[name]["bias"], 0)
+
+  head = params["relation_head"]
+  product = relu_of("text_pooler", got.text_hidden[-1, :, 0])
+  product *= relu_of("visual_pooler", got.visual_hidden[-1, :, 0])
+  hidden = relu_of("hidden", product, head)
+  kept = hidden @ head["out"]["kernel"] + head["out"]["bias"]
+  gap = np.abs(got.logits - kept).max()
+  assert gap > 1e-3 if source else gap < TOLERANCE
+
+
+def test_bfloat16_logits_are_close():
   config, params, batch, *_ = example(SMALL, "native_mul")
   half = dataclasses.replace(config, dtype="bfloat16")
   got = run(half)(params, batch)
   want = run(config)(params, batch)
   assert got.logits.dtype == got.region_weights.dtype == jnp.float32
   assert 0 < np.abs(got.logits - want.logits).max() < 0.1
-
-
-@pytest.mark.parametrize(
-  ("changes", "message"),
-  [
-    ({"pooling": "cls"}, "model.pooling: want one of entity_start, native_mul"),
-    ({"dtype": "float16"}, "model.dtype: want one of"),
-    (
-      {"vision": RegionStreamConfig(num_heads=7)},
-      "model.vision.num_heads: want a divisor of hidden_dim 1024, found 7",
-    ),
-    (
-      {"connection": CoAttentionConfig(num_heads=3)},
-      "model.connection.num_heads: want a divisor",
-    ),
-    (
-      {"connection": CoAttentionConfig(num_layers=7)},
-      "num_layers: want 1 up to the layers of either stream, 6, found 7",
-    ),
-    ({"connection": CoAttentionConfig(num_layers=0)}, "found 0"),
-    ({"text": TextConfig(num_layers=5)}, "either stream, 5, found 6"),
-  ],
-)
-def test_impossible_settings(changes, message):
-  with pytest.raises(ValueError, match=message):
-    ViLBERTConfig(**changes)
-
-
-def test_settings_there_and_back():
-  config = model_config(Geometry(), "native_mul")
-  plain = registry.to_dict(config)
-  assert plain["system"] == "vilbert"
-  assert registry.from_dict(plain) == config
-  assert config.sees_pictures
-  assert not config.picture_slots

@@ -1,4 +1,4 @@
-"""Pixels on their way into the visual stream."""
+"""Normalised pixels and patches."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def test_absent_pixels_are_exactly_zero(dtype):
   assert (found[MASK] != 0).all()
 
 
-def test_not_even_what_is_no_number_comes_through_a_mask():
+def test_nan_does_not_pass_a_mask():
   bad = np.full((2, 2, 4, 4, 3), np.nan, np.float32)
   assert (np.asarray(vision.normalise(bad, MASK & False, CONFIG)) == 0).all()
 
@@ -36,7 +36,7 @@ def test_bytes_are_normalised_by_channel_and_floats_are_not():
   np.testing.assert_array_equal(vision.normalise(floats, there, CONFIG), floats)
 
 
-def test_patches_are_cut_picture_by_picture_and_row_by_row():
+def test_patches_are_ordered_by_picture_row_and_column():
   numbers = np.arange(2 * 2 * 4 * 6 * 3).reshape(2, 2, 4, 6, 3)[:, :, :, :4]
   found = np.asarray(vision.cut_patches(numbers, 2))
   wanted = [

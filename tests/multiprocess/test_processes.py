@@ -1,4 +1,4 @@
-"""Two processes with two devices each compute and write what one with four."""
+"""Two processes with two devices each give the results of one with four."""
 
 import json
 import os
@@ -13,13 +13,13 @@ import tiny_run
 import whole_run
 from ports import free_port
 
-# What connects the processes says so, in threads that cut each other's lines.
+# Gloo logs its connections, in threads that interrupt each other's lines.
 _GLOO = re.compile(
   r"\[Gloo\] Rank | is connected to | peer ranks\. "
   r"|Expected number of connected peer ranks is : |\d+"
 )
-# Six updates, two of them of the second epoch. No dropout: what pmap drops
-# depends on the number of devices. AdamW divides a gradient by its own size;
+# Six updates, two of them of the second epoch. No dropout, which depends on the
+# number of devices under pmap. AdamW divides a gradient by its own size;
 # those of keys' biases are rounding alone, which epsilon keeps small.
 CHANGES = {
   "optim": {"epsilon": 1e-2},
@@ -40,7 +40,7 @@ def run_config(data_dir, form, seed=1234):
 
 
 def start(number, total, num_devices, port, compiled_dir):
-  """Starts one process of several, which waits for what to do."""
+  """Starts one process of several, which waits for a task."""
   flags = [os.environ["XLA_FLAGS"]]
   flags += [f"--xla_force_host_platform_device_count={num_devices}"]
   variables = tiny_run.fast_environment(compiled_dir) | {
@@ -61,7 +61,7 @@ def start(number, total, num_devices, port, compiled_dir):
 
 
 def ask(total, num_devices, compiled_dir, cases, apart):
-  """Returns what each of some processes reports of the same cases."""
+  """Returns the reports of several processes on the same cases."""
   port = free_port()
   started = [
     start(i, total, num_devices, port, compiled_dir) for i in range(total)
@@ -86,7 +86,7 @@ def case(workdir, *configs, stop=None):
 
 @pytest.fixture(scope="module", name="made")
 def runs_of_one_and_of_two_processes(data_dir, compiled_dir, tmp_path_factory):
-  """Folder of the runs, and what the two processes report and print."""
+  """Folder of the runs, with the reports and the output of both processes."""
   folder = tmp_path_factory.mktemp("processes")
   pmap, jit = (run_config(data_dir, form) for form in ("pmap", "jit"))
   for name in ("first", "second", "foreign"):
@@ -164,12 +164,12 @@ def test_the_first_process_prints_and_the_other_is_silent(made):
 
 def test_a_mistake_that_one_process_finds_ends_both(made):
   folder, ((first, _), (second, _)) = made
-  asked = "holds a run with seed=1234, asked for 7"
+  asked = "holds another run: seed: expected 1234 as recorded, got 7"
   assert asked in second["failures"]["other"]
   assert first["failures"]["other"] == (
     f"process 1: {second['failures']['other']}"
   )
-  foreign = f"{folder / 'foreign'}: want a new folder"
+  foreign = f"{folder / 'foreign'}: expected a new folder"
   assert first["failures"]["foreign"].startswith(foreign)
   assert second["failures"]["foreign"].startswith(f"process 0: {foreign}")
   assert not (folder / "foreign" / "config.json").exists()
@@ -177,7 +177,7 @@ def test_a_mistake_that_one_process_finds_ends_both(made):
 
 def test_a_folder_that_is_not_shared_is_found_out(made):
   folder, ((first, _), (second, _)) = made
-  wanted = f"{folder / 'second'}: want storage that all processes share"
+  wanted = f"{folder / 'second'}: expected storage that all processes share"
   assert second["apart"].startswith(wanted)
   assert first["apart"].startswith(f"process 1: {wanted}")
   for name in ("first", "second"):

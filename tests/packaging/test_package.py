@@ -1,4 +1,4 @@
-"""What importing the package costs, and the names that it gives."""
+"""The cost of importing the package, and its public names."""
 
 import ast
 import subprocess

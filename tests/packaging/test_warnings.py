@@ -18,7 +18,7 @@ def warn_from(module):
     "ifa_jax.models.layers.transformer",
     "ifa_jax.preparation.mnre.command",
     "ifa_jax.training.config.defaults",
-    "benchmarks.training",
+    "benchmarks.epochs",
     "launch",
   ],
 )

@@ -1,4 +1,4 @@
-"""The model against DeepKE's numbers and a plain PyTorch computation.
+"""The model compared with DeepKE's numbers and with plain PyTorch.
 
 Weights are perturbed everywhere, norms and biases too: at init a swapped norm
 or a dropped bias would go unseen.
@@ -67,7 +67,7 @@ CASES = {
 }
 
 
-# The others are compiled as all of the suite: faster, and to slower code.
+# Other cases are compiled without optimisations, as in the rest of the suite.
 COMPILED_IN_FULL = ("CLIP, objects", "released")
 
 
@@ -123,7 +123,7 @@ def test_states_attention_loss_and_gradients(case, jit):
   want_loss, grads = torch_reference.gradients(
     weights, inputs, geometry, **options
   )
-  # A weight that nothing reads has no gradient there and a zero one here.
+  # An unused weight has no gradient in PyTorch, and a zero one in JAX.
   filled = {
     name: torch.zeros_like(weights[name]) if grad is None else grad
     for name, grad in grads.items()
@@ -213,7 +213,7 @@ def test_full_update_of_the_released_fusion(jit):
     got_losses.append(float(sums["loss"] / sums["count"]))
 
   np.testing.assert_allclose(got_losses, want_losses, atol=TOLERANCE)
-  # PyTorch leaves a weight without a gradient alone; here it decays, unread.
+  # PyTorch skips a weight without gradient; in JAX it decays.
   read = {k: w for k, w in leaves.items() if w.grad is not None}
   decayed = {
     k: w.detach() * (1 - 1e-3 * 0.01) * (1 - 5e-4 * 0.01)

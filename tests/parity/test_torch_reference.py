@@ -37,7 +37,7 @@ NEVER_READ = [
   "model.text_pooler.dense.bias",
 ]
 # Beyond these, text reads the last vision layer's keys in both fusions, and
-# its values in the paper's alone.
+# its values only in the paper's.
 DEAD_IN_LAST_VISION_LAYER = [
   "self_attn.q_proj",
   "self_attn.out_proj",

@@ -1,10 +1,12 @@
-"""Same config, seed and machine: same bits, prepared data included."""
+"""The same config, seed and machine give the same bits and datasets."""
 
+import io
 import pathlib
 
 import pytest
 import tiny_run
 import whole_run
+from PIL import Image
 
 from ifa_jax.preparation.mnre import prepare
 from ifa_jax.training import loop
@@ -21,7 +23,7 @@ def dataset_prepared_again(raw_dir, tmp_path_factory):
   return folder
 
 
-def test_a_dataset_is_the_same_bytes_whoever_prepares_it(data_dir, again):
+def test_a_dataset_is_the_same_bytes_however_many_prepare_it(data_dir, again):
   wanted, found = (
     {
       path.relative_to(folder): path.read_bytes()
@@ -43,8 +45,7 @@ def test_a_run_is_the_same_bits_wherever_it_is(finished, again, tmp_path):
     assert part == other
 
 
-def test_the_fields_of_a_record_are_in_order(data_dir):
-  """What a process would write in an order of its own."""
+def test_a_record_has_sorted_fields_and_lossless_squares(data_dir):
   import tensorflow as tf
 
   shard = next(pathlib.Path(data_dir).rglob("*.tfrecord*"))
@@ -55,3 +56,5 @@ def test_the_fields_of_a_record_are_in_order(data_dir):
     raw.index(name.encode()) for name in sorted(example.features.feature)
   ]
   assert places == sorted(places)
+  (png,) = example.features.feature["image"].bytes_list.value
+  assert Image.open(io.BytesIO(png)).format == "PNG"

@@ -1,4 +1,4 @@
-"""What is listed by picture and belongs to no row is told, or refused."""
+"""Listed pictures and phrases that match no row are reported, or refused."""
 
 import json
 import logging
@@ -6,8 +6,8 @@ import logging
 import pytest
 import raw_tree
 
-from ifa_jax.preparation.mnre import survey
 from ifa_jax.preparation.mnre.plan import Planner, Settings
+from ifa_jax.preparation.mnre.prepare import survey
 from ifa_jax.preparation.scenes import splits
 
 pytestmark = pytest.mark.silent_input
@@ -17,7 +17,7 @@ TEXT = "Zoë joins Acme today"
 
 @pytest.fixture
 def prepare(tmp_path, caplog):
-  """Surveys a tree of posts of `TEXT`; returns plans and what was logged."""
+  """Surveys a tree of posts of `TEXT`; returns plans and the log."""
   caplog.set_level(logging.INFO, "ifa_jax")
   tokenizer = raw_tree.write_tokenizer(tmp_path / "tokenizer")
   (tmp_path / "b").mkdir()
@@ -38,7 +38,7 @@ def prepare(tmp_path, caplog):
         **{"protocol": "clean", **changes},
       )
     )
-    survey.survey(planner)
+    survey(planner)
     return list(planner.plans("train")), caplog.messages
 
   return survey_tree
@@ -51,32 +51,32 @@ def box(phrase=None):
 
 @pytest.mark.parametrize("phrase", ["zoë", "Zoe\u0308", " ZOË."])
 def test_a_phrase_spelt_otherwise_gives_crops(prepare, phrase):
-  (plan,), told = prepare({"a.jpg": [box(phrase)]})
+  (plan,), logged = prepare({"a.jpg": [box(phrase)]})
   assert plan.num_grounded == 1
-  assert len(told) == 1
-  assert told[0].endswith("img_org: 1 of 1 pictures found")
+  assert len(logged) == 1
+  assert logged[0].endswith("img_org: 1 of 1 pictures found")
 
 
-def test_phrases_of_no_row_are_counted(prepare):
+def test_phrases_that_match_no_row_are_counted(prepare):
   boxes = [box("zoë"), box("Bob"), box("bob"), box("Acme"), box()]
-  _, told = prepare({"a.jpg": boxes})
-  assert told[1].endswith(
-    "boxes.json: 1 of 3 phrases belong to no row, first 'bob in a.jpg'"
+  _, logged = prepare({"a.jpg": boxes})
+  assert logged[1].endswith(
+    "boxes.json: 1 of 3 phrases match no row, first 'bob in a.jpg'"
   )
-  assert len(told) == 2
+  assert len(logged) == 2
 
 
-def test_pictures_of_no_row_are_counted(prepare):
-  _, told = prepare({"a.jpg": [box()], "A.jpg": [], "c.jpg": []})
-  assert told[1].endswith(
-    "boxes.json: 2 of 3 pictures belong to no row, first 'A.jpg'"
+def test_pictures_that_match_no_row_are_counted(prepare):
+  _, logged = prepare({"a.jpg": [box()], "A.jpg": [], "c.jpg": []})
+  assert logged[1].endswith(
+    "boxes.json: 2 of 3 pictures match no row, first 'A.jpg'"
   )
 
 
 @pytest.mark.parametrize("protocol", ["clean", "none"])
 @pytest.mark.parametrize("name", ["b.jpg", "train/a.jpg", "a"])
 def test_a_file_of_other_pictures_is_refused(prepare, protocol, name):
-  message = "boxes.json: expected pictures .* got 1 of which none belongs to"
+  message = "boxes.json: expected pictures .* got 1 that match no row"
   with pytest.raises(ValueError, match=message) as error:
     prepare({name: [box("Zoë")]}, protocol=protocol)
   assert "\n" not in str(error.value)
@@ -85,21 +85,21 @@ def test_a_file_of_other_pictures_is_refused(prepare, protocol, name):
 def test_phrases_of_other_names_are_refused_where_they_count(prepare):
   with pytest.raises(ValueError, match="expected phrases of the tree's rows"):
     prepare({"a.jpg": [box("Bob")]})
-  _, told = prepare({"a.jpg": [box("Bob")]}, protocol="none")
-  assert told[-1].endswith("1 of 1 pictures found")
+  _, logged = prepare({"a.jpg": [box("Bob")]}, protocol="none")
+  assert logged[-1].endswith("1 of 1 pictures found")
 
 
 def test_of_the_first_rows_nothing_is_refused(prepare):
   boxes = {"b.jpg": [box("Zoë")]}
-  _, told = prepare(boxes, ("a.jpg", "b.jpg"), limit=1)
-  message = "1 of 1 pictures belong to no row that was read, first 'b.jpg'"
-  assert told[1].endswith(message)
+  _, logged = prepare(boxes, ("a.jpg", "b.jpg"), limit=1)
+  message = "1 of 1 pictures match no row that was read, first 'b.jpg'"
+  assert logged[1].endswith(message)
 
 
 def test_boxes_without_a_phrase_give_no_grounded_crop(prepare):
-  (plan,), told = prepare({"a.jpg": [box()]})
+  (plan,), logged = prepare({"a.jpg": [box()]})
   assert plan.num_grounded == 0
-  assert "no box has a phrase" in told[-1]
+  assert "no box has a phrase" in logged[-1]
 
 
 def levels(caplog):
@@ -109,15 +109,15 @@ def levels(caplog):
 def test_found_pictures_are_counted(prepare, caplog):
   names = ("a.jpg", "b.jpg", "c.jpg")
   boxes = {"a.jpg": [box("Zoë")]}
-  _, told = prepare(boxes, names, ("a.jpg", "b.jpg"))
-  assert told[0].endswith("img_org: 2 of 3 pictures found")
+  _, logged = prepare(boxes, names, ("a.jpg", "b.jpg"))
+  assert logged[0].endswith("img_org: 2 of 3 pictures found")
   assert levels(caplog)[0] == "INFO"
 
 
 def test_most_pictures_missing_is_a_warning(prepare, caplog):
   names = ("a.jpg", "b.jpg", "c.jpg")
-  _, told = prepare({"a.jpg": [box("Zoë")]}, names)
-  assert told[0].endswith(
+  _, logged = prepare({"a.jpg": [box("Zoë")]}, names)
+  assert logged[0].endswith(
     "img_org: 1 of 3 pictures found; most are missing, first 'b.jpg'"
   )
   assert levels(caplog)[0] == "WARNING"

@@ -1,6 +1,6 @@
-"""Large things of others: refused, or done within a known memory.
+"""Large inputs are refused, or processed within a known memory.
 
-What takes minutes is done with --thorough alone, and smaller without.
+Sizes that take minutes are tested only with --thorough.
 """
 
 import json
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.slow
 
 
 def run_script(*options):
-  """Returns what `limits_script` prints."""
+  """Returns the output of `limits_script`."""
   if not pathlib.Path("/proc/self/status").exists():
-    pytest.skip("wants /proc, which tells a process's peak of memory")
+    pytest.skip("needs /proc, for the peak memory of a process")
   done = subprocess.run(
     [
       sys.executable,
@@ -71,7 +71,7 @@ def test_a_picture_of_12000_is_refused_before_its_pixels(
     mode = "L" if suffix == ".png" else "RGB"
     Image.new(mode, (12_000, 12_000)).save(path)
   else:
-    # The size alone, in the header of a small one.
+    # Only the size in the header, of a small picture.
     Image.new("RGB", (8, 8)).save(path)
     sized = (12_000).to_bytes(2, "big") * 2
     small = (8).to_bytes(2, "big") * 2
@@ -79,7 +79,9 @@ def test_a_picture_of_12000_is_refused_before_its_pixels(
       path.read_bytes().replace(b"\x08" + small, b"\x08" + sized)
     )
   found = run_script("picture", path)
-  assert "12000 x 12000 pixels, at most 64000000 are read" in found["result"]
+  assert (
+    "expected at most 64000000 pixels, got 12000 x 12000" in found["result"]
+  )
   assert found["peak_mb"] - found["start_mb"] < 50
 
 
@@ -115,7 +117,7 @@ def write_rows(folder, num_rows):
 
 
 def test_memory_of_preparation_does_not_grow_with_the_rows(tmp_path, thorough):
-  """The words of the larger file alone are more than what may be added."""
+  """Keeping the words of the larger file would exceed the bound."""
   sizes = (100_000, 1_000_000) if thorough else (500, 3_000)
   tokenizer = raw_tree.write_tokenizer(tmp_path / "tokenizer")
   trees = [write_rows(tmp_path / f"{n}", n) for n in sizes]

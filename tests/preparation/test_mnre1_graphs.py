@@ -73,7 +73,7 @@ def test_the_command(tmp_path):
   assert "words of unknown place" in done["good"].out
   assert done["good"].out.splitlines()[-1] == str(out)
   assert done["bad"].err == (
-    f"error: {tmp_path}: wanted graph_of_image_train.json, found no such file\n"
+    f"error: {tmp_path}: expected graph_of_image_train.json, got no such file\n"
   )
   assert not (tmp_path / "nowhere").exists()
 
@@ -81,27 +81,27 @@ def test_the_command(tmp_path):
 @pytest.mark.parametrize(
   ("entry", "message"),
   [
-    ({"index": 3, "edges": []}, r"wanted index 1, found 3"),
+    ({"index": 3, "edges": []}, r"expected index 1, got 3"),
     ({"index": 1}, r"pairs of numbers from 0 as 'edges'"),
     ({"index": 1, "edges": [[0, -1]]}, r"pairs of numbers from 0"),
     ({"index": 1, "edges": [[0, 1, 2]]}, r"pairs of numbers from 0"),
     ([1], r"pairs of numbers from 0"),
-    ({"index": 1, "edges": [[1, 0]]}, r"image's 3 edges at the end, found 1"),
+    ({"index": 1, "edges": [[1, 0]]}, r"image's 3 edges at the end, got 1"),
     (
       {"index": 1, "edges": [[1, 0], [2, 7], [3, 7], [7, 4]]},
-      r"words added, found \[2, 3\]",
+      r"words added, got \[2, 3\]",
     ),
     (
       {"index": 1, "edges": [[2, 0], [2, 1], [2, 7], [3, 7], [7, 3]]},
-      r"3 or more words added, found \[2\]",
+      r"3 or more words added, got \[2\]",
     ),
     (
       {"index": 1, "edges": [[3, 0], [3, 1], [4, 9], [5, 9], [9, 5]]},
-      r"tree of 4 words with one root, found 2 roots",
+      r"tree of 4 words with one root, got 2 roots",
     ),
     (
       {"index": 1, "edges": [[1, 0], [0, 1], [3, 2], [4, 9], [5, 9], [9, 5]]},
-      r"wanted a tree of words, found a circle",
+      r"expected a tree of words, got a cycle",
     ),
   ],
 )
@@ -116,10 +116,10 @@ def test_a_row_that_contradicts_itself_is_named(entry, message, tmp_path):
 @pytest.mark.parametrize(
   ("images", "message"),
   [
-    ([], r"graph_of_image_train.json: wanted an object of images"),
-    ({"a.jpg": {}}, r"image 'a.jpg': wanted pairs .* as 'rel'"),
-    ({"a.jpg": {"rel": [[0, 10]]}}, r"the objects 0 to 9, found 10"),
-    ({"b.jpg": {"rel": []}}, r"no image 'a.jpg' among the graphs"),
+    ([], r"graph_of_image_train.json: expected an object of images"),
+    ({"a.jpg": {}}, r"image 'a.jpg': expected pairs .* as 'rel'"),
+    ({"a.jpg": {"rel": [[0, 10]]}}, r"expected objects 0 to 9, got 10"),
+    ({"b.jpg": {"rel": []}}, r"expected image 'a.jpg' among the graphs"),
   ],
 )
 def test_graphs_of_another_form_are_named(images, message, tmp_path):
@@ -131,9 +131,9 @@ def test_graphs_of_another_form_are_named(images, message, tmp_path):
 @pytest.mark.parametrize(
   ("name", "text", "message"),
   [
-    ("graph_of_image_train.json", None, "wanted graph_of_image_train.json"),
+    ("graph_of_image_train.json", None, "expected graph_of_image_train.json"),
     ("graph_of_image_train.json", "{", "not JSON"),
-    ("combined_graph_edges_train.jsonl", "{}\n", "wanted 5 lines.*found 1"),
+    ("combined_graph_edges_train.jsonl", "{}\n", "expected 5 lines.*got 1"),
     ("combined_graph_edges_train.jsonl", "{\n" * 5, "jsonl:1: not JSON"),
   ],
 )

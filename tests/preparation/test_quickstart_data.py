@@ -1,4 +1,4 @@
-"""The quickstart data: MNRE's format, and no way to the label but the task."""
+"""The quickstart data: MNRE's format, and a label that needs both inputs."""
 
 import collections
 import dataclasses
@@ -114,7 +114,7 @@ def test_names_of_the_test_split_are_not_seen_in_training(tree):
   assert np.mean([name in seen for name in names("test")]) < 0.05
 
 
-def test_boxes_lie_in_their_pictures(tree):
+def test_boxes_are_inside_their_pictures(tree):
   boxes = json.loads((tree / "boxes.json").read_text())
   for split in SETTINGS.splits:
     for row in rows_of(tree, split):
@@ -185,7 +185,7 @@ def test_refuses_to_replace_anything_else(tmp_path):
   (tmp_path / "notes.txt").write_text("mine")
   with pytest.raises(ValueError, match="did not write"):
     quickstart.generate(tmp_path, SMALL)
-  with pytest.raises(ValueError, match="not a folder"):
+  with pytest.raises(ValueError, match="expected a folder"):
     quickstart.generate(tmp_path / "notes.txt", SMALL)
   assert (tmp_path / "notes.txt").read_text() == "mine"
 

@@ -1,7 +1,7 @@
-"""The quickstart data: the label is reached by words and pixels alone.
+"""The quickstart data: only words and pixels predict the label.
 
 Simple classifiers are trained on one split and scored on another. The seed is
-fixed, so that a bound of four standard errors is passed or missed for good.
+fixed, so that a bound of four standard errors passes or fails every time.
 """
 
 import functools
@@ -95,7 +95,7 @@ def assert_chance(got, want):
 
 
 @pytest.mark.parametrize("part", ["type", "emblem"])
-def test_boxes_sizes_and_scores_tell_nothing(tree, part):
+def test_boxes_sizes_and_scores_predict_nothing(tree, part):
   train, test = (
     [cell[part == "emblem"] for cell in cells_of(split)]
     for split in ("train", "test")
@@ -105,7 +105,7 @@ def test_boxes_sizes_and_scores_tell_nothing(tree, part):
   assert_chance(forest.predict(side_features(tree, "test")), test)
 
 
-def test_emblem_changes_pixels_alone():
+def test_the_emblem_changes_only_pixels():
   for seed in range(10):
     posts = [
       command.make_post("org", emblem, "a.jpg", np.random.default_rng(seed))
@@ -117,7 +117,7 @@ def test_emblem_changes_pixels_alone():
       assert post.image != posts[0].image
 
 
-def test_type_changes_words_alone():
+def test_the_type_changes_only_words():
   for seed in range(10):
     posts = [
       command.make_post(kind, "cup", "a.jpg", np.random.default_rng(seed))
@@ -141,7 +141,7 @@ def bags_of_pieces(tree):
   return counter.fit_transform(train), counter.transform(test)
 
 
-def test_text_tells_the_type_and_not_the_emblem(tree):
+def test_the_text_predicts_the_type_and_not_the_emblem(tree):
   train, test = bags_of_pieces(tree)
   kinds, emblems = zip(*cells_of("train"), strict=True)
   test_kinds, test_emblems = zip(*cells_of("test"), strict=True)
@@ -151,7 +151,7 @@ def test_text_tells_the_type_and_not_the_emblem(tree):
   assert_chance(model.predict(test), test_emblems)
 
 
-def test_picture_tells_the_emblem_and_not_the_type(tree):
+def test_the_picture_predicts_the_emblem_and_not_the_type(tree):
   kinds, emblems = zip(*cells_of("train"), strict=True)
   test_kinds, test_emblems = zip(*cells_of("test"), strict=True)
   model = linear_model.RidgeClassifier(alpha=10)

@@ -72,14 +72,14 @@ def test_numbers_and_scores_of_objects_are_limited(picture):
   assert unnamed.labels == []
 
 
-def test_a_box_beside_the_picture_is_refused(picture):
+def test_a_box_outside_of_the_picture_is_refused(picture):
   outside = boxes.read_list([{"box": [64, 0, 70, 9], "score": 1}], "here")
-  with pytest.raises(ValueError, match="nothing of the upright 64 x 48 pic"):
+  with pytest.raises(ValueError, match="a part of the upright 64 x 48 pic"):
     scene_builder.make_scene(picture, outside, PIXELS)
 
 
 def test_a_label_is_text():
-  with pytest.raises(ValueError, match=r"here, box 0: .* as 'label', found 3"):
+  with pytest.raises(ValueError, match=r"here, box 0: .* as 'label', got 3"):
     boxes.read_list([{"box": [0, 0, 9, 9], "score": 1, "label": 3}], "here")
 
 
@@ -140,7 +140,7 @@ def test_a_scene_is_cut_from_its_rows_picture(made, raw_dir):
   np.testing.assert_allclose(scene.features[0], want, rtol=0, atol=1e-3)
 
 
-def test_the_manifest_says_how_scenes_were_made(made):
+def test_the_manifest_describes_how_scenes_were_made(made):
   manifest = made[0]["val"].manifest
   assert manifest["features"] == PIXELS.describe()
   assert manifest["thresholds"] == {"object": 0.2}
@@ -255,5 +255,5 @@ def test_the_command(settings, tmp_path):
   assert "relations spatial; parser chain" in " ".join(done["made"].out.split())
   assert "nothing is overwritten" in done["again"].err
   assert done["both"].err.splitlines() == [
-    "error: want one of --boxes and --scene_graphs"
+    "error: expected one of --boxes and --scene_graphs, got both"
   ]

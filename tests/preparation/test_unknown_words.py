@@ -1,4 +1,4 @@
-"""Words that a tokenizer does not know are counted, and many are warned of."""
+"""Unknown words are counted, and many of them give a warning."""
 
 import json
 import logging
@@ -7,8 +7,9 @@ import pytest
 import raw_tree
 
 from ifa_jax.data import schema
-from ifa_jax.preparation.mnre import command, survey
+from ifa_jax.preparation.mnre import command
 from ifa_jax.preparation.mnre.plan import Planner, Settings
+from ifa_jax.preparation.mnre.prepare import survey
 
 THAI = raw_tree.row("ทราย ชอบ ทะเล ที่ ภูเก็ต", (0, 1), (4, 5))
 ENGLISH = raw_tree.row()
@@ -32,7 +33,7 @@ def planner(tmp_path):
 def test_words_without_a_token_are_counted_and_warned_of(planner, caplog):
   made = planner(THAI, ENGLISH)
   assert [plan.num_unknown for plan in made.plans("train")] == [5, 0]
-  survey.survey(made)
+  survey(made)
   assert "15 of 27 words are unknown to it ([UNK], 56 %)" in caplog.text
 
 
@@ -47,10 +48,10 @@ def test_a_word_that_is_unknown_in_part_counts_once(planner):
 def test_a_few_unknown_words_are_no_reason_to_warn(planner, caplog):
   emoji = raw_tree.row("Bill Cosby in Hollywood \U0001f600")
   made = planner(emoji, ENGLISH, ENGLISH)
-  survey.survey(made)
+  survey(made)
   assert [plan.num_unknown for plan in made.plans("test")] == [1, 0, 0]
   warned = [r for r in caplog.records if r.levelno >= logging.WARNING]
-  assert not [r for r in warned if r.module == "survey"]
+  assert not [r for r in warned if r.module == "prepare"]
 
 
 @pytest.mark.silent_input

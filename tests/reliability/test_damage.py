@@ -14,7 +14,7 @@ import whole_run
 from ifa_jax.files import checksums
 from ifa_jax.training import evaluation, loop
 from ifa_jax.training.metric_writer import Meter
-from ifa_jax.workdir import recovery
+from ifa_jax.workdir import checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -65,7 +65,7 @@ def test_any_flipped_byte_is_found(run, thorough):
   places = [i / 40 for i in range(41)] if thorough else (0, 0.3, 0.7, 1)
   listed = json.loads((folder / checksums.FILE).read_text())
   for path in files(run, 6):
-    # Orbax's sign that a folder is whole comes last, and says no more.
+    # Orbax's sign that a folder is whole comes last, and is empty.
     if path.name == "commit_success.txt":
       continue
     before = path.read_bytes()
@@ -93,7 +93,7 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before_it(
   with caplog.at_level(logging.INFO, "ifa_jax"):
     loop.run(build(), run)
   (warning,) = (r.getMessage() for r in caplog.records if "WARN" in r.message)
-  assert f"checkpoint 6 is damaged ({largest}: want CRC32C" in warning
+  assert f"checkpoint 6 is damaged ({largest}: expected CRC32C" in warning
   assert "Resuming from step 4" in caplog.text
   check_ends_as(finished, run)
   kept = run / "checkpoints" / "6.damaged"
@@ -109,7 +109,7 @@ def test_a_checkpoint_that_lacks_a_file_is_damaged(run, build, name):
   for path in files(run, 6):
     if path.name == name:
       path.unlink()
-  recovery.clear(run / "checkpoints")
+  checkpoints.recover(run / "checkpoints")
   assert steps(run) == ["4", "6.damaged"]
 
 
@@ -117,7 +117,9 @@ def test_nothing_is_changed_where_all_checkpoints_are_damaged(run, build):
   for step in (4, 6):
     flip(max(files(run, step), key=lambda path: path.stat().st_size))
   before = whole_run.snapshot(run)
-  with pytest.raises(ValueError, match=r"found all damaged: .*checkpoints/6/"):
+  with pytest.raises(
+    ValueError, match=r"got only damaged ones: .*checkpoints/6/"
+  ):
     loop.run(build(), run)
   assert whole_run.snapshot(run) == before
 
@@ -139,7 +141,10 @@ def test_damaged_scores_of_a_checkpoint_are_named(run, build):
   before = scores.read_text()
   for change, message in (
     (("{", "["), "checkpoints: scores cannot be read"),
-    (('"f1": 0', '"f1": 1'), f"checkpoint 4 is damaged: {scores}: want CRC32C"),
+    (
+      ('"f1": 0', '"f1": 1'),
+      f"4 is damaged: {scores}: expected CRC32C",
+    ),
   ):
     scores.write_text(before.replace(*change))
     assert scores.read_text() != before

@@ -15,7 +15,7 @@ import whole_run
 from configs import quickstart
 from ifa_jax.convert import load_converted
 
-# What a kill leaves, until the next start.
+# Remains of a kill, until the next start.
 LEFTOVERS = (
   ".preparing-*",
   "*.partial*",
@@ -110,7 +110,7 @@ def test_an_evaluation_killed_at_any_rename(
 
 
 def contents(folder):
-  """Returns path -> what a file holds: its rows, or its bytes."""
+  """Returns path -> contents of a file: its rows, or its bytes."""
   return {
     path.relative_to(folder): rows(path)
     if "tfrecord" in path.name
@@ -130,7 +130,7 @@ def rows(path):
 
 @pytest.fixture
 def preparation(raw_dir, tmp_path):
-  """A command line that prepares the session's tree anew."""
+  """A command line that prepares the session's tree again."""
   sizes = tiny_run.GEOMETRY | {"text_len": 40, "num_workers": 1}
   return [
     "data_prep/mnre.py",
@@ -149,7 +149,7 @@ def test_a_preparation_killed_at_any_rename_or_moment(
   folder = tmp_path / "data"
   assert killer.run(preparation, renames=1).is_killed
   assert [p for p in folder.rglob("*") if p.suffix == ".json"] != []
-  # Between the two: what was there has made room for another one.
+  # Between the two: the old one has been moved away.
   shutil.copytree(data_dir, folder, dirs_exist_ok=True)
   other = [*preparation, "--overwrite", "--text_len=39"]
   assert killer.run(other, renames=2).is_killed

@@ -70,7 +70,9 @@ def test_the_setting_of_random_weights_had_no_name(old, built):
   assert built.config.weights == "random"
   run_record.claim(folder, built.config, metadata)
   other = dataclasses.replace(built.config, weights="text=a")
-  with pytest.raises(ValueError, match=r"weights='random', asked for 'text=a'"):
+  with pytest.raises(
+    ValueError, match=r"weights: expected 'random' as recorded, got 'text=a'"
+  ):
     run_record.claim(folder, other, metadata)
 
 

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: what was computed is saved, and goes on from there."""
+"""SIGTERM and Ctrl-C: all progress is saved, and the run resumes from it."""
 
 import os
 import signal
@@ -20,13 +20,13 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 @pytest.fixture(scope="module", autouse=True)
 def ctrl_c_is_heard():
-  """What a script starts in its background ignores SIGINT, children too."""
+  """Background jobs of a script ignore SIGINT, their children too."""
   before = signal.signal(signal.SIGINT, signal.default_int_handler)
   yield
   signal.signal(signal.SIGINT, before)
 
 
-# Hears SIGINT, tells so, and would go on for a minute.
+# Receives SIGINT, reports it, and would go on for a minute.
 LISTENER = """
 import signal, time
 from ifa_jax.training.fault_tolerance.preemption import Preemption

@@ -21,7 +21,7 @@ FILES = [
   ),
 ]
 
-# What runs code, starts programs or reaches a network, by module or by call.
+# Modules and calls that run code, start programs or reach a network.
 MODULES = {
   *("aiohttp", "code", "ctypes", "dill", "fsspec", "ftplib", "http"),
   *(
@@ -43,21 +43,19 @@ CALLS = {
 }
 # Each with its reason.
 ALLOWED = {
-  # Opcodes are written, and read by a reader that runs none of them.
-  ("ifa_jax/files/pickle_data.py", "pickle"),
-  ("ifa_jax/files/torch_save.py", "pickle"),
+  # An unpickler that imports nothing and builds plain values only.
   ("ifa_jax/files/torch_file.py", "pickle"),
   # Processes of one run find each other.
   ("ifa_jax/runtime/distributed.py", "socket"),
   # The page's own port.
   ("ifa_jax/serve.py", "socket"),
-  # Tells the C library of this process to keep memory.
+  # Makes the C library of this process keep memory.
   ("ifa_jax/runtime/malloc.py", "ctypes"),
   # Asks git for the commit of this checkout.
   ("ifa_jax/workdir/run_folder.py", "subprocess"),
-  # What the user names by its id of the hub.
+  # Named by the user as a hub id.
   ("ifa_jax/convert/sources.py", "huggingface_hub"),
-  ("ifa_jax/data/text/tokenizer.py", "huggingface_hub"),
+  ("ifa_jax/data/text/tokenizer_files.py", "huggingface_hub"),
   ("ifa_jax/inference/sharing/hub.py", "huggingface_hub"),
   # Formats a model card, and reaches nothing.
   ("ifa_jax/inference/sharing/card_metadata.py", "huggingface_hub"),
@@ -69,7 +67,7 @@ ALLOWED = {
 
 
 def uses(tree):
-  """Yields what of the above a program names."""
+  """Yields those of the above that a program names."""
   for node in ast.walk(tree):
     if isinstance(node, ast.Import):
       names = [alias.name for alias in node.names]
@@ -152,7 +150,7 @@ def note(event, args):
 
 @contextlib.contextmanager
 def watch():
-  """Gives a list of what happens inside."""
+  """Yields a list of the events inside."""
   if not hasattr(sys, "_ifa_jax_watched"):
     # A hook stays for as long as the process.
     sys._ifa_jax_watched = watched

@@ -1,4 +1,4 @@
-"""What commands compile is kept; nothing else changes, and nothing stops."""
+"""Commands keep compiled code; other settings do not change."""
 
 import importlib
 import os
@@ -33,7 +33,7 @@ def outcomes_of_commands(home):
   )
 
 
-def test_a_command_loads_what_the_one_before_compiled(outcomes):
+def test_a_command_loads_code_that_an_earlier_one_compiled(outcomes):
   first, second = outcomes["first"], outcomes["second"]
   assert (first.status, first.out, first.err) == (0, "0\n", "")
   assert second.status == 0
@@ -41,7 +41,7 @@ def test_a_command_loads_what_the_one_before_compiled(outcomes):
   assert second.err == ""
 
 
-def test_it_lies_in_the_users_cache_folder_for_this_cpu(outcomes, home):
+def test_it_is_in_the_users_cache_folder_for_this_cpu(outcomes, home):
   (folder,) = (home / "ifa_jax").iterdir()
   assert folder.name == compilation_cache.default_folder().name
   assert any(path.name.startswith("jit_") for path in folder.iterdir())
@@ -63,7 +63,7 @@ def fresh_environment(monkeypatch, tmp_path):
   return monkeypatch
 
 
-def test_the_folder_is_made_bounded_and_kept_to_what_pays(environment):
+def test_the_folder_is_created_and_limited(environment):
   compilation_cache.keep_executables()
   folder = pathlib.Path(os.environ[FOLDER])
   assert folder == compilation_cache.default_folder()
@@ -72,7 +72,7 @@ def test_the_folder_is_made_bounded_and_kept_to_what_pays(environment):
   assert float(os.environ[SECONDS]) == 0.05
 
 
-def test_a_folder_of_ones_own_keeps_its_size(environment):
+def test_a_users_folder_has_no_limit_of_ours(environment):
   environment.setenv(FOLDER, "elsewhere")
   environment.setenv(SECONDS, "2")
   compilation_cache.keep_executables()
@@ -90,7 +90,7 @@ def test_it_can_be_switched_off(environment, switch):
   assert not compilation_cache.default_folder().exists()
 
 
-def test_a_folder_that_cannot_be_made_is_told(environment, tmp_path, caplog):
+def test_an_unwritable_folder_is_logged(environment, tmp_path, caplog):
   (tmp_path / "caches").write_text("a file")
   caplog.set_level("INFO", "ifa_jax")
   compilation_cache.keep_executables()
@@ -99,16 +99,16 @@ def test_a_folder_that_cannot_be_made_is_told(environment, tmp_path, caplog):
   assert str(tmp_path / "caches") in record.message
 
 
-def test_a_full_disk_is_told(environment, caplog):
+def test_a_full_disk_is_logged(environment, caplog):
   used = type("Usage", (), {"free": 1_000})
   environment.setattr(compilation_cache.shutil, "disk_usage", lambda _: used)
   caplog.set_level("INFO", "ifa_jax")
   compilation_cache.keep_executables()
   assert FOLDER not in os.environ
-  assert "want 500000000 bytes free, found 1000" in caplog.text
+  assert "expected 500000000 bytes free, got 1000" in caplog.text
 
 
-def test_what_a_killed_process_left_is_removed(environment):
+def test_files_of_a_killed_process_are_removed(environment):
   folder = compilation_cache.default_folder()
   folder.mkdir(parents=True)
   for name in ("jit_whole-1-cache", "jit_whole-1-atime", "jit_half-2-cache"):
@@ -131,7 +131,7 @@ def test_another_cpu_has_another_folder(tmp_path):
   assert "avx" not in compilation_cache.describe_cpu(str(tmp_path / "none"))
 
 
-def test_the_library_leaves_jax_alone(finished):
+def test_the_library_changes_no_setting_of_jax(finished):
   before = dict(jax.config.values)
   import ifa_jax
 
@@ -151,5 +151,5 @@ def test_the_library_leaves_jax_alone(finished):
     "ifa_jax.analyze.table2.command",
   ],
 )
-def test_every_command_that_runs_models_keeps_what_it_compiles(name):
+def test_every_command_that_runs_models_keeps_compiled_code(name):
   assert importlib.import_module(name).COMPILES

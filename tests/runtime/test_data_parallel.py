@@ -1,4 +1,4 @@
-"""Both forms of data parallelism: 8 devices compute what one does."""
+"""Both forms of data parallelism: 8 devices compute the same as one."""
 
 import json
 import os
@@ -65,7 +65,7 @@ def test_an_update_that_one_device_spoils_is_made_by_none(report, form):
 @pytest.mark.parametrize("form", FORMS)
 def test_a_batch_that_the_devices_cannot_split_is_refused(report, form):
   assert report["refusals"][form] == (
-    "train.batch_size: want a multiple of the 8 devices, found 12"
+    "train.batch_size: expected a multiple of the 8 devices, got 12"
   )
 
 
@@ -97,12 +97,12 @@ def test_each_batch_is_sent_before_the_last_one_is_used(form):
 
 
 def test_an_unknown_form_is_refused():
-  with pytest.raises(ValueError, match=r"pmap, jit, found 'pjit'"):
+  with pytest.raises(ValueError, match=r"pmap, jit, got 'pjit'"):
     data_parallel.make_parallel("pjit")
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_is_copied_is_fetched_unchanged_and_does_not_follow(form):
+def test_a_copied_tree_is_fetched_unchanged_as_a_copy(form):
   tree = {"a": np.arange(6.0).reshape(2, 3), "step": np.int32(4)}
   made = data_parallel.make_parallel(form)
   fetched = made.fetch(made.copy(tree))
@@ -136,7 +136,7 @@ def test_a_batch_is_split_over_the_devices_of_all_processes(form, monkeypatch):
   made = data_parallel.make_parallel(form)
   monkeypatch.setattr(jax, "device_count", lambda: 16)
   made.check(32, "rows")
-  with pytest.raises(ValueError, match=r"rows: .* 16 devices, found 8"):
+  with pytest.raises(ValueError, match=r"rows: .* 16 devices, got 8"):
     made.check(8, "rows")
 
 

@@ -1,4 +1,4 @@
-"""Whom a process connects with: nobody, unless flags or a cluster say so."""
+"""A process connects only if flags or a cluster name other processes."""
 
 import socket
 
@@ -21,7 +21,7 @@ SLURM = {
 
 @pytest.fixture(name="calls")
 def calls_of_initialize(monkeypatch):
-  """Leaves no variable that says of others, and records what JAX is told."""
+  """Unsets all variables of clusters, and records the calls of JAX."""
   for name in (
     *distributed.VARIABLES.values(),
     *SLURM,
@@ -60,9 +60,7 @@ def setenv(monkeypatch, variables):
     {"JOB_COMPLETION_INDEX": "3"},
   ],
 )
-def test_a_process_that_is_alone_waits_for_nobody(
-  calls, monkeypatch, variables
-):
+def test_a_single_process_does_not_connect(calls, monkeypatch, variables):
   setenv(monkeypatch, variables)
   distributed.join()
   assert calls == []
@@ -71,7 +69,7 @@ def test_a_process_that_is_alone_waits_for_nobody(
 @pytest.mark.parametrize(
   ("variables", "devices"),
   [
-    # Of a node with one task, all.
+    # All devices of a node with one task.
     (SLURM, []),
     (SLURM | {"SLURM_STEP_NUM_NODES": "2"}, None),
     ({"OMPI_COMM_WORLD_SIZE": "2"}, None),
@@ -100,14 +98,14 @@ def test_flags_win_over_variables_and_both_over_a_cluster(calls, monkeypatch):
   [
     (
       {"process_id": None},
-      r"want --process_id \(JAX_PROCESS_ID\) beside --coordinator_address",
+      r"--coordinator_address, .*: expected --process_id \(JAX_PROCESS_ID\) as",
     ),
     (
       {"coordinator_address": None, "num_processes": None},
-      r"want --coordinator_address \(.*\) and --num_processes \(.*\) beside",
+      r"expected --coordinator_address \(.*\) and --num_processes \(.*\) as",
     ),
-    ({"coordinator_address": "here"}, "want HOST:PORT, found here"),
-    ({"process_id": 4}, "--process_id: want 0 to 3, .* found 4"),
+    ({"coordinator_address": "here"}, "expected HOST:PORT, got here"),
+    ({"process_id": 4}, "--process_id: expected 0 to 3 .* got 4"),
   ],
 )
 def test_settings_that_describe_no_process_are_refused(calls, changes, message):
@@ -118,7 +116,9 @@ def test_settings_that_describe_no_process_are_refused(calls, changes, message):
 
 def test_a_variable_that_is_no_number_is_named(calls, monkeypatch):
   monkeypatch.setenv("JAX_PROCESS_ID", "first")
-  with pytest.raises(ValueError, match="JAX_PROCESS_ID: want a whole number"):
+  with pytest.raises(
+    ValueError, match="JAX_PROCESS_ID: expected a whole number"
+  ):
     distributed.join()
 
 
@@ -129,7 +129,7 @@ def test_a_process_waits_for_the_first_to_listen(calls, monkeypatch):
     others = EXPLICIT | {"coordinator_address": address, "process_id": 1}
     monkeypatch.setattr(distributed, "SECONDS_TO_START", 0)
     with pytest.raises(
-      ValueError, match=f"{address}: want process 0 to listen"
+      ValueError, match=f"{address}: expected process 0 to listen"
     ):
       distributed.join(**others)
     assert calls == []
@@ -138,7 +138,7 @@ def test_a_process_waits_for_the_first_to_listen(calls, monkeypatch):
   assert calls[0]["process_id"] == 1
 
 
-def test_what_jax_finds_wrong_is_one_line(calls, monkeypatch):
+def test_an_error_of_jax_becomes_one_line(calls, monkeypatch):
   def fail(**_):
     raise RuntimeError("no coordinator\nand a long story")
 

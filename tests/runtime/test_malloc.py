@@ -1,4 +1,4 @@
-"""Freed memory is kept: the next step meets pages that the system has given."""
+"""Freed memory is kept: the next step reuses its pages."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Packages load without what they would load beside, and it loads later."""
+"""Packages load without optional dependencies, which can load later."""
 
 import sys
 
@@ -23,7 +23,7 @@ def two_packages(tmp_path, monkeypatch):
 
 
 @pytest.mark.usefixtures("packages")
-def test_a_package_is_not_there_inside_and_there_behind():
+def test_a_package_is_hidden_inside_and_found_afterwards():
   with optional_imports.without("inner"):
     import outer
   assert outer.inner is None
@@ -33,7 +33,7 @@ def test_a_package_is_not_there_inside_and_there_behind():
 
 
 @pytest.mark.usefixtures("packages")
-def test_one_that_is_loaded_stays():
+def test_a_loaded_package_stays_visible():
   import inner
 
   with optional_imports.without("inner"):
@@ -42,7 +42,7 @@ def test_one_that_is_loaded_stays():
 
 
 @pytest.mark.usefixtures("packages")
-def test_an_error_inside_leaves_no_mark():
+def test_a_package_is_found_after_an_error():
   with pytest.raises(KeyError), optional_imports.without("inner"):
     raise KeyError
   assert "inner" not in sys.modules
@@ -59,7 +59,7 @@ def test_neither_training_nor_preparing_loads_keras_or_pytorch():
   first, rows, written = (
     line.split() for x in found.values() for line in x.out.splitlines()
   )
-  # It loads while the device draws the state.
+  # It is imported while the device draws the state.
   assert "tensorflow" not in first
   for loaded in (rows, written):
     assert "tensorflow" in loaded

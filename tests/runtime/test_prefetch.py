@@ -1,4 +1,4 @@
-"""Reading ahead: in order, in threads, by so many items and no more."""
+"""Reading ahead: in order, in threads, by a limited number of items."""
 
 import threading
 
@@ -13,12 +13,12 @@ def counted(items, taken):
     yield item
 
 
-def test_results_are_in_order_whoever_is_done_first():
+def test_results_are_in_order_of_the_items():
   second_is_done = threading.Event()
 
   def read(item):
     if item == 0:
-      # Alone in its thread, or this would wait in vain.
+      # Fails unless another thread reads item 1.
       assert second_is_done.wait(timeout=30)
     if item == 1:
       second_is_done.set()
@@ -28,7 +28,7 @@ def test_results_are_in_order_whoever_is_done_first():
   assert found == [-item for item in range(20)]
 
 
-def test_so_many_items_are_taken_before_their_turn():
+def test_a_limited_number_of_items_is_taken_ahead():
   taken = []
   results = read_ahead(abs, counted(range(100), taken), 5, 2)
   assert taken == []

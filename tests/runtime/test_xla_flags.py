@@ -1,4 +1,4 @@
-"""XLA's flags: sums on a CPU are right, and what a user has set stays."""
+"""XLA's flags: sums on a CPU are right, and a user's flags stay."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ _FLAG = "--xla_cpu_experimental_ynn_fusion_type"
 
 
 def run(*statements, **environment):
-  """Returns how many rows are wrong, and what is logged."""
+  """Returns the number of wrong rows, and the log."""
   # Code as users have it, not as the suite compiles.
   kept = {
     name: value
@@ -61,11 +61,11 @@ def test_flags_in_a_file_are_still_read(tmp_path):
   assert run("import ifa_jax", XLA_FLAGS=str(path)) == (0, "")
 
 
-def test_a_backend_that_runs_already_is_told():
-  _, told = run("import jax; jax.devices()", "import ifa_jax")
+def test_a_backend_that_runs_already_is_warned_about():
+  _, log = run("import jax; jax.devices()", "import ifa_jax")
   import jaxlib
 
-  warned = f"XLA_FLAGS: expected {xla_flags.OWN_SUMS} before JAX starts" in told
+  warned = f"XLA_FLAGS: expected {xla_flags.OWN_SUMS} before JAX starts" in log
   assert warned == xla_flags.sums_wrongly(jaxlib.__version__)
 
 

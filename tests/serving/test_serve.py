@@ -1,4 +1,4 @@
-"""What the page answers, without the page: boxes, pictures, messages, HTML."""
+"""The answers of the page, without the page: boxes, pictures, HTML."""
 
 import html.parser
 import io
@@ -85,7 +85,9 @@ def test_fields_become_a_post_and_empty_ones_are_left_out(tmp_path):
 
 @pytest.mark.parametrize("span", ["3", "3-5", "a:b", "1:2:3", "-1:2", "³:5"])
 def test_a_span_is_two_numbers(span):
-  with pytest.raises(ValueError, match="tail_span: want BEGIN:END in words"):
+  with pytest.raises(
+    ValueError, match="tail_span: expected BEGIN:END in words"
+  ):
     read_form(Form("Ann", tail_span=span))
 
 
@@ -150,7 +152,7 @@ def refuse(_):
 def test_the_page_says_which_run_predicts(answerer, finished, predictor):
   shown = view.render_facts(answerer.facts)
   assert f"{finished.workdir}, checkpoint at step {predictor.step}" in shown
-  assert "clean, that of the data" in shown
+  assert "clean, that of the training data" in shown
   assert "the whole picture, objects in the picture" in shown
   assert "found by cats" in shown
 
@@ -176,7 +178,7 @@ def bad_picture(kind):
   [
     ("a text", "not a picture in JPEG, PNG, GIF"),
     ("empty", "not a picture in JPEG"),
-    ("huge", "9000 x 9000 pixels, at most 64000000 are read"),
+    ("huge", "expected at most 64000000 pixels, got 9000 x 9000"),
     ("broken", "unreadable picture"),
   ],
 )
@@ -282,7 +284,7 @@ def test_why_there_is_no_alignment_is_said(
 def test_a_port_in_use_is_named():
   with socket.create_server(("127.0.0.1", 0)) as taken:
     port = taken.getsockname()[1]
-    with pytest.raises(ValueError, match=f"127.0.0.1:{port} .*in use"):
+    with pytest.raises(ValueError, match=f"127.0.0.1, got {port} .*in use"):
       serve.check_port("127.0.0.1", port)
   serve.check_port("127.0.0.1", port)
 
@@ -299,5 +301,8 @@ def test_without_gradio_the_command_says_what_to_install():
     text=True,
     check=False,
   )
-  wanted = "error: the page needs Gradio: pip install gradio (the extra serve)"
+  wanted = (
+    "error: serve: expected Gradio, got no such package; pip install gradio"
+    " (the extra serve)"
+  )
   assert (done.returncode, done.stderr.strip()) == (1, wanted)

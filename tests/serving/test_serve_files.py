@@ -67,7 +67,7 @@ def hosts_that_are_looked_up(monkeypatch):
 
 
 def submit(address, data):
-  """Submits what the page's first event of so many inputs gets."""
+  """Submits data to the page's first event of so many inputs."""
   with urllib.request.urlopen(f"{address}config") as reply:
     listed = json.load(reply)["dependencies"]
   (number, *_) = (x["id"] for x in listed if len(x["inputs"]) == len(data))
@@ -102,7 +102,7 @@ def test_no_file_is_read_that_nobody_uploaded(address, looked_up, path, place):
 
 
 def send_file(address, content):
-  """Uploads a file; returns where it lies."""
+  """Uploads a file; returns its path."""
   head = b'--b\r\nContent-Disposition: form-data; name="files"; filename="a"'
   request = urllib.request.Request(
     f"{address}gradio_api/upload",

@@ -1,4 +1,4 @@
-"""What the page's server is asked for: the page's own requests alone."""
+"""The page's server answers only the page's own requests."""
 
 import asyncio
 import json
@@ -125,7 +125,7 @@ def test_no_other_file_is_named(uploads, path):
   path = path.format(folder=uploads)
   assert ask(uploads, "GET", f"/gradio_api/file={path}") == (403,)
   assert join(uploads, "Ann joins Acme", "Ann", "Acme", upload(path)) == 403
-  # Wherever it stands, not only in a picture's place.
+  # Anywhere, not only in a picture's place.
   assert join(uploads, upload(path), "Ann", "Acme", None) == 403
   assert join(uploads, [{"value": {"x": upload(path)}}]) == 403
 

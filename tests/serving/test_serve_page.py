@@ -76,7 +76,7 @@ def upload(page, picture):
 
 
 def fill(page, text, picture=None, **fields):
-  """Fills in the form, what is not given is left empty, and predicts."""
+  """Fills in the form, other fields being empty, and predicts."""
   page.get_by_label("text", exact=True).fill(text)
   for name in ("head", "tail", "head_span", "tail_span"):
     page.get_by_label(name, exact=True).fill(fields.get(name, ""))
@@ -134,7 +134,7 @@ def test_a_post_with_its_picture_is_predicted_as_in_python(
 def test_the_alignment_stands_in_a_frame_that_reaches_nothing(page, posts):
   from playwright import sync_api
 
-  # Another one: what stays the same is not drawn again.
+  # Another one: unchanged parts are not drawn again.
   post = name_once(posts[::-1])
   fill(page, post["text"], post["image"], head=post["head"], tail=post["tail"])
   frame = page.locator("iframe")

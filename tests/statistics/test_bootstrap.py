@@ -1,4 +1,4 @@
-"""Intervals over posts and seeds, against closed forms and scikit-learn."""
+"""Intervals over posts and seeds, compared with closed forms and sklearn."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def system(seed=0, rows=300, seeds=3):
   return gold, np.where(rng.random((seeds, rows)) < 0.6, gold, guessed)
 
 
-def test_scores_are_those_of_each_seed_averaged():
+def test_scores_are_means_over_seeds():
   gold, predicted = system()
   counts = bootstrap.row_counts(gold, predicted)
   found = bootstrap.mean_scores(counts, np.ones(len(gold)))
@@ -28,7 +28,7 @@ def test_scores_are_those_of_each_seed_averaged():
 
 
 @pytest.mark.parametrize("relation", range(NUM_RELATIONS))
-def test_scores_of_one_relation_are_scikit_learns(relation):
+def test_scores_of_one_relation_match_sklearn(relation):
   gold, predicted = system(seeds=1)
   counts = bootstrap.row_counts(gold, predicted, relation)
   _, *found = bootstrap.mean_scores(counts, np.ones(len(gold)))
@@ -50,13 +50,13 @@ def test_a_row_that_is_drawn_twice_counts_twice():
     np.testing.assert_allclose(found[:, i], wanted)
 
 
-def test_nothing_of_nothing_is_0():
+def test_zero_over_zero_is_0():
   counts = bootstrap.row_counts(np.zeros(3, int), np.zeros((1, 3), int))
   found = bootstrap.mean_scores(counts, np.ones(3))
   np.testing.assert_array_equal(found, [1, 0, 0, 0])
 
 
-def test_an_interval_of_a_mean_is_the_normal_one():
+def test_interval_of_a_mean_is_normal():
   gold, predicted = system(rows=2000, seeds=1)
   counts = bootstrap.row_counts(gold, predicted)
   low, high, _ = bootstrap.interval(
@@ -86,7 +86,7 @@ def test_intervals_are_reproducible_and_follow_the_seed():
 
 def test_a_paired_difference_is_narrower_than_two_scores_apart():
   gold, predicted = system(rows=1000, seeds=1)
-  # The same system, but for one row in fifty.
+  # Differs in at most one row of fifty.
   other = predicted.copy()
   other[:, ::50] = gold[::50]
   a, b = (bootstrap.row_counts(gold, x) for x in (predicted, other))
@@ -107,7 +107,7 @@ def test_a_paired_difference_is_narrower_than_two_scores_apart():
 
 
 @pytest.mark.silent_input
-def test_rows_of_one_picture_are_a_post():
+def test_rows_of_one_picture_are_one_post():
   names = ["a", "b", "a", "", None, "1", 1, 0, 0]
   found = bootstrap.number_posts(names).tolist()
   assert found == [0, 1, 0, 2, 3, 4, 5, 6, 6]
@@ -127,12 +127,12 @@ def test_rows_of_one_post_are_drawn_together():
   np.testing.assert_array_equal(drawn[:, [0, 1, 3]].sum(axis=1), 3)
 
 
-def test_one_post_has_no_interval():
-  with pytest.raises(ValueError, match=r"want rows of at least 2 .*, found 1"):
+def test_one_post_raises():
+  with pytest.raises(ValueError, match="expected rows of at least 2 posts"):
     bootstrap.interval(lambda drawn: drawn.sum(axis=-1), np.zeros(5, int))
 
 
-def test_seeds_are_drawn_where_there_are_several():
+def test_several_seeds_are_drawn():
   weights = []
 
   def statistic(drawn, *seeds):
@@ -144,18 +144,18 @@ def test_seeds_are_drawn_where_there_are_several():
   assert (alone == 1).all()
   assert set(three.ravel()) == {0, 0.5, 1}
   means = three @ [1.0, 2.0, 4.0]
-  # Of three numbers' mean, unbiased.
+  # Unbiased variance of the mean of three numbers.
   assert np.var(means) == pytest.approx(np.var([1, 2, 4], ddof=1) / 3, rel=0.05)
 
 
-def test_p_values_are_of_the_smaller_side():
+def test_p_values_use_the_smaller_tail():
   values = np.array([[1.0] * 9, [1.0] * 6 + [-1] * 3, [0.0] * 9])
   found = bootstrap._p_value(values)
   np.testing.assert_allclose(found, [2 * 1 / 10, 2 * 4 / 10, 1])
 
 
 def posts_and_rights(rng, num_posts=150, num_seeds=1):
-  """Draws rows of posts that are easy or hard, and seeds that are good or bad.
+  """Draws rows of easy and hard posts, by better and worse seeds.
 
   Returns:
     The post of each row, and int[S, n], 1 where a seed is right.
@@ -168,7 +168,7 @@ def posts_and_rights(rng, num_posts=150, num_seeds=1):
 
 
 def f1_is_covered(seed, truth, by=lambda posts: posts, num_seeds=1, drawn=()):
-  """Returns whether the interval of drawn rows holds the true F1."""
+  """Returns whether the interval contains the true F1."""
   rng = np.random.default_rng(seed)
   posts, right = posts_and_rights(rng, num_seeds=num_seeds)
   counts = bootstrap.row_counts(np.ones(len(posts), int), right)
@@ -179,10 +179,10 @@ def f1_is_covered(seed, truth, by=lambda posts: posts, num_seeds=1, drawn=()):
 
 
 def true_f1(num_seeds=1):
-  """Returns the mean F1 of seeds over far more posts than any test has."""
+  """Returns the mean F1 over many more posts than in the tests."""
   _, right = posts_and_rights(np.random.default_rng(0), 20_000, num_seeds)
   recall = right.mean(axis=1)
-  # Every row has the relation, so that precision is 1.
+  # Every row has the relation, so precision is 1.
   return np.mean(2 * recall / (1 + recall))
 
 
@@ -192,7 +192,7 @@ def coverage(monkeypatch, *args, times=400, **options):
 
 
 @pytest.mark.silent_input
-def test_intervals_by_posts_cover_what_they_promise(monkeypatch):
+def test_intervals_by_posts_have_nominal_coverage(monkeypatch):
   truth = true_f1()
   assert 0.93 <= coverage(monkeypatch, truth, drawn=[1]) <= 0.97
   rows = coverage(
@@ -206,7 +206,7 @@ def test_intervals_of_several_seeds_cover_other_seeds(monkeypatch):
   truth = true_f1(100)
   options = {"num_seeds": 5, "times": 200}
   assert 0.9 <= coverage(monkeypatch, truth, drawn=[5], **options) <= 0.97
-  # Posts alone leave out how far seeds lie apart.
+  # Resampling only posts ignores the variance between seeds.
   assert coverage(monkeypatch, truth, drawn=[], **options) < 0.88
 
 
@@ -224,5 +224,5 @@ def test_an_interval_is_of_9999_resamples():
     return times_drawn[:, 0]
 
   bootstrap.interval(spy, np.arange(3))
-  # scipy asks for the statistic of the rows themselves as well.
+  # scipy also evaluates the observed rows.
   assert sum(drawn) - 9999 in (0, 1)

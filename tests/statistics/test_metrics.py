@@ -1,4 +1,4 @@
-"""Scores against scikit-learn and against figures that others printed."""
+"""Scores compared with scikit-learn and with published results."""
 
 import json
 
@@ -37,7 +37,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_scores_equal_those_of_sklearn(case):
+def test_scores_match_sklearn(case):
   gold, predicted = case
   found = metrics.score(gold, predicted, RELATIONS)
   names = ("precision", "recall", "f1")
@@ -86,7 +86,7 @@ def test_scores_are_plain_json_values():
   assert json.loads(json.dumps(found)) == found
 
 
-# Of (relation, None) as (right, wrong relation, missed; right, invented).
+# Gold relations: (right, wrong, missed); gold None: (right, false positive).
 PUBLISHED = {
   "MTB": ((417, 67, 156), (799, 175), (75.34, 63.28, 65.16, 64.20)),
   "MEGA": ((438, 58, 144), (791, 183), (76.15, 64.51, 68.44, 66.41)),
@@ -95,7 +95,7 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize("row", PUBLISHED.values(), ids=PUBLISHED)
-def test_published_counts_give_the_published_figures(row):
+def test_published_counts_give_the_published_scores(row):
   (right, wrong, missed), (right_none, invented), figures = row
   kinds = [(1, 1), (1, 2), (1, 0), (0, 0), (0, 1)]
   counts = [right, wrong, missed, right_none, invented]

@@ -1,4 +1,4 @@
-"""Predictions of systems: what is read, and what is refused."""
+"""Reading predictions of systems, and errors for invalid files."""
 
 import json
 import subprocess
@@ -37,12 +37,12 @@ def test_a_word_names_a_system_and_its_paths(word, name, paths):
 
 
 @pytest.mark.parametrize("word", ["", "=a", "x=", "a,", "a,,b", "x=a,b,a"])
-def test_a_word_that_names_no_system_is_refused(word):
-  with pytest.raises(ValueError, match=r"want \[name=\]PATH"):
+def test_malformed_system_raises(word):
+  with pytest.raises(ValueError, match=r"expected \[name=\]PATH"):
     systems.parse(word)
 
 
-def test_a_file_is_read_with_all_that_it_carries(tmp_path):
+def test_all_fields_of_a_file_are_read(tmp_path):
   lines = predicted.lines(GOLD, PRED, probability=0.5, text="Ann")
   path = predicted.write(tmp_path / "x.jsonl", lines)
   (system,) = systems.read([f"mine={path}"])
@@ -62,7 +62,7 @@ def test_no_relation_has_one_spelling(tmp_path, file):
   assert (line["gold"], line["pred"]) == ("None", "None")
 
 
-def test_blank_lines_and_a_byte_order_mark_are_passed_over(tmp_path, file):
+def test_blank_lines_and_byte_order_mark_are_ignored(tmp_path, file):
   text = "\n\n".join(map(json.dumps, predicted.lines(GOLD, PRED)))
   path = tmp_path / "x.jsonl"
   path.write_text(f"{text}\n\n", encoding="utf-8-sig")
@@ -70,14 +70,14 @@ def test_blank_lines_and_a_byte_order_mark_are_passed_over(tmp_path, file):
 
 
 @pytest.mark.parametrize("per_line", [{}, {"protocol": "released"}])
-def test_a_runs_protocol_is_that_of_its_scores(tmp_path, per_line):
+def test_protocol_of_a_run_is_that_of_its_scores(tmp_path, per_line):
   lines = predicted.lines(GOLD, PRED, **per_line)
   run = predicted.write_run(tmp_path / "run", lines, protocol="released")
   (system,) = systems.read([run])
   assert (system.name, system.protocol) == ("run", "released")
 
 
-def test_a_run_is_read_of_the_split(tmp_path):
+def test_split_selects_the_files_of_a_run(tmp_path):
   lines = predicted.lines(GOLD, PRED)
   run = predicted.write_run(tmp_path / "run", lines, protocol="clean")
   again = f"--mode=evaluate --split=dev --workdir={run}$"
@@ -92,7 +92,7 @@ def test_a_run_is_read_of_the_split(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["predictions_test.jsonl", "eval_test.json"])
-def test_a_run_that_was_not_scored_says_what_to_run(tmp_path, name):
+def test_error_for_unscored_run_has_the_command(tmp_path, name):
   lines = predicted.lines(GOLD, PRED)
   run = predicted.write_run(tmp_path / "run", lines, protocol="clean")
   (tmp_path / "run" / name).unlink()
@@ -105,29 +105,32 @@ def test_a_run_that_was_not_scored_says_what_to_run(tmp_path, name):
 @pytest.mark.parametrize(
   ("scores", "message"),
   [
-    ({"protocol": "released"}, "want protocol='released' .*, found 'clean'"),
-    ({"protocol": "clean", "n": 9}, "want n=9 .*, found 4"),
-    ({"protocol": "clean", "accuracy": 0.7}, "want accuracy=0.7 .*, found 0.5"),
-    ({}, "want protocol=None .*, found 'clean'"),
+    ({"protocol": "released"}, "expected protocol='released' .*, got 'clean'"),
+    ({"protocol": "clean", "n": 9}, "expected n=9 .*, got 4"),
+    (
+      {"protocol": "clean", "accuracy": 0.7},
+      "expected accuracy=0.7 .* got 0.5",
+    ),
+    ({}, "expected protocol=None .*, got 'clean'"),
   ],
 )
-def test_scores_of_other_predictions_are_refused(tmp_path, scores, message):
+def test_scores_of_other_predictions_raise(tmp_path, scores, message):
   lines = predicted.lines(GOLD, PRED, protocol="clean")
   run = predicted.write_run(tmp_path / "run", lines, **scores)
   with pytest.raises(ValueError, match=message):
     systems.read([run])
 
 
-def test_scores_that_are_no_json_are_named(tmp_path):
+def test_invalid_scores_file_is_named(tmp_path):
   lines = predicted.lines(GOLD, PRED)
   run = predicted.write_run(tmp_path / "run", lines, protocol="clean")
   (tmp_path / "run" / "eval_test.json").write_text("{")
-  with pytest.raises(ValueError, match=r"eval_test.json: no JSON"):
+  with pytest.raises(ValueError, match=r"eval_test.json: expected JSON"):
     systems.read([run])
 
 
-def test_a_path_to_nothing_is_named(tmp_path):
-  with pytest.raises(ValueError, match=r"nowhere: want a run's .* nothing"):
+def test_missing_path_is_named(tmp_path):
+  with pytest.raises(ValueError, match=r"nowhere: expected .* got neither"):
     systems.read([str(tmp_path / "nowhere")])
 
 
@@ -137,31 +140,37 @@ LINE = '{"id": "a", "gold": "None", "pred": "None"}\n'
 @pytest.mark.parametrize(
   ("text", "message"),
   [
-    ("", r"x.jsonl: want predictions, found an empty file"),
-    (LINE + "{'id': 1}", r"x.jsonl, line 2: want a JSON object \("),
-    (LINE + "\n\udcff", r"x.jsonl, line 3: want a JSON object \("),
-    (LINE + "[" * 100_000, r"x.jsonl, line 2: want a JSON object \("),
-    (LINE + "[1]", r"line 2: want a JSON object, found list"),
-    ('{"id": 1, "id": 2}', r"line 1: want .* each key .*, got 'id' 2 times"),
-    ('{"id": "a", "pred": "None"}', r"line 1: .* found no gold$"),
-    ('{"gold": "None"}', r"line 1: .* found no id, pred$"),
-    (LINE + LINE, r"line 2: .* every row once, found 'a' again .* line 1\)"),
-    (LINE.replace('"a"', "[1]"), r"want id as text or a whole number, .*\[1\]"),
-    (LINE.replace('"None"', "3"), r"line 1: want gold as text, found 3"),
-    (LINE.replace('"pred": "None"', '"pred": null'), r"pred as text, found No"),
-    (LINE.replace("}", ', "probability": "1"}'), r"want probability as a num"),
+    ("", r"x.jsonl: expected predictions of .*, got an empty file"),
+    (LINE + "{'id': 1}", r"x.jsonl, line 2: not JSON: "),
+    (LINE + "\n\udcff", r"x.jsonl, line 3: not JSON: "),
+    (LINE + "[" * 100_000, r"x.jsonl, line 2: not JSON: "),
+    (LINE + "[1]", r"line 2: expected a JSON object, got list"),
+    ('{"id": 1, "id": 2}', r"line 1: expected each key .*, got 'id' 2 times"),
+    ('{"id": "a", "pred": "None"}', r"line 1: .* got no gold$"),
+    ('{"gold": "None"}', r"line 1: .* got no id, pred$"),
+    (LINE + LINE, r"line 2: .* every row once, got 'a' again .* line 1\)"),
+    (LINE.replace('"a"', "[1]"), r"expected id as text or an integer, .*\[1\]"),
+    (LINE.replace('"None"', "3"), r"line 1: expected gold as text, got 3"),
+    (LINE.replace('"pred": "None"', '"pred": null'), r"pred as text, got No"),
+    (
+      LINE.replace("}", ', "probability": "1"}'),
+      r"expected probability as a n",
+    ),
     (
       LINE.replace("}", ', "probability": NaN}'),
       r"a finite probability, .*nan",
     ),
-    (LINE.replace("}", ', "protocol": 1}'), r"want protocol as text, found 1"),
+    (
+      LINE.replace("}", ', "protocol": 1}'),
+      r"expected protocol as text, got 1",
+    ),
     (
       LINE + LINE.replace('"a"', '"b", "protocol": "clean"'),
-      r"x.jsonl: want one protocol in all lines, found clean, unknown",
+      r"x.jsonl: expected .* of one protocol, got clean, unknown",
     ),
   ],
 )
-def test_a_line_that_is_no_prediction_is_named(tmp_path, text, message):
+def test_invalid_line_is_named(tmp_path, text, message):
   path = tmp_path / "x.jsonl"
   path.write_bytes(text.encode("utf-8", "surrogateescape"))
   with pytest.raises(ValueError, match=message):
@@ -173,9 +182,9 @@ def test_rows_that_differ_are_named_and_counted(tmp_path, file):
   path = predicted.write(tmp_path / "x.jsonl", lines[1:2] + lines[4:])
   with pytest.raises(
     ValueError,
-    match=r"x.jsonl: want the rows of .*good.jsonl, found"
+    match=r"x.jsonl: expected the rows of .*good.jsonl, got"
     r" 3 \(test/0, test/2, test/3\) missing"
-    r" and 8 \(test/4, test/5, test/6, \.\.\.\) that are not there",
+    r" and 8 \(test/4, test/5, test/6, \.\.\.\) additional",
   ):
     systems.read([file, path])
 
@@ -185,8 +194,8 @@ def test_gold_relations_that_differ_are_named(tmp_path, file):
   path = predicted.write(tmp_path / "x.jsonl", predicted.lines(gold, PRED))
   with pytest.raises(
     ValueError,
-    match=r"x.jsonl: want the gold .*, found others in 2 \(test/1 is None, not"
-    r" /per/per/couple, test/3 is /x, not None\)",
+    match=r"x.jsonl: expected the gold .* got others in 2 \(test/1 is None,"
+    r" not /per/per/couple, test/3 is /x, not None\)",
   ):
     systems.read([file, path])
 
@@ -194,20 +203,21 @@ def test_gold_relations_that_differ_are_named(tmp_path, file):
 def test_rows_of_every_seed_are_checked(tmp_path, file):
   lines = predicted.lines(GOLD, PRED, protocol="clean")
   path = predicted.write(tmp_path / "x.jsonl", lines[1:])
-  with pytest.raises(ValueError, match=r"x.jsonl: want the rows of"):
+  with pytest.raises(ValueError, match=r"x.jsonl: expected the rows of"):
     systems.read([f"a={file},{path}"])
 
 
-def test_two_systems_of_one_name_are_refused(file):
-  with pytest.raises(ValueError, match="found 'good' 2 times; name them"):
+def test_systems_of_the_same_name_raise(file):
+  with pytest.raises(ValueError, match="got 'good' 2 times; use name="):
     systems.read([file, file])
   assert len(systems.read([file, f"again={file}"])) == 2
 
 
-def test_seeds_of_several_protocols_are_refused(tmp_path, file):
+def test_seeds_of_several_protocols_raise(tmp_path, file):
   path = predicted.write(tmp_path / "x.jsonl", predicted.lines(GOLD, PRED))
   with pytest.raises(
-    ValueError, match=r"^a: want seeds of one .* clean \(.* unknown \(.*x.jsonl"
+    ValueError,
+    match=r"^a: expected seeds .* clean \(.* unknown \(.*x.jsonl",
   ):
     systems.read([f"a={file},{path}"])
 
@@ -221,7 +231,7 @@ def test_seeds_of_several_protocols_are_refused(tmp_path, file):
     (["unknown", "unknown"], "protocols differ: s0 unknown, s1 unknown"),
   ],
 )
-def test_an_unknown_protocol_differs_from_all(protocols, described):
+def test_unknown_protocols_differ(protocols, described):
   compared = [
     systems.System(f"s{i}", (predictions.Seed("x", protocol, {}),))
     for i, protocol in enumerate(protocols)
@@ -230,7 +240,7 @@ def test_an_unknown_protocol_differs_from_all(protocols, described):
 
 
 def test_comparing_needs_neither_jax_nor_tensorflow():
-  # The package itself offers its models, so it is replaced by its folder.
+  # Importing the package loads the models, so only its directory is used.
   script = (
     "import sys, types\n"
     "package = sys.modules['ifa_jax'] = types.ModuleType('ifa_jax')\n"
@@ -260,11 +270,11 @@ def test_comparing_needs_neither_jax_nor_tensorflow():
     ("lr=1,2", "lr=1,2", ["lr=1,2"]),
     ("lr=1,2,c", "lr=1,2,c", ["lr=1,2", "c"]),
     ("x=lr=1,2,c", "x", ["lr=1,2", "c"]),
-    # What is not there is split as ever.
+    # Missing paths are split at every comma.
     ("x=gone,c", "x", ["gone", "c"]),
   ],
 )
-def test_a_path_that_is_there_may_have_commas_and_equals_signs(
+def test_existing_paths_may_have_commas_and_equals_signs(
   tmp_path, monkeypatch, word, name, paths
 ):
   monkeypatch.chdir(tmp_path)

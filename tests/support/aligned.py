@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from ifa_jax.analyze.alignment import pixels
-from ifa_jax.analyze.alignment.posts import Post
-from ifa_jax.analyze.alignment.rows import Row
+from ifa_jax.analyze.alignment import maps, readers
+from ifa_jax.analyze.alignment.posts import AlignedPost, DisplayRow
 from ifa_jax.data.images import decode
 from ifa_jax.data.text.row_text import RowText
 from ifa_jax.data.text.tokenizer import Encoded
@@ -32,8 +31,20 @@ def random_attention(rng, num_tokens, num_visual, empty=()):
   return weights / weights.sum(axis=-1, keepdims=True)
 
 
+def align_pixels(attention, text, slots, masks):
+  """Returns the maps of float[layers, T, P+T].
+
+  Args:
+    slots: every picture that has keys, from `place_pictures`.
+    masks: field -> True for each of its slots with a picture.
+  """
+  there = [slot for slot in slots if masks[slot.field][slot.index]]
+  kind = readers.attention_kind(len(attention), slots)
+  return maps.align(attention, text, there, kind)
+
+
 def make_text(word_ids, words, spans, markers) -> RowText:
-  """Returns a text of which the words of tokens matter, not their ids.
+  """Returns a text with placeholder token ids.
 
   Args:
     word_ids: the word of each token, -1 for none.
@@ -61,7 +72,7 @@ def make_post(
   probability=0.6,
   blanked=0.5,
   gold="a",
-) -> Post:
+) -> AlignedPost:
   """Returns a post whose first word is the head and whose last is the tail.
 
   Args:
@@ -81,7 +92,7 @@ def make_post(
   word_ids = [-1, -1, 0, -1, *range(1, len(words) - 1), -1]
   tail_start = len(word_ids) - 1
   word_ids += [len(words) - 1, -1, -1]
-  places = pixels.place_pictures(SLOTS, PATCH)
+  places = readers.place_pictures(SLOTS, PATCH)
   masks = {
     field: [i < there[field] for i in range(count)] for field, count, _ in SLOTS
   }
@@ -98,7 +109,7 @@ def make_post(
   }
   text = make_text(word_ids, words, spans, (1, tail_start))
   text = text._replace(id=f"test/{number}", num_squares=there)
-  row = Row(
+  row = DisplayRow(
     text=text,
     picture_size=(100, 80) if there["image"] else (0, 0),
     boxes=boxes if boxed else {kind: [] for kind in boxes},
@@ -107,11 +118,11 @@ def make_post(
       for field, count in there.items()
     },
   )
-  return Post(
+  return AlignedPost(
     row=row,
     gold=gold,
     probabilities={"a": probability, "b": 1 - probability},
     blanked={"a": blanked, "b": 1 - blanked},
-    alignment=pixels.align(attention, text, places, masks),
+    alignment=align_pixels(attention, text, places, masks),
     sizes=SIZES,
   )

@@ -21,7 +21,7 @@ needs_browser = pytest.mark.skipif(
 
 
 def chromium(folder, url, *flags):
-  """Opens a page without a network and returns what is printed."""
+  """Opens a page without a network and returns the console's output."""
   done = subprocess.run(
     [
       CHROMIUM,

@@ -94,7 +94,8 @@ def follow_training(data_dir, folder):
   trainer = loop.Trainer(built, RunFolder(folder), None, start)
   state = built.parallel.copy(start.fresh())
   with follow() as found:
-    for _, batch in built.parallel.ahead(trainer._batches(0, 0)):
+    rows = built.epochs.rows_left(0, 0)
+    for _, batch in built.parallel.ahead(built.training_batches(rows)):
       trainer._step(state, batch)
       break
   return found

@@ -1,4 +1,4 @@
-"""Command lines of the project and what came of them."""
+"""Command lines of the project and their outcomes."""
 
 import json
 import os
@@ -33,7 +33,7 @@ def run_all(
     lines: name -> a file below the repository, and its arguments.
     cwd: where they run.
     loaded: modules that most of them need and that take seconds to load.
-    environment: variables to set beside those of this process.
+    environment: variables to set in addition to this process's.
   """
   argvs = [[str(ROOT / line[0]), *line[1:]] for line in lines.values()]
   done = subprocess.run(

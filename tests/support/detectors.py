@@ -12,7 +12,7 @@ from tokenizers.pre_tokenizers import ByteLevel
 torch.set_num_threads(1)
 
 CLASSES = ("person", "dog", "car", "tie")
-# What a picture is resized to, and how many tokens OWL-ViT's text may have.
+# The size of a resized picture, and the most tokens of OWL-ViT's text.
 SIDES = {"shortest_edge": 72, "longest_edge": 128}
 OWL_TEXT_LEN = 16
 
@@ -159,7 +159,7 @@ def _layers(num, width):
 
 
 def _perturbed(model, seed):
-  """Draws all weights anew, so that queries differ in box and score."""
+  """Draws all weights again, so that queries differ in box and score."""
   rng = torch.Generator().manual_seed(seed)
   with torch.no_grad():
     for name, weight in model.named_parameters():

@@ -1,4 +1,4 @@
-"""Inputs that lie, and what a reader may do about them.
+"""Malformed inputs, and the permitted reactions of a reader.
 
 A reader of data of others gives a result or one clear line; it starts nothing
 and opens nothing outside the folder that it was given.
@@ -51,7 +51,7 @@ def check(
 
 
 def read(reader: Callable[[], Any], folder: os.PathLike, *names: str) -> Any:
-  """Returns what a reader reads, or its error after looking at it.
+  """Returns the value that a reader reads, or its checked error.
 
   Args:
     reader: of files in a folder.
@@ -74,7 +74,7 @@ def read(reader: Callable[[], Any], folder: os.PathLike, *names: str) -> Any:
 
 
 class Touched(BaseException):
-  """A reader did what it must not; no `except Exception` hides it."""
+  """A reader did something forbidden; no `except Exception` hides it."""
 
 
 _PYTHON = (sys.prefix, sys.base_prefix)

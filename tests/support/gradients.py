@@ -1,4 +1,4 @@
-"""Logits and gradients of a model's training step, for tests that compare."""
+"""Logits and gradients of a model's training step, for comparisons."""
 
 import functools
 
@@ -11,15 +11,15 @@ from ifa_jax.training import steps
 
 
 def logits_and_gradient(config, batch, stacked, remat=False):
-  """Returns logits, and the gradient with layers apart, of a training step."""
-  step = _compiled(config, stacked, remat)
+  """Returns logits and gradient, with separate layers, of a training step."""
+  step = compiled_step(config, stacked, remat)
   grad, logits = step(tiny.perturbed_params(config), batch)
   return logits, grad
 
 
 @functools.cache
-def _compiled(config, stacked, remat):
-  """Returns the step, for tests of all files that look at one model."""
+def compiled_step(config, stacked, remat):
+  """Returns the compiled step, shared by test files with the same model."""
   model = models.build(config, remat)
 
   def loss_fn(params, batch):

@@ -14,7 +14,7 @@ import command_lines
 
 
 class Ended(NamedTuple):
-  """What came of a process; see `killing_script`."""
+  """Outcome of a process; see `killing_script`."""
 
   status: int
   renames: int

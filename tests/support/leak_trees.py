@@ -1,4 +1,4 @@
-"""Raw trees whose crops leak the label, and what they hold."""
+"""Raw trees whose crops leak the label, and their contents."""
 
 import json
 import random

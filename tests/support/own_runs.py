@@ -37,7 +37,7 @@ def build(name, data_dir, scenes):
 
 
 def write(built, params, workdir):
-  """Writes what a run's folder has after training, its dataset gone."""
+  """Writes a run folder as after training, without its dataset."""
   folder = RunFolder(workdir)
   run_record.claim(folder, built.config, built.prepared.metadata)
   folder.copy(f"{built.prepared.folder}/tokenizer")

@@ -1,15 +1,16 @@
-"""The same weights and batch for the model and for its PyTorch yardstick."""
+"""The same weights and batch for the model and for PyTorch's computation."""
 
 import numpy as np
+from flax import traverse_util
 
 from ifa_jax import Batch
-from ifa_jax.convert import deepke, engine, rules
+from ifa_jax.convert import deepke, engine
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, parameters
 
-# Plain ViT has what CLIP's patch projection has not.
+# ViT's patch projection has a bias, CLIP's does not.
 RULES = [
   *deepke.RULES,
-  rules.Rule(
+  engine.Rule(
     "model.vision_embeddings.patch_embedding.bias", "visual/embed/patch/bias"
   ),
 ]
@@ -46,9 +47,10 @@ def model_config(geometry, **changes):
 def to_params(tensors, config):
   """Returns name -> tensor under DeepKE's names as the model's tree."""
   arrays = {name: tensor.detach().numpy() for name, tensor in tensors.items()}
-  return engine.convert(
+  params = engine.convert(
     arrays, RULES, parameters.param_shapes(config), "the yardstick"
   )
+  return traverse_util.unflatten_dict(params, sep="/")
 
 
 def to_batch(inputs):

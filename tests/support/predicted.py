@@ -18,7 +18,7 @@ RELATIONS = [
 def lines(
   gold: Sequence[str], pred: Sequence[str], **same: Any
 ) -> list[dict[str, Any]]:
-  """Returns a line for each row; `same` stands in all of them."""
+  """Returns a line for each row; all of them contain `same`."""
   return [
     {"id": f"test/{i}", "gold": g, "pred": p, **same}
     for i, (g, p) in enumerate(zip(gold, pred, strict=True))

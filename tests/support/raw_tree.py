@@ -69,7 +69,7 @@ def write_tree(folder, rows, pictures=None, files=None, relations=RELATIONS):
 
   Args:
     folder: where; made if absent.
-    rows: split -> list of dicts (or of lines as text); a list stands for all
+    rows: split -> list of dicts (or of lines as text); a list is used for all
       three splits.
     pictures: path inside img_org/ ("train/a.jpg") -> bytes of the file.
     files: any other path in the tree -> bytes.

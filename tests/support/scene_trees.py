@@ -1,4 +1,6 @@
-"""Random scenes, and folders of them."""
+"""Random scenes, folders of them, and rows that they belong to."""
+
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +18,36 @@ MANIFEST = {
 }
 NAMES = ("person", "dog", "cup", "tree")
 PREDICATES = ("on", "holding", "near")
+
+
+class Encoded(NamedTuple):
+  word_ids: list[int]
+
+
+class Text(NamedTuple):
+  id: str
+  img_id: str
+  words: list[str]
+  encoded: Encoded
+
+
+def row(line, img_id, num_words):
+  """A row whose word 1 has two tokens, after the marker that is token 1."""
+  words = sorted([*range(num_words), 1]) if num_words > 1 else [0]
+  return Text(
+    f"test/{line}",
+    img_id,
+    [f"w{i}" for i in range(num_words)],
+    Encoded([-1, -1, *words, -1]),
+  )
+
+
+ROWS = [
+  row(1, "a.jpg", 6),
+  row(2, "b.jpg", 1),
+  row(3, "a.jpg", 8),
+  row(4, "many.jpg", 4),
+]
 
 
 def scene(rng, num_objects=4, feature_dim=6, num_edges=5, **changes) -> Scene:

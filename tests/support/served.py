@@ -24,8 +24,8 @@ def import_page():
   """Imports the module of the page, and Gradio with it.
 
   Gradio parses its own source. In Python 3.11 that fails if the garbage
-  collector runs meanwhile and finds an asyncio task whose error nobody read, as
-  the test of a full disk leaves them: it is logged, and the traceback parses
+  collector runs meanwhile and finds an asyncio task whose error was not read,
+  as the test of a full disk leaves them: it is logged, and the traceback parses
   source too.
   """
   gc.collect()

@@ -16,12 +16,12 @@ from ifa_jax.models import (
 def tiny_config(
   dropout: float = 0.0, num_layers: int = 2, **changes
 ) -> ModelConfig:
-  """Returns a model of width 16; `dropout` is the rate of every dropout.
+  """Returns a model of width 16.
 
   Args:
-    dropout: of hidden states, attention weights and the relation head alike.
+    dropout: rate of every dropout.
     num_layers: of both streams.
-    **changes: fields of `ModelConfig` to set beside.
+    **changes: further fields of `ModelConfig`.
   """
   sizes = {
     "hidden_dim": 16,
@@ -50,17 +50,16 @@ def random_batch(
 ) -> ifa_jax.Batch:
   """Returns numpy arrays with every field that the model may read.
 
-  Texts have 4 to `text_len` tokens, the first 4 and the second all. Both
-  markers stand between the first and the last token. Of each kind of crop a
-  row has none up to all.
+  Texts have 4 to `text_len` tokens, the first 4 and the second `text_len`. Both
+  markers are between the first and the last token. The number of crops of each
+  kind is random.
 
   Args:
     config: gives vocabulary, relations and sizes.
     rows: B.
     text_len: T.
-    seed: other values for another one.
-    num_filler: so many of the last rows have `valid` False. Their other fields
-      are as random as any.
+    seed: of the random values.
+    num_filler: number of last rows with `valid` False.
   """
   rng = np.random.default_rng(seed)
   length = rng.integers(4, text_len + 1, rows)
@@ -101,9 +100,10 @@ def _pictures(config, rows, rng):
 
 
 def perturbed_params(config: ModelConfig, seed: int = 0):
-  """Returns random parameters, numpy arrays: norms near 1, all else near 0.
+  """Returns random parameters, numpy arrays: norms near 1, all others near 0.
 
-  Fresh biases are 0 and norms 1, which hides a swapped norm or a lost bias.
+  Initial biases are 0 and norms 1, which would hide a swapped norm or a lost
+  bias.
   """
   rng = np.random.default_rng(seed)
   shapes = parameters.param_shapes(config)

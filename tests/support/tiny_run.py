@@ -41,7 +41,7 @@ SECTIONS = {
   "optim": {"groups": {"new": _RATE, "encoder": _RATE}},
   "eval": {"batch_size": 5},
 }
-# What a finished run's folder holds beside TensorBoard's file.
+# Files of a finished run's folder, without TensorBoard's.
 FILES = {
   "checkpoints",
   "config.json",
@@ -120,7 +120,7 @@ def _fast_settings(cache_dir: pathlib.Path) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def fast_compilation(cache_dir: pathlib.Path) -> Iterator[None]:
-  """Has runs of this process start quickly; they share what is compiled."""
+  """Makes runs of this process start quickly; they share compiled code."""
   settings = _fast_settings(cache_dir)
   before = {name: jax.config.values[name] for name in settings}
   _configure(settings)

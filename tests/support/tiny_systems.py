@@ -1,4 +1,4 @@
-"""The systems beside IFAformer on the generated dataset of `conftest`, tiny."""
+"""Tiny baselines, on the generated dataset of `conftest`."""
 
 import jax
 import numpy as np
@@ -17,7 +17,7 @@ from ifa_jax.models.baselines.vilbert import ViLBERTConfig
 from ifa_jax.models.encoders.co_attention import CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
 
-# M, below the most objects of a scene.
+# M, below the maximum number of objects in a scene.
 NUM_REGIONS, FEATURE_DIM = 3, 6
 MOST_OBJECTS = 4
 
@@ -45,7 +45,7 @@ TEXT_ONLY = ("pcnn", "bert", "mtb")
 
 
 def write_scenes(folder, data_dir):
-  """Writes a scene for each picture, of no object up to `MOST_OBJECTS`.
+  """Writes a scene of 0 to `MOST_OBJECTS` objects for each picture.
 
   Boxes are in pixels of 640 x 480. Returns split -> picture -> scene, and
   row id -> heads.
@@ -74,7 +74,7 @@ def build(name, data_dir, scenes=None, model=None, **data):
     name: of `MODELS`.
     data_dir: of the generated dataset.
     scenes: their folder, or None.
-    model: in place of that of `MODELS`.
+    model: replaces that of `MODELS`.
     **data: settings of the section `data`.
   """
   data |= {"scenes": scenes and str(scenes)}
@@ -84,7 +84,7 @@ def build(name, data_dir, scenes=None, model=None, **data):
 
 
 def params(built, seed=0):
-  """Returns perturbed parameters, large enough that inputs bear on results."""
+  """Returns random parameters, large enough for inputs to change results."""
   rng = np.random.default_rng(seed)
   shapes = parameters.param_shapes(built.config.model)
   drawn = {

@@ -22,7 +22,7 @@ def _flat(sections, prefix=""):
 
 
 def settings(data_dir, **others):
-  """Returns what --set says of a run of eight updates, `others` over it."""
+  """Returns --set for a run of eight updates, overridden by `others`."""
   sections = tiny_run.merged(
     tiny_run.SECTIONS, {"data": {"data_dir": str(data_dir)}}
   )

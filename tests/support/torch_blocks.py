@@ -166,7 +166,7 @@ def lend(text, visual, text_before, embedded, released, num_heads):
     visual: key and value of this vision layer, float[B, P, D] each.
     text_before: key and value of the text layer before, None at layer 0.
     embedded: both streams' embeddings, float[B, T, D] and float[B, P, D].
-    released: whether to lend what DeepKE's code lends.
+    released: whether to lend as DeepKE's code does.
     num_heads: N of both streams; only read where `released`.
   """
   if not released:
@@ -186,7 +186,7 @@ def attend_both(query, own, lent, biases, num_heads):
 
 
 def key_biases(text_mask, visual_mask, released, dtype):
-  """Returns what is added to logits, (lent, own) for text and for vision.
+  """Returns the biases of logits, (lent, own) for text and for vision.
 
   Args:
     text_mask: bool[B, T] (True = real).

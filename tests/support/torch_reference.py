@@ -47,7 +47,7 @@ class Geometry:
 
 @dataclasses.dataclass
 class Output:
-  """What `forward` computes; all but the logits only with `capture`.
+  """Results of `forward`; all but the logits only with `capture`.
 
   Attributes:
     logits: float[B, C].

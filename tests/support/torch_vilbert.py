@@ -19,7 +19,7 @@ class Geometry:
   """Sizes; all that could be confused differ from each other.
 
   Attributes:
-    visual_at: the vision layers that a connection stands in front of.
+    visual_at: the vision layers that follow a connection.
     text_at: likewise of the text, for each connection.
   """
 
@@ -151,7 +151,7 @@ def make_inputs(geometry, rows=5, text_len=9, seed=2):
 
 
 def forward(weights, inputs, geometry, pooling):
-  """Returns logits, and what lies before them.
+  """Returns logits and hidden states.
 
   Returns:
     logits float[B, C]; lists text_hidden of float[B, T, D], visual_hidden of

@@ -1,4 +1,4 @@
-"""Two layers that read regions, whose numbers go bad as they are told."""
+"""Two layers with a function between them that can produce NaN."""
 
 import jax.numpy as jnp
 import numpy as np

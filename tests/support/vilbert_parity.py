@@ -1,13 +1,14 @@
-"""The same weights and batch for ViLBERT and for its PyTorch yardstick."""
+"""The same weights and batch for ViLBERT and for PyTorch's computation."""
 
 import functools
 
 import jax
 import numpy as np
+from flax import traverse_util
 
 import ifa_jax
 from ifa_jax import models
-from ifa_jax.convert import engine, rules, vilbert
+from ifa_jax.convert import engine, vilbert
 from ifa_jax.models import TextConfig, parameters
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
@@ -19,13 +20,13 @@ TOLERANCE = 5e-6
 
 RULES = [
   *vilbert.RULES,
-  *rules.linear("head.0", "relation_head/hidden"),
-  *rules.linear("head.1", "relation_head/out"),
+  *engine.linear("head.0", "relation_head/hidden"),
+  *engine.linear("head.1", "relation_head/out"),
 ]
 
 
 def model_config(geometry, pooling, dropout=0.0):
-  """Returns the config with the yardstick's sizes."""
+  """Returns the config of a geometry."""
   g = geometry
   rates = {"dropout_rate": dropout, "attention_dropout_rate": dropout}
   return ViLBERTConfig(
@@ -59,18 +60,19 @@ def model_config(geometry, pooling, dropout=0.0):
 
 
 def to_params(weights, config):
-  """Returns the yardstick's weights as the model's, without unread poolers."""
+  """Returns the weights as parameters, without unused poolers."""
   arrays = {
     name: tensor.detach().numpy()
     for name, tensor in weights.items()
     if config.pooling == "native_mul" or "_pooler" not in name
   }
   shapes = parameters.param_shapes(config)
-  return engine.convert(arrays, RULES, shapes, "the yardstick")
+  params = engine.convert(arrays, RULES, shapes, "the yardstick")
+  return traverse_util.unflatten_dict(params, sep="/")
 
 
 def to_batch(inputs):
-  """Returns the yardstick's inputs as a `Batch`."""
+  """Returns the inputs as a `Batch`."""
   fields = {name: tensor.numpy() for name, tensor in inputs.items()}
   fields["label"] = fields.pop("labels")
   kinds = {"int64": np.int32, "float32": np.float32, "bool": bool}
@@ -81,7 +83,7 @@ def to_batch(inputs):
 
 @functools.cache
 def run(config):
-  """Returns the compiled model that keeps what lies between."""
+  """Returns the compiled model with `capture=True`."""
   model = models.build(config)
   return jax.jit(
     lambda params, batch: model.apply({"params": params}, batch, capture=True)
@@ -89,6 +91,6 @@ def run(config):
 
 
 def assert_close(got, want):
-  """Holds an array against a tensor."""
+  """Compares an array with a tensor."""
   want = want.detach().numpy()
   np.testing.assert_allclose(got, want, rtol=0, atol=TOLERANCE)

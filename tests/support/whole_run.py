@@ -1,4 +1,4 @@
-"""What tests of whole runs share: stopping one, and comparing all it leaves."""
+"""Whole runs: stopping one, and comparing its files."""
 
 import itertools
 import pathlib
@@ -20,7 +20,7 @@ def lines(workdir, name="metrics.jsonl"):
 
 
 def newest_leaves(workdir):
-  """Returns every leaf of the last checkpoint, whoever wrote it."""
+  """Returns every leaf of the last checkpoint, of any number of processes."""
   folder = pathlib.Path(workdir) / "checkpoints"
   with Checkpoints(folder) as checkpoints:
     saved = folder / str(checkpoints.newest) / "default"
@@ -59,7 +59,7 @@ def snapshot(folder):
 
 
 class StoppedError(Exception):
-  """Stands for the end of a process."""
+  """Simulates the end of a process."""
 
 
 def stop_at(monkeypatch, owner, name, number):

@@ -80,7 +80,7 @@ def test_variants_have_these_parts(variant, systems):
 
 
 @pytest.mark.parametrize("variant", ["bert", "mtb", "bert_sg", "mega"])
-def test_berts_are_trained_as_mega_says(variant):
+def test_berts_are_trained_as_in_megas_readme(variant):
   config = mnre.get_config(variant)
   section = config.optim
   assert [g.peak_lr for g in section.groups.values()] == [2e-5]

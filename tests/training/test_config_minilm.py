@@ -58,7 +58,7 @@ def test_the_visual_stream_has_its_own_geometry(config):
   assert (model.vision.patch_size, model.vision.mlp_dim) == (8, 384)
 
 
-def test_variants_differ_in_the_pictures_alone():
+def test_variants_differ_only_in_their_pictures():
   objects, text, shuffled = map(minilm.get_config, VARIANTS)
   assert text.model.vision is None
   assert shuffled.data.visual_shuffle_seed == 0

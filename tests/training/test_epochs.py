@@ -1,4 +1,4 @@
-"""The course of a run: whose rows each epoch has, and how many steps."""
+"""Epochs: their rows in order, and the number of steps."""
 
 import types
 

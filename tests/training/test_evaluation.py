@@ -77,7 +77,7 @@ def prediction_of_all_rows_as_one_batch():
 @pytest.mark.parametrize(
   ("form", "batch_size"), [*((form, 3) for form in FORMS), ("jit", 16)]
 )
-def test_every_row_counts_once_whatever_the_batch(whole, form, batch_size):
+def test_every_row_counts_once_for_any_batch_size(whole, form, batch_size):
   found = predict(experiment(form, batch_size))
   np.testing.assert_array_equal(found.gold, FakeSplit.rows.label)
   np.testing.assert_allclose(found.probabilities, whole, atol=1e-6)
@@ -117,7 +117,7 @@ def test_missing_shards_are_noticed(monkeypatch):
   )
   prepared = schema.Prepared("data/x", {}, {"val": NUM_ROWS + 1})
   made = Experiment(RunConfig(), prepared, make_parallel("jit"))
-  with pytest.raises(ValueError, match="want 8 rows of 'val', found 7"):
+  with pytest.raises(ValueError, match="expected 8 rows of 'val', got 7"):
     made.data.split("dev")
 
 
@@ -126,6 +126,6 @@ def test_rows_without_finite_probabilities_are_counted_and_named():
   params = tiny.perturbed_params(CONFIG)
   params["relation_head"]["bias"][0] = np.inf
   params = made.parallel.copy(params)
-  wanted = r"^split val: want finite .* found 7 of 7 rows .* first test/1: "
+  wanted = r"^split val: expected finite .* got 7 of 7 rows .* first test/1: "
   with pytest.raises(ValueError, match=wanted):
     evaluation.Evaluator(made).predict(params, FakeSplit())

@@ -1,4 +1,4 @@
-"""A config and a dataset that do not fit are refused, naming both sides."""
+"""Experiments: counts, batches, and settings that are refused."""
 
 import json
 import shutil
@@ -6,116 +6,39 @@ import shutil
 import jax
 import pytest
 import tiny_run
+from dataset_metadata import METADATA, write_dataset
 
-from ifa_jax.data import schema
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.dataset import Split
-from ifa_jax.training import epochs
-from ifa_jax.training.config import checks
+from ifa_jax.training import epochs, experiment
+from ifa_jax.training.config import run_record
 from ifa_jax.training.config.run_config import RunConfig
-from ifa_jax.training.epochs import train_rows
-
-SHA = "5" * 64
-OTHER = "6" * 64
-# What `data_prep.mnre` says of a dataset for the tiny model.
-METADATA = {
-  "format_version": schema.FORMAT_VERSION,
-  "protocol": "clean",
-  "text_len": 40,
-  "relations": ["None", *(f"/r/{i}" for i in range(1, 10))],
-  "tokenizer": {"name": "made_up", "vocab_size": 813, "sha256": SHA},
-  **tiny_run.GEOMETRY,
-}
-
-
-def check(dataset=None, **changes):
-  """Checks the tiny config, with changes, against the metadata, likewise."""
-  config = tiny_run.tiny_run_config("data", **changes)
-  metadata = tiny_run.merged(METADATA, dataset or {})
-  prepared = schema.Prepared("data/mnre/clean/2.0.0", metadata, {})
-  checks.check_dataset(prepared, RunConfig.from_dict(config))
-
-
-def test_what_fits_is_taken():
-  check()
-  check(data={"tokenizer_sha256": SHA})
-  check({"tokenizer": {"sha256": OTHER, "name": "another"}})
-
-
-@pytest.mark.parametrize(
-  ("dataset", "setting", "wanted", "found"),
-  [
-    ({"tokenizer": {"vocab_size": 900}}, "model.text.vocab_size", 813, 900),
-    ({"patch_size": 16}, "model.vision.patch_size", 8, 16),
-    ({"image_size": 224}, "model.vision.image_size", 32, 224),
-    ({"num_crops": 3}, "model.vision.num_crops", 2, 3),
-    ({"text_len": 80}, "data.text_len", 40, 80),
-    ({"relations": ["None", "/r/1"]}, "model.num_relations", 10, 2),
-  ],
-)
-def test_a_dataset_for_another_model_is_refused(
-  dataset, setting, wanted, found
-):
-  with pytest.raises(ValueError, match=setting) as error:
-    check(dataset)
-  message = str(error.value)
-  assert message.startswith("data/mnre/clean/2.0.0: prepared for ")
-  assert f"{found}, but {setting} is {wanted};" in message
-
-
-def test_a_dataset_for_another_tokenizer_is_refused():
-  found = METADATA | {"tokenizer": METADATA["tokenizer"] | {"sha256": OTHER}}
-  prepared = schema.Prepared("there", found, {})
-  asked = {"tokenizer_sha256": SHA, "tokenizer": "mine"}
-  config = tiny_run.tiny_run_config("data", data=asked)
-  with pytest.raises(ValueError, match=r"--tokenizer=mine .*--overwr") as error:
-    checks.check_tokenizer(prepared, RunConfig.from_dict(config))
-  for part in ("'made_up'", "'mine'", SHA[:12], OTHER[:12]):
-    assert part in str(error.value)
-
-
-def test_relations_without_none_in_front_are_refused():
-  relations = [*METADATA["relations"][1:], "None"]
-  with pytest.raises(
-    ValueError, match=r"want None as the first.*, found '/r/1"
-  ):
-    check({"relations": relations})
+from ifa_jax.workdir.run_folder import RunFolder
 
 
 @pytest.mark.silent_input
-def test_a_relation_in_two_spellings_is_refused():
-  relations = [*METADATA["relations"][:-1], "NONE"]
-  with pytest.raises(ValueError, match=r"one spelling .* 'None' and 'NONE'"):
-    check({"relations": relations})
-
-
-def test_a_text_model_takes_any_pictures():
-  check(
-    {"image_size": 224, "patch_size": 16, "num_crops": 9},
-    model={"vision": None},
-  )
-
-
-def test_texts_longer_than_the_position_table_are_refused():
-  with pytest.raises(ValueError, match=r"max_len 40, found 41"):
-    check({"text_len": 41}, data={"text_len": 41})
-  check(
-    {"text_len": 41}, data={"text_len": 41}, model={"text": {"max_len": 41}}
-  )
-
-
-RELEASED = {"fusion": "released"}
-
-
-def test_released_fusion_refuses_buckets_unless_it_masks_padding():
-  buckets = {"text_buckets": (24, 32)}
-  with pytest.raises(ValueError, match=r"want \(\) .* found \(24, 32\)"):
-    check(model=RELEASED, data=buckets)
-  check(model=RELEASED)
-  check(data=buckets)
-  masked = {"exchange": {"padding_masked_in_visual": True}}
-  check(model=RELEASED | masked, data=buckets)
-  check(model=RELEASED | {"vision": None}, data=buckets)
+@pytest.mark.parametrize(
+  ("relations", "named"),
+  [
+    (METADATA["relations"][:-1], "expected '/r/9' as recorded, got none"),
+    ([*METADATA["relations"], "/r/x"], "expected none .* got '/r/x' instead"),
+    (["None", "/r/1", "/r/z"], "'/r/2', '/r/3', '/r/4' and 5 more .* '/r/z'"),
+  ],
+)
+def test_a_run_on_another_number_of_relations_names_those_that_differ(
+  dataset, tmp_path, relations, named
+):
+  built, folder = build(dataset), RunFolder(tmp_path / "run")
+  run_record.claim(folder, built.config, built.prepared.metadata)
+  other = json.dumps(METADATA | {"relations": relations})
+  (dataset / "clean" / "metadata.json").write_text(other)
+  # --mode=evaluate reads the run's config; a config file may have its own.
+  recorded = run_record.read(folder)
+  asked = {"num_relations": len(relations)}
+  asked = tiny_run.tiny_run_config(dataset, model=asked)
+  for config in (recorded, RunConfig.from_dict(asked)):
+    with pytest.raises(ValueError, match=f"run: .*relations: .*{named}"):
+      experiment.build(config, folder)
 
 
 @pytest.fixture(name="dataset")
@@ -123,16 +46,6 @@ def folder_of_a_dataset(tmp_path):
   """A dataset as far as its description, in a folder of its own protocol."""
   write_dataset(tmp_path / "clean", METADATA)
   return tmp_path
-
-
-def write_dataset(folder, metadata):
-  folder.mkdir(parents=True)
-  lengths = {"train": "40", "val": "13", "test": "17"}
-  info = {
-    "splits": [{"name": n, "shardLengths": [x]} for n, x in lengths.items()]
-  }
-  (folder / "metadata.json").write_text(json.dumps(metadata))
-  (folder / "dataset_info.json").write_text(json.dumps(info))
 
 
 def build(data_dir, **changes):
@@ -153,7 +66,7 @@ def test_an_experiment_counts_rows_and_updates(dataset):
   assert made.prepared.protocol == "clean"
 
 
-def test_a_schedule_may_count_whole_batches_alone(dataset):
+def test_a_schedule_may_count_only_whole_batches(dataset):
   assert build(dataset).epochs.schedule_steps == 8
   whole = {"whole_batches": True}
   assert build(dataset, optim=whole).epochs.schedule_steps == 6
@@ -162,25 +75,27 @@ def test_a_schedule_may_count_whole_batches_alone(dataset):
 
 
 def test_a_missing_dataset_is_named_with_the_command_that_makes_it(tmp_path):
-  with pytest.raises(ValueError, match=r"no prepared dataset; .*data_prep\.mn"):
+  with pytest.raises(
+    ValueError, match=r"expected a prepared dataset, got none; .*data_prep\.mn"
+  ):
     build(tmp_path / "nowhere")
 
 
 def test_a_dataset_of_another_protocol_is_refused(dataset):
-  with pytest.raises(ValueError, match=r"wanted protocol released, found clea"):
+  with pytest.raises(ValueError, match=r"expected protocol released, got clea"):
     build(dataset, data={"protocol": "released"})
 
 
 def test_two_datasets_to_choose_from_are_refused(dataset):
   shutil.copytree(dataset / "clean", dataset / "again")
-  with pytest.raises(ValueError, match=r"found again .*, clean "):
+  with pytest.raises(ValueError, match=r"got again .*, clean "):
     build(dataset)
   assert build(dataset / "clean").prepared.folder == str(dataset / "clean")
 
 
 def test_a_dataset_of_another_format_is_refused(tmp_path):
   write_dataset(tmp_path / "old", METADATA | {"format_version": 0})
-  with pytest.raises(ValueError, match="record format 0, this version reads 2"):
+  with pytest.raises(ValueError, match="expected record format 2, got 0"):
     build(tmp_path)
 
 
@@ -194,7 +109,7 @@ def test_a_batch_that_devices_cannot_split_is_refused(
   monkeypatch.setattr(jax, "device_count", lambda: 4)
   with pytest.raises(
     ValueError,
-    match=rf"{section}\.batch_size: want a multiple of the 4 dev.*, found 9",
+    match=rf"{section}\.batch_size: expected a multiple of the 4 dev.*, got 9",
   ):
     build(dataset, **changes)
 
@@ -202,14 +117,18 @@ def test_a_batch_that_devices_cannot_split_is_refused(
 @pytest.mark.parametrize(
   ("changes", "kind", "message"),
   [
-    ({"train": {"parallel": "pjit"}}, ValueError, "train.parallel: want one"),
-    ({"model": {"fusion": "papre"}}, ValueError, "model.fusion: want one of"),
+    ({"train": {"parallel": "pjit"}}, ValueError, "train.parallel: expected"),
+    (
+      {"model": {"fusion": "papre"}},
+      ValueError,
+      "model.fusion: expected one",
+    ),
     ({"model": {"fussion": 1}}, KeyError, "did you mean model.fusion"),
-    ({"train": {"num_slices": 5}}, ValueError, "divisor of the 12 .* found 5"),
+    ({"train": {"num_slices": 5}}, ValueError, "divisor of the 12 .* got 5"),
     ({"train": {"num_slices": 0}}, ValueError, "train.num_slices"),
   ],
 )
-def test_settings_that_cannot_be_are_named(dataset, changes, kind, message):
+def test_invalid_settings_are_named(dataset, changes, kind, message):
   with pytest.raises(kind, match=message):
     build(dataset, **changes)
 
@@ -233,7 +152,7 @@ COUNTS = {
     ("absent", "released", ["grounded", "detected"]),
   ],
 )
-def test_what_no_row_has_is_not_read(tmp_path, missing_pixels, fusion, fields):
+def test_absent_fields_are_not_read(tmp_path, missing_pixels, fusion, fields):
   write_dataset(
     tmp_path / "data",
     METADATA
@@ -246,9 +165,7 @@ def test_what_no_row_has_is_not_read(tmp_path, missing_pixels, fusion, fields):
   assert [name for name, *_ in built.data.geometry.slots] == fields
 
 
-def test_training_pictures_are_shuffled_as_the_config_says(
-  data_dir, monkeypatch
-):
+def test_training_pictures_are_shuffled_by_the_config(data_dir, monkeypatch):
   describe = Split.describe
 
   def in_pairs(split, row):
@@ -260,7 +177,7 @@ def test_training_pictures_are_shuffled_as_the_config_says(
   def pictures(**data):
     built = tiny_run.build(tiny_run.tiny_run_config(data_dir, data=data))
     split = built.data.split("train")
-    found = train_rows(built.data, split, built.config.data)
+    found = built.visual_rows
     return split, None if found is None else list(found)
 
   split, found = pictures()
@@ -285,8 +202,8 @@ def test_training_pictures_are_shuffled_as_the_config_says(
 @pytest.mark.parametrize(
   ("name", "wanted"), [("unit", "row, image"), ("keep", "nothing, count")]
 )
-def test_a_shuffle_that_is_none_is_refused(dataset, name, wanted):
-  with pytest.raises(ValueError, match=f"_{name}: want one of {wanted}, found"):
+def test_an_unknown_shuffle_is_refused(dataset, name, wanted):
+  with pytest.raises(ValueError, match=f"_{name}: expected one of {wanted}"):
     build(dataset, data={f"visual_shuffle_{name}": "post"})
 
 
@@ -300,7 +217,7 @@ def test_a_shuffle_that_is_none_is_refused(dataset, name, wanted):
     ("eval", "batch_size"),
   ],
 )
-def test_counts_that_cannot_be(data_dir, section, name):
+def test_counts_below_one_are_refused(data_dir, section, name):
   config = tiny_run.tiny_run_config(data_dir, **{section: {name: 0}})
   with pytest.raises(
     ValueError, match=rf"{section}\.{name}: expected at least 1"

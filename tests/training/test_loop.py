@@ -1,4 +1,4 @@
-"""Whole runs: what they write, and that a stop in between changes nothing."""
+"""Whole runs: the files they write, and resuming with equal results."""
 
 import ast
 import functools
@@ -29,7 +29,7 @@ STILL = {
 }
 
 
-# What a run writes.
+# Files of a run.
 
 
 def test_a_run_writes_every_file_of_its_folder(finished):
@@ -70,9 +70,7 @@ def test_metrics_have_a_line_for_each_window_and_each_epoch(finished):
 
 
 @pytest.mark.parametrize(("split", "num_rows"), [("dev", 13), ("test", 17)])
-def test_scores_are_those_of_the_predictions_beside_them(
-  finished, split, num_rows
-):
+def test_scores_are_those_of_the_written_predictions(finished, split, num_rows):
   scores = json.loads((finished.workdir / f"eval_{split}.json").read_text())
   rows = whole_run.lines(finished.workdir, f"predictions_{split}.jsonl")
   assert (scores["split"], scores["protocol"]) == (split, "clean")
@@ -111,7 +109,7 @@ def test_gold_labels_words_and_pictures_are_those_of_the_raw_tree(
 # A run that is stopped and started again.
 
 
-def test_a_run_that_is_stopped_anywhere_is_one_that_never_was(
+def test_a_run_that_is_stopped_anywhere_ends_as_without_a_stop(
   finished, build, tmp_path
 ):
   updates = functools.partial(
@@ -124,7 +122,7 @@ def test_a_run_that_is_stopped_anywhere_is_one_that_never_was(
     whole_run.run_until_stopped, build(), tmp_path, evaluation, "write"
   )
   # The newest checkpoint when a process ends is where the next one begins. One
-  # within an epoch waits for the update behind it.
+  # within an epoch waits for the next update.
   for stop, number, newest in (
     (updates, 3, None),
     (updates, 4, None),
@@ -187,7 +185,8 @@ def test_a_run_cut_off_within_an_epoch_ends_with_dev_scores(forms, form):
   assert scored == [(4, 1), (6, 2)]
   with Checkpoints(forms[form] / "checkpoints") as checkpoints:
     assert checkpoints.newest == 6
-    assert checkpoints.dev_scores(6)["f1"] == written[-1]["dev_f1"]
+  saved = forms[form] / "checkpoints" / "6" / "metrics" / "metrics"
+  assert json.loads(saved.read_text())["f1"] == written[-1]["dev_f1"]
   scores = json.loads((forms[form] / "eval_test.json").read_text())
   assert scores["step"] in (4, 6)
 
@@ -218,10 +217,19 @@ def test_a_run_may_find_its_data_elsewhere(finished, build, data_dir, tmp_path):
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"seed": 7}, "seed=1234, asked for 7"),
-    ({"train": {"total_epochs": 3}}, "train.total_epochs=2, asked for 3"),
-    ({"data": {"visual_shuffle_seed": 0}}, "visual_shuffle_seed=None"),
-    ({"eval": {"batch_size": 7}}, "eval.batch_size=5, asked for 7"),
+    ({"seed": 7}, "seed: expected 1234 as recorded, got 7"),
+    (
+      {"train": {"total_epochs": 3}},
+      "train.total_epochs: expected 2 as recorded, got 3",
+    ),
+    (
+      {"data": {"visual_shuffle_seed": 0}},
+      "visual_shuffle_seed: expected None",
+    ),
+    (
+      {"eval": {"batch_size": 7}},
+      "eval.batch_size: expected 5 as recorded, got 7",
+    ),
   ],
 )
 def test_another_run_in_the_folder_is_refused_and_kept(
@@ -235,5 +243,5 @@ def test_another_run_in_the_folder_is_refused_and_kept(
 
 def test_remat_wants_scanned_layers(build, tmp_path):
   built = build(train={"remat": True, "scan_layers": False})
-  with pytest.raises(ValueError, match=r"train\.remat: want layers that are"):
+  with pytest.raises(ValueError, match=r"train\.remat: expected scanned"):
     loop.run(built, str(tmp_path / "run"))

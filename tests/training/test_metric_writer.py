@@ -35,7 +35,7 @@ def test_a_line_holds_step_epoch_and_values(folder):
   assert list(pathlib.Path(folder.path).glob("events.out.tfevents.*"))
 
 
-def test_resuming_cuts_what_will_come_again(folder):
+def test_resuming_drops_lines_that_will_be_repeated(folder):
   with MetricsLog(folder, 0) as log:
     for step in (10, 20, 30, 40):
       log.write(step, 1, loss=float(step))

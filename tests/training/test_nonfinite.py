@@ -1,4 +1,4 @@
-"""Runs whose numbers go bad: nothing bad is kept, and what went first is told.
+"""Runs with non-finite numbers: none is saved, and the first one is reported.
 
 The cause is real: a row of the word table that is not finite, which one text of
 the training split reads and none of the others; or a learning rate.
@@ -33,7 +33,7 @@ def rows_of_words(built, name):
 
 @pytest.fixture(name="bad_row")
 def row_with_a_bad_word(build, monkeypatch):
-  """A training row that alone of all rows has a word, whose vector is bad."""
+  """The only row with a certain word, whose vector is not finite."""
   built = build(**TEXT)
   words = rows_of_words(built, "train")
   others = set().union(
@@ -60,7 +60,7 @@ def row_with_a_bad_word(build, monkeypatch):
 
 
 def steps_with(built, row):
-  """Returns the numbers of the steps whose batch has a row."""
+  """Returns the numbers of the steps with a row in their batch."""
   found = []
   for epoch in range(2):
     order = orders.training_order(40, 12, built.config.seed, epoch)
@@ -75,8 +75,10 @@ def test_a_bad_row_stops_a_run_or_is_skipped(
 ):
   first, second = steps_with(build(), bad_row)
   name = f"train/{bad_row + 1}"
-  # It stops; what was saved is from before.
-  with pytest.raises(ValueError, match=rf"^step {first}: want finite") as error:
+  # It stops; the saved states are older.
+  with pytest.raises(
+    ValueError, match=rf"^step {first}: expected finite"
+  ) as error:
     loop.run(build(**TEXT), tmp_path / "run")
   message = str(error.value)
   assert "\n" not in message
@@ -84,7 +86,7 @@ def test_a_bad_row_stops_a_run_or_is_skipped(
   assert "(optim.groups: encoder); bad rows: " + name in message
   with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
     assert (checkpoints.newest or 0) < first
-  # It goes on without.
+  # It continues without the row.
   with caplog.at_level(logging.WARNING, "ifa_jax"):
     loop.run(build(**tiny_run.merged(TEXT, SKIP)), tmp_path / "run")
   assert "2 of 8 updates were skipped" in caplog.text
@@ -98,7 +100,7 @@ def test_a_bad_row_stops_a_run_or_is_skipped(
   written = whole_run.lines(tmp_path / "run")
   assert sum(line.get("skipped", 0) for line in written) == 2
   if thorough:
-    # All is as if it had never stopped.
+    # All files are as without the stop.
     loop.run(build(**tiny_run.merged(TEXT, SKIP)), tmp_path / "whole")
     found, wanted = map(
       whole_run.outcome, (tmp_path / "run", tmp_path / "whole")
@@ -115,7 +117,7 @@ def test_a_learning_rate_that_ruins_all_leaves_no_bad_checkpoint(
     "train": {"checkpoint_steps": 1, "parallel": "jit", "num_slices": 2},
   }
   # The first update is finite, and ruins the parameters.
-  with pytest.raises(ValueError, match=r"^step 2: want finite .*: train/"):
+  with pytest.raises(ValueError, match=r"^step 2: expected finite .*: train/"):
     loop.run(build(**changes), tmp_path / "run")
   with Checkpoints(tmp_path / "run" / "checkpoints") as checkpoints:
     assert checkpoints.newest is None
@@ -140,5 +142,5 @@ def test_skipping_ends_where_nothing_else_comes(build, tmp_path, monkeypatch):
 
 
 def test_an_unknown_policy_is_refused(build):
-  with pytest.raises(ValueError, match=r"want one of stop, skip, found 'go'"):
+  with pytest.raises(ValueError, match=r"expected one of stop, skip, got 'go'"):
     build(train={"on_bad_numbers": "go"})

@@ -1,4 +1,4 @@
-"""What of a batch's numbers goes first: data, parameter, layer or gradient."""
+"""The first bad array of a batch: data, parameter, layer or gradient."""
 
 import jax
 import numpy as np
@@ -47,7 +47,7 @@ def test_a_layer_that_overflows_is_named():
   assert found.path == "below"
 
 
-def test_what_goes_bad_between_layers_is_the_next_ones_input():
+def test_a_bad_value_between_layers_is_the_next_ones_input():
   found = diagnose("log", toy.params(), toy.batch())
   assert found == ("the input of above", "above", [0, 1, 2])
 
@@ -116,7 +116,7 @@ def test_a_bad_update_is_not_made_and_counts(between):
     for path, x in jax.tree_util.tree_leaves_with_path(changed)
     if x
   ]
-  # The schedule's count alone.
+  # Only the schedule's count.
   assert len(paths) == 1
   assert paths[0].endswith(".count")
   again, sums = update(after, good)

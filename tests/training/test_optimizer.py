@@ -170,7 +170,7 @@ def test_warm_up_may_be_given_in_updates():
 
 
 def test_an_unknown_algorithm_is_refused():
-  with pytest.raises(ValueError, match="want one of adamw, sgd, found 'adam'"):
+  with pytest.raises(ValueError, match="one of adamw, sgd, got 'adam'"):
     updated(SECTION | {"algorithm": "adam"}, tree(0), [])
 
 

@@ -1,4 +1,4 @@
-"""What runs compute in: by the device, by the run, by the user's word."""
+"""The dtype of a run: by the device, by its record, or by the config."""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +22,7 @@ def asked(dtype=AUTO_DTYPE):
 
 
 def begun_with(folder, model):
-  """Returns a run's folder whose record has a model's section."""
+  """Returns the folder of a run with the given model section."""
   run = RunFolder(folder)
   run.write_json("config.json", {"config": {"model": model}, "dataset": {}})
   return run
@@ -32,7 +32,7 @@ def begun_with(folder, model):
   ("backend", "wanted"),
   [("cpu", "float32"), ("gpu", "bfloat16"), ("tpu", "bfloat16")],
 )
-def test_auto_is_what_suits_the_device(monkeypatch, backend, wanted):
+def test_auto_selects_the_dtype_of_the_device(monkeypatch, backend, wanted):
   monkeypatch.setattr(jax, "default_backend", lambda: backend)
   config = asked()
   found = resolve(config)
@@ -70,7 +70,7 @@ def test_configs_leave_it_to_the_device_where_there_is_a_choice():
 
 
 def dtypes_of(jaxpr, names):
-  """Yields (primitive, dtype) of what some primitives give, at any depth."""
+  """Yields (primitive, dtype) of results of some primitives, at any depth."""
   for equation in jaxpr.eqns:
     if equation.primitive.name in names:
       yield equation.primitive.name, str(equation.outvars[0].aval.dtype)
@@ -83,7 +83,7 @@ def dtypes_of(jaxpr, names):
         yield from dtypes_of(inner, names)
 
 
-def test_no_model_is_built_whose_dtype_is_not_decided():
+def test_a_model_without_a_resolved_dtype_is_not_built():
   with pytest.raises(ValueError, match=r"model\.dtype: expected float32 or bf"):
     models.build(models.ModelConfig(dtype=AUTO_DTYPE))
 

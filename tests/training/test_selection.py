@@ -1,4 +1,4 @@
-"""What a run selects on dev, and scores once on test."""
+"""A run selects a checkpoint on dev, and scores it once on test."""
 
 import shutil
 
@@ -73,5 +73,5 @@ def test_scoring_a_run_without_checkpoint_is_refused(build, tmp_path):
   whole_run.run_until_stopped(
     build(**whole_run.TEXT), tmp_path, Meter, "add", 1
   )
-  with pytest.raises(ValueError, match="want a checkpoint with dev scores"):
+  with pytest.raises(ValueError, match="expected a checkpoint with dev scores"):
     evaluation.run(build(**whole_run.TEXT), RunFolder(tmp_path), "test")

@@ -1,4 +1,4 @@
-"""Which updates are not made, and what goes on all the same."""
+"""Updates that are not finite are not made; counts advance."""
 
 import jax
 import jax.numpy as jnp

@@ -13,7 +13,7 @@ from ifa_jax.training import steps
 
 
 class Noise(nn.Module):
-  """Logits that are noise alone, from the key of dropout."""
+  """Logits that are only noise, from the key of dropout."""
 
   @nn.compact
   def __call__(self, batch, *, train=False, capture=False):
@@ -47,7 +47,7 @@ def noise_key(key):
 
 
 def losses(key, rows):
-  """Returns what the rows of a device with a key lose."""
+  """Returns the losses of a device's rows with a dropout key."""
   params = {"params": {"weight": jnp.float32(1)}}
   rows = batch(rows)
   output = Noise().apply(params, rows, rngs={"dropout": key})

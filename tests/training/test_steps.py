@@ -1,4 +1,4 @@
-"""Training and evaluation steps: what they compute, on one device."""
+"""Training and evaluation steps on one device."""
 
 import functools
 

@@ -19,7 +19,7 @@ from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
-# One for each kind of thing that is read beside token ids.
+# One for each kind of input in addition to token ids.
 SYSTEMS = ("pcnn", "mtb", "mega", "vilbert")
 
 
@@ -117,7 +117,7 @@ def test_other_scenes_than_the_runs_are_refused(data_dir, tmp_path):
   tiny_systems.write_scenes(tmp_path, data_dir)
   config = config_of("mega", data_dir, tmp_path)
   config["model"]["regions"]["feature_dim"] = 192
-  with pytest.raises(ValueError, match="feature_dim: want 6, as the data"):
+  with pytest.raises(ValueError, match="feature_dim: expected 6, as in"):
     tiny_run.build(config)
 
 

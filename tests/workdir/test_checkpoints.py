@@ -1,4 +1,4 @@
-"""Checkpoints: what is kept, and that it comes back bit by bit."""
+"""Checkpoints: which ones are kept, and that they are restored exactly."""
 
 import pathlib
 
@@ -64,8 +64,6 @@ def test_the_newest_two_and_the_best_are_kept(tmp_path, scores, best, left):
   with Checkpoints(tmp_path / "runs") as checkpoints:
     assert checkpoints.newest == max(scores)
     assert checkpoints.best == best
-    if best is not None:
-      assert checkpoints.dev_scores(best)["f1"] == scores[best]
 
 
 def test_a_reopened_run_goes_on_keeping_the_best(tmp_path):

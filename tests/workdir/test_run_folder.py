@@ -1,4 +1,4 @@
-"""A run's folder: which runs it takes, and files that appear whole."""
+"""A run's folder: the runs it accepts, and files that appear whole."""
 
 import json
 import pathlib
@@ -44,13 +44,13 @@ def test_an_empty_folder_counts_as_new(tmp_path):
   assert RunFolder(tmp_path).read_record()["dataset"] == DATASET
 
 
-def test_the_same_run_is_taken_again_and_left_as_it_is(folder):
+def test_the_same_run_is_accepted_and_not_changed(folder):
   before = listing(folder.path)
   folder.claim(CONFIG, DATASET)
   assert listing(folder.path) == before
 
 
-def test_what_changes_no_result_may_differ(folder):
+def test_settings_that_change_no_result_may_differ(folder):
   before = listing(folder.path)
   free = changed(
     data={"data_dir": "there"}, train={"log_steps": 1, "progress": False}
@@ -62,31 +62,35 @@ def test_what_changes_no_result_may_differ(folder):
 @pytest.mark.parametrize(
   ("config", "dataset", "named"),
   [
-    (CONFIG | {"seed": 2}, DATASET, "seed=1, asked for 2"),
+    (CONFIG | {"seed": 2}, DATASET, "seed: expected 1 as recorded, got 2"),
     (
       changed(model={"vision": {"num_crops": 2}}),
       DATASET,
-      "model.vision.num_crops=3, asked for 2",
+      "model.vision.num_crops: expected 3 as recorded, got 2",
     ),
     (
       changed(model={"exchange": {"visual_bias": 0.5}}),
       DATASET,
-      "model.exchange.visual_bias=None, asked for 0.5",
+      "model.exchange.visual_bias: expected None as recorded, got 0.5",
     ),
     (changed(model={"vision": None}), DATASET, "model.vision"),
-    (changed(train={"extra": 1}), DATASET, "train.extra=None, asked for 1"),
+    (
+      changed(train={"extra": 1}),
+      DATASET,
+      "train.extra: expected None as recorded, got 1",
+    ),
     (
       CONFIG,
       DATASET | {"protocol": "none"},
-      "dataset.protocol='clean', asked for 'none'",
+      "dataset.protocol: expected 'clean' as recorded, got 'none'",
     ),
   ],
 )
-def test_another_run_is_refused_by_the_name_of_what_differs(
+def test_another_run_is_refused_and_the_difference_named(
   folder, config, dataset, named
 ):
   before = listing(folder.path)
-  with pytest.raises(ValueError, match="holds a run with") as error:
+  with pytest.raises(ValueError, match="holds another run: ") as error:
     folder.claim(config, dataset)
   assert named in str(error.value)
   assert folder.path in str(error.value)
@@ -103,21 +107,21 @@ SWAPPED = [*NAMES[:2], NAMES[3], NAMES[2], *NAMES[4:]]
   [
     (
       SWAPPED,
-      "in one order, asked for another: 2 is '/per/org/c', not '/per/org/b',"
+      "the recorded order, got another: 2 is '/per/org/c', not '/per/org/b',"
       " 3 is '/per/org/b', not '/per/org/c'",
     ),
     (
       [*NAMES[:-1], "/per/org/F"],
-      "with '/per/org/f', asked for '/per/org/F' in their place",
+      "'/per/org/f' as recorded, got '/per/org/F' instead",
     ),
     (
       ["None", *NAMES[:0:-1]],
-      "in one order, asked for another: 1 is '/per/org/f', not '/per/org/a',"
+      "the recorded order, got another: 1 is '/per/org/f', not '/per/org/a',"
       " 2 is '/per/org/e', not '/per/org/b', 3 is '/per/org/d', not"
       " '/per/org/c' and 3 more",
     ),
-    (NAMES[:-1], "with '/per/org/f', asked for none in their place"),
-    ([*NAMES, "/x"], "with none, asked for '/x' in their place"),
+    (NAMES[:-1], "'/per/org/f' as recorded, got none instead"),
+    ([*NAMES, "/x"], "none as recorded, got '/x' instead"),
   ],
 )
 def test_relations_that_differ_are_named(tmp_path, relations, found):
@@ -130,9 +134,9 @@ def test_relations_that_differ_are_named(tmp_path, relations, found):
   with pytest.raises(ValueError, match=r"dataset\.relations") as error:
     folder.claim(config, other)
   assert str(error.value) == (
-    f"{folder.path}: holds a run with dataset.relations {found}; prepare the"
-    " dataset with the run's relations in the run's order, or choose another"
-    " --workdir"
+    f"{folder.path}: holds another run: dataset.relations: expected {found};"
+    " prepare the dataset with the run's relations in the run's order, or"
+    " choose another --workdir"
   )
 
 
@@ -151,7 +155,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("files", FOREIGN.values(), ids=FOREIGN)
-def test_files_that_are_no_run_are_refused_and_left_alone(tmp_path, files):
+def test_files_that_are_no_run_are_refused_and_kept(tmp_path, files):
   for name, text in files.items():
     (tmp_path / name).write_text(text)
   before = listing(tmp_path)
@@ -177,7 +181,7 @@ def test_a_start_that_was_killed_can_be_made_again(tmp_path):
 
 
 def test_reading_a_record_wants_a_run(tmp_path):
-  with pytest.raises(ValueError, match="want a run's folder"):
+  with pytest.raises(ValueError, match="expected a run's folder"):
     RunFolder(tmp_path / "nowhere").read_record()
 
 

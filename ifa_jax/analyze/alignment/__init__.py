@@ -1,1 +1,1 @@
-"""Figure 1: the attention of each word of a post to its picture."""
+"""Figure 1: the attention of each word of a post to its pictures."""

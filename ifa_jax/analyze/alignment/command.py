@@ -1,4 +1,4 @@
-r"""Figure 1 for a run: which word of a post looks at which picture.
+r"""Figure 1 for a run: how each word of a post attends to its pictures.
 
     python -m ifa_jax.analyze alignment --workdir=runs/objects --num_posts=40
     python -m ifa_jax.analyze alignment --workdir=runs/objects \
@@ -6,16 +6,14 @@ r"""Figure 1 for a run: which word of a post looks at which picture.
     python -m ifa_jax.analyze alignment --workdir=runs/objects \
         --posts=posts.jsonl --out=figures
 
-For each post: the words x objects map (`alignment_readers` says what a cell
-is), and its pictures' patches or objects as the head and the tail see them.
-Writes for each post a PNG and a JSON file with all numbers of every map, and
-one page `index.html` for all of them, which needs no other file. Posts are
-taken in stored order; those with pictures come first, unless `--pictures` says
-otherwise. A model that reads only text has no map, and BERT+SG, which sums its
-objects, has none.
+Writes for each post a PNG and a JSON file with the words x objects map and the
+weights of patches or objects for the head and the tail, and one self-contained
+page `index.html` for all posts. The notes in each file define its numbers. By
+default, posts with pictures come first; within that, posts are in stored order.
+Models that read only text, and BERT+SG, which sums its objects, have no map.
 
-Posts of one's own are JSON lines as `inference` describes them; the dataset
-need not be there. One that cannot be read is told and passed over.
+--posts reads your own posts as JSON lines, see `python -m ifa_jax.predict
+--help`; the dataset is not needed. Invalid lines are reported and skipped.
 """
 
 import difflib
@@ -29,9 +27,8 @@ from absl import flags
 
 from ifa_jax.analyze.alignment import figures, own_posts, page
 from ifa_jax.analyze.alignment import split as alignment_split
-from ifa_jax.analyze.alignment.own_posts import PostAligner
-from ifa_jax.analyze.alignment.posts import Post, Source
-from ifa_jax.analyze.alignment.readers import Reader
+from ifa_jax.analyze.alignment.posts import AlignedPost, PostSource
+from ifa_jax.analyze.alignment.readers import MapReader
 from ifa_jax.cli import progress
 from ifa_jax.data.pipeline.dataset import Split
 from ifa_jax.inference.predictor import Predictor
@@ -43,40 +40,44 @@ COMPILES = True
 
 _LOG = logging.getLogger(__name__)
 
-# Which posts to take: those with pictures first, no others, or as they come.
-PICTURES = ("first", "only", "any")
-
 
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
-  flags.DEFINE_string("workdir", None, "A finished run's folder.")
+  flags.DEFINE_string("workdir", None, "Directory of a finished run.")
   flags.DEFINE_enum(
-    "split", "test", [*batch_source.SPLIT_NAMES], "Whose posts."
+    "split", "test", [*batch_source.SPLIT_NAMES], "Split of the posts."
   )
-  flags.DEFINE_integer("num_posts", 40, "At most so many.", lower_bound=1)
-  flags.DEFINE_list("rows", [], "These posts instead, by id: test/12,test/40.")
-  flags.DEFINE_string("posts", None, "Posts of one's own instead, JSON lines.")
+  flags.DEFINE_integer(
+    "num_posts", 40, "Maximum number of posts.", lower_bound=1
+  )
+  flags.DEFINE_list(
+    "rows", [], "Ids of the posts, in place of --num_posts: test/12,test/40."
+  )
+  flags.DEFINE_string("posts", None, "JSON lines file of your own posts.")
   flags.DEFINE_enum(
     "pictures",
     "first",
-    PICTURES,
-    "Of posts with something to look at: take them first, take only them, or"
-    " take any posts, as they are stored.",
+    ["first", "only", "any"],
+    "Posts with a picture, crop or object that the model sees: take them first,"
+    " take only them, or take any posts in stored order.",
   )
   flags.DEFINE_string(
     "map",
     None,
-    "Shown in the figures: mean or a layer from 0, or as the model names its"
-    " maps; its first if not given. Pages have all.",
+    "Map of the figures: mean, a layer from 0, or one of the model's other"
+    " names; default: the first. The page has all maps.",
   )
   flags.DEFINE_string(
-    "out", None, "Folder; RUN/alignment_SPLIT or _own if not given."
+    "out",
+    None,
+    "Output directory; default: alignment_SPLIT, or alignment_own for --posts,"
+    " in the run's directory.",
   )
   flags.mark_flag_as_required("workdir")
   flags.register_multi_flags_validator(
     ["rows", "posts"],
     lambda values: not (values["rows"] and values["posts"]),
-    "want either --rows or --posts",
+    "expected either --rows or --posts, got both",
   )
 
 
@@ -86,21 +87,20 @@ def main(_) -> None:
   folder = RunFolder(options.workdir)
   name = "own" if options.posts else options.split
   take = take_own if options.posts else take_rows
-  source, posts, shown = take(folder, options)
   out = options.out or folder.file(f"alignment_{name}")
-  write(out, source, posts, shown)
+  write(out, *take(folder, options))
   print(f"written to {os.path.join(os.path.abspath(out), 'index.html')}")
 
 
-# What is written: see `write`.
-Taken = tuple[Source, Iterable[Post], int]
+# Arguments of `write`.
+Taken = tuple[PostSource, Iterable[AlignedPost], int]
 
 
 def take_own(folder: RunFolder, options: Any) -> Taken:
-  """Returns posts of one's own, as the flags say."""
+  """Reads the user's own posts."""
   predictor = Predictor(folder.path)
   try:
-    aligner = PostAligner(predictor)
+    aligner = own_posts.PostAligner(predictor)
   except ValueError as error:
     raise ValueError(f"{folder.path}: {error}") from None
   shown = map_index(options.map, [*aligner.titles])
@@ -109,34 +109,34 @@ def take_own(folder: RunFolder, options: Any) -> Taken:
 
 
 def take_rows(folder: RunFolder, options: Any) -> Taken:
-  """Returns rows of a run's dataset, as the flags say."""
-  built = experiment.build(run_record.read(folder))
+  """Reads rows of the run's dataset."""
+  built = experiment.build(run_record.read(folder), folder)
   reader = make_reader(built, folder)
   run_record.claim(folder, built.config, built.prepared.metadata)
-  shown = map_index(options.map, [*reader.titles])
+  shown = map_index(options.map, [*reader.kind.titles])
   split = built.data.split(options.split)
   if options.rows:
     rows = find(split, options.rows)
   else:
     seen = [any(counts) for counts in built.data.num_seen(split)]
     rows = choose(seen, options.num_posts, options.pictures, split.name)
-  best = alignment_split.load_best(built, folder)
-  aligner = alignment_split.SplitAligner(built, best.params)
-  source = Source(
+  step, params = alignment_split.load_best(folder)
+  source = PostSource(
     options.workdir,
     options.split,
     built.prepared.protocol,
-    best.step,
+    step,
     built.data.inputs.visual_source(split),
   )
+  aligner = alignment_split.SplitAligner(built, params)
   return source, aligner.posts(split, rows), shown
 
 
-def make_reader(built: experiment.Experiment, folder: RunFolder) -> Reader:
-  """Returns what reads the maps of a run's model.
+def make_reader(built: experiment.Experiment, folder: RunFolder) -> MapReader:
+  """Returns the reader of a run's model.
 
   Raises:
-    ValueError: for a run that has no alignment to show, with the reason.
+    ValueError: if the model has no alignment, or the dataset no pictures.
   """
   try:
     reader = alignment_split.reader(built)
@@ -145,101 +145,102 @@ def make_reader(built: experiment.Experiment, folder: RunFolder) -> Reader:
   fields = [field for field, *_ in built.config.model.picture_slots]
   if fields and not any(map(built.prepared.has_any, fields)):
     raise ValueError(
-      f"{built.prepared.folder}: want posts with any of {', '.join(fields)},"
-      " which this run's model looks at, found none"
+      f"{built.prepared.folder}: expected posts with any of"
+      f" {', '.join(fields)}, which the run's model reads, got none"
     )
   return reader
 
 
 def map_index(name: str | None, names: Sequence[str]) -> int:
-  """Returns the place of a map among those of a model; None is the first.
+  """Returns the index of a map; None is the first.
 
   Raises:
-    ValueError: for another name.
+    ValueError: for an unknown name.
   """
   if name is None:
     return 0
   if name not in names:
-    raise ValueError(f"--map: want one of {', '.join(names)}, found {name!r}")
+    raise ValueError(f"--map: expected one of {', '.join(names)}, got {name!r}")
   return names.index(name)
 
 
 def find(split: Split, ids: Sequence[str]) -> list[int]:
-  """Returns the rows with these ids, each once, in the order asked for.
+  """Returns the rows with these ids, without duplicates.
 
   Raises:
-    ValueError: for an id that no row has, naming the nearest one.
+    ValueError: for an unknown id, with the most similar one.
   """
-  places = {split.describe(i).id: i for i in range(len(split))}
-  for wanted in ids:
-    if wanted not in places:
-      near = difflib.get_close_matches(wanted, places, n=1)
+  rows = {split.describe(i).id: i for i in range(len(split))}
+  for name in ids:
+    if name not in rows:
+      near = difflib.get_close_matches(name, rows, n=1)
       hint = f"; did you mean {near[0]}?" if near else ""
       raise ValueError(
-        f"--rows: want ids of the split {split.name}, found {wanted!r}{hint}"
+        f"--rows: expected ids of the split {split.name}, got {name!r}{hint}"
       )
-  return [places[wanted] for wanted in dict.fromkeys(ids)]
+  return [rows[name] for name in dict.fromkeys(ids)]
 
 
 def choose(
   seen: Sequence[bool], num_posts: int, pictures: str, name: str
 ) -> list[int]:
-  """Returns rows in stored order, as `--pictures` says.
+  """Returns at most `num_posts` rows.
 
   Args:
-    seen: of each row, whether the model sees anything of a picture.
-    num_posts: at most so many.
-    pictures: one of `PICTURES`.
+    seen: whether the model sees any part of a picture of each row.
+    pictures: the flag.
     name: of the split, for messages.
 
   Raises:
-    ValueError: if there is none to choose from.
+    ValueError: if there is no row to choose.
   """
-  there = np.array(seen, bool)
-  rows = np.arange(len(there))
+  has_picture = np.array(seen, bool)
+  rows = np.arange(len(has_picture))
   if pictures != "any":
-    _LOG.info("%d of %d posts have pictures", there.sum(), len(rows))
-    without = [] if pictures == "only" else rows[~there]
-    rows = np.concatenate([rows[there], without])
+    _LOG.info("%d of %d posts have pictures", has_picture.sum(), len(rows))
+    others = [] if pictures == "only" else rows[~has_picture]
+    rows = np.concatenate([rows[has_picture], others])
   if not len(rows):
     raise ValueError(
-      f"split {name}: want posts with a picture, crop or object that the model"
-      " sees, found none; --pictures=any takes posts without"
+      f"split {name}: expected posts with a picture, crop or object that the"
+      " model sees, got none; --pictures=any includes posts without"
     )
   return [*map(int, rows[:num_posts])]
 
 
 def write(
-  out: str | os.PathLike, source: Source, posts: Iterable[Post], shown: int
+  out: str | os.PathLike,
+  source: PostSource,
+  posts: Iterable[AlignedPost],
+  shown: int,
 ) -> None:
-  """Writes `posts/ID.png` and `posts/ID.json` for each post, and the page.
+  """Writes `posts/ID.png` and `posts/ID.json` of each post, and the page.
 
   Args:
-    out: a folder, made if need be; files of the same names are replaced.
-    source: named in all of them.
-    posts: with their maps.
-    shown: the map to draw, 0 for the first.
+    out: directory; it is created, and files of the same names are replaced.
+    source: written to all files.
+    shown: number of the map that figures draw.
 
   Raises:
     ValueError: if there is no post.
   """
   folder = RunFolder(out)
-  kept, taken = [], set()
+  written, taken = [], set()
   for post in progress.bar(posts, "posts", unit=" posts"):
     os.makedirs(folder.file("posts"), exist_ok=True)
     stem = os.path.join("posts", _new_name(post.file_name, taken))
     folder.write_json(f"{stem}.json", source._asdict() | post.to_json())
     figures.save(post, folder.file(f"{stem}.png"), shown, str(source))
-    kept.append(post)
-  if not kept:
-    raise ValueError(f"{source}: want posts to show, found none")
-  folder.write_text("index.html", page.render(source, kept, shown))
+    written.append(post)
+  if not written:
+    raise ValueError(f"{source}: expected at least one post, got none")
+  folder.write_text("index.html", page.render(source, written, shown))
 
 
 def _new_name(stem: str, taken: set[str]) -> str:
-  """Returns a name that no other post has, and takes it; 2 posts may be "a"."""
+  """Returns a name that no other post has, and adds it to `taken`."""
   name, number = stem, 1
-  # Some file systems do not tell "a" from "A".
+  # Some file systems ignore case.
   while name.casefold() in taken:
     number += 1
     name = f"{stem}-{number}"

@@ -1,102 +1,61 @@
-"""A batch to posts with their maps, by a run's model."""
+"""Runs a model on a batch and returns the posts with their maps."""
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
 from flax import linen as nn
 
-from ifa_jax.analyze.alignment.posts import Post
-from ifa_jax.analyze.alignment.readers import Reader
-from ifa_jax.analyze.alignment.rows import Row
+from ifa_jax.analyze.alignment.posts import AlignedPost, DisplayRow
+from ifa_jax.analyze.alignment.readers import MapReader
 from ifa_jax.batch import Batch, blank_pictures
-from ifa_jax.models import ModelOutput
 
 
-class Looked(NamedTuple):
-  """What a model makes of a batch, with its pictures and without.
+def capture(
+  model: nn.Module, field: str
+) -> Callable[[Any, Batch, Batch], tuple[jax.Array, ...]]:
+  """Returns a function of parameters, a batch, and the batch without pictures.
 
-  Attributes:
-    probabilities: float32[B, C].
-    blanked: float32[B, C], every picture masked.
-    weights: float32[maps, B, T, S], see `alignment_readers.Reader.captured`.
+  It returns the probabilities of both, float32[B, C], and a captured field of
+  `ModelOutput`, float32[maps, B, T, S].
   """
 
-  probabilities: jax.Array
-  blanked: jax.Array
-  weights: jax.Array
+  def run(params, batch, blank):
+    output: Any = model.apply({"params": params}, batch, capture=True)
+    without: Any = model.apply({"params": params}, blank)
+    probabilities = jax.nn.softmax(output.logits)
+    return probabilities, jax.nn.softmax(without.logits), getattr(output, field)
+
+  return run
 
 
-@dataclasses.dataclass(frozen=True)
-class Look:
-  """One batch with captured weights, a pure function.
+def align_batch(
+  run: Callable[[Batch, Batch], tuple[jax.Array, ...]],
+  relations: Sequence[str],
+  reader: MapReader,
+  rows: Sequence[DisplayRow],
+  batch: Batch,
+) -> Iterator[AlignedPost]:
+  """Yields a post for each row.
 
-  Attributes:
-    model: maps a `Batch` to a `ModelOutput`.
-    captured: what is kept of that.
+  Args:
+    run: the function of `capture`, with the run's parameters.
+    relations: names by id.
+    rows: the first rows of the batch; the others are padding.
+    batch: of numpy arrays.
+
+  Raises:
+    ValueError: if an entity of a row has no token.
   """
-
-  model: nn.Module
-  captured: Callable[[ModelOutput], jax.Array]
-
-  def __call__(self, params: Any, batch: Batch, blank: Batch) -> Looked:
-    """Reads a batch, and the same one without its pictures."""
-    output: Any = self.model.apply({"params": params}, batch, capture=True)
-    without: Any = self.model.apply({"params": params}, blank)
-    return Looked(
-      jax.nn.softmax(output.logits),
-      jax.nn.softmax(without.logits),
-      self.captured(output),
+  probabilities, blanked, weights = jax.device_get(
+    run(batch, blank_pictures(batch))
+  )
+  for i, row in enumerate(rows):
+    gold = None if batch.label is None else relations[int(batch.label[i])]
+    aligned = reader.align(np.asarray(weights[:, i]), row, batch, i)
+    with_pictures, without = (
+      dict(zip(relations, map(float, values[i]), strict=True))
+      for values in (probabilities, blanked)
     )
-
-
-class Aligner:
-  """Turns batches into posts with their maps, on one device."""
-
-  def __init__(
-    self,
-    look: Callable[[Batch, Batch], Looked],
-    relations: Sequence[str],
-    reader: Reader,
-  ):
-    """Computes nothing yet.
-
-    Args:
-      look: a `Look`, compiled with the run's parameters.
-      relations: names by id.
-      reader: of the model's maps.
-    """
-    self._look = look
-    self._relations = relations
-    self._reader = reader
-
-  def posts(self, rows: Sequence[Row], batch: Batch) -> Iterator[Post]:
-    """Yields a post for each row.
-
-    Args:
-      rows: what the first rows of the batch are; it may have more.
-      batch: of numpy arrays.
-
-    Raises:
-      ValueError: if no token stands for an entity of a row.
-    """
-    blank = blank_pictures(batch)
-    looked = jax.device_get(self._look(batch, blank))
-    for i, row in enumerate(rows):
-      yield self._post(row, batch, looked, i)
-
-  def _post(self, row: Row, batch: Batch, looked: Looked, i: int) -> Post:
-    names = self._relations
-    named = lambda p: dict(zip(names, map(float, p), strict=True))  # noqa: E731
-    return Post(
-      row=row,
-      gold=None if batch.label is None else names[int(batch.label[i])],
-      probabilities=named(looked.probabilities[i]),
-      blanked=named(looked.blanked[i]),
-      alignment=self._reader.align(
-        np.asarray(looked.weights[:, i]), row, batch, i
-      ),
-      sizes=self._reader.sizes,
-    )
+    yield AlignedPost(row, gold, with_pictures, without, aligned, reader.sizes)

@@ -1,14 +1,13 @@
-"""Words x objects maps of a post: Figure 1 of arXiv:2211.07504, for any system.
+"""Maps from the words of a post to its pictures: Figure 1 of arXiv:2211.07504.
 
-A model gives weights of text tokens and parts of a picture. Here tokens become
-words; `alignment_pixels` and `alignment_regions` know what the parts are, and
-`alignment_readers` what the weights of each system mean. [CLS], [SEP] and the
-markers are nobody's words; the opening markers of both entities are kept beside
-the words.
+A model gives weights between text tokens and keys: patches, objects, or text.
+`align` pools tokens to words and keys to columns; `readers` has the keys of
+each system. [CLS], [SEP] and the markers belong to no word; the opening markers
+of both entities have rows of their own.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,23 +16,24 @@ from ifa_jax.data.text.row_text import RowText
 
 ENTITIES = ("head", "tail")
 
-# Reduces float64[maps, tokens, S] over axis 1.
-Pool = Callable[..., np.ndarray]
-
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-  """A picture, a crop or an object that a post's words are aligned with.
+  """A picture, a crop or an object, and the keys that belong to it.
 
   Attributes:
     field: "image", "grounded", "detected" or "object".
-    index: among those of its field, from 0.
-    label: its class name, if it has one.
+    index: position among those of its field, from 0.
+    start: the first of its keys; the others follow, row by row.
+    side: patches along its side; an object is one patch.
+    label: class name of an object, if known.
   """
 
   field: str
   index: int
-  label: str = dataclasses.field(default="", kw_only=True)
+  start: int
+  side: int = 1
+  label: str = ""
 
   @property
   def name(self) -> str:
@@ -46,38 +46,54 @@ class Column:
 
   @property
   def number(self) -> int:
-    """Place in its field, from 1."""
+    """Position among those of its field, from 1."""
     return self.index + 1
 
+  @property
+  def keys(self) -> slice:
+    """The keys of its patches."""
+    return slice(self.start, self.start + self.side**2)
 
-class Wording(NamedTuple):
-  """What the numbers of a system mean, for readers of figures and pages.
+
+class MapKind(NamedTuple):
+  """Describes the maps of a model: how to compute them, and their meaning.
 
   Attributes:
-    cell: what a number is, and what a row or column of them adds up to.
-    unit: of a number that is shown, in percent.
-    elsewhere: name of a column that is no picture -> what it is.
-    markers: what the two rows below the words are.
-    parts: what lies over the picture for the head and the tail.
-    picture: what the picture is to the model.
-    nothing: said of a post that has no column.
+    titles: name -> title of each map, the first one shown by default.
+    combine: reduces all maps along axis 0 to the first of `titles`; None if
+      every map is the model's own.
+    pool: reduces the tokens of a word along axis 1: `np.mean` for queries,
+      `np.sum` for keys, which share the weight of their word.
+    cell: meaning of a number, and the sum of rows or columns.
+    unit: of the numbers as shown, in percent.
+    elsewhere: name -> meaning of each column that is not a picture, in the
+      order of `_elsewhere`.
+    markers: meaning of the two rows below the words.
+    parts: meaning of the numbers drawn on the picture.
+    picture: caption of the picture.
+    nothing: shown if there is no column.
+    num_visual: keys before those of the text; None if text is not a key.
   """
 
+  titles: dict[str, str]
+  combine: Callable[..., np.ndarray] | None
+  pool: Callable[..., np.ndarray]
   cell: str
   unit: str
-  elsewhere: Mapping[str, str]
+  elsewhere: dict[str, str]
   markers: str
   parts: str
   picture: str
   nothing: str
+  num_visual: int | None = None
 
 
 class Shares(NamedTuple):
-  """What R rows have to do with each picture, and with what is none.
+  """The weights of some rows, NaN for a word without a token.
 
   Attributes:
-    pictures: float64[maps, R, K].
-    elsewhere: float64[maps, R, E], a column for each of `Wording.elsewhere`.
+    pictures: float64[maps, rows, K], one column each.
+    elsewhere: float64[maps, rows, E], see `MapKind.elsewhere`.
   """
 
   pictures: np.ndarray
@@ -85,70 +101,101 @@ class Shares(NamedTuple):
 
 
 class Alignment(NamedTuple):
-  """What a post's text has to do with its pictures.
+  """All maps of one post; axis 0 of arrays follows `MapKind.titles`.
 
   Attributes:
-    columns: the pictures or objects that are there, K of them.
-    maps: name of each map -> its title; the one to show first in front.
-    words: a row for each word; NaN for words that no token stands for, because
-      the text was cut or a word has no piece.
+    columns: pictures, crops or objects of the post.
+    words: a row per word.
     markers: two rows, the opening markers of head and tail.
-    patches: "head" or "tail" -> for each column float64[maps, side, side], of
-      all of the entity's WordPieces; an object is one patch.
-    wording: what all of this means.
+    patches: "head" or "tail" -> float64[maps, side, side] of each column,
+      pooled over all WordPieces of the entity.
   """
 
+  kind: MapKind
   columns: Sequence[Column]
-  maps: dict[str, str]
   words: Shares
   markers: Shares
   patches: dict[str, list[np.ndarray]]
-  wording: Wording
 
 
-class TextRows(NamedTuple):
-  """Weights of a text's tokens as rows of its words.
-
-  Attributes:
-    words: float64[maps, W, S], NaN without a token.
-    markers: float64[maps, 2, S], the opening markers of head and tail.
-    entities: "head" and "tail" -> float64[maps, S].
-  """
-
-  words: np.ndarray
-  markers: np.ndarray
-  entities: dict[str, np.ndarray]
-
-
-def by_word(weights: np.ndarray, text: RowText, pool: Pool) -> TextRows:
-  """Pools the weights of tokens over words and entities.
+def align(
+  weights: np.ndarray, text: RowText, columns: Sequence[Column], kind: MapKind
+) -> Alignment:
+  """Turns the captured weights of one post into its maps.
 
   Args:
-    weights: float64[maps, T, S].
-    text: gives the word of each token; padding may be left out.
-    pool: `np.mean` where tokens are what asks, `np.sum` where they are asked
-      and divide among them what is a word's.
+    weights: float[maps, T, S], tokens by keys.
+    text: assigns tokens to words; padding may be left out.
+    columns: those that the post has.
 
   Raises:
-    ValueError: if no token stands for an entity.
+    ValueError: if the weights do not have the kind's maps or the columns' keys,
+      or an entity has no token.
   """
+  weights = np.asarray(weights, np.float64)
+  _check(weights, columns, kind)
+  if kind.combine:
+    combined = kind.combine(weights, axis=0, keepdims=True)
+    weights = np.concatenate([combined, weights])
   encoded, word_ids = text.encoded, np.asarray(text.encoded.word_ids)
   words = np.full((len(weights), len(text.words), weights.shape[2]), np.nan)
   for word in np.unique(word_ids[word_ids >= 0]):
     tokens = np.flatnonzero(word_ids == word)
-    words[:, word] = pool(weights[:, tokens], axis=1)
-  entities = {
-    name: pool(weights[:, _tokens(word_ids, getattr(text, name))], axis=1)
-    for name in ENTITIES
-  }
+    words[:, word] = kind.pool(weights[:, tokens], axis=1)
   markers = weights[:, [encoded.head_start, encoded.tail_start]]
-  return TextRows(words, markers, entities)
+  patches = {}
+  for entity in ENTITIES:
+    begin, end = getattr(text, entity)
+    tokens = np.flatnonzero((begin <= word_ids) & (word_ids < end))
+    if not tokens.size:
+      raise ValueError(f"words {begin} to {end}: expected a token, got none")
+    pooled = kind.pool(weights[:, tokens], axis=1)
+    patches[entity] = [
+      pooled[:, column.keys].reshape(-1, column.side, column.side)
+      for column in columns
+    ]
+  words, markers = (_share(rows, columns, kind) for rows in (words, markers))
+  return Alignment(kind, [*columns], words, markers, patches)
 
 
-def _tokens(word_ids: np.ndarray, span: tuple[int, int]) -> np.ndarray:
-  """Returns the tokens of the words of a span."""
-  begin, end = span
-  tokens = np.flatnonzero((begin <= word_ids) & (word_ids < end))
-  if not tokens.size:
-    raise ValueError(f"words {begin} to {end}: want a token, found none")
-  return tokens
+def _check(
+  weights: np.ndarray, columns: Sequence[Column], kind: MapKind
+) -> None:
+  num_maps = len(kind.titles) - (kind.combine is not None)
+  last = max((column.keys.stop for column in columns), default=0)
+  expected = f"at least {last} keys"
+  fits = weights.shape[2] >= last
+  if kind.num_visual is not None:
+    num_text = weights.shape[1]
+    expected = f"{kind.num_visual} visual and {num_text} text keys"
+    fits = weights.shape[2] == kind.num_visual + num_text
+  if len(weights) != num_maps or not fits:
+    raise ValueError(
+      f"captured weights: expected {num_maps} maps of {expected}, got shape"
+      f" {weights.shape}"
+    )
+
+
+def _share(
+  rows: np.ndarray, columns: Sequence[Column], kind: MapKind
+) -> Shares:
+  """Sums the keys of float64[maps, R, S] by column."""
+  pictures = np.empty((*rows.shape[:2], len(columns)))
+  for i, column in enumerate(columns):
+    pictures[..., i] = rows[..., column.keys].sum(axis=-1)
+  return Shares(pictures, _elsewhere(rows, pictures, kind))
+
+
+def _elsewhere(
+  rows: np.ndarray, pictures: np.ndarray, kind: MapKind
+) -> np.ndarray:
+  """Returns the weight of the keys that belong to no column."""
+  # Differences of rounded sums may be slightly below 0, hence the maximum.
+  if kind.num_visual is None:
+    rest = np.maximum(1 - pictures.sum(axis=-1, keepdims=True), 0)
+    return rest[..., : len(kind.elsewhere)]
+  visual, text = np.split(rows, [kind.num_visual], axis=-1)
+  class_token = visual[..., 0]
+  absent = visual.sum(axis=-1) - class_token - pictures.sum(axis=-1)
+  parts = [class_token, np.maximum(absent, 0), text.sum(axis=-1)]
+  return np.stack(parts, axis=-1)

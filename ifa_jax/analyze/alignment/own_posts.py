@@ -1,98 +1,94 @@
-"""Posts of one's own with their maps, by a run's model.
+"""Maps of your own posts, which need no dataset.
 
-aligner = alignment_own.PostAligner(ifa_jax.Predictor("runs/objects"))
+aligner = own_posts.PostAligner(ifa_jax.Predictor("runs/objects"))
 post = aligner.post({"text": "Ann joins Acme", "head": "Ann", "tail": "Acme",
                      "image": "ann.jpg"})
 """
 
+import functools
 import logging
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
+
 from ifa_jax import models
-from ifa_jax.analyze.alignment import readers, rows
-from ifa_jax.analyze.alignment.compute import Aligner, Look
-from ifa_jax.analyze.alignment.posts import Post, Source
+from ifa_jax.analyze.alignment import compute, readers
+from ifa_jax.analyze.alignment.posts import AlignedPost, DisplayRow, PostSource
 from ifa_jax.batch import trim_text
+from ifa_jax.data.images import decode
 from ifa_jax.inference import jsonl
 from ifa_jax.inference.images import Opener
 from ifa_jax.inference.predictor import Predictor
+from ifa_jax.inference.reader import Example
 
 _LOG = logging.getLogger(__name__)
 
 
 class PostAligner:
-  """Turns posts into what can be shown of them; needs no dataset.
+  """Computes the maps of posts with one run.
 
   Attributes:
-    titles: name of each map -> its title, the one to show first in front.
+    titles: name -> title of each map, the one to show first in front.
   """
 
   def __init__(self, predictor: Predictor):
-    """Compiles nothing yet; the first post of each padded length does.
+    """Compiles nothing; the first post of each padded length does.
 
     Raises:
-      ValueError: for a model that has no maps, with the reason.
+      ValueError: for a model without an alignment, with the reason.
     """
     model, read = predictor.model, predictor.reader
-    maps = readers.reader(
+    reader = readers.reader(
       model, read.data.scenes, model.picture_slots, read.image_size
     )
-    self.titles = maps.titles
+    self.titles = reader.kind.titles
     self._predictor = predictor
-    look = predictor.bind(Look(models.build(model), maps.captured))
-    self._aligner = Aligner(look, predictor.relations, maps)
-
-  def source(self, run: str) -> Source:
-    """Returns what figures and pages say of where posts come from.
-
-    Args:
-      run: the name of the run's folder.
-    """
-    scenes, model = self._predictor.reader.scenes, self._predictor.model
-    return Source(
-      run,
-      None,
-      self._predictor.protocol,
-      self._predictor.step,
-      scenes and scenes.visual_source(model.reads_alignment),
+    run = compute.capture(models.build(model), reader.field)
+    self._align = functools.partial(
+      compute.align_batch, predictor.bind(run), predictor.relations, reader
     )
 
-  def post(self, fields: Mapping[str, Any]) -> Post:
-    """Returns a post with its maps, and without a gold relation.
+  def source(self, run: str) -> PostSource:
+    """Returns the source of the posts, for figures and pages.
 
     Args:
-      fields: as `ifa_jax.inference` describes them; `id` names the post.
+      run: name of the run's directory.
+    """
+    scenes, model = self._predictor.reader.scenes, self._predictor.model
+    visual_source = scenes and scenes.visual_source(model.reads_alignment)
+    predictor = self._predictor
+    return PostSource(
+      run, None, predictor.protocol, predictor.step, visual_source
+    )
+
+  def post(self, fields: Mapping[str, Any]) -> AlignedPost:
+    """Returns a post with its maps and without a gold relation.
+
+    Args:
+      fields: see `ifa_jax.inference`; `id` names the post.
 
     Raises:
-      ValueError: for a post that cannot be read, saying what is wrong.
+      ValueError: for an invalid post, with the reason.
       OSError: if its picture cannot be opened.
     """
     fields, reader = self._predictor.complete(fields), self._predictor.reader
     opener = Opener()
     example = reader.read(fields, opener)
-    row = rows.of_example(
-      example,
-      str(fields.get("id", "")),
-      _name_picture(fields.get("image")),
-      reader.read_square(fields, opener),
-    )
+    row = _row(fields, example, reader.read_square(fields, opener))
     batch = trim_text(reader.batch([example], 1), reader.data.text_buckets)
-    (post,) = self._aligner.posts([row], batch)
+    (post,) = self._align([row], batch)
     return post
 
 
-def read_file(aligner: PostAligner, path: str, most: int) -> Iterator[Post]:
-  """Yields the first posts of a file of JSON lines.
+def read_file(
+  aligner: PostAligner, path: str, most: int
+) -> Iterator[AlignedPost]:
+  """Yields at most `most` posts of a file of JSON lines, see `inference.jsonl`.
 
-  A post without an `id` is named after its place among them. One that cannot be
-  read is told and passed over.
-
-  Args:
-    aligner: what makes posts of lines.
-    path: of the file, see `ifa_jax.inference.jsonl`.
-    most: posts to yield.
+  Invalid posts are logged and skipped. A post without an `id` is named after
+  its position in the file.
   """
   with jsonl.reading(path) as lines:
     for number, fields in enumerate(lines, start=1):
@@ -100,7 +96,7 @@ def read_file(aligner: PostAligner, path: str, most: int) -> Iterator[Post]:
       try:
         post = aligner.post(named)
       except (ValueError, OSError) as error:
-        _LOG.warning("%s: passed over %s: %s", path, named["id"], error)
+        _LOG.warning("%s: skipped %s: %s", path, named["id"], error)
         continue
       yield post
       most -= 1
@@ -108,7 +104,38 @@ def read_file(aligner: PostAligner, path: str, most: int) -> Iterator[Post]:
         return
 
 
-def _name_picture(image: Any) -> str:
-  """Returns the name of a picture's file, nothing for one in memory."""
+def _row(
+  fields: Mapping[str, Any], example: Example, square: np.ndarray | None
+) -> DisplayRow:
+  """Returns a post for display.
+
+  Args:
+    square: the whole picture, uint8[size, size, 3].
+  """
+  image = fields.get("image")
   is_path = isinstance(image, (str, os.PathLike))
-  return os.path.basename(image) if is_path else ""
+  text = example.text._replace(
+    id=_writable(str(fields.get("id", ""))),
+    img_id=_writable(os.path.basename(image)) if is_path else "",
+  )
+  whole = [] if square is None else [square]
+  row = DisplayRow(
+    text,
+    example.picture_size,
+    example.boxes,
+    {
+      field: [*map(decode.encode_png, squares)]
+      for field, squares in {**example.squares, "image": whole}.items()
+    },
+  )
+  if not example.regions:
+    return row
+  num_objects, scene = int(example.regions["region_mask"].sum()), example.scene
+  if scene is not None:
+    scene = scene._replace(labels=[*map(_writable, scene.labels)])
+  return row.with_objects(scene, num_objects)
+
+
+def _writable(text: str) -> str:
+  """Replaces unpaired surrogates, which cannot be written to a file, by "?"."""
+  return text.encode("utf-8", "replace").decode()

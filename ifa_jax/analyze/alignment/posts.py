@@ -1,36 +1,38 @@
-"""A post with all that its figure and its page show."""
+"""A post, its maps, and the pictures that its figure and page show."""
 
 import dataclasses
 import re
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ifa_jax.analyze.alignment import boxes as alignment_boxes
+from ifa_jax.analyze.alignment.boxes import Edges
 from ifa_jax.analyze.alignment.maps import Alignment, Column
-from ifa_jax.analyze.alignment.rows import Row
+from ifa_jax.data.scenes.store import Scene
+from ifa_jax.data.text.row_text import RowText
 
-# Written beside the numbers, for whoever finds them without this module.
+# Written next to the numbers, so that a JSON file explains itself.
 CHANGE = (
   "total variation between the relation probabilities with the pictures and"
   " with every picture masked: half the sum of absolute differences, 0 to 1"
 )
 
+# At most 4 bytes each; file systems allow names of 255 bytes.
+_MAX_CHARACTERS = 50
 
-# Of four bytes each, within the 255 that file systems allow.
-_MOST_CHARACTERS = 50
 
-
-class Source(NamedTuple):
-  """Where posts come from and who predicted them.
+class PostSource(NamedTuple):
+  """Where posts come from, and the run that predicted them.
 
   Attributes:
-    run: the run's folder, as it was named.
-    split: "train", "dev" or "test"; None for posts of one's own.
+    run: the run's directory, as given by the user.
+    split: "train", "dev" or "test"; None for your own posts.
     protocol: of the data.
     step: of the checkpoint.
     visual_source: source of the regions, see `data.scenes.fallbacks`; None for
-      a model that looks at pixels.
+      a model that reads pixels.
   """
 
   run: str
@@ -40,8 +42,8 @@ class Source(NamedTuple):
   visual_source: str | None = None
 
   def __str__(self) -> str:
-    """Returns one line that names all of it."""
-    posts = f"split {self.split}" if self.split else "posts of one's own"
+    """Returns one line with all fields."""
+    posts = f"split {self.split}" if self.split else "your own posts"
     line = (
       f"Alignment of {self.run}, {posts}, protocol {self.protocol},"
       f" checkpoint at step {self.step}"
@@ -50,47 +52,64 @@ class Source(NamedTuple):
     return line if source is None else f"{line}, visual source: {source}"
 
 
-class Grid(NamedTuple):
-  """Patches drawn over a square.
+class DisplayRow(NamedTuple):
+  """The text of a post, and its pictures for display.
 
   Attributes:
-    column: number of the column whose patches they are.
-    edges: what they cover, (x0, y0, x1, y1) in fractions of the square.
+    text: words, spans and tokens as the model reads them.
+    picture_size: (width, height) of the original, (0, 0) without a picture.
+    boxes: "grounded", "detected" or "object" -> [x0, y0, x1, y1] of each in
+      pixels of the original; empty if unknown.
+    squares: field -> PNG files, at most one for "image".
+    objects: those that the model reads; none for a model of pixels.
   """
 
-  column: int
-  edges: alignment_boxes.Edges
+  text: RowText
+  picture_size: tuple[int, int]
+  boxes: dict[str, list[tuple[float, ...]]]
+  squares: dict[str, list[bytes]]
+  objects: Sequence[Column] = ()
+
+  def with_objects(self, scene: Scene | None, num: int) -> "DisplayRow":
+    """Replaces the crops with the first objects of the picture's scene."""
+    size, boxes = self.picture_size, []
+    if scene is not None and scene.boxes is not None:
+      # The detector may have read the picture in another size.
+      size, boxes = scene.size, scene.boxes[:num].tolist()
+    labels = scene.labels if scene and len(scene.labels) else [""] * num
+    return self._replace(
+      picture_size=size,
+      boxes={"object": [tuple(box) for box in boxes]},
+      objects=[Column("object", i, i, label=labels[i]) for i in range(num)],
+    )
 
 
 class Panel(NamedTuple):
-  """A square with patches over it, drawn once for each entity.
+  """A square with patches over it, drawn once per entity.
 
   Attributes:
-    title: what it shows.
     square: a PNG file.
-    grids: the larger ones first, so that none is hidden.
+    grids: (number of the column, area of its patches), the larger ones first,
+      so that none is hidden.
   """
 
   title: str
   square: bytes
-  grids: list[Grid]
+  grids: list[tuple[int, Edges]]
 
 
 @dataclasses.dataclass(frozen=True)
-class Post:
-  """A post, what a run makes of it, and what it looks at.
+class AlignedPost:
+  """A post with the model's predictions and maps.
 
   Attributes:
-    row: as prepared or read.
-    gold: its relation, or None where nobody knows it.
+    gold: its relation, or None if unknown.
     probabilities: of each relation.
     blanked: the same with every picture masked.
-    alignment: its maps.
-    sizes: side of the picture's square, and of each kind of crop, in pixels by
-      field; objects are no squares and have none.
+    sizes: field -> side of its squares in pixels; objects have none.
   """
 
-  row: Row
+  row: DisplayRow
   gold: str | None
   probabilities: dict[str, float]
   blanked: dict[str, float]
@@ -98,45 +117,54 @@ class Post:
   sizes: dict[str, int]
 
   @property
+  def ranked(self) -> list[str]:
+    """All relations, the most probable first."""
+    return sorted(self.probabilities, key=lambda n: -self.probabilities[n])
+
+  @property
   def predicted(self) -> str:
-    """The likeliest relation."""
-    return max(self.probabilities, key=self.probabilities.__getitem__)
+    """The most probable relation."""
+    return self.ranked[0]
 
   @property
   def verdict(self) -> str | None:
-    """Whether the prediction is "right" or "wrong", None without a gold."""
+    """ "right" or "wrong"; None without a gold relation."""
     if self.gold is None:
       return None
     return "right" if self.predicted == self.gold else "wrong"
 
   @property
   def change(self) -> float:
-    """How much the prediction depends on the pictures, see `CHANGE`."""
+    """The effect of the pictures on the prediction, see `CHANGE`."""
     pairs = zip(self.probabilities.values(), self.blanked.values(), strict=True)
     return sum(abs(p - q) for p, q in pairs) / 2
 
   @property
   def file_name(self) -> str:
-    """The post's id as the stem of a file's name: "test-12".
+    """The id as a file name without extension: "test-12" for "test/12".
 
-    What else than words and dots is in it becomes "-", and a long one is cut:
-    an id of one's own may be anything.
+    Users choose the ids of their own posts, so unsafe characters become "-" and
+    long ids are cut.
     """
-    words = re.sub(r"[^\w.]+", "-", self.row.text.id)[:_MOST_CHARACTERS]
+    words = re.sub(r"[^\w.]+", "-", self.row.text.id)[:_MAX_CHARACTERS]
     return words.strip(".-") or "post"
 
   @property
   def picture(self) -> bytes | None:
-    """The PNG file of the whole picture's square, read or not."""
+    """PNG file of the whole picture, even if the model does not read it."""
     return next(iter(self.row.squares["image"]), None)
 
+  def entity_words(self, entity: str) -> str:
+    """Returns the words of the "head" or the "tail"."""
+    return " ".join(self.row.text.words[slice(*getattr(self.row.text, entity))])
+
   def box(self, column: Column) -> tuple[float, ...] | None:
-    """Returns a crop's or an object's box, or None if nobody knows it."""
+    """Returns the box of a crop or an object, or None if unknown."""
     boxes = self.row.boxes.get(column.field, [])
     return boxes[column.index] if column.index < len(boxes) else None
 
   def place(self, column: Column) -> alignment_boxes.Place | None:
-    """Returns where a crop or an object lies on the picture, if known."""
+    """Returns the position of a crop or an object on the picture, if known."""
     box = self.box(column)
     if self.picture is None or box is None:
       return None
@@ -148,28 +176,27 @@ class Post:
     )
 
   def panels(self) -> list[Panel]:
-    """Returns the picture, what lies on it, and crops of unknown place."""
-    whole, on_picture, alone = [], [], []
+    """Returns the picture, its crops or objects, and crops of unknown place."""
+    whole, on_picture, apart = [], [], []
     for number, column in enumerate(self.alignment.columns):
-      place = self.place(column)
-      if place:
-        on_picture.append(Grid(number, place.grid))
+      if place := self.place(column):
+        on_picture.append((number, place.grid))
         continue
-      grid = [Grid(number, (0.0, 0.0, 1.0, 1.0))]
-      target = whole if column.field == "image" else alone
-      # An object has no square of its own.
+      target = whole if column.field == "image" else apart
+      # Objects have no squares of their own.
       for square in self.row.squares.get(column.field, [])[column.index :][:1]:
-        target.append(Panel(column.name, square, grid))
+        grid = (number, (0.0, 0.0, 1.0, 1.0))
+        target.append(Panel(column.name, square, [grid]))
     if self.picture is not None and on_picture:
-      on_picture.sort(key=lambda grid: -_area(grid.edges))
+      on_picture.sort(key=lambda grid: -_area(grid[1]))
       title = "objects" if self.row.objects else "crops"
       whole.append(Panel(title, self.picture, on_picture))
-    return whole + alone
+    return whole + apart
 
   def to_json(self) -> dict[str, Any]:
-    """Returns all numbers as plain values; words that were not read are None.
+    """Returns all numbers as plain values, None for words without a token.
 
-    The first axis of arrays is that of `maps`.
+    Axis 0 of arrays follows `maps`.
     """
     aligned, text = self.alignment, self.row.text
     return {
@@ -183,10 +210,10 @@ class Post:
       "probabilities": _plain(self.probabilities),
       "blanked": _plain(self.blanked),
       "change": round(self.change, 7),
-      "maps": list(aligned.maps),
+      "maps": list(aligned.kind.titles),
       "columns": [column.name for column in aligned.columns],
       "labels": [column.label for column in aligned.columns],
-      "elsewhere_columns": list(aligned.wording.elsewhere),
+      "elsewhere_columns": list(aligned.kind.elsewhere),
       "words_to_pictures": _plain(aligned.words.pictures),
       "words_to_elsewhere": _plain(aligned.words.elsewhere),
       "markers_to_pictures": _plain(aligned.markers.pictures),
@@ -200,30 +227,30 @@ class Post:
       },
       "picture_size": list(self.row.picture_size),
       "boxes": self._boxes(),
-      "notes": {"cell": aligned.wording.cell, "change": CHANGE},
+      "notes": {"cell": aligned.kind.cell, "change": CHANGE},
     }
 
   def _boxes(self) -> dict[str, Any]:
-    """Returns the box of each column that has one, in both kinds of pixels."""
+    """Returns the known boxes by column, in pixels and on the square."""
     found = {}
     for column in self.alignment.columns:
       if box := self.box(column):
         place = self.place(column)
         found[column.name] = {
           "box": list(box),
-          "on_square": place and place.box and _plain(np.array(place.box)),
-          "patches_on_square": place and _plain(np.array(place.grid)),
+          "on_square": place and place.box and _plain([*place.box]),
+          "patches_on_square": place and _plain([*place.grid]),
         }
     return found
 
 
-def _area(edges: alignment_boxes.Edges) -> float:
+def _area(edges: Edges) -> float:
   x0, y0, x1, y1 = edges
   return (x1 - x0) * (y1 - y0)
 
 
 def _plain(value: Any) -> Any:
-  """Rounds to seven digits behind the point; NaN becomes None."""
+  """Rounds to seven decimal places; NaN becomes None."""
   if isinstance(value, dict):
     return {key: _plain(inner) for key, inner in value.items()}
   if isinstance(value, (list, np.ndarray)):

@@ -1,4 +1,4 @@
-"""Rows of a run's dataset as posts with their maps."""
+"""Maps of the rows of a run's dataset."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -7,16 +7,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from ifa_jax.analyze.alignment import readers
-from ifa_jax.analyze.alignment import rows as alignment_rows
-from ifa_jax.analyze.alignment.compute import Aligner, Look
-from ifa_jax.analyze.alignment.posts import Post
-from ifa_jax.analyze.alignment.readers import Reader
-from ifa_jax.analyze.alignment.rows import Row
+from ifa_jax.analyze.alignment import compute, readers
+from ifa_jax.analyze.alignment.posts import AlignedPost, DisplayRow
+from ifa_jax.analyze.alignment.readers import MapReader
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.dataset import Split
 from ifa_jax.data.scenes import store
-from ifa_jax.data.scenes.store import Scenes
 from ifa_jax.data.text.row_text import RowText
 from ifa_jax.runtime.tensorflow import tf
 from ifa_jax.training import evaluation, experiment
@@ -27,11 +23,11 @@ from ifa_jax.workdir.run_folder import RunFolder
 BATCH_SIZE = 8
 
 
-def reader(built: experiment.Experiment) -> Reader:
-  """Returns what reads the maps of an experiment's model.
+def reader(built: experiment.Experiment) -> MapReader:
+  """Returns the reader of an experiment's model.
 
   Raises:
-    ValueError: for a model that has none, with the reason.
+    ValueError: for a model without an alignment, with the reason.
   """
   return readers.reader(
     built.config.model,
@@ -41,9 +37,7 @@ def reader(built: experiment.Experiment) -> Reader:
   )
 
 
-def load_best(
-  built: experiment.Experiment, folder: RunFolder
-) -> evaluation.Best:
+def load_best(folder: RunFolder) -> evaluation.Best:
   """Loads the checkpoint with the best dev F1 to one device.
 
   Raises:
@@ -56,71 +50,67 @@ def load_best(
 
 
 class SplitAligner:
-  """Turns rows of splits into posts with their maps, on one device."""
+  """Computes the maps of rows of splits on one device."""
 
   def __init__(self, built: experiment.Experiment, params: Any):
-    """Compiles nothing yet; the first batch of each shape does.
+    """Compiles nothing; the first batch of each shape does.
 
     Args:
-      built: whose model and dataset.
       params: on the device.
 
     Raises:
-      ValueError: for a model that has no maps, with the reason.
+      ValueError: for a model without an alignment, with the reason.
     """
     self._built = built
-    self._scenes: dict[str, Scenes] = {}
     maps = reader(built)
-    look = jax.jit(Look(built.model, maps.captured))
-    self._aligner = Aligner(
-      functools.partial(look, params), built.prepared.relations, maps
+    run = jax.jit(compute.capture(built.model, maps.field))
+    self._align = functools.partial(
+      compute.align_batch,
+      functools.partial(run, params),
+      built.prepared.relations,
+      maps,
+    )
+    # `reader` requires scenes for a model of regions.
+    self._scenes = functools.cache(
+      functools.partial(store.read_split, str(built.config.data.scenes))
     )
 
-  def posts(self, split: Split, rows: Sequence[int]) -> Iterator[Post]:
+  def posts(self, split: Split, rows: Sequence[int]) -> Iterator[AlignedPost]:
     """Yields a post for each row, in this order."""
     batch_size = min(BATCH_SIZE, len(rows))
     batches = sampling.in_batches(np.asarray(rows), batch_size)
     read = self._built.data.batches(split, batches, on_host=True)
     for numbers, batch in zip(batches, read, strict=True):
       real = [self.read_row(split, int(n)) for n in numbers[batch.valid]]
-      yield from self._aligner.posts(real, batch)
+      yield from self._align(real, batch)
 
-  def read_row(self, split: Split, number: int) -> Row:
-    """Returns a row with its pictures, and with the objects that are read."""
+  def read_row(self, split: Split, number: int) -> DisplayRow:
+    """Returns a row with its pictures, and the objects that the model reads."""
     inputs = self._built.data.inputs
     text = inputs.texts(split)[number]
     row = read_row(split, number, text)
     if self._built.config.model.regions is None:
       return row
     num_objects = inputs.region_reader(split).num_objects(number)
-    scene = self._read_scenes(split).scene(text.img_id)
-    return alignment_rows.with_objects(row, scene, num_objects)
-
-  def _read_scenes(self, split: Split) -> Scenes:
-    if split.name not in self._scenes:
-      # `reader` refuses a run of regions without scenes.
-      folder = str(self._built.config.data.scenes)
-      self._scenes[split.name] = store.read_split(folder, split.name)
-    return self._scenes[split.name]
+    scene = self._scenes(split.name).scene(text.img_id)
+    return row.with_objects(scene, num_objects)
 
 
-def read_row(split: Split, row: int, text: RowText) -> Row:
-  """Reads a row of a prepared dataset, pictures still encoded.
+def read_row(split: Split, row: int, text: RowText) -> DisplayRow:
+  """Reads a row of a prepared dataset; its pictures remain encoded.
 
   Args:
-    split: of the dataset.
-    row: its number.
-    text: what the model reads of it.
+    text: as the model reads it.
   """
   fields = tf.train.Example.FromString(split[row]).features.feature
-  numbers = lambda key: tuple(fields[key].int64_list.value)  # noqa: E731
   boxes = {}
   for kind in ("grounded", "detected"):
     edges = np.asarray(fields[f"{kind}_boxes"].float_list.value, np.float64)
     boxes[kind] = [tuple(box) for box in edges.reshape(-1, 4).tolist()]
-  return Row(
+  width, height = fields["picture_size"].int64_list.value
+  return DisplayRow(
     text=text,
-    picture_size=numbers("picture_size"),
+    picture_size=(width, height),
     boxes=boxes,
     squares={
       name: list(fields[name].bytes_list.value)

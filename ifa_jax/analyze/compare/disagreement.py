@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
-from ifa_jax.statistics.predictions import Seed
 from ifa_jax.statistics.systems import System
 
 _READABLE = ("head", "tail", "text", "img_id")
@@ -15,7 +14,7 @@ _READABLE = ("head", "tail", "text", "img_id")
 def count(
   gold: np.ndarray, first: np.ndarray, second: np.ndarray
 ) -> dict[str, float]:
-  """Counts rows by which of two systems is right.
+  """Counts rows by the systems that are right.
 
   Args:
     gold: int[n] relation ids.
@@ -37,21 +36,21 @@ def count(
 
 
 def mcnemar(advantages: np.ndarray) -> float:
-  """Returns the p value of McNemar's exact test, by posts.
+  """Returns the p value of McNemar's exact test of equal accuracy, by posts.
 
-  Rows of one post are not independent, so posts are what changes sides: under
-  the hypothesis, a post on which one model is right k times more often is as
-  likely to be the one's as the other's. That is the sign-flip permutation test
-  (Fisher 1935, The Design of Experiments, section 21; for clustered pairs,
-  Eliasziw and Donner 1991, Statistics in Medicine 10, 1981-1991), of all flips.
-  Where no k is above 1 it is McNemar's test itself.
+  Rows of one post are not independent, so whole posts are exchanged: under the
+  hypothesis, a post with k more rows right by one model is as likely to have
+  them right by the other. That is the sign-flip permutation test (Fisher 1935,
+  The Design of Experiments, section 21; for clustered pairs, Eliasziw and
+  Donner 1991, Statistics in Medicine 10, 1981-1991), with all flips. Where no k
+  exceeds 1 it is McNemar's test itself.
 
   Args:
-    advantages: int[posts], rows on which the first alone is right, less those
-      on which the second alone is.
+    advantages: int[posts], rows that only the first system labels right, less
+      those that only the second does.
   """
   sizes, posts = np.unique(abs(advantages[advantages != 0]), return_counts=True)
-  # Of each sum of all signed sizes, the least first.
+  # Probability of each sum of all signed sizes, ascending.
   chances = np.ones(1)
   for size, number in zip(sizes.tolist(), posts.tolist(), strict=True):
     of_size = np.zeros(2 * size * number + 1)
@@ -73,25 +72,27 @@ def rows(systems: Sequence[System]) -> Iterator[dict[str, Any]]:
   """
   seeds = [seed for system in systems for seed in system.seeds]
   for row, line in seeds[0].lines.items():
-    if len({seed.lines[row]["pred"] for seed in seeds}) > 1:
-      predictions = {
-        system.name: [_prediction(seed, row) for seed in system.seeds]
-        for system in systems
-      }
-      readable = {
-        key: seed.lines[row][key]
-        for key in _READABLE
-        for seed in reversed(seeds)
-        if key in seed.lines[row]
-      }
-      known = {"id": row, "gold": line["gold"], "predictions": predictions}
-      yield known | readable
-
-
-def _prediction(seed: Seed, row: str | int) -> dict[str, Any]:
-  line = seed.lines[row]
-  return {
-    "pred": line["pred"],
-    "probability": line.get("probability"),
-    "protocol": seed.protocol,
-  }
+    if len({seed.lines[row]["pred"] for seed in seeds}) == 1:
+      continue
+    predictions = {
+      system.name: [
+        {
+          "pred": seed.lines[row]["pred"],
+          "probability": seed.lines[row].get("probability"),
+          "protocol": seed.protocol,
+        }
+        for seed in system.seeds
+      ]
+      for system in systems
+    }
+    readable = {
+      key: seed.lines[row][key]
+      for key in _READABLE
+      for seed in reversed(seeds)
+      if key in seed.lines[row]
+    }
+    yield {
+      "id": row,
+      "gold": line["gold"],
+      "predictions": predictions,
+    } | readable

@@ -1,4 +1,4 @@
-"""What `compare` found, as printed tables and as Markdown."""
+"""Tables of `compare`, printed or as Markdown."""
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,78 +6,61 @@ from typing import Any
 
 from ifa_jax.analyze import tables
 from ifa_jax.analyze.tables import Table
-from ifa_jax.cli import tables as report
-
-_LABELS = {
-  "accuracy": "accuracy",
-  "precision": "precision",
-  "recall": "recall",
-  "f1": "F1",
-}
 
 # Relations in a line; the JSON has all.
-_MOST_NAMED = 5
+_MAX_NAMED = 5
 
 
 def show(result: Mapping[str, Any]) -> None:
-  """Prints all tables; the first line says the protocol.
-
-  Args:
-    result: as `compare.compare` returns it.
-  """
-  print("\n".join(_head(result)))
-  for table in _tables(result):
-    print()
-    tables.show(table)
+  """Prints the result of `compare.compare`; the first line is the protocol."""
+  tables.show(_head(result), [*_tables(result)])
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-  """Returns all tables as Markdown; the first line says the protocol."""
+  """Returns the result as Markdown; the first line is the protocol."""
   return tables.markdown(_head(result), [*_tables(result)])
 
 
-def show_rows(rows: Sequence[Mapping[str, Any]], most: int) -> None:
-  """Prints the first of the rows that `disagreement.rows` yields."""
-  shown = rows[:most]
+def show_rows(rows: Sequence[Mapping[str, Any]], num_shown: int) -> None:
+  """Prints the number of rows of `disagreement.rows`, and the first of them."""
+  shown = rows[:num_shown]
   note = f"; the first {len(shown)} (* right):" if shown else ""
   print(f"\n{len(rows)} rows with differing predictions{note}")
   for row in shown:
     print(f"\n{row['id']}: {row['gold']}")
     for name, predictions in row["predictions"].items():
-      said = ", ".join(_said(x, row["gold"]) for x in predictions)
-      print(f"  {name}: {said}")
-    if readable := _readable(row):
-      print(
-        textwrap.fill(readable, 80, initial_indent="  ", subsequent_indent="  ")
-      )
+      texts = ", ".join(_prediction(x, row["gold"]) for x in predictions)
+      print(f"  {name}: {texts}")
+    # "Ann -> Acme: Ann joins Acme (a.jpg)", as far as it is known.
+    text = str(row.get("text", ""))
+    if "head" in row and "tail" in row:
+      text = f"{row['head']} -> {row['tail']}: {text}"
+    text += f" ({row['img_id']})" if "img_id" in row else ""
+    if text:
+      print(textwrap.indent(textwrap.fill(text, 78), "  "))
 
 
-def _said(prediction: Mapping[str, Any], gold: str) -> str:
+def _prediction(prediction: Mapping[str, Any], gold: str) -> str:
   """Returns "None 0.71", with a mark if it is right."""
   probability = prediction["probability"]
   shown = "" if probability is None else f" {probability:.2f}"
   return f"{prediction['pred']}{shown}{' *' * (prediction['pred'] == gold)}"
 
 
-def _readable(row: Mapping[str, Any]) -> str:
-  """Returns what there is of "Ann -> Acme: Ann joins Acme (a.jpg)"."""
-  text = str(row.get("text", ""))
-  if "head" in row and "tail" in row:
-    text = f"{row['head']} -> {row['tail']}: {text}"
-  return f"{text} ({row['img_id']})" if "img_id" in row else text
-
-
 def _head(result: Mapping[str, Any]) -> list[str]:
-  protocol = result["protocol"]
-  if not protocol.startswith("protocols differ"):
-    protocol = f"protocol: {protocol}"
   seeds = {x["name"]: len(x["paths"]) for x in result["systems"]}
-  rows = f"{result['n']} rows"
-  lines = [protocol, *tables.resampling(rows, result["bootstrap"], seeds)]
+  rows, protocol = f"{result['n']} rows", result["protocol"]
+  lines = [*tables.describe(protocol, rows, result["bootstrap"], seeds)]
   for i, system in enumerate(result["systems"]):
     note = "" if i or not result["pairs"] else " (the reference)"
     lines.append(f"{system['name']}{note}: {', '.join(system['paths'])}")
-    lines += _unknown(system)
+    if counts := system["unknown"]:
+      named = [f"{name} ({number})" for name, number in counts.items()]
+      named[_MAX_NAMED:] = ["..."] * (len(named) > _MAX_NAMED)
+      lines.append(
+        f"{system['name']}: {sum(counts.values())} predictions of relations"
+        f" that no row has, all wrong: {', '.join(named)}"
+      )
   if result["pairs"]:
     lines.append(
       "* where the interval of a difference excludes 0; by relation, where the"
@@ -87,88 +70,72 @@ def _head(result: Mapping[str, Any]) -> list[str]:
   return lines
 
 
-def _unknown(system: Mapping[str, Any]) -> Iterator[str]:
-  """Yields a line of predictions that no row has, where there are any."""
-  if counts := system["unknown"]:
-    shown = [f"{name} ({number})" for name, number in counts.items()]
-    named = ", ".join(
-      shown[:_MOST_NAMED] + ["..."] * (len(shown) > _MOST_NAMED)
-    )
-    yield (
-      f"{system['name']}: {sum(counts.values())} predictions of relations that"
-      f" no row has, all wrong: {named}"
-    )
-
-
 def _tables(result: Mapping[str, Any]) -> Iterator[Table]:
-  protocols = {x["name"]: x["protocol"] for x in result["systems"]}
-  yield _scores(result["systems"])
-  if result["pairs"]:
-    yield _differences(result["pairs"], protocols)
-  for pair in result["pairs"]:
-    yield _relations(pair, protocols)
-    yield _counts(pair, protocols)
-
-
-def _scores(systems: Sequence[Mapping[str, Any]]) -> Table:
-  sections = []
-  for system in systems:
-    lines = [
-      [
-        _LABELS[name],
-        tables.with_interval(report.percent(score["mean"]), score),
-        _deviation(score),
-      ]
-      for name, score in system["scores"].items()
-    ]
-    sections.append(tables.named([system["name"], system["protocol"]], lines))
+  """Yields scores, differences, and two tables for each pair."""
+  sections = [
+    tables.named(
+      [system["name"], system["protocol"]],
+      [_score(name, score) for name, score in system["scores"].items()],
+    )
+    for system in result["systems"]
+  ]
   columns = ("system", "protocol", "score", "percent", "seeds")
-  return Table("Scores", columns, sections)
+  yield Table("Scores", columns, sections)
+  protocols = {x["name"]: x["protocol"] for x in result["systems"]}
+  titles = {name: f"{name} ({text})" for name, text in protocols.items()}
+  sections = [
+    tables.named(
+      [pair["second"], protocols[pair["second"]]],
+      [
+        [k.replace("f1", "F1"), tables.difference(x)]
+        for k, x in pair["differences"].items()
+      ],
+    )
+    for pair in result["pairs"]
+  ]
+  if sections:
+    title = f"Differences from {titles[result['pairs'][0]['first']]}"
+    yield Table(title, ("system", "protocol", "score", "points"), sections)
+  for pair in result["pairs"]:
+    first, second = titles[pair["first"]], titles[pair["second"]]
+    yield _relations(pair, f"F1 by relation: A = {first}, B = {second}")
+    yield _counts(pair, first, second)
 
 
-def _differences(
-  pairs: Sequence[Mapping[str, Any]], protocols: Mapping[str, str]
-) -> Table:
-  sections = []
-  for pair in pairs:
-    lines = [
-      [_LABELS[name], tables.difference(x)]
-      for name, x in pair["differences"].items()
-    ]
-    names = [pair["second"], protocols[pair["second"]]]
-    sections.append(tables.named(names, lines))
-  title = f"Differences from {_of(pairs[0]['first'], protocols)}"
-  return Table(title, ("system", "protocol", "score", "points"), sections)
+def _score(name: str, score: Mapping[str, Any]) -> list[str]:
+  seeds, deviation = str(len(score["seeds"])), score["deviation"]
+  if deviation is not None:
+    seeds += f", sd {tables.percent(deviation)}"
+  value = f"{tables.percent(score['mean'])} {tables.interval(score)}"
+  return [name.replace("f1", "F1"), value, seeds]
 
 
-def _relations(pair: Mapping[str, Any], protocols: Mapping[str, str]) -> Table:
+def _relations(pair: Mapping[str, Any], title: str) -> Table:
   found = dict(pair["f1_by_relation"])
   none = {"None": found.pop("None")} if "None" in found else {}
   none["None, accuracy"] = pair["none_accuracy"]
-  title = (
-    f"F1 by relation: A = {_of(pair['first'], protocols)},"
-    f" B = {_of(pair['second'], protocols)}"
-  )
   sections = [
-    [_relation(name, x) for name, x in part.items()] for part in (found, none)
+    [
+      [
+        name,
+        str(x["support"]),
+        *(tables.percent(x[key]) for key in ("first", "second")),
+        tables.difference(x),
+      ]
+      for name, x in part.items()
+    ]
+    for part in (found, none)
   ]
-  columns = ("relation", "rows", "A", "B", "B - A")
-  return Table(title, columns, sections)
+  return Table(title, ("relation", "rows", "A", "B", "B - A"), sections)
 
 
-def _relation(name: str, found: Mapping[str, Any]) -> list[str]:
-  values = [report.percent(found[key]) for key in ("first", "second")]
-  return [name, str(found["support"]), *values, tables.difference(found)]
-
-
-def _counts(pair: Mapping[str, Any], protocols: Mapping[str, str]) -> Table:
+def _counts(pair: Mapping[str, Any], first: str, second: str) -> Table:
   counts, p = pair["rows"], pair["mcnemar_p"]
   note = (
     "mean over pairs of seeds"
     if p is None
     else f"McNemar's exact test of equal accuracy, by posts: p = {p:.2g}"
   )
-  first, second = (_of(pair[key], protocols) for key in ("first", "second"))
   lines = [
     [f"{first} right", counts["both_right"], counts["only_first_right"]],
     [f"{first} wrong", counts["only_second_right"], counts["both_wrong"]],
@@ -176,15 +143,3 @@ def _counts(pair: Mapping[str, Any], protocols: Mapping[str, str]) -> Table:
   cells = [[name, *(f"{n:.{p is None:d}f}" for n in ns)] for name, *ns in lines]
   columns = ("rows", f"{second} right", f"{second} wrong")
   return Table(f"Who is right ({note})", columns, [cells])
-
-
-def _of(name: str, protocols: Mapping[str, str]) -> str:
-  return f"{name} ({protocols[name]})"
-
-
-def _deviation(score: Mapping[str, Any]) -> str:
-  """Returns how many seeds there are: "1", or "3, sd 0.71" in percent."""
-  count = str(len(score["seeds"]))
-  if score["deviation"] is None:
-    return count
-  return f"{count}, sd {report.percent(score['deviation'])}"

@@ -1,15 +1,22 @@
-r"""What a dataset tells of the labels without a pixel being looked at.
+r"""Tests whether counts, such as that of crops, reveal the labels of a dataset.
 
     python -m ifa_jax.analyze leak --data_dir=data
     python -m ifa_jax.analyze leak --data_dir=prepared --protocol=clean
+    python -m ifa_jax.analyze leak --data_dir=data --counts=counts.json
 
-Reads a tree as published or a prepared dataset. Counts the crops of rows with
-and without a relation, learns on train how the count alone predicts the
-relation or its absence, and evaluates this on val and test. It does the same
-for every other number that is available, and compares the queries, if any, with
-the gold relations' argument types. `information` and, for queries, `queries`
-define a leak. If no number is informative, at most one audit in 100 reports
-one.
+Reads a tree as published or a prepared dataset, and no pixels. Shows the crops
+of rows with and without a relation, and tests how well their number predicts
+the relation or its absence: learned on train and tested on val and test, and by
+cross-validation within each split. All other counts of the dataset are tested
+as well, and those of `--counts`, a JSON file of numbers by row or picture:
+
+    {"caption length": {"a.jpg": 12, "b.jpg": 7}, "entities": {"test/1": 2}}
+
+A row is named by its split and the line of its text file (from 1). A count with
+more than 32 values is divided into 32 groups of about as many rows. Queries, if
+any, are compared with the argument types of the gold relations. `information`
+and `queries` define a leak. If no count is informative, at most 1 audit in 100
+reports a leak in one, however many are tested.
 
 Exit status: 1 if there is a leak, 0 if there is none or if there are too few
 rows to tell.
@@ -23,14 +30,14 @@ import numpy as np
 from absl import flags
 
 from ifa_jax.analyze.leak import counts as leak_counts
-from ifa_jax.analyze.leak import queries as leak_queries
-from ifa_jax.analyze.leak import sources, tables, verdicts
-from ifa_jax.analyze.leak.counts import Counted
+from ifa_jax.analyze.leak import information, queries, sources, tables
+from ifa_jax.analyze.leak.information import Sample
 from ifa_jax.analyze.leak.sources import Row
 from ifa_jax.data import schema
 from ifa_jax.statistics import bootstrap
 
 TOLERANCE = 0.05
+MAX_VALUES = 32
 
 _QUERIES = "gold types in the query"
 
@@ -44,12 +51,18 @@ def define_flags() -> None:
     "protocol",
     None,
     schema.PROTOCOLS,
-    "Which dataset, where several are prepared there.",
+    "The dataset to read if several are prepared there.",
+  )
+  flags.DEFINE_string(
+    "counts",
+    None,
+    "JSON file of further numbers to test, {name: {row or img_id: number}}; a"
+    " row is split/line, e.g. test/12.",
   )
   flags.DEFINE_float(
     "tolerance",
     100 * TOLERANCE,
-    "Percent of the bits that a label leaves open which a number may tell.",
+    "Percent of the bits of a label that a number may reveal.",
     lower_bound=0,
     upper_bound=100,
   )
@@ -59,52 +72,59 @@ def define_flags() -> None:
 
 def main(_) -> int:
   """Runs the command and returns its exit status."""
+  values = flags.FLAGS
   found = measure(
-    flags.FLAGS.data_dir, flags.FLAGS.protocol, flags.FLAGS.tolerance / 100
+    values.data_dir, values.protocol, values.tolerance / 100, values.counts
   )
-  if flags.FLAGS.json:
+  if values.json:
     print(json.dumps(found, indent=2))
   else:
     tables.show(found)
     print(summary(found))
-  return int(found["verdict"] == verdicts.LEAK)
+  return int(found["verdict"] == information.LEAK)
 
 
 def measure(
-  data_dir: str, protocol: str | None = None, tolerance: float = TOLERANCE
+  data_dir: str,
+  protocol: str | None = None,
+  tolerance: float = TOLERANCE,
+  counts_file: str | None = None,
 ) -> dict[str, Any]:
-  """Measures what a dataset tells without a pixel.
+  """Measures the information about labels in the counts of a dataset.
 
   Args:
     data_dir: a tree as published, or a prepared dataset.
-    protocol: which dataset, where several are prepared there.
-    tolerance: share of the bits that labels leave open which a number may tell
-      on val and test, in [0, 1].
+    protocol: the dataset to read if several are prepared there.
+    tolerance: maximal share of the bits of a label, in [0, 1].
+    counts_file: see `sources.add_counts`.
 
   Returns:
     Plain values ready for JSON: `data_dir`, `source` and `protocol`;
-    `tolerance`; `level` of each number's tests; `rows`: split -> rows of each
-    class; `counts`: name -> see `leak_counts.measure`, for every number that
-    is not 0 in all rows and not the same as one before; `duplicates`: kind ->
-    split -> rows of each class with a crop that they have twice; `queries`:
-    split -> see `leak_queries.compare`, with the verdict under `judged`, or
-    None; `verdicts`: name -> verdict; `verdict`: the worst of them.
+    `tolerance`; `level`, false positive rate of each test; `rows`: split ->
+    rows of each class; `counts`: name -> `counts.measure`, for the counts of
+    the file, and those of the dataset that are not 0 in all rows nor equal to
+    an earlier one; `duplicates`: kind -> split -> rows of each class with a
+    crop that they have twice; `queries`, or None: split -> rows without a
+    relation (`none`), with one (`relation`), and with one that has types
+    (`typed`), and how many of their queries end in exactly these types, and
+    `judged` -> `queries.judge`; `verdicts`: name -> verdict; `verdict`: the
+    worst of them.
 
   Raises:
-    ValueError: for a folder of another kind or protocol, and for bad files.
+    ValueError: for a folder of another kind or protocol, and malformed files.
   """
   source = sources.read(data_dir, protocol)
-  numbers = _numbers(source.splits)
-  # Of finding and of naming.
-  level = verdicts.ALPHA / max(1, 2 * len(numbers))
+  supplied = sources.add_counts(source, counts_file) if counts_file else []
+  numbers = _numbers(source.splits, supplied)
+  level = information.ALPHA / max(1, leak_counts.NUM_TESTS * len(numbers))
   counts = {
     name: leak_counts.measure(splits, tolerance, level)
     for name, splits in numbers.items()
   }
-  queries = _queries(source.splits)
-  said = {name: found["held_out"]["verdict"] for name, found in counts.items()}
-  if queries:
-    said[_QUERIES] = queries["judged"]["verdict"]
+  asked = _queries(source.splits)
+  verdicts = {name: found["verdict"] for name, found in counts.items()}
+  if asked:
+    verdicts[_QUERIES] = asked["judged"]["verdict"]
   return {
     "data_dir": str(data_dir),
     "source": source.description,
@@ -117,72 +137,83 @@ def measure(
       kind: _by_class(source.splits, lambda row, kind=kind: row.repeats[kind])
       for kind in sources.KINDS
     },
-    "queries": queries,
-    "verdicts": said,
-    "verdict": verdicts.worst(said.values()),
+    "queries": asked,
+    "verdicts": verdicts,
+    "verdict": information.worst(verdicts.values()),
   }
 
 
 def summary(found: Mapping[str, Any]) -> str:
-  """Returns the verdict on what `measure` found, in one line."""
+  """Returns the verdict of `measure` in one line."""
   verdict = found["verdict"]
   names = [name for name, said in found["verdicts"].items() if said == verdict]
-  if verdict == verdicts.LEAK:
-    reason = f"{', '.join(names)} tell whether a row has a relation, or which"
-  elif verdict == verdicts.TOO_FEW:
+  if verdict == information.LEAK:
+    reason = f"{', '.join(names)} reveal whether a row has a relation, or which"
+  elif verdict == information.TOO_FEW:
     reason = f"undecided for {', '.join(names)}"
   else:
     reason = (
-      f"no number tells more than {100 * found['tolerance']:g} % of whether a"
-      f" row has a relation, or of which{_little(found)}"
+      f"no number reveals more than {100 * found['tolerance']:g} % of whether a"
+      " row has a relation, or of which"
     )
+    significant = [
+      name
+      for name, counted in found["counts"].items()
+      if any(
+        tests[question] and tests[question]["p_value"] <= found["level"]
+        for tests in (counted["held_out"], *counted["within"].values())
+        for question in leak_counts.QUESTIONS
+      )
+    ]
+    if significant:
+      reason += f"; less than that: {', '.join(significant)}"
   return f"{verdict} ({found['source']}): {reason}"
 
 
-def _little(found: Mapping[str, Any]) -> str:
-  """Returns "; picture tells something", for numbers that are not unrelated."""
-  names = [
-    name
-    for name, counted in found["counts"].items()
-    if any(
-      counted["held_out"][question]["p_value"] <= found["level"]
-      for question in leak_counts.QUESTIONS
-      if counted["held_out"][question]
-    )
-  ]
-  return f"; less than that: {', '.join(names)}" if names else ""
-
-
 def _numbers(
-  splits: Mapping[str, Sequence[Row]],
-) -> dict[str, dict[str, Counted]]:
-  """Returns name -> split -> numbers; leaves out zeros and repetitions."""
-  every = [row for rows in splits.values() for row in rows]
-  related = sorted({row.relation for row in every if row.has_relation})
+  splits: Mapping[str, Sequence[Row]], supplied: Sequence[str]
+) -> dict[str, dict[str, Sample]]:
+  """Returns name -> split -> numbers; omits zeros and repeated numbers."""
+  rows = [row for rows in splits.values() for row in rows]
+  related = sorted({row.relation for row in rows if row.has_relation})
   ids = {name: i for i, name in enumerate(related, start=1)}
-  names = list(every[0].counts)
-  numbers, seen = {}, set()
-  for name in names:
-    counted = {
-      split: _counted(rows, name, ids) for split, rows in splits.items()
-    }
-    every = np.concatenate([split.numbers for split in counted.values()])
-    if every.any() and every.tobytes() not in seen:
-      numbers[name] = counted
-    seen.add(every.tobytes())
-  return numbers
+  labels = np.array([ids.get(row.relation, 0) for row in rows], np.int64)
+  posts = {
+    split: bootstrap.number_posts([row.img_id for row in rows])
+    for split, rows in splits.items()
+  }
+  ends = np.cumsum([len(rows) for rows in splits.values()])[:-1]
+  found, seen = {}, set()
+  for name in rows[0].counts:
+    values = _group(np.array([row.counts[name] for row in rows], np.float64))
+    if name in supplied or (values.any() and values.tobytes() not in seen):
+      parts = zip(
+        np.split(values, ends),
+        np.split(labels, ends),
+        posts.values(),
+        strict=True,
+      )
+      found[name] = dict(zip(splits, map(Sample._make, parts), strict=True))
+    seen.add(values.tobytes())
+  return found
 
 
-def _counted(rows: Sequence[Row], name: str, ids: Mapping[str, int]) -> Counted:
-  return Counted(
-    np.array([row.counts[name] for row in rows], np.int64),
-    np.array([ids.get(row.relation, 0) for row in rows], np.int64),
-    bootstrap.number_posts([row.img_id for row in rows]),
-  )
+def _group(values: np.ndarray) -> np.ndarray:
+  """Replaces float64[n] values by the least of their group, if there are many.
+
+  Integers are returned as int64.
+  """
+  if len(np.unique(values)) > MAX_VALUES:
+    # Labels have no part in this, so that tests stay valid.
+    shares = np.arange(MAX_VALUES) / MAX_VALUES
+    least = np.unique(np.quantile(values, shares, method="lower"))
+    values = least[np.searchsorted(least, values, side="right") - 1]
+  is_whole = np.all(values == np.rint(values)) and np.all(abs(values) < 2**53)
+  return values.astype(np.int64) if is_whole else values
 
 
 def _by_class(splits: Mapping[str, Sequence[Row]], condition) -> dict[str, Any]:
-  """Counts the rows of each split and class that fulfil a condition."""
+  """Counts the rows of each split and class that meet a condition."""
   return {
     split: {
       "none": sum(bool(condition(r)) for r in rows if not r.has_relation),
@@ -193,16 +224,22 @@ def _by_class(splits: Mapping[str, Sequence[Row]], condition) -> dict[str, Any]:
 
 
 def _queries(splits: Mapping[str, Sequence[Row]]) -> dict[str, Any] | None:
-  """Compares queries with gold relations, in splits that have queries."""
-  compared = {
-    split: leak_queries.compare(
-      [leak_queries.gold_types(row.relation) for row in rows],
-      [row.asked for row in rows if row.asked is not None],
-      [row.has_relation for row in rows],
-    )
-    for split, rows in splits.items()
-    if rows and rows[0].asked is not None
-  }
+  """Counts queries that end in exactly the types of the gold relation."""
+  compared, judged = {}, np.zeros(2, int)
+  for split, rows in splits.items():
+    if not rows or rows[0].asked is None:
+      continue
+    types = {row.relation: queries.gold_types(row.relation) for row in rows}
+    kinds = {
+      "none": [row for row in rows if not row.has_relation],
+      "relation": [row for row in rows if row.has_relation],
+    }
+    kinds["typed"] = [row for row in kinds["relation"] if types[row.relation]]
+    found = compared[split] = {}
+    for kind, members in kinds.items():
+      equal = sum(row.asked == types[row.relation] for row in members)
+      found |= {f"{kind}_rows": len(members), f"{kind}_equal": equal}
+    judged += [found["typed_equal"], found["typed_rows"]]
   if not compared:
     return None
-  return compared | {"judged": leak_queries.judge(list(compared.values()))}
+  return compared | {"judged": queries.judge(*judged.tolist())}

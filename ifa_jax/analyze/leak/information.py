@@ -1,42 +1,52 @@
-"""How much a number tells of a label: bits, on rows that it was not learnt on.
+"""Information about a label in a number, measured on rows not used to learn it.
 
-On train, the chance of each label is learnt for each number, drawn towards that
-of all rows by as many imagined rows as there are labels. On the others, what it
-tells is how much likelier it makes their labels than the chances of all rows do
-(log2), as a share of what these leave open. That share is
+The probability of each label given each number is estimated with as many
+pseudo-counts as there are labels, distributed as the labels of all rows are.
+The gain of a row is log2 of the probability of its label given its number over
+that of its label given nothing. The share is the sum of the gains over the bits
+of the labels given nothing. It is
 
-  a leak         if it is more than is tolerated, and more than in all but a
-                 share `level` of permutations of the numbers;
-  no leak        if it is surely not above the tolerated one (upper bound of
-                 that level, with one post more that tells the most);
+  a leak         if it exceeds the tolerance, and is exceeded in at most a
+                 fraction `level` of permutations of the numbers;
+  no leak        if its upper bound at that level, computed with one more post
+                 of maximal gain, does not exceed the tolerance;
   too few rows   otherwise.
 
-Rows of one post share their picture, so whole posts are permuted, among those
-of as many rows, and bounds are by posts. Permutations end where enough of them
-tell as much (Besag and Clifford 1991, Biometrika 78, 301-304).
+Rows of one post share their picture. Hence whole posts are permuted, among
+posts with the same number of rows, and bounds are computed over posts.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.stats
 
-from ifa_jax.analyze.leak import verdicts
+LEAK = "leak"
+NO_LEAK = "no leak"
+TOO_FEW = "too few rows to tell"
+
+# False positive rate of all tests of one audit together (Bonferroni), and of
+# the test of queries.
+ALPHA = 0.01
 
 NUM_PERMUTATIONS = 4999
-# So many permutations that tell as much end the test.
-_ENOUGH = 20
+# Permutations stop after this many as extreme ones (Besag and Clifford 1991,
+# Biometrika 78, 301-304).
+_MAX_AS_MUCH = 20
 _BATCH = 250
+# Limits the memory of a batch where there are many labels.
+_MAX_CELLS = 1 << 22
+_FOLDS = 5
 
 
-class Labelled(NamedTuple):
+class Sample(NamedTuple):
   """Rows of a split.
 
   Attributes:
-    numbers: int[n], how many of something each row has.
+    numbers: int or float [n], the number under test.
     labels: int[n], from 0.
-    posts: int[n], rows with one number share their picture.
+    posts: int[n], from 0.
   """
 
   numbers: np.ndarray
@@ -44,142 +54,151 @@ class Labelled(NamedTuple):
   posts: np.ndarray
 
 
-class Told(NamedTuple):
-  """What is learnt on train.
-
-  Attributes:
-    numbers: int[K], those of train, ascending.
-    bits: float64[K + 1, C], what each tells of each label; the last line is
-      that of other numbers, which tell nothing.
-    open: float64[C], bits that the label leaves open without a number.
-  """
-
-  numbers: np.ndarray
-  bits: np.ndarray
-  open: np.ndarray
-
-  def find(self, numbers: np.ndarray) -> np.ndarray:
-    """Returns int[n], the line of `bits` for each number."""
-    places = np.searchsorted(self.numbers, numbers)
-    known = np.isin(numbers, self.numbers)
-    return np.where(known, places, len(self.numbers))
+def verdict_of_bounds(low: float, high: float, tolerance: float) -> str:
+  """Returns the verdict on a quantity given its confidence bounds."""
+  if low > tolerance:
+    return LEAK
+  return NO_LEAK if high <= tolerance else TOO_FEW
 
 
-def learn(train: Labelled, num_labels: int) -> Told:
-  """Learns what numbers tell.
+def worst(verdicts: Iterable[str]) -> str:
+  """Returns the worst verdict: a leak, then too few rows, then no leak."""
+  found = {*verdicts}
+  return next((v for v in (LEAK, TOO_FEW) if v in found), NO_LEAK)
 
-  Args:
-    train: its rows.
-    num_labels: C.
-  """
-  numbers, places = np.unique(train.numbers, return_inverse=True)
-  rows = np.zeros((len(numbers) + 1, num_labels))
-  np.add.at(rows, (places, train.labels), 1)
-  chances = (rows.sum(axis=0) + 1) / (rows.sum() + num_labels)
-  drawn = rows + num_labels * chances
-  drawn /= drawn.sum(axis=1, keepdims=True)
-  return Told(numbers, np.log2(drawn / chances), -np.log2(chances))
+
+def join(splits: Iterable[Sample]) -> Sample:
+  """Concatenates splits, which have no posts in common."""
+  parts, start = [], 0
+  for split in splits:
+    parts.append(split._replace(posts=split.posts + start))
+    start += split.posts.max(initial=-1) + 1
+  return Sample(*map(np.concatenate, zip(*parts, strict=True)))
 
 
 def judge(
-  train: Labelled,
-  held_out: Sequence[Labelled],
+  sample: Sample,
+  train: Sample | None,
   num_labels: int,
   tolerance: float,
   level: float,
 ) -> dict[str, Any]:
-  """Weighs what a number tells of the labels of held-out splits.
+  """Tests the information in a number about the labels of a sample.
 
   Args:
-    train: what is learnt on.
-    held_out: what that is tried on.
+    sample: the rows to test on.
+    train: the rows to learn from; None: cross-validation over the posts of the
+      sample.
     num_labels: C.
-    tolerance: share that it may tell, in [0, 1].
-    level: how often one cries leak where there is none.
+    tolerance: maximal share, in [0, 1].
+    level: false positive rate.
 
   Returns:
-    Plain values: `rows` and `posts`; `open`: bits a row that its label leaves
-    open; `told`: bits a row that the number tells; `share`, the one of the
-    other; `high`, its upper bound; `p_value`; `verdict`.
+    Plain values: `rows`, `posts`; `open`, bits per row of the labels given
+    nothing; `told`, gain in bits per row; `share`, told / open; `high`, upper
+    bound of the share; `p_value`; `verdict`.
   """
-  told = learn(train, num_labels)
-  numbers, labels, posts = _join(held_out)
-  places = told.find(numbers)
-  if not len(numbers):
-    return _nothing() | {"verdict": verdicts.TOO_FEW}
-  gains, most = told.bits[places, labels], told.open[labels]
+  if not len(sample.numbers):
+    names = ("rows", "posts", "open", "told", "share")
+    found = {"high": 1.0, "p_value": 1.0, "verdict": TOO_FEW}
+    return dict.fromkeys(names, 0) | found
+  test = _Test(sample, train, num_labels)
+  counts = test.count(test.places[None])
+  bits, left = (table[0] for table in test.learn(counts))
+  gains = bits[test.folds, test.places, sample.labels]
+  most = left[test.folds, 0, sample.labels]
   found = {
-    "rows": len(numbers),
-    "posts": len(np.unique(posts)),
+    "rows": len(gains),
+    "posts": len(np.unique(sample.posts)),
     "open": float(most.mean()),
     "told": float(gains.mean()),
     "share": float(gains.sum() / most.sum()),
-    "high": _high(gains, most, posts, told, level),
-    "p_value": _p_value(told.bits, places, labels, posts),
+    "high": _upper_bound(gains, most, sample.posts, bits.max(), level),
+    "p_value": test.p_value(gains.sum(), level),
   }
-  return found | {"verdict": _verdict(found, labels, tolerance, level)}
+  if len(np.unique(sample.labels)) == 1:
+    return found | {"verdict": TOO_FEW}
+  low = found["share"] if found["p_value"] <= level else -np.inf
+  return found | {"verdict": verdict_of_bounds(low, found["high"], tolerance)}
 
 
-def _nothing() -> dict[str, Any]:
-  names = ("rows", "posts", "open", "told", "share")
-  return dict.fromkeys(names, 0) | {"high": 1.0, "p_value": 1.0}
+class _Test:
+  """Counts of rows by fold, number and label, observed and permuted.
 
-
-def _join(splits: Sequence[Labelled]) -> Labelled:
-  """Puts splits one after the other; they have no posts in common."""
-  starts = np.cumsum(
-    [0, *(split.posts.max(initial=-1) + 1 for split in splits)]
-  )
-  posts = [split.posts + i for split, i in zip(splits, starts, strict=False)]
-  return Labelled(
-    np.concatenate([split.numbers for split in splits]),
-    np.concatenate([split.labels for split in splits]),
-    np.concatenate(posts),
-  )
-
-
-def _high(
-  gains: np.ndarray,
-  most: np.ndarray,
-  posts: np.ndarray,
-  told: Told,
-  level: float,
-) -> float:
-  """Returns the upper bound of the share of float64[n] gains."""
-  gain = np.append(np.bincount(posts, gains), told.bits.max())
-  left = np.append(np.bincount(posts, most), most.mean())
-  share = gain.sum() / left.sum()
-  error = np.sqrt(np.sum((gain - share * left) ** 2)) / left.sum()
-  return float(share + scipy.stats.norm.isf(level) * error)
-
-
-def _p_value(
-  bits: np.ndarray, places: np.ndarray, labels: np.ndarray, posts: np.ndarray
-) -> float:
-  """Returns the chance to tell so much where numbers and labels are unrelated.
-
-  Args:
-    bits: float64[K + 1, C].
-    places: int[n], lines of `bits`.
-    labels: int[n].
-    posts: int[n].
+  Attributes:
+    places: int[n], the index of each row's number among all numbers.
+    folds: int[n], all 0 if there are rows to learn from.
   """
-  rng, blocks = np.random.default_rng(0), [*_blocks(posts)]
-  # Sums of the same terms in another order differ by rounding.
-  least = bits[places, labels].sum() - 1e-9 * len(labels)
-  tried = as_much = 0
-  while tried < NUM_PERMUTATIONS and as_much < _ENOUGH:
-    size = min(_BATCH, NUM_PERMUTATIONS - tried)
-    sums = np.zeros(size)
-    for rows in blocks:
-      order = rng.permuted(np.tile(np.arange(len(rows)), (size, 1)), axis=1)
-      sums += bits[places[rows][order], labels[rows]].sum(axis=(1, 2))
-    tried, as_much = tried + size, as_much + int(np.sum(sums >= least))
-  return (1 + as_much) / (1 + tried)
+
+  def __init__(self, sample: Sample, train: Sample | None, num_labels: int):
+    learned = train or Sample(*(values[:0] for values in sample))
+    numbers, places = np.unique(
+      np.concatenate([sample.numbers, learned.numbers]), return_inverse=True
+    )
+    self.places, theirs = np.split(places, [len(sample.numbers)])
+    self.folds = sample.posts % (1 if train else _FOLDS)
+    self._labels, self._posts = sample.labels, sample.posts
+    self._shape = (1 if train else _FOLDS, len(numbers), num_labels)
+    self._train = None
+    if train:
+      self._train = np.zeros((1, 1, *self._shape[1:]))
+      np.add.at(self._train[0, 0], (theirs, train.labels), 1)
+
+  def count(self, places: np.ndarray) -> np.ndarray:
+    """Returns float64[B, F, K, C] rows for int[B, n] places."""
+    shape = (len(places), *self._shape)
+    draws = np.arange(len(places))[:, None]
+    cells = np.ravel_multi_index(
+      np.broadcast_arrays(draws, self.folds, places, self._labels), shape
+    )
+    counts = np.bincount(cells.ravel(), minlength=np.prod(shape, dtype=int))
+    return counts.reshape(shape).astype(np.float64)
+
+  def learn(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the gain of each fold, number and label, and bits given nothing.
+
+    Args:
+      counts: float64[B, F, K, C]; the other folds are learned from, unless
+        there are rows of train.
+
+    Returns:
+      float64[B, F, K, C] and float64[B, F, 1, C]. A number that does not occur
+      in the rows learned from has gain 0.
+    """
+    rows = self._train
+    if rows is None:
+      rows = counts.sum(axis=1, keepdims=True) - counts
+    num_labels = rows.shape[-1]
+    of_label = rows.sum(axis=-2, keepdims=True) + 1
+    chances = of_label / of_label.sum(axis=-1, keepdims=True)
+    given = rows + num_labels * chances
+    given /= given.sum(axis=-1, keepdims=True)
+    return np.log2(given / chances), -np.log2(chances)
+
+  def p_value(self, observed: float, level: float) -> float:
+    """Returns the permutation p value of an observed sum of gains."""
+    rng, blocks = np.random.default_rng(0), [*_blocks(self._posts)]
+    batch = min(_BATCH, max(1, _MAX_CELLS // np.prod(self._shape, dtype=int)))
+    # No p value is below 1 / (1 + most).
+    most = max(NUM_PERMUTATIONS, int(np.ceil(2 / level)))
+    # Sums of the same terms in another order differ by rounding.
+    least = observed - 1e-9 * len(self.places)
+    tried = as_much = 0
+    while tried < most and as_much < _MAX_AS_MUCH:
+      size = min(batch, most - tried)
+      places = np.empty((size, len(self.places)), int)
+      for rows in blocks:
+        order = np.tile(np.arange(len(rows)), (size, 1))
+        drawn = rows[rng.permuted(order, axis=1)]
+        places[:, rows] = self.places[drawn]
+      counts = self.count(places)
+      sums = np.sum(counts * self.learn(counts)[0], axis=(1, 2, 3))
+      tried, as_much = tried + size, as_much + int(np.sum(sums >= least))
+    return (1 + as_much) / (1 + tried)
 
 
 def _blocks(posts: np.ndarray) -> Iterator[np.ndarray]:
-  """Yields int[m, k], the rows of m posts that have k each."""
+  """Yields int[m, k], the rows of the m posts that have k rows each."""
   order = np.argsort(posts, kind="stable")
   _, starts, sizes = np.unique(
     posts[order], return_index=True, return_counts=True
@@ -188,12 +207,17 @@ def _blocks(posts: np.ndarray) -> Iterator[np.ndarray]:
     yield order[starts[sizes == size][:, None] + np.arange(size)]
 
 
-def _verdict(
-  found: dict[str, Any], labels: np.ndarray, tolerance: float, level: float
-) -> str:
-  if len(np.unique(labels)) == 1:
-    return verdicts.TOO_FEW
-  if found["share"] > tolerance and found["p_value"] <= level:
-    return verdicts.LEAK
-  surely = found["high"] <= tolerance
-  return verdicts.NO_LEAK if surely else verdicts.TOO_FEW
+def _upper_bound(
+  gains: np.ndarray,
+  most: np.ndarray,
+  posts: np.ndarray,
+  max_gain: float,
+  level: float,
+) -> float:
+  """Returns the upper bound of the share of float64[n] gains in `most`."""
+  # With few posts, all of small gain, the variance is underestimated.
+  gain = np.append(np.bincount(posts, gains), max_gain)
+  left = np.append(np.bincount(posts, most), most.mean())
+  share = gain.sum() / left.sum()
+  error = np.sqrt(np.sum((gain - share * left) ** 2)) / left.sum()
+  return float(share + scipy.stats.norm.isf(level) * error)

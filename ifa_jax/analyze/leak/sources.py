@@ -1,24 +1,27 @@
-"""What is known of every row without looking at a pixel.
+"""Counts of crops, pictures, and others, for each row of a dataset.
 
-Read from a tree as published or from a prepared dataset: the relation, how many
-crops and pictures there are, and the queries that crops were found by.
+They are read from a tree as published or from a prepared dataset, without
+looking at pixels.
 """
 
 import collections
 import functools
 import glob
 import io
+import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from ifa_jax.analyze.leak import queries as leak_queries
+from ifa_jax.analyze.leak import queries
 from ifa_jax.data import schema
 from ifa_jax.data.images import decode
 from ifa_jax.data.pipeline.tfrecord import Shards
+from ifa_jax.files import json_file
+from ifa_jax.files.shown import shown
 from ifa_jax.statistics import metrics
 
 KINDS = ("grounded", "detected")
@@ -28,18 +31,20 @@ class Row(NamedTuple):
   """One row.
 
   Attributes:
+    id: "test/12", the split and the line of its text file, from 1.
     relation: its name.
     img_id: of its picture, "" if it names none.
     has_relation: whether it is not None.
-    counts: what is counted -> how many the row has.
-    repeats: kind of crop -> how many of the row's are copies of another.
-    asked: the types that its query names, None without queries.
+    counts: name of a count -> its value.
+    repeats: kind of crop -> crops that are copies of another of the row.
+    asked: types in its query; None without queries.
   """
 
+  id: str
   relation: str
   img_id: str
   has_relation: bool
-  counts: dict[str, int]
+  counts: dict[str, float]
   repeats: dict[str, int]
   asked: tuple[str, ...] | None = None
 
@@ -49,7 +54,7 @@ class Source(NamedTuple):
 
   Attributes:
     description: "raw tree: protocol released".
-    protocol: where its grounded crops come from.
+    protocol: origin of its grounded crops.
     splits: name -> rows in order.
   """
 
@@ -63,11 +68,11 @@ def read(data_dir: str, protocol: str | None = None) -> Source:
 
   Args:
     data_dir: either.
-    protocol: which dataset, where several are prepared there.
+    protocol: the dataset to read if several are prepared there.
 
   Raises:
-    ValueError: if it is neither, or of another protocol, or if something in it
-      is wrong; names the file.
+    ValueError: for another kind of folder, another protocol, and malformed
+      files; names the file.
   """
   names = [f"ours_{split}.txt" for split in schema.SPLITS]
   texts = [os.path.join(f, name) for f in ("txt", "") for name in names]
@@ -75,10 +80,48 @@ def read(data_dir: str, protocol: str | None = None) -> Source:
     return _read_raw(data_dir, protocol)
   if not schema.find_prepared(data_dir):
     raise ValueError(
-      f"{data_dir}: want a raw tree (txt/{names[0]}) or a prepared dataset,"
-      " found neither"
+      f"{data_dir}: expected a raw tree (txt/{names[0]}) or a prepared dataset,"
+      " got neither"
     )
   return _read_prepared(schema.read_metadata(data_dir, protocol))
+
+
+def add_counts(source: Source, path: str) -> list[str]:
+  """Adds the counts of a JSON file to the rows; returns their names.
+
+      {"caption length": {"a.jpg": 12, "b.jpg": 7}, "entities": {"test/1": 2}}
+
+  Args:
+    source: its rows get the counts.
+    path: name -> row or img_id -> number. A row is "test/12", the split and the
+      line of its text file, from 1; it precedes the row's img_id.
+
+  Raises:
+    ValueError: for a file of another form, a row without a number, and a name
+      that a count of the dataset has; names the file.
+  """
+  supplied = json_file.load(path)
+  sections = supplied.values() if isinstance(supplied, dict) else [None]
+  if not all(isinstance(numbers, dict) for numbers in sections):
+    raise ValueError(
+      f"{path}: expected {{name: {{row or img_id: number}}}}, got"
+      f" {shown(supplied)}"
+    )
+  for name, numbers in supplied.items():
+    for row in itertools.chain(*source.splits.values()):
+      if name in row.counts:
+        raise ValueError(
+          f"{path}: expected names other than {', '.join(row.counts)}, got"
+          f" {name!r}"
+        )
+      number = numbers.get(row.id, numbers.get(row.img_id))
+      if not json_file.is_finite(number):
+        raise ValueError(
+          f"{path}: {shown(name)}: expected a number for row {row.id} (img_id"
+          f" {row.img_id!r}), got {shown(number)}"
+        )
+      row.counts[name] = number
+  return [*supplied]
 
 
 def _read_raw(raw_dir: str, protocol: str | None) -> Source:
@@ -89,95 +132,75 @@ def _read_raw(raw_dir: str, protocol: str | None) -> Source:
   found = "released" if glob.glob(lists) else "none"
   if protocol not in (None, found):
     raise ValueError(
-      f"{raw_dir}: wanted protocol {protocol}, found a raw tree, which has"
+      f"{raw_dir}: expected protocol {protocol}, got a raw tree, which has"
       f" protocol {found}"
     )
   relations = tree.read_relations(raw_dir)
-  listed, folders = crops.Crops(raw_dir, found), crops.Pictures(raw_dir)
+  listed, pictures = crops.Crops(raw_dir, found), crops.Pictures(raw_dir)
+
+  def make_row(row, listed_queries):
+    counts, repeats = {}, {}
+    for kind, crop_list in (
+      ("grounded", listed.grounded(row)),
+      ("detected", listed.detected(row)),
+    ):
+      repeats[kind] = _num_repeats(crop.path for crop in crop_list)
+      counts[f"{kind} crops"] = len(crop_list)
+      counts[f"distinct {kind} crops"] = len(crop_list) - repeats[kind]
+    counts["picture"] = int(pictures.find(row) is not None)
+    asked = None
+    if listed_queries is not None:
+      if row.line - 1 not in listed_queries:
+        raise ValueError(
+          f"{row.where}: expected its query in phrase_text_*.json of"
+          f" {row.split}, got no entry {row.line - 1}"
+        )
+      asked = queries.query_types(listed_queries[row.line - 1], row.tail_name)
+      counts["type words in the query"] = len(asked)
+    related = row.relation != relations[metrics.NONE]
+    return Row(
+      row.id, row.relation, row.img_id, related, counts, repeats, asked
+    )
+
   splits = {}
   for split in schema.SPLITS:
-    queries = leak_queries.read_queries(raw_dir, split)
-    splits[split] = [
-      _raw_row(
-        row,
-        row.relation != relations[metrics.NONE],
-        {
-          "grounded": [crop.path for crop in listed.grounded(row)],
-          "detected": [crop.path for crop in listed.detected(row)],
-        },
-        folders.find(row) is not None,
-        queries,
-      )
-      for row in tree.read_rows(raw_dir, split, relations)
-    ]
+    listed_queries = queries.read_queries(raw_dir, split)
+    rows = tree.read_rows(raw_dir, split, relations)
+    splits[split] = [make_row(row, listed_queries) for row in rows]
   return Source(f"raw tree: protocol {found}", found, splits)
-
-
-def _raw_row(
-  row,
-  has_relation: bool,
-  paths: Mapping[str, Sequence[str | None]],
-  has_picture: bool,
-  queries: Mapping[int, str] | None,
-) -> Row:
-  """Makes a row of a `data.mnre.row.Row` and the files listed for it."""
-  repeats = {kind: _num_repeats(paths[kind]) for kind in KINDS}
-  counts = {}
-  for kind in KINDS:
-    counts[f"{kind} crops"] = len(paths[kind])
-    counts[f"distinct {kind} crops"] = len(paths[kind]) - repeats[kind]
-  counts["picture"] = int(has_picture)
-  asked = None
-  if queries is not None:
-    if row.line - 1 not in queries:
-      raise ValueError(
-        f"{row.where}: wanted its query in phrase_text_*.json of"
-        f" {row.split}, found no entry {row.line - 1}"
-      )
-    asked = leak_queries.query_types(queries[row.line - 1], row.tail_name)
-    counts["type words in the query"] = len(asked)
-  return Row(row.relation, row.img_id, has_relation, counts, repeats, asked)
 
 
 def _read_prepared(prepared: schema.Prepared) -> Source:
   """Reads the records of a dataset; pictures stay encoded."""
-  has_grey = prepared.metadata["missing_pixels"] == "grey"
-  relations = prepared.metadata["relations"]
-  splits = {
-    split: [
-      _prepared_row(fields, relations, has_grey)
-      for fields in _records(prepared.folder, split)
+  from ifa_jax.runtime.tensorflow import tf
+
+  folder, metadata = prepared.folder, prepared.metadata
+  splits = {}
+  for split in schema.SPLITS:
+    pattern = os.path.join(glob.escape(folder), f"*-{split}.tfrecord-*")
+    paths = sorted(glob.glob(pattern))
+    if not paths:
+      raise ValueError(
+        f"{folder}: expected shards of the split {split!r}, got none"
+      )
+    shards = Shards(paths)
+    examples = (
+      tf.train.Example.FromString(shards[i]) for i in range(len(shards))
+    )
+    splits[split] = [
+      _prepared_row(example.features.feature, metadata) for example in examples
     ]
-    for split in schema.SPLITS
-  }
-  protocol = prepared.metadata["protocol"]
+  protocol = metadata["protocol"]
   description = (
     f"prepared dataset: protocol {protocol}, missing pixels"
-    f" {prepared.metadata['missing_pixels']}"
+    f" {metadata['missing_pixels']}"
   )
   return Source(description, protocol, splits)
 
 
-def _records(folder: str, split: str) -> Iterator[Mapping]:
-  """Yields the features of every record of a split."""
-  from ifa_jax.runtime.tensorflow import tf
-
-  pattern = os.path.join(glob.escape(folder), f"*-{split}.tfrecord-*")
-  paths = sorted(glob.glob(pattern))
-  if not paths:
-    raise ValueError(
-      f"{folder}: want shards of the split {split!r}, found none"
-    )
-  shards = Shards(paths)
-  for row in range(len(shards)):
-    yield tf.train.Example.FromString(shards[row]).features.feature
-
-
-def _prepared_row(
-  fields: Mapping, relations: Sequence[str], has_grey: bool
-) -> Row:
-  """Makes a row of a record."""
+def _prepared_row(fields: Mapping, metadata: Mapping[str, Any]) -> Row:
   (relation,) = fields["relation"].int64_list.value
+  has_grey = metadata["missing_pixels"] == "grey"
   counts, repeats = {}, {}
   for kind in KINDS:
     squares = list(fields[kind].bytes_list.value)
@@ -188,20 +211,20 @@ def _prepared_row(
     counts[f"{kind} squares"] = len(squares)
     counts[f"distinct {kind} squares"] = len(squares) - repeats[kind]
   counts["picture"] = int(any(fields["picture_size"].int64_list.value))
-  has_relation = relation != metrics.NONE
-  (img_id,) = fields["img_id"].bytes_list.value
-  name = relations[int(relation)]
-  return Row(name, img_id.decode(), has_relation, counts, repeats)
+  row_id, img_id = (
+    fields[name].bytes_list.value[0].decode() for name in ("id", "img_id")
+  )
+  name = metadata["relations"][int(relation)]
+  return Row(row_id, name, img_id, relation != metrics.NONE, counts, repeats)
 
 
 def _num_repeats(values: Iterable) -> int:
-  """Returns how many values equal one before them."""
-  values = list(values)
-  return len(values) - len({*values})
+  """Returns how many values equal an earlier one."""
+  return sum(number - 1 for number in collections.Counter(values).values())
 
 
-def _same_squares(squares: Sequence[bytes], has_grey: bool) -> int:
-  """Returns how many squares repeat another; grey ones stand for many files."""
+def _same_squares(squares: Iterable[bytes], has_grey: bool) -> int:
+  """Returns how many squares repeat another, without those for lost files."""
   numbers = collections.Counter(squares)
   return sum(
     number - 1
@@ -212,7 +235,7 @@ def _same_squares(squares: Sequence[bytes], has_grey: bool) -> int:
 
 @functools.lru_cache(maxsize=64)
 def _is_grey(png: bytes) -> bool:
-  """Tells whether a square stands for pixels that are not there."""
+  """Returns whether a square replaces missing pixels."""
   with Image.open(io.BytesIO(png)) as image:
     square = np.asarray(image)
   return np.array_equal(square, decode.grey(len(square)))

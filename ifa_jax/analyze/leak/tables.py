@@ -1,14 +1,16 @@
-"""The tables of the leak audit, for the terminal."""
+"""Tables of the leak audit, for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ifa_jax.analyze.leak import counts
 from ifa_jax.cli import tables
 
+_CLASSES = ("None rows", "rows with a relation")
+
 
 def show(found: Mapping[str, Any]) -> None:
-  """Prints what `leak.measure` found, but for the last line."""
+  """Prints the result of `measure`, without the summary."""
   print(f"Leak audit of {found['data_dir']}\n{found['source']}")
   _show_rows(found)
   if not found["counts"]:
@@ -17,11 +19,17 @@ def show(found: Mapping[str, Any]) -> None:
     _show_count(name, counted)
   if found["queries"]:
     _show_queries(found["queries"])
-  _show_verdicts(found)
+  if found["counts"]:
+    _show_tests(found)
+
+
+def _print(
+  title: str, columns: Sequence[str], cells: Sequence[Sequence[str]]
+) -> None:
+  tables.print_table(tables.make_table(title, columns, cells))
 
 
 def _show_rows(found: Mapping[str, Any]) -> None:
-  """Prints rows by class, and those that have a crop twice."""
   lines = {"all": found["rows"]} | {
     f"with a {kind} crop twice": rows
     for kind, rows in found["duplicates"].items()
@@ -31,45 +39,37 @@ def _show_rows(found: Mapping[str, Any]) -> None:
     for name, rows in lines.items()
     for split in rows
   ]
-  columns = ("rows", "split", "None rows", "rows with a relation")
-  tables.print_table(tables.make_table("Rows by class", columns, cells))
+  _print("Rows by class", ("rows", "split", *_CLASSES), cells)
 
 
 def _show_count(name: str, counted: Mapping[str, Any]) -> None:
-  """Prints how often each number occurs, and what it tells."""
-  rule = counted["threshold"]
-  columns = ("split", "None rows", "rows with a relation", "precision")
-  columns += ("recall", "accuracy", "majority")
+  """Prints the rows with each number, and how well it predicts the class."""
   cells = []
   for split, table in counted["table"].items():
     found = counted["finding"].get(split)
     pair = [f"{found[k]:.3f}" for k in ("precision", "recall")] if found else []
     accuracy = [tables.percent(x) for x in counted["accuracy"][split].values()]
-    numbers = [_numbers(table[kind]) for kind in ("none", "relation")]
+    numbers = [
+      ", ".join(
+        f"{number:.10g}: {rows}" for number, rows in table[kind].items()
+      )
+      for kind in ("none", "relation")
+    ]
     cells.append([split, *numbers, *(pair or ["-", "-"]), *accuracy])
   title = (
-    f"Rows by {name} (number: rows)\naccuracy of each number's commoner class"
+    f"Rows by {name} (number: rows)\naccuracy of each number's majority class"
     " on train"
   )
-  if rule:
+  if rule := counted["threshold"]:
     title += f', precision and recall of "{rule}", the best threshold there'
-  tables.print_table(tables.make_table(title, columns, cells))
-
-
-def _numbers(rows: Mapping[int, int]) -> str:
-  """Returns "1: 2, 2: 7742"."""
-  return ", ".join(f"{number}: {rows[number]}" for number in rows)
+  columns = ("split", *_CLASSES, "precision", "recall", "accuracy", "majority")
+  _print(title, columns, cells)
 
 
 def _show_queries(queries: Mapping[str, Any]) -> None:
   title = (
-    "Queries that end in just the gold relation's types\nNone rows: in no type"
-  )
-  columns = (
-    "split",
-    "None rows",
-    "rows with a relation",
-    "of these with types",
+    "Queries that end in exactly the types of the gold relation\nNone rows: in"
+    " no type"
   )
   cells = [
     [
@@ -82,33 +82,36 @@ def _show_queries(queries: Mapping[str, Any]) -> None:
     for split, counts in queries.items()
     if split != "judged"
   ]
-  tables.print_table(tables.make_table(title, columns, cells))
+  _print(title, ("split", *_CLASSES, "of these with types"), cells)
 
 
-def _show_verdicts(found: Mapping[str, Any]) -> None:
-  """Prints the tests on val and test."""
+def _show_tests(found: Mapping[str, Any]) -> None:
+  level = found["level"]
   title = (
-    "What a number alone tells of finding (relation or None) and naming (which)"
-    "\nlearnt on train, tried on val and test; tolerated:"
-    f" {100 * found['tolerance']:g} % of the bits, p <= {found['level']:.1g}"
+    "Information of a number about finding (relation or None) and naming (which"
+    " one)\nlearned on train and tested on val and test, or cross-validated"
+    f" within a split (shown if p <= {level:.1g})\ntolerated:"
+    f" {100 * found['tolerance']:g} % of the bits; a leak has p <= {level:.1g}"
   )
-  columns = ("number", "of", "rows", "posts", "bits", "told %", "at most %")
-  columns += ("p", "verdict")
+  columns = ("number", "of", "in", "rows", "posts", "bits", "share %")
+  columns += ("at most %", "p", "verdict")
   cells = []
   for name, counted in found["counts"].items():
-    for question in counts.QUESTIONS:
-      if test := counted["held_out"][question]:
-        shares = [tables.percent(test[key]) for key in ("share", "high")]
-        cells.append(
-          [
-            name,
-            question,
-            *(str(test[key]) for key in ("rows", "posts")),
-            f"{test['open']:.2f}",
-            *shares,
-            f"{test['p_value']:.1g}",
-            test["verdict"],
-          ]
-        )
-  if cells:
-    tables.print_table(tables.make_table(title, columns, cells))
+    tests = {"val, test": counted["held_out"], **counted["within"]}
+    cells += [
+      [
+        name,
+        question,
+        place,
+        *(str(test[key]) for key in ("rows", "posts")),
+        f"{test['open']:.2f}",
+        *(tables.percent(test[key]) for key in ("share", "high")),
+        f"{test['p_value']:.1g}",
+        test["verdict"],
+      ]
+      for place, found_there in tests.items()
+      for question in counts.QUESTIONS
+      if (test := found_there[question])
+      and (place == "val, test" or test["p_value"] <= level)
+    ]
+  _print(title, columns, cells)

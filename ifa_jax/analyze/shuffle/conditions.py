@@ -1,9 +1,9 @@
-"""What a run predicts when its pictures are changed: the columns of Table 1.
+"""Predictions of a run with changed pictures: the columns of Table 1.
 
-standard         the test split as it is
-shuffle(test)    each row with the pictures of another, one permutation a seed
+standard         the test split unchanged
+shuffle(test)    each row with the pictures of another, a permutation per seed
 blank            every picture, crop and object absent
-shuffle(train)   another run, that was trained on shuffled pictures
+shuffle(train)   another run, trained on shuffled pictures
 """
 
 import dataclasses
@@ -34,16 +34,16 @@ class Condition(NamedTuple):
   """A split's predictions under one condition.
 
   Attributes:
-    name: as the table has it.
-    seeds: of the permutations; none where nothing is permuted.
-    predicted: int[S, n] relation ids, a line for each seed.
-    own: share of rows that get their own picture, mean over the permutations;
-      None where nothing is permuted.
+    name: as in the table.
+    predicted: int[S, n] relation ids, one line per permutation.
+    seeds: of the permutations; empty if nothing is permuted.
+    own: fraction of rows that keep their own picture, mean over permutations;
+      None if nothing is permuted.
   """
 
   name: str
-  seeds: tuple[int, ...]
   predicted: np.ndarray
+  seeds: tuple[int, ...] = ()
   own: float | None = None
 
 
@@ -59,39 +59,34 @@ def predict(
     built: from the run's own config.
     folder: the run's.
     shuffles: kinds of shuffle(test).
-    num_seeds: S, permutations of each kind; their seeds count from 0.
+    num_seeds: S, permutations of each kind, with seeds 0 to S - 1.
 
   Returns:
     The gold relations, int[n], and the conditions.
 
   Raises:
-    ValueError: if the folder holds no checkpoint with dev scores.
+    ValueError: if the folder has no checkpoint with dev scores.
   """
   split = built.data.split(_SPLIT)
   evaluator = evaluation.Evaluator(built)
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
     params = evaluation.load_best(built, checkpoints).params
   standard = evaluator.predict(params, split)
-  found = [Condition("standard", (), standard.predicted[None])]
+  found = [Condition("standard", standard.predicted[None])]
   seeds, names = tuple(range(num_seeds)), pictures(split)
   for shuffle in shuffles:
     orders = [shuffled_rows(built.data, split, seed, shuffle) for seed in seeds]
-    rows = [evaluator.predict(params, split, rows) for rows in orders]
-    predicted = np.stack([one.predicted for one in rows])
-    own = [sampling.share_of_own(rows, names) for rows in orders]
-    found.append(
-      Condition(_name(shuffle), seeds, predicted, float(np.mean(own)))
+    predicted = np.stack(
+      [evaluator.predict(params, split, rows).predicted for rows in orders]
     )
+    own = np.mean([sampling.share_of_own(rows, names) for rows in orders])
+    name = "shuffle(test)"
+    name += ", by image" * (shuffle.unit == "image")
+    name += ", count kept" * (shuffle.keep == "count")
+    found.append(Condition(name, predicted, seeds, float(own)))
   blank = evaluator.predict(params, split, change=blank_pictures)
-  found.append(Condition("blank", (), blank.predicted[None]))
+  found.append(Condition("blank", blank.predicted[None]))
   return standard.gold, found
-
-
-def _name(shuffle: Shuffle) -> str:
-  parts = ["shuffle(test)"]
-  parts += ["by image"] if shuffle.unit == "image" else []
-  parts += ["count kept"] if shuffle.keep == "count" else []
-  return ", ".join(parts)
 
 
 def train_shuffled(
@@ -99,19 +94,20 @@ def train_shuffled(
 ) -> RunFolder:
   """Trains a run's config on shuffled pictures: shuffle(train).
 
-  The new run lies inside the old one's folder, and goes on there if it was
-  stopped.
+  The new run is inside the old one's folder, and is resumed if it was stopped.
   """
   data = dataclasses.replace(built.config.data, visual_shuffle_seed=seed)
   config = dataclasses.replace(built.config, data=data)
   inside = RunFolder(folder.file(f"shuffle_train_{seed}"))
   if inside.read_json(f"eval_{_SPLIT}.json") is None:
-    loop.run(experiment.build(config), inside.path)
+    loop.run(experiment.build(config, inside), inside.path)
   return inside
 
 
-def beside(folder: RunFolder, built: Experiment, gold: np.ndarray) -> Condition:
-  """Returns what another run predicted of the same rows.
+def read_run(
+  folder: RunFolder, built: Experiment, gold: np.ndarray
+) -> Condition:
+  """Returns another run's predictions of the same rows.
 
   Raises:
     ValueError: if it is not finished, or was scored on other data.
@@ -132,18 +128,18 @@ def beside(folder: RunFolder, built: Experiment, gold: np.ndarray) -> Condition:
   # A relation that the dataset does not have is wrong for every row.
   predicted = np.array([[ids.get(line["pred"], -1) for line in lines]])
   name = _describe(run_record.read(folder), built.config.model)
-  return Condition(name, (), predicted)
+  return Condition(name, predicted)
 
 
-def _describe(config: RunConfig, ours: System) -> str:
-  """Names another run: which model, if it is not ours, and its pictures."""
-  theirs = config.model
-  name = variants.name_of(theirs)
-  same = theirs.system == ours.system == ModelConfig.system
+def _describe(theirs: RunConfig, ours: System) -> str:
+  """Names another run: its model if it differs from ours, and its pictures."""
+  name = variants.name_of(theirs.model)
+  # Variants of IFAformer differ in their pictures, which are named anyway.
+  same = theirs.model.system == ours.system == ModelConfig.system
   prefix = "" if same or name == variants.name_of(ours) else f"{name}, "
-  if not theirs.sees_pictures:
+  if not theirs.model.sees_pictures:
     return f"{prefix}text only, another run"
-  if config.data.visual_shuffle_seed is not None:
+  if theirs.data.visual_shuffle_seed is not None:
     return f"{prefix}shuffle(train)"
   return f"{prefix}standard, another run"
 
@@ -155,55 +151,43 @@ def summarise(
 
   Args:
     gold: int[n].
-    found: standard first; the others are compared with it on the same draws.
+    found: standard first; the others are compared with it on the same
+      resamples.
     posts: int[n], see `bootstrap.number_posts`.
 
   Returns:
-    For each condition `condition`, `seeds`, `own_pictures` (share of rows that
-    a permutation leaves with theirs, or None), `scores`, and `minus_standard`
-    unless it is that. Both of these map a name of `bootstrap.SCORES` to `mean`
-    over seeds, `low` and `high`; `scores` also to `by_seed`.
+    For each condition `condition`, `seeds`, `own_pictures` (fraction of rows
+    that a permutation leaves with theirs, or None), `scores`, and
+    `minus_standard` unless it is that. Both of these map a name of
+    `bootstrap.SCORES` to `mean` over seeds, `low` and `high`; `scores` also to
+    `by_seed`.
   """
   standard = bootstrap.row_counts(gold, found[0].predicted)
+  once = np.ones(len(posts))
   rows = []
   for condition in found:
     counts = bootstrap.row_counts(gold, condition.predicted)
-    row = {"condition": condition.name, "seeds": list(condition.seeds)}
-    row["own_pictures"] = condition.own
-    row["scores"] = _measure(
-      lambda drawn, seeds=None, counts=counts: bootstrap.mean_scores(
-        counts, drawn, seeds
-      ),
-      posts,
-      [len(counts)],
-    )
+
+    def statistic(drawn, seeds=None, counts=counts):
+      scores = bootstrap.mean_scores(counts, drawn, seeds)
+      return np.stack([scores, scores - bootstrap.mean_scores(standard, drawn)])
+
+    low, high, _ = bootstrap.interval(statistic, posts, [len(counts)])
+    bounds = {"mean": statistic(once), "low": low, "high": high}
+    parts: list[dict[str, Any]] = [
+      {
+        name: {key: float(bound[part, i]) for key, bound in bounds.items()}
+        for i, name in enumerate(bootstrap.SCORES)
+      }
+      for part in range(2)
+    ]
+    scores, minus_standard = parts
+    by_seed = [bootstrap.mean_scores(one[None], once) for one in counts]
     for i, name in enumerate(bootstrap.SCORES):
-      by_seed = [_score(one[None])[i] for one in counts]
-      row["scores"][name]["by_seed"] = [float(value) for value in by_seed]
+      scores[name]["by_seed"] = [float(one[i]) for one in by_seed]
+    row = {"condition": condition.name, "seeds": list(condition.seeds)}
+    row |= {"own_pictures": condition.own, "scores": scores}
     if condition is not found[0]:
-      row["minus_standard"] = _measure(
-        lambda drawn, seeds=None, counts=counts: (
-          bootstrap.mean_scores(counts, drawn, seeds)
-          - bootstrap.mean_scores(standard, drawn)
-        ),
-        posts,
-        [len(counts)],
-      )
+      row["minus_standard"] = minus_standard
     rows.append(row)
   return rows
-
-
-def _score(counts: np.ndarray) -> np.ndarray:
-  return bootstrap.mean_scores(counts, np.ones(counts.shape[1]))
-
-
-def _measure(
-  statistic, posts: np.ndarray, num_seeds: Sequence[int]
-) -> dict[str, dict[str, Any]]:
-  """Returns a statistic of the rows as they are, and its interval."""
-  low, high, _ = bootstrap.interval(statistic, posts, num_seeds)
-  columns = (statistic(np.ones(len(posts))), low, high)
-  return {
-    name: {"mean": float(mean), "low": float(least), "high": float(most)}
-    for name, mean, least, most in zip(bootstrap.SCORES, *columns, strict=True)
-  }

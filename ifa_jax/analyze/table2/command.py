@@ -1,13 +1,13 @@
-r"""Table 2: variants of one config file, trained alike, beside the paper.
+r"""Table 2: variants of one config file, trained alike, next to the paper.
 
     python -m ifa_jax.analyze table2 --config=configs/mnre.py \
         --rows=bert,mtb,objects --seeds=1,49,1234 --workdir=runs/table2 \
         --against=mtb --set=data.protocol=clean,data.data_dir=data/mnre
 
 Every variant is trained once with each seed, in WORKDIR/{variant}/seed_{seed},
-as launch.py would: its folder is an ordinary run's. A finished run is not
-trained again, and a table that was stopped goes on where it was. `--set`
-changes settings of all variants; one that a variant does not have is an error.
+as launch.py would: its folder is an ordinary run's. Finished runs are not
+trained again, and a table that was stopped is resumed. `--set` changes settings
+of all variants; a setting that a variant does not have is an error.
 
 Scores are means over seeds, with standard deviations; 95 % intervals are those
 of `compare`, bootstrapped over test posts and paired for differences. Writes
@@ -21,7 +21,6 @@ from absl import flags
 
 from ifa_jax.analyze import published
 from ifa_jax.analyze.compare import command
-from ifa_jax.analyze.published import PublishedRow
 from ifa_jax.analyze.table2 import configs as table2_configs
 from ifa_jax.analyze.table2 import runs, tables
 from ifa_jax.analyze.table2.runs import Row
@@ -36,10 +35,8 @@ def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   flags.DEFINE_string("config", None, "A config file, without a variant.")
   flags.DEFINE_string("workdir", None, "The table's folder.")
-  flags.DEFINE_list(
-    "rows", [], "Variants. Default: all that stand for a row of Table 2."
-  )
-  flags.DEFINE_list("seeds", ["1234"], "A run of every variant for each.")
+  flags.DEFINE_list("rows", [], "Variants. Default: all rows of Table 2.")
+  flags.DEFINE_list("seeds", ["1234"], "Seeds; every variant is run with each.")
   flags.DEFINE_list(
     "set",
     [],
@@ -51,11 +48,11 @@ def define_flags() -> None:
   )
   flags.mark_flags_as_required(["config", "workdir"])
   flags.register_validator(
-    "seeds", _whole, "want different whole numbers, e.g. 1,49,1234"
+    "seeds", _are_seeds, "expected different whole numbers, e.g. 1,49,1234"
   )
 
 
-def _whole(seeds: Sequence[str]) -> bool:
+def _are_seeds(seeds: Sequence[str]) -> bool:
   # "01" would be another name of 1.
   known = (seed.isdecimal() and seed == str(int(seed)) for seed in seeds)
   return bool(seeds) and all(known) and len({*seeds}) == len(seeds)
@@ -68,7 +65,7 @@ def main(_) -> None:
   names = table2_configs.choose(module, values.rows)
   if values.against not in (None, *names):
     raise ValueError(
-      f"--against: want one of the rows {', '.join(names)}, found"
+      f"--against: expected one of the rows {', '.join(names)}, got"
       f" {values.against!r}"
     )
   changes = table2_configs.parse(values.set)
@@ -89,42 +86,46 @@ def main(_) -> None:
 
 
 def table2(rows: Sequence[Row], against: str | None = None) -> dict[str, Any]:
-  """Puts the scores of finished runs beside the published ones.
+  """Collects the scores of finished runs and the published ones.
 
   Args:
-    rows: as `table2_runs.plan` returns them, all trained.
-    against: the variant that others are compared with, one of them; None
-      compares with none.
+    rows: as `runs.plan` returns them, all trained.
+    against: the variant that others are compared with, if any.
 
   Returns:
     Plain values: `protocol`, `split`, `n`, `num_relations` (test rows that have
     one), `bootstrap`, `against`, and `rows`. Each of these has `variant`,
     `protocol`, `visual_source`, `epochs`, `updates`, `runs`, `scores` as
     `compare.compare` describes a system's, `published` or None, and
-    `differences` from `against` or None. Fractions lie in [0, 1].
+    `differences` from `against` or None. Fractions are in [0, 1].
 
   Raises:
     ValueError: if a run is not finished, or runs have other test rows or gold
       relations than the first one.
   """
-  systems = {row.variant: row.system() for row in rows}
+  systems = {}
+  for row in rows:
+    folders = row.folders.values()
+    seeds = (predictions.read(folder.path, runs.SPLIT) for folder in folders)
+    systems[row.variant] = System(row.variant, tuple(seeds))
   reference = systems[against or rows[0].variant]
   others = [system for system in systems.values() if system is not reference]
   result = command.compare([reference, *others])
   scores = {system["name"]: system["scores"] for system in result["systems"]}
   apart = {pair["second"]: pair["differences"] for pair in result["pairs"]}
+  lines = reference.seeds[0].lines.values()
   return {
     "protocol": result["protocol"],
     "split": runs.SPLIT,
     "n": result["n"],
-    "num_relations": _num_relations(reference),
+    "num_relations": sum(x["gold"] != predictions.NONE for x in lines),
     "bootstrap": result["bootstrap"],
     "against": against,
     "rows": [
       {
         **_describe(row, systems[row.variant]),
         "scores": scores[row.variant],
-        "published": _published(published.VARIANTS.get(row.variant)),
+        "published": _published(row.variant),
         "differences": apart.get(row.variant) if against else None,
       }
       for row in rows
@@ -132,18 +133,13 @@ def table2(rows: Sequence[Row], against: str | None = None) -> dict[str, Any]:
   }
 
 
-def _num_relations(system: System) -> int:
-  lines = system.seeds[0].lines.values()
-  return sum(line["gold"] != predictions.NONE for line in lines)
-
-
 def _describe(row: Row, system: System) -> dict[str, Any]:
-  """Describes a row's runs; each names the update that was selected on dev."""
+  """Describes a row's runs, each with the update that was selected on dev."""
   name = f"eval_{runs.SPLIT}.json"
   found: dict[int, Any] = {
     seed: folder.read_json(name) for seed, folder in row.folders.items()
   }
-  # A model of regions says itself where they came from.
+  # The scores of a model of regions name their source.
   sources = {x.get("visual_source", row.visual_source) for x in found.values()}
   return {
     "variant": row.variant,
@@ -158,10 +154,11 @@ def _describe(row: Row, system: System) -> dict[str, Any]:
   }
 
 
-def _published(row: PublishedRow | None) -> dict[str, Any] | None:
-  """Returns a printed row, its percentages as fractions."""
-  if row is None:
+def _published(variant: str) -> dict[str, Any] | None:
+  """Returns a variant's printed row as fractions, if there is one."""
+  if variant not in published.VARIANTS:
     return None
+  row = published.VARIANTS[variant]
   figures = {
     name: round(value / 100, 4) for name, value in row.figures._asdict().items()
   }

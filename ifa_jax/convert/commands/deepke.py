@@ -6,7 +6,6 @@ python -m ifa_jax.convert deepke --checkpoint=best_model.pth --out=weights/d
 from absl import flags
 
 from ifa_jax.convert import deepke, summary
-from ifa_jax.convert.store import save_converted
 from ifa_jax.files import whole
 from ifa_jax.models.config import FUSIONS
 
@@ -16,7 +15,10 @@ def define_flags() -> None:
   flags.DEFINE_string("checkpoint", None, "best_model.pth of DeepKE's run.py.")
   flags.DEFINE_string("out", None, "Folder for the converted weights.")
   flags.DEFINE_integer(
-    "num_heads", 12, "Of both streams; the file does not tell.", lower_bound=1
+    "num_heads",
+    12,
+    "Attention heads of both streams, which the file does not give.",
+    lower_bound=1,
   )
   flags.DEFINE_enum("fusion", "released", [*FUSIONS], "See models.config.")
   flags.mark_flags_as_required(("checkpoint", "out"))
@@ -27,7 +29,4 @@ def main(_) -> None:
   values = flags.FLAGS
   whole.check_free(values.out)
   converted = deepke.convert(values.checkpoint, values.num_heads, values.fusion)
-  save_converted(
-    values.out, converted.model_config, converted.params, converted.info
-  )
-  summary.print_converted(converted, values.out)
+  summary.save_and_print(converted, values.out)

@@ -3,7 +3,7 @@ r"""Starts a model from encoders of transformers.
     python -m ifa_jax.convert huggingface --text=bert-base-uncased \
         --vision=openai/clip-vit-base-patch32 --out=weights/clip
 
-Either may be left out: that stream then keeps its initialisation.
+Either encoder may be omitted; it is then randomly initialised.
 """
 
 from absl import flags
@@ -11,7 +11,6 @@ from absl import flags
 from ifa_jax.cli import app
 from ifa_jax.convert import summary
 from ifa_jax.convert.huggingface import conversion
-from ifa_jax.convert.store import save_converted
 from ifa_jax.files import whole
 from ifa_jax.models.config import FUSIONS
 
@@ -26,21 +25,18 @@ def define_flags() -> None:
   string("out", None, "Folder for the converted weights.")
   for side in ("vision", "text"):
     string(f"{side}_layers", None, f"first:N layers of the {side} encoder.")
-  integer(
-    "image_size",
-    None,
-    "Pixels along a picture's side; another one than the encoder's resizes its"
-    " position table.",
-    lower_bound=1,
-  )
-  integer(
-    "num_crops", default.num_crops, "Slots for crops of a kind.", lower_bound=1
-  )
-  integer(
-    "num_relations", default.num_relations, "None included.", lower_bound=1
-  )
+  for name, help_text in (
+    (
+      "image_size",
+      "Side of a picture in pixels. If it is not the encoder's, the position"
+      " table is resized.",
+    ),
+    ("num_crops", "Slots for crops of each kind."),
+    ("num_relations", "Number of relations, None included."),
+  ):
+    integer(name, getattr(default, name), help_text, lower_bound=1)
   flags.DEFINE_enum("fusion", default.fusion, [*FUSIONS], "See models.config.")
-  integer("seed", default.seed, "Of what no checkpoint brings.")
+  integer("seed", default.seed, "Seed of initialised parameters.")
   flags.mark_flag_as_required("out")
 
 
@@ -52,11 +48,4 @@ def main(_) -> None:
   converted = conversion.convert(
     values.text, values.vision, values.rest, options
   )
-  save_converted(
-    values.out,
-    converted.model_config,
-    converted.params,
-    converted.info,
-    converted.tokenizer,
-  )
-  summary.print_converted(converted, values.out)
+  summary.save_and_print(converted, values.out)

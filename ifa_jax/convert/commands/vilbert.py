@@ -7,7 +7,6 @@ from absl import flags
 
 from ifa_jax.cli import app
 from ifa_jax.convert import summary, vilbert
-from ifa_jax.convert.store import save_converted
 from ifa_jax.files import whole
 
 
@@ -16,14 +15,14 @@ def define_flags() -> None:
   default = vilbert.Options()
   flags.DEFINE_string("checkpoint", None, "pytorch_model.bin of ViLBERT.")
   flags.DEFINE_string("out", None, "Folder for the converted weights.")
-  for name, what in (
-    ("num_heads", "Of the text stream; the file does not tell."),
-    ("vision_heads", "Of the stream of regions."),
-    ("connection_heads", "Of the layers between."),
-    ("num_relations", "None included."),
+  for name, help_text in (
+    ("num_heads", "Attention heads of the text stream, not given by the file."),
+    ("vision_heads", "Attention heads of the region stream."),
+    ("connection_heads", "Attention heads of the co-attention layers."),
+    ("num_relations", "Number of relations, None included."),
   ):
-    flags.DEFINE_integer(name, getattr(default, name), what, lower_bound=1)
-  flags.DEFINE_integer("seed", default.seed, "Of what no checkpoint brings.")
+    flags.DEFINE_integer(name, getattr(default, name), help_text, lower_bound=1)
+  flags.DEFINE_integer("seed", default.seed, "Seed of initialised parameters.")
   flags.mark_flags_as_required(("checkpoint", "out"))
 
 
@@ -31,9 +30,7 @@ def main(_) -> None:
   """Runs the command."""
   values = flags.FLAGS
   whole.check_free(values.out)
-  options = app.read_settings(vilbert.Options)
-  converted = vilbert.convert(values.checkpoint, options)
-  save_converted(
-    values.out, converted.model_config, converted.params, converted.info
+  converted = vilbert.convert(
+    values.checkpoint, app.read_settings(vilbert.Options)
   )
-  summary.print_converted(converted, values.out)
+  summary.save_and_print(converted, values.out)

@@ -1,30 +1,61 @@
-"""Encoders of `transformers` to a model that is ready to be fine-tuned.
+"""Converts encoders of transformers to a model for fine-tuning.
 
-What no encoder brings - the four markers' rows of the word table, the position
-tables of the crops, the relation head, a stream that was left out - starts as a
-new run with the same seed starts it. BERT's pooler, which only another system
-reads, is kept beside the model, see `pooler`.
+Parameters that no encoder has - the four markers' rows of the word table, the
+position tables of the crops, the relation head, an omitted stream - are
+initialised as in a new run with the same seed.
 """
 
+import dataclasses
+import math
 import os
 from collections.abc import Mapping
 from typing import Any, cast
 
+import jax
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import engine, initialize, pooler, sources
-from ifa_jax.convert.huggingface import leftover_weights as rests
-from ifa_jax.convert.huggingface.assemble import Options, model_config
-from ifa_jax.convert.huggingface.encoder_weights import Stream, read_stream
-from ifa_jax.convert.huggingface.positions import resize_positions
-from ifa_jax.convert.rules import Rule
-from ifa_jax.convert.store import Converted, make_info
+from ifa_jax.convert import engine, initialize, sources, store
+from ifa_jax.convert.engine import Rule
+from ifa_jax.convert.huggingface import export
+from ifa_jax.convert.huggingface.encoder_weights import (
+  Stream,
+  default_partner,
+  read_stream,
+)
+from ifa_jax.convert.huggingface.encoders import MARKERS_KEY
+from ifa_jax.convert.store import Converted
+from ifa_jax.data.text import markers
+from ifa_jax.files.shown import shown
 from ifa_jax.models import parameters
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
 
 _POSITIONS = "visual/embed/position"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """Settings that encoders do not determine.
+
+  Attributes:
+    vision_layers: "first:N" takes the first N layers of the vision encoder.
+    text_layers: likewise.
+    image_size: side of a picture in pixels; None: as the encoder was trained.
+      The position table is resized if needed.
+    num_crops: slots for crops of each kind.
+    num_relations: "None" included.
+    fusion: "paper" or "released".
+    seed: of initialised parameters.
+  """
+
+  vision_layers: str | None = None
+  text_layers: str | None = None
+  image_size: int | None = None
+  num_crops: int = 3
+  num_relations: int = 23
+  fusion: str = "paper"
+  seed: int = 0
 
 
 def from_huggingface(
@@ -33,15 +64,15 @@ def from_huggingface(
   rest: str | os.PathLike | None = None,
   **options: Any,
 ) -> tuple[ModelConfig, dict[str, Any]]:
-  """Reads encoders of `transformers`, from folders or by their hub ids.
+  """Reads encoders of transformers, from folders or by their hub ids.
 
   Args:
-    text: a `BertModel`, also inside a `BertFor...`; None: the text stream keeps
-      its initialisation, at the vision encoder's depth and width.
+    text: a `BertModel`, also inside a `BertFor...`. If it is None, the text
+      stream is initialised, with the vision encoder's depth and width.
     vision: a `CLIPVisionModel`, also inside a `CLIPModel`, or a `ViTModel`;
       None: likewise.
-    rest: the `rest.safetensors` of an export, whose encoders these are. The
-      model is the very same then, and there are no options.
+    rest: the `rest.safetensors` of an export with these encoders. The result is
+      the exported model, and there are no options.
     **options: fields of `Options`.
 
   Returns:
@@ -49,12 +80,11 @@ def from_huggingface(
 
   Raises:
     ValueError: for encoders that are damaged, of another kind, or do not fit
-      each other; names the culprit.
+      each other; names the file.
   """
   converted = convert(text, vision, rest, Options(**options))
-  return cast(ModelConfig, converted.model_config), pooler.without(
-    converted.params
-  )
+  params = store.without_pooler(converted.params)
+  return cast(ModelConfig, converted.model_config), params
 
 
 def convert(
@@ -63,108 +93,178 @@ def convert(
   rest: str | os.PathLike | None,
   options: Options,
 ) -> Converted:
-  """Does what `from_huggingface` does, and tells where all comes from."""
+  """Does the same as `from_huggingface`, with the pooler and provenance."""
   if text is None and vision is None:
-    raise ValueError("want text, vision or both, found neither")
+    raise ValueError("expected text, vision or both, got neither")
   if rest is not None and options != Options():
     raise ValueError(
       f"{rest}: holds the model's whole config; leave out the other settings"
     )
-  streams = {}
-  if text is not None:
-    number = _first(options.text_layers, "text_layers")
-    streams["text"] = read_stream(text, "text", number)
-  if vision is not None:
-    number = _first(options.vision_layers, "vision_layers")
-    streams["vision"] = read_stream(vision, "vision", number)
-  tokenizer = _load_tokenizer(streams)
+  streams = {
+    side: read_stream(encoder, side, _parse_layers(options, f"{side}_layers"))
+    for side, encoder in (("text", text), ("vision", vision))
+    if encoder is not None
+  }
+  tokenizer = None
+  if text is not None and streams["text"].source.has_tokenizer:
+    # Loads transformers.
+    from ifa_jax.data.text.tokenizer import Tokenizer
+
+    tokenizer = Tokenizer.load(streams["text"].source.folder)
+  info = store.make_info("huggingface")
+  params: dict[str, np.ndarray] = {}
+  for side, stream in streams.items():
+    params |= stream.params
+    info["sources"][side] = stream.record
+    info["dropped"][side] = stream.dropped
+    info["notes"] += [f"{side}: {note}" for note in stream.notes]
   if rest is None:
-    config, params, initialised = _start(streams, tokenizer, options)
-    found = {"initialised": initialised}
+    config = model_config(streams, tokenizer, options)
+    if vision is not None and config.vision is not None:
+      old, new = streams["vision"].config.image_size, config.vision.image_size
+      side = new // config.vision.patch_size
+      params[_POSITIONS] = resize_positions(params[_POSITIONS], side)
+      if old != new:
+        info["notes"].append(
+          f"vision: position table resized from {old} to {new} pixels"
+        )
+    params, info["initialised"] = initialize.complete(
+      params, config, options.seed
+    )
   else:
-    config, params, relations = _join(streams, rest)
-    found = {"relations": relations}
-  info = _describe(streams, rest, config) | found
+    rest = os.fspath(rest)
+    config, params, info["relations"] = _join(streams, params, rest)
+    info["sources"]["rest"] = sources.record(rest, [rest])
   nested = traverse_util.unflatten_dict(params, sep="/")
   return Converted(config, nested, info, tokenizer)
 
 
-def _describe(
-  streams: Mapping[str, Stream],
-  rest: str | os.PathLike | None,
-  config: System,
-) -> dict[str, Any]:
-  """Returns where a model comes from, and what its encoders lost."""
-  info = make_info("huggingface")
-  for side, stream in streams.items():
-    info["sources"][side] = {"name": stream.source.name, "files": stream.files}
-    info["dropped"][side] = stream.dropped
-    info["notes"] += [f"{side}: {note}" for note in stream.notes]
-  if rest is not None:
-    files = {os.path.basename(rest): sources.sha256(os.fspath(rest))}
-    info["sources"]["rest"] = {"name": os.fspath(rest), "files": files}
-  if "vision" in streams:
-    old, new = streams["vision"].config.image_size, config.vision.image_size
-    if old != new:
-      resized = f"position table resized from {old} to {new} pixels"
-      info["notes"].append(f"vision: {resized}")
-  return info
-
-
-def _first(layers: str | None, name: str) -> int | None:
+def _parse_layers(options: Options, name: str) -> int | None:
   """Returns N of "first:N"."""
+  layers = getattr(options, name)
   if layers is None:
     return None
   kind, _, number = layers.partition(":")
   if kind != "first" or not number.isdecimal():
-    raise ValueError(f"{name}: want first:N, found {layers!r}")
+    raise ValueError(f"{name}: expected first:N, got {layers!r}")
   return int(number)
 
 
-def _load_tokenizer(streams: Mapping[str, Stream]) -> Any:
-  """Returns the text encoder's tokenizer, or None where it brings none."""
-  if "text" not in streams or not streams["text"].source.has_tokenizer:
-    return None
-  # Loads transformers.
-  from ifa_jax.data.text.tokenizer import Tokenizer
-
-  return Tokenizer.load(streams["text"].source.folder)
-
-
 def _join(
-  streams: Mapping[str, Stream], rest: str | os.PathLike
+  streams: Mapping[str, Stream], params: dict[str, np.ndarray], rest: str
 ) -> tuple[System, dict[str, np.ndarray], list[str] | None]:
-  """Returns the model that was exported as these encoders and this rest."""
-  config, arrays, relations = rests.read_rest(rest)
+  """Returns config, parameters and relations of an exported model."""
+  config, arrays, relations = export.read_rest(rest)
   for side, stream in streams.items():
-    rests.check_same(config, side, stream.config, stream.source.folder)
-  params = _merged(streams)
+    _check_same(config, side, stream)
   expected = {
     path: shape
     for path, shape in parameters.param_shapes(config).items()
     if path not in params
   }
   rules = [Rule(path, path) for path in expected]
-  joined = engine.convert(arrays, rules, expected, os.fspath(rest))
-  flat: dict[str, Any] = traverse_util.flatten_dict(joined, sep="/")
-  return config, params | flat, relations
+  joined = engine.convert(arrays, rules, expected, rest)
+  return config, params | joined, relations
 
 
-def _start(
+def _check_same(config: System, side: str, stream: Stream) -> None:
+  """Raises ValueError unless an encoder is that of an export's config."""
+  folder, expected = stream.source.folder, getattr(config, side)
+  if expected is None:
+    raise ValueError(f"{folder}: expected no {side} encoder, as in the rest")
+  for name, value in dataclasses.asdict(expected).items():
+    # An encoder's files do not mention crops.
+    found = getattr(stream.config, name)
+    if found != value and "crop" not in name:
+      raise ValueError(
+        f"{folder}: expected {name} {value!r} as in the rest, got {found!r}"
+      )
+
+
+def model_config(
   streams: Mapping[str, Stream], tokenizer: Any, options: Options
-) -> tuple[ModelConfig, dict[str, np.ndarray], list[str]]:
-  """Returns a model's config, its parameters, and what of them is fresh."""
-  config = model_config(streams, tokenizer, options)
-  params = _merged(streams)
-  if config.vision is not None and _POSITIONS in params:
-    side = config.vision.image_size // config.vision.patch_size
-    params[_POSITIONS] = resize_positions(params[_POSITIONS], side)
-  return config, *initialize.complete(params, config, options.seed)
+) -> ModelConfig:
+  """Returns the config of the model that encoders form.
+
+  Raises:
+    ValueError: for encoders of different depths or widths, naming both, or
+      markers that are no ids.
+  """
+  _check_fit(streams)
+  configs = {side: stream.config for side, stream in streams.items()}
+  if "text" in streams:
+    rows = vocabulary_rows(streams["text"], tokenizer)
+    configs["text"] = dataclasses.replace(configs["text"], vocab_size=rows)
+  text = configs.get("text") or default_partner(configs["vision"])
+  vision = configs.get("vision") or default_partner(configs["text"])
+  vision = dataclasses.replace(
+    vision,
+    num_crops=options.num_crops,
+    image_size=options.image_size or vision.image_size,
+  )
+  return ModelConfig(
+    text, vision, options.fusion, num_relations=options.num_relations
+  )
 
 
-def _merged(streams: Mapping[str, Stream]) -> dict[str, np.ndarray]:
-  return {
-    path: array
-    for stream in streams.values()
-    for path, array in stream.params.items()
-  }
+def vocabulary_rows(text: Stream, tokenizer: Any) -> int:
+  """Returns the rows of the word table, including the markers'.
+
+  The markers follow the tokenizer's last id. A larger table keeps its rows.
+  """
+  rows, count = text.config.vocab_size, len(markers.MARKERS)
+  marked = text.source.read_config().get(MARKERS_KEY)
+  if marked is not None:
+    first = marked[0] if isinstance(marked, list) and marked else None
+    if type(first) is not int or marked != [*range(first, first + count)]:
+      raise ValueError(
+        f"{text.source.folder}/config.json: {MARKERS_KEY}: expected {count} ids"
+        f" in a row, got {shown(marked)}"
+      )
+    return max(rows, first + count)
+  return rows + count if tokenizer is None else max(rows, tokenizer.vocab_size)
+
+
+def _check_fit(streams: Mapping[str, Stream]) -> None:
+  if len(streams) < 2:
+    return
+  text, vision = streams["text"], streams["vision"]
+  for field, what in (("hidden_dim", "width"), ("num_layers", "depth")):
+    pair = getattr(text.config, field), getattr(vision.config, field)
+    if pair[0] == pair[1]:
+      continue
+    advice = "choose encoders of one width"
+    if what == "depth":
+      deeper = "vision" if pair[0] < pair[1] else "text"
+      advice = f"shorten one with {deeper}_layers=first:{min(pair)}"
+    raise ValueError(
+      f"expected encoders of one {what}, since they attend to each other layer"
+      f" by layer; got {pair[0]} in {text.source.name} and {pair[1]} in"
+      f" {vision.source.name}: {advice}"
+    )
+
+
+def resize_positions(table: np.ndarray, side: int) -> np.ndarray:
+  """Returns a position table for a grid of another size.
+
+  Row 0, the class token's, is kept. The others are a grid of patches, row by
+  row, that is resized by cubic interpolation, with smoothing if it shrinks.
+
+  Args:
+    table: float32[1 + n^2, D].
+    side: patches along a side of the new grid.
+
+  Returns:
+    float32[1 + side^2, D]; `table` itself if it has that size.
+
+  Raises:
+    ValueError: for a table that is no class token and a square.
+  """
+  old = math.isqrt(len(table) - 1)
+  if old**2 != len(table) - 1:
+    raise ValueError(f"position table: expected 1 + n^2 rows, got {len(table)}")
+  if side == old:
+    return table
+  grid = table[1:].reshape(old, old, -1)
+  resized = jax.image.resize(grid, (side, side, grid.shape[-1]), "cubic")
+  return np.concatenate([table[:1], resized.reshape(side**2, -1)])

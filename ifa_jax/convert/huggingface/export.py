@@ -1,13 +1,15 @@
-"""A model's parameters as two encoders of `transformers`.
+"""Writes a model as two encoders of transformers, and reads the rest of it.
 
     text/              BertModel, its vocabulary with the four markers, and the
-                       tokenizer, where there is one, that gives their ids
-    vision/            CLIPVisionModel or ViTModel; not for a text model
-    rest.safetensors   all that neither has a place for, see `rest`
+                       tokenizer that gives their ids, if there is one
+    vision/            CLIPVisionModel or ViTModel, if the model has pictures
+    rest.safetensors   all other parameters by path, such as the relation head;
+                       its metadata has the model's config, and the names of the
+                       head's relations if they are known
 
-Weights that the classes have and no model here reads are there as they start.
-What the encoders alone compute is not what the model computes: there they do
-not read each other.
+The three convert back to the same model. Weights of the classes that no model
+here reads are blank. On their own, the encoders do not attend to each other as
+in the model.
 """
 
 import json
@@ -18,18 +20,25 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import engine
+from ifa_jax.convert import engine, sources, store
 from ifa_jax.convert.huggingface import processor
-from ifa_jax.convert.huggingface.architecture import Encoder
-from ifa_jax.convert.huggingface.assemble import MARKERS_KEY
-from ifa_jax.convert.huggingface.bert import BERT
-from ifa_jax.convert.huggingface.clip import CLIP
 from ifa_jax.convert.huggingface.encoder_weights import CROP_POSITIONS
-from ifa_jax.convert.huggingface.leftover_weights import FILE, write_rest
-from ifa_jax.convert.huggingface.vit import VIT
+from ifa_jax.convert.huggingface.encoders import (
+  BERT,
+  CLIP,
+  MARKERS_KEY,
+  VIT,
+  Encoder,
+)
 from ifa_jax.data.text import markers
-from ifa_jax.files import whole
+from ifa_jax.files import json_file, whole
+from ifa_jax.files.shown import shown
+from ifa_jax.models import registry
+from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig, VisionConfig
+
+REST = "rest.safetensors"
+_MODEL, _RELATIONS = "ifa_jax.model", "ifa_jax.relations"
 
 
 def export_huggingface(
@@ -39,57 +48,58 @@ def export_huggingface(
   tokenizer: Any = None,
   relations: Sequence[str] | None = None,
 ) -> None:
-  """Writes a folder with both encoders and the rest, whole or not at all.
+  """Writes a folder with both encoders and the rest, complete or not at all.
 
   Args:
     folder: new or empty.
     config: the model's.
     params: nested dicts of arrays.
     tokenizer: a `Tokenizer`, or None.
-    relations: names by id, where they are known.
+    relations: names by id, if they are known.
 
   Raises:
     ValueError: for a visual stream that is neither CLIP's nor ViT's, or if
       there is something in the folder.
   """
+  import safetensors.numpy
+
   flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
-  rest = {path: np.asarray(array) for path, array in flat.items()}
-  take = lambda root: {  # noqa: E731
-    path: rest.pop(path)
-    for path in [*rest]
-    if path.startswith(root) and path not in CROP_POSITIONS
-  }
+  parts: dict[str, dict[str, np.ndarray]] = {"text": {}, "visual": {}, "": {}}
+  for path, array in flat.items():
+    root = "" if path in CROP_POSITIONS else path.split("/")[0]
+    parts[root if root in parts else ""][path] = np.asarray(array)
   vision = config.vision
   encoder = vision and _vision_encoder(vision)
+  # The markers have the tokenizer's last ids, or else the table's last rows.
+  size = config.text.vocab_size if tokenizer is None else tokenizer.vocab_size
+  ids = list(range(size - len(markers.MARKERS), size))
   with whole.folder(folder) as partial:
-    text_folder = os.path.join(partial, "text")
-    marked = {MARKERS_KEY: _marker_ids(config, tokenizer)}
-    _write_encoder(text_folder, BERT, config.text, take("text/"), marked)
+    out = os.path.join(partial, "text")
+    _write_encoder(out, BERT, config.text, parts["text"], {MARKERS_KEY: ids})
     if tokenizer is not None:
-      tokenizer.save_with_markers(text_folder)
+      tokenizer.save_with_markers(out)
     if vision and encoder:
-      vision_folder = os.path.join(partial, "vision")
-      _write_encoder(vision_folder, encoder, vision, take("visual/"), {})
-      _write_json(vision_folder, processor.FILE, processor.write(vision))
-    write_rest(os.path.join(partial, FILE), config, rest, relations)
+      out = os.path.join(partial, "vision")
+      _write_encoder(out, encoder, vision, parts["visual"], {})
+      path = os.path.join(out, processor.FILE)
+      store.write_json(path, processor.write(vision))
+    metadata = {_MODEL: json.dumps(registry.to_dict(config))}
+    if relations is not None:
+      metadata[_RELATIONS] = json.dumps([*relations], ensure_ascii=False)
+    path = os.path.join(partial, REST)
+    safetensors.numpy.save_file(parts[""], path, metadata)
 
 
 def _vision_encoder(config: VisionConfig) -> Encoder:
-  """Returns the architecture that a visual stream is."""
   found = (config.pre_norm, config.patch_bias)
-  for encoder, wanted in ((CLIP, (True, False)), (VIT, (False, True))):
-    if found == wanted:
-      return encoder
-  raise ValueError(
-    "cannot express as an encoder of transformers: want (pre_norm, patch_bias)"
-    f" of CLIP, (True, False), or of ViT, (False, True), found {found}"
-  )
-
-
-def _marker_ids(config: ModelConfig, tokenizer: Any) -> list[int]:
-  """Returns the markers' ids: the tokenizer's last, or else the table's."""
-  size = config.text.vocab_size if tokenizer is None else tokenizer.vocab_size
-  return list(range(size - len(markers.MARKERS), size))
+  encoders = {(True, False): CLIP, (False, True): VIT}
+  if found not in encoders:
+    raise ValueError(
+      "cannot express as an encoder of transformers: expected (pre_norm,"
+      " patch_bias) of CLIP, (True, False), or of ViT, (False, True), got"
+      f" {found}"
+    )
+  return encoders[found]
 
 
 def _write_encoder(
@@ -102,19 +112,40 @@ def _write_encoder(
   import safetensors.numpy
 
   os.makedirs(folder)
-  nested = traverse_util.unflatten_dict(params, sep="/")
-  weights = engine.restore(nested, encoder.rules, encoder.architecture)
+  weights = engine.restore(params, encoder.rules, encoder.architecture)
   safetensors.numpy.save_file(
-    weights | encoder.unread(config),
+    weights | engine.blank(encoder.unread, config.hidden_dim),
     os.path.join(folder, "model.safetensors"),
-    # transformers refuses a file that does not say so.
+    # transformers refuses files without it.
     {"format": "pt"},
   )
-  _write_json(folder, "config.json", {**encoder.write(config), **extra})
+  path = os.path.join(folder, "config.json")
+  store.write_json(path, {**encoder.write(config), **extra})
 
 
-def _write_json(folder: str, name: str, value: Any) -> None:
-  path = os.path.join(folder, name)
-  with open(path, "w", encoding="utf-8") as file:
-    json.dump(value, file, indent=2)
-    file.write("\n")
+def read_rest(
+  path: str | os.PathLike,
+) -> tuple[System, dict[str, np.ndarray], list[str] | None]:
+  """Reads the config, parameters and relations of an export.
+
+  Raises:
+    ValueError: if it is another file, or missing, naming it.
+  """
+  import safetensors
+
+  path = os.fspath(path)
+  arrays = sources.read_weights(path)
+  with safetensors.safe_open(path, "numpy") as file:
+    metadata = file.metadata() or {}
+  if _MODEL not in metadata:
+    raise ValueError(
+      f"{path}: expected the {REST} of an export, got no {_MODEL} in its"
+      " metadata"
+    )
+  config = registry.from_dict(json_file.parse(metadata[_MODEL], path))
+  relations = json_file.parse(metadata.get(_RELATIONS, "null"), path)
+  if not isinstance(relations, list | None):
+    raise ValueError(
+      f"{path}: {_RELATIONS}: expected a list of names, got {shown(relations)}"
+    )
+  return config, arrays, relations

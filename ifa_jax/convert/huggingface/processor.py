@@ -1,4 +1,4 @@
-"""Reads and writes `preprocessor_config.json`, the treatment of pictures.
+"""Reads and writes `preprocessor_config.json`.
 
 Scaling and normalisation of any processor become the mean and deviation of a
 `VisionConfig`. Resizing is the same for all encoders, see `data.images.decode`;
@@ -7,62 +7,148 @@ a processor that resizes otherwise makes a note.
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from PIL import Image
 
-from ifa_jax.convert.huggingface import processor_settings
+from ifa_jax.convert.huggingface import settings
+from ifa_jax.convert.huggingface.settings import Setting, only
 from ifa_jax.convert.sources import Source
+from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
-from ifa_jax.models.config import VisionConfig
+from ifa_jax.models.config import CLIP_MEAN, CLIP_STD, VisionConfig
 
 FILE = "preprocessor_config.json"
-_SUFFIXES = (
-  "ImageProcessor",
-  "ImageProcessorFast",
-  "ImageProcessorPil",
-  "FeatureExtractor",
-)
+# Names of a class in different versions of transformers.
+_NAMES = r"{kind}(ImageProcessor(Fast|Pil)?|FeatureExtractor)"
+
+
+def _switch(value: Any) -> bool:
+  # null is off, whatever the default.
+  if not isinstance(value, bool | None):
+    raise ValueError("true or false")
+  return bool(value)
+
+
+def _channels(value: Any) -> tuple[float, ...]:
+  found = value if isinstance(value, list) else [value] * 3
+  if len(found) != 3 or not all(map(json_file.is_finite, found)):
+    raise ValueError("a number, or one for each of 3 channels")
+  return tuple(map(float, found))
+
+
+def _deviations(value: Any) -> tuple[float, ...]:
+  found = _channels(value)
+  if min(found) <= 0:
+    raise ValueError("numbers above 0")
+  return found
+
+
+def _size(value: Any) -> dict[str, int] | int:
+  """Returns the sides by name, or a single number."""
+  if isinstance(value, list) and len(value) == 2:
+    value = dict(zip(("height", "width"), value, strict=True))
+  if not isinstance(value, dict):
+    return settings.count(value)
+  return {name: settings.count(x) for name, x in value.items() if x is not None}
+
+
+def _filter(value: Any) -> str:
+  known = {x.value: x.name.lower() for x in Image.Resampling}
+  if type(value) is not int or value not in known:
+    raise ValueError(f"a filter of PIL, 0 to {max(known)}")
+  return known[value]
+
+
+# The keys of image processors that bear on pixels.
+KEYS: dict[str, Setting] = {
+  **dict.fromkeys(("do_resize", "do_center_crop", "do_pad"), Setting(_switch)),
+  **dict.fromkeys(("do_rescale", "do_normalize"), Setting(_switch)),
+  "size": Setting(_size),
+  "default_to_square": Setting(_switch),
+  "resample": Setting(_filter),
+  "crop_size": Setting(_size),
+  # Only of CLIPImageProcessor.
+  "use_square_size": only(False),
+  "rescale_factor": Setting(settings.positive),
+  "image_mean": Setting(_channels),
+  "image_std": Setting(_deviations),
+}
+
+# Keys that a switch needs; otherwise null is the same as a missing key.
+_NEEDED = {
+  "do_resize": ("size", "resample"),
+  "do_center_crop": ("crop_size",),
+  "do_rescale": ("rescale_factor",),
+  "do_normalize": ("image_mean", "image_std"),
+}
+
+# Values of missing keys, as in the classes of transformers.
+_VIT = {
+  "do_resize": True,
+  "size": 224,
+  "default_to_square": True,
+  "resample": "bilinear",
+  "do_center_crop": False,
+  "crop_size": 224,
+  "do_pad": False,
+  "do_rescale": True,
+  "rescale_factor": 1 / 255,
+  "do_normalize": True,
+  "image_mean": (0.5, 0.5, 0.5),
+  "image_std": (0.5, 0.5, 0.5),
+}
+CLASSES: dict[str, dict[str, Any]] = {
+  "ViT": _VIT,
+  "CLIP": _VIT
+  | {
+    "size": {"shortest_edge": 224},
+    "default_to_square": False,
+    "resample": "bicubic",
+    "do_center_crop": True,
+    "image_mean": CLIP_MEAN,
+    "image_std": CLIP_STD,
+  },
+}
 
 
 def read(
   found: Source, architecture: str, config: VisionConfig
 ) -> tuple[VisionConfig, list[str]]:
-  """Returns a config with the mean and deviation of a folder's pictures.
+  """Returns an encoder's config with its mean and deviation, and notes.
+
+  There are notes on defaults and on steps that are different here.
 
   Args:
-    found: the folder.
-    architecture: of its encoder, "CLIPVisionModel" or "ViTModel".
-    config: of the encoder, without them.
-
-  Returns:
-    The config, and notes: defaults that were taken, and steps of the processor
-    that are done otherwise here.
+    found: the encoder's folder.
+    architecture: "CLIPVisionModel" or "ViTModel".
+    config: the encoder's, with any mean and deviation.
 
   Raises:
-    ValueError: for a value that has no meaning, naming file and key.
+    ValueError: for an invalid value, naming file and key.
   """
-  own = "CLIP" if architecture.startswith("CLIP") else "ViT"
+  own = architecture.removesuffix("Model").removesuffix("Vision")
   name, given = _load(found)
   kind, notes = _kind(given, own)
   if name is None:
-    name = f"{own}ImageProcessor"
     # In place of the 224 pixels that the class assumes.
     given = {"size": config.image_size, "crop_size": config.image_size}
+  label = name or f"{own}ImageProcessor"
   try:
-    steps = processor_settings.read(kind, given)
+    steps = read_steps(kind, given)
   except ValueError as error:
-    raise ValueError(f"{found.folder}/{name}: {error}") from None
-  config = dataclasses.replace(config, **_statistics(steps))
-  if not os.path.exists(os.path.join(found.folder, name)):
+    raise ValueError(f"{found.folder}/{label}: {error}") from None
+  config = dataclasses.replace(config, **statistics(steps))
+  if name is None:
     notes.append(
       f"no {FILE}: took the usual {config.image_mean} and {config.image_std} of"
-      f" {name}"
+      f" {label}"
     )
-  ours = _geometry(processor_settings.read("CLIP", write(config)))
-  if (theirs := _geometry(steps)) != ours:
-    notes.append(f"pictures are {ours}; {name} has them {theirs}")
+  ours, theirs = geometry(read_steps("CLIP", write(config))), geometry(steps)
+  if theirs != ours:
+    notes.append(f"pictures are {ours}; {label} has them {theirs}")
   return config, notes
 
 
@@ -86,43 +172,61 @@ def write(config: VisionConfig) -> dict[str, Any]:
 
 
 def _load(found: Source) -> tuple[str | None, dict[str, Any]]:
-  """Returns the file of a processor, or None, and its settings.
+  """Returns the name of a processor's file, or None, and its settings.
 
-  As in transformers, the file of a model that reads pictures and text comes
-  first.
+  As in transformers, the file of a multimodal model has precedence.
   """
-  name, given = "processor_config.json", None
-  whole = found.read_json(name) or {}
-  if "image_processor" in whole:
-    given = whole["image_processor"]
-    if not isinstance(given, dict):
-      raise ValueError(
-        f"{found.folder}/{name}: image_processor: expected an object, got"
-        f" {shown(given)}"
-      )
-  else:
-    name, given = FILE, found.read_json(FILE)
-  return (None, {}) if given is None else (name, given)
+  name = "processor_config.json"
+  multimodal = found.read_json(name) or {}
+  if "image_processor" not in multimodal:
+    given = found.read_json(FILE)
+    return (None, {}) if given is None else (FILE, given)
+  given = multimodal["image_processor"]
+  if not isinstance(given, dict):
+    raise ValueError(
+      f"{os.path.join(found.folder, name)}: image_processor: expected an"
+      f" object, got {shown(given)}"
+    )
+  return name, given
 
 
 def _kind(given: Mapping[str, Any], own: str) -> tuple[str, list[str]]:
-  """Returns the class that a processor's missing keys are from, and a note."""
+  """Returns the class whose defaults apply, and a note on another class."""
   keys = ("image_processor_type", "feature_extractor_type")
   named = next((given[key] for key in keys if given.get(key)), None)
   if named is None:
     return own, []
-  for kind in processor_settings.CLASSES:
-    if named in [f"{kind}{suffix}" for suffix in _SUFFIXES]:
+  for kind in CLASSES:
+    if re.fullmatch(_NAMES.format(kind=kind), str(named)):
       return kind, []
   return own, [f"processor {shown(named)} is read as {own}ImageProcessor"]
 
 
-def _statistics(steps: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
-  """Returns mean and deviation for pixels of [0, 1], of the same effect."""
+def read_steps(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns all settings of a file, with the defaults of a class.
+
+  Raises:
+    ValueError: for a value that is invalid, or null and needed, naming its key.
+  """
+  present = {
+    key: value
+    for key, value in given.items()
+    if value is not None or KEYS.get(key) == Setting(_switch)
+  }
+  found = CLASSES[kind] | settings.read(KEYS, present)
+  for switch, keys in _NEEDED.items():
+    for key in keys:
+      if found[switch] and given.get(key, found[key]) is None:
+        raise ValueError(f"{key}: expected a value for {switch}, got None")
+  return found
+
+
+def statistics(steps: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
+  """Returns mean and deviation of pixels in [0, 1], with the same effect."""
   mean, std = steps["image_mean"], steps["image_std"]
   if not steps["do_normalize"]:
     mean, std = (0.0,) * 3, (1.0,) * 3
-  # 1, but for a processor that leaves pixels as they are or scales otherwise.
+  # 1 for processors that scale pixels to [0, 1].
   scale = 255 * (steps["rescale_factor"] if steps["do_rescale"] else 1)
   return {
     "image_mean": tuple(x / scale for x in mean),
@@ -130,21 +234,21 @@ def _statistics(steps: Mapping[str, Any]) -> dict[str, tuple[float, ...]]:
   }
 
 
-def _geometry(steps: Mapping[str, Any]) -> str:
-  """Returns the steps from a picture of any size to a square, in words."""
+def geometry(steps: Mapping[str, Any]) -> str:
+  """Describes the steps from a picture of any size to a square."""
   done = []
   if steps["do_resize"]:
     size = _sides(steps["size"], steps["default_to_square"])
     done.append(f"resized to {size} ({steps['resample']})")
   if steps["do_center_crop"]:
-    done.append(f"cut to a centre of {_sides(steps['crop_size'], True)}")
+    done.append(f"cropped to the central {_sides(steps['crop_size'], True)}")
   if steps["do_pad"]:
     done.append("padded")
   return ", ".join(done) or "left as they are"
 
 
 def _sides(size: dict[str, int] | int, is_square: bool) -> str:
-  """Returns a size in words; a number is a square's or a shorter side's."""
+  """Describes a size; a number is the side of a square, or the shorter side."""
   if isinstance(size, int):
     names = ("height", "width") if is_square else ("shortest_edge",)
     size = dict.fromkeys(names, size)

@@ -4,10 +4,10 @@
                {"box": [0, 0, 40, 40], "score": 0.7, "phrase": "Bill Cosby"}]}
 
 Edges are x0, y0, x1, y1 in pixels of the picture, not resized and upright: with
-its EXIF orientation applied, as viewers show it. A box without a phrase is a
-detected object of every row of its picture; one with a phrase is a grounded
-object of the rows whose head or tail has that name (see `name_key`). So neither
-can depend on a row's relation. "label" may give a detector's class name.
+its EXIF orientation applied. A box without a phrase is a detected object of
+every row of its picture; one with a phrase is a grounded object of the rows
+whose head or tail has that name (see `name_key`). So neither can depend on a
+row's relation. "label" may give a detector's class name.
 """
 
 import os
@@ -25,9 +25,9 @@ class Box(NamedTuple):
   Attributes:
     edges: (x0, y0, x1, y1) in pixels of the upright picture.
     score: higher is better.
-    phrase: what was looked for, or None.
-    index: place in the picture's list, from 0.
-    label: the name of the object's class, or None.
+    phrase: the grounder's query, or None.
+    index: position in the picture's list, from 0.
+    label: name of the object's class, or None.
   """
 
   edges: tuple[float, float, float, float]
@@ -43,12 +43,12 @@ def read_boxes(path: str | os.PathLike) -> dict[str, list[Box]]:
   Boxes of equal score keep the order of the file.
 
   Raises:
-    ValueError: for a file of another form; names picture and index of the box.
+    ValueError: for a malformed file; names picture and index of the box.
   """
   listed = json_file.load(path)
   if not isinstance(listed, dict):
     raise ValueError(
-      f"{path}: wanted an object of picture names to lists of boxes, found a"
+      f"{path}: expected an object of picture names to lists of boxes, got a"
       f" {type(listed).__name__}"
     )
   return {
@@ -58,18 +58,14 @@ def read_boxes(path: str | os.PathLike) -> dict[str, list[Box]]:
 
 
 def read_list(entries: Any, where: str) -> list[Box]:
-  """Reads the boxes of one picture, best score first.
-
-  Args:
-    entries: a list of objects, as JSON holds it.
-    where: the list's place, for errors.
+  """Reads the boxes of one picture from JSON values, best score first.
 
   Raises:
-    ValueError: for anything else; names the index of the box.
+    ValueError: for a malformed list; names `where` and the index of the box.
   """
   if not isinstance(entries, list):
     raise ValueError(
-      f"{where}: wanted a list of boxes, found a {type(entries).__name__}"
+      f"{where}: expected a list of boxes, got a {type(entries).__name__}"
     )
   read = [
     _read_box(f"{where}, box {index}", index, entry)
@@ -85,16 +81,11 @@ def detected(listed: Sequence[Box]) -> list[Box]:
 
 
 def grounded(listed: Sequence[Box], head: str, tail: str) -> list[Box]:
-  """Returns the grounded objects of a row, those to keep first in front.
+  """Returns the grounded objects of a row, the most important ones first.
 
-  The head's best box, the tail's best, then all others by score: however many
-  boxes one name has, they leave room for the other's. A box that is listed
-  under two spellings of a name counts once.
-
-  Args:
-    listed: the boxes of the row's picture, best score first.
-    head: the head's name.
-    tail: the tail's name.
+  The head's best box, the tail's best, then all others by score: the boxes of
+  one name leave room for the other's. A box listed under two spellings of a
+  name counts once.
   """
   by_name: dict[str, dict[tuple[float, ...], Box]] = {
     name_key(name): {} for name in (head, tail)
@@ -109,12 +100,12 @@ def grounded(listed: Sequence[Box], head: str, tail: str) -> list[Box]:
 
 
 def name_key(name: str) -> str:
-  """Returns what two spellings of a name share: "stlouis" of "St. Louis".
+  """Returns a name without details of spelling: "stlouis" for "St. Louis".
 
-  Its letters, digits, accents and symbols in Unicode's form NFKC, case folded:
-  case, spaces, punctuation and the way an accent is encoded do not count.
-  Grounders answer in lower case and with a full stop. Of a name of punctuation
-  alone all but the spaces counts.
+  Its letters, digits, accents and symbols, case folded and in Unicode's form
+  NFKC: case, spaces, punctuation and the encoding of accents do not count.
+  Grounders answer in lower case and with a full stop. A name that has only
+  punctuation keeps all but its spaces.
   """
   folded = unicodedata.normalize("NFKC", name).casefold()
   folded = unicodedata.normalize("NFKC", folded)
@@ -123,23 +114,18 @@ def name_key(name: str) -> str:
 
 
 def check_pixels(listed: Sequence[Any], where: str) -> None:
-  """Raises ValueError for boxes in parts of 1 and not in pixels.
+  """Raises ValueError for boxes in fractions of the picture, not in pixels.
 
-  These end before 2: parts may reach a bit beyond 1. A box of one whole pixel
-  in the corner may be among others, as a detector's failure.
-
-  Args:
-    listed: [x0, y0, x1, y1] of a picture's boxes; what is not of that form is
-      passed over.
-    where: the list's place, for errors.
+  Fractions end before 2: they may slightly exceed 1. A box of one whole pixel
+  in the corner, a detector's failure, is accepted among others. Malformed boxes
+  are ignored.
   """
   small = [_are_edges(edges) and max(edges) < 2 for edges in listed]
   for index, edges in enumerate(listed):
     if small[index] and (all(small) or any(edge % 1 for edge in edges)):
       raise ValueError(
         f"{where}, box {index}: expected pixels of the picture, got"
-        f" {shown(edges)}, which are parts of its width and height; multiply by"
-        " them"
+        f" {shown(edges)}, fractions of its width and height; multiply by these"
       )
 
 
@@ -149,30 +135,19 @@ def _are_edges(value: Any) -> bool:
 
 
 def _read_box(where: str, index: int, entry: Any) -> Box:
-  """Checks one box."""
-  if not isinstance(entry, dict):
-    raise ValueError(f"{where}: wanted an object, found {shown(entry)}")
+  def check(is_valid: bool, expected: str, got: Any) -> None:
+    if not is_valid:
+      raise ValueError(f"{where}: expected {expected}, got {shown(got)}")
+
+  check(isinstance(entry, dict), "an object", entry)
   edges: Any = entry.get("box")
   score: Any = entry.get("score")
-  if not _are_edges(edges):
-    raise ValueError(
-      f"{where}: wanted four finite numbers as 'box', found {shown(edges)}"
-    )
+  check(_are_edges(edges), "four finite numbers as 'box'", edges)
   x0, y0, x1, y1 = edges
-  if x0 >= x1 or y0 >= y1:
-    raise ValueError(
-      f"{where}: wanted x0 < x1 and y0 < y1, found {shown(edges)}"
-    )
-  if not json_file.is_finite(score):
-    raise ValueError(
-      f"{where}: wanted a finite number as 'score', found {shown(score)}"
-    )
-  for key in ("phrase", "label"):
-    text = entry.get(key)
-    if text is not None and not isinstance(text, str):
-      raise ValueError(
-        f"{where}: wanted text or nothing as {key!r}, found {shown(text)}"
-      )
-  return Box(
-    (x0, y0, x1, y1), score, entry.get("phrase"), index, entry.get("label")
-  )
+  check(x0 < x1 and y0 < y1, "x0 < x1 and y0 < y1", edges)
+  check(json_file.is_finite(score), "a finite number as 'score'", score)
+  phrase, label = entry.get("phrase"), entry.get("label")
+  for key, text in (("phrase", phrase), ("label", label)):
+    is_text = text is None or isinstance(text, str)
+    check(is_text, f"text or nothing as {key!r}", text)
+  return Box((x0, y0, x1, y1), score, phrase, index, label)

@@ -11,17 +11,17 @@ import math
 import os
 import warnings
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
 
-# A 48-megapixel photo passes; far beyond, a file is an attack on the memory (a
-# "decompression bomb").
+# A 48-megapixel photo passes; a far larger file is a "decompression bomb", an
+# attack on the memory.
 MAX_PIXELS = 64_000_000
 
-# Those of the web, as far as this PIL was built with them. It opens many more,
-# and starts programs for some of them.
+# The formats of the web that this build of PIL supports. PIL opens many more,
+# some of them by starting other programs.
 Image.init()
 _FORMATS = [
   name
@@ -29,20 +29,20 @@ _FORMATS = [
   if name in Image.OPEN
 ]
 
-# Of their files, in lower case.
+# Suffixes of these formats, in lower case.
 SUFFIXES = tuple(
   suffix
   for suffix, name in Image.registered_extensions().items()
   if name in _FORMATS
 )
 
-# Beyond 32 : 1, resizing all of a picture to keep its centre wastes memory.
+# Beyond 32 : 1, resizing a whole picture to keep its centre wastes memory.
 _MAX_ASPECT = 32
 
-# Rows of pixels that are converted at a time.
+# Rows of pixels converted at a time.
 _STRIP = 256
 
-# A box may reach so far beyond its picture; detectors are off by less.
+# A box may exceed its picture by this factor; detectors err by less.
 _OVERSHOOT = 1.02
 _STORED_SIZE = "ifa_jax_stored_size"
 
@@ -53,34 +53,37 @@ _MAX_16_BIT = 65535
 def open_picture(source: str | os.PathLike | bytes) -> Image.Image:
   """Opens an image file as RGB, upright.
 
-  The EXIF orientation is applied. Of an animation the first frame counts.
-  Transparency is laid on white, 16-bit grey is scaled to 8 bits (PIL alone
-  would clip it), CMYK and palettes are converted as PIL does.
-
-  Args:
-    source: the path of a file, or its bytes.
+  Applies the EXIF orientation, takes the first frame of an animation, lays
+  transparency on white and scales 16-bit grey to 8 bits, which PIL would clip.
 
   Raises:
-    ValueError: for a file that is absent, empty, broken, truncated, of another
-      format than `_FORMATS` or larger than `MAX_PIXELS`; names file and reason.
+    ValueError: for a file that is missing, damaged, of another format than
+      `_FORMATS` or larger than `MAX_PIXELS`; names file and reason.
   """
   in_memory = isinstance(source, bytes)
   name = f"picture of {len(source)} bytes" if in_memory else os.fspath(source)
   try:
     if not in_memory and os.path.exists(source) and not os.path.isfile(source):
-      raise ValueError("no file but a folder or a device")
+      raise ValueError("expected a file, got a folder or a device")
     with warnings.catch_warnings():
-      # PIL warns from 89 million pixels on; the check below is stricter.
+      # PIL warns above 89 million pixels; the check below is stricter.
       warnings.simplefilter("ignore", Image.DecompressionBombWarning)
       picture = Image.open(
         io.BytesIO(source) if in_memory else source, formats=_FORMATS
       )
     with picture:
-      _check_size(picture)
+      # From the header, before any pixel is decoded.
+      stored = width, height = picture.size
+      if width * height > MAX_PIXELS:
+        raise ValueError(
+          f"expected at most {MAX_PIXELS} pixels, got {width} x {height}"
+        )
       picture.load()
-      stored = picture.size
-      opened = _to_rgb(_upright(picture))
-      # For `cut`, which meets boxes of another frame.
+      # A damaged EXIF block counts as none: the pixels are intact.
+      with contextlib.suppress(Exception):
+        ImageOps.exif_transpose(picture, in_place=True)
+      opened = _to_rgb(picture)
+      # For `cut`, to recognise boxes of the stored orientation.
       opened.info[_STORED_SIZE] = stored
       return opened
   except FileNotFoundError:
@@ -96,15 +99,11 @@ def open_picture(source: str | os.PathLike | bytes) -> Image.Image:
 def fit(picture: Image.Image, size: int) -> np.ndarray:
   """Resizes the shorter side to `size` and keeps the centre.
 
-  As `CLIPImageProcessor` of transformers does with its PIL backend, to +-1:
-  the longer side is rounded down, the centre to the left and up.
-
-  Args:
-    picture: RGB, any size.
-    size: side of the result in pixels.
+  Equals `CLIPImageProcessor` of transformers with its PIL backend, to +-1: the
+  longer side is rounded down, the centre to the left and up.
 
   Returns:
-    uint8[size, size, 3].
+    uint8[size, size, 3] of an RGB picture.
   """
   short = min(picture.size)
   if max(picture.size) > _MAX_ASPECT * short:
@@ -119,13 +118,13 @@ def fit(picture: Image.Image, size: int) -> np.ndarray:
 
 
 def _fit_thin(picture: Image.Image, size: int) -> np.ndarray:
-  """As `fit`, computing only what is kept: 1 x 60000 pixels cost no memory.
+  """As `fit`, but computes only the centre: 1 x 60000 pixels use no memory.
 
-  Not for every picture: given a box, PIL may take the axes in the other order,
-  and what it rounds in between then differs by more than 1 on sharp edges.
+  Not for every picture: with a box, PIL may resize the axes in the other order,
+  and intermediate rounding then differs by more than 1 on sharp edges.
   """
   short = min(picture.size)
-  # What the filter reads beyond an edge: two pixels of the coarser grid.
+  # The filter reads two pixels of the coarser grid beyond an edge.
   margin = 2 * max(1, short / size) + 1
   kept, read = [], []
   for length in picture.size:
@@ -135,8 +134,8 @@ def _fit_thin(picture: Image.Image, size: int) -> np.ndarray:
     start = max(0, math.floor(begin - margin))
     kept.append((begin - start, end - start))
     read.append((start, min(length, math.ceil(end + margin))))
-  # PIL keeps box edges in float32; far from the origin these are too coarse, so
-  # the part that is read is cut out before.
+  # PIL stores box edges in float32, which is too coarse far from the origin, so
+  # that part is cut out first.
   (left, right), (top, bottom) = read
   picture = picture.crop((left, top, right, bottom))
   (left, right), (top, bottom) = kept
@@ -148,20 +147,17 @@ def _fit_thin(picture: Image.Image, size: int) -> np.ndarray:
 
 
 def cut(picture: Image.Image, box: Sequence[float]) -> Image.Image:
-  """Returns the pixels that a box touches.
+  """Returns the pixels that a box touches, clipped to the picture.
 
-  Args:
-    picture: any.
-    box: [x0, y0, x1, y1] in pixels of the upright picture, right and lower edge
-      exclusive; what reaches beyond the picture is left out.
+  The box is [x0, y0, x1, y1] in pixels of the upright picture, right and lower
+  edge exclusive.
 
   Raises:
-    ValueError: if the box is not finite, holds nothing of the picture, or fits
-      a picture of `open_picture` only as it is stored, before its EXIF
-      orientation is applied.
+    ValueError: if the box is not finite, does not overlap the picture, or fits
+      a picture of `open_picture` only before its EXIF orientation is applied.
   """
   if not all(math.isfinite(edge) for edge in box):
-    raise ValueError(f"box {list(box)} is not finite")
+    raise ValueError(f"box {list(box)}: expected finite numbers")
   width, height = picture.size
   stored = picture.info.get(_STORED_SIZE, picture.size)
   if _fits(box, stored) and not _fits(box, picture.size):
@@ -178,13 +174,14 @@ def cut(picture: Image.Image, box: Sequence[float]) -> Image.Image:
   )
   if left >= right or top >= bottom:
     raise ValueError(
-      f"box {list(box)} holds nothing of the upright {width} x {height} picture"
+      f"box {list(box)}: expected a part of the upright {width} x {height}"
+      " picture, got none of it"
     )
   return picture.crop((left, top, right, bottom))
 
 
 def _fits(box: Sequence[float], size: tuple[int, int]) -> bool:
-  """Tells whether a box ends within a picture, but for what detectors miss."""
+  """Returns whether a box ends within a picture, up to detectors' errors."""
   return all(
     end <= side * _OVERSHOOT + 1
     for end, side in zip(box[2:], size, strict=True)
@@ -192,63 +189,37 @@ def _fits(box: Sequence[float], size: tuple[int, int]) -> bool:
 
 
 def grey(size: int) -> np.ndarray:
-  """Returns uint8[size, size, 3] of one middle grey, for absent pixels."""
+  """Returns uint8[size, size, 3] of middle grey, for absent pixels."""
   return np.full((size, size, 3), _GREY_LEVEL, np.uint8)
 
 
 def encode_png(square: np.ndarray) -> bytes:
   """Returns the PNG file of uint8[H, W, 3]."""
   file = io.BytesIO()
-  # Of filtered photos no strings repeat: looking for runs alone takes less time
-  # than level 1's strings and 5 % fewer bytes.
+  # Filtered photos have no repeated strings: run-length encoding is faster than
+  # level 1's string search and gives 5 % fewer bytes.
   options = {"compress_level": 1, "compress_type": zlib.Z_RLE}
   Image.fromarray(square).save(file, "PNG", **options)
   return file.getvalue()
 
 
-def _check_size(picture: Image.Image) -> None:
-  """Raises ValueError over `MAX_PIXELS`, from the header alone."""
-  width, height = picture.size
-  if width * height > MAX_PIXELS:
-    raise ValueError(
-      f"{width} x {height} pixels, at most {MAX_PIXELS} are read"
-    )
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-  """Applies the EXIF orientation; a damaged EXIF block counts as none."""
-  # The pixels are sound, and EXIF is beside the point.
-  with contextlib.suppress(Exception):
-    ImageOps.exif_transpose(picture, in_place=True)
-  return picture
-
-
 def _to_rgb(picture: Image.Image) -> Image.Image:
-  """Converts any mode to RGB."""
   if picture.mode == "F":
-    raise ValueError("floating-point pixels have no known range")
+    raise ValueError("expected integers, got floating-point pixels")
   has_alpha = "A" in picture.getbands() or "transparency" in picture.info
   if picture.mode == "RGB" and not has_alpha:
     return picture
   if picture.mode.startswith("I"):
-    return _in_strips(picture, _scale_16_bit)
-  return _in_strips(picture, _lay_on_white if has_alpha else _plain_rgb)
-
-
-def _in_strips(
-  picture: Image.Image, convert: Callable[[Image.Image], Image.Image]
-) -> Image.Image:
-  """Converts a part at a time: all at once would take several copies."""
+    convert = _scale_16_bit
+  else:
+    convert = _lay_on_white if has_alpha else lambda strip: strip.convert("RGB")
   width, height = picture.size
   converted = Image.new("RGB", picture.size)
+  # Strip by strip: converting the whole picture at once takes several copies.
   for top in range(0, height, _STRIP):
     strip = picture.crop((0, top, width, min(top + _STRIP, height)))
     converted.paste(convert(strip), (0, top))
   return converted
-
-
-def _plain_rgb(picture: Image.Image) -> Image.Image:
-  return picture.convert("RGB")
 
 
 def _scale_16_bit(picture: Image.Image) -> Image.Image:

@@ -1,7 +1,7 @@
 """The published files of MNRE.
 
-notation   a line's language, Python or JSON
-row        a line of a text file, checked
-tree       the files of a raw tree
-crops      the crops of a row, by protocol
+notation   the language of a line, Python or JSON
+row        one validated line of a text file
+tree       the text files and relations of a tree
+crops      pictures and crops of a row, by protocol
 """

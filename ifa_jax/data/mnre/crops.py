@@ -1,9 +1,9 @@
-"""Where the pixels of a row come from: its picture and its crops.
+"""The pixels of a row: its picture and its crops.
 
-The grounded crops follow the protocol. `released`: the published dictionary,
+The grounded crops depend on the protocol. `released`: the published dictionary,
 whose queries were built from the gold relation. `clean`: boxes found for the
-names of the two entities, the best of each before all others. `none`: none.
-Detected crops and the picture depend on the picture's name alone.
+two entity names, the best box of each first. `none`: none. Detected crops and
+the picture depend only on the picture's name.
 """
 
 import filecmp
@@ -17,7 +17,7 @@ from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files import torch_file
 from ifa_jax.files.shown import shown
 
-# How a split may be called: DeepKE writes dev for val in some names.
+# DeepKE calls val "dev" in some names.
 _SPLIT_NAMES = {"train": ["train"], "val": ["val", "dev"], "test": ["test"]}
 
 
@@ -25,9 +25,9 @@ class Crop(NamedTuple):
   """One crop: a file, or a box in the row's picture.
 
   Attributes:
-    path: the file where it is, or should be; None for a box.
+    path: path of the file, which may be missing; None for a box.
     edges: (x0, y0, x1, y1) in the picture's pixels; None for a file.
-    origin: the place it is listed at, for messages.
+    origin: the list that names it, for errors.
   """
 
   path: str | None
@@ -35,13 +35,8 @@ class Crop(NamedTuple):
   origin: str
 
 
-def _cut(row: Row, box: box_lists.Box) -> Crop:
-  """Returns a box of a row's picture as a crop."""
-  return Crop(None, box.edges, f"boxes of {row.img_id!r}, box {box.index}")
-
-
 class Crops:
-  """The crops that a tree, and perhaps a boxes file, list for each row.
+  """The crops that a tree, or a boxes file, lists for each row.
 
   Attributes:
     files: paths of the lists read from the tree.
@@ -58,10 +53,10 @@ class Crops:
     Args:
       raw_dir: a tree as published.
       protocol: released, clean or none.
-      boxes: of `data.images.boxes`; they replace the tree's detected crops.
+      boxes: of `box_lists.read_boxes`; replaces the tree's detected crops.
 
     Raises:
-      ValueError: if the protocol's lists are not there or not of their form.
+      ValueError: if a list is missing or malformed.
     """
     if protocol == "clean" and boxes is None:
       raise ValueError(
@@ -70,20 +65,24 @@ class Crops:
       )
     self._raw_dir = raw_dir
     self._protocol = protocol
-    self._boxes: Any = boxes  # They are there if the protocol is clean.
+    self._boxes: Any = boxes  # Not None for the protocol clean.
     self.files: list[str] = []
-    self._grounded = {}
+    self._grounded = self._detected = {}
     if protocol == "released":
-      self._grounded = {s: self._load_grounded(s) for s in schema.SPLITS}
-    self._detected = {}
+      self._grounded = self._load("txt/mre_{0}_dict.pth", int)
+      for split in schema.SPLITS:
+        if split not in self._grounded:
+          raise ValueError(
+            f"{raw_dir}: protocol released needs txt/mre_{split}_dict.pth"
+          )
     if boxes is None:
-      self._detected = {s: self._load_detected(s) for s in schema.SPLITS}
+      self._detected = self._load("img_detect/{0}/{0}_img2crop.pth", str)
 
   def grounded(self, row: Row) -> list[Crop]:
-    """Returns every grounded crop that is listed for a row.
+    """Returns every grounded crop of a row, the most important ones first.
 
-    Those to keep come first: `released` in the dictionary's order, `clean` as
-    `boxes.grounded` has them.
+    `released` keeps the dictionary's order, `clean` that of
+    `box_lists.grounded`.
 
     Raises:
       RowError: if the released dictionary has no entry for the row, or a name
@@ -98,7 +97,7 @@ class Crops:
     return []
 
   def detected(self, row: Row) -> list[Crop]:
-    """Returns every detected crop that is listed for a row's picture.
+    """Returns every detected crop of a row's picture.
 
     Raises:
       RowError: if a path leaves the data folder.
@@ -107,12 +106,13 @@ class Crops:
       found = box_lists.detected(self._boxes.get(row.img_id, []))
       return [_cut(row, box) for box in found]
     stem = os.path.splitext(row.img_id)[0]
-    file, crops = self._detected[row.split]
+    # A tree without detected crops has no list.
+    file, crops = self._detected.get(row.split, ("", {}))
     return [self._inside(row, file, path) for path in crops.get(stem, [])]
 
   def _released(self, row: Row) -> list[Crop]:
-    """Returns the crop files of a row; the dictionary counts lines from 0."""
     file, crops = self._grounded[row.split]
+    # The dictionary counts lines from 0.
     if row.line - 1 not in crops:
       raise RowError(
         row.where, "no crop list", f"{file} has no entry {row.line - 1}"
@@ -123,10 +123,7 @@ class Crops:
     folder = self._first("img_vg/{0}/crops", row.split) or os.path.join(
       self._raw_dir, "img_vg", row.split, "crops"
     )
-    paths = [os.path.join(folder, name) for name in names]
-    for path in paths:
-      self._check_link(row, path)
-    return [Crop(path, None, file) for path in paths]
+    return [self._crop(row, os.path.join(folder, x), file) for x in names]
 
   def _inside(self, row: Row, file: str, path: str) -> Crop:
     """Resolves a path relative to the data root, which it must not leave."""
@@ -136,50 +133,43 @@ class Crops:
       raise RowError(
         row.where,
         "crop name leaves the data folder",
-        f"wanted a path inside the tree, found {path[:80]!r} in {file}",
+        f"expected a path inside the tree, got {path[:80]!r} in {file}",
       )
-    inside = os.path.join(self._raw_dir, *parts)
-    self._check_link(row, inside)
-    return Crop(inside, None, file)
+    return self._crop(row, os.path.join(self._raw_dir, *parts), file)
 
-  def _check_link(self, row: Row, path: str) -> None:
-    check_link(row.where, self._raw_dir, path)
+  def _crop(self, row: Row, path: str, file: str) -> Crop:
+    _check_link(row.where, self._raw_dir, path)
+    return Crop(path, None, file)
 
-  def _load_grounded(self, split: str) -> tuple[str, dict[int, list[str]]]:
-    """Reads mre_{split}_dict.pth."""
-    path = self._first("txt/mre_{0}_dict.pth", split)
-    if path is None:
-      raise ValueError(
-        f"{self._raw_dir}: protocol released needs txt/mre_{split}_dict.pth"
-      )
-    return self._load(path, int)
-
-  def _load_detected(self, split: str) -> tuple[str, dict[str, list[str]]]:
-    """Reads {split}_img2crop.pth; a tree without detected crops has none."""
-    path = self._first("img_detect/{0}/{0}_img2crop.pth", split)
-    return self._load(path, str) if path else ("", {})
-
-  def _load(self, path: str, key_type: type) -> tuple[str, dict[Any, Any]]:
-    """Reads a dictionary of lists of names; returns the file's name with it."""
-    listed = torch_file.load(path)
-    if not isinstance(listed, dict):
-      raise ValueError(
-        f"{path}: wanted a dictionary of crop lists, found a"
-        f" {type(listed).__name__}"
-      )
-    for key, names in listed.items():
-      is_list = isinstance(names, (list, tuple))
-      all_text = is_list and all(isinstance(name, str) for name in names)
-      if type(key) is not key_type or not all_text:
+  def _load(
+    self, pattern: str, key_type: type
+  ) -> dict[str, tuple[str, dict[Any, list[str]]]]:
+    """Returns split -> the list's file name and contents, if it exists."""
+    found = {}
+    for split in schema.SPLITS:
+      path = self._first(pattern, split)
+      if path is None:
+        continue
+      listed = torch_file.load(path)
+      if not isinstance(listed, dict):
         raise ValueError(
-          f"{path}: wanted {key_type.__name__} keys and lists of names, found"
-          f" {shown(key)}: {shown(names)}"
+          f"{path}: expected a dictionary of crop lists, got a"
+          f" {type(listed).__name__}"
         )
-    self.files.append(path)
-    return os.path.basename(path), listed
+      for key, names in listed.items():
+        is_list = isinstance(names, (list, tuple))
+        all_text = is_list and all(isinstance(name, str) for name in names)
+        if type(key) is not key_type or not all_text:
+          raise ValueError(
+            f"{path}: expected {key_type.__name__} keys and lists of names, got"
+            f" {shown(key)}: {shown(names)}"
+          )
+      self.files.append(path)
+      found[split] = (os.path.basename(path), listed)
+    return found
 
   def _first(self, pattern: str, split: str) -> str | None:
-    """Returns the path under any of a split's names that is there."""
+    """Returns the first existing path under any name of a split."""
     for name in _SPLIT_NAMES[split]:
       path = os.path.join(self._raw_dir, pattern.format(name))
       if os.path.exists(path):
@@ -187,43 +177,17 @@ class Crops:
     return None
 
 
-def check_link(where: str, raw_dir: str, path: str) -> None:
-  """Raises RowError for a file that is a link out of a tree.
-
-  A link in data of others could have any picture of this machine read. Folders
-  may be links: whoever lays out a tree makes those.
-  """
-  if not os.path.islink(path):
-    return
-  found = os.path.realpath(path)
-  folders = (raw_dir, os.path.dirname(path))
-  if not any(_is_in(os.path.realpath(folder), found) for folder in folders):
-    raise RowError(
-      where,
-      "link leaves the data folder",
-      f"wanted a file in the tree, found {path}, a link to {found}",
-    )
-
-
-def _is_in(folder: str, path: str) -> bool:
-  return os.path.commonpath((folder, path)) == folder
-
-
 class Pictures:
-  """Finds pictures in `img_org/`, a split's own folder first.
+  """Finds pictures in `img_org/`, in a split's own folder first.
 
-  Published pictures may lie in another split's folder than their rows. Where
-  there is no `a.xyz.jpg`, `a.xyz` is taken: rows get the suffix that MNRE-1
-  leaves out unless they have one that is known.
+  Published pictures may be in another split's folder than their rows. Without
+  an `a.xyz.jpg`, `a.xyz` is used: rows get MNRE-1's omitted suffix unless they
+  have a known one.
   """
 
   def __init__(self, raw_dir: str):
-    """Remembers the tree; reads nothing."""
+    """Stores the tree's path; reads nothing."""
     self._raw_dir = raw_dir
-    self._folders = {
-      split: [os.path.join(raw_dir, "img_org", name) for name in names]
-      for split, names in _SPLIT_NAMES.items()
-    }
     # Rows that share a picture follow each other.
     self._last: tuple[tuple[str, str], str | None] | None = None
 
@@ -232,36 +196,54 @@ class Pictures:
 
     Raises:
       RowError: if two folders hold files of that name with different bytes, or
-        if one is a link out of the tree.
+        one is a link out of the tree.
     """
     key = (row.split, row.img_id)
     if self._last is None or self._last[0] != key:
-      self._last = (key, self._search(row))
+      stem, suffix = os.path.splitext(row.img_id)
+      path = self._find_name(row, row.img_id)
+      if path is None and suffix == ".jpg":
+        path = self._find_name(row, stem)
+      self._last = (key, path)
     return self._last[1]
 
-  def _search(self, row: Row) -> str | None:
-    """Looks for a row's picture, then for its name without the suffix."""
-    stem, suffix = os.path.splitext(row.img_id)
-    names = [row.img_id, *([stem] if suffix == ".jpg" else [])]
-    found = (self._look(row, name) for name in names)
-    return next(filter(None, found), None)
-
-  def _look(self, row: Row, name: str) -> str | None:
-    """Looks into every folder."""
-    order = sorted(schema.SPLITS, key=lambda split: split != row.split)
-    folders = [folder for split in order for folder in self._folders[split]]
-    paths = [os.path.join(folder, name) for folder in folders]
+  def _find_name(self, row: Row, name: str) -> str | None:
+    splits = sorted(schema.SPLITS, key=lambda split: split != row.split)
+    paths = [
+      os.path.join(self._raw_dir, "img_org", folder, name)
+      for split in splits
+      for folder in _SPLIT_NAMES[split]
+    ]
     for path in paths:
-      check_link(row.where, self._raw_dir, path)
+      _check_link(row.where, self._raw_dir, path)
     files = [path for path in paths if os.path.isfile(path)]
-    if not files:
-      return None
-    first, *others = files
-    for other in others:
-      if not filecmp.cmp(first, other, shallow=False):
+    for other in files[1:]:
+      if not filecmp.cmp(files[0], other, shallow=False):
         raise RowError(
           row.where,
           "duplicate picture",
-          f"{first} and {other} have one name and different bytes",
+          f"{files[0]} and {other} have one name and different bytes",
         )
-    return first
+    return files[0] if files else None
+
+
+def _cut(row: Row, box: box_lists.Box) -> Crop:
+  return Crop(None, box.edges, f"boxes of {row.img_id!r}, box {box.index}")
+
+
+def _check_link(where: str, raw_dir: str, path: str) -> None:
+  """Raises RowError for a file that is a link out of a tree.
+
+  Such a link in downloaded data could read any picture of this machine. Folders
+  may be links: those are made by the owner of the tree.
+  """
+  if not os.path.islink(path):
+    return
+  found = os.path.realpath(path)
+  folders = [os.path.realpath(x) for x in (raw_dir, os.path.dirname(path))]
+  if not any(os.path.commonpath((x, found)) == x for x in folders):
+    raise RowError(
+      where,
+      "link leaves the data folder",
+      f"expected a file in the tree, got {path}, a link to {found}",
+    )

@@ -1,8 +1,8 @@
-r"""What a line of a text file holds: a Python literal, as published, or JSON.
+r"""The language of a text file's lines: Python literals, as published, or JSON.
 
-Each language reads most lines of the other, and some to other words: `\/` is
-`/` in JSON alone, where "\ud83d\ude00" is one emoji and not two halves. So all
-lines of a file are read in the language of its first.
+Most lines are valid in both, but some have another value: `\/` is `/` only in
+JSON, where "\ud83d\ude00" is one emoji instead of two surrogates. So all lines
+of a file are read in the language of the first.
 """
 
 import ast
@@ -14,29 +14,29 @@ from ifa_jax.files import json_file
 
 Parse = Callable[[str], Any]
 
+# The errors of both parsers.
+ERRORS = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError)
+
 _LITERAL = (ast.Expression, ast.Constant, ast.Dict, ast.List, ast.Tuple)
 _LITERAL += (ast.Set, ast.UnaryOp, ast.UAdd, ast.USub, ast.Load)
-# An escape that JSON has and Python has not, after whole escaped backslashes.
+# An escape of JSON but not of Python, after complete escaped backslashes.
 _ESCAPED_SLASH = re.compile(r"(?<!\\)(?:\\\\)*\\/")
 
 
 def of_file(file: BinaryIO, most: int) -> Parse:
-  """Returns what reads a file's lines, by the first that has any content.
+  """Returns the parser for a file, chosen by its first line with content.
 
-  A line that is both is JSON; Python writes a dict's keys in single quotes.
-
-  Args:
-    file: at its beginning, where it is again afterwards.
-    most: bytes to read of a line.
+  A line that is valid in both is JSON; Python writes keys in single quotes.
+  Reads at most `most` bytes per line and rewinds the file.
   """
   lines = iter(lambda: file.readline(most), b"")
-  # An empty object is the same in both.
+  # An empty object is equal in both.
   first = next((x for x in lines if x.strip() not in (b"", b"{}")), b"")
   file.seek(0)
   text = first.decode("utf-8-sig", errors="replace").strip()
-  if _reads(read_json, text):
+  if _is_object(read_json, text):
     return read_json
-  is_broken_json = text.startswith('{"') and not _reads(read_literal, text)
+  is_broken_json = text.startswith('{"') and not _is_object(read_literal, text)
   return read_json if is_broken_json else read_literal
 
 
@@ -44,21 +44,23 @@ def read_json(text: str) -> Any:
   """Returns the value of a JSON text.
 
   Raises:
-    ValueError: with the reason and the column, for all else, NaN included;
-      `RepeatedKey` for a key that is there twice.
+    ValueError: for anything else, including NaN, with reason and column;
+      `RepeatedKey` for a repeated key.
   """
-  return json_file.parse(text, "as line 1 is JSON, wanted JSON", strict=True)
+  return json_file.parse(text, "as line 1 is JSON, expected JSON", strict=True)
 
 
 def read_literal(text: str) -> Any:
-  """Returns the value of a Python literal; runs nothing.
+  """Returns the value of a Python literal; runs no code.
 
   Raises:
     ValueError: as `read_json`.
     SyntaxError, TypeError, RecursionError, MemoryError: by Python's parser.
   """
   if "\\/" in text and (escape := _ESCAPED_SLASH.search(text)):
-    raise ValueError(rf"\/ is JSON, line 1 is none: column {escape.end() - 1}")
+    raise ValueError(
+      rf"\/ is JSON, and line 1 is not: column {escape.end() - 1}"
+    )
   tree = ast.parse(text, mode="eval")
   for node in (tree.body, *getattr(tree.body, "values", ())):
     if isinstance(node, ast.Dict):
@@ -67,21 +69,18 @@ def read_literal(text: str) -> Any:
   try:
     return ast.literal_eval(tree)
   except ValueError as error:
-    raise ValueError(_culprit(tree, text) or str(error)) from None
+    others = (n for n in ast.walk(tree) if not isinstance(n, _LITERAL))
+    if (culprit := next(others, None)) is None:
+      raise
+    name = getattr(culprit, "id", type(culprit).__name__)
+    before = text.encode()[: getattr(culprit, "col_offset", 0)].decode()
+    raise ValueError(
+      f"{name} is not a Python literal: column {len(before) + 1}"
+    ) from error
 
 
-def _culprit(tree: ast.Expression, text: str) -> str:
-  """Returns the first part of an expression that is no literal."""
-  for node in ast.walk(tree):
-    if not isinstance(node, _LITERAL):
-      found = getattr(node, "id", type(node).__name__)
-      before = text.encode()[: getattr(node, "col_offset", 0)].decode()
-      return f"{found} is no Python literal: column {len(before) + 1}"
-  return ""
-
-
-def _reads(parse: Parse, text: str) -> bool:
+def _is_object(parse: Parse, text: str) -> bool:
   try:
     return isinstance(parse(text), dict)
-  except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+  except ERRORS:
     return False

@@ -1,4 +1,4 @@
-"""One line of an MNRE text file, checked.
+"""One validated line of an MNRE text file.
 
 {'token': ['Bill', 'Cosby', 'in', 'Rome'], 'img_id': 'a.jpg',
  'h': {'name': 'Bill Cosby', 'pos': [0, 2]},
@@ -20,7 +20,7 @@ MAX_BYTES = 1 << 20
 # MNRE-1 names pictures by the posts' numbers, which fit into 64 bits.
 _MAX_NUMBER = 1 << 63
 
-# What cannot be read is looked for by its own name as well, and refused.
+# Formats that cannot be read keep their suffix too, and are refused later.
 _PICTURE_SUFFIXES = (*decode.SUFFIXES, ".avif", ".heic", ".heif", ".jxl")
 
 _KEYS = {
@@ -38,20 +38,19 @@ class Row:
 
   Attributes:
     split: train, val or test.
-    line: of the file, from 1.
-    file: the file's name, for messages.
+    line: line of the file, from 1.
     words: the text.
     head: span of the head.
     tail: span of the tail.
-    head_name: the head as the file names it; its words, but for spaces.
-    tail_name: the tail likewise.
+    head_name: the head in the file's spelling, whose spaces may differ from
+      those between the words.
+    tail_name: likewise.
     img_id: the picture's file name.
     relation: one of `read_relations`.
   """
 
   split: str
   line: int
-  file: str
   words: tuple[str, ...]
   head: markers.Span
   tail: markers.Span
@@ -68,15 +67,15 @@ class Row:
   @property
   def where(self) -> str:
     """ "ours_test.txt:12": the file and the line."""
-    return f"{self.file}:{self.line}"
+    return f"{file_name(self.split)}:{self.line}"
 
 
 class RowError(ValueError):
-  """What is wrong with one row.
+  """An invalid row.
 
   Attributes:
     where: "ours_train.txt:12".
-    reason: a few words that equal errors share, for counting.
+    reason: the kind of error, for counting.
   """
 
   def __init__(self, where: str, reason: str, message: str):
@@ -86,53 +85,65 @@ class RowError(ValueError):
     self.reason = reason
 
 
+def file_name(split: str) -> str:
+  """Returns the name of a split's text file."""
+  return f"ours_{split}.txt"
+
+
 def read_line(
   text: bytes,
   split: str,
   line: int,
-  file_name: str,
   relations: list[str] | None,
-  parse: notation.Parse = notation.read_literal,
+  parse: notation.Parse,
 ) -> Row:
-  """Checks one line of a file.
+  """Parses and validates one line of a file.
 
   Args:
-    text: the line as it stands in the file.
+    text: the line.
     split: train, val or test.
     line: its number, from 1.
-    file_name: for messages.
-    relations: the names that a row may have, None for any.
-    parse: of `notation`, the file's.
+    relations: the allowed names, None for any.
+    parse: `notation.of_file` of the file.
 
   Raises:
-    RowError: for the first thing wrong with it.
+    RowError: for the first error in it.
   """
-  where = f"{file_name}:{line}"
+  where = f"{file_name(split)}:{line}"
   fields = _parse(text, where, parse)
-  words = fields["token"]
+  words, relation = fields["token"], fields["relation"]
   if not words or not all(map(is_text, words)):
     raise RowError(
       where,
       "bad token list",
-      f"wanted words in whole characters, found {shown(words)}",
+      f"expected words in whole characters, got {shown(words)}",
     )
   head, head_name = _read_entity(where, "h", fields["h"], words)
   tail, tail_name = _read_entity(where, "t", fields["t"], words)
-  relation = fields["relation"]
   if relations is not None and relation not in relations:
+    look = relation_names.look
+    alike = [name for name in relations if look(name) == look(relation)]
+    hint = f", which spell it {alike[0]!r}" if alike else ""
     raise RowError(
       where,
       "unknown relation",
-      f"{relation[:80]!r} is none of the {len(relations)} relations"
-      + _alike(relation, relations),
+      f"expected one of the {len(relations)} relations{hint}, got"
+      f" {relation[:80]!r}",
     )
   check_relation(where, relation)
-  img_id = _picture_name(where, fields["img_id"])
+  img_id = fields["img_id"]
+  if isinstance(img_id, int) and not 0 <= img_id < _MAX_NUMBER:
+    raise RowError(
+      where, "wrong type", f"expected 'img_id' below 2^63, got {shown(img_id)}"
+    )
+  img_id = str(img_id)
+  # MNRE-1 leaves the suffix out: 64738 is "64738.jpg".
+  if not img_id.lower().endswith(_PICTURE_SUFFIXES):
+    img_id += ".jpg"
   check_bare_name(where, "img_id", img_id)
   return Row(
     split=split,
     line=line,
-    file=file_name,
     words=tuple(words),
     head=head,
     tail=tail,
@@ -143,39 +154,32 @@ def read_line(
   )
 
 
-def _alike(relation: str, relations: list[str]) -> str:
-  """Returns a hint at the relation that looks like an unknown one, or ""."""
-  seen = relation_names.look(relation)
-  alike = [name for name in relations if relation_names.look(name) == seen]
-  return f", which spell it {alike[0]!r}" if alike else ""
-
-
 def check_relation(where: str, relation: str) -> None:
-  """Raises RowError unless a relation's name can stand in a line of a list."""
+  """Raises RowError unless a relation's name fits on one line."""
   if not relation or not relation.isprintable():
     raise RowError(
       where,
       "unknown relation",
-      f"wanted a name in printable characters, found {shown(relation)}",
+      f"expected a name in printable characters, got {shown(relation)}",
     )
 
 
 def check_bare_name(where: str, kind: str, name: Any) -> None:
   """Raises RowError unless `name` is a file's name without a folder.
 
-  `../../etc/passwd` would have a file read that is none of the data.
+  `../../etc/passwd` would read a file outside of the data.
   """
   bare = is_text(name) and name not in ("", ".", "..")
   if not bare or any(character in name for character in "/\\\0"):
     raise RowError(
       where,
       f"{kind} leaves the data folder",
-      f"wanted the bare name of a file, found {shown(name)}",
+      f"expected the bare name of a file, got {shown(name)}",
     )
 
 
 def is_text(value: Any) -> bool:
-  """Tells text from all else, and from halves of characters, "\\ud83d"."""
+  """Returns whether a value is text without lone surrogates, "\\ud83d"."""
   try:
     value.encode()
   except (AttributeError, UnicodeEncodeError):
@@ -184,7 +188,7 @@ def is_text(value: Any) -> bool:
 
 
 def _parse(text: bytes, where: str, parse: notation.Parse) -> dict[str, Any]:
-  """Reads a dict with the keys of `_KEYS`; runs nothing."""
+  """Returns a dict with the keys of `_KEYS`."""
   kind = "a JSON object" if parse is notation.read_json else "a dict literal"
   try:
     if len(text) > MAX_BYTES:
@@ -192,21 +196,15 @@ def _parse(text: bytes, where: str, parse: notation.Parse) -> dict[str, Any]:
     fields = parse(text.decode("utf-8-sig").strip())
   except json_file.RepeatedKey as error:
     raise RowError(where, "repeated key", str(error)) from None
-  except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
-    # Python's parser answers deep nesting with the last two.
+  # Python's parser raises all of these, two of them for deep nesting.
+  except notation.ERRORS as error:
     reason = " ".join(str(error).split())[:120] or type(error).__name__
     raise RowError(where, f"not {kind}", reason) from None
-  except TypeError as error:  # {[]: 1}
-    raise RowError(where, f"not {kind}", str(error)) from None
   if not isinstance(fields, dict):
-    raise RowError(where, f"not {kind}", f"found a {type(fields).__name__}")
+    raise RowError(where, f"not {kind}", f"got a {type(fields).__name__}")
   for key, kind in _KEYS.items():
     if key not in fields:
-      raise RowError(
-        where,
-        "missing key",
-        f"wanted {key!r}, found {shown(list(fields))}",
-      )
+      raise _missing(where, repr(key), fields)
     value = fields[key]
     if not isinstance(value, kind) or isinstance(value, bool):
       raise RowError(
@@ -215,24 +213,25 @@ def _parse(text: bytes, where: str, parse: notation.Parse) -> dict[str, Any]:
   return fields
 
 
+def _missing(where: str, key: str, fields: dict[str, Any]) -> RowError:
+  message = f"expected {key}, got {shown(list(fields))}"
+  return RowError(where, "missing key", message)
+
+
 def _read_entity(
   where: str, key: str, entity: dict[str, Any], words: list[str]
 ) -> tuple[markers.Span, str]:
-  """Returns the span and the name of an entity, after checking both."""
+  """Returns the span and the name of an entity."""
   for wanted in ("name", "pos"):
     if wanted not in entity:
-      raise RowError(
-        where,
-        "missing key",
-        f"wanted {wanted!r} in {key!r}, found {shown(list(entity))}",
-      )
+      raise _missing(where, f"{wanted!r} in {key!r}", entity)
   name, pos = entity["name"], entity["pos"]
   integers = isinstance(pos, (list, tuple)) and all(type(p) is int for p in pos)
   if not integers or len(pos) != 2 or not isinstance(name, str):
     raise RowError(
       where,
       "wrong type",
-      f"wanted a name and a pos of two integers in {key!r}, found"
+      f"expected a name and a pos of two integers in {key!r}, got"
       f" {shown(entity)}",
     )
   begin, end = pos
@@ -252,13 +251,3 @@ def _read_entity(
       f" {' '.join(words[begin:end])[:80]!r}",
     )
   return (begin, end), name
-
-
-def _picture_name(where: str, img_id: str | int) -> str:
-  """Adds the ".jpg" that MNRE-1 leaves out, as in 64738 for "64738.jpg"."""
-  if isinstance(img_id, int) and not 0 <= img_id < _MAX_NUMBER:
-    raise RowError(
-      where, "wrong type", f"wanted 'img_id' below 2^63, found {shown(img_id)}"
-    )
-  name = str(img_id)
-  return name if name.lower().endswith(_PICTURE_SUFFIXES) else f"{name}.jpg"

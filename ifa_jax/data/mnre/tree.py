@@ -1,7 +1,7 @@
 """The published MNRE text, read line by line.
 
 A tree holds `txt/ours_{train,val,test}.txt` (MNRE-1: without the folder), one
-Python dict literal or JSON object a line, and `ours_rel2id.json` (MNRE-1:
+Python dict literal or JSON object per line, and `ours_rel2id.json` (MNRE-1:
 none).
 """
 
@@ -17,21 +17,21 @@ from ifa_jax.files.shown import shown
 
 
 def raise_error(error: RowError) -> None:
-  """Raises it: what is done about a bad row by default."""
+  """Raises it: the default handling of a bad row."""
   raise error
 
 
 def text_path(raw_dir: str, split: str) -> str:
-  """Returns the path of a split's text file, in `txt/` or beside it.
+  """Returns the path of a split's text file, in `txt/` or next to it.
 
   Raises:
     ValueError: if there is neither.
   """
-  name = f"ours_{split}.txt"
+  name = lines.file_name(split)
   for path in (os.path.join(raw_dir, "txt", name), os.path.join(raw_dir, name)):
     if os.path.isfile(path):
       return path
-  raise ValueError(f"{raw_dir}: no txt/{name} and no {name}")
+  raise ValueError(f"{raw_dir}: expected txt/{name} or {name}, got neither")
 
 
 def text_paths(raw_dir: str) -> list[str]:
@@ -40,27 +40,27 @@ def text_paths(raw_dir: str) -> list[str]:
 
 
 def relations_path(raw_dir: str) -> str | None:
-  """Returns the path of `ours_rel2id.json`, or None where there is none."""
+  """Returns the path of `ours_rel2id.json`, or None without one."""
   path = os.path.join(raw_dir, "ours_rel2id.json")
   return path if os.path.isfile(path) else None
 
 
 def read_relations(raw_dir: str) -> list[str]:
-  """Returns the names of the relations in the order of their ids.
+  """Returns the names of the relations by id.
 
-  Without an `ours_rel2id.json`, as in MNRE-1: `none`, then every other name of
+  Without an `ours_rel2id.json`, as in MNRE-1: `none`, then every other name in
   the text files, sorted.
 
   Raises:
     ValueError: if the ids are not 0, 1, 2 ..., the name of id 0 is not None, or
-      a relation is there in two spellings.
+      a relation has two spellings.
   """
   path = relations_path(raw_dir)
   relations = _relations_of_text(raw_dir) if path is None else _read_ids(path)
   relation_names.check(relations, path or raw_dir)
   if not relations or not relation_names.is_none(relations[0]):
     raise ValueError(
-      f"{path or raw_dir}: the relation with id 0 must be None, found"
+      f"{path or raw_dir}: expected the relation None with id 0, got"
       f" {relations[:1] or 'no relation'}"
     )
   return relations
@@ -78,17 +78,15 @@ def read_rows(
   Args:
     raw_dir: a tree as published.
     split: train, val or test.
-    relations: the names that a row may have, None for any.
+    relations: the allowed names, None for any.
     limit: lines to read, None for all.
-    on_error: what to do about a bad line; if it returns, the line is passed
-      over.
+    on_error: handles a bad line; if it returns, the line is skipped.
 
   Raises:
-    ValueError: if there is no such file, or no line in it.
-    RowError: for a bad line, unless `on_error` is another.
+    ValueError: if the file is missing or empty.
+    RowError: for a bad line, unless `on_error` handles it.
   """
   path = text_path(raw_dir, split)
-  file_name = os.path.basename(path)
   line = 0
   with open(path, "rb") as file:
     parse = notation.of_file(file, lines.MAX_BYTES + 1)
@@ -98,25 +96,26 @@ def read_rows(
         break
       line += 1
       try:
-        row = lines.read_line(text, split, line, file_name, relations, parse)
+        row = lines.read_line(text, split, line, relations, parse)
       except RowError as error:
         on_error(error)
         if len(text) > lines.MAX_BYTES:
-          raise  # Where the next line begins is not known.
+          raise  # The beginning of the next line is unknown.
       else:
         yield row
   if not line:
-    raise ValueError(f"{file_name}: no line in it")
+    raise ValueError(
+      f"{os.path.basename(path)}: expected a row per line, got an empty file"
+    )
 
 
 def _read_ids(path: str) -> list[str]:
-  """Returns the names of `ours_rel2id.json` in the order of their ids."""
   ids = json_file.load(path)
   if not isinstance(ids, dict) or any(type(i) is not int for i in ids.values()):
-    raise ValueError(f"{path}: wanted one object of names to ids")
+    raise ValueError(f"{path}: expected one object of names to ids")
   if sorted(ids.values()) != list(range(len(ids))):
     raise ValueError(
-      f"{path}: wanted the ids 0 to {len(ids) - 1}, found"
+      f"{path}: expected the ids 0 to {len(ids) - 1}, got"
       f" {shown(sorted(ids.values()))}"
     )
   for name in ids:
@@ -125,13 +124,11 @@ def _read_ids(path: str) -> list[str]:
 
 
 def _relations_of_text(raw_dir: str) -> list[str]:
-  """Returns the names of all three text files, `none` first, then sorted."""
   names = {
     row.relation
     for split in schema.SPLITS
-    # Bad lines are for whoever reads the rows to report.
+    # Bad lines are reported when the rows are read.
     for row in read_rows(raw_dir, split, None, on_error=lambda error: None)
   }
-  return sorted(
-    names, key=lambda name: (not relation_names.is_none(name), name)
-  )
+  is_none = relation_names.is_none
+  return sorted(names, key=lambda name: (not is_none(name), name))

@@ -1,4 +1,4 @@
-"""TFRecord shards to batches, whose rows are read once where they are kept.
+"""TFRecord shards to batches; rows with a store are read only once.
 
 Pictures stay uint8 up to the device. Text is padded to `text_len`, or to the
 shortest of `text_buckets` that holds the batch.
@@ -14,7 +14,7 @@ import numpy as np
 from ifa_jax.batch import Batch, Geometry, pack_text, trim_text
 from ifa_jax.data import schema
 from ifa_jax.data.pipeline import decode_records
-from ifa_jax.data.pipeline.host_cache import Stores, Unstored
+from ifa_jax.data.pipeline.host_cache import Stores
 from ifa_jax.data.pipeline.tfrecord import Shards
 from ifa_jax.data.text.row_text import Reader, RowText
 from ifa_jax.data.text.tokenizer import Encoded
@@ -29,14 +29,14 @@ class Split:
     """Opens the shards of a split.
 
     Raises:
-      ValueError: if there are none, if one is missing, cut off or damaged, or
-        if they are not those that `dataset_info.json` tells of.
+      ValueError: if there are none, if one is missing, truncated or damaged, or
+        if they differ from `dataset_info.json`.
     """
     pattern = os.path.join(glob.escape(dataset_dir), f"*-{name}.tfrecord-*")
     paths = sorted(glob.glob(pattern))
     if not paths:
       raise ValueError(
-        f"{dataset_dir}: want shards of the split {name!r}, found none"
+        f"{dataset_dir}: expected shards of the split {name!r}, got none"
       )
     self.name = name
     self._folder = dataset_dir
@@ -52,7 +52,7 @@ class Split:
     return self._shards[row]
 
   def describe(self, row: int) -> RowText:
-    """Returns the readable part of a row."""
+    """Returns a row without its pixels."""
     fields = tf.train.Example.FromString(self._shards[row]).features.feature
     text = lambda key: [v.decode() for v in fields[key].bytes_list.value]  # noqa: E731
     numbers = lambda key: list(fields[key].int64_list.value)  # noqa: E731
@@ -74,19 +74,17 @@ class Split:
     )
 
   def _check_sizes(self) -> None:
-    """Compares the shards with what is recorded of them.
-
-    `schema.find_prepared` finds no dataset without such a record.
-    """
+    # Shards of other origin have no such file; `schema.find_prepared` finds
+    # only datasets that have one.
     if not os.path.exists(schema.info_file(self._folder)):
       return
-    wanted = schema.read_sizes(self._folder).get(self.name)
+    recorded = schema.read_sizes(self._folder).get(self.name)
     found = schema.Sizes(self._shards.lengths, self._shards.num_bytes)
-    if found != wanted:
+    if found != recorded:
       raise ValueError(
-        f"{self._folder}: want {_describe(wanted)} of the split {self.name!r},"
-        f" as its dataset_info.json says, found {_describe(found)};"
-        " prepare the dataset again"
+        f"{self._folder}: expected {_describe(recorded)} of the split"
+        f" {self.name!r}, according to dataset_info.json, got"
+        f" {_describe(found)}; prepare the dataset again"
       )
 
   @functools.cached_property
@@ -94,7 +92,7 @@ class Split:
     """Tokens of each row's text, int32[n], without reading a record.
 
     Raises:
-      ValueError: if the file of them is not there or not of these rows.
+      ValueError: if their file is missing or has another number of rows.
     """
     return schema.read_text_lengths(self._folder, self.name, len(self))
 
@@ -112,49 +110,45 @@ class Split:
     Args:
       order: int64[steps, B], see `sampling`. Filler rows have `valid` False.
       geometry: shapes of the fields.
-      visual_rows: int64[n], the row whose pictures each row gets; None gives
-        each its own.
-      readers: of more fields.
-      longest: tokens of each batch's longest text, where other processes have
-        rows of it too; None counts those of the rows at hand.
-      stores: where rows are kept once they are read; None keeps none.
+      visual_rows: int64[n], the row whose pictures each row gets; None: its
+        own.
+      readers: of further fields.
+      longest: tokens of each global batch's longest text; None: this process
+        has whole batches.
+      stores: of rows that have been read; None stores nothing.
 
     Raises:
       ValueError: for a record that is damaged or of another geometry.
     """
-    stores = stores or Stores(Unstored(), Unstored())
+    stores = stores or Stores()
+    # Filler is -1 and becomes a copy of row 0.
     text_rows = np.maximum(order, 0)
     picture_rows = text_rows if visual_rows is None else visual_rows[text_rows]
-    # Of a geometry without pictures, no picture is missing.
+    # Without pictures in the geometry, none are missing.
     seen_rows = picture_rows if geometry.slots else picture_rows[:, :0]
-    missing = zip(
-      stores.text.missing(text_rows),
-      stores.pictures.missing(seen_rows),
-      strict=True,
+    # Decided for all steps in advance, so that tf.data can prefetch; rows
+    # read in one step are stored by the time a later step needs them.
+    new_text = stores.text.missing(text_rows)
+    new_pictures = stores.pictures.missing(seen_rows)
+    reading = decode_records.read(
+      self._shards.__getitem__,
+      [*zip(new_text, new_pictures, strict=True)],
+      geometry,
+      f"split {self.name!r}",
     )
-    wanted = [decode_records.Wanted(*rows) for rows in missing]
-    reading = decode_records.read(self._shards.__getitem__, wanted, geometry)
-    for step, found in enumerate(self._named(reading)):
-      fields = stores.text.take(text_rows[step], wanted[step].text, found.text)
+    for step, (texts, pictures) in enumerate(reading):
+      fields = stores.text.take(text_rows[step], new_text[step], texts)
       if geometry.slots:
         fields |= stores.pictures.take(
-          picture_rows[step], wanted[step].pictures, found.pictures
+          picture_rows[step], new_pictures[step], pictures
         )
       for reader in readers:
         fields |= reader(text_rows[step], picture_rows[step])
       batch = Batch(**fields, valid=order[step] >= 0)
+      # All processes must choose the same bucket, or their programs differ.
       least = 0 if longest is None else longest[step]
       buckets = [n for n in geometry.text_buckets if n >= least]
       yield pack_text(trim_text(batch, buckets), geometry.packed_buckets)
-
-  def _named(
-    self, reading: Iterator[decode_records.Found]
-  ) -> Iterator[decode_records.Found]:
-    """Adds the split's name to what is wrong with a record."""
-    try:
-      yield from reading
-    except ValueError as error:
-      raise ValueError(f"split {self.name!r}: {error}") from None
 
 
 def _describe(sizes: schema.Sizes | None) -> str:

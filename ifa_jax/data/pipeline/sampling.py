@@ -1,7 +1,7 @@
-"""Which rows stand in which batch: a pure function of seed and epoch.
+"""The rows of each batch: a pure function of seed and epoch.
 
-An order is int64[steps, B] of row numbers. The last batch is filled up with
-`FILLER`, so that every row counts once whatever the batch size.
+An order is int64[steps, B] of row numbers. The last batch is padded with
+`FILLER`, so that every row counts once for any batch size.
 """
 
 import collections
@@ -18,9 +18,9 @@ class Shuffle(NamedTuple):
   """A kind of visual shuffle.
 
   Attributes:
-    unit: what moves: the bundle of a "row", or of all rows of an "image".
-    keep: "count" moves bundles only between rows that have as many pictures
-      and crops of each kind that the model looks at; "nothing": anywhere.
+    unit: the bundle of one "row" moves, or those of all rows of an "image".
+    keep: "count" moves bundles only between rows with as many pictures and
+      crops of each kind that the model reads; "nothing" anywhere.
   """
 
   unit: str = "row"
@@ -28,7 +28,7 @@ class Shuffle(NamedTuple):
 
 
 def num_batches(num_rows: int, batch_size: int) -> int:
-  """Returns how many batches hold all rows, the last maybe partly filler."""
+  """Returns the number of batches, including a partly filled one."""
   return -(-num_rows // batch_size)
 
 
@@ -41,7 +41,7 @@ def in_batches(rows: np.ndarray, batch_size: int) -> np.ndarray:
 
 
 def evaluation_order(num_rows: int, batch_size: int) -> np.ndarray:
-  """Returns all rows once, as they are stored."""
+  """Returns all rows once, in file order."""
   return in_batches(np.arange(num_rows), batch_size)
 
 
@@ -49,6 +49,7 @@ def training_order(
   num_rows: int, batch_size: int, seed: int, epoch: int
 ) -> np.ndarray:
   """Returns all rows once, shuffled by (seed, epoch); epochs count from 0."""
+  # No state is carried between epochs: a resumed run draws the same order.
   rng = np.random.default_rng([seed, epoch])
   return in_batches(rng.permutation(num_rows), batch_size)
 
@@ -60,59 +61,60 @@ def visual_shuffle(
   counts: Sequence[Hashable] | None = None,
   own: Sequence[Hashable] | None = None,
 ) -> np.ndarray:
-  """Returns int64[n]: whose pictures each row gets under the visual shuffle.
+  """Returns int64[n], the row whose pictures each row gets.
 
-  One fixed permutation of a split's visual bundles; text and labels stay. Of m
-  bundles that may take each other's places, as few keep their picture as can:
-  2k - m if k of them have one picture and 2k > m, else none. A permutation that
-  is drawn without any is kept as it is; in others, few bundles are swapped.
+  A fixed permutation of a split's visual bundles; texts and labels stay. As few
+  bundles as possible keep their own picture: of m interchangeable bundles, k of
+  which share a picture, 2k - m if that is positive, otherwise none. A drawn
+  permutation changes only as far as that requires.
 
   Args:
     num_rows: n.
     seed: of the permutation.
-    images: the name of each row's picture. Rows that share one go on sharing
-      one: all their bundles move together, into the places of a picture with
-      as many rows. None moves each row's bundle by itself.
-    counts: what a row's bundle is made of. Bundles move only between rows of
+    images: the name of each row's picture. Rows with one picture then move
+      together, to the places of another picture with as many rows. None moves
+      each row's bundle separately.
+    counts: the contents of each row's bundle. Bundles move only between rows of
       equal counts. None lets them move anywhere.
-    own: the name of each row's picture, that it should not get; None: each row
-      has one of its own.
+    own: the name of each row's picture, which it should not get; None: all
+      differ.
   """
   own = range(num_rows) if own is None else own
   numbers = {name: i for i, name in enumerate(dict.fromkeys(own))}
-  places = collections.defaultdict(list)
+  # Units that may take each other's places.
+  groups = collections.defaultdict(list)
   for unit in _units(num_rows, images, counts):
     key = tuple(counts[row] for row in unit) if counts else len(unit)
-    places[key].append(unit)
-  # Swaps have draws of their own, so that all else is as without them.
+    groups[key].append(unit)
+  # A separate generator: swaps do not change the permutations drawn later.
   rng, swaps = (np.random.default_rng(key) for key in (seed, [seed, 1]))
   sources = np.arange(num_rows)
-  for alike in places.values():
-    names = np.array([numbers[own[unit[0]]] for unit in alike])
-    order = _part(rng.permutation(len(alike)), names, swaps)
+  for units in groups.values():
+    names = np.array([numbers[own[unit[0]]] for unit in units])
+    order = _separate(rng.permutation(len(units)), names, swaps)
     for place, source in enumerate(order):
-      sources[alike[place]] = alike[source]
+      sources[units[place]] = units[source]
   return sources
 
 
-def _part(
+def _separate(
   order: np.ndarray, names: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-  """Swaps what has its own name against what neither has it nor comes from it.
+  """Swaps each place that gets its own name with one unrelated to that name.
 
-  Where there is no such partner for one of k equal names, all m places have
-  that name or get it: 2k - m of them both, which is the least there can be.
+  If one of k equal names has no such partner, all m places have the name or get
+  it: 2k - m of them both, which is the minimum.
 
   Args:
     order: int[m], the source of each place.
-    names: int[m], of each place and source.
-    rng: of the partners.
+    names: int[m], of places and of sources.
+    rng: chooses the partners.
   """
   order = order.copy()
   for place in np.flatnonzero(names[order] == names):
     name = names[place]
     if names[order[place]] != name:
-      continue  # Was the partner of one before it.
+      continue  # An earlier swap has moved it.
     partners = np.flatnonzero((names != name) & (names[order] != name))
     if len(partners):
       partner = rng.choice(partners)
@@ -121,24 +123,19 @@ def _part(
 
 
 def share_of_own(sources: np.ndarray, own: Sequence[Hashable]) -> float:
-  """Returns the share of rows that get their own picture.
-
-  Args:
-    sources: int[n], as `visual_shuffle` returns it.
-    own: the name of each row's picture.
-  """
-  same = [
-    own[source] == name for name, source in zip(own, sources, strict=True)
-  ]
-  return float(np.mean(same))
+  """Returns the share of rows whose `sources` have the row's own picture."""
+  pairs = zip(own, sources, strict=True)
+  return float(np.mean([own[source] == name for name, source in pairs]))
 
 
 def _units(num_rows, images, counts) -> Iterable[list[int]]:
-  """Returns the rows that move together, those of equal counts side by side."""
+  """Returns the rows that move together."""
   if images is None:
     return [[row] for row in range(num_rows)]
   units = collections.defaultdict(list)
   rows = range(num_rows)
+  # Sorted by counts, so that two pictures with the same counts match row by
+  # row.
   for row in sorted(rows, key=counts.__getitem__) if counts else rows:
     units[images[row]].append(row)
   return units.values()

@@ -1,9 +1,9 @@
-"""Scenes: the objects of a picture and the graph of its sentence.
+"""Scenes: the objects of pictures and the graphs of sentences.
 
 store               files of scenes
-arrays, validate    their arrays, and the checks that they pass
-region_features     the regions of a batch, read from scenes
-fallbacks           substitutes for whatever scenes lack
-spatial             edges between boxes that are close to each other
+arrays, validate    their arrays, and the checks on them
+region_features     regions, boxes and alignment of a batch
+fallbacks           substitutes for missing parts of scenes
+spatial             edges between neighbouring boxes
 graph_similarity    the structural alignment of words and objects (xNetMF)
 """

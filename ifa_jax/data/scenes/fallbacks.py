@@ -1,15 +1,15 @@
-"""What stands in for the parts of a scene that its source does not tell.
+"""Substitutes for the missing parts of scenes.
 
-A ladder of substitutes. Each has a name, which results carry as their
-`visual_source`, since a score without the real thing is another score:
+Results name the substitutes as their `visual_source`, since a score without the
+real data is another score:
 
-    scenes          all that was asked for is in the scenes
-    spatial edges   no relations: boxes that lie together are connected
+    scenes          everything is in the scenes
+    spatial edges   no relations: boxes near each other are connected
     chain graph     no parsed sentence: each word governs the next
     label vectors   no features: the mean word embedding of the class name
-    graph features  neither features nor names: an object's place, its degree,
+    graph features  neither features nor names: an object's rank, its degree,
                     and the degrees around it
-    nothing         no object is known: zeros, and a mask that says so
+    nothing         no object is known: zeros and a mask
 """
 
 from collections.abc import Callable, Sequence
@@ -26,32 +26,28 @@ CHAIN_GRAPH = "chain graph"
 LABEL_VECTORS = "label vectors"
 GRAPH_FEATURES = "graph features"
 NOTHING = "nothing"
-LADDER = (
-  SCENES,
-  SPATIAL_EDGES,
-  CHAIN_GRAPH,
-  LABEL_VECTORS,
-  GRAPH_FEATURES,
-  NOTHING,
-)
+LADDER = (SCENES, SPATIAL_EDGES, CHAIN_GRAPH)
+LADDER += (LABEL_VECTORS, GRAPH_FEATURES, NOTHING)
 
 # MEGA's ten objects, and the buckets of degrees below 64.
 _NUM_SLOTS = 10
 _NUM_BUCKETS = 6
-# Width of the vectors of `graph_features`: place, degree, degrees around.
+# Width of the vectors of `_graph_features`: rank, degree, degrees around.
 GRAPH_DIM = _NUM_SLOTS + 1 + _NUM_BUCKETS
 
+# Class name -> float32[Dv].
 LabelVectors = Callable[[str], np.ndarray]
 
 
 class Objects(NamedTuple):
-  """The first objects of a scene, as a model reads them. M': at most M.
+  """The input of a model from a scene's first objects. M': at most M.
 
   Attributes:
-    boxes: float32[M', 5], see `relative_boxes`.
+    boxes: float32[M', 5]: x0, y0, x1, y1 and area as fractions of the picture's
+      width, height and area, as in ViLBERT; zeros if boxes are unknown.
     structure: float64[M', D] of `graph_similarity.node_features`.
     vectors: floating point [M', Dv'], Dv' at most Dv.
-    sources: which substitutes were used.
+    sources: the substitutes used.
   """
 
   boxes: np.ndarray
@@ -66,36 +62,42 @@ def read_objects(
   needs_graph: bool,
   label_vectors: LabelVectors | None = None,
 ) -> Objects:
-  """Returns the first objects of a scene, with substitutes where it has none.
+  """Returns the first objects of a scene, with substitutes for missing parts.
 
-  Args:
-    scene: of a picture, or None.
-    num_regions: M; relations with later objects are left out.
-    needs_graph: whether the objects' edges matter beside their vectors.
-    label_vectors: class name -> float32[Dv]; None has none.
+  `num_regions` is M, and edges to later objects are left out. `structure` has
+  width 0 unless the graph is needed.
   """
   if scene is None or scene.num_objects == 0:
     nothing = np.zeros((0, 0), np.float32)
     no_boxes = np.zeros((0, 5), np.float32)
     return Objects(no_boxes, nothing, nothing, frozenset([NOTHING]))
   num = min(scene.num_objects, num_regions)
-  source = _vector_source(scene, label_vectors)
-  sources = {source} - {SCENES}
-  structure = np.zeros((num, 0))
-  if needs_graph or source == GRAPH_FEATURES:
-    edges, guessed = _edges(scene, num)
+  has_names = len(scene.labels) > 0 and label_vectors is not None
+  from_graph = scene.features is None and not has_names
+  sources = set()
+  edges, structure = np.zeros((0, 2), np.int64), np.zeros((num, 0))
+  if needs_graph or from_graph:
+    if scene.edges is not None:
+      edges = np.asarray(scene.edges, np.int64).reshape(-1, 2)
+      edges = edges[(edges < num).all(axis=1)]
+    elif scene.boxes is not None:
+      edges = spatial.edges(scene.boxes[:num], scene.size)
+      sources.add(SPATIAL_EDGES)
     structure = graph_similarity.node_features(edges, num)
-    sources |= {SPATIAL_EDGES} if guessed else set()
-  if source == SCENES:
+  if scene.features is not None:
     vectors = scene.features[:num]
-  elif source == LABEL_VECTORS:
-    names = scene.labels[:num]
-    vectors = np.stack([label_vectors(name) for name in names])  # pyright: ignore[reportOptionalCall]
+  elif label_vectors is not None and has_names:
+    vectors = np.stack([label_vectors(name) for name in scene.labels[:num]])
+    sources.add(LABEL_VECTORS)
   else:
-    vectors = graph_features(edges, structure)  # pyright: ignore[reportPossiblyUnboundVariable]
-  return Objects(
-    relative_boxes(scene, num), structure, vectors, frozenset(sources)
-  )
+    vectors = _graph_features(edges, structure)
+    sources.add(GRAPH_FEATURES)
+  boxes = np.zeros((num, 5), np.float32)
+  if scene.boxes is not None:
+    boxes[:, :4] = scene.boxes[:num] / np.tile(scene.size, 2)
+    width, height = (boxes[:, 2:4] - boxes[:, :2]).T
+    boxes[:, 4] = width * height
+  return Objects(boxes, structure, vectors, frozenset(sources))
 
 
 def word_structure(
@@ -103,28 +105,26 @@ def word_structure(
 ) -> tuple[np.ndarray, frozenset[str]]:
   """Returns a sentence's `graph_similarity.node_features`, and the substitutes.
 
-  Args:
-    heads: of each word, -1 for a root; None connects each word with the next.
-    num_words: of the sentence.
+  The head of a root is -1; None connects each word with the next.
 
   Raises:
     ValueError: for another number of heads.
   """
+  sources = frozenset([CHAIN_GRAPH] if heads is None else [])
   if heads is None:
-    chain = np.arange(-1, num_words - 1)
-    return word_structure(chain, num_words)[0], frozenset([CHAIN_GRAPH])
+    heads = np.arange(-1, num_words - 1)
   heads = np.asarray(heads, np.int64)
   if len(heads) != num_words:
     raise ValueError(
-      f"wanted the heads of {num_words} words, found {len(heads)}"
+      f"expected the heads of {num_words} words, got {len(heads)}"
     )
   words = np.flatnonzero(heads >= 0)
   edges = np.stack([heads[words], words], axis=1)
-  return graph_similarity.node_features(edges, num_words), frozenset()
+  return graph_similarity.node_features(edges, num_words), sources
 
 
 def declared(scenes: Scenes) -> frozenset[str]:
-  """Returns the substitutes that whoever made the scenes put into them."""
+  """Returns the substitutes that were used to make scenes."""
   made = {
     SPATIAL_EDGES: scenes.manifest["relations"] == "spatial",
     CHAIN_GRAPH: scenes.manifest["parser"] == "chain",
@@ -132,62 +132,16 @@ def declared(scenes: Scenes) -> frozenset[str]:
   return frozenset(name for name, is_made in made.items() if is_made)
 
 
-def relative_boxes(scene: Scene, num: int) -> np.ndarray:
-  """Returns the boxes of the first objects as parts of the picture.
+def _graph_features(edges: np.ndarray, structure: np.ndarray) -> np.ndarray:
+  """Returns float32[M', GRAPH_DIM], derived from the edges only.
 
-  ViLBERT's locations: the corners (x0, y0, x1, y1), each by the picture's
-  width or height, and the box's share of its area.
-
-  Args:
-    scene: of a picture.
-    num: M'.
-
-  Returns:
-    float32[M', 5], all zero if the scene has no boxes.
-  """
-  relative = np.zeros((num, 5), np.float32)
-  if scene.boxes is not None:
-    relative[:, :4] = scene.boxes[:num] / np.tile(scene.size, 2)
-    width, height = (relative[:, 2:4] - relative[:, :2]).T
-    relative[:, 4] = width * height
-  return relative
-
-
-def graph_features(edges: np.ndarray, structure: np.ndarray) -> np.ndarray:
-  """Returns what the edges alone tell of each object.
-
-  Args:
-    edges: int[E, 2] between the objects.
-    structure: float64[M', D] of `graph_similarity.node_features`.
-
-  Returns:
-    float32[M', GRAPH_DIM]: one-hot of the object's place among the first ten,
-    the number of its neighbours, and its structure.
+  One-hot of the object's rank among the first ten, the number of its
+  neighbours, and its structure.
   """
   num, width = structure.shape
-  neighbours = np.zeros((num, num), bool)
-  neighbours[edges[:, 0], edges[:, 1]] = True
-  neighbours = (neighbours | neighbours.T) & ~np.eye(num, dtype=bool)
+  neighbours = graph_similarity.adjacency(edges, num)
   features = np.zeros((num, GRAPH_DIM), np.float32)
   features[:, :_NUM_SLOTS] = np.eye(num, _NUM_SLOTS)
   features[:, _NUM_SLOTS] = neighbours.sum(axis=1)
   features[:, _NUM_SLOTS + 1 :][:, :width] = structure
   return features
-
-
-def _vector_source(scene: Scene, label_vectors: LabelVectors | None) -> str:
-  """Returns the first rung that tells of each object what it is."""
-  if scene.features is not None:
-    return SCENES
-  if len(scene.labels) and label_vectors is not None:
-    return LABEL_VECTORS
-  return GRAPH_FEATURES
-
-
-def _edges(scene: Scene, num: int) -> tuple[np.ndarray, bool]:
-  """Returns int[E, 2] between the first objects, and whether it is a guess."""
-  if scene.edges is None and scene.boxes is not None:
-    return spatial.edges(scene.boxes[:num], scene.size), True
-  edges = np.asarray([] if scene.edges is None else scene.edges, np.int64)
-  edges = edges.reshape(-1, 2)
-  return edges[(edges < num).all(axis=1)], False

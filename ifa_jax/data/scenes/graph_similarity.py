@@ -1,10 +1,10 @@
-"""Structural alignment: words and objects that stand alike in their graphs.
+"""Structural alignment: words and objects with similar places in their graphs.
 
 MEGA (Zheng et al., ACM MM 2021) embeds the nodes of a dependency graph and of
 a scene graph by xNetMF (Heimann et al., CIKM 2018) and compares the vectors.
 On graphs as small as these its landmarks are all nodes, its vectors have norm
-1 and the inner product S, so the weights follow from S alone: nothing is
-drawn or factorised here. W words, M objects, T tokens, D degree buckets.
+1 and the inner product S, so the weights follow from S without sampling or
+factorisation. W words, M objects, T tokens, D degree buckets.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ import numpy as np
 
 from ifa_jax.models.base import DISTANCES
 
-# xNetMF in the released form of MEGA: neighbours up to two hops away.
+# xNetMF in MEGA's released code: neighbours up to two hops away.
 _NUM_HOPS = 2
 _DISCOUNT = 0.01
 
@@ -25,24 +25,21 @@ def node_features(edges: np.ndarray, num_nodes: int) -> np.ndarray:
   2 hops away, each hop weighing a hundredth of the one before.
 
   Args:
-    edges: int[E, 2] of nodes; direction, repetition and self loops do not
-      matter.
-    num_nodes: of the graph, those without an edge included.
+    edges: int[E, 2] of nodes; direction, repetition and loops do not matter.
+    num_nodes: of the graph, including isolated nodes.
 
   Returns:
     float64[num_nodes, D], D = floor(log2 of the highest degree) + 1, and 0
     without an edge. Rows of isolated nodes are zero.
 
   Raises:
-    ValueError: for an edge to a node that is not there.
+    ValueError: for an edge to a node outside the graph.
   """
-  linked = _adjacency(edges, num_nodes)
+  linked = adjacency(edges, num_nodes)
   degree = linked.sum(axis=1)
-  highest = degree.max(initial=0)
   # frexp gives the exact floor(log2 degree) + 1, and 0 for degree 0.
   bucket = np.frexp(degree)[1]
-  num_buckets = int(np.frexp(highest)[1])
-  one_hot = bucket[:, None] == np.arange(1, num_buckets + 1)
+  one_hot = bucket[:, None] == np.arange(1, bucket.max(initial=0) + 1)
   reached = at_hop = np.eye(num_nodes, dtype=bool)
   features = one_hot.astype(np.float64)
   for hop in range(1, _NUM_HOPS + 1):
@@ -52,12 +49,16 @@ def node_features(edges: np.ndarray, num_nodes: int) -> np.ndarray:
   return features
 
 
-def _adjacency(edges: np.ndarray, num_nodes: int) -> np.ndarray:
-  """Returns the symmetric bool[num_nodes, num_nodes] without self loops."""
+def adjacency(edges: np.ndarray, num_nodes: int) -> np.ndarray:
+  """Returns the symmetric bool[num_nodes, num_nodes] without loops.
+
+  Raises:
+    ValueError: for an edge to a node outside the graph.
+  """
   edges = np.asarray(edges, np.int64).reshape(-1, 2)
   if edges.size and (edges.min() < 0 or edges.max() >= num_nodes):
     raise ValueError(
-      f"wanted edges between the nodes 0 to {num_nodes - 1}, found"
+      f"expected edges between the nodes 0 to {num_nodes - 1}, got"
       f" {edges.min()} to {edges.max()}"
     )
   linked = np.zeros((num_nodes, num_nodes), bool)
@@ -84,26 +85,22 @@ def similarity(
     distance: "l2" or "sql2".
 
   Returns:
-    float64[W, M], each in (0, 1], 1 for nodes that stand alike.
+    float64[W, M] in (0, 1], 1 for equal features.
 
   Raises:
     ValueError: for another distance.
   """
   if distance not in DISTANCES:
-    raise ValueError(f"wanted a distance of {DISTANCES}, found {distance!r}")
+    raise ValueError(f"expected a distance of {DISTANCES}, got {distance!r}")
   width = max(words.shape[1], objects.shape[1])
-  words, objects = _widened(words, width), _widened(objects, width)
+  words, objects = (
+    np.pad(features, ((0, 0), (0, width - features.shape[1])))
+    for features in (words, objects)
+  )
   apart = np.square(words[:, None] - objects[None]).sum(axis=-1)
   if distance == "sql2":
     return np.exp(-(2 - 2 * np.exp(-apart)))
   return np.exp(-np.sqrt(2 - 2 * np.exp(-np.sqrt(apart))))
-
-
-def _widened(features: np.ndarray, width: int) -> np.ndarray:
-  """Pads float64[n, D] with zeros to float64[n, width]."""
-  widened = np.zeros((len(features), width))
-  widened[:, : features.shape[1]] = features
-  return widened
 
 
 def keep_best(
@@ -111,17 +108,14 @@ def keep_best(
 ) -> np.ndarray:
   """Keeps the best objects of each word and sets the others to 0.
 
-  Absent objects must not compete: an isolated node is more like a word than a
-  real object whose degree falls into another bucket. Rows are not normalised.
+  Absent objects must not compete: an isolated node is more similar to a word
+  than an object whose degree is in another bucket. Rows are not normalised.
 
   Args:
     weights: float64[W, M] of `similarity`.
     valid: bool[M], True = an object.
-    top_k: how many objects a word keeps; of equal ones those that come first,
-      which the detector was surer of. 0 or None keeps all.
-
-  Returns:
-    float64[W, M].
+    top_k: number of objects to keep, ties in the detector's order; 0 or None
+      keeps all.
   """
   if not top_k:
     return np.where(valid, weights, 0.0)
@@ -136,8 +130,8 @@ def on_tokens(
 ) -> np.ndarray:
   """Spreads each word's weights evenly over its tokens.
 
-  So a word counts as the mean of its tokens. One that stands in two
-  overlapping entities has tokens twice, and divides among them all.
+  A word thus counts as the mean of its tokens, including those that it has
+  twice in two overlapping entities.
 
   Args:
     word_weights: float64[W, M].
@@ -148,17 +142,17 @@ def on_tokens(
     float32[T, M]; rows of tokens without a word and of padding are zero.
 
   Raises:
-    ValueError: for more tokens than `text_len`, or a word that is not there.
+    ValueError: for more tokens than `text_len`, or a word outside the text.
   """
   word_ids = np.asarray(word_ids, np.int64)
   num_words, num_objects = word_weights.shape
   if len(word_ids) > text_len:
     raise ValueError(
-      f"wanted at most text_len={text_len} tokens, found {len(word_ids)}"
+      f"expected at most text_len={text_len} tokens, got {len(word_ids)}"
     )
   if word_ids.max(initial=-1) >= num_words:
     raise ValueError(
-      f"wanted tokens of {num_words} words, found word {word_ids.max()}"
+      f"expected tokens of {num_words} words, got word {word_ids.max()}"
     )
   places = np.flatnonzero(word_ids >= 0)
   words = word_ids[places]

@@ -1,11 +1,11 @@
-"""What a batch gets of its pictures' objects: regions, boxes and alignment.
+"""The fields of a batch about objects: regions, boxes and alignment.
 
-Where a scene does not tell something, `fallbacks` says what stands in.
+`fallbacks` provides substitutes for missing parts of scenes.
 """
 
 import collections
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,9 +17,12 @@ from ifa_jax.models.base import System
 
 _log = logging.getLogger("ifa_jax")
 
+# Vectors of these sources may be narrower than the model's, and are padded.
+_PADDED = {fallbacks.GRAPH_FEATURES, fallbacks.NOTHING}
+
 
 class RegionGeometry(NamedTuple):
-  """Shapes of the region fields, and how words and objects are aligned.
+  """Shapes of the region fields, and the kind of alignment.
 
   Attributes:
     num_regions: M, objects of a picture, the best first; the rest is masked.
@@ -39,10 +42,10 @@ class RegionGeometry(NamedTuple):
 
   @classmethod
   def of(cls, model: System, text_len: int) -> "RegionGeometry":
-    """Returns the shapes for a model that reads regions, and its texts.
+    """Returns the shapes for a model that reads regions.
 
     Raises:
-      ValueError: if the model has not got the width of the data's features.
+      ValueError: if the model's feature width is not set.
     """
     aligned, dim = model.reads_alignment, model.regions.feature_dim
     if dim is None:
@@ -58,11 +61,9 @@ class RegionGeometry(NamedTuple):
 
 
 def feature_dim(scenes: Scenes | None, label_dim: int | None = None) -> int:
-  """Returns the width of the vectors that a run on these scenes gets.
+  """Returns the width of the vectors that a run on these scenes reads.
 
-  Args:
-    scenes: or None, which leaves zeros alone.
-    label_dim: width of the vectors for class names, if there are any.
+  `label_dim` is the width of the vectors of class names, if there are any.
   """
   if scenes is not None and scenes.feature_dim:
     return scenes.feature_dim
@@ -75,8 +76,8 @@ class RegionReader:
   """Reads the region fields of a split's rows.
 
   Attributes:
-    counts: name of `fallbacks.LADDER` -> rows that it serves with their
-      own pictures. A row may need several.
+    counts: name of `fallbacks.LADDER` -> rows that use it with their own
+      pictures. A row may use several.
   """
 
   def __init__(
@@ -86,32 +87,40 @@ class RegionReader:
     geometry: RegionGeometry,
     label_vectors: LabelVectors | None = None,
   ):
-    """Reads every row once; its pictures' vectors stay where they are.
+    """Reads every row once; vectors remain views of the scenes' arrays.
 
-    Args:
-      scenes: of the split, or None.
-      texts: of each row the `id`, `img_id`, `words` and `encoded.word_ids`.
-      geometry: shapes of the fields.
-      label_vectors: class name -> float32[Dv], for scenes without features.
+    Uses `id`, `img_id`, `words` and `encoded.word_ids` of the texts, and label
+    vectors for scenes without features.
 
     Raises:
       ValueError: if vectors or heads do not fit; names the image or row. If
-        there are scenes, and none of a row's picture.
+        there are scenes, but none of a row's picture.
     """
-    if scenes is not None:
-      _check_pictures(scenes, texts)
+    pictures = scenes.pictures if scenes else ()
+    if pictures and pictures.isdisjoint(text.img_id for text in texts):
+      raise ValueError(
+        f"data.scenes: expected pictures of the dataset's rows, got"
+        f" {len(pictures)} of which none belongs to a row, first"
+        f" {next(iter(pictures))!r}"
+      )
     self._geometry = geometry
     self._texts = texts
+    # Rows of one picture share its objects.
     self._objects: dict[str, Objects] = {}
     self._structures: list[np.ndarray] = []
     counted = collections.Counter()
     for text in texts:
-      objects = self._read_picture(scenes, text.img_id, label_vectors)
-      sources = objects.sources
+      name = text.img_id
+      if name not in self._objects:
+        scene = scenes.scene(name) if scenes else None
+        self._objects[name] = _read_objects(
+          scene, geometry, f"image {name!r}", label_vectors
+        )
+      sources = self._objects[name].sources
       if geometry.align:
         guessed = self._read_words(scenes, text)
-        # Without an object there is nothing to align words with.
-        sources |= guessed if len(objects.vectors) else frozenset()
+        # Without objects there is nothing to align words with.
+        sources |= guessed if len(self._objects[name].vectors) else frozenset()
       counted.update(sources or {fallbacks.SCENES})
     ladder = fallbacks.LADDER
     self.counts = {name: counted[name] for name in ladder if counted[name]}
@@ -119,62 +128,43 @@ class RegionReader:
 
   @property
   def visual_source(self) -> str:
-    """Where the regions come from: names of `fallbacks.LADDER`."""
+    """The sources of the regions, names of `fallbacks.LADDER`."""
     return ", ".join(self.counts)
 
   def num_objects(self, row: int) -> int:
-    """Returns how many objects a row's own picture has, M at most."""
+    """Returns the number of objects in a row's own picture, at most M."""
     return len(self._objects[self._texts[row].img_id].vectors)
 
   def __call__(
     self, text_rows: np.ndarray, picture_rows: np.ndarray
   ) -> dict[str, np.ndarray]:
-    """Returns the region fields of a batch.
-
-    Args:
-      text_rows: int[B], the rows whose words are aligned.
-      picture_rows: int[B], the rows whose pictures they are aligned with.
+    """Aligns the words of int[B] rows with the pictures of int[B] rows.
 
     Returns:
       regions: float32[B, M, Dv].
-      region_boxes: float32[B, M, 5] of `fallbacks.relative_boxes`.
-      region_mask: bool[B, M], True = an object; all else is zero elsewhere.
-      alignment: float32[B, T, M], with `align` alone.
+      region_boxes: float32[B, M, 5], see `fallbacks.Objects`.
+      region_mask: bool[B, M], True = an object; other entries are zero.
+      alignment: float32[B, T, M], only with `align`.
     """
-    fields = _empty(self._geometry, len(text_rows))
-    pairs = zip(text_rows, picture_rows, strict=True)
-    for place, (text_row, picture_row) in enumerate(pairs):
-      row = {name: field[place] for name, field in fields.items()}
-      text, picture = self._texts[text_row], self._texts[picture_row]
-      objects = self._objects[picture.img_id]
-      words = self._structures[text_row] if self._geometry.align else None
-      word_ids = text.encoded.word_ids if self._geometry.align else ()
-      _fill(row, objects, words, word_ids, self._geometry)
-    return fields
-
-  def _read_picture(
-    self,
-    scenes: Scenes | None,
-    img_id: str,
-    label_vectors: LabelVectors | None,
-  ) -> Objects:
-    """Returns a picture's objects, which are kept for all of its rows."""
-    if img_id not in self._objects:
-      scene = scenes.scene(img_id) if scenes else None
-      self._objects[img_id] = _read_objects(
-        scene, self._geometry, label_vectors, f"image {img_id!r}"
-      )
-    return self._objects[img_id]
+    rows = []
+    for text_row, picture_row in zip(text_rows, picture_rows, strict=True):
+      objects = self._objects[self._texts[picture_row].img_id]
+      words, word_ids = None, ()
+      if self._geometry.align:
+        words = self._structures[text_row]
+        word_ids = self._texts[text_row].encoded.word_ids
+      rows.append(_fields(objects, words, word_ids, self._geometry))
+    return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
   def _read_words(self, scenes: Scenes | None, text: Any) -> frozenset[str]:
-    """Keeps a row's structure; returns the substitutes in both graphs."""
+    """Adds a row's structure; returns the substitutes in both graphs."""
     heads = scenes.heads(text.id) if scenes else None
     try:
       structure, sources = fallbacks.word_structure(heads, len(text.words))
     except ValueError as error:
       raise ValueError(f"row {text.id!r}: {error}") from None
     self._structures.append(structure)
-    return sources | (fallbacks.declared(scenes) if scenes else set())
+    return sources | (fallbacks.declared(scenes) if scenes else frozenset())
 
 
 def one_row(
@@ -183,61 +173,55 @@ def one_row(
   num_words: int,
   word_ids: Sequence[int],
   geometry: RegionGeometry,
-  label_vectors: LabelVectors | None = None,
 ) -> dict[str, np.ndarray]:
-  """Returns the region fields of one post, without the axis B.
+  """Returns the region fields of one post, as `RegionReader`, without axis B.
 
-  Args:
-    scene: of its picture, or None.
-    heads: of its words, see `Scenes.heads`, or None.
-    num_words: of its text.
-    word_ids: the word of each token, -1 for none.
-    geometry: shapes of the fields.
-    label_vectors: as for `RegionReader`.
+  Heads are as in `Scenes.heads`, word ids as in `tokenizer.Encoded`.
 
   Raises:
     ValueError: if the vectors, the heads or the tokens do not fit.
   """
-  objects = _read_objects(scene, geometry, label_vectors, "scene")
+  objects = _read_objects(scene, geometry, "scene")
   words = None
   if geometry.align:
     words, _ = fallbacks.word_structure(heads, num_words)
-  fields = _empty(geometry, 1)
-  row = {name: field[0] for name, field in fields.items()}
-  _fill(row, objects, words, word_ids, geometry)
-  return row
+  return _fields(objects, words, word_ids, geometry)
 
 
-def _empty(geometry: RegionGeometry, num_rows: int) -> dict[str, np.ndarray]:
-  """Returns the fields of rows whose pictures have no object."""
-  num_regions = geometry.num_regions
-  shapes = {
-    "regions": (num_regions, geometry.feature_dim),
-    "region_boxes": (num_regions, 5),
-    "region_mask": (num_regions,),
-  }
-  if geometry.align:
-    shapes["alignment"] = (geometry.text_len, num_regions)
-  return {
-    name: np.zeros(
-      (num_rows, *shape), bool if name == "region_mask" else np.float32
+def _read_objects(
+  scene: Scene | None,
+  geometry: RegionGeometry,
+  where: str,
+  label_vectors: LabelVectors | None = None,
+) -> Objects:
+  """Returns the objects of a scene, whose vectors must fit the geometry."""
+  objects = fallbacks.read_objects(
+    scene, geometry.num_regions, geometry.align, label_vectors
+  )
+  found, wanted = objects.vectors.shape[1], geometry.feature_dim
+  if found > wanted or (found < wanted and not objects.sources & _PADDED):
+    raise ValueError(
+      f"{where}: expected vectors of feature_dim={wanted}, got {found}"
     )
-    for name, shape in shapes.items()
-  }
+  return objects
 
 
-def _fill(
-  row: Mapping[str, np.ndarray],
+def _fields(
   objects: Objects,
   words: np.ndarray | None,
   word_ids: Sequence[int],
   geometry: RegionGeometry,
-) -> None:
-  """Writes a picture's objects into the fields of one row, which are zero."""
+) -> dict[str, np.ndarray]:
+  """Returns the fields of one row; `words` is None without an alignment."""
   num, width = objects.vectors.shape
-  row["regions"][:num, :width] = objects.vectors
-  row["region_boxes"][:num] = objects.boxes
-  row["region_mask"][:num] = True
+  num_regions = geometry.num_regions
+  fields = {
+    "regions": np.zeros((num_regions, geometry.feature_dim), np.float32),
+    "region_boxes": np.zeros((num_regions, 5), np.float32),
+    "region_mask": np.arange(num_regions) < num,
+  }
+  fields["regions"][:num, :width] = objects.vectors
+  fields["region_boxes"][:num] = objects.boxes
   if words is not None:
     weights = graph_similarity.similarity(
       words, objects.structure, geometry.distance
@@ -245,43 +229,9 @@ def _fill(
     weights = graph_similarity.keep_best(
       weights, np.ones(num, bool), geometry.top_k
     )
-    row["alignment"][:, :num] = graph_similarity.on_tokens(
+    alignment = np.zeros((geometry.text_len, num_regions), np.float32)
+    alignment[:, :num] = graph_similarity.on_tokens(
       weights, word_ids, geometry.text_len
     )
-
-
-def _read_objects(
-  scene: Scene | None,
-  geometry: RegionGeometry,
-  label_vectors: LabelVectors | None,
-  where: str,
-) -> Objects:
-  """Returns the objects of a scene, whose vectors must fit the geometry.
-
-  Vectors of features and names have to be as wide as the model expects; what a
-  graph tells may be narrower, and is followed by zeros.
-  """
-  objects = fallbacks.read_objects(
-    scene, geometry.num_regions, geometry.align, label_vectors
-  )
-  found, wanted = objects.vectors.shape[1], geometry.feature_dim
-  padded = objects.sources & {
-    fallbacks.GRAPH_FEATURES,
-    fallbacks.NOTHING,
-  }
-  if found > wanted or (found < wanted and not padded):
-    raise ValueError(
-      f"{where}: wanted vectors of feature_dim={wanted}, found {found}"
-    )
-  return objects
-
-
-def _check_pictures(scenes: Scenes, texts: Sequence[Any]) -> None:
-  """Raises ValueError for scenes of other pictures than the rows have."""
-  pictures = scenes.pictures
-  if pictures and pictures.isdisjoint(text.img_id for text in texts):
-    raise ValueError(
-      f"data.scenes: expected pictures of the dataset's rows, got"
-      f" {len(pictures)} of which none belongs to a row, first"
-      f" {next(iter(pictures))!r}"
-    )
+    fields["alignment"] = alignment
+  return fields

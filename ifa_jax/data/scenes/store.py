@@ -1,7 +1,7 @@
-"""Scenes: the objects of each picture, and the heads of each sentence's words.
+"""Files of scenes: objects of pictures, and heads of the words of sentences.
 
-A folder has two files for each split. `train.npz` holds the arrays of
-`validate`; `train.json` says how they were made:
+A folder has two files per split. `train.npz` holds the `arrays.FORM`;
+`train.json` describes how they were made:
 
     {"tool": "data_prep.scenes", "model": "...", "revision": "...",
      "thresholds": {"object": 0.2, "relation": 0.1},
@@ -9,16 +9,16 @@ A folder has two files for each split. `train.npz` holds the arrays of
      "parser": "chain", "format_version": 1, "feature_dim": 512,
      "num_images": 7356, "num_rows": 12247, "sha256": "..."}
 
-tool, model, revision   what found the objects, and its version
-thresholds              what their scores had to exceed
-features                what the vectors are: {"kind": "pixels" | "encoder"
-                        | ..., ...}, or null where there are none
-relations               who found the edges: "detector", "spatial" or "none"
-parser                  who found the heads: "spacy ...", "chain", "mnre1" or
-                        "none"
+tool, model, revision   the source of the objects, and its version
+thresholds              lower bounds of their scores
+features                the kind of the vectors: {"kind": "pixels" | "encoder"
+                        | ..., ...}, or null without vectors
+relations               the source of the edges: "detector", "spatial" or "none"
+parser                  the source of the heads: "spacy ...", "chain", "mnre1"
+                        or "none"
 
-Whoever writes a split gives these, and may add what else is worth knowing; the
-last five keys are added.
+The writer of a split gives these keys and may add others; the last five are
+added automatically.
 """
 
 import hashlib
@@ -36,38 +36,29 @@ from ifa_jax.files import archives, json_file
 from ifa_jax.files.shown import shown
 from ifa_jax.workdir.run_folder import RunFolder
 
-# Goes up when an array or a key changes meaning.
+# Increases when an array or a key changes meaning.
 FORMAT_VERSION = 1
 
 RELATIONS = ("detector", "spatial", "none")
-_KEYS = (
-  "tool",
-  "model",
-  "revision",
-  "thresholds",
-  "features",
-  "relations",
-  "parser",
-)
+_KEYS = ("tool", "model", "revision", "thresholds", "features", "relations")
+_KEYS += ("parser",)
 
 
 class Scenes:
   """The scenes of one split.
 
   Attributes:
-    manifest: how they were made; see above.
+    manifest: contents of the JSON file.
   """
 
   def __init__(
     self, manifest: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
   ):
-    """Wraps checked arrays; `read_split` is the usual way."""
+    """Wraps validated arrays; `read_split` is the usual constructor."""
     self.manifest = manifest
     self._arrays = arrays
-    self._images = {
-      img_id: i for i, img_id in enumerate(arrays["images"].tolist())
-    }
-    self._rows = {row_id: i for i, row_id in enumerate(arrays["rows"].tolist())}
+    self._images = {name: i for i, name in enumerate(arrays["images"].tolist())}
+    self._rows = {name: i for i, name in enumerate(arrays["rows"].tolist())}
 
   @property
   def pictures(self) -> KeysView[str]:
@@ -81,24 +72,18 @@ class Scenes:
 
   @property
   def has_labels(self) -> bool:
-    """Tells whether any object has a class name."""
+    """Whether any object has a class name."""
     return bool((self._arrays["labels"] >= 0).any())
 
   def scene(self, img_id: str) -> Scene | None:
-    """Returns what is known of a picture, None if nothing is."""
+    """Returns the scene of a picture, if it has one."""
     image = self._images.get(img_id)
-    if image is None:
-      return None
-    return scene_arrays.unpack(self._arrays, image)
+    return None if image is None else scene_arrays.unpack(self._arrays, image)
 
   def heads(self, row_id: str) -> np.ndarray | None:
-    """Returns int[n], the head of each of a sentence's n words, if known.
+    """Returns int[n], the head of each word of the row "test/12", if known.
 
-    Args:
-      row_id: "test/12".
-
-    Returns:
-      Words from 0; -1 for roots, of which there may be several.
+    A root has -1; a sentence may have several.
     """
     row = self._rows.get(row_id)
     if row is None:
@@ -114,24 +99,22 @@ def write_split(
   heads: Mapping[str, Sequence[int]],
   manifest: Mapping[str, Any],
 ) -> None:
-  """Writes a split's two files, each whole or not at all.
+  """Writes a split's two files, each of them atomically.
 
   Args:
-    folder: where; made if absent.
+    folder: created if missing.
     split: train, val or test.
     scenes: by the picture's file name.
-    heads: by the row's id, "test/12"; a head for each word, see
-      `Scenes.heads`.
-    manifest: how the scenes were made, with the documented keys.
+    heads: by the row's id, "test/12"; see `Scenes.heads`.
+    manifest: the documented keys, and others.
 
   Raises:
-    ValueError: for what `read_split` would refuse; nothing is written.
+    ValueError: if `read_split` would reject the files; nothing is written.
   """
-  _check_split(split)
-  path = os.path.join(folder, f"{split}.npz")
+  path, manifest_path = _paths(folder, split)
   arrays = scene_arrays.pack(scenes, heads, path)
   manifest = {**manifest, **_facts(arrays)}
-  _check_manifest(manifest, os.path.join(folder, f"{split}.json"))
+  _check_manifest(manifest, manifest_path, _KEYS)
   validate.check(arrays, path)
   os.makedirs(folder, exist_ok=True)
   with open(f"{path}.partial", "wb") as file:
@@ -144,34 +127,49 @@ def write_split(
 
 
 def read_split(folder: str | os.PathLike, split: str) -> Scenes:
-  """Reads a split and checks everything in it.
+  """Reads and validates a split.
 
   Raises:
-    ValueError: for files that are absent, damaged, of another format, or that
-      contradict themselves; names the file, and the image or row.
+    ValueError: for files that are missing, damaged, inconsistent or of another
+      format; names the file, and the image or row.
   """
-  _check_split(split)
-  path = os.path.join(folder, f"{split}.npz")
-  manifest_path = os.path.join(folder, f"{split}.json")
-  manifest = _read_manifest(manifest_path)
+  path, manifest_path = _paths(folder, split)
+  for name in (manifest_path, path):
+    if not os.path.isfile(name):
+      raise ValueError(f"{name}: expected scenes of this split, got no file")
+  manifest = json_file.load(manifest_path)
+  if not isinstance(manifest, dict) or "format_version" not in manifest:
+    raise ValueError(
+      f"{manifest_path}: expected an object with a format_version, got"
+      f" {shown(manifest)}"
+    )
+  if manifest["format_version"] != FORMAT_VERSION:
+    raise ValueError(
+      f"{manifest_path}: expected scene format {FORMAT_VERSION}, got"
+      f" {shown(manifest['format_version'])}; make the scenes again"
+    )
+  counted = ("feature_dim", "num_images", "num_rows")
+  _check_manifest(manifest, manifest_path, (*_KEYS, *counted, "sha256"))
   arrays = _read_arrays(path, manifest["sha256"])
   validate.check(arrays, path)
   for key, found in _facts(arrays).items():
     if manifest[key] != found:
       raise ValueError(
-        f"{manifest_path}: says {key}={shown(manifest[key])}, {split}.npz holds"
-        f" {found!r}"
+        f"{manifest_path}: expected {key}={found}, as in {split}.npz, got"
+        f" {shown(manifest[key])}"
       )
   return Scenes(manifest, arrays)
 
 
-def _check_split(split: str) -> None:
+def _paths(folder: str | os.PathLike, split: str) -> tuple[str, str]:
   if split not in schema.SPLITS:
-    raise ValueError(f"wanted a split of {schema.SPLITS}, found {split!r}")
+    raise ValueError(f"expected a split of {schema.SPLITS}, got {split!r}")
+  stem = os.path.join(folder, split)
+  return f"{stem}.npz", f"{stem}.json"
 
 
 def _facts(arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
-  """Returns the part of a manifest that the arrays tell."""
+  """Returns the keys of a manifest that follow from the arrays."""
   return {
     "format_version": FORMAT_VERSION,
     "feature_dim": arrays["features"].shape[1],
@@ -180,45 +178,24 @@ def _facts(arrays: Mapping[str, np.ndarray]) -> dict[str, int]:
   }
 
 
-def _read_manifest(path: str) -> dict[str, Any]:
-  """Returns a manifest that this version reads."""
-  try:
-    manifest = json_file.load(path)
-  except FileNotFoundError:
-    raise ValueError(f"{path}: wanted scenes of this split, no file") from None
-  if not isinstance(manifest, dict) or "format_version" not in manifest:
-    raise ValueError(f"{path}: wanted an object with a format_version")
-  if manifest["format_version"] != FORMAT_VERSION:
-    raise ValueError(
-      f"{path}: scene format {shown(manifest['format_version'])}, this"
-      f" version reads {FORMAT_VERSION}; make the scenes again"
-    )
-  _check_manifest(manifest, path, also=("sha256",))
-  return manifest
-
-
 def _check_manifest(
-  manifest: Mapping[str, Any], path: str, also: Sequence[str] = ()
+  manifest: Mapping[str, Any], path: str, keys: Sequence[str]
 ) -> None:
-  counted = ("feature_dim", "num_images", "num_rows")
-  missing = [key for key in (*_KEYS, *counted, *also) if key not in manifest]
+  missing = [key for key in keys if key not in manifest]
   if missing:
-    raise ValueError(f"{path}: wanted the key {missing[0]!r}, found none")
+    raise ValueError(f"{path}: expected the key {missing[0]!r}, got none")
   if manifest["relations"] not in RELATIONS:
     raise ValueError(
-      f"{path}: wanted relations of {RELATIONS}, found"
+      f"{path}: expected relations of {RELATIONS}, got"
       f" {shown(manifest['relations'])}"
     )
 
 
 def _read_arrays(path: str, sha256: str) -> dict[str, np.ndarray]:
-  """Returns the arrays of a file that is the one its manifest speaks of."""
-  if not os.path.isfile(path):
-    raise ValueError(f"{path}: wanted scenes of this split, no file")
   found = _sha256(path)
   if found != sha256:
     raise ValueError(
-      f"{path}: wanted the sha256 {shown(sha256)} of its .json, found"
+      f"{path}: expected the sha256 {shown(sha256)} of its .json, got"
       f" {found!r}; make the scenes again"
     )
   with open(path, "rb") as file:
@@ -226,8 +203,8 @@ def _read_arrays(path: str, sha256: str) -> dict[str, np.ndarray]:
       with np.load(file, allow_pickle=False) as arrays:
         archives.check_size(arrays.zip)
         return dict(arrays)
-    except Exception as error:  # Of numpy and zipfile.
-      # What zipfile says may quote the file.
+    except Exception as error:  # numpy and zipfile raise nearly anything.
+      # zipfile's messages may quote the file.
       reason = " ".join(str(error).split())[:200]
       raise ValueError(f"{path}: not arrays of numpy: {reason}") from None
 

@@ -1,19 +1,17 @@
-"""How a text with two entities becomes one sequence of WordPieces.
+"""Layouts of a text with two entities as one sequence of WordPieces.
 
-nested    the four markers behind the vocabulary, around the spans as they
-          lie; how datasets are prepared (`Tokenizer.encode`)
+nested    four markers added to the vocabulary, around the spans as they are;
+          datasets are prepared in this layout (`Tokenizer.encode`)
 opennre   [unused0] ... [unused3] of BERT's own vocabulary; words that both
-          entities share stand there twice. OpenNRE's `BERTEntityEncoder`,
-          which MEGA's code has too
+          entities share appear twice. OpenNRE's `BERTEntityEncoder`, also used
+          in MEGA's code
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
-
-import numpy as np
+import collections
+from collections.abc import Iterable, Sequence
 
 from ifa_jax.data.text.markers import Span
-from ifa_jax.data.text.row_text import RowText
+from ifa_jax.data.text.row_text import Reader, RowText, id_reader
 from ifa_jax.data.text.tokenizer import Encoded
 
 LAYOUTS = ("nested", "opennre")
@@ -23,76 +21,48 @@ OPENNRE_MARKERS = ("[unused0]", "[unused1]", "[unused2]", "[unused3]")
 def opennre(
   encoded: Encoded, head: Span, tail: Span, marker_ids: Sequence[int], most: int
 ) -> Encoded:
-  """Lays a text out anew.
+  """Converts a text from "nested" to "opennre".
 
-  Args:
-    encoded: as prepared.
-    head: words [begin, end).
-    tail: words [begin, end).
-    marker_ids: of `OPENNRE_MARKERS`.
-    most: tokens that fit; what is longer loses its end, [SEP] included.
+  `marker_ids` are those of `OPENNRE_MARKERS`. A text of more than `most` tokens
+  loses its end, including [SEP].
   """
-  pieces: dict[int, list[int]] = {}
+  pieces = collections.defaultdict(list)
   for token, word in zip(encoded.input_ids, encoded.word_ids, strict=True):
-    pieces.setdefault(word, []).append(token)
+    pieces[word].append(token)
   ids, words, starts = [encoded.input_ids[0]], [-1], {}
-  for place in _places(head, tail, max(pieces) + 1):
-    if isinstance(place, _Marker):
-      starts[place.number] = min(len(ids), most - 1)
-      ids.append(marker_ids[place.number])
-      words.append(-1)
-    else:
-      ids += pieces.get(place, [])
-      words += [place] * len(pieces.get(place, []))
-  ids.append(encoded.input_ids[-1])
-  words.append(-1)
+
+  def add_words(places: Iterable[int]) -> None:
+    for word in places:
+      ids.extend(pieces[word])
+      words.extend([word] * len(pieces[word]))
+
+  def add_token(token: int) -> None:
+    ids.append(token)
+    words.append(-1)
+
+  num_words = max(pieces) + 1
+  # Markers 0 and 1 enclose the head, 2 and 3 the tail. The stable sort leaves
+  # the head first if both begin at the same word.
+  entities = sorted([(head, 0), (tail, 2)], key=lambda entity: entity[0][0])
+  after = 0
+  for (begin, end), marker in entities:
+    add_words(range(after, begin))
+    starts[marker] = min(len(ids), most - 1)
+    add_token(marker_ids[marker])
+    add_words(range(begin, end))
+    add_token(marker_ids[marker + 1])
+    after = end
+  add_words(range(after, num_words))
+  add_token(encoded.input_ids[-1])
   return Encoded(ids[:most], words[:most], starts[0], starts[2])
 
 
-class _Marker(NamedTuple):
-  number: int
-
-
-def _places(head: Span, tail: Span, num_words: int) -> list[int | _Marker]:
-  """Returns words and markers in order: before, first, between, last, after."""
-  spans = (head, tail)
-  first, last = (0, 1) if head[0] <= tail[0] else (1, 0)
-  (a, b), (c, d) = spans[first], spans[last]
-  inside = lambda role, begin, end: [  # noqa: E731
-    _Marker(2 * role),
-    *range(begin, end),
-    _Marker(2 * role + 1),
-  ]
-  return [
-    *range(a),
-    *inside(first, a, b),
-    *range(b, c),
-    *inside(last, c, d),
-    *range(d, num_words),
-  ]
-
-
-class TextReader:
-  """The token fields of a split's rows, for another layout than prepared."""
-
-  def __init__(self, texts: Sequence[RowText], text_len: int):
-    """Pads every row to int32[T]."""
-    self._ids = np.zeros((len(texts), text_len), np.int32)
-    self._mask = np.zeros((len(texts), text_len), bool)
-    for row, text in enumerate(texts):
-      length = len(text.encoded.input_ids)
-      self._ids[row, :length] = text.encoded.input_ids
-      self._mask[row, :length] = True
-    starts = [(x.encoded.head_start, x.encoded.tail_start) for x in texts]
-    self._starts = np.array(starts, np.int32)
-
-  def __call__(
-    self, text_rows: np.ndarray, picture_rows: np.ndarray
-  ) -> dict[str, Any]:
-    """Returns the token fields of `Batch` for int[B] rows."""
-    return {
-      "input_ids": self._ids[text_rows],
-      "attention_mask": self._mask[text_rows],
-      "head_start": self._starts[text_rows, 0],
-      "tail_start": self._starts[text_rows, 1],
-    }
+def text_reader(texts: Sequence[RowText], text_len: int) -> Reader:
+  """Returns the reader of a split's tokens, padded to `text_len`."""
+  encoded = [text.encoded for text in texts]
+  return id_reader(
+    ("input_ids", "attention_mask", "head_start", "tail_start"),
+    [x.input_ids for x in encoded],
+    [(x.head_start, x.tail_start) for x in encoded],
+    text_len,
+  )

@@ -1,31 +1,32 @@
-"""A row of a dataset as it is read: its text, and what adds fields to a batch.
+"""The text of a row, and readers that add fields to a batch.
 
-Apart from `pipeline`, since TensorFlow takes seconds to load and posts of one's
-own need none of it.
+Apart from `pipeline` because TensorFlow takes seconds to load, and predicting
+on your own posts does not need it.
 """
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ifa_jax.data.text.tokenizer import Encoded
 
-# Fields of a batch for int[B] text rows and int[B] picture rows, beside or in
-# place of those that a record gives by itself.
-Reader = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
+# Returns fields of a batch for int[B] text rows and int[B] picture rows. They
+# are added to those of the records, or replace them.
+Reader = Callable[[np.ndarray, np.ndarray], dict[str, Any]]
 
 
 class RowText(NamedTuple):
-  """What a row says, without its pixels.
+  """A row without its pixels.
 
   Attributes:
     id: "test/12", split and line of the raw file, counted from 1.
+    img_id: file name of the picture.
+    words: the text.
     head: words [begin, end).
     tail: words [begin, end).
-    num_squares: field -> how many pictures or crops of it the row has, "image"
-      0 or 1.
-    encoded: its WordPieces, as prepared.
+    num_squares: field -> number of pictures or crops, "image" 0 or 1.
+    encoded: its WordPieces.
   """
 
   id: str
@@ -35,3 +36,32 @@ class RowText(NamedTuple):
   tail: tuple[int, int]
   num_squares: dict[str, int]
   encoded: Encoded
+
+
+def id_reader(
+  names: tuple[str, str, str, str],
+  rows: Sequence[Sequence[int]],
+  starts: Sequence[tuple[int, int]],
+  width: int,
+) -> Reader:
+  """Returns the reader of a split's ids.
+
+  Args:
+    names: fields of `Batch`: the ids, their mask, and the indices of the head
+      and the tail among them.
+    rows: ids of each row, at most `width`.
+    starts: the two indices of each row.
+    width: number of ids after padding with zeros.
+  """
+  ids = np.zeros((len(rows), width), np.int32)
+  mask = np.zeros((len(rows), width), bool)
+  for row, given in enumerate(rows):
+    ids[row, : len(given)] = given
+    mask[row, : len(given)] = True
+  fields = (ids, mask, *np.array(starts, np.int32).T)
+
+  def read(text_rows, picture_rows):
+    del picture_rows
+    return {k: x[text_rows] for k, x in zip(names, fields, strict=True)}
+
+  return read

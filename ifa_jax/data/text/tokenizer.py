@@ -1,32 +1,40 @@
 """Words with entity markers to WordPiece ids."""
 
-import collections
 import contextlib
 import copy
 import functools
+import hashlib
+import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ifa_jax.data.text import markers, wordpieces
-from ifa_jax.data.text.wordpieces import WordPieces
+import tokenizers
+
+from ifa_jax.data.text import markers, tokenizer_files
 
 _log = logging.getLogger("ifa_jax")
 
 # [CLS], [SEP] and the four markers.
 NUM_SPECIAL = 2 + len(markers.MARKERS)
 
-_HUB_FILES = ("*.json", "vocab.txt", "merges.txt")
-
-# Tweets repeat their words: 15 485 of them hold 34 270 distinct ones.
+# Tweets repeat their words: 15 485 of them have 34 270 distinct ones.
 _MAX_CACHED_WORDS = 200_000
-# So the cache has a size in bytes too.
+# Longer words are not cached, which bounds the cache in bytes too.
 _MAX_CACHED_LENGTH = 100
+
+# Depends on lower-casing, accent stripping, the splitting of punctuation and
+# Chinese characters, and the handling of special tokens in a text.
+_PROBE = ("Łódź", "don't", "NAÏVE", "#CaféTime", "東京tower", "http://t.co/a_b")
+_PROBE += ("[SEP]", "<s>", "\u200d", "🎸")
+
+# Words of a vocabulary to test for whether they keep their capitals.
+_NUM_TRIED = 100
 
 
 class Encoded(NamedTuple):
-  """A text as a model reads it, without padding. T: its tokens.
+  """The input ids of a text, without padding. T: its tokens.
 
   Attributes:
     input_ids: T ids: [CLS] ... <s> head </s> ... <o> tail </o> ... [SEP].
@@ -43,69 +51,89 @@ class Encoded(NamedTuple):
 
 
 class Tokenizer:
-  """A WordPiece tokenizer with the four entity markers behind its vocabulary.
+  """A WordPiece tokenizer with four entity markers added to its vocabulary.
 
   The markers have the ids V .. V+3 in the order of `markers.MARKERS`, V being
-  the size of the tokenizer as it was published; one that has them there already
-  is the same tokenizer. No text can produce them, nor a special token: each
-  word is split by itself, and "[SEP]" or "<s>" in it is punctuation and
-  letters.
+  the published size of the vocabulary; one that already has them there is the
+  same tokenizer. No text produces markers or special tokens: each word is split
+  separately, and "[SEP]" or "<s>" in it is punctuation and letters.
 
   Attributes:
-    name: the hub's id, or the last part of the folder's path.
-    vocab_size: number of ids, the markers' included.
-    sha256: hash of the vocabulary and of how a fixed text is split; equal for
-      tokenizers that give equal ids.
+    name: id on the hub, or last part of the folder's path.
+    vocab_size: number of ids, markers included.
+    sha256: hash of the vocabulary and of the splitting of a fixed text; equal
+      for tokenizers that give equal ids.
   """
 
-  def __init__(self, pieces: WordPieces, name: str, source: str):
-    """Takes a vocabulary; `load` is the usual way.
+  def __init__(
+    self,
+    backend: tokenizers.Tokenizer,
+    special: Mapping[str, str],
+    source: str,
+  ):
+    """Copies a Rust tokenizer; `load` is the usual constructor.
 
     Args:
-      pieces: the vocabulary and how it splits words.
-      name: see the class.
-      source: what `load` was given.
+      backend: a WordPiece tokenizer.
+      special: the tokens of `tokenizer_files.SPECIAL`.
+      source: folder or hub id of the tokenizer.
+
+    Raises:
+      KeyError: for a special token that is not in the vocabulary.
+      ValueError: if the ids are not 0, 1, 2 ...
     """
-    self._wordpieces = pieces
     self._source = source
-    self._num_published = pieces.num_published
-    self._pieces: dict[str, list[int]] = {}
-    self.name = name
+    path = os.path.abspath(source)
+    self.name = os.path.basename(path) if os.path.isdir(source) else source
+    self._backend = tokenizers.Tokenizer.from_str(backend.to_str())
+    # Published files may pad to a fixed length, which would apply to each word.
+    self._backend.no_padding()
+    self._backend.no_truncation()
+    self._backend.encode_special_tokens = True
+    self._cached_split = functools.lru_cache(_MAX_CACHED_WORDS)(self._split)
+    self._vocabulary = backend.get_vocab(with_added_tokens=True)
+    _check_ids(self._vocabulary)
+    self._special = {k: self._vocabulary[token] for k, token in special.items()}
+    by_id = sorted(self._vocabulary, key=self._vocabulary.__getitem__)
+    if tuple(by_id[-len(markers.MARKERS) :]) == markers.MARKERS:
+      by_id = by_id[: -len(markers.MARKERS)]
+    self._num_published = len(by_id)
     self.vocab_size = self._num_published + len(markers.MARKERS)
-    self.sha256 = pieces.sha256
+    probe = [self._split(word) for word in _PROBE]
+    described = json.dumps({"vocabulary": by_id, "probe": probe})
+    self.sha256 = hashlib.sha256(described.encode()).hexdigest()
 
   @classmethod
   def load(
     cls, id_or_dir: str | os.PathLike, sha256: str | None = None
   ) -> "Tokenizer":
-    """Loads a tokenizer from a folder, or by its id from the hub.
+    """Loads a tokenizer from a folder, or from the hub.
 
     Args:
-      id_or_dir: the folder or the id.
-      sha256: that a folder's tokenizer had when it was written. One that has
-        it still is read without `transformers`, which takes seconds to import.
+      id_or_dir: the folder, or the id on the hub.
+      sha256: expected hash of a folder's tokenizer. If it matches, the folder
+        is read without `transformers`, which takes seconds to import.
 
     Raises:
       ValueError: if there is none, or it is not a WordPiece tokenizer with
         [CLS], [SEP] and [PAD], the last with id 0. The message is one line.
     """
     source = os.fspath(id_or_dir)
-    is_folder = os.path.isdir(source)
-    name = os.path.basename(os.path.abspath(source)) if is_folder else source
-    if sha256 and is_folder:
-      pieces = wordpieces.read(source)
-      if pieces is not None and pieces.sha256 == sha256:
-        return cls(pieces, name, source)
-    pretrained = _load_pretrained(source)
-    problem = _why_unfit(pretrained)
-    if problem:
-      raise ValueError(f"tokenizer {source!r}: {problem}")
+    # transformers may make another tokenizer of a folder: it builds BERT's
+    # normalizer from tokenizer_config.json. The hash shows whether it does.
+    plain = tokenizer_files.read_plain(source) if sha256 else None
+    if plain is not None:
+      # The Rust code raises nothing narrower.
+      with contextlib.suppress(Exception):
+        loaded = cls(*plain, source)
+        if loaded.sha256 == sha256:
+          return loaded
+    pretrained = tokenizer_files.read(source)
     try:
-      loaded = cls(_pieces_of(pretrained), name, source)
+      loaded = cls(*tokenizer_files.check(pretrained), source)
     except ValueError as error:
       raise ValueError(f"tokenizer {source!r}: {error}") from None
-    if odd := loaded._wordpieces.why_odd():
-      _log.warning("tokenizer %r: %s", source, odd)
+    loaded._warn_of_case()
     if sha256 and loaded.sha256 != sha256:
       _log.warning(
         "%s: expected a tokenizer with sha256 %s, got %s: ids may differ",
@@ -117,7 +145,7 @@ class Tokenizer:
   @functools.cached_property
   def _pretrained(self) -> Any:
     """The tokenizer of `transformers`, which writes folders."""
-    return _load_pretrained(self._source)
+    return tokenizer_files.read(self._source)
 
   def save(self, folder: str | os.PathLike) -> None:
     """Writes a folder that `load` reads, with the same `sha256`."""
@@ -126,8 +154,8 @@ class Tokenizer:
   def save_with_markers(self, folder: str | os.PathLike) -> None:
     """Writes a folder whose tokenizer reads "<s>" in a text as a marker.
 
-    So `transformers` gives the markers the ids that they have here; `load`
-    reads it with the same `sha256` too.
+    `transformers` then gives the markers the same ids; `load` reads the folder
+    with the same `sha256`.
     """
     marked = copy.deepcopy(self._pretrained)
     marked.add_tokens(list(markers.MARKERS), special_tokens=True)
@@ -139,14 +167,13 @@ class Tokenizer:
     Raises:
       ValueError: for tokens that are not in it, naming them.
     """
-    vocabulary = self._wordpieces.vocabulary
-    missing = [token for token in tokens if token not in vocabulary]
+    missing = [token for token in tokens if token not in self._vocabulary]
     if missing:
       raise ValueError(
-        f"tokenizer {self.name!r}: want {', '.join(missing)} in its vocabulary,"
-        " found none"
+        f"tokenizer {self.name!r}: expected {', '.join(missing)} in its"
+        " vocabulary, got none"
       )
-    return [vocabulary[token] for token in tokens]
+    return [self._vocabulary[token] for token in tokens]
 
   def encode(
     self,
@@ -155,30 +182,29 @@ class Tokenizer:
     tail: markers.Span,
     text_len: int,
   ) -> Encoded:
-    """Splits a text into at most `text_len` ids, with markers.
+    """Splits a text into at most `text_len` ids, [CLS], [SEP] and markers too.
 
     A text that is too long keeps a window of words around both entities (see
     `markers.window`). A word without pieces, such as a lone zero-width space,
-    leaves no token; if that leaves an entity empty, its first word is [UNK].
-
-    Args:
-      words: the text.
-      head: (begin, end) words of the head.
-      tail: (begin, end) words of the tail.
-      text_len: tokens that fit, [CLS], [SEP] and markers included.
+    has no token; if that leaves an entity empty, its first word is [UNK].
 
     Raises:
       ValueError: if a span is empty or leaves the text, or if the entities
-        alone do not fit.
+        alone exceed the limit.
     """
     tokens = markers.insert_markers(words, head, tail)
-    pieces, special = self._split(words), self._wordpieces.special
+    pieces = [
+      self._split(word)
+      if len(word) > _MAX_CACHED_LENGTH
+      else self._cached_split(word)
+      for word in words
+    ]
     for begin, end in (head, tail):
       if not any(pieces[begin:end]):
-        pieces[begin] = [special["unk_token"]]
+        pieces[begin] = [self._special["unk_token"]]
     num_pieces = [len(ids) for ids in pieces]
     kept = set(markers.window(num_pieces, head, tail, text_len - NUM_SPECIAL))
-    input_ids, word_ids = [special["cls_token"]], [-1]
+    input_ids, word_ids = [self._special["cls_token"]], [-1]
     starts = {}
     for text, word in tokens:
       if word is None:
@@ -188,94 +214,51 @@ class Tokenizer:
       elif word in kept:
         input_ids.extend(pieces[word])
         word_ids.extend([word] * num_pieces[word])
-    input_ids.append(special["sep_token"])
+    input_ids.append(self._special["sep_token"])
     word_ids.append(-1)
     return Encoded(input_ids, word_ids, starts["<s>"], starts["<o>"])
 
   def num_unknown(self, encoded: Encoded) -> int:
     """Returns how many words of a text have an [UNK] among their tokens."""
-    unknown = self._wordpieces.special["unk_token"]
+    unknown = self._special["unk_token"]
     pairs = zip(encoded.input_ids, encoded.word_ids, strict=True)
     return len({word for token, word in pairs if token == unknown})
 
-  def _split(self, words: Iterable[str]) -> list[list[int]]:
-    """Returns the ids of each word, from the cache where it has them."""
-    cache = self._pieces
-    unseen = [word for word in dict.fromkeys(words) if word not in cache]
-    if len(cache) + len(unseen) > _MAX_CACHED_WORDS:
-      # Another thread may still read the one that is full.
-      cache = self._pieces = {}
-      unseen = list(dict.fromkeys(words))
-    pieces = cache
-    if unseen:
-      split = dict(zip(unseen, self._wordpieces.split(unseen), strict=True))
-      cache.update(
-        {w: ids for w, ids in split.items() if len(w) <= _MAX_CACHED_LENGTH}
+  def _split(self, word: str) -> list[int]:
+    return self._backend.encode(word, add_special_tokens=False).ids
+
+  def _warn_of_case(self) -> None:
+    """Warns if the vocabulary's case differs from that of split texts.
+
+    A `vocab.txt` without its `tokenizer_config.json` is read in lower case.
+    """
+    tokens = sorted(self._vocabulary, key=self._vocabulary.__getitem__)
+    plain = [token for token in tokens if token.isalpha() and token.isascii()]
+    cased = [token for token in plain if not token.islower()]
+    tried = cased[:_NUM_TRIED]
+    lost = [t for t in tried if self._split(t) != [self._vocabulary[t]]]
+    if len(lost) > len(tried) / 2:
+      _log.warning(
+        "tokenizer %r: its vocabulary has %d words with capitals, such as %r,"
+        " and texts are lower-cased; a cased tokenizer needs"
+        ' "do_lower_case": false in its tokenizer_config.json',
+        *(self._source, len(cased), lost[0]),
       )
-      pieces = collections.ChainMap(cache, split)
-    return [pieces[word] for word in words]
+    elif plain and not cased and self._split("A") != self._split("a"):
+      _log.warning(
+        "tokenizer %r: its vocabulary has no capitals, and texts are not"
+        ' lower-cased; it needs "do_lower_case": true in its'
+        " tokenizer_config.json",
+        self._source,
+      )
 
 
-def _pieces_of(pretrained: Any) -> WordPieces:
-  """Returns the vocabulary of a fast tokenizer of `transformers`."""
-  names = ("cls_token", "sep_token", "pad_token", "unk_token")
-  tokens = {name: str(getattr(pretrained, name)) for name in names}
-  return WordPieces.of_backend(pretrained.backend_tokenizer, tokens)
-
-
-def _load_pretrained(source: str):
-  """Returns the tokenizer of `transformers`, from disk where it lies there."""
-  looks_like_path = source.startswith((".", "/", "~")) or source.count("/") > 1
-  if looks_like_path and not os.path.isdir(source):
-    raise ValueError(f"tokenizer {source!r}: there is no such folder")
-  try:
-    if os.path.isdir(source):
-      return _read_pretrained(source)
-    # A tokenizer in the hub's cache does not wait for the network.
-    with contextlib.suppress(Exception):
-      return _read_pretrained(_fetch(source, local_files_only=True))
-    return _read_pretrained(_fetch(source))
-  except Exception as error:  # Damaged files raise nearly anything.
-    reason = " ".join(str(error).split())[:200]
-  raise ValueError(
-    f"tokenizer {source!r}: neither a folder nor a hub id that can be loaded"
-    f" ({reason})"
-  )
-
-
-def _read_pretrained(folder: str):
-  """Returns the tokenizer of `transformers` that lies in a folder."""
-  import transformers
-
-  return transformers.AutoTokenizer.from_pretrained(
-    folder, local_files_only=True, trust_remote_code=False
-  )
-
-
-def _fetch(hub_id: str, **options: Any) -> str:
-  """Returns the folder of the hub's cache with a tokenizer's files.
-
-  At once: `transformers` would ask an unreachable hub for one after another,
-  several times each.
-  """
-  import huggingface_hub
-
-  return huggingface_hub.snapshot_download(
-    hub_id, allow_patterns=[*_HUB_FILES], **options
-  )
-
-
-def _why_unfit(pretrained) -> str:
-  """Returns what keeps this tokenizer from feeding a BERT, or ""."""
-  if not getattr(pretrained, "is_fast", False):
-    return f"{type(pretrained).__name__} is not a fast tokenizer"
-  kind = type(pretrained.backend_tokenizer.model).__name__
-  if kind != "WordPiece":
-    return f"it is a {kind} tokenizer, BERT's WordPiece is wanted"
-  wanted = ("cls_token", "sep_token", "pad_token", "unk_token")
-  missing = [name for name in wanted if getattr(pretrained, name) is None]
+def _check_ids(vocabulary: Mapping[str, int]) -> None:
+  """Raises ValueError unless every id up to the largest has its own token."""
+  missing = {*range(max(vocabulary.values()) + 1)} - {*vocabulary.values()}
   if missing:
-    return f"it has no {', '.join(missing)}"
-  # Texts are padded with zeros, and `fusion="released"` reads the padding.
-  padding = pretrained.pad_token_id
-  return "" if padding == 0 else f"expected [PAD] with id 0, got id {padding}"
+    raise ValueError(
+      f"expected a token of its own for each id, got none for {min(missing)}"
+      f" ({len(missing)} in all); does this line of the vocabulary, from 0,"
+      " repeat another?"
+    )

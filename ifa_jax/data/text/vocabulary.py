@@ -1,4 +1,4 @@
-"""Whole words, lower-cased, to ids: what PCNN reads."""
+"""Whole words, lower-cased, to ids: the input of PCNN."""
 
 import codecs
 import logging
@@ -6,16 +6,16 @@ import operator
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ifa_jax.data.text.row_text import RowText
+from ifa_jax.data.text.row_text import Reader, RowText, id_reader
 
 _log = logging.getLogger("ifa_jax")
-# As `models.baselines.pcnn` has them: padding, and words out of the vocabulary.
+# Padding and unknown words, with the ids of `models.baselines.pcnn`.
 SPECIAL = ("[PAD]", "[UNK]")
-# Words are padded to a multiple of this, so that few shapes are compiled.
+# Words are padded to a multiple, so that few shapes are compiled.
 _MULTIPLE = 8
 _BREAK = re.compile(r"[\n\r]")
 
@@ -24,7 +24,7 @@ class Vocabulary:
   """Words by id, `SPECIAL` first."""
 
   def __init__(self, words: Iterable[str]):
-    """Numbers words; `SPECIAL` is put in front where it is not there."""
+    """Numbers distinct words, after `SPECIAL`."""
     listed = dict.fromkeys([*SPECIAL, *words])
     self._ids = {word: number for number, word in enumerate(listed)}
 
@@ -34,23 +34,21 @@ class Vocabulary:
 
   @classmethod
   def of_texts(cls, texts: Iterable[RowText]) -> "Vocabulary":
-    """Numbers the words of texts as they first occur.
-
-    Words that do not fit into a line of `lines` stay unknown.
-    """
-    spoken = (word.lower() for text in texts for word in text.words)
-    return cls(word for word in spoken if not _BREAK.search(word))
+    """Numbers the words of texts in the order of their first occurrence."""
+    words = (word.lower() for text in texts for word in text.words)
+    # Others would not fit on one line of `lines`.
+    return cls(word for word in words if not _BREAK.search(word))
 
   @classmethod
   def of_vectors(cls, vectors: "Vectors") -> "Vocabulary":
-    """Numbers the words of vectors, lower-cased; see `start_table`."""
+    """Numbers the lower-cased words of vectors; see `start_table`."""
     lower = [w if w in SPECIAL else w.lower() for w in vectors.words]
     num_cased = sum(map(operator.ne, lower, vectors.words))
     if num_cased:
       _log.warning(
-        "Word vectors: %d of %d words have capitals, which texts are read"
-        " without; a word has the vector of its own spelling, or else that of"
-        " the first that differs in capitals",
+        "Word vectors: %d of %d words have capitals, but texts are lower-cased;"
+        " a word has the vector of its own spelling, or else that of the first"
+        " that differs in capitals",
         *(num_cased, len(lower)),
       )
     return cls(lower)
@@ -60,14 +58,13 @@ class Vocabulary:
     """Reads a file of `lines`.
 
     Raises:
-      ValueError: if it is not text, or a line would not have its own id; names
-        it.
+      ValueError: if it is not text, or the line numbers are not the ids.
     """
     with open(path, encoding="utf-8-sig") as file:
       try:
         words = file.read().removesuffix("\n").split("\n")
       except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: want text in UTF-8 ({error})") from None
+        raise ValueError(f"{path}: expected UTF-8 text: {error}") from None
     vocabulary = cls(words)
     if [*vocabulary] != words:
       raise ValueError(
@@ -81,11 +78,11 @@ class Vocabulary:
     return iter(self._ids)
 
   def lines(self) -> str:
-    """Returns a word a line, in the order of their ids."""
+    """Returns one word per line, in the order of their ids."""
     return "".join(f"{word}\n" for word in self)
 
   def encode(self, words: Sequence[str]) -> list[int]:
-    """Returns the id of each word."""
+    """Returns the id of each word, lower-cased."""
     unknown = self._ids[SPECIAL[1]]
     return [self._ids.get(word.lower(), unknown) for word in words]
 
@@ -94,7 +91,7 @@ class Vectors(NamedTuple):
   """Pretrained word vectors.
 
   Attributes:
-    words: as the file has them.
+    words: in the spelling of the file.
     table: float32[len(words), D].
   """
 
@@ -105,13 +102,13 @@ class Vectors(NamedTuple):
 def read_vectors(path: str | os.PathLike) -> Vectors:
   """Reads the text format of GloVe, word2vec or fastText.
 
-  A line has a word and D numbers; the last two begin with a line of how many
-  words and numbers there are, and fastText ends each line with a space. Words
-  of GloVe 840B have spaces, such as ". . .": D is that of the first line, and
-  all before the last D numbers is the word.
+  A line has a word and D numbers. word2vec and fastText begin with a line of
+  the numbers of words and dimensions, and fastText ends lines with a space.
+  GloVe 840B has words with spaces, such as ". . .": D is that of the first
+  line, and everything before the last D numbers is the word.
 
   Raises:
-    ValueError: for a line of another form, naming it.
+    ValueError: for a malformed line, naming it.
   """
   words: list[str] = []
   rows: list[np.ndarray] = []
@@ -120,7 +117,8 @@ def read_vectors(path: str | os.PathLike) -> Vectors:
     for number, line in enumerate(file, start=1):
       if number == 1:
         line = line.removeprefix(codecs.BOM_UTF8)
-      parts = line.split()  # Bytes: no-break spaces are part of a word.
+      # Splits bytes: a no-break space is part of a word.
+      parts = line.split()
       if number == 2 and _is_header(words, rows, parts):
         header = words.pop(), rows.pop()
       dim = rows[0].size if rows else max(len(parts) - 1, 0)
@@ -130,12 +128,12 @@ def read_vectors(path: str | os.PathLike) -> Vectors:
         wanted = f"{dim} numbers" if rows else "numbers"
         found = line.rstrip()[:60].decode(errors="replace")
         raise ValueError(
-          f"{path}:{number}: want a word and {wanted}, found {found!r}"
+          f"{path}:{number}: expected a word and {wanted}, got {found!r}"
         ) from None
       words.append(word)
       rows.append(row)
   if not rows:
-    raise ValueError(f"{path}: want word vectors, found an empty file")
+    raise ValueError(f"{path}: expected word vectors, got an empty file")
   if header and int(header[0]) != len(words):
     _log.warning(
       "%s: expected %s words by its first line, got %d",
@@ -147,13 +145,13 @@ def read_vectors(path: str | os.PathLike) -> Vectors:
 def _is_header(
   words: Sequence[str], rows: Sequence[np.ndarray], second: Sequence[bytes]
 ) -> bool:
-  """Returns whether a first line counts words and numbers, by the second."""
+  """Returns whether the first line was a header, judging by the second."""
   is_pair = len(rows) == 1 and rows[0].size == 1 and words[0].isdecimal()
   return is_pair and len(second) > 2 and rows[0][0] == len(second) - 1
 
 
 def _read_line(parts: Sequence[bytes], dim: int) -> tuple[str, np.ndarray]:
-  """Returns the word and float32[dim]; raises ValueError if it has others."""
+  """Returns the word and float32[dim], or raises an empty ValueError."""
   first = len(parts) - dim
   if not dim or first < 1 or any(map(_is_number, parts[1:first])):
     raise ValueError
@@ -176,24 +174,18 @@ def _is_number(part: bytes) -> bool:
 def start_table(
   fresh: np.ndarray, vocabulary: Vocabulary, vectors: Vectors
 ) -> np.ndarray:
-  """Returns a word table with pretrained rows wherever there are any.
+  """Returns `fresh`, float32[V, D], with pretrained rows where available.
 
-  A word gets the vector of its own spelling, or else that of the first one in
-  the file that differs from it in capitals alone. `SPECIAL` words get those of
-  their own spelling alone.
-
-  Args:
-    fresh: float32[V, D], what the other rows start from.
-    vocabulary: of the table.
-    vectors: of width D.
+  A word gets the vector of its own spelling, or else the file's first one that
+  differs only in capitals. `SPECIAL` words require their own spelling.
 
   Raises:
-    ValueError: for vectors of another width.
+    ValueError: for vectors of another width than D.
   """
   if vectors.table.shape[1] != fresh.shape[1]:
     raise ValueError(
-      f"data.word_vectors: want vectors of model.word_dim {fresh.shape[1]}"
-      f" numbers, found {vectors.table.shape[1]}"
+      f"data.word_vectors: expected vectors of model.word_dim {fresh.shape[1]}"
+      f" numbers, got {vectors.table.shape[1]}"
     )
   exact: dict[str, int] = {}
   lowered: dict[str, int] = {}
@@ -209,31 +201,15 @@ def start_table(
   return table
 
 
-class WordReader:
-  """The word fields of a split's rows."""
-
-  def __init__(
-    self, texts: Sequence[RowText], vocabulary: Vocabulary, max_words: int
-  ):
-    """Encodes every row; words behind the first `max_words` are cut off."""
-    longest = min(max(len(text.words) for text in texts), max_words)
-    width = min(-(-longest // _MULTIPLE) * _MULTIPLE, max_words)
-    self._words = np.zeros((len(texts), width), np.int32)
-    self._mask = np.zeros((len(texts), width), bool)
-    for row, text in enumerate(texts):
-      ids = vocabulary.encode(text.words)[:width]
-      self._words[row, : len(ids)] = ids
-      self._mask[row, : len(ids)] = True
-    starts = [(text.head[0], text.tail[0]) for text in texts]
-    self._starts = np.array(starts, np.int32)
-
-  def __call__(
-    self, text_rows: np.ndarray, picture_rows: np.ndarray
-  ) -> dict[str, Any]:
-    """Returns the word fields of `Batch` for int[B] rows."""
-    return {
-      "words": self._words[text_rows],
-      "word_mask": self._mask[text_rows],
-      "head_word": self._starts[text_rows, 0],
-      "tail_word": self._starts[text_rows, 1],
-    }
+def word_reader(
+  texts: Sequence[RowText], vocabulary: Vocabulary, max_words: int
+) -> Reader:
+  """Returns the reader of a split's words, truncated to `max_words`."""
+  longest = min(max(len(text.words) for text in texts), max_words)
+  width = min(-(-longest // _MULTIPLE) * _MULTIPLE, max_words)
+  return id_reader(
+    ("words", "word_mask", "head_word", "tail_word"),
+    [vocabulary.encode(text.words)[:width] for text in texts],
+    [(text.head[0], text.tail[0]) for text in texts],
+    width,
+  )

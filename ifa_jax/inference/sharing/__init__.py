@@ -1,14 +1,13 @@
 """Trained models as folders that can be shared.
 
     prediction_settings   settings that prediction needs, checked
-    run_model             a model in the folder of its run
+    run_model             a model in its run folder
     shared_model          a model in a shared folder
-    sources               opens either of them
     record                the shared folder's config.json
     saving                writes a shared folder
-    shareable             methods of `Predictor`
+    shareable             opens either; methods of `Predictor`
     scores                dev and test scores with bootstrap intervals
-    card, card_metadata   the model card, README.md
+    card                  the model card, README.md
     hub                   the Hugging Face Hub
 
 A shared folder, on disk or on the hub, holds
@@ -23,5 +22,5 @@ A shared folder, on disk or on the hub, holds
     crc32c.json           checksums of all the above but config.json
     README.md             the model card
 
-Nothing in it is a pickle or a program.
+It contains no pickle and no program.
 """

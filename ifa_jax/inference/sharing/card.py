@@ -7,8 +7,7 @@ from typing import Any
 import jinja2
 
 from ifa_jax.cli.tables import percent
-from ifa_jax.inference.sharing import card_metadata
-from ifa_jax.inference.sharing.record import Record
+from ifa_jax.inference.sharing.record import LIBRARY, Record
 from ifa_jax.models import parameters, variants
 from ifa_jax.models.base import System
 from ifa_jax.statistics.bootstrap import SCORES
@@ -31,6 +30,9 @@ _TITLES = {
   "mega": "MEGA, by its equations",
   "mega_released": "MEGA, as its code was released",
 }
+_TAGS = ("jax", "flax", "relation-extraction")
+_MULTIMODAL = "multimodal-relation-extraction"
+_TASK = "relation-extraction"
 _KINDS = ("pictures", "grounded", "detected")
 _SPLITS = {"train": "train", "val": "dev", "test": "test"}
 
@@ -40,15 +42,15 @@ def render(record: Record, name: str, parser: str | None = None) -> str:
 
   Args:
     record: of the model.
-    name: by which it can be loaded: a hub id or a folder.
-    parser: of sentences, which the model needs and does not bring.
+    name: a hub id or a folder, by which it can be loaded.
+    parser: of sentences, which the model needs and the folder lacks.
 
   Raises:
     ValueError: if the record's training section is not that of a run.
   """
   templates = jinja2.Environment(
     loader=jinja2.PackageLoader("ifa_jax.inference.sharing", "."),
-    # Markdown, which the hub sanitises when it renders it.
+    # The hub sanitises the Markdown when it renders it.
     autoescape=jinja2.select_autoescape(("html",)),
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
@@ -58,7 +60,7 @@ def render(record: Record, name: str, parser: str | None = None) -> str:
     return templates.get_template("card.md.j2").render(
       name=name,
       parser=parser,
-      metadata=card_metadata.front_matter(record, name),
+      metadata=_front_matter(record, name),
       **_model(record),
       **_scores(record),
       **_training(record),
@@ -91,7 +93,7 @@ def _model(record: Record) -> dict[str, Any]:
 
 
 def _reads(model: System) -> str:
-  """Names the inputs that the model reads."""
+  """Lists the inputs of the model in words."""
   fields = {field for field, _, _ in model.picture_slots}
   parts = ["the text"]
   if "image" in fields:
@@ -136,7 +138,7 @@ def _training(record: Record) -> dict[str, Any]:
 
 
 def _counts(data: Mapping[str, Any]) -> Iterator[list[Any]]:
-  """Yields rows and pictures of each split of the data."""
+  """Yields the numbers of rows and pictures of each split."""
   for split, name in _SPLITS.items():
     counts = data["counts"][split]
     yield [name, counts["rows"], *(_pixels(data, counts, k) for k in _KINDS)]
@@ -145,8 +147,46 @@ def _counts(data: Mapping[str, Any]) -> Iterator[list[Any]]:
 def _pixels(
   data: Mapping[str, Any], counts: Mapping[str, int], kind: str
 ) -> int | str:
-  """Returns how many pictures or crops there are, grey ones apart."""
+  """Returns the number of pictures or crops, with grey ones separate."""
   missing = counts[f"missing_{kind}"]
   if data["missing_pixels"] != "grey" or not missing:
     return counts[kind]
   return f"{counts[kind]} + {missing} grey"
+
+
+def _front_matter(record: Record, name: str) -> str:
+  """Returns YAML by which the hub lists and compares models."""
+  import huggingface_hub
+
+  model = record.settings.model
+  seen = (_MULTIMODAL,) if model.sees_pictures else ()
+  data = huggingface_hub.ModelCardData(
+    library_name=LIBRARY,
+    license=record.license,
+    tags=[*_TAGS, *seen, model.system, f"protocol-{record.settings.protocol}"],
+    metrics=[*SCORES] if record.scores else None,
+    model_name=name if record.scores else None,
+    eval_results=[*_results(record)] or None,
+  )
+  return data.to_yaml()
+
+
+def _results(record: Record) -> Iterator[Any]:
+  """Yields a model-index entry for each score of each split."""
+  import huggingface_hub
+
+  protocol = record.settings.protocol
+  dataset = record.dataset or "posts in the format of MNRE"
+  for split, scores in record.scores.items():
+    for metric in SCORES:
+      yield huggingface_hub.EvalResult(
+        task_type=_TASK,
+        task_name=_TASK.replace("-", " ").capitalize(),
+        dataset_type="-".join(dataset.lower().split()),
+        # Tables on the hub show only the name, not the config.
+        dataset_name=f"{dataset} (protocol {protocol})",
+        dataset_config=protocol,
+        dataset_split={"dev": "validation"}.get(split, split),
+        metric_type=metric,
+        metric_value=round(scores[metric][0], 4),
+      )

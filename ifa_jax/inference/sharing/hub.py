@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable
 
-# All that is read; a repository may hold more.
+# Files that are read; a repository may contain more.
 _FILES = (
   "config.json",
   "crc32c.json",
@@ -20,14 +20,14 @@ _MOST_SHOWN = 200
 def find(
   folder_or_hub_id: str | os.PathLike, revision: str | None = None
 ) -> str:
-  """Returns a folder as it is, and a local copy of anything else.
+  """Returns a folder unchanged, and a local copy of a repository.
 
   Args:
     folder_or_hub_id: a folder, or "user/name".
     revision: branch, tag or commit on the hub; None: its main branch.
 
   Raises:
-    ValueError: if it is neither a folder nor can be fetched.
+    ValueError: if it is no folder and cannot be fetched.
   """
   name = os.fspath(folder_or_hub_id)
   if os.path.isdir(name):
@@ -50,12 +50,12 @@ def find(
 
 
 def push(write: Callable[[str], None], repo_id: str, private: bool) -> str:
-  """Uploads a folder to a repository; returns the commit's address.
+  """Uploads a folder to a repository; returns the URL of the commit.
 
   Args:
-    write: fills a folder, which is new.
-    repo_id: "user/name"; created if it is not there.
-    private: whether a repository that is created is private.
+    write: creates and fills a folder.
+    repo_id: "user/name"; created if it does not exist.
+    private: whether a new repository is private.
 
   Raises:
     ValueError: if the hub cannot be reached or refuses.
@@ -65,7 +65,7 @@ def push(write: Callable[[str], None], repo_id: str, private: bool) -> str:
   api = huggingface_hub.HfApi()
   with tempfile.TemporaryDirectory(prefix="ifa_jax-") as temporary:
     folder = os.path.join(temporary, "model")
-    # Before anything is created, so that an error leaves no empty repository.
+    # Comes first, so that an error leaves no empty repository.
     write(folder)
     try:
       api.create_repo(repo_id, private=private, exist_ok=True)
@@ -73,7 +73,7 @@ def push(write: Callable[[str], None], repo_id: str, private: bool) -> str:
         repo_id=repo_id,
         folder_path=folder,
         commit_message="Upload model and card",
-        # Of another model that was uploaded before.
+        # Files of a model that was uploaded earlier.
         delete_patterns="*",
       )
     except Exception as error:  # Of the hub, of the network, of the account.

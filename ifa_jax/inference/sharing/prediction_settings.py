@@ -1,4 +1,4 @@
-"""Settings that prediction needs from a trained model and its data."""
+"""Settings of a trained model and its data that prediction needs."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -16,9 +16,6 @@ class DataSettings:
   """Settings of `training.config.run_config.DataConfig` that predictions need.
 
   Attributes:
-    text_len: as there.
-    text_buckets: as there.
-    layout: as there.
     scenes: name of the folder of scenes, without its path.
   """
 
@@ -33,14 +30,13 @@ class PredictionSettings:
   """Settings of a trained model.
 
   Attributes:
-    model: with all sizes.
+    model: config with all sizes.
     relations: names by id.
     protocol: of the training data.
     image_size: side of a whole picture's square in the data, in pixels.
-    tokenizer_sha256: of the tokenizer of the data, see `Tokenizer.sha256`.
-    data: how its texts and objects are read.
-    trained_with: kinds of inputs that the model had in training, see
-      `ifa_jax.inference.seen_kinds`.
+    tokenizer_sha256: see `Tokenizer.sha256`.
+    data: settings for reading texts and objects.
+    trained_with: kinds of inputs in training, see `inference.seen_kinds`.
   """
 
   model: System
@@ -67,14 +63,14 @@ class PredictionSettings:
   def from_dict(
     cls, found: Mapping[str, Any], where: str
   ) -> "PredictionSettings":
-    """Reads values that anyone may have written.
+    """Reads untrusted values.
 
     Args:
       found: as `to_dict` returns them.
       where: the file, for errors.
 
     Raises:
-      ValueError: for a value that is missing, unknown or of another kind.
+      ValueError: for a value that is missing, unknown or of another type.
     """
     check(found, _EXPECTED, where)
     check(found["data"], _EXPECTED_DATA, f"{where}: data")
@@ -93,7 +89,7 @@ class PredictionSettings:
 def _read_model(found: Mapping[str, Any], where: str) -> System:
   try:
     return registry.from_dict(found)
-  # A value of a wrong type meets whichever operation comes first.
+  # A value of a wrong type fails in the first operation on it.
   except (ValueError, KeyError, TypeError, AttributeError) as error:
     reason = " ".join(str(error.args[0] if error.args else error).split())
     raise ValueError(
@@ -101,7 +97,7 @@ def _read_model(found: Mapping[str, Any], where: str) -> System:
     ) from None
 
 
-# Key -> description of its values, and the test for one.
+# Key -> description of its values, and a predicate.
 Expected = Mapping[str, tuple[str, Callable[[Any], bool]]]
 
 

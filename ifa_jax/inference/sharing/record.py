@@ -15,7 +15,7 @@ from ifa_jax.workdir.run_folder import RunFolder
 
 FILE = "config.json"
 LIBRARY = "ifa_jax"
-# Goes up when a file of a shared folder changes meaning.
+# Incremented when a file of a shared folder changes its meaning.
 FORMAT_VERSION = 1
 
 
@@ -23,11 +23,11 @@ class Record(NamedTuple):
   """The settings and the history of a shared model.
 
   Attributes:
-    settings: all that prediction needs.
+    settings: of prediction.
     step: of the checkpoint.
     training: `command`, `start`, `config`, `dataset`, `versions` and
-      `git_commit` of the run, as its own config.json has them; absolute paths
-      are cut to their last part.
+      `git_commit` from the run's own config.json; absolute paths are cut to
+      their last part.
     license: identifier of the license, or None.
     dataset: name of the training data, or None.
     scores: split -> scores, see `scores.of_run`.
@@ -60,8 +60,8 @@ def read(folder: str | os.PathLike) -> Record:
   """Reads config.json.
 
   Raises:
-    ValueError: if it is missing, no JSON, of another format, or lacks or adds a
-      key.
+    ValueError: if it is missing, not JSON or of another format, or if a key is
+      missing or unknown.
   """
   path = os.path.join(folder, FILE)
   try:
@@ -80,7 +80,7 @@ def read(folder: str | os.PathLike) -> Record:
 
 
 def _check_format(found: Any, path: str) -> None:
-  """Comes first: another format may have any keys."""
+  """Checked first: another format may have any keys."""
   if not is_object(found):
     raise ValueError(f"{path}: expected a JSON object, got {shown(found)}")
   for key, wanted in (

@@ -1,4 +1,4 @@
-"""A trained model in the folder of its run."""
+"""A trained model in its run folder."""
 
 import functools
 import os
@@ -17,10 +17,10 @@ from ifa_jax.inference.sharing.record import Record
 from ifa_jax.training.config import run_record
 from ifa_jax.workdir.run_folder import RunFolder
 
-# What separates a path from the text around it.
+# Separators between a path and the text around it.
 _SEPARATORS = re.compile(r"(=|,|: )")
 
-# Entries of a run's record that are shared.
+# Entries of the run's record that are shared.
 _TRAINING = (
   "command",
   "start",
@@ -32,7 +32,7 @@ _TRAINING = (
 
 
 class RunModel:
-  """The model of a run, at its best checkpoint.
+  """The model of a run at its best checkpoint.
 
   Attributes:
     path: of the run's folder.
@@ -75,7 +75,7 @@ class RunModel:
     Raises:
       ValueError: if there is no such checkpoint, or it is damaged.
     """
-    # Loads Orbax, which a shared model does without.
+    # Imports Orbax, which shared models do not need.
     from ifa_jax.workdir.checkpoints import Checkpoints
 
     with Checkpoints(self._folder.file("checkpoints")) as checkpoints:
@@ -88,15 +88,15 @@ class RunModel:
       return best, checkpoints.restore_params(best)
 
   def make_record(self, step: int) -> Record:
-    """Returns the record of the model to be shared, with its scores.
+    """Returns the record for sharing the model, with its scores.
 
     Args:
-      step: of the checkpoint, which scores must be of.
+      step: of the checkpoint; the scores must be its own.
 
     Raises:
       ValueError: if the run's scores are damaged or of another checkpoint.
     """
-    # Loads scipy.
+    # Imports scipy.
     from ifa_jax.inference.sharing import scores
 
     training = {k: self._record[k] for k in _TRAINING if k in self._record}
@@ -109,11 +109,11 @@ class RunModel:
 
 
 def _without_folders(value: Any) -> Any:
-  """Returns a text with only the last part of paths out of the working folder.
+  """Cuts paths outside of the working folder to their last part.
 
   Args:
     value: a setting, a word of a command line, or a line of a run's start;
-      other values are returned as they are.
+      values that are not strings are returned unchanged.
   """
   if not isinstance(value, str):
     return value

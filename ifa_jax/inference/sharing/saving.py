@@ -4,7 +4,7 @@ import os
 import shutil
 from typing import Any
 
-from ifa_jax.detection import encoder_folder, region_encoder
+from ifa_jax.detection import region_encoder
 from ifa_jax.files import checksums, params_file, whole
 from ifa_jax.inference.sharing import card, record
 from ifa_jax.inference.sharing.run_model import RunModel
@@ -20,18 +20,18 @@ def save(
   license: str | None = None,
   dataset: str | None = None,
 ) -> None:
-  """Writes a model as a folder that appears whole or not at all.
+  """Writes a model as a folder, completely or not at all.
 
   Args:
     source: of the model.
     step: of its checkpoint.
     folder: new or empty.
     name: of the model in its card, by which others load it.
-    license: identifier of its license; None: the source's own, if any.
-    dataset: name of its training data, likewise.
+    license: identifier of the license; None: that of the source, if any.
+    dataset: name of the training data, likewise.
 
   Raises:
-    ValueError: if there is something in the folder, or the source is damaged.
+    ValueError: if the folder is not empty, or the source is damaged.
   """
   whole.check_free(folder)
   saved = source.make_record(step)
@@ -42,7 +42,7 @@ def save(
   with whole.folder(folder) as partial:
     params_file.write(os.path.join(partial, params_file.FILE), params)
     parser = _copy_inputs(source, partial)
-    # Before those files that their owner may edit.
+    # Without the files written below, which their owner may edit.
     checksums.write(partial)
     record.write(partial, saved)
     text = card.render(saved, name, parser)
@@ -50,10 +50,10 @@ def save(
 
 
 def _copy_inputs(source: RunModel | SharedModel, target: str) -> str | None:
-  """Copies the files that reading a post needs.
+  """Copies the files that are needed to read a post.
 
   Returns:
-    The parser of sentences that it needs in addition, if any.
+    The dependency parser that is needed in addition, if any.
   """
   folder, model = RunFolder(source.path), source.settings.model
   shutil.copytree(folder.file("tokenizer"), os.path.join(target, "tokenizer"))
@@ -71,18 +71,18 @@ def _copy_inputs(source: RunModel | SharedModel, target: str) -> str | None:
 def _bring_encoder(
   manifest: dict[str, Any], source: str, target: str
 ) -> dict[str, Any]:
-  """Writes the encoder that a manifest of scenes names, if it names any.
+  """Writes the encoder that a manifest of scenes names, if any.
 
   Returns:
-    The manifest, with the encoder's place in the shared folder.
+    The manifest, with the encoder's path in the shared folder.
   """
   features = manifest["features"]
   if features is None or "folder" not in features:
     return manifest
   found = region_encoder.find(features, source)
   config, visual = region_encoder.read(found)
-  encoder_folder.write(
-    os.path.join(target, encoder_folder.FOLDER), config, visual
+  region_encoder.write(
+    os.path.join(target, region_encoder.FOLDER), config, visual
   )
-  placed = features | {"folder": encoder_folder.FOLDER}
+  placed = features | {"folder": region_encoder.FOLDER}
   return manifest | {"features": placed}

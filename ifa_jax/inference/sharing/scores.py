@@ -14,15 +14,14 @@ SPLITS = ("dev", "test")
 
 
 def of_run(folder: RunFolder, step: int) -> dict[str, Any]:
-  """Returns split -> scores, of those splits that the run has scored.
+  """Returns split -> scores, for the splits that the run has evaluated.
 
-  Scores are `n` rows; `accuracy`, `precision`, `recall` and `f1`, each a
-  fraction as [value, low, high] with the bounds of its interval; and
-  `visual_source` where the evaluation names one.
+  Scores are `n` rows; `accuracy`, `precision`, `recall` and `f1` as fractions
+  [value, low, high] with their intervals; and `visual_source`, if any.
 
   Args:
     folder: the run's.
-    step: of the checkpoint that scores must be of.
+    step: of the checkpoint; the scores must be its own.
 
   Raises:
     ValueError: if scores are damaged, or those of another checkpoint.
@@ -68,7 +67,7 @@ def _intervals(
   )
   values = statistic(np.ones(len(gold)))
   low = high = values
-  # All draws of one post are equal.
+  # With a single post, all resamples are equal.
   if posts.any():
     low, high, _ = bootstrap.interval(statistic, posts)
   return {

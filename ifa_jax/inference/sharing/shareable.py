@@ -1,24 +1,33 @@
-"""Saving a predictor for others, and loading one of theirs."""
+"""Opening, saving and publishing models in folders."""
 
 import functools
 import os
 from typing import TYPE_CHECKING, Self
 
-from ifa_jax.inference.sharing import hub
+from ifa_jax.inference.sharing import hub, shared_model
 from ifa_jax.inference.sharing.run_model import RunModel
 from ifa_jax.inference.sharing.shared_model import SharedModel
+from ifa_jax.workdir.run_folder import RunFolder
 
 if TYPE_CHECKING:
   from ifa_jax.detection.finder import ObjectFinder
 
 
-class Shareable:
-  """Base of a class that is made of a model's folder and a finder of objects.
+def open_folder(path: str | os.PathLike) -> RunModel | SharedModel:
+  """Opens the model in a run folder or in a shared folder.
 
-  The methods have the names that the libraries of the Hugging Face Hub use.
+  Raises:
+    ValueError: if the folder holds neither, or a damaged one.
   """
+  if shared_model.is_shared(path):
+    return SharedModel(path)
+  return RunModel(RunFolder(path))
 
-  # Both are set by the class that inherits.
+
+class Shareable:
+  """Base class of `Predictor`: methods named as in Hugging Face libraries."""
+
+  # Set by the subclass.
   _source: RunModel | SharedModel
   step: int
 
@@ -47,16 +56,15 @@ class Shareable:
     license: str | None = None,
     dataset: str | None = None,
   ) -> None:
-    """Writes a folder for others, see `inference.sharing`; whole or not at all.
+    """Writes a shared folder (`inference.sharing`), completely or not at all.
 
     Args:
-      folder: new or empty. Its name is the model's in the card.
+      folder: new or empty; its name is the model's name in the card.
       license: identifier for the model card, such as "apache-2.0".
       dataset: name of the training data for the card, such as "MNRE".
 
     Raises:
-      ValueError: if there is something in the folder already, or the run's
-        scores are damaged.
+      ValueError: if the folder is not empty, or the run's scores are damaged.
     """
     from ifa_jax.inference.sharing import saving
 
@@ -70,9 +78,9 @@ class Shareable:
     license: str | None = None,
     dataset: str | None = None,
   ) -> str:
-    """Uploads what `save_pretrained` writes; returns the commit's address.
+    """Uploads the folder of `save_pretrained`; returns the URL of the commit.
 
-    The token is the one of `hf auth login` or of the variable HF_TOKEN.
+    The token comes from `hf auth login` or the variable HF_TOKEN.
 
     Args:
       repo_id: "user/name"; created if it is not there.

@@ -19,10 +19,10 @@ class SharedModel:
   """
 
   def __init__(self, path: str | os.PathLike):
-    """Reads the settings and the checksums of all files.
+    """Reads the settings and verifies the checksums of all files.
 
     Raises:
-      ValueError: if a file is missing or damaged, or of another format.
+      ValueError: if a file is missing, damaged or of another format.
     """
     self.path = os.path.abspath(path)
     self._record = record.read(self.path)
@@ -37,10 +37,10 @@ class SharedModel:
     """Returns the step and the parameters, nested float32 arrays.
 
     Args:
-      step: expected one; None: any.
+      step: the expected step; None: any.
 
     Raises:
-      ValueError: if the parameters are not those of the settings.
+      ValueError: if the parameters do not match the settings.
     """
     if step not in (None, self._record.step):
       raise ValueError(
@@ -57,7 +57,7 @@ class SharedModel:
 
 
 def _check_files(folder: str) -> None:
-  """Checks that all files are there, and as they were written."""
+  """Verifies that all files exist and are unchanged."""
   path = os.path.join(folder, checksums.FILE)
   try:
     listed = json_file.load(path)
@@ -81,7 +81,7 @@ def _check_files(folder: str) -> None:
 
 
 def is_shared(path: str | os.PathLike) -> bool:
-  """Returns whether a folder seems to hold a shared model, perhaps damaged."""
+  """Returns whether a folder seems to hold a shared model, even damaged."""
   if os.path.exists(os.path.join(path, params_file.FILE)):
     return True
   config = os.path.join(path, record.FILE)

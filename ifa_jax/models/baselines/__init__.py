@@ -3,6 +3,6 @@
 pcnn            PCNN
 bert            BERT and MTB
 mega            BERT+SG, BERT+SG+Att. and MEGA
-graph_fusion    objects read through the text that they are aligned with
+graph_fusion    objects represented by the text that they are aligned with
 vilbert         ViLBERT
 """

@@ -1,13 +1,13 @@
-"""Objects of a picture, read through the text that they are aligned with.
+"""Objects of a picture, represented by the text that they are aligned with.
 
-An object stands for the tokens that it is aligned with, by graphs (structural,
-given with the batch) or by attention (semantic, learned): it is the mixture of
-their vectors, and the picture is the sum of its objects (Zheng et al., ACM MM
-2021). E is twice the text's width D.
+An object's vector is the weighted sum of its aligned tokens' vectors, and the
+picture's vector is the sum of its objects' (Zheng et al., ACM MM 2021). Weights
+come from graphs (structural, given with the batch) or from attention (semantic,
+learned). E is twice the text's width D.
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,21 +20,22 @@ from ifa_jax.models.relation_head import entity_starts
 
 
 class FusionRules(NamedTuple):
-  """What sets the published forms apart; the defaults are MEGA's equations.
+  """Differences between the published forms; defaults are MEGA's equations.
 
   "Released" is `BERTEntityEncoder` of thecharm/Mega@537e649,
   opennre/encoder/bert_encoder.py.
 
   Attributes:
-    lifted: text and objects pass a linear layer to width E each before they are
-      projected. The structural alignment then mixes what this makes of the
-      text, and entities are the text's own states; otherwise both are the
-      values of attention. Released.
-    squashed: a sigmoid is applied to what attention mixed. Released.
-    joined: the two mixtures of an object pass a linear layer side by side, or
-      the only one alone; otherwise they are added. Released.
+    lifted: text and objects each pass a linear layer to width E before they are
+      projected. The structural alignment then mixes the lifted text, and
+      entities are the text's own states; otherwise both use the values of
+      attention. Released.
+    squashed: a sigmoid follows the attention's mixture. Released.
+    joined: the mixtures of an object are concatenated and pass a linear layer;
+      otherwise they are added. Released.
     mask_padding: attention gives padding no weight. Released: it does.
-    mask_objects: absent objects are left out of the sum. Released: they stay.
+    mask_objects: absent objects are left out of the sum. Released: they are
+      included.
   """
 
   lifted: bool = False
@@ -44,30 +45,16 @@ class FusionRules(NamedTuple):
   mask_objects: bool = True
 
 
-class Fused(NamedTuple):
-  """A pair of entities beside a picture.
-
-  Attributes:
-    pair: float[B, D'], the entities and the picture side by side. D' is 2E, or
-      3E where the entities are values.
-    weights: float32[maps, B, T, M], the structural alignment before the
-      semantic; None without either.
-  """
-
-  pair: jax.Array
-  weights: jax.Array | None
-
-
 class GraphFusion(nn.Module):
-  """Puts what the objects say of the text beside the two entities.
+  """Concatenates the two entities with the picture.
 
-  Without any alignment an object is its own vector, lifted: BERT+SG.
+  Without any alignment an object is its own lifted vector: BERT+SG.
 
   Attributes:
     width: E.
-    structural: whether objects read the text by `Batch.alignment`.
-    semantic: whether objects read the text by attention.
-    rules: the form.
+    structural: whether objects read the text through `Batch.alignment`.
+    semantic: whether objects read the text through attention.
+    rules: the form of the fusion.
     dtype: of the computation.
   """
 
@@ -78,48 +65,43 @@ class GraphFusion(nn.Module):
   dtype: jnp.dtype
 
   def setup(self):
-    """Declares the layers that the form has, and no other."""
+    """Declares the layers of all forms."""
     dense = functools.partial(transformer.Linear, self.width, self.dtype)
-    aligned = self.structural or self.semantic
-    if self.rules.lifted and aligned:
-      self.text = dense()
-    if self.rules.lifted and (self.semantic or not aligned):
-      self.regions = dense()
-    if self.semantic:
-      self.query, self.key = dense(), dense()
-    if self.semantic or not self.rules.lifted:
-      self.value = dense()
-    if self.rules.joined:
-      self.joint = dense()
+    # Flax creates parameters only for the layers that a form calls.
+    self.text, self.regions, self.joint = dense(), dense(), dense()
+    self.query, self.key, self.value = dense(), dense(), dense()
 
-  def __call__(self, hidden: jax.Array, batch: Batch) -> Fused:
-    """Reads the text's states, float[B, T, D], and the batch's regions."""
+  def __call__(
+    self, hidden: jax.Array, batch: Batch
+  ) -> tuple[jax.Array, jax.Array | None]:
+    """Reads the text's states, float[B, T, D], and the batch's regions.
+
+    Returns:
+      Entities and picture, float[B, 2E], or float[B, 3E] where the entities are
+      values; and float32[maps, B, T, M], the structural alignment before the
+      semantic, or None without either.
+    """
     objects, weights, entities = self._read(hidden, batch)
     if self.rules.joined:
-      # As released: what attention mixed stands first.
+      # bert_encoder.py concatenates the attention's mixture first.
       objects = [self.joint(jnp.concatenate(objects[::-1], axis=-1))]
     objects = sum(objects)
     weights = jnp.stack(weights) if weights else None
     if self.rules.mask_objects:
-      there = batch.region_mask
-      objects = jnp.where(there[..., None], objects, 0)
+      # `where`, not a product: absent objects may hold NaN.
+      objects = jnp.where(batch.region_mask[..., None], objects, 0)
       if weights is not None:
-        weights = jnp.where(there[:, None], weights, 0)
+        weights = jnp.where(batch.region_mask[:, None], weights, 0)
     pair = entity_starts(entities, batch)
-    pair = jnp.concatenate([pair, jnp.sum(objects, axis=1)], axis=-1)
-    return Fused(pair, weights)
+    return jnp.concatenate([pair, jnp.sum(objects, axis=1)], axis=-1), weights
 
   def _read(
     self, hidden: jax.Array, batch: Batch
   ) -> tuple[list[jax.Array], list[jax.Array], jax.Array]:
-    """Returns what objects read, by which weights, and the entities' states.
+    """Returns the objects' mixtures, their weights, and the text's states.
 
-    Args:
-      hidden: float[B, T, D].
-      batch: gives regions, alignment and masks.
-
-    Returns:
-      float[B, M, E] each, float32[B, T, M] each, and float[B, T, D or E].
+    They are float[B, M, E] and float32[B, T, M] for each alignment, and
+    float[B, T, D or E], which entities are read from.
     """
     text, regions, lifted = hidden, batch.regions, self.rules.lifted
     if not (self.structural or self.semantic):
@@ -128,29 +110,28 @@ class GraphFusion(nn.Module):
       text = self.text(hidden)
     if lifted and self.semantic:
       regions = self.regions(regions)
-    # Where it is read, it is there.
-    value: Any = self.value(text) if self.semantic or not lifted else None
-    read, weights = [], []
+    # The released form without attention has no values, and reads none.
+    value = self.value(text) if self.semantic or not lifted else text
+    mixtures, weights = [], []
     if self.structural:
       weights.append(batch.alignment)
-      read.append(_mix(weights[-1], text if lifted else value))
+      mixtures.append(_mix(weights[-1], text if lifted else value))
     if self.semantic:
       weights.append(self._attend(text, regions, batch.attention_mask))
       mixed = _mix(weights[-1], value)
-      read.append(nn.sigmoid(mixed) if self.rules.squashed else mixed)
-    return read, weights, hidden if lifted else value
+      mixtures.append(nn.sigmoid(mixed) if self.rules.squashed else mixed)
+    return mixtures, weights, hidden if lifted else value
 
   def _attend(self, text, regions, text_mask) -> jax.Array:
-    """Returns float32[B, T, M]: of each object, its weights of the tokens."""
-    query, key = self.query(regions), self.key(text)
+    """Returns float32[B, T, M], each object's attention to the tokens."""
+    query = self.query(regions) * self.width**-0.5
+    # bfloat16 has too few digits for a softmax's logits.
     logits = jnp.einsum(
-      "BME,BTE->BTM",
-      query * self.width**-0.5,
-      key,
-      preferred_element_type=jnp.float32,
+      "BME,BTE->BTM", query, self.key(text), preferred_element_type=jnp.float32
     )
     if self.rules.mask_padding:
       logits += transformer.mask_bias(text_mask, PADDING_BIAS)[..., None]
+    # Over tokens: it is the object that attends.
     return jax.nn.softmax(logits, axis=1)
 
 

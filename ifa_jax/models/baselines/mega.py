@@ -1,14 +1,14 @@
 """MEGA and its ablations: BERT+SG, BERT+SG+Att. and MEGA of the paper's tables.
 
 Zheng et al. 2021, "Multimodal Relation Extraction with Efficient Graph
-Alignment" (ACM MM): a text's pair of entities, beside the objects of a scene
-graph. The three systems are two switches:
+Alignment" (ACM MM): the states of both entities, concatenated with the objects
+of a scene graph. Two switches give the three systems:
 
     structural  semantic
     no          no        BERT+SG, objects are summed as they are
     no          yes       BERT+SG+Att., objects attend to the text
     yes         yes       MEGA, objects also read the words whose place in the
-                          dependency graph is theirs in the scene graph
+                          dependency graph is like theirs in the scene graph
 """
 
 import dataclasses
@@ -18,9 +18,9 @@ from flax import linen as nn
 
 from ifa_jax.batch import Batch
 from ifa_jax.files.dataclass_dict import check_choice
-from ifa_jax.models.base import DISTANCES, DTYPES, RegionConfig, System
+from ifa_jax.models.base import DISTANCES, RegionConfig
 from ifa_jax.models.baselines.graph_fusion import FusionRules, GraphFusion
-from ifa_jax.models.config import TextConfig, check_heads
+from ifa_jax.models.config import TextSystem
 from ifa_jax.models.encoders.text import TextStream
 from ifa_jax.models.output import ModelOutput
 from ifa_jax.models.relation_head import RelationHead
@@ -37,56 +37,45 @@ _RELEASED = FusionRules(
 
 
 @dataclasses.dataclass(frozen=True)
-class MEGAConfig(System):
+class MEGAConfig(TextSystem):
   """MEGA's sizes and switches; the defaults are the paper's.
 
   Attributes:
-    text: the encoder.
     regions: the scene graph's objects.
     structural: objects read the text by the structural alignment.
     semantic: objects read the text by attention.
-    variant: "paper" (the equations) or "released" (the published code, without
-      what it does by mistake). The release gives padding weight, so that its
-      logits depend on the padded length, and counts absent objects.
-    top_k: how many objects the structural alignment keeps of each word, the
-      best; 0 keeps all. It is applied where batches are made.
+    variant: "paper" (the equations) or "released" (the published code without
+      its bugs). The release gives padding weight, so its logits depend on the
+      padded length, and it counts absent objects.
+    top_k: number of objects that the structural alignment keeps for each word,
+      best first; 0 keeps all. Applied when batches are made.
     distance: "l2" (the published code) or "sql2" (the paper), of the
       structural alignment; see `data.scenes.graph_similarity.similarity`.
-    num_relations: C, the label "None" included.
-    head_dropout_rate: of the last layer's input.
-    dtype: of the computation, "float32" or "bfloat16".
   """
 
-  text: TextConfig = dataclasses.field(default_factory=TextConfig)
   regions: RegionConfig = dataclasses.field(default_factory=RegionConfig)
   structural: bool = True
   semantic: bool = True
   variant: str = "paper"
   top_k: int = 1
   distance: str = "l2"
-  num_relations: int = 23
-  head_dropout_rate: float = 0.5
-  dtype: str = "float32"
 
   system = "mega"
 
   def __post_init__(self):
     """Raises ValueError for settings that no model can have, naming them."""
+    super().__post_init__()
     check_choice("model.variant", self.variant, VARIANTS)
     check_choice("model.distance", self.distance, DISTANCES)
-    check_choice("model.dtype", self.dtype, DTYPES)
-    check_heads("text", self.text)
-    if self.regions is None:
-      raise ValueError("model.regions: want the objects' sizes, found None")
     if not 0 <= self.top_k <= self.regions.num_regions:
       raise ValueError(
-        f"model.top_k: want 0 (all) to model.regions.num_regions"
-        f" {self.regions.num_regions}, found {self.top_k}"
+        f"model.top_k: expected 0 (all) to model.regions.num_regions"
+        f" {self.regions.num_regions}, got {self.top_k}"
       )
     if self.variant == "released" and not self.weight_names:
       raise ValueError(
-        "model.variant: want paper without structural and semantic alignment,"
-        " found released, which has no such form"
+        "model.variant: expected paper for a model without any alignment, got"
+        " released, which has no such form"
       )
 
   @property
@@ -101,19 +90,17 @@ class MEGAConfig(System):
 
   @property
   def weight_names(self) -> tuple[str, ...]:
-    """What each map of `ModelOutput.region_weights` is, in their order."""
+    """Names of the maps of `ModelOutput.region_weights`, in their order."""
     kinds = {"structural": self.structural, "semantic": self.semantic}
-    return tuple(name for name, there in kinds.items() if there)
+    return tuple(name for name, present in kinds.items() if present)
 
   @property
   def rules(self) -> FusionRules:
-    """The form of the fusion.
-
-    MEGA's ablations without the structural alignment keep the entities' own
-    states, as text baselines do, so their objects are lifted in either variant.
-    """
+    """The form of the fusion."""
     if self.variant == "released":
       return _RELEASED
+    # Ablations without the structural alignment keep the entities' own states,
+    # as text baselines do, so their objects are lifted in either variant.
     return FusionRules(lifted=not self.structural)
 
 
@@ -137,9 +124,10 @@ class MEGA(nn.Module):
   def __call__(
     self, batch: Batch, *, train: bool = False, capture: bool = False
   ) -> ModelOutput:
-    """Returns logits; `train` drops out, `capture` keeps what lies between."""
+    """Returns logits; `train` drops out, `capture` keeps hidden states."""
     read = self.text(batch, train=train)
-    fused = self.fusion(read.hidden[-1], batch)
-    logits = self.relation_head(fused.pair, train=train)
-    captured = read.captured() | {"region_weights": fused.weights}
+    pair, weights = self.fusion(read.hidden[-1], batch)
+    logits = self.relation_head(pair, train=train)
+    # The structural alignment is an input, but captured for the same drawing.
+    captured = read.captured() | {"region_weights": weights}
     return ModelOutput(logits, **captured if capture else {})

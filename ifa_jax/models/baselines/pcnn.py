@@ -1,11 +1,11 @@
-"""PCNN: a convolution over words, pooled in three pieces cut at the entities.
+"""PCNN: a convolution over words, max-pooled in three pieces.
 
-Zeng et al. 2015, as OpenNRE's `pcnn_encoder` computes it: of single sentences,
-with the pieces cut at the first word of each entity, which belongs to the piece
-before it.
+Zeng et al. 2015, as in OpenNRE's `pcnn_encoder`: for single sentences, and with
+pieces that end at the first word of each entity, inclusive.
 """
 
 import dataclasses
+import functools
 from typing import Any
 
 import jax
@@ -17,14 +17,14 @@ from ifa_jax.models.base import System
 from ifa_jax.models.layers.transformer import Dropout
 from ifa_jax.models.output import ModelOutput
 
-# Rows of the word table in front of the vocabulary.
+# The first rows of the word table.
 PAD, UNKNOWN = 0, 1
 _NUM_PIECES = 3
-# What OpenNRE subtracts from other pieces before the maximum. With ReLU in
-# front, a piece without a word is 0.
+# OpenNRE subtracts this from words outside a piece before the maximum. With the
+# ReLU, a piece without words is 0.
 _OTHER_PIECE = 100.0
 
-# Of torch's Conv1d and Linear, whose biases have the same bound.
+# The default of torch's Conv1d and Linear, whose biases have the same bound.
 _init_kernel = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 
@@ -33,13 +33,13 @@ class PCNNConfig(System):
   """PCNN's sizes; the defaults are OpenNRE's.
 
   Attributes:
-    vocab_size: rows of the word table, `PAD` and `UNKNOWN` included; None: that
-      of the run's vocabulary, which `training.model_inputs.sized` fills in.
+    vocab_size: rows of the word table, `PAD` and `UNKNOWN` included. None takes
+      the run's vocabulary, filled in by `training.model_inputs.sized`.
     word_dim: width of a word's vector.
     position_dim: width of each of the two position vectors.
     hidden_dim: filters of the convolution.
-    kernel_size: words that a filter sees.
-    max_words: W, the most words of a text; offsets beyond share a vector.
+    kernel_size: words per filter.
+    max_words: W, the maximum length of a text; offsets beyond share a vector.
     num_relations: C, the label "None" included.
     head_dropout_rate: applied twice, as released.
   """
@@ -60,7 +60,7 @@ class PCNNConfig(System):
     """Raises ValueError for a kernel that has no middle."""
     if self.kernel_size % 2 == 0:
       raise ValueError(
-        f"model.kernel_size: want an odd number, found {self.kernel_size}"
+        f"model.kernel_size: expected an odd number, got {self.kernel_size}"
       )
 
 
@@ -74,7 +74,7 @@ class PCNN(nn.Module):
     config = self.config
     offsets, width = 2 * config.max_words, config.position_dim
     init = nn.initializers.normal(1.0)
-    vocab_size: Any = config.vocab_size  # `resolve` has filled it in.
+    vocab_size: Any = config.vocab_size  # No longer None.
     self.word = nn.Embed(
       vocab_size, config.word_dim, embedding_init=_init_words
     )
@@ -97,30 +97,29 @@ class PCNN(nn.Module):
   def __call__(
     self, batch: Batch, *, train: bool = False, capture: bool = False
   ) -> ModelOutput:
-    """Returns logits; `capture` finds nothing to keep."""
+    """Returns logits; there is nothing to capture."""
     convolved = self.convolution(self._embed(batch))
     pieces = _piecewise_max(convolved[:, : batch.words.shape[1]], batch)
+    # OpenNRE drops out in the encoder and again in `SoftmaxNN`.
     for _ in range(2):
       pieces = self.dropout(pieces, deterministic=not train)
     return ModelOutput(self.relation_head(pieces))
 
   def _embed(self, batch: Batch) -> jax.Array:
-    """Returns float32[B, W+n, D]: each word with its offsets to the entities.
-
-    As many padding words as a filter reaches, n, stand behind every text, as in
-    OpenNRE, where all texts are far shorter than W: so the neighbours of the
-    last word, which are trained, do not depend on how far a batch is padded.
-    """
+    """Returns float32[B, W+n, D]: words with their offsets to both entities."""
+    # Padding is embedded, and its vector trained. A filter reaches n words past
+    # the last; with n more words of padding these are the same however far a
+    # batch is padded, as in OpenNRE, which pads all texts to a larger W.
     reach = self.config.kernel_size // 2
-    longer = lambda x: jnp.pad(x, ((0, 0), (0, reach)))  # noqa: E731
-    words, mask = longer(batch.words), longer(batch.word_mask)
+    pad = functools.partial(jnp.pad, pad_width=((0, 0), (0, reach)))
+    words, mask = pad(batch.words), pad(batch.word_mask)
     embedded = [self.word(words)]
     for table, start in (
       (self.head_position, batch.head_word),
       (self.tail_position, batch.tail_word),
     ):
       offset = self._offsets(words.shape[1], start) * mask
-      # Row 0 is padding's, and stays zero.
+      # Row 0 is padding's: torch's padding_idx keeps it at zero.
       embedded.append(table(offset) * (offset > 0)[..., None])
     return jnp.concatenate(embedded, axis=-1)
 
@@ -133,9 +132,10 @@ class PCNN(nn.Module):
 
 def _piecewise_max(convolved: jax.Array, batch: Batch) -> jax.Array:
   """Pools float32[B, W, D] to float32[B, 3D]."""
-  ends = jnp.sort(jnp.stack([batch.head_word, batch.tail_word], axis=1), axis=1)
-  place = jnp.arange(convolved.shape[1])
-  piece = jnp.sum(place[None, :, None] > ends[:, None], axis=-1)
+  # A word's piece is the number of entities whose first word precedes it.
+  starts = jnp.stack([batch.head_word, batch.tail_word], axis=1)
+  position = jnp.arange(convolved.shape[1])
+  piece = jnp.sum(position[None, :, None] > starts[:, None], axis=-1)
   pooled = []
   for number in range(_NUM_PIECES):
     outside = (piece != number) | ~batch.word_mask
@@ -145,13 +145,13 @@ def _piecewise_max(convolved: jax.Array, batch: Batch) -> jax.Array:
 
 
 def _init_words(key: jax.Array, shape, dtype=jnp.float32) -> jax.Array:
-  """Starts words as N(0, 1) / sqrt(width), and padding as zero."""
+  """Initialises words as N(0, 1) / sqrt(width), and padding as 0."""
   table = jax.random.normal(key, shape, dtype) * shape[1] ** -0.5
   return table.at[PAD].set(0.0)
 
 
 def _init_bias(fan_in: int):
-  """Returns an initialiser: uniform between -1 and 1 over sqrt(fan_in)."""
+  """Returns a uniform initialiser in [-1, 1] / sqrt(fan_in)."""
   bound = fan_in**-0.5
 
   def init(key, shape, dtype=jnp.float32):

@@ -1,7 +1,7 @@
-"""The streams that systems share.
+"""Streams shared by several systems.
 
 text            BERT
-text_layer      one layer of it, open to tokens that another stream lends
+text_layer      one layer of it, which may read another stream's tokens
 vision          ViT
 regions         BERT's layers over the regions of a picture
 co_attention    two streams of any widths that attend to each other

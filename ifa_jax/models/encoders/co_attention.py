@@ -1,11 +1,10 @@
 """Co-attention: two streams of any widths that each attend to the other.
 
-The connection layers of ViLBERT (Lu et al. 2019, arXiv:1908.02265, figure 2b):
-here a stream's queries meet the other's keys and values and never its own.
+The connection layers of ViLBERT (Lu et al. 2019, arXiv:1908.02265, figure 2b).
+A stream's queries meet only the other stream's keys and values, not its own.
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +13,6 @@ from flax import linen as nn
 from ifa_jax.models.config import TextConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
 from ifa_jax.models.encoders.text_layer import TextLayer
-from ifa_jax.models.layers import transformer
-from ifa_jax.models.layers.transformer import Attended, Dropout, KeyValue
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,8 +21,8 @@ class CoAttentionConfig:
 
   Attributes:
     hidden_dim: width of queries, keys and values of both streams.
-    num_layers: of the text stream's layers, so many of the last have one in
-      front of them, and of the regions' so many of the first.
+    num_layers: number of connections. They precede the last layers of the text
+      stream and the first of the regions'.
   """
 
   hidden_dim: int = 1024
@@ -34,70 +31,8 @@ class CoAttentionConfig:
   attention_dropout_rate: float = 0.1
 
 
-class Connected(NamedTuple):
-  """What a connection makes of two streams.
-
-  Attributes:
-    text: float[B, T, D].
-    visual: float[B, P, D], of that stream's own width.
-    weights: float32[B, T, P], text's attention to visual keys, head mean.
-  """
-
-  text: jax.Array
-  visual: jax.Array
-  weights: jax.Array
-
-
-class CrossProjections(transformer.Projections):
-  """Projections into a connection's width, `dim`, and back into a stream's."""
-
-  stream_dim: int
-
-  def setup(self):
-    """Declares the layers under the names of `transformer.Projections`."""
-    self.query = transformer.Linear(self.dim, self.dtype)
-    self.key = transformer.Linear(self.dim, self.dtype)
-    self.value = transformer.Linear(self.dim, self.dtype)
-    self.out = transformer.Linear(self.stream_dim, self.dtype)
-
-
-class CrossLayer(TextLayer):
-  """One stream's half of a connection: BERT's layer, its keys the other's."""
-
-  config: TextConfig | RegionStreamConfig
-  connection: CoAttentionConfig
-
-  def setup(self):
-    """Declares the layers under the names of `TextLayer`."""
-    config, connection = self.config, self.connection
-    self.attention = CrossProjections(
-      connection.hidden_dim, self.dtype, config.hidden_dim
-    )
-    self.attention_norm = transformer.layer_norm(
-      config.norm_epsilon, self.dtype
-    )
-    self.mlp_in = transformer.Linear(config.mlp_dim, self.dtype)
-    self.mlp_out = transformer.Linear(config.hidden_dim, self.dtype)
-    self.mlp_norm = transformer.layer_norm(config.norm_epsilon, self.dtype)
-    self.dropout = Dropout(config.dropout_rate)
-    self.attention_dropout = Dropout(connection.attention_dropout_rate)
-
-  def cross_attend(
-    self, query: jax.Array, other: KeyValue, key_bias: jax.Array, *, train: bool
-  ) -> Attended:
-    """See `transformer.attend`; all keys and values are the other stream's."""
-    return transformer.attend(
-      query,
-      other,
-      None,
-      key_bias,
-      self.connection.num_heads,
-      lambda weights: self.attention_dropout(weights, deterministic=not train),
-    )
-
-
 class CoAttention(nn.Module):
-  """A connection layer: both streams at once, from the same inputs."""
+  """A connection layer; both streams read each other's input."""
 
   text_stream: TextConfig
   visual_stream: RegionStreamConfig
@@ -106,8 +41,8 @@ class CoAttention(nn.Module):
 
   def setup(self):
     """Declares `text` and `visual`."""
-    self.text = CrossLayer(self.text_stream, self.dtype, self.connection)
-    self.visual = CrossLayer(self.visual_stream, self.dtype, self.connection)
+    self.text = TextLayer(self.text_stream, self.dtype, self.connection)
+    self.visual = TextLayer(self.visual_stream, self.dtype, self.connection)
 
   def __call__(
     self,
@@ -117,26 +52,32 @@ class CoAttention(nn.Module):
     visual_bias: jax.Array,
     *,
     train: bool,
-  ) -> Connected:
-    """Lets float[B, T, D] and float[B, P, D] attend to each other.
+  ) -> tuple[jax.Array, jax.Array, jax.Array]:
+    """Lets float[B, T, D] and float[B, P, D'] attend to each other.
 
     Args:
-      text: of the text stream's width.
-      visual: of the regions' width.
+      text: of the text stream's width D.
+      visual: of the regions' width D'.
       text_bias: float32[B, T], added to the logits of text keys.
       visual_bias: float32[B, P], added to the logits of visual keys.
-      train: whether to drop out.
+      train: whether to apply dropout.
+
+    Returns:
+      Both streams' new states, and float32[B, T, P], the attention of text to
+      visual keys, mean over heads.
     """
-    text_query, from_text = self.text.project(text)
-    visual_query, from_visual = self.visual.project(visual)
-    read_text = self.text.cross_attend(
-      text_query, from_visual, visual_bias, train=train
+    text_query, text_keys = self.text.project(text)
+    visual_query, visual_keys = self.visual.project(visual)
+    # The other stream's keys are passed as the layer's own, and nothing is
+    # lent: this is attention over one set of keys.
+    to_visual = self.text.attend(
+      text_query, visual_keys, None, visual_bias, train=train
     )
-    read_visual = self.visual.cross_attend(
-      visual_query, from_text, text_bias, train=train
+    to_text = self.visual.attend(
+      visual_query, text_keys, None, text_bias, train=train
     )
-    return Connected(
-      self.text.update(text, read_text.values, train=train),
-      self.visual.update(visual, read_visual.values, train=train),
-      read_text.weights,
+    return (
+      self.text.update(text, to_visual.values, train=train),
+      self.visual.update(visual, to_text.values, train=train),
+      to_visual.weights,
     )

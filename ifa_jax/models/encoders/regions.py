@@ -1,11 +1,10 @@
 """ViLBERT's visual stream: BERT's layers over the regions of a picture.
 
-Lu et al. 2019 (arXiv:1908.02265). In front of the regions stands a token for
-the whole picture, the mean of them.
+Lu et al. 2019 (arXiv:1908.02265). The first token is the whole picture, the
+mean of its regions.
 """
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +12,8 @@ from flax import linen as nn
 
 from ifa_jax.batch import Batch
 from ifa_jax.models.base import RegionConfig
-from ifa_jax.models.encoders.text import run_layers
 from ifa_jax.models.encoders.text_layer import TextLayer
+from ifa_jax.models.encoders.vision import VisualTokens
 from ifa_jax.models.layers import transformer
 from ifa_jax.models.layers.transformer import Dropout
 
@@ -24,7 +23,7 @@ _WHOLE_PICTURE = (0.0, 0.0, 1.0, 1.0, 1.0)
 
 @dataclasses.dataclass(frozen=True)
 class RegionStreamConfig:
-  """Shape of the stream of regions: of a BERT without a vocabulary.
+  """Shape of the region stream, a BERT without a vocabulary.
 
   Attributes:
     activation: "gelu" (erf) or "quick_gelu", see `transformer.ACTIVATIONS`.
@@ -40,40 +39,18 @@ class RegionStreamConfig:
   attention_dropout_rate: float = 0.1
 
 
-class Regions(NamedTuple):
-  """Regions with the whole picture in front, so P is 1+M.
-
-  Attributes:
-    features: float32[B, P, Dv].
-    boxes: float32[B, P, 5], as in `Batch.region_boxes`.
-    mask: bool[B, P], True = a region that is there; always, the picture.
-  """
-
-  features: jax.Array
-  boxes: jax.Array
-  mask: jax.Array
-
-
-class RegionTokens(NamedTuple):
-  """What the stream starts from.
-
-  Attributes:
-    hidden: float[B, P, D]: the whole picture, then its regions.
-    mask: bool[B, P], True = something is there to look at.
-  """
-
-  hidden: jax.Array
-  mask: jax.Array
-
-
-def with_whole_picture(batch: Batch, config: RegionConfig) -> Regions:
-  """Puts the mean of a picture's regions in front of them, 0 without any.
-
-  Whatever absent regions hold becomes 0.
+def with_whole_picture(
+  batch: Batch, config: RegionConfig
+) -> tuple[jax.Array, jax.Array, jax.Array]:
+  """Prepends the mean of a picture's regions, 0 if it has none; P is 1+M.
 
   Args:
-    batch: its regions may be None, and there are none then.
+    batch: its regions may be None; then there are none.
     config: gives the width of the features in that case.
+
+  Returns:
+    Features float32[B, P, Dv], boxes float32[B, P, 5] as in
+    `Batch.region_boxes`, and bool[B, P], True = present. Absent regions are 0.
   """
   rows = len(batch.input_ids)
   if batch.regions is None:
@@ -81,12 +58,13 @@ def with_whole_picture(batch: Batch, config: RegionConfig) -> Regions:
     boxes, mask = jnp.zeros((rows, 0, 5)), jnp.zeros((rows, 0), bool)
   else:
     mask = batch.region_mask
+    # `where`, not a product: absent regions may hold NaN.
     features = jnp.where(mask[..., None], batch.regions, 0.0)
     boxes = jnp.where(mask[..., None], batch.region_boxes, 0.0)
   count = jnp.maximum(mask.sum(axis=1), 1)[:, None, None]
   mean = features.sum(axis=1, keepdims=True) / count
   whole = jnp.tile(jnp.asarray(_WHOLE_PICTURE), (rows, 1, 1))
-  return Regions(
+  return (
     jnp.concatenate([mean, features], axis=1),
     jnp.concatenate([whole, boxes], axis=1),
     jnp.concatenate([jnp.ones((rows, 1), bool), mask], axis=1),
@@ -94,7 +72,7 @@ def with_whole_picture(batch: Batch, config: RegionConfig) -> Regions:
 
 
 class RegionEmbeddings(nn.Module):
-  """Features and boxes, projected, summed, normalised, dropped out."""
+  """Sum of projected features and boxes, with norm and dropout."""
 
   config: RegionStreamConfig
   regions: RegionConfig
@@ -108,11 +86,11 @@ class RegionEmbeddings(nn.Module):
     self.norm = transformer.layer_norm(config.norm_epsilon, self.dtype)
     self.dropout = Dropout(config.dropout_rate)
 
-  def __call__(self, batch: Batch, *, train: bool) -> RegionTokens:
-    """Returns the tokens of a batch."""
+  def __call__(self, batch: Batch, *, train: bool) -> VisualTokens:
+    """Returns the whole picture and its regions."""
     features, boxes, mask = with_whole_picture(batch, self.regions)
     embedded = self.norm(self.feature(features) + self.box(boxes))
-    return RegionTokens(self.dropout(embedded, deterministic=not train), mask)
+    return VisualTokens(self.dropout(embedded, deterministic=not train), mask)
 
 
 class RegionStream(nn.Module):
@@ -128,24 +106,3 @@ class RegionStream(nn.Module):
     self.layer = [
       TextLayer(self.config, self.dtype) for _ in range(self.config.num_layers)
     ]
-
-  def run(
-    self,
-    hidden: jax.Array,
-    key_bias: jax.Array,
-    start: int,
-    stop: int,
-    *,
-    train: bool,
-  ) -> list[jax.Array]:
-    """Runs layers [start, stop) on float[B, P, D]; returns what each gives.
-
-    Args:
-      hidden: what goes into layer `start`.
-      key_bias: float32[B, P], added to the attention logits of each key.
-      start: the first layer, from 0.
-      stop: the layer behind the last.
-      train: whether to drop out.
-    """
-    read = run_layers(self.layer[start:stop], hidden, key_bias, train=train)
-    return read.hidden[1:]

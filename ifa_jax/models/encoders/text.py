@@ -1,6 +1,6 @@
-"""The text stream: BERT, whose layers may also read what the picture lends.
+"""The text stream: BERT, whose layers may also read lent visual tokens.
 
-Devlin et al. 2019 (arXiv:1810.04805); post-LayerNorm, as released.
+Devlin et al. 2019 (arXiv:1810.04805).
 """
 
 import functools
@@ -13,14 +13,14 @@ from flax import linen as nn
 
 from ifa_jax.batch import Batch
 from ifa_jax.models.config import PADDING_BIAS, TextConfig
-from ifa_jax.models.encoders.text_layer import TextLayer, read_texts
+from ifa_jax.models.encoders.text_layer import TextLayer, read_rows
 from ifa_jax.models.layers import scan, transformer
 from ifa_jax.models.layers.packing import Packing, packing_of
 from ifa_jax.models.layers.transformer import Dropout
 
 
 class TextEmbeddings(nn.Module):
-  """Words, positions and token types, summed, normalised, dropped out."""
+  """Sum of word, position and token type embeddings, with norm and dropout."""
 
   config: TextConfig
   dtype: jnp.dtype
@@ -28,24 +28,22 @@ class TextEmbeddings(nn.Module):
   def setup(self):
     """Declares three tables and a norm."""
     config = self.config
-    self.word = self._table(config.vocab_size)
-    self.position = self._table(config.max_len)
-    self.token_type = self._table(config.num_token_types)
-    self.norm = transformer.layer_norm(config.norm_epsilon, self.dtype)
-    self.dropout = Dropout(config.dropout_rate)
-
-  def _table(self, rows: int) -> nn.Embed:
-    return nn.Embed(
-      rows,
-      self.config.hidden_dim,
+    table = functools.partial(
+      nn.Embed,
+      features=config.hidden_dim,
       dtype=self.dtype,
       embedding_init=transformer.init_kernel,
     )
+    self.word = table(config.vocab_size)
+    self.position = table(config.max_len)
+    self.token_type = table(config.num_token_types)
+    self.norm = transformer.layer_norm(config.norm_epsilon, self.dtype)
+    self.dropout = Dropout(config.dropout_rate)
 
   def __call__(
     self, batch: Batch, packing: Packing | None = None, *, train: bool
   ) -> jax.Array:
-    """Returns a batch's tokens, float[B, T, D], or float[N, D] packed."""
+    """Returns float[B, T, D], or float[N, D] if packed."""
     words, types = batch.input_ids, batch.token_type_ids
     if packing is None:
       positions = jnp.arange(words.shape[1])[None]
@@ -59,11 +57,11 @@ class TextEmbeddings(nn.Module):
 
 
 class TextRead(NamedTuple):
-  """What the text stream makes of a batch by itself.
+  """States and attention of a text that reads only itself.
 
   Attributes:
     hidden: float[B, T, D] each: the embeddings, then every layer.
-    weights: float32[B, T, T] each, one a layer, mean over heads.
+    weights: float32[B, T, T] for each layer, mean over heads.
   """
 
   hidden: list[jax.Array]
@@ -85,14 +83,14 @@ def run_layers(
   *,
   train: bool,
 ) -> TextRead:
-  """Runs layers on texts that read nothing but themselves.
+  """Runs layers on texts, or regions, that read only themselves.
 
   Args:
     layers: in order.
-    hidden: what goes into the first, float[B, T, D], or float[N, D] packed.
+    hidden: input of the first, float[B, T, D], or float[N, D] if packed.
     key_bias: float32[B, T], added to the attention logits of each key.
-    packing: of a batch that is packed.
-    train: whether to drop out.
+    packing: of a packed batch.
+    train: whether to apply dropout.
   """
   states, weights = [hidden], []
   for layer in layers:
@@ -106,10 +104,10 @@ def run_layers(
 
 
 class TextStream(nn.Module):
-  """BERT: called on a batch, or run layer by layer beside another stream.
+  """BERT. Other streams may also run its layers one by one.
 
   Attributes:
-    remat: see `layers.scan.scan_layers`; of layers that are stacked.
+    remat: see `layers.scan.scan_layers`; applies to stacked layers.
   """
 
   config: TextConfig
@@ -124,37 +122,48 @@ class TextStream(nn.Module):
     ]
 
   def __call__(
-    self,
-    batch: Batch,
-    *,
-    train: bool,
-    padding_bias: float = PADDING_BIAS,
-    positions: jax.Array | None = None,
+    self, batch: Batch, *, train: bool, padding_bias: float = PADDING_BIAS
   ) -> TextRead:
-    """Runs all layers on the text alone.
+    """Runs all layers at all positions; they must not be stacked.
 
     Args:
-      batch: whose text.
-      train: whether to drop out.
+      batch: with the text.
+      train: whether to apply dropout.
       padding_bias: added to the attention logits of padding.
-      positions: int32[B, R], where alone the last layer is wanted: what is read
-        then is its states float[B, R, D]. None wants all layers everywhere,
-        which stacked layers do not give.
     """
     key_bias = transformer.mask_bias(batch.attention_mask, padding_bias)
-    if positions is None:
-      hidden = self.embed(batch, train=train)
-      return self.run(hidden, key_bias, 0, self.config.num_layers, train=train)
+    hidden = self.embed(batch, train=train)
+    return run_layers(self.layer, hidden, key_bias, train=train)
+
+  def read(
+    self,
+    batch: Batch,
+    positions: jax.Array,
+    *,
+    train: bool,
+    capture: bool = False,
+    padding_bias: float = PADDING_BIAS,
+  ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Returns the last states at int32[B, R], float[B, R, D], and captures.
+
+    Without `capture` the last layer runs at these positions only, and layers
+    may be stacked or the batch packed.
+    """
+    if capture:
+      whole = self(batch, train=train, padding_bias=padding_bias)
+      return read_rows(whole.hidden[-1], positions), whole.captured()
+    # Packed texts are unpacked for attention, so the bias is that of [B, T].
     packing = packing_of(batch)
+    key_bias = transformer.mask_bias(batch.attention_mask, padding_bias)
     hidden = self.embed(batch, packing, train=train)
     hidden = self._run_to_last(hidden, key_bias, packing, train)
-    _, own = self.layer[-1].project(hidden, packing)
-    hidden = read_texts(hidden, positions, packing)
-    hidden = self.layer[-1].run(hidden, own, None, key_bias, train=train)
-    return TextRead([hidden], [])
+    hidden = self.layer[-1].run_at(
+      positions, hidden, None, key_bias, packing, train=train
+    )
+    return hidden, {}
 
   def _run_to_last(self, hidden, key_bias, packing, train) -> jax.Array:
-    """Runs all layers but the last; returns `hidden` behind them."""
+    """Runs all layers but the last."""
     run = functools.partial(
       run_layers, key_bias=key_bias, packing=packing, train=train
     )
@@ -163,29 +172,11 @@ class TextStream(nn.Module):
       return run(self.layer[:-1], hidden).hidden[-1]
 
     def run_layer(hidden, params, rng):
+      # Without a parent Flax does not register the layer as a child of this
+      # stream, which has no parameters of its name.
       unbound = TextLayer(self.config, self.dtype, parent=None)
       layer = scan.bind_layer(unbound, params, rng)
       return run([layer], hidden).hidden[-1]  # pyright: ignore[reportArgumentType]
 
     rng = self.make_rng("dropout") if train else None
     return scan.scan_layers(run_layer, hidden, stacked, rng, self.remat)
-
-  def run(
-    self,
-    hidden: jax.Array,
-    key_bias: jax.Array,
-    start: int,
-    stop: int,
-    *,
-    train: bool,
-  ) -> TextRead:
-    """Runs layers [start, stop) on float[B, T, D], which `hidden` starts with.
-
-    Args:
-      hidden: what goes into layer `start`.
-      key_bias: float32[B, T], added to the attention logits of each key.
-      start: the first layer, from 0.
-      stop: the layer behind the last.
-      train: whether to drop out.
-    """
-    return run_layers(self.layer[start:stop], hidden, key_bias, train=train)

@@ -1,7 +1,7 @@
-"""The visual stream: ViT, whose layers may also read what the text lends.
+"""The visual stream: ViT, whose layers may also read lent text tokens.
 
-Dosovitskiy et al. 2021 (arXiv:2010.11929), and the form of it that CLIP trains
-(Radford et al. 2021, arXiv:2103.00020); pre-LayerNorm, no dropout.
+Dosovitskiy et al. 2021 (arXiv:2010.11929) and CLIP's variant of it (Radford et
+al. 2021, arXiv:2103.00020); pre-LayerNorm, no dropout.
 """
 
 from typing import NamedTuple, Protocol
@@ -30,11 +30,12 @@ class TokenRules(Protocol):
 
 
 class VisualTokens(NamedTuple):
-  """What the visual stream starts from.
+  """The input of a visual stream.
 
   Attributes:
-    hidden: float[B, P, D]: class token, picture, grounded, detected crops.
-    mask: bool[B, P], True = something is there to look at.
+    hidden: float[B, P, D]: class token, picture, grounded and detected crops;
+      of regions: whole picture, regions.
+    mask: bool[B, P], True = present.
   """
 
   hidden: jax.Array
@@ -44,7 +45,8 @@ class VisualTokens(NamedTuple):
 def cut_patches(pixels: jax.Array, patch_size: int) -> jax.Array:
   """Cuts [B, K, size, size, 3] into [B, K * (size / patch)^2, 3 patch^2].
 
-  Picture by picture, row by row; within a patch: row, column, channel.
+  Patches are ordered by picture, row and column; values in a patch by row,
+  column and channel.
   """
   batch, count, size = pixels.shape[:3]
   side = size // patch_size
@@ -66,13 +68,16 @@ def normalise(
     mean = jnp.asarray(config.image_mean, jnp.float32)
     std = jnp.asarray(config.image_std, jnp.float32)
     pixels = (pixels.astype(jnp.float32) / 255.0 - mean) / std
+  # After normalisation, so that absent pictures are 0 and not black, as in the
+  # released code.
   return jnp.where(mask[:, :, None, None, None], pixels, 0.0)
 
 
 class VisualEmbeddings(nn.Module):
-  """Class token, picture and crops as one sequence of patches.
+  """Embeds class token, picture and crops as one sequence of patches.
 
-  One patch projection serves all three kinds; each has its own position table.
+  Pictures and both kinds of crops share a patch projection; each kind has its
+  own position table.
   """
 
   config: VisionConfig
@@ -82,18 +87,18 @@ class VisualEmbeddings(nn.Module):
   def setup(self):
     """Declares the projection, the class token, three tables, and the norm."""
     config = self.config
-    dim, start = config.hidden_dim, transformer.init_kernel
-    crops = nn.initializers.normal(config.crop_position_stddev)
+    dim, init = config.hidden_dim, transformer.init_kernel
+    init_crops = nn.initializers.normal(config.crop_position_stddev)
     side = config.image_size // config.patch_size
-    table = lambda name, init, rows: self.param(name, init, (rows, dim))  # noqa: E731
     self.patch = transformer.Linear(dim, self.dtype, use_bias=config.patch_bias)
-    self.class_token = self.param("class_token", start, (dim,))
-    self.position = table("position", start, 1 + side**2)
-    self.grounded_position = table(
-      "grounded_position", crops, 16 * config.num_crops
+    self.class_token = self.param("class_token", init, (dim,))
+    self.position = self.param("position", init, (1 + side**2, dim))
+    # A grounded crop has 4 x 4 patches, a detected one 2 x 2.
+    self.grounded_position = self.param(
+      "grounded_position", init_crops, (16 * config.num_crops, dim)
     )
-    self.detected_position = table(
-      "detected_position", crops, 4 * config.num_crops
+    self.detected_position = self.param(
+      "detected_position", init_crops, (4 * config.num_crops, dim)
     )
     if config.pre_norm:
       self.norm = transformer.layer_norm(config.norm_epsilon, self.dtype)
@@ -101,9 +106,10 @@ class VisualEmbeddings(nn.Module):
   def __call__(
     self, batch: Batch, use_image: bool, use_objects: bool
   ) -> VisualTokens:
-    """Returns the tokens of a batch, P of them."""
+    """Returns the P tokens of a batch."""
     rows = len(batch.input_ids)
     class_token = jnp.tile(self.class_token, (rows, 1, 1))
+    # modeling_IFA.py adds positions to crops only.
     if self.rules.class_position:
       class_token += self.position[0]
     parts = [(class_token.astype(self.dtype), jnp.ones((rows, 1), bool))]
@@ -114,7 +120,13 @@ class VisualEmbeddings(nn.Module):
         )
       )
     if use_objects:
-      parts += self._crops(batch, rows)
+      config = self.config
+      parts += self._crops(
+        batch, "grounded", config.grounded_size, self.grounded_position
+      )
+      parts += self._crops(
+        batch, "detected", config.detected_size, self.detected_position
+      )
     hidden, mask = (
       jnp.concatenate(part, axis=1) for part in zip(*parts, strict=True)
     )
@@ -123,32 +135,15 @@ class VisualEmbeddings(nn.Module):
     )
 
   def _crops(
-    self, batch: Batch, rows: int
+    self, batch: Batch, kind: str, size: int, table: jax.Array
   ) -> list[tuple[jax.Array, jax.Array]]:
-    """Returns hidden states and mask of each kind of crop that is there."""
-    config = self.config
-    parts = []
-    for pixels, mask, size, table in (
-      (
-        batch.grounded,
-        batch.grounded_mask,
-        config.grounded_size,
-        self.grounded_position,
-      ),
-      (
-        batch.detected,
-        batch.detected_mask,
-        config.detected_size,
-        self.detected_position,
-      ),
-    ):
-      if pixels is None and not self.rules.absent_masked:
-        # Absent crops are tokens here, so a batch without any has them all.
-        pixels = jnp.zeros((rows, config.num_crops, size, size, 3))
-        mask = jnp.zeros((rows, config.num_crops), bool)
-      if pixels is not None:
-        parts.append(self._patches(pixels, mask, table))
-    return parts
+    """Returns states and mask of a kind of crop; none if the batch has none."""
+    pixels, mask = getattr(batch, kind), getattr(batch, f"{kind}_mask")
+    if pixels is None and not self.rules.absent_masked:
+      # Here absent crops are tokens too, also in a batch without any crop.
+      slots = (len(batch.input_ids), self.config.num_crops)
+      pixels, mask = jnp.zeros((*slots, size, size, 3)), jnp.zeros(slots, bool)
+    return [] if pixels is None else [self._patches(pixels, mask, table)]
 
   def _patches(
     self, pixels: jax.Array, mask: jax.Array, table: jax.Array
@@ -157,26 +152,13 @@ class VisualEmbeddings(nn.Module):
     pixels = normalise(pixels, mask, self.config).astype(self.dtype)
     hidden = self.patch(cut_patches(pixels, self.config.patch_size))
     per_picture = hidden.shape[1] // pixels.shape[1]
+    # A batch may have fewer crops than slots: the first positions are used.
     positions = table[: hidden.shape[1]].astype(self.dtype)
     return hidden + positions, jnp.repeat(mask, per_picture, axis=1)
 
 
-class VisualLayer(nn.Module):
-  """One layer of ViT, its attention open to lent keys and values."""
-
-  config: VisionConfig
-  dtype: jnp.dtype
-
-  def setup(self):
-    """Declares the layers under the names that weights are loaded by."""
-    config = self.config
-    self.attention_norm = transformer.layer_norm(
-      config.norm_epsilon, self.dtype
-    )
-    self.attention = transformer.Projections(config.hidden_dim, self.dtype)
-    self.mlp_norm = transformer.layer_norm(config.norm_epsilon, self.dtype)
-    self.mlp_in = transformer.Linear(config.mlp_dim, self.dtype)
-    self.mlp_out = transformer.Linear(config.hidden_dim, self.dtype)
+class VisualLayer(transformer.Layer):
+  """One layer of ViT whose attention may also read lent keys and values."""
 
   def project(self, hidden: jax.Array) -> tuple[jax.Array, KeyValue]:
     """Projects float[B, P, D] to queries, and to keys and values to lend."""
@@ -189,21 +171,20 @@ class VisualLayer(nn.Module):
     lent: KeyValue | None,
     key_bias: jax.Array,
   ) -> Attended:
-    """See `transformer.attend`; Q is P, and lent are the text tokens."""
+    """See `transformer.attend`; Q is P, and T tokens are lent."""
     return transformer.attend(query, own, lent, key_bias, self.config.num_heads)
 
   def update(self, hidden: jax.Array, attended: jax.Array) -> jax.Array:
-    """Adds attention's values and the MLP: float[B, P, D] twice to the same."""
+    """Adds attention and MLP to `hidden`, float[B, P, D] each."""
     return self.add_mlp(self.add_attention(hidden, attended))
 
   def add_attention(self, hidden: jax.Array, attended: jax.Array) -> jax.Array:
-    """Adds attention's values: float[B, P, D] twice to the same."""
+    """Adds attention to `hidden`, float[B, P, D] each."""
     return hidden + self.attention.out(attended)
 
   def add_mlp(self, hidden: jax.Array) -> jax.Array:
-    """Adds the MLP of float[B, P, D]."""
-    activation = transformer.ACTIVATIONS[self.config.activation]
-    return hidden + self.mlp_out(activation(self.mlp_in(self.mlp_norm(hidden))))
+    """Adds the MLP to float[B, P, D]."""
+    return hidden + self.mlp(self.mlp_norm(hidden))
 
 
 class VisualStream(nn.Module):

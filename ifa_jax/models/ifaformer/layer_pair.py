@@ -1,7 +1,7 @@
 """One text layer and one visual layer, which lend each other keys and values.
 
-Equation (2) of arXiv:2211.07504; the released code's departures are the fields
-of `config.Exchange`.
+Equation (2) of arXiv:2211.07504. Differences of the released code are fields of
+`config.Exchange`.
 """
 
 from typing import NamedTuple
@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from ifa_jax.models.config import ModelConfig
-from ifa_jax.models.encoders.text_layer import TextLayer, read_texts
+from ifa_jax.models.encoders.text_layer import TextLayer
 from ifa_jax.models.encoders.vision import VisualLayer
 from ifa_jax.models.layers import transformer
 from ifa_jax.models.layers.packing import Packing
@@ -18,11 +18,11 @@ from ifa_jax.models.layers.transformer import KeyValue
 
 
 class KeyBiases(NamedTuple):
-  """What is added to attention logits, lent keys first.
+  """Biases of the attention logits, lent keys first.
 
   Attributes:
-    text: float32[B, P+T] (float32[B, T] without a visual stream).
-    visual: float32[B, T+P], or float32[B, P] where it reads no text.
+    text: float32[B, P+T].
+    visual: float32[B, T+P], or float32[B, P] without text attention.
   """
 
   text: jax.Array
@@ -30,13 +30,13 @@ class KeyBiases(NamedTuple):
 
 
 class Streams(NamedTuple):
-  """What goes into a pair of layers, and comes out.
+  """Input and output of a pair of layers.
 
   Attributes:
-    text: float[B, T, D], or float[N, D] packed.
+    text: float[B, T, D], or float[N, D] if packed.
     visual: float[B, P, D].
-    earlier: what the text layer before projected, where the visual layer reads
-      that; else None.
+    earlier: keys and values of the previous text layer if the visual layer
+      reads those, else None.
   """
 
   text: jax.Array
@@ -44,22 +44,15 @@ class Streams(NamedTuple):
   earlier: KeyValue | None = None
 
 
-class Weights(NamedTuple):
-  """Attention of a pair: float32[B, T, P+T] and float32[B, P, T+P]."""
-
-  text: jax.Array
-  visual: jax.Array
-
-
 class LayerPair(NamedTuple):
-  """Two layers side by side, bound to their parameters.
+  """A text layer and a visual layer, bound to their parameters.
 
   Attributes:
     text: BERT's.
     visual: ViT's.
     config: of the model.
     first: whether they are the streams' first.
-    packing: of a batch whose texts are packed.
+    packing: of a packed batch.
   """
 
   text: TextLayer
@@ -70,57 +63,64 @@ class LayerPair(NamedTuple):
 
   def run(
     self, streams: Streams, bias: KeyBiases, train: bool
-  ) -> tuple[Streams, Weights]:
-    """Returns what goes into the next pair, and where each stream looked."""
+  ) -> tuple[Streams, tuple[jax.Array, jax.Array]]:
+    """Returns the next pair's input, and both streams' attention.
+
+    Attention is float32[B, T, P+T] of text and float32[B, P, T+P] of vision,
+    mean over heads.
+    """
     query, own = self.text.project(streams.text, self.packing)
     visual_query, visual_own = self.visual.project(streams.visual)
-    to_text, to_visual = self._lend(streams, own, visual_own)
+    to_text = self._lent_to_text(streams, visual_own)
+    to_visual = self._lent_to_visual(streams, own)
     text = self.text.attend(query, own, to_text, bias.text, train=train)
     visual = self.visual.attend(
       visual_query, visual_own, to_visual, bias.visual
     )
-    late = self.config.rules.text_lends_late
+    # Only where it is read: in a scan, all that is carried costs memory.
+    earlier = own if self.config.rules.text_lends_late else None
     after = Streams(
       self.text.update(streams.text, text.values, self.packing, train=train),
       self.visual.update(streams.visual, visual.values),
-      own if late else None,
+      earlier,
     )
-    return after, Weights(text.weights, visual.weights)
+    return after, (text.weights, visual.weights)
 
   def read(
-    self,
-    streams: Streams,
-    bias: KeyBiases,
-    positions: jax.Array,
-    train: bool,
+    self, streams: Streams, bias: KeyBiases, positions: jax.Array, train: bool
   ) -> jax.Array:
-    """Returns the text layer's outcome at int32[B, R] alone, float[B, R, D].
-
-    What else the last pair would compute reaches no logit.
-    """
-    _, own = self.text.project(streams.text, self.packing)
+    """Returns the text layer's output at int32[B, R] only: float[B, R, D]."""
     _, visual_own = self.visual.project(streams.visual)
-    to_text, _ = self._lend(streams, own, visual_own)
-    hidden = read_texts(streams.text, positions, self.packing)
-    return self.text.run(hidden, own, to_text, bias.text, train=train)
+    to_text = self._lent_to_text(streams, visual_own)
+    return self.text.run_at(
+      positions, streams.text, to_text, bias.text, self.packing, train=train
+    )
 
-  def _lend(
-    self, streams: Streams, text_own: KeyValue, visual_own: KeyValue
-  ) -> tuple[KeyValue, KeyValue | None]:
-    """Returns what the text reads of the picture, and the picture of it."""
-    rules, to_text, to_visual = self.config.rules, visual_own, text_own
+  def _lent_to_text(self, streams: Streams, visual_own: KeyValue) -> KeyValue:
+    rules, lent = self.config.rules, visual_own
+    # In the first layer nothing has been projected when the other stream reads.
     if rules.raw_first_layer and self.first:
-      to_text = _raw(streams.visual, self.text.config.num_heads)
-      to_visual = _raw(streams.text, self.visual.config.num_heads)
-    elif rules.text_lends_late and not self.first:
-      to_visual = streams.earlier
-    if rules.keys_as_values:
-      to_text = KeyValue(to_text.key, to_text.key)
-    return to_text, to_visual if self.config.text_attention else None
+      lent = _raw(streams.visual, self.text.config.num_heads)
+    # modeling_IFA.py:352 concatenates the visual keys to the text's values.
+    return KeyValue(lent.key, lent.key) if rules.keys_as_values else lent
+
+  def _lent_to_visual(
+    self, streams: Streams, text_own: KeyValue
+  ) -> KeyValue | None:
+    rules = self.config.rules
+    if not self.config.text_attention:
+      return None
+    if rules.raw_first_layer and self.first:
+      return _raw(streams.text, self.visual.config.num_heads)
+    # modeling_IFA.py:594-639 runs the visual layer before the text layer, so it
+    # finds the keys and values of the text layer before.
+    if rules.text_lends_late and not self.first:
+      return streams.earlier
+    return text_own
 
 
 def _raw(embedded: jax.Array, num_heads: int) -> KeyValue:
-  """Lends a stream's embeddings as keys and values alike."""
+  """Lends a stream's embeddings as both keys and values."""
   scrambled = transformer.scrambled_heads(embedded, num_heads)
   return KeyValue(scrambled, scrambled)
 
@@ -131,11 +131,10 @@ def key_biases(
   """Returns the biases for bool[B, T] and bool[B, P] (True = real)."""
   rules = config.rules
   padding = transformer.mask_bias(text_mask, rules.padding_bias)
-  absent = transformer.mask_bias(visual_mask, rules.padding_bias)
-  lent = padding if rules.padding_masked_in_visual else 0 * padding
-  return KeyBiases(
-    text=jnp.concatenate([absent + rules.visual_bias, padding], axis=1),
-    visual=jnp.concatenate([lent, absent], axis=1)
-    if config.text_attention
-    else absent,
-  )
+  visual = absent = transformer.mask_bias(visual_mask, rules.padding_bias)
+  if config.text_attention:
+    # The released visual stream attends to padding like to any other token.
+    lent = padding if rules.padding_masked_in_visual else 0 * padding
+    visual = jnp.concatenate([lent, absent], axis=1)
+  text = jnp.concatenate([absent + rules.visual_bias, padding], axis=1)
+  return KeyBiases(text, visual)

@@ -5,7 +5,6 @@ layer of both.
 """
 
 import functools
-from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -16,11 +15,7 @@ from ifa_jax.batch import Batch
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.models.encoders.text import TextStream
 from ifa_jax.models.encoders.text_layer import TextLayer, read_rows
-from ifa_jax.models.encoders.vision import (
-  VisualLayer,
-  VisualStream,
-  VisualTokens,
-)
+from ifa_jax.models.encoders.vision import VisualLayer, VisualStream
 from ifa_jax.models.ifaformer.layer_pair import (
   KeyBiases,
   LayerPair,
@@ -37,14 +32,14 @@ from ifa_jax.models.relation_head import marker_positions
 class IFAformer(nn.Module):
   """Maps a `Batch` to relation logits.
 
-  The last visual layer's output reaches nothing, since text layer l reads what
-  goes *into* visual layer l; of the last text layer's, only the two markers
-  reach a logit. Both are computed whole for `capture` alone, and once at the
-  start, so that every parameter exists.
+  Text layer l reads the *input* of visual layer l, so the last visual layer's
+  output is never read, and of the last text layer's output only the states at
+  the two markers are. Both are computed in full only for `capture`, and at
+  initialisation, which must create every parameter.
 
   Attributes:
     config: shapes and switches.
-    remat: see `layers.scan.scan_layers`; of layers that are stacked.
+    remat: see `layers.scan.scan_layers`; applies to stacked layers.
   """
 
   config: ModelConfig
@@ -63,42 +58,43 @@ class IFAformer(nn.Module):
   def __call__(
     self, batch: Batch, *, train: bool = False, capture: bool = False
   ) -> ModelOutput:
-    """Returns logits; `train` drops out, `capture` keeps what lies between.
+    """Returns logits; `train` applies dropout, `capture` keeps hidden states.
 
-    Stacked layers (see `layers.scan`) can be run, but nothing of them captured.
+    Stacked layers (see `layers.scan`) can be run, but not captured.
     """
-    whole = capture or self.is_initializing()
+    rules, captured = self.config.rules, {}
+    positions = marker_positions(batch)
     if self.config.vision is None:
-      markers, captured = self._read_text(batch, whole, train)
-    elif whole:
-      markers, captured = self._capture_both(batch, train)
+      markers, captured = self.text.read(
+        batch,
+        positions,
+        train=train,
+        capture=capture,
+        padding_bias=rules.padding_bias,
+      )
+    elif capture or self.is_initializing():
+      markers, captured = self._capture_both(batch, positions, train)
     else:
-      markers, captured = self._read_both(batch, train), {}
-    logits = self._classify(markers, train)
+      markers = self._read_both(batch, positions, train)
+    # float[B, 2, D] to the pair's vector, head first.
+    pair = markers.reshape(len(markers), -1)
+    drop = train and rules.head_dropout
+    pair = self.head_dropout(pair, deterministic=not drop)
+    logits = self.relation_head(pair.astype(jnp.float32))
     return ModelOutput(logits, **captured if capture else {})
 
-  def _read_text(self, batch, whole, train):
-    """Runs BERT alone; returns float[B, 2, D] and what `capture` keeps."""
-    bias, markers = self.config.rules.padding_bias, marker_positions(batch)
-    positions = None if whole else markers
-    read = self.text(batch, train=train, padding_bias=bias, positions=positions)
-    if not whole:
-      return read.hidden[-1], {}
-    return read_rows(read.hidden[-1], markers), read.captured()
-
-  def _visual_tokens(self, batch: Batch) -> VisualTokens:
+  def _embed(self, batch: Batch, packing: Packing | None, train: bool):
+    """Returns the first pair's input, its biases, and the visual mask."""
     config = self.config
-    tokens = self.visual.embed(batch, config.use_image, config.use_objects)
-    if config.rules.absent_masked:
-      return tokens
-    return tokens._replace(mask=jnp.ones_like(tokens.mask))
-
-  def _start(self, batch: Batch, packing: Packing | None, train: bool):
-    """Returns what goes into the first pair, its biases, and visual mask."""
-    tokens = self._visual_tokens(batch)
+    visual, mask = self.visual.embed(
+      batch, config.use_image, config.use_objects
+    )
+    # Absent crops are zeros with a position, which everything attends to.
+    if not config.rules.absent_masked:
+      mask = jnp.ones_like(mask)
     text = self.text.embed(batch, packing, train=train)
-    bias = key_biases(batch.attention_mask, tokens.mask, self.config)
-    return Streams(text, tokens.hidden), bias, tokens.mask
+    bias = key_biases(batch.attention_mask, mask, config)
+    return Streams(text, visual), bias, mask
 
   def _pairs(self, packing: Packing | None = None) -> list[LayerPair]:
     layers = zip(self.text.layer, self.visual.layer, strict=True)
@@ -107,19 +103,23 @@ class IFAformer(nn.Module):
       for i, (text, visual) in enumerate(layers)
     ]
 
-  def _read_both(self, batch: Batch, train: bool) -> jax.Array:
-    """Runs both streams; returns the text's states at the markers."""
+  def _read_both(
+    self, batch: Batch, positions: jax.Array, train: bool
+  ) -> jax.Array:
+    """Runs both streams; returns the text's last states at int32[B, R]."""
     packing = packing_of(batch)
-    streams, bias, _ = self._start(batch, packing, train)
+    streams, bias, _ = self._embed(batch, packing, train)
     *pairs, last = self._pairs(packing)
     if scan.stacked_layers(self.text) is not None:
       streams = self._scan(streams, bias, packing, train)
-    elif train:
-      for pair in pairs:
-        streams, _ = pair.run(streams, bias, train)
     else:
-      streams = self._run_alike(pairs, streams, bias)
-    return last.read(streams, bias, marker_positions(batch), train)
+      for pair in pairs:
+        # Dropout draws differ between layers, so training traces every pair.
+        if train:
+          streams, _ = pair.run(streams, bias, train)
+        else:
+          streams = self._run_cached(pair, streams, bias)
+    return last.read(streams, bias, positions, train)
 
   def _scan(
     self,
@@ -138,51 +138,42 @@ class IFAformer(nn.Module):
     rng = self.make_rng("dropout") if train else None
     return scan.scan_layers(run_pair, streams, stacked, rng, self.remat)
 
-  def _run_alike(
-    self, pairs: Sequence[LayerPair], streams: Streams, bias: KeyBiases
+  def _run_cached(
+    self, pair: LayerPair, streams: Streams, bias: KeyBiases
   ) -> Streams:
-    """Runs pairs without dropout; equal ones are traced once."""
+    """Runs a pair without dropout; equal pairs are traced once."""
     rules = self.config.rules
+    # Where the first pair computes as all others do, it shares their trace.
     first_differs = rules.raw_first_layer or rules.text_lends_late
-    for pair in pairs:
-      layers = (pair.text, pair.visual)
-      params = [layer.variables["params"] for layer in layers]
-      first = pair.first and first_differs
-      streams = _run_pair(
-        self.config, first, params, pair.packing, streams, bias
-      )
-    return streams
+    first = pair.first and first_differs
+    params = tuple(x.variables["params"] for x in (pair.text, pair.visual))
+    return _run_pair(self.config, first, params, pair.packing, streams, bias)
 
-  def _capture_both(self, batch: Batch, train: bool):
-    """Runs both streams whole; see `_read_text`."""
-    streams, bias, mask = self._start(batch, None, train)
+  def _capture_both(self, batch: Batch, positions: jax.Array, train: bool):
+    """Returns text states at int32[B, R], and the fields of `ModelOutput`."""
+    streams, bias, mask = self._embed(batch, None, train)
     states, weights = [streams], []
     for pair in self._pairs():
-      streams, found = pair.run(streams, bias, train)
+      streams, attention = pair.run(streams, bias, train)
       states.append(streams)
-      weights.append(found)
-    return read_rows(streams.text, marker_positions(batch)), {
+      weights.append(attention)
+    text_weights, visual_weights = zip(*weights, strict=True)
+    return read_rows(streams.text, positions), {
       "text_hidden": jnp.stack([state.text for state in states]),
-      "text_attention": jnp.stack([weight.text for weight in weights]),
+      "text_attention": jnp.stack(text_weights),
       "visual_hidden": jnp.stack([state.visual for state in states]),
-      "visual_attention": jnp.stack([weight.visual for weight in weights]),
+      "visual_attention": jnp.stack(visual_weights),
       "visual_mask": mask,
     }
 
-  def _classify(self, markers: jax.Array, train: bool) -> jax.Array:
-    """Maps the markers' states, float[B, 2, D], to float32[B, C]."""
-    pair = markers.reshape(len(markers), -1)
-    drop = train and self.config.rules.head_dropout
-    pair = self.head_dropout(pair, deterministic=not drop)
-    return self.relation_head(pair.astype(jnp.float32))
 
-
-# The compiler puts the layers in place of their calls.
+# Jitted to be traced once, although the layers are called inside another jit;
+# the compiler inlines the calls.
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _run_pair(
   config: ModelConfig,
   first: bool,
-  params: Sequence[Any],
+  params: tuple[Any, Any],
   packing: Packing | None,
   streams: Streams,
   bias: KeyBiases,
@@ -193,18 +184,17 @@ def _run_pair(
 
 def _bind_pair(
   config: ModelConfig,
-  params: Sequence[Any],
+  params: tuple[Any, Any],
   rng: jax.Array | None,
   packing: Packing | None,
 ) -> LayerPair:
   """Returns a pair with parameters of a text layer and a visual layer."""
   dtype = jnp.dtype(config.dtype)
-  for_text, for_visual = params
   text = TextLayer(config.text, dtype, parent=None)
-  visual = VisualLayer(config.vision, dtype, parent=None)  # pyright: ignore[reportArgumentType]
+  visual = VisualLayer(config.vision, dtype, parent=None)
   return LayerPair(
-    scan.bind_layer(text, for_text, rng),  # pyright: ignore[reportArgumentType]
-    scan.bind_layer(visual, for_visual, rng),  # pyright: ignore[reportArgumentType]
+    scan.bind_layer(text, params[0], rng),  # pyright: ignore[reportArgumentType]
+    scan.bind_layer(visual, params[1], rng),  # pyright: ignore[reportArgumentType]
     config,
     packing=packing,
   )

@@ -1,8 +1,8 @@
-"""Layers that every system is built of.
+"""Building blocks of all systems.
 
-transformer  linear maps, norms, dropout; attention over own and lent tokens
-matmul       matrix products, with their gradients written out
-packing      texts without the padding between them
-layer_layout layers apart, or stacked
-scan         equal layers as one: run, and drawn
+transformer   linear maps, norms, dropout, attention over own and lent tokens
+matmul        matrix products with explicit gradients
+packing       texts without padding
+layer_layout  the conversion between separate and stacked layers
+scan          runs stacked layers; initialises equal layers together
 """

@@ -1,16 +1,16 @@
 """The two layouts of a stream's layers, and the conversion between them.
 
-A stream of n layers is named layer by layer in files, in the patterns of
-`optim.groups` and in messages:
+Files, the patterns of `optim.groups` and messages name each of a stream's n
+layers:
 
     {"layer_0": ..., "layer_{n-1}": ...}
 
-Training stacks all layers but the last, so that `layers.scan` traces, compiles
-and loads them as one:
+Training stacks all layers but the last, so that `layers.scan` traces and
+compiles them once:
 
     {"layers": {"mlp_in": {"kernel": [n-1, D, F], ...}}, "layer_{n-1}": ...}
 
-The last layer stays separate because most of its outputs reach no logit.
+The last layer stays separate because most of its outputs are never read.
 """
 
 import dataclasses
@@ -29,11 +29,11 @@ _LAYER = "layer_"
 
 @dataclasses.dataclass(frozen=True)
 class LayerLayout:
-  """The layout that trees have: parameters, gradients, or a training state.
+  """The layout of a tree: parameters, gradients, or a training state.
 
   Attributes:
-    stacked: whether each stream's layers but the last are one. A model without
-      streams, or with one layer, is the same in both layouts.
+    stacked: whether each stream's layers but the last are stacked. A model
+      without streams, or with one layer, is the same in both layouts.
   """
 
   stacked: bool
@@ -43,9 +43,11 @@ class LayerLayout:
     """Returns the stacked layout if equal layers have equal labels.
 
     Args:
-      labels: how each parameter is trained, hashable values in the structure of
-        parameters with layers apart.
+      labels: a hashable value for each parameter, equal where parameters are
+        trained alike, in the structure with separate layers.
     """
+    # Stacked layers share one label of the optimizer, so layers that are
+    # trained differently, such as frozen ones, cannot be stacked.
     equal = []
     _stack(labels, lambda leaves: equal.append(len({*leaves}) == 1))
     return cls(all(equal))
@@ -53,8 +55,8 @@ class LayerLayout:
   def convert(self, tree: Any) -> Any:
     """Returns a tree of either layout in this one.
 
-    Arrays of devices stay there; numpy arrays are stacked as a copy, and are
-    views where they are taken apart.
+    JAX arrays stay on their devices. Numpy arrays are copied when stacked, and
+    become views when unstacked.
     """
     if _is_stacked(tree) == self.stacked:
       return tree
@@ -63,7 +65,7 @@ class LayerLayout:
     return _stack(tree, np.stack) if self.stacked else _unstack(tree)
 
   def convert_labels(self, labels: Any) -> Any:
-    """Returns labels of layers apart in this layout; see `choose`."""
+    """Returns labels of separate layers in this layout; see `choose`."""
     first = operator.itemgetter(0)
     return _stack(labels, first) if self.stacked else labels
 
@@ -94,6 +96,7 @@ def _unstack(tree: Any) -> Any:
     if not _is_stacked_stream(part):
       return part
     rest = {name: x for name, x in part.items() if name != STACKED_KEY}
+    # The only separate layer; its number is the number of stacked ones.
     last = next(name for name in part if name.startswith(_LAYER))
     layers = {
       f"{_LAYER}{i}": jax.tree.map(operator.itemgetter(i), part[STACKED_KEY])
@@ -104,7 +107,8 @@ def _unstack(tree: Any) -> Any:
   return jax.tree.map(unstack_stream, tree, is_leaf=_is_stacked_stream)
 
 
-# One program, instead of one for each array.
+# One compiled program instead of one per array, which would take minutes over a
+# slow connection to a device and seconds elsewhere.
 _stack_on_device = jax.jit(functools.partial(_stack, stack=jnp.stack))
 _unstack_on_device = jax.jit(_unstack)
 

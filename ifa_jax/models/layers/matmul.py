@@ -1,19 +1,20 @@
-"""Products of matrices and their gradients, written out.
+"""Matrix products with explicit gradients.
 
-Products take what a model computes in and add up in float32. XLA's CPU code
-has kernels for bfloat16 that are three times as fast as those for float32, but
-only where the left matrix lies row by row in what is summed over and the
-outcome is float32; all else it turns into float32 first. What JAX derives is
-all else, so gradients are spelled out here.
+Products are computed in the model's dtype and accumulated in float32. XLA's CPU
+backend has bfloat16 kernels three times as fast as its float32 kernels, but
+only where the left operand is row-major in the summed axis and the result is
+float32; it converts everything else to float32 first. The gradients that JAX
+derives fall into that second case, so they are written out here.
 
-They are spelled out for reverse mode. Forward mode of a gradient
-(`jax.jvp(jax.grad(f), ...)`, `jax.hessian(f)`) works; forward mode of a model
-itself (`jax.jvp`, `jax.jacfwd`, `jax.linearize`) is a TypeError of JAX's that
-names `custom_vjp`: `jax.vjp` and `jax.jacrev` give the same numbers.
+Because of `custom_vjp`, forward mode works for a gradient
+(`jax.jvp(jax.grad(f), ...)`, `jax.hessian(f)`), but not for a model itself:
+`jax.jvp`, `jax.jacfwd` and `jax.linearize` raise a TypeError that names
+`custom_vjp`. `jax.vjp` and `jax.jacrev` give the same numbers.
 """
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -24,23 +25,20 @@ from jax.ad_checkpoint import checkpoint_name
 KEPT = "product"
 
 
-@jax.custom_vjp
-def linear(
-  x: jax.Array, kernel: jax.Array, bias: jax.Array | None
-) -> jax.Array:
-  """Returns x kernel + bias, float[n, F], in the dtype of x.
+def _with_gradient(gradient: Callable[[Any, jax.Array], Any]) -> Callable:
+  """Decorates a function with its gradient: (arguments, cotangent) -> each."""
 
-  Args:
-    x: float[n, D].
-    kernel: float32[D, F], whose gradient is not rounded to the dtype of x.
-    bias: float32[F], likewise, or None.
-  """
-  out = _product(x, kernel.astype(x.dtype), x.dtype)
-  return out if bias is None else out + bias.astype(x.dtype)
+  def decorate(function):
+    differentiable = jax.custom_vjp(function)
+    differentiable.defvjp(lambda *args: (function(*args), args), gradient)
+    return differentiable
+
+  return decorate
 
 
-def _linear_gradient(kept, grad):
-  x, kernel, bias = kept
+def _linear_gradient(args, grad):
+  x, kernel, bias = args
+  # bfloat16 gradients of thousands of rows are added up, and kept, in float32.
   from_bias = None if bias is None else jnp.sum(grad, 0, dtype=bias.dtype)
   return (
     _product_with_rows(grad, kernel.astype(x.dtype), x.dtype),
@@ -49,20 +47,23 @@ def _linear_gradient(kept, grad):
   )
 
 
-linear.defvjp(
-  lambda *args: (linear.fun(*args), args),  # pyright: ignore[reportAttributeAccessIssue]
-  _linear_gradient,
-)
+@_with_gradient(_linear_gradient)
+def linear(
+  x: jax.Array, kernel: jax.Array, bias: jax.Array | None
+) -> jax.Array:
+  """Returns x kernel + bias, float[n, F], in the dtype of x.
+
+  Args:
+    x: float[n, D].
+    kernel: float32[D, F]; its gradient is not rounded to the dtype of x.
+    bias: float32[F], likewise, or None.
+  """
+  out = _product(x, kernel.astype(x.dtype), x.dtype)
+  return out if bias is None else out + bias.astype(x.dtype)
 
 
-@jax.custom_vjp
-def compare(query: jax.Array, key: jax.Array) -> jax.Array:
-  """Multiplies float[B, N, Q, H] and float[B, N, S, H]: float32[B, N, Q, S]."""
-  return _product_with_rows(query, key, jnp.float32)
-
-
-def _compare_gradient(kept, grad):
-  query, key = kept
+def _compare_gradient(args, grad):
+  query, key = args
   grad = grad.astype(query.dtype)
   return (
     _product(grad, key, query.dtype),
@@ -70,20 +71,14 @@ def _compare_gradient(kept, grad):
   )
 
 
-compare.defvjp(
-  lambda *args: (compare.fun(*args), args),  # pyright: ignore[reportAttributeAccessIssue]
-  _compare_gradient,
-)
+@_with_gradient(_compare_gradient)
+def compare(query: jax.Array, key: jax.Array) -> jax.Array:
+  """Multiplies float[B, N, Q, H] and float[B, N, S, H]: float32[B, N, Q, S]."""
+  return _product_with_rows(query, key, jnp.float32)
 
 
-@jax.custom_vjp
-def mix(shares: jax.Array, value: jax.Array) -> jax.Array:
-  """Multiplies float[B, N, Q, S] and float[B, N, S, H]: float32[B, N, Q, H]."""
-  return _product(shares, value, jnp.float32)
-
-
-def _mix_gradient(kept, grad):
-  shares, value = kept
+def _mix_gradient(args, grad):
+  shares, value = args
   grad = grad.astype(value.dtype)
   return (
     _product_with_rows(grad, value, shares.dtype),
@@ -91,25 +86,24 @@ def _mix_gradient(kept, grad):
   )
 
 
-mix.defvjp(
-  lambda *args: (mix.fun(*args), args),  # pyright: ignore[reportAttributeAccessIssue]
-  _mix_gradient,
-)
+@_with_gradient(_mix_gradient)
+def mix(shares: jax.Array, value: jax.Array) -> jax.Array:
+  """Multiplies float[B, N, Q, S] and float[B, N, S, H]: float32[B, N, Q, H]."""
+  return _product(shares, value, jnp.float32)
 
 
 @jax.custom_vjp
 def keep(x: jax.Array) -> jax.Array:
-  """Marks what the backward pass of a layer reads, and does not compute anew.
-
-  Numbers of 16 bits are kept as integers: XLA's CPU code would turn the whole
-  of what is kept of all layers into float32 and back, layer after layer.
-  """
+  """Marks an array to be kept for the backward pass, not recomputed."""
   if x.dtype.itemsize != 2:
     return checkpoint_name(x, KEPT)
+  # 16-bit floats are kept as integers: XLA's CPU code would otherwise convert
+  # the kept arrays of all layers to float32 and back in every layer.
   bits = jax.lax.bitcast_convert_type(x, jnp.uint16)
   return jax.lax.bitcast_convert_type(checkpoint_name(bits, KEPT), x.dtype)
 
 
+# A bitcast has no gradient of its own, so the identity's is given.
 keep.defvjp(
   lambda x: (keep.fun(x), None),  # pyright: ignore[reportAttributeAccessIssue]
   lambda _, grad: (grad,),
@@ -128,33 +122,35 @@ def _product_with_rows(x: jax.Array, y: jax.Array, dtype: Any) -> jax.Array:
 
 def _product_of_columns(x: jax.Array, y: jax.Array, dtype: Any) -> jax.Array:
   """Returns x^T y: float[..., k, n] times float[..., k, m]."""
-  as_they_are = functools.partial(_contract, x_axis=-2, y_axis=-2, dtype=dtype)
+  direct = functools.partial(_contract, x_axis=-2, y_axis=-2, dtype=dtype)
   if x.dtype == jnp.float32:
-    return as_they_are(x, y)
-  turned = functools.partial(_turned_product, dtype=dtype)
-  return jax.lax.platform_dependent(x, y, cpu=turned, default=as_they_are)
+    return direct(x, y)
+  # The fast bfloat16 kernels need x^T in memory; accelerators do not.
+  transposed = functools.partial(_transposed_product, dtype=dtype)
+  return jax.lax.platform_dependent(x, y, cpu=transposed, default=direct)
 
 
-def _turned_product(x: jax.Array, y: jax.Array, dtype: Any) -> jax.Array:
-  """Returns x^T y as a product of rows, and turns the smaller of the two."""
+def _transposed_product(x: jax.Array, y: jax.Array, dtype: Any) -> jax.Array:
+  """Returns x^T y as a product of rows; transposes the smaller operand."""
   if x.shape[-1] <= y.shape[-1]:
-    return _product(_turned(x), y, dtype)
-  return _turned(_product(_turned(y), x, dtype))
+    return _product(_transpose(x), y, dtype)
+  return _transpose(_product(_transpose(y), x, dtype))
 
 
-def _turned(x: jax.Array) -> jax.Array:
-  """Returns x^T in memory, which XLA does not take back into a product."""
+def _transpose(x: jax.Array) -> jax.Array:
+  """Returns x^T in memory."""
+  # XLA would fold a plain transpose into the product. It does not fold one that
+  # moves blocks of columns.
   *batch, rows, columns = x.shape
-  part = math.gcd(columns, 8)
-  cut = x.reshape(*batch, rows, columns // part, part)
-  moved = jnp.moveaxis(cut, -3, -1)
-  return moved.reshape(*batch, columns, rows)
+  block = math.gcd(columns, 8)
+  blocks = x.reshape(*batch, rows, columns // block, block)
+  return jnp.moveaxis(blocks, -3, -1).reshape(*batch, columns, rows)
 
 
 def _contract(
   x: jax.Array, y: jax.Array, x_axis: int, y_axis: int, dtype: Any
 ) -> jax.Array:
-  """Multiplies matrices behind equal leading axes; sums over one of each."""
+  """Multiplies stacks of matrices, summing over one axis of each."""
   batch = tuple(range(x.ndim - 2))
   summed = (x.ndim + x_axis,), (y.ndim + y_axis,)
   multiply = functools.partial(
@@ -162,6 +158,7 @@ def _contract(
   )
   if x.dtype == jnp.float32 or dtype == jnp.float32:
     return multiply(x, y, preferred_element_type=dtype)
+  # XLA's fast CPU kernels return float32 only.
   in_float32 = functools.partial(multiply, preferred_element_type=jnp.float32)
   return jax.lax.platform_dependent(
     x, y, cpu=lambda x, y: in_float32(x, y).astype(dtype), default=multiply

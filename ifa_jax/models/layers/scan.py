@@ -1,8 +1,8 @@
-"""Equal layers as one: run by `jax.lax.scan`, initial values drawn together.
+"""Runs equal layers with `jax.lax.scan`, and initialises them together.
 
 `layers.layer_layout` stacks parameters for the scan. Initialising every array
-separately would compile hundreds of small programs; drawn together, the same
-array of every layer is one. The numbers are the same.
+separately compiles hundreds of small programs; here an array is drawn by one
+program for all layers. The numbers are the same.
 """
 
 import contextlib
@@ -22,11 +22,7 @@ from ifa_jax.models.layers.layer_layout import STACKED_KEY
 
 
 def stacked_layers(stream: nn.Module) -> Any | None:
-  """Returns a bound stream's stacked parameters, None if its layers are apart.
-
-  Args:
-    stream: whose layers have the names `layer_0` to `layer_{n-1}`.
-  """
+  """Returns a bound stream's stacked parameters, None for separate layers."""
   if stream.is_initializing() or not stream.has_variable("params", STACKED_KEY):
     return None
   return stream.get_variable("params", STACKED_KEY)
@@ -39,22 +35,24 @@ def scan_layers(
   rng: jax.Array | None,
   remat: bool,
 ) -> Any:
-  """Runs stacked layers one after another; returns what the last one gives.
+  """Runs stacked layers in order; returns the last one's output.
 
   Args:
     run_layer: (carry, parameters of one layer, its PRNG key) -> carry.
-    carry: what goes into the first.
+    carry: input of the first layer.
     stacked: parameters, each leaf [n-1, ...].
-    rng: of dropout; None where nothing is trained.
-    remat: whether the backward pass computes each layer anew from its input.
-      It otherwise keeps all products, and computes only what lies between.
+    rng: of dropout; None outside training.
+    remat: whether the backward pass recomputes each layer from its input.
+      Otherwise it keeps all products and recomputes only the rest.
   """
+  # Separate layers draw from keys of their own, so scanned ones must as well.
   count = len(jax.tree.leaves(stacked)[0])
   rngs = None if rng is None else jax.random.split(rng, count)
 
   def body(carry, layer):
     return run_layer(jax.tree.map(matmul.keep, carry), *layer), None
 
+  # Only training has a backward pass.
   if rng is not None:
     keep = jax.checkpoint_policies.save_only_these_names(matmul.KEPT)
     body = jax.checkpoint(body, policy=None if remat else keep)
@@ -64,7 +62,7 @@ def scan_layers(
 def bind_layer(
   layer: nn.Module, params: Any, rng: jax.Array | None
 ) -> nn.Module:
-  """Returns an unbound layer with parameters, and a key of dropout if any."""
+  """Binds a layer to its parameters, and to a PRNG key of dropout if given."""
   rngs = None if rng is None else {"dropout": rng}
   return layer.bind({"params": params}, rngs=rngs)
 
@@ -73,7 +71,7 @@ _LAYER = re.compile(r"layer_\d+")
 
 
 class _Draw(NamedTuple):
-  """What an initializer was asked for, and the blank that it gave instead."""
+  """An initializer's deferred call, and the zeros that it returned."""
 
   draw: Callable
   key: jax.Array
@@ -82,14 +80,15 @@ class _Draw(NamedTuple):
   blank: jax.Array
 
 
-# Of the initialisation under way; None where each draws for itself.
+# The deferred draws of the current initialisation; None outside of one. Flax
+# calls initializers, so the list cannot be passed to them as an argument.
 _noted: contextvars.ContextVar[list[_Draw] | None] = contextvars.ContextVar(
   "noted", default=None
 )
 
 
 def normal(stddev: float) -> nn.initializers.Initializer:
-  """Returns an initializer whose draws `together` can put off."""
+  """Returns a normal initializer whose draws `blank_draws` can defer."""
   draw = nn.initializers.normal(stddev)
 
   def init(key, shape, dtype=jnp.float32):
@@ -105,11 +104,11 @@ def normal(stddev: float) -> nn.initializers.Initializer:
 
 @contextlib.contextmanager
 def blank_draws() -> Iterator[list[_Draw]]:
-  """Has initializers inside return zeros, and note what they were to draw.
+  """Makes initializers of `normal` return zeros, and lists their draws.
 
-  For a model whose parameters are given as well: Flax traces the initializer
-  of each to compare its shape, and tracing a draw takes half as long as tracing
-  all else that a small model does.
+  Also useful for a model whose parameters are given: Flax traces each
+  initializer to compare shapes, and tracing the draws takes half as long as
+  tracing the rest of a small model.
   """
   noted: list[_Draw] = []
   token = _noted.set(noted)
@@ -120,13 +119,15 @@ def blank_draws() -> Iterator[list[_Draw]]:
 
 
 def draw_together(init: Callable[[], Any]) -> dict[str, Any]:
-  """Returns what a function initialises, with equal layers drawn as one.
+  """Returns a function's initial parameters, with equal layers drawn as one.
 
   Args:
-    init: returns parameters as nested dicts; it uses none of their values.
+    init: returns parameters as nested dicts; must not use their values.
   """
   with blank_draws() as noted:
     params = traverse_util.flatten_dict(init(), sep="/")
+  # `init` returns the very arrays that initializers gave, so identity matches a
+  # path with its draw.
   draws = {id(draw.blank): draw for draw in noted}
   alike = defaultdict(dict)
   for path, array in params.items():
@@ -146,6 +147,7 @@ def _draw_all(
   one = lambda key: draw(key, shape, dtype)  # noqa: E731
   if len(keys) == 1:
     return {path: one(key) for path, key in keys.items()}
-  # A loop in the program, which holds the random bits of one layer at a time.
+  # `map` is a loop, which holds the random bits of one layer at a time; `vmap`
+  # would hold those of all.
   drawn = jax.lax.map(one, jnp.stack([*keys.values()]))
   return dict(zip(keys, drawn, strict=True))

@@ -1,11 +1,11 @@
 """Parts of a transformer layer: linear maps, norms, dropout and attention.
 
-In IFAformer's attention (arXiv:2211.07504, equation 2) each stream puts the
-other's keys and values in front of its own, and softmaxes over both.
+In IFAformer's attention (arXiv:2211.07504, equation 2) each stream prepends the
+other's keys and values to its own, and takes the softmax over both.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,18 +15,16 @@ from ifa_jax.models.layers import matmul, scan
 
 
 def _gelu(x: jax.Array) -> jax.Array:
-  """The error function's (Hendrycks and Gimpel 2016), as BERT has it.
-
-  jax.nn.gelu is the tanh form by default, 4.7e-4 off, and erfc otherwise, which
-  takes a CPU twice as long as erf.
-  """
+  """The exact GELU (Hendrycks and Gimpel 2016), as in BERT."""
+  # jax.nn.gelu's default is the tanh form, which differs by up to 4.7e-4; its
+  # exact form uses erfc, which takes twice as long as erf on a CPU.
   return 0.5 * x * (1.0 + jax.lax.erf(x * 0.5**0.5))
 
 
 def _in_float32(
   activation: Callable[[jax.Array], jax.Array],
 ) -> Callable[[jax.Array], jax.Array]:
-  """Rounds what an activation gives once, rather than each of its steps."""
+  """Rounds the result of an activation only, not its intermediate values."""
   return lambda x: activation(x.astype(jnp.float32)).astype(x.dtype)
 
 
@@ -35,18 +33,17 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
   "quick_gelu": _in_float32(lambda x: x * jax.nn.sigmoid(1.702 * x)),
 }
 
-# Of linear layers and embedding tables, as BERT starts them.
+# BERT's initializer of linear layers and embedding tables.
 init_kernel = scan.normal(0.02)
 
-
-# Of the 16 random bits of an element of dropout.
+# Each element of dropout uses 16 random bits.
 _LEVELS = 2**16
 
 
 class KeyValue(NamedTuple):
-  """What a stream lends: two arrays float[B, S, D], not yet cut into heads.
+  """Keys and values that a stream lends, float[B, S, D], before head splitting.
 
-  The querying stream cuts them, so the two streams' head counts may differ.
+  The querying stream splits them, so the streams' head counts may differ.
   """
 
   key: jax.Array
@@ -54,11 +51,11 @@ class KeyValue(NamedTuple):
 
 
 class Attended(NamedTuple):
-  """Attention's outcome.
+  """The result of attention.
 
   Attributes:
-    values: float[B, Q, D], heads side by side.
-    weights: float32[B, Q, S], the mean over heads, lent keys first.
+    values: float[B, Q, D], heads concatenated.
+    weights: float32[B, Q, S], mean over heads, lent keys first.
   """
 
   values: jax.Array
@@ -66,21 +63,22 @@ class Attended(NamedTuple):
 
 
 def split_heads(x: jax.Array, num_heads: int) -> jax.Array:
-  """Cuts float[B, S, D] into float[B, N, S, H]."""
-  # Heads in front: XLA's CPU products are up to five times slower otherwise.
+  """Splits float[B, S, D] into float[B, N, S, H]."""
+  # The head axis comes before S: XLA's CPU products are up to five times slower
+  # on the layout [B, S, N, H].
   return x.reshape(*x.shape[:2], num_heads, -1).swapaxes(1, 2)
 
 
 def join_heads(x: jax.Array) -> jax.Array:
-  """Puts float[B, N, S, H] back together as float[B, S, D]."""
+  """Joins float[B, N, S, H] to float[B, S, D]."""
   x = x.swapaxes(1, 2)
   return x.reshape(*x.shape[:2], -1)
 
 
 def scrambled_heads(x: jax.Array, num_heads: int) -> jax.Array:
-  """Returns float[B, S, D] whose `split_heads` is what a bare reshape gives.
+  """Returns float[B, S, D] whose `split_heads` equals a plain reshape of `x`.
 
-  The released code reads the S x D block row by row as [N, S, H]
+  The released code views the S x D block as [N, S, H] without a transpose
   (modeling_IFA.py:604, 622), which mixes tokens and heads.
   """
   batch, length, width = x.shape
@@ -88,7 +86,7 @@ def scrambled_heads(x: jax.Array, num_heads: int) -> jax.Array:
 
 
 def mask_bias(mask: jax.Array, bias: float) -> jax.Array:
-  """Turns bool[B, S] (True = real) into float32[B, S]: 0, or `bias`."""
+  """Maps bool[B, S] (True = real) to float32[B, S]: 0, or `bias`."""
   return jnp.where(mask, 0.0, jnp.float32(bias))
 
 
@@ -100,28 +98,31 @@ def attend(
   num_heads: int,
   drop: Callable[[jax.Array], jax.Array] = lambda weights: weights,
 ) -> Attended:
-  """Attends from one stream to the lent tokens and to its own.
+  """Attends from one stream to lent tokens and to its own (equation 2).
 
   Args:
     query: float[B, Q, D].
     own: keys and values of the querying stream, float[B, Q, D].
-    lent: those of the other stream, float[B, L, D], or None.
-    key_bias: float32[B, L+Q], added to the logits.
+    lent: keys and values of the other stream, float[B, L, D], or None.
+    key_bias: float32[B, L+Q], added to the attention logits.
     num_heads: N of the querying stream.
-    drop: dropout of the weights, float32[B, N, Q, S] to the same; it may
-      only keep each or set it to 0, and scale all alike.
+    drop: dropout of the weights, float32[B, N, Q, S]. It is applied before the
+      division by their sum, so it must scale all kept weights alike.
   """
   if lent is not None:
     own = KeyValue(
       *(jnp.concatenate(pair, axis=1) for pair in zip(lent, own, strict=True))
     )
   query, key, value = (split_heads(x, num_heads) for x in (query, *own))
-  # float32 from here to the weights, whatever dtype the streams compute in.
+  # Scaling the queries is cheaper than scaling the logits: H < S mostly.
   query = query * query.shape[-1] ** -0.5
+  # Logits and weights are float32 in either dtype: bfloat16 has 8 bits, too few
+  # for a softmax over hundreds of keys.
   logits = matmul.keep(matmul.compare(query, key))
   logits += key_bias[:, None, None, :]
-  # Softmax, divided by its sum behind the product with the values: the same
-  # numbers, and half the time of jax.nn.softmax on a CPU, backward too.
+  # Softmax that divides by its sum after the product with the values. The
+  # result is the same, in half the time of jax.nn.softmax on a CPU, forward and
+  # backward. The peak cancels, so it needs no gradient.
   peak = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
   shares = jnp.exp(logits - peak)
   total = jnp.sum(shares, axis=-1, keepdims=True)
@@ -131,10 +132,7 @@ def attend(
 
 
 class Linear(nn.Module):
-  """A linear layer with float32 parameters; `dtype` computes.
-
-  Its parameters are those of `nn.Dense`: `kernel` [D, features] and `bias`.
-  """
+  """`nn.Dense` with float32 parameters, computed in `dtype`."""
 
   features: int
   dtype: jnp.dtype
@@ -145,48 +143,101 @@ class Linear(nn.Module):
     """Maps float[..., D] to float[..., features]."""
     shape = x.shape[-1], self.features
     kernel = self.param("kernel", init_kernel, shape)
-    zeros, bias = nn.initializers.zeros_init(), None
+    bias = None
     if self.use_bias:
+      zeros = nn.initializers.zeros_init()
       bias = self.param("bias", zeros, (self.features,))
-    # Rows as one axis: a sum over two would have a CPU transpose.
+    # With a single row axis, the kernel's gradient sums over one axis; over two
+    # axes XLA's CPU code would transpose first.
     rows = x.astype(self.dtype).reshape(-1, x.shape[-1])
     out = matmul.linear(rows, kernel, bias)
     return matmul.keep(out.reshape(*x.shape[:-1], -1))
 
 
 def layer_norm(epsilon: float, dtype: jnp.dtype) -> nn.LayerNorm:
-  """Returns a LayerNorm as PyTorch computes it, statistics in float32."""
-  # E[x^2] - E[x]^2, flax's default, loses a digit on inputs with an offset.
+  """Returns a LayerNorm with PyTorch's numerics and float32 statistics."""
+  # Flax's default, E[x^2] - E[x]^2, loses a digit on inputs with an offset.
   return nn.LayerNorm(epsilon=epsilon, dtype=dtype, use_fast_variance=False)
 
 
 class Projections(nn.Module):
-  """The four projections of an attention layer: query, key, value and out."""
+  """The four projections of an attention layer: query, key, value and out.
+
+  Attributes:
+    dim: width of queries, keys and values.
+    dtype: of the computation.
+    out_dim: width of the stream; None: `dim`.
+  """
 
   dim: int
   dtype: jnp.dtype
+  out_dim: int | None = None
 
   def setup(self):
-    """Declares the layers under the names that weights are loaded by."""
+    """Declares the four linear layers."""
     self.query = Linear(self.dim, self.dtype)
     self.key = Linear(self.dim, self.dtype)
     self.value = Linear(self.dim, self.dtype)
-    self.out = Linear(self.dim, self.dtype)
+    self.out = Linear(self.out_dim or self.dim, self.dtype)
 
   def __call__(self, x: jax.Array) -> tuple[jax.Array, KeyValue]:
     """Projects float[B, S, D] to queries, keys and values (equation 1)."""
     return self.query(x), KeyValue(self.key(x), self.value(x))
 
 
-class Dropout(nn.Module):
-  """Zeroes elements, and scales the others so that the mean stays.
-
-  On a CPU flax's `nn.Dropout` takes a tenth of an update: a 32-bit number for
-  each element, which the backward pass keeps as well. Here two elements share
-  one, and what is kept is the mask, a byte an element.
+class Layer(nn.Module):
+  """The submodules that layers of all streams have, named as weights are.
 
   Attributes:
-    rate: the probability of 0, rounded to a multiple of 2^-16.
+    config: shape of the layer: `TextConfig`, `VisionConfig` or
+      `RegionStreamConfig`.
+    dtype: of the computation.
+    attention_config: width, heads and dropout of the attention if they are not
+      the stream's own, as in co-attention.
+  """
+
+  config: Any
+  dtype: jnp.dtype
+  attention_config: Any = None
+
+  def setup(self):
+    """Declares projections, two norms and the two layers of the MLP."""
+    config, dtype = self.config, self.dtype
+    self.attention = Projections(
+      self.attention_shape.hidden_dim, dtype, config.hidden_dim
+    )
+    self.attention_norm = layer_norm(config.norm_epsilon, dtype)
+    self.mlp_in = Linear(config.mlp_dim, dtype)
+    self.mlp_out = Linear(config.hidden_dim, dtype)
+    self.mlp_norm = layer_norm(config.norm_epsilon, dtype)
+
+  @property
+  def attention_shape(self) -> Any:
+    """The config with the attention's width, heads and dropout."""
+    return self.attention_config or self.config
+
+  def mlp(self, x: jax.Array, extra: jax.Array | None = None) -> jax.Array:
+    """Maps float[..., D] to the same, through width F.
+
+    Args:
+      x: float[..., D].
+      extra: float[..., F], added before the activation.
+    """
+    inner = self.mlp_in(x)
+    if extra is not None:
+      inner += extra
+    return self.mlp_out(ACTIVATIONS[self.config.activation](inner))
+
+
+class Dropout(nn.Module):
+  """Zeroes elements and rescales the others to keep the mean.
+
+  On a CPU `nn.Dropout` takes a tenth of an update: it draws, and keeps for the
+  backward pass, 32 bits per element. Here two elements share 32 bits, and only
+  the mask is kept, one byte per element.
+
+  Attributes:
+    rate: probability of 0, rounded to a multiple of 2^-16.
   """
 
   rate: float
@@ -203,13 +254,14 @@ class Dropout(nn.Module):
 def keep_mask(
   rng: jax.Array, dropped: int, shape: tuple[int, ...]
 ) -> jax.Array:
-  """Returns bool[shape], each element False in `dropped` of 2^16 cases.
+  """Returns bool[shape], each element False with probability dropped / 2^16.
 
-  The same on one device and on many, however the shape is split over them.
+  The mask does not depend on how the shape is sharded over devices.
   """
   length = shape[-1]
   words = jax.random.bits(rng, (*shape[:-1], -(-length // 2)), jnp.uint32)
   halves = jnp.concatenate([words & (_LEVELS - 1), words >> 16], axis=-1)
   keep = halves[..., :length] >= dropped
-  # Else XLA's CPU code keeps the words in the mask's place, and compares again.
+  # Without the barrier XLA's CPU code keeps the words for the backward pass
+  # instead of the mask, and repeats the comparison.
   return jax.lax.optimization_barrier(keep)

@@ -132,23 +132,25 @@ class HVFormer(nn.Module):
     `text_attention` is then float32[looks, B, T, P].
     """
     markers = marker_positions(batch)
-    whole = capture or self.is_initializing()
-    read = self.text(
+    text, captured = self.text.read(
       batch,
+      markers,
       train=train,
+      capture=capture,
       padding_bias=self.config.rules.padding_bias,
-      positions=None if whole else markers,
     )
+    if capture:
+      text = captured["text_hidden"][-1]
     states = self._see(batch)
-    out, weights = self._aggregate(read.hidden[-1], states, train)
-    pair = read_rows(out, markers) if whole else out
+    out, weights = self._aggregate(text, states, train)
+    pair = read_rows(out, markers) if capture else out
     pair = pair.reshape(len(pair), -1).astype(jnp.float32)
     logits = self.relation_head(pair)
     if not capture:
       return ModelOutput(logits)
     return ModelOutput(
       logits,
-      text_hidden=jnp.stack([*read.hidden, out]),
+      text_hidden=jnp.concatenate([captured["text_hidden"], out[None]]),
       text_attention=jnp.stack(weights),
       visual_hidden=jnp.stack(states),
       visual_mask=jnp.ones(states[0].shape[:2], bool),

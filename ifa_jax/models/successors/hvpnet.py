@@ -20,14 +20,10 @@ from flax import linen as nn
 
 from ifa_jax.batch import Batch
 from ifa_jax.files.dataclass_dict import check_choice
-from ifa_jax.models.base import DTYPES, RegionConfig, System
-from ifa_jax.models.config import PADDING_BIAS, TextConfig, check_heads
+from ifa_jax.models.base import RegionConfig
+from ifa_jax.models.config import PADDING_BIAS, TextSystem
 from ifa_jax.models.encoders.text import TextStream
-from ifa_jax.models.encoders.text_layer import (
-  TextLayer,
-  read_rows,
-  read_texts,
-)
+from ifa_jax.models.encoders.text_layer import TextLayer, read_rows
 from ifa_jax.models.layers import scan, transformer
 from ifa_jax.models.layers.packing import Packing, packing_of
 from ifa_jax.models.layers.transformer import Dropout, KeyValue
@@ -100,11 +96,10 @@ VARIANTS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class HVPNeTConfig(System):
+class HVPNeTConfig(TextSystem):
   """HVPNeT's sizes and switches; the sizes are those of ResNet-50.
 
   Attributes:
-    text: the text stream.
     regions: the picture and its objects.
     stage_dims: channels of the four stages; a region has four times their sum.
     projection_dim: width between the two layers of a projection of all
@@ -112,12 +107,8 @@ class HVPNeTConfig(System):
     variant: "equations" or "released", a preset of `PrefixRules`.
     prefix_rules: None takes the preset; set it to depart from the preset.
     pooling: states that are classified, "entity_start" or "cls".
-    num_relations: C, the label "None" included.
-    head_dropout_rate: of the relation head's input.
-    dtype: of the computation, "float32" or "bfloat16".
   """
 
-  text: TextConfig = dataclasses.field(default_factory=TextConfig)
   regions: RegionConfig = dataclasses.field(
     default_factory=lambda: RegionConfig(num_regions=4)
   )
@@ -126,9 +117,6 @@ class HVPNeTConfig(System):
   variant: str = "equations"
   prefix_rules: PrefixRules | None = None
   pooling: str = "entity_start"
-  num_relations: int = 23
-  head_dropout_rate: float = 0.5
-  dtype: str = "float32"
 
   system = "hvpnet"
 
@@ -136,8 +124,7 @@ class HVPNeTConfig(System):
     """Raises ValueError for settings that no model can have."""
     check_choice("model.variant", self.variant, tuple(VARIANTS))
     check_choice("model.pooling", self.pooling, POOLINGS)
-    check_choice("model.dtype", self.dtype, DTYPES)
-    check_heads("text", self.text)
+    super().__post_init__()
     expected = NUM_PLACES * sum(self.stage_dims)
     if self.regions.feature_dim not in (None, expected):
       raise ValueError(
@@ -329,11 +316,10 @@ class HVPNeT(nn.Module):
       hidden = _run(layers, hidden, before, bias, packing, train).hidden[-1]
     else:
       hidden = self._scan((stacked, before), hidden, bias, packing, train)
-    *_, last = self.text.layer
-    _, own = last.project(hidden, packing)
-    rows = read_texts(hidden, self._positions(batch), packing)
     lent = KeyValue(*(part[-1] for part in prefix))
-    return last.run(rows, own, lent, bias, train=train)
+    return self.text.layer[-1].run_at(
+      self._positions(batch), hidden, lent, bias, packing, train=train
+    )
 
   def _scan(self, stacked, hidden, bias, packing, train) -> jax.Array:
     config = self.config

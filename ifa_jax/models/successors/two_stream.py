@@ -2,11 +2,9 @@
 
 import dataclasses
 
-from ifa_jax.files.dataclass_dict import check_choice
-from ifa_jax.models.base import DTYPES, System
 from ifa_jax.models.config import (
   PADDING_BIAS,
-  TextConfig,
+  TextSystem,
   VisionConfig,
   check_heads,
 )
@@ -48,31 +46,22 @@ RELEASED_STREAMS = {
 
 
 @dataclasses.dataclass(frozen=True)
-class TwoStreamConfig(System):
+class TwoStreamConfig(TextSystem):
   """Shapes of a text stream and a vision stream.
 
   Attributes:
-    text: the text stream.
     vision: the vision stream.
     use_image: the visual tokens include the whole picture.
     use_objects: the visual tokens include grounded and detected crops.
-    num_relations: C, the label "None" included.
-    head_dropout_rate: of the relation head's input.
-    dtype: of the computation, "float32" or "bfloat16".
   """
 
-  text: TextConfig = dataclasses.field(default_factory=TextConfig)
-  vision: VisionConfig = dataclasses.field(default_factory=VisionConfig)
+  vision: VisionConfig = VisionConfig()  # noqa: RUF009
   use_image: bool = True
   use_objects: bool = True
-  num_relations: int = 23
-  head_dropout_rate: float = 0.5
-  dtype: str = "float32"
 
   def __post_init__(self):
     """Raises ValueError for settings that no model can have."""
-    check_choice("model.dtype", self.dtype, DTYPES)
-    check_heads("text", self.text)
+    super().__post_init__()
     check_heads("vision", self.vision)
     if not self.picture_slots:
       raise ValueError(

@@ -3,26 +3,29 @@ r"""Prepares MNRE: the published files to a TensorFlow Datasets folder.
     python -m data_prep.mnre --raw_dir=data --data_dir=prepared \
         --protocol=clean --boxes=boxes.json
 
-The protocol says where grounded crops come from, and is part of every number
+The protocol decides where grounded crops come from, and is part of every number
 that is computed from the result:
 
-    released   the published dictionary; it tells the label, see README.md
-    clean      boxes found for the names of the two entities, by --boxes; the
-               best of each name before all others
+    released   the published dictionary, which reveals the label, see README.md
+    clean      boxes found for the names of the two entities, given by --boxes;
+               the best box of each name comes first
     none       no grounded crops
 
-Exit status: 0 done or there already, 1 failed with one line on standard error,
-2 wrong usage.
+Exit status: 0 done or already prepared, 1 failed with one line on standard
+error, 2 wrong usage.
 """
 
-from absl import flags, logging
+from collections.abc import Sequence
 
-from ifa_jax.cli import app, tables
+from absl import logging
+
+from ifa_jax.cli import app, settings_flags
 from ifa_jax.data import schema
+from ifa_jax.preparation import counts
 from ifa_jax.preparation.mnre.plan import Settings
 from ifa_jax.preparation.mnre.prepare import prepare
 
-# Keys of a split's counts, and what the table calls them.
+# Keys of a split's counts, and their labels in the table.
 _COUNTED = {
   "rows": "rows",
   "longest_text": "longest text (tokens)",
@@ -37,81 +40,30 @@ _COUNTED = {
 }
 
 
-def define_flags():
+def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
-  default = app.flag_defaults(Settings)
-  string, enum = flags.DEFINE_string, flags.DEFINE_enum
-  integer = flags.DEFINE_integer
-  string("raw_dir", None, "The tree as published (DeepKE's data/).")
-  string("data_dir", None, "Folder for prepared datasets.")
-  enum("protocol", None, schema.PROTOCOLS, "Where grounded crops come from.")
-  string(
-    "boxes",
-    default["boxes"],
-    "JSON of boxes by picture; detected crops, and for clean the grounded.",
-  )
-  string("tokenizer", default["tokenizer"], "WordPiece folder or hub id.")
-  enum(
-    "missing_pixels",
-    default["missing_pixels"],
-    ("error", "absent", "grey"),
-    "A picture or crop without a file is an error, left out, or grey.",
-  )
-  enum(
-    "on_error",
-    default["on_error"],
-    ("fail", "skip"),
-    "A bad row ends the run, or is dropped and listed in skipped.jsonl.",
-  )
-  integer(
-    "limit", default["limit"], "Rows to read of each split.", lower_bound=1
-  )
-  for name, meaning, least in (
-    ("image_size", "Side of the whole picture in pixels.", 1),
-    ("patch_size", "Side of a patch in pixels; crops have 4 and 2.", 1),
-    ("text_len", "Most tokens of a text.", 8),
-    ("num_crops", "Most crops of a kind.", 0),
-    ("num_workers", "Processes that draw; 0 for one on each core.", 0),
-  ):
-    integer(name, default[name], meaning, lower_bound=least)
-  flags.DEFINE_bool(
-    "overwrite", False, "Replace a dataset that has other settings."
-  )
-  flags.mark_flags_as_required(("raw_dir", "data_dir", "protocol"))
+  settings_flags.define(Settings)
 
 
-def main(_):
+def main(_: Sequence[str]) -> None:
   """Runs the command."""
-  settings = app.read_settings(Settings)
   # TFDS warns of every dataset that it does not publish itself.
   logging.set_verbosity(logging.ERROR)
-  prepared, is_new = prepare(settings)
-  show(prepared, is_new)
+  show(*prepare(app.read_settings(Settings)))
 
 
 def show(prepared: schema.Prepared, is_new: bool) -> None:
-  """Prints what was prepared, a split in a column."""
-  counts = prepared.metadata["counts"]
-  title = "Prepared" if is_new else "Already prepared, nothing to do"
-  rows = [
-    [label, *(str(split.get(key, "?")) for split in counts.values())]
-    for key, label in _COUNTED.items()
-  ]
-  reasons = {r for split in counts.values() for r in split["skipped"]}
-  rows += [
-    [
-      f"skipped: {reason}",
-      *(str(split["skipped"].get(reason, 0)) for split in counts.values()),
-    ]
-    for reason in sorted(reasons)
-  ]
-  title = f"{title}: protocol {_protocol(prepared)}"
-  tables.print_table(tables.make_table(title, ("", *counts), rows))
-  # Not through rich, which would break a long path into lines.
-  print(prepared.folder)
-
-
-def _protocol(prepared: schema.Prepared) -> str:
-  """Returns the protocol, with what became of missing files."""
-  protocol = prepared.metadata["protocol"]
-  return f"{protocol}, missing pixels {prepared.metadata['missing_pixels']}"
+  """Prints the counts of a dataset, one split in each column."""
+  metadata = prepared.metadata
+  splits = metadata["counts"]
+  reasons = sorted({r for split in splits.values() for r in split["skipped"]})
+  shown = {
+    name: {label: split.get(key, "?") for key, label in _COUNTED.items()}
+    | {f"skipped: {r}": split["skipped"].get(r, 0) for r in reasons}
+    for name, split in splits.items()
+  }
+  title = (
+    f"{'Prepared' if is_new else 'Already prepared, nothing to do'}: protocol"
+    f" {metadata['protocol']}, missing pixels {metadata['missing_pixels']}"
+  )
+  counts.show(title, shown, prepared.folder)

@@ -1,4 +1,4 @@
-"""Plans to squares of pixels, on all cores, in order.
+"""Decodes and resizes the pictures and crops of plans, on all cores.
 
 Workers import neither TensorFlow nor transformers, and stay small.
 """
@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, Future
 from typing import NamedTuple
 
+from PIL import Image
+
 from ifa_jax.data import schema
 from ifa_jax.data.images import decode
 from ifa_jax.data.mnre.crops import Crop
@@ -24,28 +26,17 @@ _CHUNK_ROWS = 8
 # Rows between the reader and the writer. One takes up to 0.2 MB.
 _MAX_WAITING_ROWS = 256
 
-
-class Job(NamedTuple):
-  """What a worker needs of a plan.
-
-  Attributes:
-    picture: path of the picture, or None.
-    squares: for each kind, the crops to draw; None stands for grey.
-    sizes: side of the squares of each kind in pixels.
-  """
-
-  picture: str | None
-  squares: dict[str, tuple[Crop | None, ...]]
-  sizes: dict[str, int]
+# Path of the picture, or None, and kind -> crops, as `Plan` has them.
+_Job = tuple[str | None, dict[str, tuple[Crop | None, ...]]]
 
 
 class Drawn(NamedTuple):
-  """What a worker returns.
+  """The pixels of a row.
 
   Attributes:
-    squares: for each kind, PNG files.
+    squares: kind -> PNG files.
     picture_size: (width, height) in pixels, (0, 0) without a picture.
-    error: what was wrong with a file, or "".
+    error: the reason why a file cannot be drawn, or "".
   """
 
   squares: dict[str, list[bytes]]
@@ -57,10 +48,10 @@ def start_pool(num_workers: int) -> Executor | None:
   """Starts the workers, which load while the caller goes on.
 
   Args:
-    num_workers: processes, 0 for one on each core.
+    num_workers: processes, 0 for one per core.
 
   Returns:
-    A context manager, or None for one worker: the calling process.
+    None for one worker: the calling process.
   """
   num_workers = num_workers or _num_cores()
   if num_workers == 1:
@@ -69,10 +60,10 @@ def start_pool(num_workers: int) -> Executor | None:
   pool = concurrent.futures.ProcessPoolExecutor(
     num_workers,
     multiprocessing.get_context("spawn"),
-    initializer=_end_with_parent,
+    initializer=_exit_with_parent,
   )
   for _ in range(num_workers):
-    pool.submit(_draw_chunk, [])  # A worker starts when there is work for it.
+    pool.submit(_draw_chunk, [], {})  # A worker starts with its first task.
   return pool
 
 
@@ -90,32 +81,21 @@ def draw_all(
   # Files may have changed since an earlier run in this process.
   for cached in (_square, _picture_size, _open):
     cached.cache_clear()
-  sizes = {"image": image_size, **schema.crop_sizes(patch_size)._asdict()}
-  waiting = collections.deque()
-  for chunk in _chunks(plans):
-    jobs = [Job(plan.picture, plan.squares, sizes) for plan in chunk]
-    waiting.append((chunk, _submit(pool, jobs)))
+  sizes = {"image": image_size, **schema.crop_sizes(patch_size)}
+  plans = iter(plans)
+  waiting: collections.deque[tuple[list[Plan], Future]] = collections.deque()
+  while chunk := list(itertools.islice(plans, _CHUNK_ROWS)):
+    jobs = [(plan.picture, plan.squares) for plan in chunk]
+    waiting.append((chunk, _submit(pool, jobs, sizes)))
     if len(waiting) * _CHUNK_ROWS >= _MAX_WAITING_ROWS:
-      yield from _result(*waiting.popleft())
-  while waiting:
-    yield from _result(*waiting.popleft())
+      chunk, future = waiting.popleft()
+      yield from zip(chunk, future.result(), strict=True)
+  for chunk, future in waiting:
+    yield from zip(chunk, future.result(), strict=True)
 
 
-def draw(job: Job) -> Drawn:
-  """Draws the squares of one row."""
-  try:
-    squares = {
-      kind: [_square(crop, job.picture, job.sizes[kind]) for crop in crops]
-      for kind, crops in job.squares.items()
-    }
-    size = _picture_size(job.picture) if job.picture else (0, 0)
-  except ValueError as error:
-    return Drawn({}, (0, 0), str(error))
-  return Drawn(squares, size, "")
-
-
-def _end_with_parent() -> None:
-  """Has a worker end when its parent is killed; it would wait for ever."""
+def _exit_with_parent() -> None:
+  """Ends a worker whose parent was killed; it would wait forever."""
 
   def wait():
     multiprocessing.parent_process().join()  # pyright: ignore[reportOptionalMemberAccess]
@@ -124,34 +104,39 @@ def _end_with_parent() -> None:
   threading.Thread(target=wait, daemon=True).start()
 
 
-def _draw_chunk(jobs: list[Job]) -> list[Drawn]:
-  """Draws several rows; what the pool calls."""
-  return [draw(job) for job in jobs]
-
-
-def _submit(pool: Executor | None, jobs: list[Job]) -> Future:
+def _submit(
+  pool: Executor | None, jobs: list[_Job], sizes: dict[str, int]
+) -> Future:
   """Hands jobs to a worker, unless they need no file at all."""
-  crops = [c for job in jobs for kind in job.squares.values() for c in kind]
-  if pool is not None and any(crops):
-    return pool.submit(_draw_chunk, jobs)
+  if pool and any(
+    crop for _, kinds in jobs for crop in sum(kinds.values(), ())
+  ):
+    return pool.submit(_draw_chunk, jobs, sizes)
   done = Future()
-  done.set_result(_draw_chunk(jobs))
+  done.set_result(_draw_chunk(jobs, sizes))
   return done
 
 
-def _result(chunk: list[Plan], future: Future) -> Iterator[tuple[Plan, Drawn]]:
-  """Waits for a chunk."""
-  return zip(chunk, future.result(), strict=True)
+def _draw_chunk(jobs: list[_Job], sizes: dict[str, int]) -> list[Drawn]:
+  return [_draw(picture, squares, sizes) for picture, squares in jobs]
 
 
-def _chunks(plans: Iterable[Plan]) -> Iterator[list[Plan]]:
-  """Yields lists of `_CHUNK_ROWS` plans, the last one shorter."""
-  plans = iter(plans)
-  while chunk := list(itertools.islice(plans, _CHUNK_ROWS)):
-    yield chunk
+def _draw(
+  picture: str | None,
+  squares: dict[str, tuple[Crop | None, ...]],
+  sizes: dict[str, int],
+) -> Drawn:
+  try:
+    pngs = {
+      kind: [_square(crop, picture, sizes[kind]) for crop in crops]
+      for kind, crops in squares.items()
+    }
+    return Drawn(pngs, _picture_size(picture) if picture else (0, 0), "")
+  except ValueError as error:
+    return Drawn({}, (0, 0), str(error))
 
 
-# The caches hold what the neighbouring rows of a picture share.
+# Neighbouring rows share a picture, and so the entries of these caches.
 @functools.lru_cache(maxsize=64)
 def _square(crop: Crop | None, picture: str | None, size: int) -> bytes:
   """Returns the PNG file of one crop, grey for None."""
@@ -168,19 +153,18 @@ def _square(crop: Crop | None, picture: str | None, size: int) -> bytes:
 
 @functools.lru_cache(maxsize=64)
 def _picture_size(path: str) -> tuple[int, int]:
-  """Returns (width, height) in pixels, upright."""
+  """Returns the upright (width, height) in pixels."""
   return _open(path).size
 
 
 # Two, because a picture has up to 192 MB: the whole one and a crop.
 @functools.lru_cache(maxsize=2)
-def _open(path: str):
-  """Opens a picture, or has it at hand."""
+def _open(path: str) -> Image.Image:
   return decode.open_picture(path)
 
 
 def _num_cores() -> int:
-  """Returns the cores that this process may use."""
+  """Returns the number of cores that this process may use."""
   if hasattr(os, "sched_getaffinity"):
     return len(os.sched_getaffinity(0))
   return os.cpu_count() or 1

@@ -1,13 +1,15 @@
-"""What each row becomes, before a pixel is read.
+"""Plans the record of each row, before any picture is decoded.
 
-Everything that can be wrong without opening a picture is found here, in
+Everything that can be wrong without decoding a picture is found here in
 seconds, so that hours of work do not end at a typing error in the last line.
 """
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 
+from ifa_jax.cli.settings_flags import setting
+from ifa_jax.data import schema
 from ifa_jax.data.images import boxes
 from ifa_jax.data.mnre import crops, tree
 from ifa_jax.data.mnre.crops import Crop
@@ -18,57 +20,57 @@ from ifa_jax.preparation import joins
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-  """The flags of `data_prep.mnre`; sizes in pixels.
+  """The flags of `data_prep.mnre`."""
 
-  Attributes:
-    raw_dir: a tree as published.
-    data_dir: where datasets are written.
-    protocol: where grounded crops come from: released, clean or none.
-    boxes: a boxes file, or None.
-    tokenizer: folder or hub id.
-    missing_pixels: what a picture or crop without a file becomes: error,
-      absent (left out) or grey (constant).
-    on_error: what a bad row does: fail, or skip.
-    limit: rows to read of each split, None for all.
-    image_size: side of the whole picture.
-    patch_size: side of a patch; crops are 4 and 2 patches wide.
-    text_len: the most tokens of a text.
-    num_crops: the most crops of a kind.
-    num_workers: processes that draw, 0 for one on each core.
-    overwrite: whether to replace a dataset of other settings.
-  """
-
-  raw_dir: str
-  data_dir: str
-  protocol: str
-  boxes: str | None = None
-  tokenizer: str = "bert-base-uncased"
-  missing_pixels: str = "error"
-  on_error: str = "fail"
-  limit: int | None = None
-  image_size: int = 224
-  patch_size: int = 32
-  text_len: int = 80
-  num_crops: int = 3
-  num_workers: int = 0
-  overwrite: bool = False
+  raw_dir: str = setting("The tree as published (DeepKE's data/).")
+  data_dir: str = setting("Folder for prepared datasets.")
+  protocol: str = setting(
+    "Source of the grounded crops.", choices=schema.PROTOCOLS
+  )
+  boxes: str | None = setting(
+    "JSON of boxes by picture: detected crops and, for clean, grounded ones.",
+    None,
+  )
+  tokenizer: str = setting("WordPiece folder or hub id.", "bert-base-uncased")
+  missing_pixels: str = setting(
+    "A picture or crop without a file is an error, left out, or grey.",
+    "error",
+    choices=("error", "absent", "grey"),
+  )
+  on_error: str = setting(
+    "An invalid row ends the run, or is dropped and listed in skipped.jsonl.",
+    "fail",
+    choices=("fail", "skip"),
+  )
+  limit: int | None = setting("Rows to read of each split.", None, least=1)
+  image_size: int = setting(
+    "Side of the whole picture in pixels.", 224, least=1
+  )
+  patch_size: int = setting(
+    "Side of a patch in pixels; crops are 4 and 2 patches wide.", 32, least=1
+  )
+  text_len: int = setting("Maximum tokens of a text.", 80, least=8)
+  num_crops: int = setting("Maximum crops of each kind.", 3, least=0)
+  num_workers: int = setting(
+    "Processes that decode and resize; 0 for one per core.", 0, least=0
+  )
+  overwrite: bool = setting("Replace a dataset with other settings.", False)
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """A row, its ids, and where its squares come from.
+  """A row, its token ids, and the sources of its squares.
 
   Attributes:
     row: the line of the text file.
-    encoded: its ids.
-    num_unknown: words that the tokenizer does not know, whole or in part.
+    encoded: its token ids.
+    num_unknown: words that contain an [UNK].
     picture: path of the picture, None without a file.
-    squares: for each of image, grounded and detected the crops to draw, as a
-      record has them; None stands for constant grey. The whole picture is a
-      crop with a path.
+    squares: kind -> crops to draw, in the order of the record; None is grey.
+      The whole picture is a crop with a path.
     num_grounded: crops that the source lists, before num_crops.
     num_detected: likewise.
-    missing: paths in the tree that should be files and are none.
+    missing: paths in the tree that should be files and are not.
   """
 
   row: Row
@@ -82,30 +84,35 @@ class Plan:
 
 
 class Planner:
-  """Everything but the pixels of a tree, opened and checked.
+  """A tree with everything but its pixels opened and checked.
 
   Attributes:
-    settings: what was asked for.
+    settings: as given.
     relations: names in the order of their ids.
-    tokenizer: for `Encoded`, and to be saved beside the records.
-    sources: paths of every list and text that rows depend on.
+    tokenizer: that of the texts.
+    sources: paths of all lists and texts that rows depend on.
   """
 
   def __init__(self, settings: Settings):
     """Opens the lists of a tree.
 
     Raises:
-      ValueError: if something is not there or not of its form.
+      ValueError: if a file is missing or malformed.
     """
     if not os.path.isdir(settings.raw_dir):
       raise ValueError(f"--raw_dir={settings.raw_dir}: there is no such folder")
     self.settings = settings
     self.relations = tree.read_relations(settings.raw_dir)
-    listed = boxes.read_boxes(settings.boxes) if settings.boxes else None
+    self._joins: list[joins.Join] = []
+    listed = None
+    if settings.boxes:
+      listed = boxes.read_boxes(settings.boxes)
+      self._joins.append(joins.Join.of_pictures(settings.boxes, listed))
+      if settings.protocol == "clean":
+        self._joins.append(joins.Join.of_phrases(settings.boxes, listed))
     self._crops = crops.Crops(settings.raw_dir, settings.protocol, listed)
-    self._joins = self._make_joins(listed or {})
-    self._has_file: dict[str, bool] = {}
     self._pictures = crops.Pictures(settings.raw_dir)
+    self._has_file: dict[str, bool] = {}
     self.tokenizer = Tokenizer.load(settings.tokenizer)
     relations = tree.relations_path(settings.raw_dir)
     self.sources = [
@@ -115,18 +122,13 @@ class Planner:
     ]
 
   def plans(
-    self,
-    split: str,
-    on_error: Callable[[RowError], None] = tree.raise_error,
+    self, split: str, on_error: Callable[[RowError], None] = tree.raise_error
   ) -> Iterator[Plan]:
     """Yields a plan for each row of a split, in file order.
 
     Args:
       split: train, val or test.
-      on_error: what to do about a bad row; if it returns, the row is dropped.
-
-    Raises:
-      RowError: for a bad row, unless `on_error` is another.
+      on_error: called for an invalid row; if it returns, the row is dropped.
     """
     settings = self.settings
     rows = tree.read_rows(
@@ -140,57 +142,53 @@ class Planner:
       else:
         yield plan
 
-  def tell_joins(self) -> None:
-    """Logs what rows found of pictures and boxes; call it after all plans.
+  def report_joins(self) -> None:
+    """Logs which pictures and boxes were matched; call it after all plans.
 
     Raises:
-      ValueError: for a boxes file of which nothing belongs to a row.
+      ValueError: for a boxes file of which nothing matches a row.
     """
-    joins.tell_pictures(self.settings.raw_dir, self._has_file)
+    joins.log_pictures(self.settings.raw_dir, self._has_file)
     for join in self._joins:
-      join.tell(of_all=self.settings.limit is None)
-
-  def _make_joins(
-    self, listed: Mapping[str, Sequence[boxes.Box]]
-  ) -> list[joins.Join]:
-    """Returns what counts the boxes that no row has."""
-    path = self.settings.boxes
-    if path is None:
-      return []
-    found = [joins.Join.of_pictures(path, listed)]
-    if self.settings.protocol == "clean":
-      found.append(joins.Join.of_phrases(path, listed))
-    return found
+      join.report(saw_all=self.settings.limit is None)
 
   def _plan(self, row: Row) -> Plan:
-    """Finds out what a row becomes."""
     settings = self.settings
     for join in self._joins:
       join.see(row)
     picture = self._pictures.find(row)
     self._has_file[row.img_id] = picture is not None
-    wanted_path = os.path.join(
-      settings.raw_dir, "img_org", row.split, row.img_id
-    )
+    expected = os.path.join(settings.raw_dir, "img_org", row.split, row.img_id)
     listed = {
-      "image": [Crop(picture or wanted_path, None, row.img_id)],
+      "image": [Crop(picture or expected, None, row.img_id)],
       "grounded": self._crops.grounded(row),
       "detected": self._crops.detected(row),
     }
     squares, missing = {}, []
-    for kind, crops_listed in listed.items():
-      wanted = crops_listed[: settings.num_crops if kind != "image" else 1]
-      there = [_is_there(crop, picture) for crop in wanted]
-      pairs = list(zip(wanted, there, strict=True))
-      missing += [crop.path for crop, found in pairs if crop.path and not found]
-      drawn = tuple(crop if found else None for crop, found in pairs)
-      if settings.missing_pixels == "absent":
-        drawn = tuple(crop for crop in drawn if crop)
-      squares[kind] = drawn
-    missing = [os.path.relpath(path, settings.raw_dir) for path in missing]
-    if missing and settings.missing_pixels == "error":
-      self._refuse_missing(row, missing[0])
-    encoded = self._encode(row)
+    for kind, candidates in listed.items():
+      kept = []
+      for crop in candidates[: 1 if kind == "image" else settings.num_crops]:
+        # A box has no file of its own: it is cut from the picture.
+        if os.path.isfile(crop.path) if crop.path else picture:
+          kept.append(crop)
+          continue
+        if crop.path:
+          missing.append(os.path.relpath(crop.path, settings.raw_dir))
+        if settings.missing_pixels != "absent":
+          kept.append(None)
+      squares[kind] = tuple(kept)
+    # Where rows are not skipped, the survey lists all missing files.
+    is_error = settings.missing_pixels == "error"
+    if missing and is_error and settings.on_error == "skip":
+      raise RowError(
+        row.where, "missing pixels", f"there is no file {missing[0]}"
+      )
+    try:
+      encoded = self.tokenizer.encode(
+        row.words, row.head, row.tail, settings.text_len
+      )
+    except ValueError as error:
+      raise RowError(row.where, "text too long", str(error)) from None
     return Plan(
       row=row,
       encoded=encoded,
@@ -201,22 +199,3 @@ class Planner:
       num_detected=len(listed["detected"]),
       missing=tuple(missing),
     )
-
-  def _refuse_missing(self, row: Row, path: str) -> None:
-    """Drops a row that lacks pixels; where rows fail, the survey lists all."""
-    if self.settings.on_error == "skip":
-      raise RowError(row.where, "missing pixels", f"there is no file {path}")
-
-  def _encode(self, row: Row) -> Encoded:
-    """Returns a row's ids."""
-    try:
-      return self.tokenizer.encode(
-        row.words, row.head, row.tail, self.settings.text_len
-      )
-    except ValueError as error:
-      raise RowError(row.where, "text too long", str(error)) from None
-
-
-def _is_there(crop: Crop, picture: str | None) -> bool:
-  """Tells whether a crop's file is there, or the picture it is a box of."""
-  return picture is not None if crop.path is None else os.path.isfile(crop.path)

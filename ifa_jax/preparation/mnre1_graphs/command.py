@@ -1,30 +1,29 @@
-r"""Reads the graphs published with MNRE-1 into scenes.
+r"""Converts the graphs published with MNRE-1 to scenes.
 
     python -m data_prep.mnre1_graphs --graphs=mnre1 --out=scenes
 
-The folder of the graphs also holds the texts:
+The folder of the graphs also has the texts:
 
     ours_train.txt                   the rows, see `data.mnre.tree`
     graph_of_image_train.json        {"a.jpg": {"rel": [[0, 5], [1, 5]]}}
     combined_graph_edges_train.jsonl {"index": 0, "edges": [[1, 0], [4, 3]]}
 
-An image has the edges between its objects, which are known by nothing else: the
-ten of the highest scores, in their order. A row has the (governor, dependent)
-edges of its words, then the edges of its image with the number of words added.
-`ifa_jax.data.scenes.store` describes what is written.
+An image has only the edges between its objects: the ten of the highest scores,
+in their order. A row has the (governor, dependent) edges of its words, then the
+edges of its image with the number of words added. `ifa_jax.data.scenes.store`
+describes the result.
 
 Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
 """
 
 import collections
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from absl import flags
 
-from ifa_jax.cli import tables
 from ifa_jax.data import schema
 from ifa_jax.data.mnre import tree
 from ifa_jax.data.mnre.row import Row
@@ -32,12 +31,13 @@ from ifa_jax.data.scenes import store
 from ifa_jax.data.scenes.store import Scene
 from ifa_jax.files import json_file, whole
 from ifa_jax.files.shown import shown
+from ifa_jax.preparation import counts
 from ifa_jax.preparation.mnre1_graphs import words
 from ifa_jax.preparation.mnre1_graphs.words import Sentence
 
 NUM_OBJECTS = 10
-# Words of a text and more; scenes keep their places as 32 bits.
-_MOST = 1 << 31
+# Scenes store places of words as 32 bits.
+_MAX_PLACE = 1 << 31
 
 _MANIFEST = {
   "tool": "data_prep.mnre1_graphs",
@@ -49,18 +49,6 @@ _MANIFEST = {
   "parser": "mnre1",
 }
 
-# What is counted, in the order of the table.
-_COUNTED = (
-  "rows",
-  "rows of several sentences",
-  "rows with other words parsed",
-  "parsed words dropped",
-  "words not parsed",
-  "words of unknown place",
-  "images",
-  "images without an edge",
-)
-
 
 def convert(
   graphs: str | os.PathLike, out: str | os.PathLike
@@ -69,25 +57,33 @@ def convert(
 
   Args:
     graphs: the folder of the published files.
-    out: a new or empty folder; it appears whole or not at all.
+    out: a new or empty folder; it appears complete or not at all.
 
   Returns:
-    split -> what was counted; the manifests hold it too.
+    Counts by split, which the manifests have too.
 
   Raises:
-    ValueError: for files that are absent, of another form, or that contradict
-      each other, naming file and line; or if `out` holds something.
+    ValueError: for files that are missing, malformed, or inconsistent, naming
+      file and line; or if `out` is not empty.
   """
-  counts = {}
+  counted = {}
   with whole.folder(out) as partial:
     for split in schema.SPLITS:
       pictures = read_scenes(graphs, split)
       sentences = read_sentences(graphs, split, pictures)
-      counts[split] = _count(pictures, sentences.values())
+      total = collections.Counter()
+      for sentence in sentences.values():
+        total.update(sentence.counts)
+      empty = sum(not scene.num_objects for scene in pictures.values())
+      counted[split] = {
+        **{name: int(total[name]) for name in words.COUNTED},
+        "images": len(pictures),
+        "images without an edge": empty,
+      }
       heads = {row_id: found.heads for row_id, found in sentences.items()}
-      manifest = {**_MANIFEST, "counts": counts[split]}
+      manifest = {**_MANIFEST, "counts": counted[split]}
       store.write_split(partial, split, pictures, heads, manifest)
-  return counts
+  return counted
 
 
 def read_rows(graphs: str | os.PathLike, split: str) -> list[Row]:
@@ -98,38 +94,34 @@ def read_rows(graphs: str | os.PathLike, split: str) -> list[Row]:
 def read_scenes(graphs: str | os.PathLike, split: str) -> dict[str, Scene]:
   """Returns a scene for each image: objects without boxes, and their edges.
 
-  An image's objects are those up to the last that has an edge; of others
-  nothing is told.
+  An image's objects are those up to the last one with an edge; the file does
+  not mention others.
 
   Raises:
-    ValueError: for a file of another form; names the image.
+    ValueError: for a malformed file; names the image.
   """
   name = f"graph_of_image_{split}.json"
   listed = json_file.parse(_read(graphs, name), name)
   if not isinstance(listed, dict):
     raise ValueError(
-      f"{name}: wanted an object of images, found a {type(listed).__name__}"
+      f"{name}: expected an object of images, got {shown(listed)}"
     )
-  return {
-    img_id: _scene(entry, f"{name}: image {img_id!r}")
-    for img_id, entry in listed.items()
-  }
-
-
-def _scene(entry: Any, where: str) -> Scene:
-  """Returns the scene of one image."""
-  edges = _edges(entry, "rel", where)
-  num = 1 + max((max(edge) for edge in edges), default=-1)
-  if num > NUM_OBJECTS:
-    raise ValueError(
-      f"{where}: wanted the objects 0 to {NUM_OBJECTS - 1}, found {num - 1}"
+  scenes = {}
+  for img_id, entry in listed.items():
+    where = f"{name}: image {img_id!r}"
+    edges = np.array(_edges(entry, "rel", where), int).reshape(-1, 2)
+    num = int(edges.max(initial=-1)) + 1
+    if num > NUM_OBJECTS:
+      raise ValueError(
+        f"{where}: expected objects 0 to {NUM_OBJECTS - 1}, got {num - 1}"
+      )
+    scenes[img_id] = Scene(
+      size=(0, 0),
+      boxes=None,
+      scores=np.zeros(num, np.float32),
+      edges=edges.astype(np.int32),
     )
-  return Scene(
-    size=(0, 0),
-    boxes=None,
-    scores=np.zeros(num, np.float32),
-    edges=np.array(edges, np.int32).reshape(-1, 2),
-  )
+  return scenes
 
 
 def read_sentences(
@@ -143,14 +135,14 @@ def read_sentences(
     pictures: of `read_scenes`.
 
   Raises:
-    ValueError: for a line of another form; names it.
+    ValueError: for a malformed line; names it.
   """
   name = f"combined_graph_edges_{split}.jsonl"
   lines = _read(graphs, name).splitlines()
   rows = read_rows(graphs, split)
   if len(lines) != len(rows):
     raise ValueError(
-      f"{name}: wanted {len(rows)} lines, as many as the text has, found"
+      f"{name}: expected {len(rows)} lines, as many as the text has, got"
       f" {len(lines)}"
     )
   sentences = {}
@@ -160,67 +152,42 @@ def read_sentences(
     edges = _edges(entry, "edges", where)
     if entry.get("index") != index:
       raise ValueError(
-        f"{where}: wanted index {index}, found {shown(entry.get('index'))}"
+        f"{where}: expected index {index}, got {shown(entry.get('index'))}"
       )
     if row.img_id not in pictures:
-      raise ValueError(f"{where}: no image {row.img_id!r} among the graphs")
+      raise ValueError(
+        f"{where}: expected image {row.img_id!r} among the graphs, got none"
+      )
     objects = pictures[row.img_id].edges.tolist()
     sentences[row.id] = words.read(edges, objects, len(row.words), where)
   return sentences
 
 
-def _count(
-  pictures: Mapping[str, Scene], sentences: Iterable[Sentence]
-) -> dict[str, int]:
-  """Returns what a split's manifest tells of it."""
-  counts = collections.Counter()
-  for sentence in sentences:
-    counts.update(sentence.counts)
-  counts["images"] = len(pictures)
-  counts["images without an edge"] = sum(
-    not scene.num_objects for scene in pictures.values()
-  )
-  return {name: counts[name] for name in _COUNTED}
-
-
 def _edges(entry: Any, key: str, where: str) -> list[list[int]]:
-  """Returns the pairs of whole numbers in an entry."""
+  """Returns the pairs of numbers from 0 that an entry has under a key."""
   edges: Any = entry.get(key) if isinstance(entry, dict) else None
   are_pairs = isinstance(edges, list) and all(
     isinstance(edge, list)
     and len(edge) == 2
-    and all(type(end) is int and 0 <= end < _MOST for end in edge)
+    and all(type(end) is int and 0 <= end < _MAX_PLACE for end in edge)
     for edge in edges
   )
   if not are_pairs:
     raise ValueError(
-      f"{where}: wanted pairs of numbers from 0 as {key!r}, found"
+      f"{where}: expected pairs of numbers from 0 as {key!r}, got"
       f" {shown(entry)}"
     )
   return edges
 
 
 def _read(graphs: str | os.PathLike, name: str) -> str:
-  """Returns the text of a file of the folder."""
   try:
     with open(os.path.join(graphs, name), encoding="utf-8") as file:
       return file.read()
   except FileNotFoundError:
-    raise ValueError(f"{graphs}: wanted {name}, found no such file") from None
+    raise ValueError(f"{graphs}: expected {name}, got no such file") from None
   except UnicodeDecodeError as error:
     raise ValueError(f"{name}: not UTF-8: {error}") from None
-
-
-def main(_: Sequence[str]) -> None:
-  """Runs the command."""
-  counts = convert(flags.FLAGS.graphs, flags.FLAGS.out)
-  rows = [
-    [name, *(str(split[name]) for split in counts.values())]
-    for name in _COUNTED
-  ]
-  tables.print_table(tables.make_table("Graphs of MNRE-1", ("", *counts), rows))
-  # Not through rich, which would break a long path into lines.
-  print(flags.FLAGS.out)
 
 
 def define_flags() -> None:
@@ -230,3 +197,9 @@ def define_flags() -> None:
     ("out", "Folder to write, new or empty."),
   ):
     flags.DEFINE_string(name, None, meaning, required=True)
+
+
+def main(_: Sequence[str]) -> None:
+  """Runs the command."""
+  counted = convert(flags.FLAGS.graphs, flags.FLAGS.out)
+  counts.show("Graphs of MNRE-1", counted, flags.FLAGS.out)

@@ -1,4 +1,4 @@
-"""The word edges of MNRE-1's graphs: sentences that all count from 0.
+"""The word edges of MNRE-1's graphs, whose sentences all count from 0.
 
 A post's sentences follow each other, and the (governor, dependent) edges of
 each are in the order of the dependents. Every sentence is a tree: all its words
@@ -7,6 +7,7 @@ but the root have one governor.
     [[1, 0], [1, 2], [1, 0]]   is   [[1, 0], [1, 2], [4, 3]]
 """
 
+import graphlib
 import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -15,13 +16,23 @@ import numpy as np
 
 Edges = Sequence[Sequence[int]]
 
+# The counts of a `Sentence`.
+COUNTED = (
+  "rows",
+  "rows of several sentences",
+  "rows with other words parsed",
+  "parsed words dropped",
+  "words not parsed",
+  "words of unknown place",
+)
+
 
 class Sentence(NamedTuple):
   """The text of a row.
 
   Attributes:
-    heads: of each word, words from 0; -1 for roots.
-    counts: what had to be mended, by its name.
+    heads: the head of each word, words from 0; -1 for roots.
+    counts: by the names in `COUNTED`.
   """
 
   heads: list[int]
@@ -43,30 +54,31 @@ def read(edges: Edges, objects: Edges, num_words: int, where: str) -> Sentence:
   num_word_edges = len(edges) - len(objects)
   if num_word_edges < 0:
     raise ValueError(
-      f"{where}: wanted the image's {len(objects)} edges at the end, found"
+      f"{where}: expected the image's {len(objects)} edges at the end, got"
       f" {len(edges)} edges in all"
     )
   parsed, num_sentences = heads(edges[:num_word_edges], where)
   num_parsed = _num_parsed(edges[num_word_edges:], objects, len(parsed), where)
-  # Sentences of one word have no edge that could tell where they stood.
+  # The place of a sentence of one word is unknown: it has no edge.
   unplaced = num_parsed - len(parsed)
+  counts = (
+    1,
+    num_sentences + unplaced > 1,
+    num_parsed != num_words,
+    max(0, num_parsed - num_words),
+    max(0, num_words - num_parsed),
+    unplaced,
+  )
   return Sentence(
     fit(parsed + [-1] * unplaced, num_words),
-    {
-      "rows": 1,
-      "rows of several sentences": num_sentences + unplaced > 1,
-      "rows with other words parsed": num_parsed != num_words,
-      "parsed words dropped": max(0, num_parsed - num_words),
-      "words not parsed": max(0, num_words - num_parsed),
-      "words of unknown place": unplaced,
-    },
+    dict(zip(COUNTED, counts, strict=True)),
   )
 
 
 def heads(edges: Edges, where: str) -> tuple[list[int], int]:
   """Returns the head of every word of a post, and the number of its sentences.
 
-  A sentence of one word has no edge, and so leaves no trace here.
+  A sentence of one word has no edge, and is missing in both.
 
   Args:
     edges: (governor, dependent) by sentence, words from 0 in each.
@@ -76,23 +88,26 @@ def heads(edges: Edges, where: str) -> tuple[list[int], int]:
     Words of the post from 0, -1 for roots.
 
   Raises:
-    ValueError: for a sentence that is no tree.
+    ValueError: for a sentence that is not a tree.
   """
+  # A sentence begins where the dependents do not rise.
+  starts = [
+    i for i, edge in enumerate(edges) if i == 0 or edge[1] <= edges[i - 1][1]
+  ]
   found: list[int] = []
-  sentences = _sentences(edges)
-  for sentence in sentences:
+  for a, b in itertools.pairwise([*starts, len(edges)]):
     begin = len(found)
-    tree = _tree(sentence, where)
+    tree = _tree(edges[a:b], where)
     found += [head if head < 0 else begin + head for head in tree]
-  return found, len(sentences)
+  return found, len(starts)
 
 
 def fit(parsed: Sequence[int], num_words: int) -> list[int]:
-  """Returns the heads of a text whose words the parser counted otherwise.
+  """Returns the heads of a text that the parser split into other words.
 
-  Words that only one of the two has are taken to be the last ones: parsed ones
-  are dropped, and who hung on them becomes a root, as others do that were not
-  parsed.
+  Words that only one side has are assumed to be the last ones. Extra parsed
+  words are dropped, and their dependents become roots; extra words of the text
+  become roots.
 
   Args:
     parsed: heads of the parser's words.
@@ -103,60 +118,35 @@ def fit(parsed: Sequence[int], num_words: int) -> list[int]:
 
 
 def _num_parsed(shifted: Edges, objects: Edges, least: int, where: str) -> int:
-  """Returns how many words the parser counted.
+  """Returns the parser's number of words, which objects' edges are shifted by.
 
-  The objects' edges tell; without any, the sentences of one word are missing.
-
-  Args:
-    shifted: the image's edges in a row, with the number of words added.
-    objects: the image's edges.
-    least: words in sentences that have an edge.
-    where: file and line, for messages.
+  Without any, it is taken to be the number of words that have an edge, `least`.
   """
   if not objects:
     return least
   shifts = np.unique(np.subtract(shifted, objects)).tolist()
   if len(shifts) > 1 or shifts[0] < least:
     raise ValueError(
-      f"{where}: wanted the image's edges with {least} or more words added,"
-      f" found {str(shifts)[:80]}"
+      f"{where}: expected the image's edges with {least} or more words added,"
+      f" got {str(shifts)[:80]}"
     )
   return shifts[0]
-
-
-def _sentences(edges: Edges) -> list[Edges]:
-  """Cuts where the dependents do not rise."""
-  starts = [
-    i for i, edge in enumerate(edges) if i == 0 or edge[1] <= edges[i - 1][1]
-  ]
-  return [edges[a:b] for a, b in itertools.pairwise([*starts, len(edges)])]
 
 
 def _tree(sentence: Edges, where: str) -> list[int]:
   """Returns the head of each word of one sentence, -1 for its root."""
   num_words = 1 + max(max(edge) for edge in sentence)
   heads_of = {dependent: governor for governor, dependent in sentence}
-  # All words but the roots have one governor.
   num_roots = num_words - len(heads_of)
   if num_roots > 1:
     raise ValueError(
-      f"{where}: wanted a tree of {num_words} words with one root, found"
+      f"{where}: expected a tree of {num_words} words with one root, got"
       f" {num_roots} roots"
     )
-  if not num_roots or not _reach_root(heads_of):
-    raise ValueError(f"{where}: wanted a tree of words, found a circle")
+  try:
+    graphlib.TopologicalSorter({d: [g] for d, g in heads_of.items()}).prepare()
+  except graphlib.CycleError:
+    raise ValueError(
+      f"{where}: expected a tree of words, got a cycle"
+    ) from None
   return [heads_of.get(word, -1) for word in range(num_words)]
-
-
-def _reach_root(heads_of: dict[int, int]) -> bool:
-  """Tells whether every word has a path of governors to one without any."""
-  settled: set[int] = set()
-  for word in heads_of:
-    path: dict[int, None] = {}
-    while word in heads_of and word not in settled:
-      if word in path:
-        return False
-      path[word] = None
-      word = heads_of[word]
-    settled |= path.keys()
-  return True

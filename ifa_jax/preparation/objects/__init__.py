@@ -2,6 +2,6 @@
 
 command    python -m data_prep.objects
 boxes      the search, picture by picture
-journal    found objects, kept for a run that is interrupted
+journal    boxes found so far, kept for an interrupted run
 tree       the pictures of a tree, and the names to look for
 """

@@ -1,12 +1,12 @@
-"""What was found in a tree's pictures so far, kept beside the boxes file.
+"""The boxes found so far, in a file of JSON lines next to the boxes file.
 
     {"settings": {"threshold": 0.2, ...}, "versions": {"torch": "2.13.0", ...}}
     {"pictures": [{"name": "a.jpg", "num_bytes": 9120, "names": ["Rome"],
                    "boxes": [...], "reason": null}]}
 
-A first line with the settings, then one for each batch of pictures. A line is
-written at once, so that a kill can only tear the last one, which is dropped.
-Of a picture that occurs twice the last entry counts.
+The first line has the settings, every other line a batch of pictures. A kill
+can only cut off the last line, which is then dropped. Of several entries of a
+picture, the last one counts.
 """
 
 import fcntl
@@ -15,33 +15,31 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
 from ifa_jax.preparation.objects.tree import Wanted
 
-# Where a model lies and what it is called change no box.
-_FREE = ("name", "commit")
+# A model's place and name change no box.
+_IGNORED = ("name", "commit")
 _ENTRY_KEYS = {"name", "num_bytes", "names", "boxes", "reason"}
 
 
 class Journal:
-  """Reads a journal and goes on with it. Use as a context manager."""
+  """Opens a journal, or starts one. Use as a context manager."""
 
   def __init__(
-    self,
-    path: str,
-    settings: Mapping[str, Any],
-    versions: Mapping[str, str],
+    self, path: str, settings: Mapping[str, Any], versions: Mapping[str, str]
   ):
-    """Opens a journal, or begins one.
+    """Reads all entries, and keeps other processes out.
 
     Args:
       path: of the file.
-      settings: what the boxes depend on; plain values.
-      versions: of the packages, which may differ from those of the beginning.
+      settings: everything that boxes depend on; plain values.
+      versions: of the packages; may differ from those of the first run.
 
     Raises:
-      ValueError: if it was made with other settings, if it is damaged, or if
-        another process writes to it.
+      ValueError: if the journal has other settings, is damaged, or is in use by
+        another process.
     """
     self._path = path
     self._file = open(path, "a+b")  # noqa: SIM115
@@ -54,25 +52,25 @@ class Journal:
       ) from None
     self._entries: dict[str, dict[str, Any]] = {}
     lines = self._read()
-    if not lines:
-      self._append({"settings": settings, "versions": versions})
+    if lines:
+      self._check(lines[0]["settings"], settings)
     else:
-      self._check(lines[0], settings)
-      for line in lines[1:]:
-        self._keep(line["pictures"])
+      self._append({"settings": settings, "versions": versions})
+    for line in lines[1:]:
+      self._keep(line["pictures"])
 
   def __enter__(self) -> "Journal":
     """Returns itself."""
     return self
 
   def __exit__(self, *_: object) -> None:
-    """Closes the file, which lets others write."""
+    """Closes the file, so that other processes can open it."""
     self._file.close()
 
   def entry(self, picture: Wanted) -> dict[str, Any] | None:
-    """Returns what is known of a picture, None if it is to be looked at.
+    """Returns the entry of a picture, None if it must be searched.
 
-    That is so for a new one, and for one whose file or names have changed.
+    That is so for a new picture, and if its file or its names have changed.
     """
     entry = self._entries.get(picture.name)
     same = entry is not None and (
@@ -87,12 +85,12 @@ class Journal:
     boxes: Sequence[list[dict[str, Any]]],
     reasons: Sequence[str | None],
   ) -> None:
-    """Appends a batch.
+    """Adds a batch, and returns when it is on the disk.
 
     Args:
-      pictures: that were looked at.
+      pictures: that were searched.
       boxes: found in each.
-      reasons: why a picture could not be looked at, None for those that could.
+      reasons: why a picture could not be read, None for those that could.
     """
     entries = [
       {
@@ -111,52 +109,50 @@ class Journal:
     self._entries |= {entry["name"]: entry for entry in entries}
 
   def _append(self, line: Mapping[str, Any]) -> None:
-    """Writes a line through to the disk."""
     self._file.write(json.dumps(line).encode() + b"\n")
     self._file.flush()
     os.fsync(self._file.fileno())
 
   def _read(self) -> list[dict[str, Any]]:
-    """Returns all whole lines; cuts off what stands behind them."""
+    """Returns all complete lines, and drops an incomplete last one."""
     self._file.seek(0)
-    read, end = [], 0
-    for number, text in enumerate(self._file, start=1):
+    lines, end = [], 0
+    for text in self._file:
       if not text.endswith(b"\n"):
         break
-      read.append(self._parse(text, number))
+      lines.append(self._parse(text, len(lines) + 1))
       end += len(text)
     self._file.truncate(end)
-    return read
+    return lines
 
   def _parse(self, text: bytes, number: int) -> dict[str, Any]:
-    """Reads a line."""
+    where = f"{self._path}:{number}"
     key = "settings" if number == 1 else "pictures"
     try:
-      line = json.loads(text)
-    except (ValueError, RecursionError):
-      line = {}
-    found = line.get(key) if isinstance(line, dict) else None
+      line = json_file.parse(text, where)
+    except ValueError:
+      line = None
+    line = line if isinstance(line, dict) else {}
+    found = line.get(key)
     if not (isinstance(found, dict) if number == 1 else _are_entries(found)):
       raise ValueError(
-        f"{self._path}:{number}: want a journal's line with {key!r}, found"
-        f" {text[:60]!r}; move the file away to begin anew"
+        f"{where}: expected a journal's line with {key!r}, got {text[:60]!r};"
+        " move the file away to start again"
       )
     return line
 
-  def _check(self, first: Mapping[str, Any], settings: Mapping[str, Any]):
-    """Raises ValueError if a journal was made with other settings."""
+  def _check(self, found: Mapping[str, Any], settings: Mapping[str, Any]):
+    """Raises ValueError if the journal was made with other settings."""
     for key, wanted in settings.items():
-      found = first["settings"].get(key)
-      if _without_free(found) != _without_free(wanted):
+      if _without_ignored(found.get(key)) != _without_ignored(wanted):
         raise ValueError(
-          f"{self._path}: made with {key} {_show(found)}, asked for"
-          f" {_show(wanted)}; choose that again, or another --out, or move the"
-          " file away to look at all pictures anew"
+          f"{self._path}: expected {key} {_show(wanted)}, got"
+          f" {_show(found.get(key))}; set that again, choose another --out, or"
+          " move the file away to search all pictures again"
         )
 
 
 def _are_entries(found: Any) -> bool:
-  """Tells the entries of a batch of pictures from all else."""
   return isinstance(found, list) and all(
     isinstance(entry, dict)
     and entry.keys() >= _ENTRY_KEYS
@@ -165,14 +161,14 @@ def _are_entries(found: Any) -> bool:
   )
 
 
-def _without_free(value: Any) -> Any:
+def _without_ignored(value: Any) -> Any:
   if not isinstance(value, Mapping):
     return value
-  return {key: x for key, x in value.items() if key not in _FREE}
+  return {key: x for key, x in value.items() if key not in _IGNORED}
 
 
 def _show(value: Any) -> str:
-  """Returns a setting as a message has it."""
+  """Returns a model as its name and hash, anything else as it is."""
   if not isinstance(value, Mapping) or not {"name", "sha256"} <= value.keys():
     return shown(value)
   return f"{value['name']} (sha256 {value['sha256'][:12]})"

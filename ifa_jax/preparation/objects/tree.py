@@ -12,13 +12,13 @@ from ifa_jax.data.mnre.row import RowError
 
 
 class Wanted(NamedTuple):
-  """A picture to look at.
+  """A picture to search.
 
   Attributes:
     name: its file name.
-    path: where it lies.
+    path: of the file.
     names: of heads and tails of all its rows, in their order, each once.
-    num_bytes: size of the file; another file of that name tells by it.
+    num_bytes: size of the file; reveals a changed file of the same name.
   """
 
   name: str
@@ -32,17 +32,16 @@ def read_tree(
 ) -> tuple[list[Wanted], list[str]]:
   """Returns the pictures of all splits, and the names of those without a file.
 
-  Nothing of a row but its picture and its names is looked at. Both lists are in
-  the order of the rows.
+  Both are in the order of the rows. Of a row, only its picture and its names
+  are read.
 
   Args:
     raw_dir: a tree as published.
     limit: rows to read of each split, None for all.
-    on_error: what to do about a bad row; if it returns, the row is left out.
+    on_error: called for an invalid row; if it returns, the row is left out.
 
   Raises:
     ValueError: if there is no such tree.
-    RowError: for a bad row, unless `on_error` is another.
   """
   if not os.path.isdir(raw_dir):
     raise ValueError(f"--raw_dir={raw_dir}: there is no such folder")
@@ -68,24 +67,23 @@ def read_tree(
 
 
 def batches(wanted: Sequence[Wanted], size: int) -> Iterator[list[Wanted]]:
-  """Yields up to `size` pictures at a time, of one number of pixels each way.
+  """Yields up to `size` pictures of equal width and height at a time.
 
-  The order depends on the pictures alone, so that what is left of them after a
-  kill makes the batches that were left.
+  The order depends only on the pictures, so that the batches left after a kill
+  are those of an uninterrupted run.
   """
   by_pixels: dict[tuple[int, int], list[Wanted]] = {}
   for picture in sorted(wanted):
     by_pixels.setdefault(_num_pixels(picture.path), []).append(picture)
-  for pixels in sorted(by_pixels):
-    alike = by_pixels[pixels]
+  for _, alike in sorted(by_pixels.items()):
     for begin in range(0, len(alike), size):
       yield alike[begin : begin + size]
 
 
 def _num_pixels(path: str) -> tuple[int, int]:
-  """Returns width and height as the header has them, (0, 0) without one."""
+  """Returns the header's width and height, (0, 0) without a header."""
   try:
     with Image.open(path) as picture:
       return picture.size
-  except Exception:  # Whoever opens it to look says what is wrong.
+  except Exception:  # Reported when the picture is decoded.
     return 0, 0

@@ -1,21 +1,22 @@
 """Pictures of the quickstart posts: an emblem among other things, with boxes.
 
-Only the emblem bears on the relation. The other things tell nothing of it: a
-person, who is every post's head; a pin, flag or sign for the tail, drawn alike
-for people, organizations and places; and a few pale shapes.
+Only the emblem depends on the relation. The other things are a person for every
+post's head; a pin, flag or sign for the tail, drawn alike for people,
+organizations and places; and a few pale shapes.
 """
 
-import dataclasses
 import io
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from ifa_jax.preparation.quickstart import shapes as shapes
+from ifa_jax.preparation.quickstart import shapes
 
-# Side of an object, as a share of the picture's shorter side.
+# Role -> side of an object, as a share of the picture's shorter side, and the
+# detector's score.
 SHARES = {
   "emblem": (0.32, 0.46),
   "head": (0.24, 0.34),
@@ -30,9 +31,8 @@ SCORES = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class Box:
-  """Where a detector finds an object.
+class Box(NamedTuple):
+  """An object as a detector finds it.
 
   Attributes:
     corners: (x0, y0, x1, y1) in pixels of the picture.
@@ -48,19 +48,18 @@ class Box:
 def draw(
   emblem: str, rng: np.random.Generator
 ) -> tuple[Image.Image, list[Box]]:
-  """Draws one picture.
+  """Returns one picture and its boxes, best score first.
 
   Args:
-    emblem: a key of `quickstart_shapes.EMBLEMS`.
-    rng: a numpy Generator; everything but the emblem is drawn from it.
-
-  Returns:
-    A PIL image, and the `Box`es of its objects, best score first.
+    emblem: one of `shapes.EMBLEMS`.
+    rng: draws everything else.
   """
   width, height = (int(length) for length in rng.integers(120, 201, 2))
   picture = _background(width, height, rng)
+  # The emblem comes first, so that it has room.
+  entities = [role for role in ("head", "tail") if rng.random() < 0.75]
   taken, boxes = [], []
-  for role in _cast(rng):
+  for role in ["emblem", *entities, *["shape"] * rng.integers(1, 4)]:
     size = round(rng.uniform(*SHARES[role]) * min(width, height))
     corner = _free_corner(picture.size, size, role, taken, rng)
     if corner is None:
@@ -75,32 +74,23 @@ def draw(
 
 
 def encode(picture: Image.Image, rng: np.random.Generator) -> bytes:
-  """Returns the bytes of a JPEG file, of a quality drawn from `rng`."""
+  """Returns a JPEG file of random quality."""
   stream = io.BytesIO()
   picture.save(stream, "JPEG", quality=int(rng.integers(76, 91)))
   return stream.getvalue()
 
 
-def _cast(rng: np.random.Generator) -> list[str]:
-  """Lists the roles of what to draw; the emblem first, so that it has room."""
-  entities = [role for role in ("head", "tail") if rng.random() < 0.75]
-  return ["emblem", *entities, *["shape"] * rng.integers(1, 4)]
-
-
 def _thing(role: str, emblem: str, rng: np.random.Generator) -> str:
-  """Returns the name of what to draw for a role."""
-  if role == "tail":
-    return str(rng.choice(shapes.TAGS))
-  if role == "shape":
-    return str(rng.choice(shapes.SHAPES))
-  return {"emblem": emblem, "head": "person"}[role]
+  if role in ("tail", "shape"):
+    return str(rng.choice(shapes.TAGS if role == "tail" else shapes.SHAPES))
+  return emblem if role == "emblem" else "person"
 
 
 def _free_corner(
   extent: tuple[int, int],
   size: int,
   role: str,
-  taken: list[tuple[int, int, int]],
+  taken: Sequence[tuple[int, int, int]],
   rng: np.random.Generator,
 ) -> tuple[int, int] | None:
   """Returns (x, y) of a free square of a side, or None in a crowded picture.
@@ -113,19 +103,13 @@ def _free_corner(
     for length in extent:
       low = (length - side) // 2 if role == "emblem" else 0
       corner.append(int(rng.integers(low + 2, length - low - size - 1)))
-    if not any(_overlap(corner, size, *other) for other in taken):
-      return tuple(corner)
+    x, y = corner
+    if all(
+      x >= x1 + other or y >= y1 + other or x1 >= x + size or y1 >= y + size
+      for x1, y1, other in taken
+    ):
+      return x, y
   return None
-
-
-def _overlap(
-  corner: Sequence[int], size: int, x: int, y: int, other_size: int
-) -> bool:
-  """Whether two squares, given by corner and side, share a pixel."""
-  return all(
-    a < b + other_size and b < a + size
-    for a, b in zip(corner, (x, y), strict=True)
-  )
 
 
 def _detect(
@@ -135,7 +119,7 @@ def _detect(
   role: str,
   rng: np.random.Generator,
 ) -> Box:
-  """Returns the `Box` of a square; each side is off by up to 4 % of it."""
+  """Returns a square's `Box`; each edge is off by up to 4 % of the side."""
   x, y = corner
   edges = np.array([x, y, x + size, y + size])
   edges = edges + rng.uniform(-0.04, 0.04, 4) * size

@@ -1,7 +1,6 @@
-"""What the quickstart pictures show, each thing drawn on its own square tile.
+"""The things in the quickstart pictures, each drawn on its own square tile.
 
-Coordinates are in [0, 1], x to the right and y down; `EMBLEMS`, `TAGS` and
-`SHAPES` list the names that `tile` knows, beside "person".
+Coordinates are in [0, 1], x to the right and y down.
 """
 
 import colorsys
@@ -34,20 +33,20 @@ def tile(name: str, size: int, rng: np.random.Generator) -> Image.Image:
   """Draws one thing on a transparent square; emblems are slightly turned.
 
   Args:
-    name: an emblem, tag or shape, or "person".
+    name: one of `EMBLEMS`, `TAGS` or `SHAPES`, or "person".
     size: side of the square in pixels.
-    rng: a numpy Generator, for colour and angle.
+    rng: draws colour and angle.
 
   Returns:
-    A PIL image in RGBA.
+    An RGBA image.
   """
   canvas = _Canvas(size * SUPERSAMPLE)
   if name not in EMBLEMS:
     pale = rng.uniform(0.15, 0.4), rng.uniform(0.6, 0.9)
-    _DRAW[name](canvas, color(rng.uniform(), *pale))
+    _draw(name, canvas, color(rng.uniform(), *pale))
     return canvas.image.resize((size, size), Image.Resampling.BOX)
   hue = rng.normal(EMBLEMS[name], HUE_STD)
-  _DRAW[name](canvas, color(hue, rng.uniform(0.7, 0.95), rng.uniform(0.8, 1)))
+  _draw(name, canvas, color(hue, rng.uniform(0.7, 0.95), rng.uniform(0.8, 1)))
   angle = rng.uniform(-10, 10)
   turned = canvas.image.rotate(angle, Image.Resampling.BILINEAR)
   return turned.resize((size, size), Image.Resampling.BOX)
@@ -66,11 +65,11 @@ class _Canvas:
   def _scale(self, points):
     return [(x * self._size, y * self._size) for x, y in points]
 
-  def polygon(self, points, fill, outline=INK):
+  def polygon(self, points, fill):
     points = self._scale(points)
     self._draw.polygon(points, fill)
     closed = [*points, *points[:2]]
-    self._draw.line(closed, outline, self._line, joint="curve")
+    self._draw.line(closed, INK, self._line, joint="curve")
 
   def ellipse(self, x0, y0, x1, y1, fill, outline=INK, line=None):
     box = self._scale([(x0, y0), (x1, y1)])
@@ -79,99 +78,67 @@ class _Canvas:
 
   def rectangle(self, x0, y0, x1, y1, fill, outline=INK, radius=0.0):
     box = self._scale([(x0, y0), (x1, y1)])
-    self._draw.rounded_rectangle(
-      box, radius * self._size, fill, outline, self._line
-    )
+    radius *= self._size
+    self._draw.rounded_rectangle(box, radius, fill, outline, self._line)
 
 
-def _heart(canvas: _Canvas, fill: Rgb) -> None:
+def _draw(name: str, canvas: _Canvas, fill: Rgb) -> None:
+  match name:
+    case "heart":
+      canvas.polygon(_heart_points(), fill)
+    case "star":
+      canvas.polygon(_star_points(), fill)
+    case "house":
+      canvas.rectangle(0.18, 0.42, 0.82, 0.92, fill)
+      canvas.polygon([(0.06, 0.46), (0.5, 0.08), (0.94, 0.46)], fill)
+      canvas.rectangle(0.4, 0.6, 0.6, 0.92, WHITE)
+    case "cup":
+      canvas.ellipse(0.52, 0.3, 0.94, 0.72, None, INK, 0.13)
+      canvas.ellipse(0.55, 0.33, 0.91, 0.69, None, fill, 0.07)
+      canvas.rectangle(0.1, 0.2, 0.72, 0.88, fill, radius=0.12)
+      canvas.ellipse(0.1, 0.12, 0.72, 0.32, WHITE)
+    case "person":
+      canvas.ellipse(0.18, 0.5, 0.82, 1.3, fill)
+      canvas.ellipse(0.3, 0.08, 0.7, 0.5, WHITE)
+    case "pin":
+      canvas.polygon([(0.24, 0.5), (0.76, 0.5), (0.5, 0.95)], fill)
+      canvas.ellipse(0.2, 0.06, 0.8, 0.64, fill)
+      canvas.ellipse(0.38, 0.23, 0.62, 0.47, WHITE)
+    case "flag":
+      canvas.rectangle(0.2, 0.06, 0.28, 0.96, WHITE)
+      canvas.polygon([(0.28, 0.1), (0.9, 0.32), (0.28, 0.56)], fill)
+    case "sign":
+      canvas.rectangle(0.46, 0.5, 0.54, 0.96, WHITE)
+      canvas.rectangle(0.1, 0.12, 0.9, 0.56, fill, radius=0.06)
+      canvas.rectangle(0.22, 0.26, 0.78, 0.3, WHITE, WHITE)
+      canvas.rectangle(0.22, 0.4, 0.62, 0.44, WHITE, WHITE)
+    case "disc":
+      canvas.ellipse(0.1, 0.1, 0.9, 0.9, fill)
+    case "ring":
+      canvas.ellipse(0.1, 0.1, 0.9, 0.9, None, fill, 0.2)
+    case "triangle":
+      canvas.polygon([(0.5, 0.1), (0.93, 0.85), (0.07, 0.85)], fill)
+    case "square":
+      canvas.rectangle(0.14, 0.14, 0.86, 0.86, fill)
+    case "cross":
+      canvas.rectangle(0.38, 0.1, 0.62, 0.9, fill, fill)
+      canvas.rectangle(0.1, 0.38, 0.9, 0.62, fill, fill)
+
+
+def _heart_points() -> list[tuple[float, float]]:
   points = []
   for t in np.linspace(0, 2 * math.pi, 48, endpoint=False):
     x = 16 * math.sin(t) ** 3
     y = 13 * math.cos(t) - 5 * math.cos(2 * t) - 2 * math.cos(3 * t)
     points.append((0.5 + 0.026 * x, 0.46 - 0.026 * (y - math.cos(4 * t))))
-  canvas.polygon(points, fill)
+  return points
 
 
-def _star(canvas: _Canvas, fill: Rgb) -> None:
+def _star_points() -> list[tuple[float, float]]:
   points = []
   for k in range(10):
-    radius, angle = (0.2, 0.46)[k % 2 == 0], math.pi * (k / 5 - 0.5)
+    radius, angle = (0.46, 0.2)[k % 2], math.pi * (k / 5 - 0.5)
     points.append(
       (0.5 + radius * math.cos(angle), 0.53 + radius * math.sin(angle))
     )
-  canvas.polygon(points, fill)
-
-
-def _house(canvas: _Canvas, fill: Rgb) -> None:
-  canvas.rectangle(0.18, 0.42, 0.82, 0.92, fill)
-  canvas.polygon([(0.06, 0.46), (0.5, 0.08), (0.94, 0.46)], fill)
-  canvas.rectangle(0.4, 0.6, 0.6, 0.92, WHITE)
-
-
-def _cup(canvas: _Canvas, fill: Rgb) -> None:
-  canvas.ellipse(0.52, 0.3, 0.94, 0.72, None, INK, 0.13)
-  canvas.ellipse(0.55, 0.33, 0.91, 0.69, None, fill, 0.07)
-  canvas.rectangle(0.1, 0.2, 0.72, 0.88, fill, radius=0.12)
-  canvas.ellipse(0.1, 0.12, 0.72, 0.32, WHITE)
-
-
-def _person(canvas: _Canvas, fill: Rgb) -> None:
-  canvas.ellipse(0.18, 0.5, 0.82, 1.3, fill)
-  canvas.ellipse(0.3, 0.08, 0.7, 0.5, WHITE)
-
-
-def _pin(canvas: _Canvas, fill: Rgb) -> None:
-  canvas.polygon([(0.24, 0.5), (0.76, 0.5), (0.5, 0.95)], fill)
-  canvas.ellipse(0.2, 0.06, 0.8, 0.64, fill)
-  canvas.ellipse(0.38, 0.23, 0.62, 0.47, WHITE)
-
-
-def _flag(canvas: _Canvas, fill: Rgb) -> None:
-  canvas.rectangle(0.2, 0.06, 0.28, 0.96, WHITE)
-  canvas.polygon([(0.28, 0.1), (0.9, 0.32), (0.28, 0.56)], fill)
-
-
-def _sign(canvas: _Canvas, fill: Rgb) -> None:
-  canvas.rectangle(0.46, 0.5, 0.54, 0.96, WHITE)
-  canvas.rectangle(0.1, 0.12, 0.9, 0.56, fill, radius=0.06)
-  canvas.rectangle(0.22, 0.26, 0.78, 0.3, WHITE, WHITE)
-  canvas.rectangle(0.22, 0.4, 0.62, 0.44, WHITE, WHITE)
-
-
-def _disc(canvas: _Canvas, fill: Rgb) -> None:
-  canvas.ellipse(0.1, 0.1, 0.9, 0.9, fill)
-
-
-def _ring(canvas: _Canvas, fill: Rgb) -> None:
-  canvas.ellipse(0.1, 0.1, 0.9, 0.9, None, fill, 0.2)
-
-
-def _triangle(canvas: _Canvas, fill: Rgb) -> None:
-  canvas.polygon([(0.5, 0.1), (0.93, 0.85), (0.07, 0.85)], fill)
-
-
-def _square(canvas: _Canvas, fill: Rgb) -> None:
-  canvas.rectangle(0.14, 0.14, 0.86, 0.86, fill)
-
-
-def _cross(canvas: _Canvas, fill: Rgb) -> None:
-  canvas.rectangle(0.38, 0.1, 0.62, 0.9, fill, fill)
-  canvas.rectangle(0.1, 0.38, 0.9, 0.62, fill, fill)
-
-
-_DRAW = {
-  "heart": _heart,
-  "star": _star,
-  "house": _house,
-  "cup": _cup,
-  "person": _person,
-  "pin": _pin,
-  "flag": _flag,
-  "sign": _sign,
-  "disc": _disc,
-  "ring": _ring,
-  "triangle": _triangle,
-  "square": _square,
-  "cross": _cross,
-}
+  return points

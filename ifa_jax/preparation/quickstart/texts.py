@@ -1,8 +1,8 @@
-"""Texts of the quickstart posts: they tell the entities' types, no more.
+"""Texts of the quickstart posts, which reveal only the entities' types.
 
-A type shows in the words around an entity ("the company ..."), in the shape
-of its name ("... Records", "Lake ..."), or in both. Names are put together
-from syllables, so nearly every name of the test split is seen there alone.
+A type shows in the words around an entity ("the company ..."), in the form of
+its name ("... Records", "Lake ..."), or in both. Names are put together from
+syllables, so nearly all names of the test split occur in no other split.
 """
 
 import re
@@ -17,28 +17,12 @@ _RHYMES = ("a", "e", "i", "o", "u", "al", "an", "ar", "el", "en", "er", "in")
 _RHYMES += ("ol", "or", "un")
 SYLLABLES = tuple(onset + rhyme for onset in _ONSETS for rhyme in _RHYMES)
 
-ORG_SHAPES = (
-  "{} Labs",
-  "{} United",
-  "FC {}",
-  "{} Records",
-  "{} Inc",
-  "{} Group",
-  "Radio {}",
-  "{} Club",
-)
-LOC_SHAPES = (
-  "{}ville",
-  "{}burg",
-  "Lake {}",
-  "Port {}",
-  "{} Beach",
-  "{} Valley",
-  "Mount {}",
-  "{} Island",
-)
+ORG_SHAPES = ("{} Labs", "{} United", "FC {}", "{} Records", "{} Inc")
+ORG_SHAPES += ("{} Group", "Radio {}", "{} Club")
+LOC_SHAPES = ("{}ville", "{}burg", "Lake {}", "Port {}", "{} Beach")
+LOC_SHAPES += ("{} Valley", "Mount {}", "{} Island")
 
-# Bodies that say nothing of the tail's type: the names' shapes tell it.
+# The form of the tail's name reveals its type.
 OPEN_BODIES = (
   "{h} and {t} on my timeline again",
   "what a day for {h} and {t}",
@@ -51,7 +35,7 @@ OPEN_BODIES = (
   "can not stop thinking of {h} with {t}",
   "{t} ! and of course {h}",
 )
-# Bodies whose words tell it, whatever the name looks like.
+# The words around the tail reveal its type.
 TOLD_BODIES = {
   "per": (
     "{h} had a long talk with her old friend {t}",
@@ -75,26 +59,12 @@ TOLD_BODIES = {
     "a map of {t} drawn by {h}",
   ),
 }
-OPENINGS = (
-  "RT @{handle} :",
-  "so happy this morning !",
-  "photo of the day :",
-  "throwback from last summer :",
-  "wow 😀 🔥",
-  "ok , here it is :",
-  "breaking :",
-  "this is so good 😂",
-)
-CLOSINGS = (
-  "# {tag}",
-  "😂 😂",
-  "what do you think ?",
-  "via @{handle}",
-  "# {tag} # {tag}",
-  "see you all there 🎉",
-  ". more soon ...",
-  "and it was great 👏",
-)
+OPENINGS = ("RT @{handle} :", "so happy this morning !", "photo of the day :")
+OPENINGS += ("throwback from last summer :", "wow 😀 🔥", "ok , here it is :")
+OPENINGS += ("breaking :", "this is so good 😂")
+CLOSINGS = ("# {tag}", "😂 😂", "what do you think ?", "via @{handle}")
+CLOSINGS += ("# {tag} # {tag}", "see you all there 🎉", ". more soon ...")
+CLOSINGS += ("and it was great 👏",)
 TAG_WORDS = ("weekend", "photo", "news", "love", "live", "music", "travel")
 MIN_WORDS = 8
 
@@ -104,7 +74,7 @@ def compose(tail_type: str, rng: np.random.Generator) -> dict[str, Any]:
 
   Args:
     tail_type: "per", "org" or "loc"; the head is always a person.
-    rng: a numpy Generator.
+    rng: draws the text.
 
   Returns:
     {"token": [word, ...], "h": span, "t": span} as in MNRE's files, a span
@@ -123,7 +93,7 @@ def compose(tail_type: str, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def template_words() -> str:
-  """Returns all that templates hold, slots left out, as one string."""
+  """Returns all text of the templates as one string, without the slots."""
   told = sum(TOLD_BODIES.values(), ())
   parts = (*OPEN_BODIES, *told, *OPENINGS, *CLOSINGS)
   parts += (*TAG_WORDS, *ORG_SHAPES, *LOC_SHAPES)
@@ -141,7 +111,7 @@ def _syllables(low: int, high: int, rng: np.random.Generator) -> str:
 
 
 def _person(rng: np.random.Generator) -> str:
-  """Returns a first name, with a last name, or a handle."""
+  """Returns a first name, a first and a last name, or a handle."""
   first = _syllables(2, 2, rng)
   form = rng.random()
   if form < 0.55:
@@ -150,18 +120,18 @@ def _person(rng: np.random.Generator) -> str:
 
 
 def _named(entity_type: str, told: bool, rng: np.random.Generator) -> str:
-  """Returns an organization's or a place's name, bare if the text tells."""
+  """Returns a name; half of those with a telling text have no telling form."""
   stem = _syllables(2, 3, rng)
   if told and rng.random() < 0.5:
     return stem
-  shapes = {"org": ORG_SHAPES, "loc": LOC_SHAPES}[entity_type]
+  shapes = ORG_SHAPES if entity_type == "org" else LOC_SHAPES
   return _pick(shapes, rng).format(stem)
 
 
 def _surroundings(
   body_len: int, rng: np.random.Generator
 ) -> tuple[list[str], list[str]]:
-  """Picks what stands before and after a body of so many words.
+  """Picks the text before and after a body of so many words.
 
   Half of the posts begin with their body and half end with it, so that spans
   often touch either end; short ones are filled up to `MIN_WORDS`.
@@ -177,14 +147,13 @@ def _surroundings(
 
 
 def _filler(slot: re.Match, rng: np.random.Generator) -> str:
-  """Returns what a `{handle}` or `{tag}` stands for."""
   if slot.group() == "{tag}":
     return _pick(TAG_WORDS, rng)
   return _syllables(2, 3, rng).lower()
 
 
 def _place(words: list[str], names: dict[str, str]) -> dict:
-  """Puts names in the place of "{h}" and "{t}" and notes where they are."""
+  """Replaces "{h}" and "{t}" by names and records their spans."""
   tokens, spans = [], {}
   for word in words:
     role = word.strip("{}")

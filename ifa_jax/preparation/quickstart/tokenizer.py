@@ -6,23 +6,20 @@ import string
 
 import tokenizers
 
-from ifa_jax.preparation.quickstart import texts as texts
+from ifa_jax.preparation.quickstart import texts
 
-# BERT's special tokens by the names that tokenizer_config.json gives them.
+# BERT's special tokens by their keys in tokenizer_config.json.
 SPECIALS = {
-  "pad_token": "[PAD]",
-  "unk_token": "[UNK]",
-  "cls_token": "[CLS]",
-  "sep_token": "[SEP]",
-  "mask_token": "[MASK]",
+  f"{name.lower()}_token": f"[{name}]"
+  for name in ("PAD", "UNK", "CLS", "SEP", "MASK")
 }
 
 
 def vocabulary() -> list[str]:
   """Returns the pieces in the order of their ids.
 
-  Template words are whole, names fall into syllables, and whatever else a
-  user may type into letters and digits.
+  Template words are whole, names split into syllables, and all other words into
+  letters and digits.
   """
   splitter = tokenizers.BertWordPieceTokenizer(lowercase=True)
   words = splitter.normalizer.normalize_str(texts.template_words())
@@ -38,7 +35,7 @@ def vocabulary() -> list[str]:
 
 
 def save(folder: str) -> None:
-  """Writes what `transformers.AutoTokenizer.from_pretrained(folder)` reads."""
+  """Writes a folder for `transformers.AutoTokenizer.from_pretrained`."""
   os.makedirs(folder)
   pieces = vocabulary()
   tokenizer = tokenizers.BertWordPieceTokenizer(

@@ -1,6 +1,6 @@
 """Scenes of a tree.
 
 command    python -m data_prep.scenes
-splits     all scenes of a split
+splits     the scenes of all splits
 graphs     scene graphs of a detector
 """

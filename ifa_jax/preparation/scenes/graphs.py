@@ -10,8 +10,8 @@ KaihuaTang/Scene-Graph-Benchmark.pytorch leaves two files in a folder:
                              "ind_to_classes": ["__background__", ...],
                              "ind_to_predicates": ["__background__", ...]}
 
-Its boxes are in the pixels of the picture as its detector resizes it, with the
-right and lower edge inclusive.
+Boxes are in pixels of the picture as its detector resizes it, and include their
+right and lower edges.
 """
 
 import os
@@ -34,8 +34,6 @@ MAX_RELATIONS = 60
 # INPUT.MIN_SIZE_TEST and MAX_SIZE_TEST of its configs.
 _SHORT_SIDE, _LONG_SIDE = 600, 1000
 _INFO = "custom_data_info.json"
-_OBJECT_KEYS = ("bbox", "bbox_labels", "bbox_scores")
-_RELATION_KEYS = ("rel_pairs", "rel_labels", "rel_scores")
 
 
 class Relation(NamedTuple):
@@ -53,11 +51,9 @@ class Relation(NamedTuple):
 
 
 class Graph(NamedTuple):
-  """What was found in a picture, boxes in the resized picture's pixels.
+  """The boxes and relations of a picture, each best score first.
 
-  Attributes:
-    boxes: best score first.
-    relations: best score first.
+  Boxes are in pixels of the resized picture.
   """
 
   boxes: list[boxes.Box]
@@ -68,31 +64,32 @@ def read_graphs(path: str) -> dict[str, Graph]:
   """Reads a custom_prediction.json: picture's file name -> its graph.
 
   Raises:
-    ValueError: for files that are absent, of another form, or that contradict
-      each other; names file, picture and number of what is wrong.
+    ValueError: for files that are missing, malformed, or inconsistent; names
+      file, picture and number.
   """
   info_path = os.path.join(os.path.dirname(path), _INFO)
   found, info = _read_json(path), _read_json(info_path)
   if not isinstance(found, dict):
-    raise ValueError(f"{path}: wanted an object of pictures")
-  names, classes, predicates = (
+    raise ValueError(
+      f"{path}: expected an object of pictures, got {shown(found)}"
+    )
+  files, classes, predicates = (
     _list(info_path, info, key)
     for key in ("idx_to_files", "ind_to_classes", "ind_to_predicates")
   )
-  places = {str(place) for place in range(len(names))}
+  names = {str(i): os.path.basename(str(file)) for i, file in enumerate(files)}
   graphs = {}
   for number, entry in found.items():
-    if number not in places:
+    name = names.get(number)
+    if name is None:
       raise ValueError(
-        f"{path}: wanted pictures 0 to {len(names) - 1} of {_INFO}, found"
+        f"{path}: expected pictures 0 to {len(names) - 1} of {_INFO}, got"
         f" {number[:80]!r}"
       )
-    name = os.path.basename(str(names[int(number)]))
     if name in graphs:
       raise ValueError(f"{info_path}: two pictures are named {name!r}")
-    graphs[name] = _read_graph(
-      entry, classes, predicates, f"{path}: picture {number!r}"
-    )
+    where = f"{path}: picture {number!r}"
+    graphs[name] = _read_graph(entry, classes, predicates, where)
   return graphs
 
 
@@ -109,10 +106,10 @@ def make_scene(
 
   Args:
     picture: RGB.
-    graph: what was found in it.
+    graph: of this picture.
     encoder: gives the objects' features.
-    num_objects: the most objects.
-    min_score: what an object's score must exceed.
+    num_objects: maximum number of objects.
+    min_score: objects are kept if their score is higher.
 
   Raises:
     ValueError: if the boxes are not those of this picture.
@@ -127,8 +124,8 @@ def make_scene(
     and relation.ends[0] != relation.ends[1]
   ][:MAX_RELATIONS]
   edges = [[place[end] for end in relation.ends] for relation in kept]
-  chosen = _in_picture(chosen, picture.size)
-  return scene_builder.describe(picture, chosen, encoder)._replace(
+  scaled = _to_picture(chosen, picture.size)
+  return scene_builder.describe(picture, scaled, encoder)._replace(
     edges=np.array(edges, np.int32).reshape(-1, 2),
     edge_labels=[relation.label for relation in kept],
     edge_scores=np.array([relation.score for relation in kept], np.float32),
@@ -136,7 +133,7 @@ def make_scene(
 
 
 def resized_size(size: tuple[int, int]) -> tuple[int, int]:
-  """Returns what the detector resizes a (width, height) to.
+  """Returns the (width, height) to which the detector resizes a picture.
 
   As `get_size` in visualization/3.visualize_custom_SGDet.ipynb at 7746051: the
   shorter side to 600 pixels, or less where the longer would exceed 1000.
@@ -151,10 +148,10 @@ def resized_size(size: tuple[int, int]) -> tuple[int, int]:
   return width, height
 
 
-def _in_picture(
+def _to_picture(
   chosen: Sequence[boxes.Box], size: tuple[int, int]
 ) -> list[boxes.Box]:
-  """Returns boxes in the original picture's pixels."""
+  """Scales boxes to pixels of the original picture."""
   resized = resized_size(size)
   for box in chosen:
     if box.edges[2] > resized[0] + 1 or box.edges[3] > resized[1] + 1:
@@ -172,21 +169,28 @@ def _in_picture(
 def _read_graph(
   entry: Any, classes: Sequence[str], predicates: Sequence[str], where: str
 ) -> Graph:
-  """Checks the graph of one picture."""
   boxes.check_pixels(_list(where, entry, "bbox"), where)
+  columns = _rows(where, entry, ("bbox", "bbox_labels", "bbox_scores"))
   listed = [
     {
       "box": _exclusive(box),
       "score": score,
       "label": _name(classes, label, f"{where}, box {i}"),
     }
-    for i, (box, label, score) in enumerate(_rows(where, entry, _OBJECT_KEYS))
+    for i, (box, label, score) in enumerate(columns)
   ]
   relations = []
-  for i, found in enumerate(_rows(where, entry, _RELATION_KEYS)):
+  columns = _rows(where, entry, ("rel_pairs", "rel_labels", "rel_scores"))
+  for i, (ends, label, score) in enumerate(columns):
     at = f"{where}, relation {i}"
-    ends, label, score = found
-    _check_relation(ends, score, len(listed), at)
+    if not _are_ends(ends, len(listed)):
+      raise ValueError(
+        f"{at}: expected two of {len(listed)} boxes, got {shown(ends)}"
+      )
+    if not json_file.is_finite(score):
+      raise ValueError(
+        f"{at}: expected a finite number as score, got {shown(score)}"
+      )
     relations.append(Relation(tuple(ends), _name(predicates, label, at), score))
   relations.sort(key=lambda relation: -relation.score)
   return Graph(boxes.read_list(listed, where), relations)
@@ -198,28 +202,21 @@ def _exclusive(box: Any) -> Any:
     x0, y0, x1, y1 = box
     return [x0, y0, x1 + 1, y1 + 1]
   except (TypeError, ValueError):
-    return box  # No box: `boxes.read_list` tells what it is.
+    return box  # Not a box, which `boxes.read_list` reports.
 
 
-def _check_relation(ends: Any, score: Any, num_boxes: int, where: str) -> None:
-  """Raises ValueError unless two boxes are related with a finite score."""
-  places = range(num_boxes)
-  is_pair = isinstance(ends, list) and len(ends) == 2
-  if not is_pair or any(type(e) is not int or e not in places for e in ends):
-    raise ValueError(
-      f"{where}: wanted two of {num_boxes} boxes, found {shown(ends)}"
-    )
-  if not json_file.is_finite(score):
-    raise ValueError(
-      f"{where}: wanted a finite number as score, found {shown(score)}"
-    )
+def _are_ends(ends: Any, num_boxes: int) -> bool:
+  return (
+    isinstance(ends, list)
+    and len(ends) == 2
+    and all(type(end) is int and 0 <= end < num_boxes for end in ends)
+  )
 
 
 def _name(names: Sequence[str], number: Any, where: str) -> str:
-  """Returns the name of a class or a predicate."""
   if type(number) is not int or not 0 <= number < len(names):
     raise ValueError(
-      f"{where}: wanted one of {len(names)} names, found {shown(number)}"
+      f"{where}: expected one of {len(names)} names, got {shown(number)}"
     )
   return str(names[number])
 
@@ -227,26 +224,24 @@ def _name(names: Sequence[str], number: Any, where: str) -> str:
 def _rows(
   where: str, entry: Any, keys: Sequence[str]
 ) -> Iterable[tuple[Any, ...]]:
-  """Yields what the lists of some keys have in each place."""
+  """Zips the lists of some keys, which must be equally long."""
   columns = [_list(where, entry, key) for key in keys]
   lengths = [len(column) for column in columns]
   if len({*lengths}) != 1:
     raise ValueError(
-      f"{where}: wanted equally many {', '.join(keys)}, found {lengths}"
+      f"{where}: expected equally many {', '.join(keys)}, got {lengths}"
     )
   return zip(*columns, strict=True)
 
 
 def _list(where: str, entry: Any, key: str) -> list[Any]:
-  """Returns the list that an object has under a key."""
   found = entry.get(key) if isinstance(entry, dict) else None
   if not isinstance(found, list):
-    raise ValueError(f"{where}: wanted a list as {key!r}, found {shown(found)}")
+    raise ValueError(f"{where}: expected a list as {key!r}, got {shown(found)}")
   return found
 
 
 def _read_json(path: str) -> Any:
-  """Returns what a JSON file holds."""
   try:
     return json_file.load(path)
   except OSError as error:

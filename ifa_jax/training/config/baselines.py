@@ -24,65 +24,42 @@ VARIANTS = tuple(variants.BASELINES)
 
 
 def set_published(config: config_dict.ConfigDict, variant: str) -> None:
-  """Makes a config of `base` that of a variant, with published settings."""
+  """Turns a config of `base` into a variant with its published settings."""
   set_model(config, variant, variants.make(variant))
+  optim = config.optim
+  optim.groups = {"all": {"pattern": ".*", "peak_lr": 2e-5}}
+  optim.clip_norm = 0.0
+  # OpenNRE's schedule: 300 updates up, then down to 0.
+  optim.warmup_steps = 300
+  optim.whole_batches = True
   if variant == "pcnn":
-    set_sgd(config)
+    # OpenNRE's example/train_supervised_cnn.py.
+    optim.algorithm = "sgd"
+    optim.groups["all"]["peak_lr"] = 0.1
+    optim.weight_decay = 1e-5
+    optim.decay_exclude = ""
+    config.train.batch_size, config.train.total_epochs = 160, 100
   else:
-    set_adamw(config)
+    # thecharm/Mega, README.
+    optim.bias_correction = False
+    optim.epsilon = 1e-6
+    config.train.batch_size, config.train.total_epochs = 32, 10
   if variant == "vilbert":
     head = "relation_head/.*"
-    config.optim.groups = {
+    optim.groups = {
       "new": {"pattern": head, "peak_lr": 1e-4},
       "encoder": {"pattern": rf"(?!{head}).*", "peak_lr": 2e-5},
     }
-    config.optim.warmup_steps = 0
-    config.optim.warmup_percent = 0.1
+    optim.warmup_steps = 0
+    optim.warmup_percent = 0.1
 
 
 def set_model(
   config: config_dict.ConfigDict, variant: str, described: System
 ) -> None:
-  """Replaces a config's model, and lays texts out as OpenNRE does.
-
-  Args:
-    config: of `base`.
-    variant: one of `VARIANTS`.
-    described: its model.
-  """
+  """Replaces a config's model, with texts in OpenNRE's layout."""
   config.model = model_section(described)
   config.data.layout = "opennre"
   if variant == "mega_released":
     # It gives padding weight, so the padded length is part of the model.
     config.data.text_buckets = ()
-
-
-def set_adamw(config: config_dict.ConfigDict) -> None:
-  """Sets how MEGA is trained (thecharm/Mega, README)."""
-  optim = config.optim
-  optim.groups = {"all": {"pattern": ".*", "peak_lr": 2e-5}}
-  optim.bias_correction = False
-  optim.epsilon = 1e-6
-  optim.clip_norm = 0.0
-  _set_schedule(config)
-  config.train.batch_size = 32
-  config.train.total_epochs = 10
-
-
-def set_sgd(config: config_dict.ConfigDict) -> None:
-  """Sets how OpenNRE trains PCNN (example/train_supervised_cnn.py)."""
-  optim = config.optim
-  optim.algorithm = "sgd"
-  optim.groups = {"all": {"pattern": ".*", "peak_lr": 0.1}}
-  optim.weight_decay = 1e-5
-  optim.decay_exclude = ""
-  optim.clip_norm = 0.0
-  _set_schedule(config)
-  config.train.batch_size = 160
-  config.train.total_epochs = 100
-
-
-def _set_schedule(config: config_dict.ConfigDict) -> None:
-  """Sets OpenNRE's schedule: 300 updates up, then down to 0."""
-  config.optim.warmup_steps = 300
-  config.optim.whole_batches = True

@@ -16,15 +16,7 @@ _SIZES = ("image_size", "patch_size", "num_crops")
 
 
 def of_config(config: RunConfig) -> dict[str, Any]:
-  """Returns the settings of `data_prep.mnre` that a config decides.
-
-  Args:
-    config: with the sizes of its weights.
-
-  Returns:
-    data_dir, protocol, tokenizer, text_len and, for a model that sees pixels,
-    the sizes of pictures.
-  """
+  """Returns the settings of `data_prep.mnre` that a resolved config decides."""
   settings = {
     "data_dir": config.data.data_dir,
     "protocol": config.data.protocol,
@@ -40,7 +32,7 @@ def tokenizer(config: RunConfig) -> str:
   """Returns the hub id or folder of the tokenizer that a config reads.
 
   That of the pretrained text encoder, or `data.tokenizer` for random weights;
-  BERT's where there is none.
+  BERT's if there is none.
   """
   weights = config.weights
   if weights in (None, RANDOM):
@@ -54,12 +46,8 @@ def tokenizer(config: RunConfig) -> str:
 
 
 def command(config: RunConfig) -> str:
-  """Returns the command line that prepares the dataset of a config.
-
-  Args:
-    config: as for `of_config`.
-  """
-  # Only an error needs it, and the parts that it loads.
+  """Returns the command line that prepares the dataset of a config."""
+  # Only errors need it, and it loads much.
   from ifa_jax.preparation.mnre.plan import Settings
 
   defaults = {
@@ -73,13 +61,9 @@ def command(config: RunConfig) -> str:
   if given["protocol"] == "clean":
     given["boxes"] = "boxes.json"
   flags = [f"--{name}={shlex.quote(str(v))}" for name, v in given.items()]
-  return " ".join([_program(), "--raw_dir=DATA", *flags])
-
-
-def _program() -> str:
   # A wheel has no folder data_prep, and console scripts run in any folder.
   root = pathlib.Path(__file__).parents[3]
   by_script = os.path.basename(sys.argv[0]).startswith("ifa-")
-  if by_script or not (root / "data_prep").is_dir():
-    return "ifa-prepare mnre"
-  return "python -m data_prep.mnre"
+  in_checkout = (root / "data_prep").is_dir() and not by_script
+  program = "python -m data_prep.mnre" if in_checkout else "ifa-prepare mnre"
+  return " ".join([program, "--raw_dir=DATA", *flags])

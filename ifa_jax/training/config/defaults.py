@@ -31,13 +31,13 @@ def base() -> config_dict.ConfigDict:
 
 
 def model_section(model: System) -> config_dict.ConfigDict:
-  """Returns a model as a config section, every setting open to `--config.`."""
+  """Returns a model as a config section; flags can change every setting."""
   section = config_dict.ConfigDict({"system": model.system})
   section.update(_section(model))
   if "dtype" in section:
     section.dtype = AUTO_DTYPE
   if isinstance(model, ModelConfig):
-    # None takes the preset of `fusion`; a value departs from it.
+    # None takes the preset of `fusion`; a value overrides it.
     section.exchange = {
       field.name: config_dict.placeholder(field.type)
       for field in dataclasses.fields(Exchange)
@@ -46,7 +46,6 @@ def model_section(model: System) -> config_dict.ConfigDict:
 
 
 def _section(settings: Any) -> config_dict.ConfigDict:
-  """Returns a dataclass as a ConfigDict; a None takes values of its type."""
   declared = typing.get_type_hints(type(settings))
   return config_dict.ConfigDict(
     {
@@ -57,6 +56,7 @@ def _section(settings: Any) -> config_dict.ConfigDict:
 
 
 def _open(declared: Any, value: Any) -> Any:
+  """Returns a value of a section; a None accepts values of its other type."""
   if dataclasses.is_dataclass(value):
     return _section(value)
   if isinstance(value, Mapping):

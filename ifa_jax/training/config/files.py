@@ -1,14 +1,13 @@
 """Config files by path or, for those of the package, by name.
 
 configs/mnre.py:tiny   a file and its variant
-mnre:tiny              the same file as the package brings it
+mnre:tiny              the same file, from the package
 """
 
 import importlib.machinery
 import inspect
 import os
 import pathlib
-from collections.abc import Callable
 from types import ModuleType
 
 import ifa_jax
@@ -17,33 +16,27 @@ _PACKAGE = pathlib.Path(ifa_jax.__file__).parent
 
 
 def find(name: str) -> str:
-  """Returns the path of a config file.
+  """Returns the path of one of the package's configs by its name.
 
-  Args:
-    name: a path, or the name of one of the package's configs. A file of that
-      path wins. Anything else is returned as it is.
+  Paths of existing files, and unknown names, are returned unchanged.
   """
-  if not os.path.isfile(name):
-    for folder in _folders():
-      if (file := folder / f"{name}.py").is_file():
-        return str(file)
-  return name
+  return name if os.path.isfile(name) else _files().get(name, name)
 
 
 def names() -> list[str]:
   """Returns the names of the package's configs."""
-  return sorted(
-    file.stem
-    for folder in _folders()
-    for file in folder.glob("*.py")
-    if "def get_config" in file.read_text(encoding="utf-8")
-  )
+  return sorted(_files())
 
 
-def _folders() -> list[pathlib.Path]:
+def _files() -> dict[str, str]:
   # A wheel has the configs inside the package, a checkout next to it.
-  folders = (_PACKAGE / "configs", _PACKAGE.parent / "configs")
-  return [folder for folder in folders if folder.is_dir()][:1]
+  inside, outside = _PACKAGE / "configs", _PACKAGE.parent / "configs"
+  files = (inside if inside.is_dir() else outside).glob("*.py")
+  return {
+    file.stem: str(file)
+    for file in files
+    if "def get_config" in file.read_text(encoding="utf-8")
+  }
 
 
 def check(path: str) -> None:
@@ -72,20 +65,10 @@ def load(path: str) -> ModuleType:
 
 
 def default_workdir(name: str) -> str:
-  """Returns the folder of a run for which none is given.
-
-  Args:
-    name: of a config that could be loaded: FILE[:VARIANT].
-
-  Returns:
-    runs/<config>/<variant>; a config without variants has no such level.
-  """
+  """Returns runs/<config>/<variant>, or runs/<config> without variants."""
   path, _, variant = name.partition(":")
-  variant = variant or _default_variant(load(find(path)).get_config)
+  signature = inspect.signature(load(find(path)).get_config)
+  for parameter in [*signature.parameters.values()][:1]:
+    if not variant and isinstance(parameter.default, str):
+      variant = parameter.default
   return os.path.join("runs", pathlib.Path(path).stem, variant).rstrip("/")
-
-
-def _default_variant(get_config: Callable) -> str:
-  parameters = [*inspect.signature(get_config).parameters.values()]
-  default = parameters[0].default if parameters else ""
-  return default if isinstance(default, str) else ""

@@ -1,19 +1,14 @@
 """Settings that the machine and the pretrained encoders decide.
 
-A config may leave the dtype open and name encoders whose sizes win over its
-own. `resolve` decides both, once, before anything is built; only the sizes that
-the dataset decides are left, see `training.model_inputs.sized`.
-
-The pretrained encoders decide their sizes and the tokenizer; the config decides
-all else: what the model looks at, how the streams exchange, dropout rates,
-relations. A stream that has no pretrained encoder takes the other's depth,
-width and heads. A system other than the pretrained one takes the text encoder
-alone.
+Pretrained encoders decide their sizes and the tokenizer, the config everything
+else. A stream without a pretrained encoder takes the other's depth, width and
+heads. If the architectures differ, only the text encoder is used. The dataset
+decides the remaining sizes, see `training.model_inputs.sized`.
 """
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -34,17 +29,15 @@ _OWN = (
   "crop_position_stddev",
   "num_crops",
 )
-# Settings that two streams share to read each other, with either fusion.
+# Settings that two streams must share to read each other, with either fusion.
 _FITTING = ("hidden_dim", "num_layers", "num_heads")
 
 
 def resolve(config: RunConfig, folder: RunFolder | None = None) -> RunConfig:
   """Returns the config with the dtype, sizes and tokenizer of this run.
 
-  Args:
-    config: as a config file has it.
-    folder: of a run that may have begun. Its own dtype wins over the device's;
-      what it recorded of its encoders is used, so they need not be there.
+  If a folder is given and holds a run, its dtype and its record of the encoders
+  are used, so that the encoders need not exist any more.
 
   Raises:
     ValueError: for encoders that cannot be found or read, or if `weights` is
@@ -68,12 +61,10 @@ def check_resolved(config: RunConfig) -> None:
 
 
 def with_dtype(config: RunConfig, dtype: str | None = None) -> RunConfig:
-  """Returns the config with a dtype in the place of "auto".
+  """Returns a config with a dtype in the place of "auto".
 
-  Args:
-    config: as a config file has it.
-    dtype: None: the one that suits this process's devices, which is bfloat16 on
-      accelerators, whose matrix units are made for it.
+  The default is float32 on a CPU, and bfloat16 on accelerators, whose matrix
+  units are made for it.
   """
   if config.model.dtype != AUTO_DTYPE:
     return config
@@ -93,6 +84,7 @@ def _with_encoders(config: RunConfig, begun: Mapping[str, Any]) -> RunConfig:
     )
   if config.weights == RANDOM:
     return config
+  # A run that has begun does not need its encoders any more.
   encoders = pretrained.from_record(begun, config.weights)
   return _sized(config, encoders or pretrained.read(config.weights))
 
@@ -105,13 +97,16 @@ def _sized(config: RunConfig, encoders: Encoders) -> RunConfig:
     own = getattr(config.model, stream)
     if own is None or source is None:
       continue
+    # A random stream keeps all settings that need not fit the other stream's.
     if part in encoders.random_parts:
-      streams[stream] = _with_fields(own, source, _FITTING)
+      base, other, names = own, source, _FITTING
     else:
-      streams[stream] = _with_fields(source, own, _OWN)
+      base, other, names = source, own, _OWN
+    chosen = {x: getattr(other, x) for x in names if hasattr(other, x)}
+    streams[stream] = dataclasses.replace(base, **chosen)
     _log_changes(f"model.{stream}", own, streams[stream])
   data = config.data
-  # Nothing but an empty text asks for no check of the tokenizer.
+  # An empty setting, unlike None, disables the check of the tokenizer.
   if encoders.tokenizer_sha256 and data.tokenizer_sha256 != "":
     sha256 = encoders.tokenizer_sha256
     data = dataclasses.replace(data, tokenizer_sha256=sha256)
@@ -119,20 +114,12 @@ def _sized(config: RunConfig, encoders: Encoders) -> RunConfig:
   return dataclasses.replace(config, model=model, data=data)
 
 
-def _with_fields(settings: Any, source: Any, names: Sequence[str]) -> Any:
-  """Returns a dataclass with some fields of another, where it has them."""
-  fields = {
-    name: getattr(source, name) for name in names if hasattr(source, name)
-  }
-  return dataclasses.replace(settings, **fields)
-
-
 def _log_changes(section: str, asked: Any, found: Any) -> None:
+  after = dataclasses.asdict(found)
   changed = [
-    f"{field.name} {getattr(found, field.name)}"
-    f" (not {getattr(asked, field.name)})"
-    for field in dataclasses.fields(asked)
-    if getattr(found, field.name) != getattr(asked, field.name)
+    f"{name} {after[name]} (not {before})"
+    for name, before in dataclasses.asdict(asked).items()
+    if after[name] != before
   ]
   if changed:
     _log.info("The encoder decides %s: %s", section, ", ".join(changed))
@@ -142,13 +129,13 @@ def _streams(model: System, source: System) -> list[tuple[str, str | None]]:
   """Returns sections of the config whose sizes the encoders decide.
 
   Each with the part of the parameters that is random if no encoder was
-  converted for it; None for a section that always brings parameters.
+  converted for it; None for a section that always has parameters.
   """
   if model.system != source.system:
     return [("text", "text")]
   if model.system == ModelConfig.system:
     return [("text", "text"), ("vision", "visual")]
-  # How many objects a picture has is the run's.
+  # The config decides how many objects a picture has.
   return [
     (field.name, None)
     for field in dataclasses.fields(source)

@@ -1,8 +1,8 @@
 """The config of a run, typed: all settings, their defaults and their meaning.
 
-A config file starts from `defaults.base`, which has these settings as a
-ConfigDict; `RunConfig.from_dict` reads one back. The defaults are IFAformer
-with visual objects on MNRE.
+Config files start from `defaults.base`, the same settings as a ConfigDict;
+`RunConfig.from_dict` reads one back. The defaults are IFAformer with visual
+objects on MNRE.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from ifa_jax.models import registry
 from ifa_jax.models.base import AUTO_DTYPE, System
 from ifa_jax.models.config import ModelConfig
 
-# Of bert-base-uncased's vocabulary; see Tokenizer.sha256.
+# Digest of bert-base-uncased's vocabulary; see Tokenizer.sha256.
 BERT_UNCASED = (
   "436f74039a126c0ac82bb6415a69ab28f12bc33d712bdbd8552ac6d0619d2cf9"
 )
@@ -28,7 +28,7 @@ RANDOM = "random"
 
 _IFAFORMER = ModelConfig(dtype=AUTO_DTYPE)
 
-# Parameters that no pretrained encoder brings; they learn faster.
+# Parameters that no pretrained encoder has; they learn faster.
 NEW = r"relation_head/.*|visual/embed/(grounded|detected)_position"
 
 
@@ -39,51 +39,43 @@ def _check_least(name: str, found: int, least: int) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-  """The prepared dataset, and how a run reads it.
-
-  Attributes:
-    data_dir: folder of the dataset.
-    protocol: "released", "clean" or "none", see `ifa_jax.preparation.mnre`.
-    tokenizer: hub id or folder of the tokenizer that the dataset is prepared
-      with, for random weights; a pretrained text encoder brings its own.
-    tokenizer_sha256: of that tokenizer; "" accepts any vocabulary of the size.
-    text_len: T, the most tokens of a text. 80 as DeepKE; with markers MNRE-2
-      has at most 57, and 99 % of its texts have at most 46.
-    text_buckets: lengths, in tokens. A batch is padded to the shortest that
-      holds it; each costs a compilation.
-    packed_buckets: tokens per row. One device computes a batch without the
-      padding between its texts where so many a row, on average, hold them; ()
-      pads. Each costs a compilation.
-    cache: where decoded rows are kept after they are first read: "host" or
-      "device" memory, "none", or "auto", see `data.pipeline.cache`.
-    layout: of a text's WordPieces, see `data.text.layouts`.
-    scenes: folder that `python -m data_prep.scenes` wrote, for models that read
-      regions.
-    word_vectors: a text file of GloVe, word2vec or fastText for PCNN; None
-      starts from random vectors.
-    visual_shuffle_seed: shuffle(train) of the paper's Table 1: training rows
-      get the pictures of others, by one fixed permutation. None: their own.
-    visual_shuffle_unit: see `Shuffle.unit`.
-    visual_shuffle_keep: see `Shuffle.keep`.
-  """
+  """The prepared dataset, and how a run reads it."""
 
   data_dir: str = "data/mnre"
+  # "released", "clean" or "none", see `ifa_jax.preparation.mnre`.
   protocol: str = "released"
+  # Hub id or folder of the tokenizer that the dataset is prepared with, for
+  # random weights; a pretrained text encoder brings its own.
   tokenizer: str | None = None
+  # Of that tokenizer; "" accepts any vocabulary of the size.
   tokenizer_sha256: str | None = BERT_UNCASED
+  # T, the most tokens of a text. 80 as DeepKE; with markers MNRE-2 has at most
+  # 57, and 99 % of its texts have at most 46.
   text_len: int = 80
+  # Lengths in tokens. A batch is padded to the shortest that holds it; each
+  # costs a compilation.
   text_buckets: tuple[int, ...] = (44, 48, 56)
+  # Mean tokens per row. A single device computes a batch without the padding
+  # between its texts, in the smallest bucket that holds them; () disables this.
+  # Each costs a compilation.
   packed_buckets: tuple[int, ...] = (33, 36)
+  # Place of decoded rows after they are first read: "host" or "device" memory,
+  # "none", or "auto", see `data.pipeline.cache`.
   cache: str = "auto"
-  layout: str = "nested"
+  layout: str = "nested"  # Of a text's WordPieces, see `data.text.layouts`.
+  # Output folder of `python -m data_prep.scenes`, for models that read regions.
   scenes: str | None = None
+  # A text file of GloVe, word2vec or fastText for PCNN; None starts from random
+  # vectors.
   word_vectors: str | None = None
+  # shuffle(train) of the paper's Table 1: training rows get the pictures of
+  # others, by one fixed permutation. None disables it.
   visual_shuffle_seed: int | None = None
-  visual_shuffle_unit: str = "row"
+  visual_shuffle_unit: str = "row"  # See `Shuffle`.
   visual_shuffle_keep: str = "nothing"
 
   def __post_init__(self):
-    """Raises ValueError for a choice that cannot be."""
+    """Raises ValueError for an unknown choice."""
     check_choice("data.cache", self.cache, PLACES)
     check_choice("data.layout", self.layout, LAYOUTS)
     check_choice("data.visual_shuffle_unit", self.visual_shuffle_unit, UNITS)
@@ -91,22 +83,18 @@ class DataConfig:
 
   @property
   def visual_shuffle(self) -> Shuffle:
-    """The kind of shuffle that `visual_shuffle_seed` asks for."""
+    """The kind of shuffle."""
     return Shuffle(self.visual_shuffle_unit, self.visual_shuffle_keep)
 
 
 @dataclasses.dataclass(frozen=True)
 class GroupConfig:
-  """Parameters that share a learning rate.
+  """Parameters that share a learning rate."""
 
-  Attributes:
-    pattern: regex that must match a parameter's whole path, such as
-      "text/layer_0/attention/query/kernel".
-    peak_lr: learning rate after warm-up; 0 freezes the group.
-  """
-
+  # Regex that must match a parameter's whole path, such as
+  # "text/layer_0/attention/query/kernel".
   pattern: str
-  peak_lr: float
+  peak_lr: float  # Learning rate after warm-up; 0 freezes the group.
 
 
 def _groups() -> dict[str, GroupConfig]:
@@ -118,36 +106,25 @@ def _groups() -> dict[str, GroupConfig]:
 
 @dataclasses.dataclass(frozen=True)
 class OptimConfig:
-  """The optimizer: AdamW as PyTorch's; rates and warm-up as DeepKE's run.py.
+  """The optimizer: AdamW as PyTorch's; rates and warm-up as DeepKE's run.py."""
 
-  Attributes:
-    algorithm: "adamw", or "sgd": plain, weight decay being its L2 penalty.
-    groups: name -> parameters; every parameter belongs to exactly one group.
-    warmup_percent: fraction of the updates in which the rate rises, in [0, 1].
-    warmup_steps: if not 0, in place of the percentage.
-    whole_batches: whether the rate reaches 0 by the count of full batches
-      alone, as in OpenNRE.
-    b1: decay of the mean of gradients.
-    b2: decay of the mean of squared gradients.
-    epsilon: added to the root of the second mean.
-    bias_correction: of both means.
-    weight_decay: decoupled, times the learning rate.
-    decay_exclude: regex over whole paths of what is not decayed; "" decays all.
-    clip_norm: of all trained gradients together; 0 does not clip.
-  """
-
+  # "adamw", or plain "sgd" with weight decay as an L2 penalty.
   algorithm: str = "adamw"
+  # Name -> parameters; every parameter belongs to exactly one group.
   groups: Mapping[str, GroupConfig] = dataclasses.field(default_factory=_groups)
+  # Fraction of the updates in which the rate rises, in [0, 1].
   warmup_percent: float = 0.06
-  warmup_steps: int = 0
+  warmup_steps: int = 0  # If not 0, in place of the percentage.
+  # Whether the schedule counts only full batches, as OpenNRE.
   whole_batches: bool = False
-  b1: float = 0.9
-  b2: float = 0.999
-  epsilon: float = 1e-8
-  bias_correction: bool = True
-  weight_decay: float = 0.01
+  b1: float = 0.9  # Decay of the mean of gradients.
+  b2: float = 0.999  # Decay of the mean of squared gradients.
+  epsilon: float = 1e-8  # Added to the root of the second mean.
+  bias_correction: bool = True  # Of both means.
+  weight_decay: float = 0.01  # Decoupled, times the learning rate.
+  # Regex over whole paths of parameters without decay; "" for none.
   decay_exclude: str = r".*/(bias|scale)"
-  clip_norm: float = 1.0
+  clip_norm: float = 1.0  # Of all trained gradients together; 0 does not clip.
 
   def __post_init__(self):
     """Raises ValueError for an unknown algorithm."""
@@ -161,42 +138,31 @@ class OptimConfig:
 
 @dataclasses.dataclass(frozen=True)
 class TrainConfig:
-  """The training loop.
+  """The training loop."""
 
-  Attributes:
-    batch_size: B, rows of an update, over all devices.
-    total_epochs: epochs of the run.
-    max_steps: if not 0, the run, its schedule included, ends after so many
-      updates.
-    num_slices: slices that a batch is computed in, where memory is short.
-    scan_layers: whether equal layers are compiled as one: a start in half the
-      time. Updates take as long where freed memory is kept, as `launch.py`
-      keeps it, and else an eighth longer on a CPU (benchmarks/README.md).
-    remat: whether the backward pass recomputes scanned layers: less memory
-      still, a third more work.
-    parallel: "pmap", or "jit" over a one-axis mesh.
-    on_bad_numbers: an update whose loss or gradient is not finite is not made;
-      the run ends there ("stop") or continues ("skip").
-    log_steps: updates between two lines of metrics.
-    checkpoint_steps: updates between two checkpoints, in addition to the one
-      after each epoch.
-    progress: whether a progress bar is shown.
-  """
-
-  batch_size: int = 32
+  batch_size: int = 32  # B, rows of an update, over all devices.
   total_epochs: int = 12
+  # If not 0, the number of updates after which the run and its schedule end.
   max_steps: int = 0
-  num_slices: int = 1
+  num_slices: int = 1  # Slices that a batch is computed in, to save memory.
+  # Whether equal layers are compiled as one: a start in half the time. Updates
+  # take as long if freed memory is kept, as `launch.py` does, and otherwise an
+  # eighth longer on a CPU (docs/benchmarks.md).
   scan_layers: bool = True
+  # Whether the backward pass recomputes scanned layers, which saves more memory
+  # for a third more work.
   remat: bool = False
-  parallel: str = "pmap"
+  parallel: str = "pmap"  # "pmap", or "jit" over a one-axis mesh.
+  # "stop" or "skip": an update whose loss or gradient is not finite is not
+  # made, and the run ends there or continues.
   on_bad_numbers: str = "stop"
-  log_steps: int = 20
+  log_steps: int = 20  # Updates between two lines of metrics.
+  # Updates between two checkpoints, in addition to the one after each epoch.
   checkpoint_steps: int = 100
   progress: bool = True
 
   def __post_init__(self):
-    """Raises ValueError for a count or a choice that cannot be."""
+    """Raises ValueError for an impossible count or an unknown choice."""
     positive = ("batch_size", "total_epochs", "log_steps", "checkpoint_steps")
     for name in positive:
       _check_least(f"train.{name}", getattr(self, name), 1)
@@ -207,13 +173,9 @@ class TrainConfig:
 
 @dataclasses.dataclass(frozen=True)
 class EvalConfig:
-  """Scoring.
+  """Scoring."""
 
-  Attributes:
-    batch_size: rows of a step, over all devices.
-  """
-
-  batch_size: int = 64
+  batch_size: int = 64  # Rows of a step, over all devices.
 
   def __post_init__(self):
     """Raises ValueError for a batch without rows."""
@@ -222,21 +184,13 @@ class EvalConfig:
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-  """All settings of a run.
+  """All settings of a run."""
 
-  Attributes:
-    seed: of parameters, order and dropout; DeepKE's is 1234 (train.yaml).
-    weights: pretrained encoders: text=ID_OR_DIR,vision=ID_OR_DIR, a folder that
-      `python -m ifa_jax.convert` wrote, or "random"; see `convert.cache`. Their
-      sizes win over those of `model`. None is left for models without encoders.
-    data: the dataset.
-    model: the architecture, by default IFAformer.
-    optim: the optimizer.
-    train: the training loop.
-    eval: scoring.
-  """
-
+  # Of parameters, order and dropout; DeepKE's is 1234 (train.yaml).
   seed: int = 1234
+  # Pretrained encoders: text=ID_OR_DIR,vision=ID_OR_DIR, an output folder of
+  # `python -m ifa_jax.convert`, or "random"; see `convert.cache`. Their sizes
+  # win over those of `model`. None: a model without encoders.
   weights: str | None = None
   data: DataConfig = DataConfig()
   model: System = _IFAFORMER
@@ -246,15 +200,13 @@ class RunConfig:
 
   @classmethod
   def from_dict(cls, settings: Mapping[str, Any]) -> "RunConfig":
-    """Reads a config file's settings, or those that a run recorded.
+    """Reads nested dicts of plain values, as of `ConfigDict.to_dict`.
 
-    Args:
-      settings: nested dicts of plain values, as `ConfigDict.to_dict` returns
-        them; settings that are left out take their defaults.
+    Missing settings take their defaults.
 
     Raises:
       UnknownSettingError: for an unknown setting; names the nearest one.
-      ValueError: for a value that cannot be.
+      ValueError: for an impossible value.
     """
     settings = dict(settings)
     if isinstance(settings.get("model"), Mapping):

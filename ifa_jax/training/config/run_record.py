@@ -18,11 +18,7 @@ def read(folder: RunFolder) -> RunConfig:
 
 
 def parse(settings: Mapping[str, Any], where: str) -> RunConfig:
-  """Reads the settings that a run recorded, which may be an older one.
-
-  Args:
-    settings: nested plain values.
-    where: the file, for errors.
+  """Reads the settings that a run recorded, maybe with an older version.
 
   Raises:
     ValueError: for settings that this version does not know.
@@ -32,10 +28,9 @@ def parse(settings: Mapping[str, Any], where: str) -> RunConfig:
   except (KeyError, ValueError) as error:
     raise ValueError(f"{where}: {error.args[0]}") from None
   # Older runs from random values have no `weights`, and those of a model
-  # without encoders may have a folder.
-  if config.model.text is None:
-    return dataclasses.replace(config, weights=None)
-  return dataclasses.replace(config, weights=config.weights or RANDOM)
+  # without encoders may name a folder.
+  weights = None if config.model.text is None else config.weights or RANDOM
+  return dataclasses.replace(config, weights=weights)
 
 
 def claim(
@@ -44,17 +39,7 @@ def claim(
   dataset: Mapping[str, Any],
   describe_start: Callable[[], Mapping[str, Any]] = dict,
 ) -> None:
-  """Writes `config.json`, or checks that the folder holds this very run.
-
-  Args:
-    folder: of the run.
-    config: resolved, with all sizes of the model.
-    dataset: metadata of the prepared dataset.
-    describe_start: returns further entries of a new `config.json`.
-
-  Raises:
-    ValueError: as `RunFolder.claim`.
-  """
+  """Calls `RunFolder.claim` for a resolved config with all sizes."""
   where = folder.file("config.json")
   folder.claim(
     config.to_dict(),

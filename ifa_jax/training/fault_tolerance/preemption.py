@@ -1,10 +1,11 @@
-"""SIGTERM and SIGINT while a run computes: it is to save, and to end.
+"""Handles SIGTERM and SIGINT: the run saves its state and ends.
 
-A cluster sends SIGTERM some seconds before it takes a machine away, and Ctrl-C
-is SIGINT. The first signal asks the loop to stop behind a step; a second SIGINT
+A cluster sends SIGTERM some seconds before it takes a machine away; Ctrl-C is
+SIGINT. The first signal asks the loop to stop after a step, a second SIGINT
 ends the process at once.
 """
 
+import contextlib
 import logging
 import signal
 import threading
@@ -18,89 +19,84 @@ _log = logging.getLogger("ifa_jax")
 
 
 class StoppedError(SystemExit):
-  """The end of a process that saved what it had: 128 + the signal's number.
+  """The end of a process that has saved its state: 128 + the signal's number.
 
-  Not 0, with which a cluster would take the run for finished.
+  Not 0, which a cluster would take for a finished run.
   """
 
   def __init__(self, number: int):
-    """Ends with the status that a shell gives a process killed so."""
+    """Ends with the status that a shell reports after this signal."""
     super().__init__(128 + number)
 
 
-class Preemption:
-  """Hears of signals. Use as a context manager, around the loop.
+class Preemption(contextlib.AbstractContextManager):
+  """Handles signals. Use as a context manager around the training loop.
 
-  Until `reached` is first asked nothing new is there to be saved, and a signal
-  does what it did before. Outside of the main thread that remains so.
+  Until `reached` is first called there is nothing new to save, and signals keep
+  their former effect; outside of the main thread they always do.
 
   Attributes:
-    is_reached: whether `reached` has answered so.
+    is_reached: the last answer of `reached`.
   """
 
   def __init__(self):
-    """Hears nothing yet."""
+    """Installs no handler yet."""
     self.is_reached = False
-    # Where there are several processes, another one may have heard it.
+    # With several processes, another one may have received the signal.
     self._signal = signal.SIGTERM
     self._is_asked = False
     self._before: dict[int, Any] | None = None
 
-  def __enter__(self) -> "Preemption":
-    """Returns itself."""
-    return self
-
   def __exit__(self, *_: object) -> None:
-    """Gives signals their former meaning."""
+    """Restores the former handlers."""
     for number, handler in (self._before or {}).items():
       signal.signal(number, handler)
 
   def reached(self, step: int) -> bool:
-    """Whether all processes are to save the state of this step, and to stop.
+    """Returns whether all processes must save the state of this step and stop.
 
-    Args:
-      step: that was made; each process must ask at every one, in order.
+    Each process must ask after every step, in order.
     """
     if self._before is None:
-      self._before = self._listen()
+      self._before = self._install()
     self.is_reached = self._is_asked
     if collectives.count() > 1:
       from jax.experimental import multihost_utils
 
-      # One that comes after the last step of the fastest process.
+      # A step that no process has passed yet.
       self.is_reached = multihost_utils.reached_preemption_sync_point(step)
     return self.is_reached
 
   def stop(self, step: int) -> NoReturn:
-    """Tells that a step is saved, and ends the process.
+    """Logs that a step is saved, and ends the process.
 
     Raises:
       StoppedError: always.
     """
     _log.info(
-      "Stopped by %s, step %d is saved: the same command goes on from there",
+      "Stopped by %s after saving step %d; the same command resumes the run",
       self._signal.name,
       step,
     )
     raise StoppedError(self._signal)
 
-  def _listen(self) -> dict[int, Any]:
-    """Installs handlers; returns what was there before them."""
+  def _install(self) -> dict[int, Any]:
+    """Installs handlers; returns the former ones."""
     if threading.current_thread() is not threading.main_thread():
       return {}
-    # JAX itself hears SIGTERM where there are several processes, and tells all.
-    alone = collectives.count() == 1
-    heard = _SIGNALS if alone else (signal.SIGINT,)
+    # With several processes, JAX handles SIGTERM itself and notifies all.
+    single = collectives.count() == 1
     return {
-      number: signal.signal(number, self._hear)
-      for number in heard
-      # What was started with nohup, or in a script's background.
+      number: signal.signal(number, self._handle)
+      for number in (_SIGNALS if single else (signal.SIGINT,))
+      # Ignored for a process under nohup, or in the background of a script.
       if signal.getsignal(number) != signal.SIG_IGN
     }
 
-  def _hear(self, number: int, _: FrameType | None) -> None:
+  def _handle(self, number: int, _: FrameType | None) -> None:
     self._is_asked, self._signal = True, signal.Signals(number)
     if number == signal.SIGINT:
       signal.signal(number, signal.SIG_DFL)
+      # JAX's handler then notifies the other processes.
       if collectives.count() > 1:
         signal.raise_signal(signal.SIGTERM)

@@ -1,3 +1,5 @@
+"""Crops by protocol, boxes files, and the search for pictures."""
+
 import json
 import pathlib
 
@@ -59,13 +61,13 @@ def test_val_may_be_called_dev(tmp_path):
 @pytest.mark.parametrize(
   ("listed", "message"),
   [
-    ([1, 2], "found a list"),
-    ({"0": ["a.jpg"]}, "wanted int keys and lists of names, found '0'"),
-    ({0: "a.jpg"}, "wanted int keys"),
-    ({0: [1]}, "wanted int keys"),
+    ([1, 2], "got a list"),
+    ({"0": ["a.jpg"]}, "expected int keys and lists of names, got '0'"),
+    ({0: "a.jpg"}, "expected int keys"),
+    ({0: [1]}, "expected int keys"),
   ],
 )
-def test_a_dictionary_of_another_form_is_refused(listed, message, tmp_path):
+def test_a_malformed_dictionary_is_refused(listed, message, tmp_path):
   tree = released(tmp_path, listed)
   with pytest.raises(ValueError, match=message) as error:
     crops.Crops(tree, "released")
@@ -85,7 +87,7 @@ def test_crop_names_stay_in_their_folder(name, tmp_path):
     crops.Crops(tree, "released").grounded(first_row(tree))
 
 
-def test_released_without_dictionaries_says_what_is_missing(tmp_path):
+def test_released_without_dictionaries_names_the_missing_file(tmp_path):
   tree = raw_tree.write_tree(tmp_path, [ROW])
   with pytest.raises(ValueError, match=r"needs txt/mre_train_dict\.pth"):
     crops.Crops(tree, "released")
@@ -162,36 +164,10 @@ def test_equal_names_share_their_boxes(tmp_path):
   assert len(source.grounded(first_row(tree))) == 1
 
 
-def test_clean_without_boxes_says_where_they_come_from(tmp_path):
+def test_clean_without_boxes_names_the_command_that_makes_them(tmp_path):
   tree = raw_tree.write_tree(tmp_path, [ROW])
   with pytest.raises(ValueError, match=r"--boxes \(data_prep\.objects makes"):
     crops.Crops(tree, "clean")
-
-
-@pytest.mark.parametrize(
-  ("content", "message"),
-  [
-    ("{", "not JSON"),
-    ("[" * 100_000, "not JSON"),
-    ('{"a.jpg": [], "a.jpg": []}', "each key .*, got 'a.jpg' 2 times"),
-    ([], "found a list"),
-    ({"a.jpg": {}}, "picture 'a.jpg': wanted a list"),
-    ({"a.jpg": [box(0, 0, 1, 1), 3]}, "'a.jpg', box 1: wanted an object"),
-    ({"a.jpg": [box(0, 0, 1)]}, "box 0: wanted four finite numbers"),
-    ({"a.jpg": [box(0, 0, 1, "1")]}, "wanted four finite numbers"),
-    ({"a.jpg": [box(0, 0, 1, True)]}, "wanted four finite numbers"),
-    ({"a.jpg": [box(0, 0, 1, float("nan"))]}, "wanted four finite numbers"),
-    ({"a.jpg": [{"score": 1}]}, "wanted four finite numbers .* found None"),
-    ({"a.jpg": [box(2, 0, 1, 1)]}, "wanted x0 < x1"),
-    ({"a.jpg": [box(0, 1, 1, 1)]}, "wanted x0 < x1"),
-    ({"a.jpg": [box(0, 0, 1, 1, score=None)]}, "as 'score', found None"),
-    ({"a.jpg": [box(0, 0, 1, 1, phrase=3)]}, "as 'phrase', found 3"),
-  ],
-)
-def test_bad_boxes_are_named_by_picture_and_index(content, message, tmp_path):
-  with pytest.raises(ValueError, match=message) as error:
-    boxes.read_boxes(write_boxes(tmp_path, content))
-  assert "boxes.json" in str(error.value)
 
 
 def test_pictures_are_searched_in_every_split(tmp_path):
@@ -224,96 +200,6 @@ def test_one_name_with_different_bytes_is_an_error(tmp_path):
 
 @pytest.mark.silent_input
 @pytest.mark.parametrize(
-  ("name", "phrase"),
-  [
-    ("Zoë", "zoë"),
-    ("Zoë", "Zoe\u0308"),
-    ("St Louis", "st louis."),
-    ("St. Louis", "st  louis"),
-    ("Jay-Z", "jay - z"),
-    ("Ann Lee", "Ann\u00a0Lee"),
-    ("Straße", "STRASSE"),
-    ("!!", " !!"),
-  ],
-)
-def test_a_phrase_may_be_spelt_otherwise(name, phrase):
-  listed = boxes.read_list([box(0, 0, 9, 9, phrase=phrase)], "here")
-  assert boxes.grounded(listed, name, "Acme") == listed
-  assert boxes.grounded(listed, "Acme", name) == listed
-
-
-@pytest.mark.silent_input
-@pytest.mark.parametrize(
-  ("name", "phrase"),
-  [
-    ("Zoë", "Zoe"),
-    ("Ann", "Anna"),
-    ("C++", "C"),
-    ("Ann Lee", "Ann"),
-    ("", "!"),
-  ],
-)
-def test_another_name_is_another(name, phrase):
-  listed = boxes.read_list([box(0, 0, 9, 9, phrase=phrase)], "here")
-  assert boxes.grounded(listed, name, "Acme") == []
-
-
-@pytest.mark.silent_input
-def test_a_box_under_two_spellings_counts_once():
-  spelt = [box(0, 0, 9, 9, phrase=phrase) for phrase in ("Ann", "ann", "ANN.")]
-  listed = boxes.read_list(spelt, "here")
-  assert boxes.grounded(listed, "Ann", "ann") == listed[:1]
-
-
-@pytest.mark.silent_input
-@pytest.mark.parametrize(
-  ("head", "tail", "kept"),
-  [
-    # Sides of the boxes; scores in hundredths.
-    ({5: 20, 6: 20, 7: 20}, {9: 99}, [5, 9, 6]),
-    ({5: 20}, {7: 30, 8: 99, 9: 98}, [5, 8, 9]),
-    ({5: 20, 6: 90, 7: 30}, {}, [6, 7, 5]),
-    ({5: 90, 6: 40}, {8: 80, 9: 50}, [5, 8, 9]),
-  ],
-)
-def test_many_boxes_of_one_name_leave_room_for_the_other(head, tail, kept):
-  listed = [
-    box(0, 0, side, side, score=score / 100, phrase=phrase)
-    for phrase, sides in (("Ann", head), ("Acme", tail))
-    for side, score in sides.items()
-  ]
-  found = boxes.grounded(boxes.read_list(listed, "here"), "Ann", "Acme")
-  assert [int(b.edges[2]) for b in found[:3]] == kept
-
-
-@pytest.mark.silent_input
-@pytest.mark.parametrize(
-  "edges",
-  [
-    [0.1, 0.1, 0.6, 0.8],
-    [0, 0, 1, 1],
-    [0.2, 0.1, 1.01, 0.9],
-    [-0.01, 0, 0.5, 1],
-  ],
-)
-def test_parts_of_a_picture_are_no_pixels(edges):
-  message = "here, box 0: expected pixels of the picture, got "
-  with pytest.raises(ValueError, match=message) as error:
-    boxes.read_list([box(*edges)], "here")
-  assert "\n" not in str(error.value)
-
-
-@pytest.mark.silent_input
-def test_parts_among_pixels_are_refused_and_a_corner_pixel_is_not():
-  with pytest.raises(ValueError, match="box 1: expected pixels"):
-    boxes.read_list([box(0, 0, 9, 9), box(0.1, 0, 0.5, 0.7)], "here")
-  corner = [box(0, 0, 9, 9), box(0, 0, 1, 1)]
-  assert len(boxes.read_list(corner, "here")) == 2
-  assert len(boxes.read_list([box(0, 0, 2, 0.5)], "here")) == 1
-
-
-@pytest.mark.silent_input
-@pytest.mark.parametrize(
   ("img_id", "file", "named"),
   [
     ("a.tif", "a.tif", "a.tif"),
@@ -339,7 +225,7 @@ def test_the_picture_that_is_there_is_found(img_id, file, named, tmp_path):
 
 
 @pytest.mark.silent_input
-def test_a_suffix_comes_before_none(tmp_path):
+def test_a_name_with_a_suffix_is_preferred(tmp_path):
   pictures = {"test/a.jpg": raw_tree.jpeg(seed=1), "train/a": b"no picture"}
   tree = raw_tree.write_tree(tmp_path, [ROW], pictures=pictures)
   assert crops.Pictures(tree).find(first_row(tree)).endswith("test/a.jpg")

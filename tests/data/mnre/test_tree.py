@@ -1,3 +1,5 @@
+"""Text files of MNRE: valid rows, and errors that name file and line."""
+
 import json
 
 import pytest
@@ -21,7 +23,6 @@ def test_a_row_is_read_whole(tmp_path):
   assert first == lines.Row(
     split="train",
     line=1,
-    file="ours_train.txt",
     words=("Bill", "Cosby", "in", "Hollywood"),
     head=(0, 2),
     tail=(3, 4),
@@ -53,22 +54,24 @@ BAD = {
   "": "not a dict literal",
   "\0": "not a dict literal",
   "{[]: 1}": "not a dict literal",
-  "[1, 2]": "not a dict literal: found a list",
-  repr(without("t")): "missing key: wanted 't', found",
-  repr(without("token")): "missing key: wanted 'token'",
-  repr({**ROW, "h": {"name": "Bill"}}): "missing key: wanted 'pos' in 'h'",
+  "[1, 2]": "not a dict literal: got a list",
+  repr(without("t")): "missing key: expected 't', got",
+  repr(without("token")): "missing key: expected 'token'",
+  repr({**ROW, "h": {"name": "Bill"}}): "missing key: expected 'pos' in 'h'",
   repr({**ROW, "token": "Bill"}): "wrong type: 'token' is a str",
   repr({**ROW, "img_id": True}): "wrong type: 'img_id' is a bool",
-  repr({**ROW, "h": entity("Bill", "0", "1")}): "wrong type: wanted a name",
-  repr({**ROW, "h": entity("Bill", 0, True)}): "wrong type: wanted a name",
-  repr({**ROW, "h": entity("Bill", 0)}): "wrong type: wanted a name",
+  repr({**ROW, "h": entity("Bill", "0", "1")}): "wrong type: expected a name",
+  repr({**ROW, "h": entity("Bill", 0, True)}): "wrong type: expected a name",
+  repr({**ROW, "h": entity("Bill", 0)}): "wrong type: expected a name",
   repr({**ROW, "token": []}): "bad token list",
   repr({**ROW, "token": ["a", 3, "b", "c"]}): "bad token list",
   repr({**ROW, "h": entity("x", 3, 9)}): r"bad span: 'h' has pos \[3, 9\)",
   repr({**ROW, "h": entity("", 2, 2)}): "bad span",
   repr({**ROW, "t": entity("x", -2, 1)}): "bad span: 't'",
   repr({**ROW, "t": entity("in", 3, 4)}): "name differs from span: 't'",
-  repr({**ROW, "relation": "/per/per/enemy"}): "unknown relation: '/per/per/en",
+  repr(
+    {**ROW, "relation": "/per/per/enemy"}
+  ): "unknown relation: expected .*, got '/per/per/en",
   repr({**ROW, "img_id": "../../etc/passwd"}): "img_id leaves the data folder",
   repr({**ROW, "img_id": "/etc/hostname.jpg"}): "img_id leaves the data folder",
   repr({**ROW, "img_id": "..\\a.jpg"}): "img_id leaves the data folder",
@@ -85,7 +88,7 @@ def test_bad_lines_are_named_by_file_and_line(line, tmp_path):
   assert "\n" not in str(error.value)
 
 
-def test_bytes_that_are_no_text_are_named(tmp_path):
+def test_bytes_that_are_not_text_are_named(tmp_path):
   tree = raw_tree.write_tree(tmp_path, [ROW])
   path = tmp_path / "txt" / "ours_train.txt"
   path.write_bytes(path.read_bytes() + b"{'token': ['\xff']}\n")
@@ -101,7 +104,7 @@ def test_a_line_without_end_is_refused_and_not_read_to_the_end(tmp_path):
   assert len(seen) == 1
 
 
-def test_bad_lines_can_be_passed_over(tmp_path):
+def test_bad_lines_can_be_skipped(tmp_path):
   errors = []
   rows = read(
     tmp_path, ROW, "[]", {**ROW, "token": []}, ROW, on_error=errors.append
@@ -116,7 +119,7 @@ def test_bad_lines_can_be_passed_over(tmp_path):
 
 def test_limit_counts_lines(tmp_path):
   assert len(read(tmp_path, ROW, ROW, ROW, limit=2)) == 2
-  # What comes behind is not read.
+  # Later lines are not read.
   assert len(read(tmp_path, ROW, ROW, "[]", limit=2)) == 2
 
 
@@ -128,9 +131,13 @@ def test_names_may_differ_in_spaces(tmp_path):
 
 
 def test_an_empty_or_absent_file_is_an_error(tmp_path):
-  with pytest.raises(ValueError, match=r"ours_train\.txt: no line in it"):
+  with pytest.raises(
+    ValueError, match=r"ours_train\.txt: expected a row per line"
+  ):
     read(tmp_path)
-  with pytest.raises(ValueError, match=r"no txt/ours_val\.txt and no"):
+  with pytest.raises(
+    ValueError, match=r"expected txt/ours_val\.txt or ours_val\.txt"
+  ):
     raw.text_path(str(tmp_path / "nowhere"), "val")
 
 
@@ -145,11 +152,11 @@ def test_relations_come_in_the_order_of_their_ids(tmp_path):
   ("content", "message"),
   [
     ("{", "not JSON"),
-    ("[]", "wanted one object"),
-    ('{"None": 0, "a": 2}', r"wanted the ids 0 to 1, found \[0, 2\]"),
-    ('{"None": 0, "a": "1"}', "wanted one object"),
-    ('{"None": 1, "a": 0}', "id 0 must be None, found .'a'"),
-    ("{}", "found no relation"),
+    ("[]", "expected one object"),
+    ('{"None": 0, "a": 2}', r"expected the ids 0 to 1, got \[0, 2\]"),
+    ('{"None": 0, "a": "1"}', "expected one object"),
+    ('{"None": 1, "a": 0}', "the relation None with id 0, got .'a'"),
+    ("{}", "got no relation"),
     ('{"None": 0, "m": 1, "m": 2}', "each key of an object once, got 'm' 2"),
   ],
 )
@@ -195,7 +202,7 @@ def test_two_spellings_of_a_relation_are_refused(tmp_path, names, has_file):
   assert all(repr(name) in str(error.value) for name in names)
 
 
-def test_names_that_can_be_told_apart_are_several(tmp_path):
+def test_distinguishable_names_are_different_relations(tmp_path):
   names = ["None", "/a/b", "/a/B", "/ab", "nonesuch"]
   tree = raw_tree.write_tree(tmp_path, [ROW], relations=names)
   assert raw.read_relations(tree) == names
@@ -203,7 +210,7 @@ def test_names_that_can_be_told_apart_are_several(tmp_path):
 
 @pytest.mark.silent_input
 @pytest.mark.parametrize("name", ["none", "/per/misc/present_in "])
-def test_a_row_that_spells_a_relation_otherwise_is_told_of_it(tmp_path, name):
+def test_another_spelling_of_a_relation_is_hinted_at(tmp_path, name):
   spelled = {"none": "None"}.get(name, name.strip())
   with pytest.raises(RowError, match=f"which spell it '{spelled}'"):
     read(tmp_path, {**ROW, "relation": name})
@@ -245,15 +252,15 @@ OTHER_LANGUAGE = {
   ),
   "JSON below Python": (
     [repr(ROW), JSON_LINE],
-    r"2: not a dict literal: .*/ is JSON, line 1 is none: column 48",
+    r"2: not a dict literal: .*/ is JSON, and line 1 is not: column 48",
   ),
   "null": (
     [repr(ROW), "{'token': ['\u00e9', null]}"],
-    "2: not a dict literal: null is no Python literal: column 17",
+    "2: not a dict literal: null is not a Python literal: column 17",
   ),
   "a call": (
     ["{'token': f(1)}"],
-    "1: not a dict literal: Call is no Python literal: column 11",
+    "1: not a dict literal: Call is not a Python literal: column 11",
   ),
   "NaN": (
     [json.dumps({**ROW, "score": float("nan")})],
@@ -278,7 +285,7 @@ OTHER_LANGUAGE = {
 @pytest.mark.parametrize(
   ("rows", "message"), OTHER_LANGUAGE.values(), ids=OTHER_LANGUAGE
 )
-def test_what_is_none_of_the_language_of_a_file_is_named(
+def test_a_line_in_another_language_than_the_file_is_refused(
   tmp_path, rows, message
 ):
   with pytest.raises(RowError, match=f"^ours_train.txt:{message}") as error:
@@ -287,5 +294,5 @@ def test_what_is_none_of_the_language_of_a_file_is_named(
 
 
 @pytest.mark.silent_input
-def test_a_byte_order_mark_is_no_part_of_a_row(tmp_path):
+def test_a_byte_order_mark_is_ignored(tmp_path):
   assert read(tmp_path, "\ufeff" + repr(ROW)) == read(tmp_path, ROW)

@@ -212,7 +212,7 @@ def test_rows_are_kept_where_half_of_the_room_holds_them(
 
 
 def test_the_choice_is_logged(make, monkeypatch, caplog):
-  monkeypatch.setattr(row_cache, "_WORTH_A_LINE", 0)
+  monkeypatch.setattr(row_cache, "_LOGGED_BYTES", 0)
   with caplog.at_level(logging.INFO, "ifa_jax"):
     built = make("auto")
     fake_memory(monkeypatch, 1 << 40)
@@ -223,6 +223,6 @@ def test_the_choice_is_logged(make, monkeypatch, caplog):
 def test_a_place_that_is_none_is_refused(data_dir):
   config = tiny_run.tiny_run_config(data_dir, data={"cache": "disk"})
   with pytest.raises(
-    ValueError, match="want one of auto, host, device, none, found 'disk'"
+    ValueError, match="expected one of auto, host, device, none, got 'disk'"
   ):
     tiny_run.build(config)

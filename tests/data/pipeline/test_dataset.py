@@ -1,4 +1,4 @@
-"""Records to batches: what is padded, masked, cut, moved and kept."""
+"""Records to batches: padding, masks, buckets, shuffles and errors."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ TEXT = (
 
 
 def square(row, kind, number, size):
-  """Returns pixels that tell row, kind and number."""
+  """Returns pixels that differ by row, kind and number."""
   rng = np.random.default_rng([row, kind, number])
   return rng.integers(0, 256, (size, size, 3), np.uint8)
 
@@ -164,7 +164,7 @@ def test_an_empty_order_gives_no_batch(split):
   assert read(split, np.zeros((0, 4), np.int64)) == []
 
 
-def test_visual_rows_move_pictures_alone(split, whole):
+def test_visual_rows_move_only_pictures(split, whole):
   moved = np.array([4, 3, 2, 0, 1])
   batches = read(split, [[1, 3], [0, -1]], visual_rows=moved)
   for batch, rows in zip(batches, ([1, 3], [0, 0]), strict=True):
@@ -226,7 +226,7 @@ def test_a_row_can_be_read_as_it_is_stored(split):
 def test_each_split_has_its_own_shards(folder, split):
   assert len(split) == 5
   assert len(Split(str(folder), "test")) == 1
-  with pytest.raises(ValueError, match="want shards of the split 'val'"):
+  with pytest.raises(ValueError, match="expected shards of the split 'val'"):
     Split(str(folder), "val")
 
 

@@ -26,7 +26,7 @@ def report_of_the_script():
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_batches_lie_as_a_step_wants_them(report, form):
+def test_batches_are_laid_out_for_a_step(report, form):
   assert report["devices"] == 4
   assert [name for name, holds in report[form].items() if not holds] == []
 

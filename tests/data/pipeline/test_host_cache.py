@@ -1,16 +1,16 @@
-"""Stores of decoded rows: what they ask for, and what they hand out."""
+"""Stores of decoded rows: missing rows, and batches."""
 
 import numpy as np
 import pytest
 
-from ifa_jax.data.pipeline.host_cache import HostRows, Unstored
+from ifa_jax.data.pipeline.host_cache import HostRows, Store
 
 FIELDS = {"pixels": ((2, 3), "uint8"), "there": ((), "bool")}
 NUM_ROWS = 9
 
 
 def row(number):
-  """Returns the fields of a row, with one that nobody keeps."""
+  """Returns the fields of a row, with one that is not stored."""
   rng = np.random.default_rng(number)
   return {
     "pixels": rng.integers(0, 256, (2, 3), np.uint8),
@@ -33,7 +33,7 @@ def lists(arrays):
 
 
 def run(store, batches):
-  """Returns the batches of a store that is given what it asks for."""
+  """Returns the batches of a store that is given the missing rows."""
   missing = store.missing(batches)
   return [
     store.take(rows, new, [row(n) for n in new])
@@ -55,7 +55,7 @@ def check(found, batches):
       np.testing.assert_array_equal(fields[name], wanted)
 
 
-def test_nothing_is_asked_for_twice(batches):
+def test_no_row_is_missing_twice(batches):
   store = HostRows(NUM_ROWS, FIELDS)
   assert lists(store.missing(batches)) == first_seen(batches)
   check(run(store, batches[:2]), batches[:2])
@@ -66,7 +66,7 @@ def test_nothing_is_asked_for_twice(batches):
   check(run(store, batches[::-1]), batches[::-1])
 
 
-def test_what_was_planned_and_not_read_is_asked_for_again(batches):
+def test_rows_planned_but_not_read_are_missing_again(batches):
   store = HostRows(NUM_ROWS, FIELDS)
   store.missing(batches)
   assert lists(store.missing(batches)) == first_seen(batches)
@@ -83,13 +83,13 @@ def test_batches_do_not_change_with_the_store(batches):
 def test_without_a_store_every_batch_is_read(batches):
   for _ in range(2):
     wanted = [np.unique(rows).tolist() for rows in batches]
-    assert lists(Unstored().missing(batches)) == wanted
-    found = run(Unstored(), batches)
+    assert lists(Store().missing(batches)) == wanted
+    found = run(Store(), batches)
     check(found, batches)
 
 
 @pytest.mark.parametrize("shape", [(0, 4), (3, 0)])
-@pytest.mark.parametrize("store", [Unstored(), HostRows(NUM_ROWS, FIELDS)])
+@pytest.mark.parametrize("store", [Store(), HostRows(NUM_ROWS, FIELDS)])
 def test_no_rows_are_missing_of_none(store, shape):
   missing = store.missing(np.zeros(shape, np.int64))
   assert lists(missing) == [[]] * shape[0]

@@ -27,7 +27,7 @@ def test_evaluation_keeps_the_stored_order():
   assert orders.evaluation_order(5, 2).tolist() == [[0, 1], [2, 3], [4, -1]]
 
 
-def test_training_order_depends_on_seed_and_epoch_alone():
+def test_training_order_depends_only_on_seed_and_epoch():
   def order(seed, epoch, size=4):
     return orders.training_order(50, size, seed, epoch).ravel()[:50]
 
@@ -57,7 +57,7 @@ COUNTS = [2, 2, 2, 3, 3, 3, 2, 2, 2, 3]
 
 
 def shuffles(**options):
-  """Returns what different seeds make of ten rows."""
+  """Returns the shuffles of ten rows by different seeds."""
   found = [orders.visual_shuffle(10, seed, **options) for seed in range(40)]
   for rows in found:
     assert sorted(rows) == list(range(10))
@@ -93,7 +93,7 @@ def test_rows_of_one_post_go_on_sharing_a_picture():
     assert len(pairs) == len(set(IMAGES))
     assert len({after for _, after in pairs}) == len(set(IMAGES))
   moved = {tuple(IMAGES[row] for row in rows) for rows in found}
-  # a and c swap places, b and e do, and d is alone with its two rows.
+  # a and c swap places, b and e do, and d is the only one with two rows.
   assert len(moved) == 1
   assert all(images[4] == images[9] == "d" for images in moved)
 
@@ -128,7 +128,7 @@ def test_as_few_rows_as_can_be_keep_their_picture(own, fewest):
 
 
 @pytest.mark.silent_input
-def test_what_keeps_counts_keeps_as_few_pictures_as_counts_allow():
+def test_a_shuffle_within_counts_keeps_as_few_pictures_as_possible():
   for seed in range(100):
     rows = orders.visual_shuffle(10, seed, counts=COUNTS, own=IMAGES)
     assert [COUNTS[row] for row in rows] == COUNTS

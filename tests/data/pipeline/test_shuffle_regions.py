@@ -1,4 +1,4 @@
-"""Table 1 of the systems beside IFAformer: regions move, text alone stays."""
+"""Table 1 of systems other than IFAformer: only regions move."""
 
 import functools
 import math
@@ -30,7 +30,7 @@ def scenes_of_the_dataset(data_dir, tmp_path_factory):
 
 
 class Seen:
-  """What is predicted under each condition by perturbed parameters."""
+  """Predictions of perturbed parameters under each condition."""
 
   def __init__(self, built, monkeypatch, folder):
     self.visual_rows, self.probabilities = [], []
@@ -50,20 +50,20 @@ class Seen:
 
 
 @pytest.mark.parametrize("name", tiny_systems.TEXT_ONLY)
-def test_text_alone_predicts_the_same_in_bits(
+def test_a_text_model_predicts_the_same_bits(
   name, data_dir, made, monkeypatch, tmp_path
 ):
   built = tiny_systems.build(name, data_dir, made[0])
   seen = Seen(built, monkeypatch, tmp_path)
   assert len(seen.probabilities) == 1 + 3 * 2 + 1
-  # Rows differ from each other, or equality would say nothing.
+  # Rows differ from each other; otherwise equality would prove nothing.
   assert np.ptp(seen.probabilities[0], axis=0).max() > 1e-3
   for found in seen.probabilities[1:]:
     assert found.tobytes() == seen.probabilities[0].tobytes()
 
 
 @pytest.mark.parametrize("name", ["bert_sg", "mega", "vilbert"])
-def test_regions_bear_on_what_is_predicted(
+def test_regions_affect_predictions(
   name, data_dir, made, monkeypatch, tmp_path
 ):
   built = tiny_systems.build(name, data_dir, made[0])
@@ -94,7 +94,7 @@ def objects_of(text, made):
 
 
 @pytest.mark.parametrize("name", ["mega", "vilbert"])
-def test_blank_is_what_pictures_without_an_object_give(
+def test_blank_equals_pictures_without_an_object(
   name, data_dir, made, monkeypatch, tmp_path
 ):
   built = tiny_systems.build(name, data_dir, made[0])
@@ -156,7 +156,7 @@ def alignment_by_hand(tree, scene, num, word_ids):
 
 
 @pytest.mark.parametrize("name", ["mega", "vilbert"])
-def test_a_shuffled_batch_is_made_anew_for_other_pictures(name, data_dir, made):
+def test_a_shuffled_batch_is_rebuilt_for_other_pictures(name, data_dir, made):
   """Objects, boxes and alignment, from the scenes and trees themselves."""
   folder, pictures, heads = made
   built = tiny_systems.build(name, data_dir, folder)
@@ -192,7 +192,7 @@ def test_a_shuffled_batch_is_made_anew_for_other_pictures(name, data_dir, made):
 
 
 @pytest.mark.parametrize("name", ["mega", "vilbert"])
-def test_a_shuffle_predicts_what_the_other_objects_give(
+def test_a_shuffle_predicts_from_the_other_objects(
   name, data_dir, made, monkeypatch, tmp_path
 ):
   built = tiny_systems.build(name, data_dir, made[0])

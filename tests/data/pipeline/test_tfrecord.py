@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from ifa_jax.data.pipeline.tfrecord import Shards
 
-# Bytes of a record beside its data: length, its checksum, the data's checksum.
+# Bytes around a record's data: length with its checksum, the data's checksum.
 HEADER, CHECKSUM = 12, 4
 
 
@@ -40,14 +40,14 @@ def shard_paths(tmp_path, records):
   ]
 
 
-def test_random_access_equals_reading_in_turn(paths, records):
+def test_random_access_equals_sequential_reading(paths, records):
   shards = Shards(paths)
-  in_turn = list(tf.data.TFRecordDataset(paths).as_numpy_iterator())
-  assert in_turn == records
+  sequential = list(tf.data.TFRecordDataset(paths).as_numpy_iterator())
+  assert sequential == records
   assert len(shards) == len(records)
   for row in (5, 0, 3, 3, 1, 4, 2):
-    assert shards[row] == in_turn[row]
-  assert shards[np.int64(4)] == in_turn[4]
+    assert shards[row] == sequential[row]
+  assert shards[np.int64(4)] == sequential[4]
 
 
 def test_a_row_beyond_the_last_is_an_error(paths):
@@ -82,19 +82,21 @@ def test_a_flipped_bit_in_the_data_is_found_by_reading(paths, records):
 @pytest.mark.parametrize("position", [0, 7, 8, 11])
 def test_a_flipped_bit_in_a_header_is_found_by_opening(paths, position):
   flip(paths[2], position)
-  with pytest.raises(ValueError, match="a-2: damaged or cut off behind byte 0"):
+  with pytest.raises(
+    ValueError, match="a-2: damaged or truncated after byte 0"
+  ):
     Shards(paths)
 
 
 @pytest.mark.parametrize("missing", [1, 4, 8, 9, 20])
-def test_a_file_that_is_cut_off_is_found_by_opening(paths, missing):
+def test_a_truncated_file_is_found_by_opening(paths, missing):
   path = pathlib.Path(paths[2])
   path.write_bytes(path.read_bytes()[:-missing])
-  with pytest.raises(ValueError, match="a-2: damaged or cut off"):
+  with pytest.raises(ValueError, match="a-2: damaged or truncated"):
     Shards(paths)
 
 
-def test_a_file_that_is_cut_off_later_is_found_by_reading(paths):
+def test_a_file_truncated_later_is_found_by_reading(paths):
   shards = Shards(paths)
   path = pathlib.Path(paths[2])
   path.write_bytes(path.read_bytes()[:-2])
@@ -103,13 +105,13 @@ def test_a_file_that_is_cut_off_later_is_found_by_reading(paths):
 
 
 def test_a_length_beyond_the_file_is_not_allocated(tmp_path, paths):
-  # A sound header of a record of 2^60 bytes.
+  # A valid header of a record of 2^60 bytes.
   length = struct.pack("<Q", 2**60)
   header = pathlib.Path(write(tmp_path / "b", [length])).read_bytes()
   path = tmp_path / "huge"
   # The data's checksum in `header` is that of the eight bytes of the length.
   path.write_bytes(length + header[-CHECKSUM:])
-  with pytest.raises(ValueError, match="huge: damaged or cut off"):
+  with pytest.raises(ValueError, match="huge: damaged or truncated"):
     Shards([str(path)])
 
 
@@ -125,11 +127,11 @@ def test_threads_read_at_once(tmp_path):
 def test_files_are_closed_with_their_reader(paths):
   handles = pathlib.Path("/proc/self/fd")
   if not handles.is_dir():
-    pytest.skip("wants /proc")
+    pytest.skip("requires /proc")
   count = lambda: len(list(handles.iterdir()))  # noqa: E731
   before = count()
   shards = Shards(paths)
   assert shards[0] + shards[4]
-  assert count() == before + 2
+  assert count() == before + len(paths)
   del shards
   assert count() == before

@@ -71,7 +71,7 @@ def xnetmf(features, distance, rng):
     for j, landmark in enumerate(landmarks):
       apart = np.linalg.norm(features[i] - features[landmark])
       to_landmarks[i, j] = math.exp(-(apart**power))
-  # Squared distances of 1e-8 leave eigenvalues that are rounding alone; with
+  # Squared distances of 1e-8 leave eigenvalues that are only rounding; with
   # numpy's cut at 1e-15 they, inverted, are 7e-4 of a weight.
   inverse = np.linalg.pinv(to_landmarks[landmarks], rcond=1e-11)
   u, s, _ = np.linalg.svd(inverse)
@@ -160,7 +160,7 @@ def test_without_edges_there_is_no_bucket(edges):
   weights = graph_similarity.similarity(words, nothing)
   assert weights.shape == (8, 3)
   np.testing.assert_allclose(weights[0], 0.325, atol=5e-4)
-  # Isolated words and isolated objects stand alike.
+  # Isolated words and isolated objects are equal.
   np.testing.assert_array_equal(
     graph_similarity.similarity(nothing, nothing), 1
   )
@@ -208,7 +208,7 @@ def test_without_a_valid_object_nothing_is_kept():
 
 def test_words_divide_among_their_tokens():
   weights = np.array([[0.6, 0.3], [0.5, 0.0], [0.8, 0.4]])
-  # Word 1 has no token; word 2 stands in two overlapping entities.
+  # Word 1 has no token; word 2 is in two overlapping entities.
   word_ids = [-1, 0, 0, 0, -1, 2, -1, 2, -1]
   found = graph_similarity.on_tokens(weights, word_ids, 12)
   assert (found.shape, found.dtype) == ((12, 2), np.float32)
@@ -227,15 +227,15 @@ def test_a_text_without_words_has_no_weight():
 
 
 def test_bad_input_is_named():
-  with pytest.raises(ValueError, match=r"nodes 0 to 2, found 0 to 3"):
+  with pytest.raises(ValueError, match=r"nodes 0 to 2, got 0 to 3"):
     graph_similarity.node_features([(0, 3)], 3)
-  with pytest.raises(ValueError, match=r"found -1 to 1"):
+  with pytest.raises(ValueError, match=r"got -1 to 1"):
     graph_similarity.node_features([(-1, 1)], 3)
-  with pytest.raises(ValueError, match=r"'sql2'\), found 'cosine'"):
+  with pytest.raises(ValueError, match=r"'sql2'\), got 'cosine'"):
     graph_similarity.similarity(np.ones((1, 1)), np.ones((1, 1)), "cosine")
-  with pytest.raises(ValueError, match=r"text_len=2 tokens, found 3"):
+  with pytest.raises(ValueError, match=r"text_len=2 tokens, got 3"):
     graph_similarity.on_tokens(np.ones((1, 1)), [-1, 0, -1], 2)
-  with pytest.raises(ValueError, match=r"tokens of 2 words, found word 2"):
+  with pytest.raises(ValueError, match=r"tokens of 2 words, got word 2"):
     graph_similarity.on_tokens(np.ones((2, 1)), [-1, 2, -1], 4)
 
 

@@ -1,4 +1,4 @@
-"""Edges between boxes that lie together."""
+"""Edges between neighbouring boxes."""
 
 import numpy as np
 import pytest

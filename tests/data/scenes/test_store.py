@@ -1,4 +1,4 @@
-"""Files of scenes: a round trip, and every check."""
+"""Files of scenes: a round trip, and checks on reading."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ BARE = {
 
 
 def random_pictures(seed=0):
-  """Pictures that each tell something else."""
+  """Pictures with different missing parts."""
   rng = np.random.default_rng(seed)
   return {
     "a.jpg": scene_trees.scene(rng),
@@ -72,7 +72,7 @@ def test_round_trip(tmp_path):
   assert sorted(p.name for p in tmp_path.iterdir()) == ["test.json", "test.npz"]
 
 
-def test_types_are_those_that_the_scene_promises(tmp_path):
+def test_types_are_as_documented(tmp_path):
   rng = np.random.default_rng(1)
   given = scene_trees.scene(rng)
   half = scene_trees.write(tmp_path, {"a.jpg": given}).scene("a.jpg")
@@ -94,108 +94,24 @@ def test_no_edge_is_not_the_same_as_no_relations(tmp_path):
   rng = np.random.default_rng(2)
   pictures = {
     "none found.jpg": scene_trees.scene(rng, num_edges=0),
-    "nobody looked.jpg": scene_trees.scene(rng, **BARE),
+    "unseen.jpg": scene_trees.scene(rng, **BARE),
   }
   found = scene_trees.write(tmp_path, pictures)
   assert found.scene("none found.jpg").edges.shape == (0, 2)
-  assert found.scene("nobody looked.jpg").edges is None
-
-
-BAD_SCENES = {
-  "labels of another length": ({"labels": ["dog"]}, r"labels of shape \(4,\)"),
-  "boxes of another length": (
-    {"boxes": np.ones((3, 4))},
-    r"boxes of shape \(4, 4\), found \(3, 4\)",
-  ),
-  "no box at all": ({"boxes": [[5, 5, 5, 9]] * 4}, r"x0 < x1 and y0 < y1"),
-  "box upside down": ({"boxes": [[5, 9, 6, 2]] * 4}, r"found \[5.0, 9.0, 6"),
-  "box without end": ({"boxes": [[0, 0, 9, np.inf]] * 4}, r"finite boxes"),
-  "box in parts of 1": ({"boxes": [[0.1, 0, 0.6, 1]] * 4}, r"boxes in pixels"),
-  "boxes without a size": ({"size": (0, 480)}, r"size above 0, found \[0, 480"),
-  "three sizes": ({"size": (1, 2, 3)}, r"size of shape \(2,\)"),
-  "rising scores": (
-    {"scores": [0.5, 0.25, 0.75, 0.1]},
-    r"descending scores, found 0.75",
-  ),
-  "score that is no number": ({"scores": [np.nan] * 4}, r"finite scores"),
-  "feature that is no number": (
-    {"features": np.full((4, 6), np.nan)},
-    r"finite features",
-  ),
-  "feature without end": (
-    {"features": np.diag([1, 2, 3, -np.inf, 4, 5])[:4]},
-    r"finite features",
-  ),
-  "features of another width": (
-    {"features": np.ones((4, 5))},
-    r"features of shape \(4, 6\), found \(4, 5\)",
-  ),
-  "edge to nowhere": (
-    {"edges": [(0, 1)] * 4 + [(3, 4)]},
-    r"edges between the picture's objects, found \[3, 4\]",
-  ),
-  "edge from nowhere": ({"edges": [(-1, 1)] * 5}, r"found \[-1, 1\]"),
-  "predicates of another length": (
-    {"edge_labels": ["on"]},
-    r"edge_labels of shape \(5,\), found \(1,\)",
-  ),
-  "edge score that is no number": (
-    {"edge_scores": [np.nan] * 5},
-    r"finite edge scores",
-  ),
-}
-
-
-@pytest.mark.parametrize("case", BAD_SCENES)
-def test_a_scene_that_contradicts_itself_is_not_written(case, tmp_path):
-  changes, message = BAD_SCENES[case]
-  rng = np.random.default_rng(3)
-  pictures = {
-    "good.jpg": scene_trees.scene(rng),
-    "bad.jpg": scene_trees.scene(rng, **changes),
-    "better.jpg": scene_trees.scene(rng),
-  }
-  with pytest.raises(ValueError, match=rf"test.npz: .*'bad.jpg'.*{message}"):
-    scene_trees.write(tmp_path / "new", pictures)
-  assert not (tmp_path / "new").exists()
-
-
-def test_edges_need_their_objects_of_their_own_picture(tmp_path):
-  rng = np.random.default_rng(4)
-  small = scene_trees.scene(rng, num_objects=2, num_edges=1)
-  pictures = {
-    "a.jpg": scene_trees.scene(rng, num_objects=9),
-    "b.jpg": small._replace(edges=np.array([(0, 2)])),
-  }
-  with pytest.raises(ValueError, match=r"'b.jpg': wanted edges"):
-    scene_trees.write(tmp_path, pictures)
-
-
-@pytest.mark.parametrize(
-  ("heads", "message"),
-  [
-    ([-1, 2], r"'test/7': wanted heads among .* found 2"),
-    ([-2, 0], r"'test/7': wanted heads among .* found -2"),
-    ([-1, 1], r"'test/7': wanted no word that is its own head, found 1"),
-  ],
-)
-def test_heads_are_other_words(heads, message, tmp_path):
-  sentences = {"test/1": [-1, 0, 1], "test/7": heads}
-  with pytest.raises(ValueError, match=message):
-    scene_trees.write(tmp_path, {}, sentences)
+  assert found.scene("unseen.jpg").edges is None
 
 
 @pytest.mark.parametrize("key", scene_trees.MANIFEST)
 def test_a_manifest_says_how_scenes_were_made(key, tmp_path):
   manifest = dict(scene_trees.MANIFEST)
   del manifest[key]
-  with pytest.raises(ValueError, match=rf"test.json: wanted the key '{key}'"):
+  with pytest.raises(ValueError, match=rf"test.json: expected the key '{key}'"):
     store.write_split(tmp_path, "test", {}, {}, manifest)
   assert not list(tmp_path.iterdir())
 
 
 def test_relations_have_a_known_source(tmp_path):
-  with pytest.raises(ValueError, match=r"wanted relations of .*found 'magic'"):
+  with pytest.raises(ValueError, match=r"expected relations of .*got 'magic'"):
     scene_trees.write(tmp_path, {}, relations="magic")
 
 
@@ -204,7 +120,7 @@ EMPTY = {scene_trees.write: {"pictures": {}}, store.read_split: {}}
 
 @pytest.mark.parametrize("call", EMPTY)
 def test_splits_have_the_names_of_the_schema(call, tmp_path):
-  with pytest.raises(ValueError, match=r"'train', 'val', .* found 'dev'"):
+  with pytest.raises(ValueError, match=r"'train', 'val', .* got 'dev'"):
     call(tmp_path, split="dev", **EMPTY[call])
 
 
@@ -230,7 +146,7 @@ def change_manifest(folder, **changes):
 
 
 def change_arrays(folder, **changes):
-  """Replaces arrays, and the hash that would tell."""
+  """Replaces arrays, and their hash."""
   path = folder / "test.npz"
   with np.load(path) as file:
     arrays = dict(file) | changes
@@ -242,14 +158,16 @@ def change_arrays(folder, **changes):
 @pytest.mark.parametrize("name", ["test.npz", "test.json"])
 def test_an_absent_file_is_named(name, written):
   (written / name).unlink()
-  assert f"{name}: wanted scenes of this split, no file" in read_error(written)
+  assert f"{name}: expected scenes of this split, got no file" in read_error(
+    written
+  )
 
 
 def test_a_damaged_file_is_found_by_its_hash(written):
   data = bytearray((written / "test.npz").read_bytes())
   data[len(data) // 2] ^= 1
   (written / "test.npz").write_bytes(data)
-  assert "wanted the sha256" in read_error(written)
+  assert "expected the sha256" in read_error(written)
 
 
 def test_a_file_of_something_else_is_refused(written):
@@ -275,13 +193,13 @@ def test_a_manifest_is_a_json_object(text, message, written):
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"format_version": 2}, "scene format 2, this version reads 1"),
-    ({"feature_dim": 7}, "says feature_dim=7, test.npz holds 6"),
-    ({"num_images": 6}, "says num_images=6, test.npz holds 7"),
-    ({"num_rows": 2}, "says num_rows=2, test.npz holds 1"),
-    ({"sha256": KeyError}, "wanted the key 'sha256'"),
-    ({"num_rows": KeyError}, "wanted the key 'num_rows'"),
-    ({"relations": "hearsay"}, "wanted relations of"),
+    ({"format_version": 2}, "expected scene format 1, got 2"),
+    ({"feature_dim": 7}, "expected feature_dim=6, as in test.npz, got 7"),
+    ({"num_images": 6}, "expected num_images=7, as in test.npz, got 6"),
+    ({"num_rows": 2}, "expected num_rows=1, as in test.npz, got 2"),
+    ({"sha256": KeyError}, "expected the key 'sha256'"),
+    ({"num_rows": KeyError}, "expected the key 'num_rows'"),
+    ({"relations": "hearsay"}, "expected relations of"),
   ],
 )
 def test_a_manifest_fits_its_arrays(changes, message, written):
@@ -289,34 +207,37 @@ def test_a_manifest_fits_its_arrays(changes, message, written):
   assert message in read_error(written)
 
 
+def test_a_second_writing_replaces_the_first(written):
+  found = scene_trees.write(written, {}, {"test/5": [-1]})
+  assert found.scene("a.jpg") is None
+  assert found.heads("test/5").tolist() == [-1]
+
+
 @pytest.mark.parametrize(
   ("changes", "message"),
   [
-    ({"scores": KeyError}, "wanted the array 'scores', found none"),
-    ({"scores": np.zeros(29, int)}, "wanted scores of kind 'f' with 1 axes"),
-    ({"scores": np.zeros((29, 1))}, "found float64 with 2"),
-    ({"scores": np.zeros(28)}, "along an axis of scores, found 28"),
-    ({"given": np.ones((7, 5), bool)}, "wanted 4 along an axis of given"),
+    ({"scores": KeyError}, "expected the array 'scores', got none"),
+    ({"scores": np.zeros(29, int)}, "expected scores of kind 'f' with 1 axes"),
+    ({"scores": np.zeros((29, 1))}, "got float64 with 2"),
+    ({"scores": np.zeros(28)}, "along an axis of scores, got 28"),
+    ({"given": np.ones((7, 5), bool)}, "expected 4 along an axis of given"),
     ({"rows": np.array(["test/1", "test/2"])}, "along an axis of head_offsets"),
-    ({"images": np.array(["a"] * 7)}, "distinct images, found 'a' 7 times"),
+    ({"images": np.array(["a"] * 7)}, "distinct images, got 'a' 7 times"),
     ({"head_offsets": np.array([0, 1])}, "head_offsets rising from 0 to 2"),
     ({"head_offsets": np.array([1, 2])}, "head_offsets rising from 0 to 2"),
     (
       {"object_offsets": np.array([0, 4, 3, 7, 8, 13, 17, 29])},
       "object_offsets rising from 0 to 29",
     ),
-    ({"labels": np.full(29, 4)}, "labels of 4 names, found 4"),
-    ({"labels": np.full(29, -2)}, "labels of 4 names, found -2"),
-    ({"given": np.zeros((7, 4), bool)}, "'a.jpg': wanted no edge where none"),
+    ({"labels": np.full(29, 4)}, "labels of 4 names, got 4"),
+    ({"labels": np.full(29, -2)}, "labels of 4 names, got -2"),
+    (
+      {"given": np.zeros((7, 4), bool)},
+      "'a.jpg': expected no edge if",
+    ),
     ({"features": np.zeros((29, 0))}, "features of a width above 0"),
   ],
 )
 def test_arrays_fit_each_other(changes, message, written):
   change_arrays(written, **changes)
   assert message in read_error(written)
-
-
-def test_a_second_writing_replaces_the_first(written):
-  found = scene_trees.write(written, {}, {"test/5": [-1]})
-  assert found.scene("a.jpg") is None
-  assert found.heads("test/5").tolist() == [-1]

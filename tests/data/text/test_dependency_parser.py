@@ -78,7 +78,7 @@ def test_spacy_parses_the_words_as_they_are(kind):
 
 
 @pytest.mark.usefixtures("no_spacy")
-def test_without_spacy_auto_is_the_chain_and_says_so(caplog):
+def test_without_spacy_auto_logs_that_it_is_the_chain(caplog):
   with caplog.at_level(logging.INFO, "ifa_jax"):
     assert dependency_parser.load("auto").name == "chain"
   assert "spacy is not installed" in caplog.text
@@ -86,17 +86,17 @@ def test_without_spacy_auto_is_the_chain_and_says_so(caplog):
     dependency_parser.load("spacy")
 
 
-def test_what_spacy_lacks_is_named_in_one_line(spacy, caplog):
+def test_a_missing_model_or_parser_is_named_in_one_line(spacy, caplog):
   with pytest.raises(ValueError, match=r"no model 'de'.*Can't find model 'de'"):
     dependency_parser.load("spacy", "de")
   with caplog.at_level(logging.INFO, "ifa_jax"):
     assert dependency_parser.load("auto", "de").name == "chain"
   assert "'de'" in caplog.text
   spacy.model.pipe_names = ("tok2vec", "ner")
-  with pytest.raises(ValueError, match="found tok2vec, ner"):
+  with pytest.raises(ValueError, match="got tok2vec, ner"):
     dependency_parser.load("spacy")
 
 
 def test_another_kind_is_refused():
-  with pytest.raises(ValueError, match="want one of auto, spacy, chain"):
+  with pytest.raises(ValueError, match="expected one of auto, spacy, chain"):
     dependency_parser.load("stanza")

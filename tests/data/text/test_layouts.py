@@ -93,7 +93,7 @@ def test_fields_are_padded_and_masked():
     encoded = layouts.opennre(prepared(num_words), head, tail, MARKERS, 80)
     words = [""] * num_words
     texts.append(RowText("", "", words, head, tail, {}, encoded))
-  fields = layouts.TextReader(texts, 30)(np.array([1, 0]), np.array([0, 0]))
+  fields = layouts.text_reader(texts, 30)(np.array([1, 0]), np.array([0, 0]))
   for row, text in enumerate(reversed(texts)):
     length = len(text.encoded.input_ids)
     assert fields["input_ids"][row, :length].tolist() == text.encoded.input_ids

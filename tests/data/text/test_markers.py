@@ -1,3 +1,5 @@
+"""Entity markers in lists of words, and windows around entities."""
+
 import itertools
 
 import pytest
@@ -16,12 +18,12 @@ def joined(head, tail):
   [
     # Sentence start and sentence end.
     ((0, 2), (3, 4), "<s> Bill Cosby </s> in <o> Rome </o>"),
-    # The tail stands first.
+    # The tail first.
     ((3, 4), (0, 2), "<o> Bill Cosby </o> in <s> Rome </s>"),
     # Adjacent: the first closes before the second opens.
     ((2, 3), (3, 4), "Bill Cosby <s> in </s> <o> Rome </o>"),
     ((3, 4), (2, 3), "Bill Cosby <o> in </o> <s> Rome </s>"),
-    # Nested, ending, starting and lying inside the outer.
+    # Nested, ending, starting and inside the outer.
     ((0, 4), (2, 4), "<s> Bill Cosby <o> in Rome </o> </s>"),
     ((2, 4), (0, 4), "<o> Bill Cosby <s> in Rome </s> </o>"),
     ((0, 2), (0, 4), "<o> <s> Bill Cosby </s> in Rome </o>"),
@@ -33,7 +35,7 @@ def joined(head, tail):
     ((0, 3), (1, 4), "<s> Bill <o> Cosby in </s> Rome </o>"),
   ],
 )
-def test_markers_stand_where_the_spans_say(head, tail, expected):
+def test_markers_are_around_the_spans(head, tail, expected):
   assert joined(head, tail) == expected
 
 
@@ -82,7 +84,7 @@ def test_empty_and_outside_spans_are_refused(span):
     ([1] * 8, (1, 2), (6, 7), 2, [1, 6]),
     # Two windows; nothing between them.
     ([1] * 20, (3, 4), (15, 16), 6, [2, 3, 4, 14, 15, 16]),
-    # The next word does not fit, so none behind it comes in either.
+    # The next word does not fit, so no later one is added either.
     ([1, 1, 5, 1], (0, 1), (1, 2), 4, [0, 1]),
     # Overlapping spans count once.
     ([2] * 3, (0, 2), (1, 2), 4, [0, 1]),

@@ -1,4 +1,4 @@
-"""Markers around any words: never cut, and what they hold is the entity."""
+"""Markers around any words: never cut, and always around the entity."""
 
 import functools
 
@@ -14,7 +14,7 @@ from ifa_jax.inference.post import read_post
 
 pytestmark = pytest.mark.slow
 
-# Emoji with joiners, right to left, marks alone, controls, look-alikes of
+# Emoji with joiners, right to left, only marks, controls, look-alikes of
 # markers and of special tokens, nothing, and far too much.
 ODD = [
   "👩‍👩‍👧",
@@ -126,7 +126,7 @@ def test_no_text_and_no_length_cuts_a_marker(tokenizer, thorough):
 
 
 def encode_or_none(tokenizer, found, entities, text_len):
-  """Returns None where the two entities alone are too long."""
+  """Returns None if the two entities are too long."""
   encode = functools.partial(tokenizer.encode, found, *entities)
   pieces = {
     place
@@ -167,7 +167,7 @@ def _all(span):
 
 
 def test_entities_of_letters_come_back(tokenizer, thorough):
-  """Every piece of every letter, whatever stands around them."""
+  """Every piece of every letter, in any context."""
   letters = st.text("abcdefghijklmnopqrstuvwxyz", min_size=1, max_size=9)
 
   def body(found, data):

@@ -1,3 +1,5 @@
+"""The tokenizer: ids, markers, files, and errors in one line."""
+
 import json
 import shutil
 import socket
@@ -77,7 +79,7 @@ def test_a_long_text_keeps_whole_markers_and_entities(tokenizer):
   words = ["in"] * 100 + ["Bill"] + ["in"] * 100 + ["Hollywood"]
   encoded = tokenizer.encode(words, (100, 101), (201, 202), 20)
   assert len(encoded.input_ids) == 20
-  # Twelve words: four on each side, none is left behind the tail.
+  # Twelve words: four on each side, but none after the tail.
   assert pieces(tokenizer, encoded) == (
     "[CLS] in in in in <s> bill </s> in in in in"
     " in in in in <o> hollywood </o> [SEP]"
@@ -96,7 +98,9 @@ def test_save_and_load_keep_the_fingerprint(tokenizer, tmp_path):
   assert again.vocab_size == tokenizer.vocab_size
 
 
-def test_the_fingerprint_tells_case_and_vocabulary(tokenizer, tmp_path, folder):
+def test_the_fingerprint_depends_on_case_and_vocabulary(
+  tokenizer, tmp_path, folder
+):
   other = raw_tree.write_tokenizer(tmp_path / "words", words=("rome", "in"))
   cased = tmp_path / "cased"
   raw_tree.write_tokenizer(cased)
@@ -130,7 +134,7 @@ def test_the_cache_is_bounded(folder, monkeypatch):
     encoded = tokenizer.encode(words, (10, 11), (11, 12), 80)
     found = pieces(tokenizer, encoded)
     assert found.endswith("<s> in </s> <o> bill </o> [SEP]")
-    assert len(tokenizer._pieces) <= 30
+    assert tokenizer._cached_split.cache_info().currsize <= 30
 
 
 def test_no_tokenizer_is_one_line(tmp_path):
@@ -144,7 +148,7 @@ def test_no_tokenizer_is_one_line(tmp_path):
   assert "\n" not in str(error.value)
 
 
-def test_an_unreachable_hub_is_told_at_once(monkeypatch, tmp_path):
+def test_an_unreachable_hub_is_reported_at_once(monkeypatch, tmp_path):
   asked = []
 
   def fail(host, *_, **__):
@@ -153,8 +157,8 @@ def test_an_unreachable_hub_is_told_at_once(monkeypatch, tmp_path):
 
   monkeypatch.setattr(socket, "getaddrinfo", fail)
   monkeypatch.setattr(time, "sleep", pytest.fail)
-  with pytest.raises(ValueError, match="'nobody/nothing': neither a folder"):
-    Tokenizer.load("nobody/nothing")
+  with pytest.raises(ValueError, match="'no/such': neither a folder"):
+    Tokenizer.load("no/such")
   assert len(asked) <= 2
 
 
@@ -184,7 +188,7 @@ def test_another_kind_of_tokenizer_is_refused(tmp_path):
   bpe.save(str(tmp_path / "tokenizer.json"))
   config = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "<s>"}
   (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
-  with pytest.raises(ValueError, match="WordPiece is wanted"):
+  with pytest.raises(ValueError, match="expected BERT's WordPiece, got a BPE"):
     Tokenizer.load(tmp_path)
 
 
@@ -230,7 +234,7 @@ def test_a_token_in_two_lines_is_refused(tmp_path, words):
     (["a", "b", "acme"], None, ""),
   ],
 )
-def test_a_vocabulary_of_another_case_than_texts_is_told_of(
+def test_a_vocabulary_of_another_case_than_texts_is_warned_of(
   tmp_path, caplog, words, config, message
 ):
   Tokenizer.load(write_vocabulary(tmp_path, words, config))

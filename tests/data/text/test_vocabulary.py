@@ -7,9 +7,9 @@ from ifa_jax.data.text.row_text import RowText
 from ifa_jax.data.text.tokenizer import Encoded
 from ifa_jax.data.text.vocabulary import (
   Vocabulary,
-  WordReader,
   read_vectors,
   start_table,
+  word_reader,
 )
 from ifa_jax.models.baselines import pcnn
 
@@ -22,7 +22,7 @@ def text(words, head=(0, 1), tail=(1, 2)):
 TEXTS = [text("Bill met ANN ."), text("ann MET them \u0130stanbul !")]
 
 
-def test_words_are_numbered_as_they_occur_whatever_their_case():
+def test_words_are_numbered_in_order_without_case():
   vocabulary = Vocabulary.of_texts(TEXTS)
   assert len(vocabulary) == 2 + 7
   assert vocabulary.encode(["bill", "Met", "Ann", "."]) == [2, 3, 4, 5]
@@ -43,7 +43,7 @@ def test_a_file_of_lines_reads_back(tmp_path):
 def test_rows_get_their_words_their_mask_and_both_first_words():
   vocabulary = Vocabulary.of_texts(TEXTS)
   texts = [text("Bill met Ann .", (2, 3), (0, 1)), text("a b c d e f g h i j")]
-  reader = WordReader(texts, vocabulary, max_words=128)
+  reader = word_reader(texts, vocabulary, max_words=128)
   fields = reader(np.array([1, 0, 0]), np.array([0, 0, 0]))
   # Ten words, in multiples of eight.
   assert fields["words"].shape == (3, 16)
@@ -54,8 +54,8 @@ def test_rows_get_their_words_their_mask_and_both_first_words():
   assert fields["tail_word"].tolist() == [1, 0, 0]
 
 
-def test_words_behind_the_last_that_fits_are_cut_off():
-  reader = WordReader([text("a b c d e f g h i j")], Vocabulary([]), 6)
+def test_words_after_the_last_that_fits_are_cut_off():
+  reader = word_reader([text("a b c d e f g h i j")], Vocabulary([]), 6)
   fields = reader(np.array([0]), np.array([0]))
   assert fields["words"].shape == fields["word_mask"].shape == (1, 6)
   assert fields["word_mask"].all()
@@ -80,14 +80,14 @@ def test_pretrained_rows_replace_fresh_ones(tmp_path):
 @pytest.mark.parametrize(
   ("content", "message"),
   [
-    ("a 1 2\nb 1 2 3\n", r":2: want a word and 2 numbers, found 'b 1 2 3'"),
-    ("a 1 2\nb 1\n", r"glove\.txt:2: want a word and 2 numbers, found 'b 1'"),
-    ("a 1 x\n", r"glove\.txt:1: want a word and numbers, found 'a 1 x'"),
-    ("a\n", r"glove\.txt:1: want a word and numbers, found 'a'"),
-    ("", "want word vectors, found an empty file"),
+    ("a 1 2\nb 1 2 3\n", r":2: expected a word and 2 numbers, got 'b 1 2 3'"),
+    ("a 1 2\nb 1\n", r"glove\.txt:2: expected a word and 2 numbers, got 'b 1'"),
+    ("a 1 x\n", r"glove\.txt:1: expected a word and numbers, got 'a 1 x'"),
+    ("a\n", r"glove\.txt:1: expected a word and numbers, got 'a'"),
+    ("", "expected word vectors, got an empty file"),
   ],
 )
-def test_a_file_of_another_form_is_refused(tmp_path, content, message):
+def test_a_malformed_file_is_refused(tmp_path, content, message):
   with pytest.raises(ValueError, match=message):
     read_vectors(write_vectors(tmp_path, content))
 
@@ -133,7 +133,7 @@ def test_cased_words_of_a_vocabulary_keep_their_own_vectors(tmp_path):
 
 
 @pytest.mark.silent_input
-def test_a_cased_file_is_told_of_and_its_words_are_found(tmp_path, caplog):
+def test_a_cased_file_is_warned_of_and_its_words_are_found(tmp_path, caplog):
   read = lambda c: read_vectors(write_vectors(tmp_path, c))  # noqa: E731
   Vocabulary.of_vectors(read("[UNK] 1 0\npear 1 0\n"))
   assert not caplog.messages
@@ -174,7 +174,7 @@ def test_numbers_may_be_words_and_no_break_spaces_part_of_them(tmp_path):
 
 
 @pytest.mark.silent_input
-def test_a_file_that_was_cut_off_is_told_of(tmp_path, caplog):
+def test_a_truncated_file_is_warned_of(tmp_path, caplog):
   read_vectors(write_vectors(tmp_path, "3 2\na 1 0\nb 0 1\n"))
   assert "expected 3 words by its first line, got 2" in caplog.text
 
@@ -184,7 +184,7 @@ def test_a_file_that_was_cut_off_is_told_of(tmp_path, caplog):
   "content",
   ["[PAD]\n[UNK]\nann\nbob\nann\n", "ann\nbob\n", "[UNK]\n[PAD]\nann\n"],
 )
-def test_a_file_of_words_whose_lines_are_no_ids_is_refused(tmp_path, content):
+def test_a_file_of_words_whose_lines_are_not_ids_is_refused(tmp_path, content):
   path = tmp_path / "words.txt"
   path.write_text(content)
   with pytest.raises(ValueError, match=r"words\.txt: expected .* each wor"):

@@ -29,8 +29,8 @@ def execute(argv):
   except SystemExit as end:
     if not end.code or not isinstance(end.code, int):
       raise
-    # A mistake found before anything ran: half a second to take down what all
-    # forks share would show nothing.
+    # A mistake found before anything ran: half a second of tearing down shared
+    # modules would show nothing.
     threading._shutdown()
     atexit._run_exitfuncs()
     sys.stdout.flush()
@@ -40,7 +40,7 @@ def execute(argv):
 
 
 def run(argv):
-  """Returns what a command line gives, run as `python FILE ARGUMENTS` would."""
+  """Returns the outcome of a command line, run as `python FILE ARGUMENTS`."""
   with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
     child = os.fork()
     if not child:
@@ -55,7 +55,7 @@ def run(argv):
 
 
 if __name__ == "__main__":
-  # Else each fork takes seconds to take down what it never used.
+  # Otherwise each fork takes seconds to tear down unused modules.
   with optional_imports.uncollected():
     for name in sys.argv[1:]:
       importlib.import_module(name)

@@ -1,6 +1,6 @@
-"""Gathers batches on 4 simulated devices; prints JSON for `test_device_rows`.
+"""Gathers batches on 4 simulated devices; prints JSON for `test_device_cache`.
 
-A process of its own, because the number of devices is fixed when JAX starts.
+Runs in its own process because the number of devices is fixed when JAX starts.
 """
 
 import json
@@ -20,7 +20,7 @@ NUM_ROWS, BATCH = 11, 8
 
 
 def same(found, wanted):
-  """Tells whether two batches have the same values where they lie."""
+  """Returns whether two batches have equal values on the same devices."""
   parts = [
     {
       str(shard.device): np.asarray(shard.data)
@@ -34,14 +34,14 @@ def same(found, wanted):
 
 
 def checks(form):
-  """Returns what holds of a table of pixels under a form of parallelism."""
+  """Returns named checks of a table of pixels under a form of parallelism."""
   rng = np.random.default_rng(0)
   table = rng.integers(0, 256, (NUM_ROWS, 2, 3), np.uint8)
   rows = rng.integers(0, NUM_ROWS, BATCH)
   parallel = make_parallel(form)
   wanted = parallel.split({"pixels": table[rows]})["pixels"]
   full = DeviceRows({"pixels": table}, parallel)
-  filled = DeviceRows.blank(NUM_ROWS, {"pixels": ((2, 3), "uint8")}, parallel)
+  filled = DeviceRows({"pixels": np.zeros_like(table)}, parallel)
   halves = np.array_split(rng.permutation(NUM_ROWS), 2)
   filled.write(halves[0], {"pixels": table[halves[0]]})
   partly = np.asarray(filled.take(np.resize(halves[1], BATCH))["pixels"])

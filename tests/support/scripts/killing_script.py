@@ -23,7 +23,7 @@ from ifa_jax.runtime import optional_imports
 
 
 def kill_at_rename(number, told):
-  """Kills this process in the place of a call; tells each by a byte."""
+  """Kills this process instead of a call; reports each by a byte."""
   count = itertools.count(1)
 
   def watched(function):
@@ -49,7 +49,7 @@ def execute(argv, number, told, error):
 
 
 def answer(argv, renames=None, seconds=None, signal=signal.SIGKILL):
-  """Returns what came of a request."""
+  """Returns the outcome of a request."""
   read, write = os.pipe()
   started = time.monotonic()
   with tempfile.TemporaryFile() as error:
@@ -77,7 +77,7 @@ def answer(argv, renames=None, seconds=None, signal=signal.SIGKILL):
 
 
 if __name__ == "__main__":
-  # Else each fork takes seconds to take down what it never used.
+  # Otherwise each fork takes seconds to tear down unused modules.
   with optional_imports.uncollected():
     for name in sys.argv[1:]:
       importlib.import_module(name)

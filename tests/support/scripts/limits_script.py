@@ -54,7 +54,7 @@ def prepare(out: str, tokenizer: str, *raw_dirs: str) -> Callable[[], Any]:
 
 
 def _peak_mb() -> float:
-  # What `resource` tells begins with the peak of the process that started this.
+  # `resource` counts from the peak of the process that started this one.
   status = pathlib.Path("/proc/self/status").read_text()
   (line,) = [x for x in status.splitlines() if x.startswith("VmHWM:")]
   return round(int(line.split()[1]) / 1024, 1)

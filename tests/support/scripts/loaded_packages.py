@@ -1,6 +1,6 @@
-"""Prints what is loaded when a run starts, and when it comes to its rows.
+"""Prints the packages loaded when a run starts, and when it reads rows.
 
-Given "preparation", what is loaded when rows come to be written.
+Given "preparation", those loaded when rows are written.
 """
 
 import sys

@@ -99,7 +99,7 @@ def predicted(form):
 
 
 def snapshot(form):
-  """Returns what a snapshot has of a state that the next step gave up.
+  """Returns the snapshot of a state that the next step donated.
 
   With the shape of each device's part.
   """
@@ -116,7 +116,7 @@ def snapshot(form):
 
 
 def bad_update(form):
-  """Returns what each device has of an update that one device's row spoils.
+  """Returns each device's result of an update that one device's row spoils.
 
   Whether it is finite, and whether parameters and step are as they were.
   """

@@ -1,4 +1,4 @@
-"""`ifa_jax.predict`; prints at last what it loaded and what it compiled."""
+"""`ifa_jax.predict`; prints in the end its imports and compilations."""
 
 import collections
 import json

@@ -1,0 +1,290 @@
+"""Encoder classes of transformers as tables: weights and `config.json`."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ifa_jax.convert import engine
+from ifa_jax.convert.engine import PATCHES, Drop, Rule, Table, linear, norm
+from ifa_jax.convert.huggingface import settings
+from ifa_jax.convert.huggingface.settings import Config, Setting, only
+from ifa_jax.convert.store import POOLER
+from ifa_jax.files.shown import shown
+from ifa_jax.models.config import TextConfig, VisionConfig
+
+# In `BertModel` and in `ViTModel`.
+POOLER_NAME = "pooler.dense"
+# In the `config.json` of an export: the ids of the markers, for which
+# transformers has no key.
+MARKERS_KEY = "entity_markers"
+
+
+def _whole_file(config: Config) -> tuple[str, Config]:
+  return "", config
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoder:
+  """An encoder class, with its `config.json` in both directions.
+
+  Attributes:
+    architecture: name of the class.
+    model_types: `model_type` of checkpoints that contain one, its own first.
+    prefixes: of its weights, on its own and inside larger models.
+    anchor: a weight of every checkpoint, which shows the prefix.
+    rules: for names without prefix.
+    settings: the keys of its section of `config.json` that are followed.
+    default: config of a section without keys, as in transformers.
+    constants: further keys that are written.
+    ignored_dropout: keys of rates that the model does not follow.
+    find_section: returns the name of the section, or "", and the section.
+    unread: modules of the class that no model here has, see `engine.blank`.
+  """
+
+  architecture: str
+  model_types: tuple[str, ...]
+  prefixes: tuple[str, ...]
+  anchor: str
+  rules: Table
+  settings: Mapping[str, Setting]
+  default: TextConfig | VisionConfig
+  unread: tuple[str, ...]
+  constants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  ignored_dropout: tuple[str, ...] = ()
+  find_section: Callable[[Config], tuple[str, Config]] = _whole_file
+
+  def read(self, section: Config) -> Any:
+    """Returns the `TextConfig` or `VisionConfig` of a section.
+
+    Raises:
+      ValueError: naming the key.
+    """
+    found = self.write(self.default) | settings.read(self.settings, section)
+    width, heads = found["hidden_size"], found["num_attention_heads"]
+    if width % heads:
+      raise ValueError(
+        f"num_attention_heads: expected a divisor of hidden_size {width}, got"
+        f" {heads}"
+      )
+    image, patch = found.get("image_size", 0), found.get("patch_size", 1)
+    if image % patch:
+      raise ValueError(
+        f"image_size: expected a multiple of patch_size {patch}, got {image}"
+      )
+    fields = {s.field: found[key] for key, s in self._stored()}
+    return dataclasses.replace(self.default, **fields)
+
+  def write(self, config: Any) -> dict[str, Any]:
+    """Returns the `config.json` of a `TextConfig` or `VisionConfig`."""
+    return {
+      "architectures": [self.architecture],
+      "model_type": self.model_types[0],
+      **self.constants,
+      **{key: getattr(config, s.field) for key, s in self._stored()},
+    }
+
+  def notes(self, section: Config) -> list[str]:
+    """Returns a sentence for each value that the model does not follow."""
+    return [
+      f"{key} {shown(section[key])}: the visual stream is trained without"
+      " dropout"
+      for key in self.ignored_dropout
+      if section.get(key) not in (None, 0)
+    ]
+
+  def _stored(self) -> list[tuple[str, Any]]:
+    return [(key, s) for key, s in self.settings.items() if s.field]
+
+
+# Keys of every class, and of a whole CLIPModel's file outside its sections.
+# The first two are no fields of the classes, but transformers follows them; the
+# last names code of the checkpoint's own, which may compute anything.
+_COMMON = {
+  "quantization_config": only(None),
+  "per_layer_config": only(None),
+  "auto_map": only(None),
+}
+_SIZES = _COMMON | {
+  "hidden_size": Setting(settings.count, "hidden_dim"),
+  "num_hidden_layers": Setting(settings.count, "num_layers"),
+  "num_attention_heads": Setting(settings.count, "num_heads"),
+  "intermediate_size": Setting(settings.count, "mlp_dim"),
+  "hidden_act": Setting(settings.activation, "activation"),
+  "layer_norm_eps": Setting(settings.positive, "norm_epsilon"),
+}
+_PICTURES = _SIZES | {
+  "image_size": Setting(settings.side, "image_size"),
+  "patch_size": Setting(settings.side, "patch_size"),
+  "num_channels": only(3),
+}
+
+
+# Path within a layer -> name within a layer, see `engine.layer`.
+BERT_LAYER = {
+  "attention/query": "attention.self.query",
+  "attention/key": "attention.self.key",
+  "attention/value": "attention.self.value",
+  "attention/out": "attention.output.dense",
+  "attention_norm": "attention.output.LayerNorm",
+  "mlp_in": "intermediate.dense",
+  "mlp_out": "output.dense",
+  "mlp_norm": "output.LayerNorm",
+}
+CLIP_LAYER = {
+  "attention/query": "self_attn.q_proj",
+  "attention/key": "self_attn.k_proj",
+  "attention/value": "self_attn.v_proj",
+  "attention/out": "self_attn.out_proj",
+  "attention_norm": "layer_norm1",
+  "mlp_in": "mlp.fc1",
+  "mlp_out": "mlp.fc2",
+  "mlp_norm": "layer_norm2",
+}
+_VIT_LAYER = BERT_LAYER | {
+  "attention/query": "attention.attention.query",
+  "attention/key": "attention.attention.key",
+  "attention/value": "attention.attention.value",
+  "attention_norm": "layernorm_before",
+  "mlp_norm": "layernorm_after",
+}
+
+
+def bert_embeddings(name: str) -> list[Rule]:
+  """Returns the rules of BERT's embeddings, under any program's name."""
+  tables = [
+    Rule(f"{name}.{table}_embeddings.weight", f"text/embed/{table}/embedding")
+    for table in ("word", "position", "token_type")
+  ]
+  return [*tables, *norm(f"{name}.LayerNorm", "text/embed/norm")]
+
+
+def clip_embeddings(name: str) -> list[Rule]:
+  """Returns the rules of CLIP's embeddings, under any program's name."""
+  return [
+    Rule(f"{name}.class_embedding", "visual/embed/class_token"),
+    Rule(
+      f"{name}.patch_embedding.weight", "visual/embed/patch/kernel", PATCHES
+    ),
+    Rule(f"{name}.position_embedding.weight", "visual/embed/position"),
+  ]
+
+
+def _bert_rules() -> list[Rule | Drop]:
+  rules = bert_embeddings("embeddings")
+  rules += engine.layer("encoder.layer.{n}", "text/layer_{n}", BERT_LAYER)
+  # Files from TensorFlow, such as bert-base-uncased, have other names.
+  older = [
+    rule._replace(
+      name=rule.name.replace(".weight", ".gamma").replace(".bias", ".beta")
+    )
+    for rule in rules
+    if ".LayerNorm." in rule.name
+  ]
+  buffer = Drop("embeddings.position_ids", "a buffer that counts 0, 1, 2 ...")
+  return [buffer, *rules, *older, *linear(POOLER_NAME, POOLER)]
+
+
+BERT = Encoder(
+  architecture="BertModel",
+  model_types=("bert",),
+  prefixes=("", "bert."),
+  anchor="embeddings.word_embeddings.weight",
+  rules=_bert_rules(),
+  settings=_SIZES
+  | {
+    "vocab_size": Setting(settings.count, "vocab_size"),
+    "max_position_embeddings": Setting(settings.count, "max_len"),
+    "type_vocab_size": Setting(settings.count, "num_token_types"),
+    "hidden_dropout_prob": Setting(settings.rate, "dropout_rate"),
+    "attention_probs_dropout_prob": Setting(
+      settings.rate, "attention_dropout_rate"
+    ),
+    # A decoder does not attend to later tokens.
+    "is_decoder": only(False),
+    "add_cross_attention": only(False),
+    # Of older versions of transformers.
+    "position_embedding_type": only("absolute"),
+    "pruned_heads": only({}),
+  },
+  default=TextConfig(vocab_size=30522),
+  unread=(POOLER_NAME,),
+  constants={"pad_token_id": 0},
+)
+
+
+def _clip_section(config: Config) -> tuple[str, Config]:
+  sections = Setting(settings.section)
+  table = {"vision_config": sections, "vision_config_dict": sections}
+  found = settings.read(_COMMON | table, config)
+  # `CLIPConfig` has every field of the older section, and its defaults, replace
+  # those of the newer one.
+  if config.get("vision_config_dict") is not None:
+    return "vision_config_dict", found["vision_config_dict"]
+  if "vision_config" in config or config.get("model_type") == "clip":
+    return "vision_config", found.get("vision_config", {})
+  return "", config
+
+
+CLIP = Encoder(
+  architecture="CLIPVisionModel",
+  model_types=("clip_vision_model", "clip"),
+  prefixes=("", "vision_model."),
+  anchor="embeddings.class_embedding",
+  rules=[
+    Drop("embeddings.position_ids", "a buffer that counts 0, 1, 2 ..."),
+    Drop("post_layernorm.{any}", "nothing reads the class token"),
+    *clip_embeddings("embeddings"),
+    # Misspelt in transformers.
+    *norm("pre_layrnorm", "visual/embed/norm"),
+    *engine.layer("encoder.layers.{n}", "visual/layer_{n}", CLIP_LAYER),
+  ],
+  settings=_PICTURES,
+  default=VisionConfig(),
+  unread=("post_layernorm",),
+  ignored_dropout=("attention_dropout",),
+  find_section=_clip_section,
+)
+
+_VIT_PATCHES = "embeddings.patch_embeddings.projection"
+
+VIT = Encoder(
+  architecture="ViTModel",
+  model_types=("vit",),
+  prefixes=("", "vit."),
+  anchor="embeddings.cls_token",
+  rules=[
+    Drop("pooler.{any}", "nothing reads the class token"),
+    Drop("layernorm.{any}", "nothing reads the last layer's output"),
+    Drop("embeddings.mask_token", "no patch is masked"),
+    Rule(
+      "embeddings.cls_token",
+      "visual/embed/class_token",
+      engine.leading_axes(2),
+    ),
+    Rule(f"{_VIT_PATCHES}.weight", "visual/embed/patch/kernel", PATCHES),
+    Rule(f"{_VIT_PATCHES}.bias", "visual/embed/patch/bias"),
+    Rule(
+      "embeddings.position_embeddings",
+      "visual/embed/position",
+      engine.leading_axes(1),
+    ),
+    *engine.layer("encoder.layer.{n}", "visual/layer_{n}", _VIT_LAYER),
+  ],
+  settings=_PICTURES | {"qkv_bias": only(True)},
+  default=VisionConfig(
+    patch_size=16,
+    norm_epsilon=1e-12,
+    activation="gelu",
+    patch_bias=True,
+    pre_norm=False,
+  ),
+  constants={
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+    "qkv_bias": True,
+  },
+  ignored_dropout=("hidden_dropout_prob", "attention_probs_dropout_prob"),
+  unread=("layernorm", POOLER_NAME),
+)
+
+ENCODERS = {"text": (BERT,), "vision": (CLIP, VIT)}

@@ -1,0 +1,84 @@
+"""The journal of found objects: continued, damaged, and refused ones."""
+
+import pytest
+
+from ifa_jax.preparation.objects.journal import Journal
+from ifa_jax.preparation.objects.tree import Wanted
+
+MODEL = {"name": "detr", "commit": None, "sha256": "ab" * 32}
+SETTINGS = {"threshold": 0.1, "detector": MODEL, "grounder": None}
+FIRST, SECOND = (Wanted(f"{x}.jpg", f"/{x}.jpg", ("Rome",), 9) for x in "ab")
+BOX = {"box": [0, 0, 9, 9], "score": 0.5, "label": "dog"}
+
+
+@pytest.fixture
+def path(tmp_path):
+  """A journal with two batches of one picture each."""
+  path = tmp_path / "journal.jsonl"
+  with Journal(str(path), SETTINGS, {"torch": "2"}) as journal:
+    journal.write([FIRST], [[BOX]], [None])
+    journal.write([SECOND], [[]], ["not a picture"])
+  return path
+
+
+def reopen(path, **changes):
+  """Returns the entries of both pictures."""
+  with Journal(str(path), SETTINGS | changes, {}) as journal:
+    return [journal.entry(picture) for picture in (FIRST, SECOND)]
+
+
+def test_entries_come_back_unless_the_picture_has_changed(path):
+  first, second = reopen(path)
+  assert (first["boxes"], first["reason"]) == ([BOX], None)
+  assert (second["boxes"], second["reason"]) == ([], "not a picture")
+  with Journal(str(path), SETTINGS, {}) as journal:
+    assert journal.entry(FIRST._replace(path="/moved.jpg")) == first
+    for changes in ({"name": "c"}, {"num_bytes": 8}, {"names": ("Ann",)}):
+      assert journal.entry(FIRST._replace(**changes)) is None
+    journal.write([FIRST], [[]], [None])
+  assert reopen(path)[0]["boxes"] == []
+
+
+def test_a_line_that_a_kill_cut_off_is_dropped(path):
+  whole = path.read_bytes()
+  path.write_bytes(whole[:-9])
+  first, second = reopen(path)
+  assert (first["boxes"], second) == ([BOX], None)
+  with Journal(str(path), SETTINGS, {}) as journal:
+    journal.write([SECOND], [[]], ["not a picture"])
+  assert path.read_bytes() == whole
+  path.write_bytes(whole[:7])
+  assert reopen(path) == [None, None]
+
+
+def test_a_damaged_journal_is_refused(path):
+  first, second, third = path.read_bytes().splitlines(keepends=True)
+  path.write_bytes(first + second[:40] + b"\n" + third)
+  with pytest.raises(ValueError, match=r"jsonl:2: expected a journal's line"):
+    reopen(path)
+  path.write_bytes(second + third)
+  with pytest.raises(ValueError, match=r"jsonl:1: .* 'settings', got"):
+    reopen(path)
+
+
+@pytest.mark.parametrize(
+  ("changes", "message"),
+  [
+    ({"threshold": 0.3}, "expected threshold 0.3, got 0.1; set that again"),
+    ({"max_objects": 5}, "expected max_objects 5, got None"),
+    ({"detector": None}, r"expected detector None, got detr \(sha256 \w{12}\)"),
+    ({"detector": MODEL | {"sha256": "c"}}, r"detector detr \(sha256 c\), got"),
+  ],
+)
+def test_other_settings_are_refused(path, changes, message):
+  with pytest.raises(ValueError, match=message):
+    reopen(path, **changes)
+  assert reopen(path, detector=MODEL | {"name": "/moved", "commit": "f"})
+
+
+def test_two_processes_do_not_write_one_journal(path):
+  with (
+    Journal(str(path), SETTINGS, {}),
+    pytest.raises(ValueError, match="another process is writing to it"),
+  ):
+    reopen(path)

@@ -1,0 +1,99 @@
+"""A dataset that does not fit the config is refused; both sides are named."""
+
+import pytest
+import tiny_run
+from dataset_metadata import METADATA, OTHER, SHA
+
+from ifa_jax.data import schema
+from ifa_jax.training import experiment
+from ifa_jax.training.config.run_config import RunConfig
+
+
+def check(dataset=None, **changes):
+  """Checks the tiny config, with changes, against the metadata, likewise."""
+  config = tiny_run.tiny_run_config("data", **changes)
+  metadata = tiny_run.merged(METADATA, dataset or {})
+  prepared = schema.Prepared("data/mnre/clean/2.0.0", metadata, {})
+  experiment.check_dataset(prepared, RunConfig.from_dict(config))
+
+
+def test_a_matching_dataset_is_accepted():
+  check()
+  check(data={"tokenizer_sha256": SHA})
+  check({"tokenizer": {"sha256": OTHER, "name": "another"}})
+
+
+@pytest.mark.parametrize(
+  ("dataset", "setting", "wanted", "found"),
+  [
+    ({"tokenizer": {"vocab_size": 900}}, "model.text.vocab_size", 813, 900),
+    ({"patch_size": 16}, "model.vision.patch_size", 8, 16),
+    ({"image_size": 224}, "model.vision.image_size", 32, 224),
+    ({"num_crops": 3}, "model.vision.num_crops", 2, 3),
+    ({"text_len": 80}, "data.text_len", 40, 80),
+    ({"relations": ["None", "/r/1"]}, "model.num_relations", 10, 2),
+  ],
+)
+def test_a_dataset_for_another_model_is_refused(
+  dataset, setting, wanted, found
+):
+  with pytest.raises(ValueError, match=setting) as error:
+    check(dataset)
+  message = str(error.value)
+  assert message.startswith(f"{setting}: expected {found}, as data/mnre/clean")
+  assert f"(with the tokenizer 'made_up'), got {wanted}; prepare" in message
+
+
+def test_a_dataset_for_another_tokenizer_is_refused():
+  found = METADATA | {"tokenizer": METADATA["tokenizer"] | {"sha256": OTHER}}
+  prepared = schema.Prepared("there", found, {})
+  asked = {"tokenizer_sha256": SHA, "tokenizer": "mine"}
+  config = tiny_run.tiny_run_config("data", data=asked)
+  with pytest.raises(ValueError, match=r"--tokenizer=mine .*--overwr") as error:
+    experiment.check_tokenizer(prepared, RunConfig.from_dict(config))
+  for part in ("'made_up'", "'mine'", SHA[:12], OTHER[:12]):
+    assert part in str(error.value)
+
+
+def test_relations_without_none_in_front_are_refused():
+  relations = [*METADATA["relations"][1:], "None"]
+  with pytest.raises(
+    ValueError, match=r"expected None as the first.*, got '/r/1"
+  ):
+    check({"relations": relations})
+
+
+@pytest.mark.silent_input
+def test_a_relation_in_two_spellings_is_refused():
+  relations = [*METADATA["relations"][:-1], "NONE"]
+  with pytest.raises(ValueError, match=r"one spelling .* 'None' and 'NONE'"):
+    check({"relations": relations})
+
+
+def test_a_text_model_takes_any_pictures():
+  check(
+    {"image_size": 224, "patch_size": 16, "num_crops": 9},
+    model={"vision": None},
+  )
+
+
+def test_texts_longer_than_the_position_table_are_refused():
+  with pytest.raises(ValueError, match=r"max_len 40, got 41"):
+    check({"text_len": 41}, data={"text_len": 41})
+  check(
+    {"text_len": 41}, data={"text_len": 41}, model={"text": {"max_len": 41}}
+  )
+
+
+RELEASED = {"fusion": "released"}
+
+
+def test_released_fusion_refuses_buckets_unless_it_masks_padding():
+  buckets = {"text_buckets": (24, 32)}
+  with pytest.raises(ValueError, match=r"expected \(\) .* got \(24, 32\)"):
+    check(model=RELEASED, data=buckets)
+  check(model=RELEASED)
+  check(data=buckets)
+  masked = {"exchange": {"padding_masked_in_visual": True}}
+  check(model=RELEASED | masked, data=buckets)
+  check(model=RELEASED | {"vision": None}, data=buckets)
