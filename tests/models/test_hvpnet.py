@@ -10,9 +10,8 @@ import pytest
 from flax import traverse_util
 
 import ifa_jax
-from ifa_jax.convert import engine
-from ifa_jax.convert.huggingface import bert
-from ifa_jax.convert.rules import linear
+from ifa_jax.convert import deepke, engine
+from ifa_jax.convert.engine import Rule, linear
 from ifa_jax.models import ModelConfig, TextConfig, build, parameters
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.successors.hvpnet import HVPNeTConfig
@@ -41,8 +40,11 @@ SYSTEMS |= {
 }
 NARROW_SYSTEMS = ["narrow equations", "narrow released"]
 RULES = [
-  *bert.embedding_rules("model.text_embeddings"),
-  *bert.layer_rules("model.encoder.text_layer.{n}"),
+  *(
+    rule
+    for rule in deepke.RULES
+    if isinstance(rule, Rule) and rule.path.startswith("text/")
+  ),
   *linear("classifier", "relation_head"),
   *linear("encoder_conv.0", "pyramid/project_in"),
   *linear("encoder_conv.2", "pyramid/project_out"),
@@ -94,7 +96,9 @@ def compute(name, params, batch):
     pyramid = dict(params["pyramid"])
     absent = pyramid.pop("absent")
     params["pyramid"] = pyramid
-  weights = engine.restore(params, RULES, "the yardstick")
+  weights = engine.restore(
+    traverse_util.flatten_dict(params, sep="/"), RULES, "the yardstick"
+  )
   w = {key: np.asarray(value, np.float64) for key, value in weights.items()}
   features = batch.regions.astype(np.float64)
   if absent is not None:

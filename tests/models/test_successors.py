@@ -87,7 +87,8 @@ def released_names(name, params):
   config = SYSTEMS[name]
   is_mkg = isinstance(config, MKGformerConfig)
   rules = successors.mkgformer_rules if is_mkg else successors.hvformer_rules
-  weights = engine.restore(params, rules(config), name)
+  flat = traverse_util.flatten_dict(params, sep="/")
+  weights = engine.restore(flat, rules(config), name)
   return {key: value.astype(np.float64) for key, value in weights.items()}
 
 

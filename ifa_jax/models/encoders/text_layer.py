@@ -90,9 +90,7 @@ class TextLayer(transformer.Layer):
   ) -> jax.Array:
     """Adds the MLP, see `transformer.Layer.mlp`; the second half."""
     added = self.mlp(hidden, extra)
-    return self.mlp_norm(
-      hidden + self.dropout(added, deterministic=not train)
-    )
+    return self.mlp_norm(hidden + self.dropout(added, deterministic=not train))
 
   def run_at(
     self,
