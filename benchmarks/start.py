@@ -102,8 +102,8 @@ def main(flags: Sequence[str]) -> None:
   stopwatch.lap("imports")
   build = experiment.build
 
-  def build_and_lap(config):
-    built = build(config)
+  def build_and_lap(*args):
+    built = build(*args)
     stopwatch.lap("dataset and checks")
     return built
 

@@ -147,7 +147,7 @@ def test_a_bug_exits_1_with_its_traceback(outcomes, case, line):
     ("stray word", "got 'train'"),
     ("no workdir", "--mode=evaluate with --workdir"),
     ("no config", "--config=configs/mnre.py"),
-    ("unknown variant", "found 'tiyn'"),
+    ("unknown variant", "got 'tiyn'"),
     ("unknown setting", "no such setting: 'step'"),
     ("misspelt setting", 'Did you mean "batch_size"'),
     ("unknown section", 'Did you mean "train"'),

@@ -114,7 +114,7 @@ CHANGES = {
     "expected the settings of a model",
   ),
   "model type": ("model.text", "big", "expected the settings of a model"),
-  "system": ("model.system", "gpt", "model.system: want one of"),
+  "system": ("model.system", "gpt", "model.system: expected one of"),
   "training": ("training", None, "training: expected an object"),
 }
 

@@ -58,7 +58,7 @@ ALLOWED = {
   ("ifa_jax/data/text/tokenizer_files.py", "huggingface_hub"),
   ("ifa_jax/inference/sharing/hub.py", "huggingface_hub"),
   # Formats a model card, and reaches nothing.
-  ("ifa_jax/inference/sharing/card_metadata.py", "huggingface_hub"),
+  ("ifa_jax/inference/sharing/card.py", "huggingface_hub"),
   # A config is a program that the user names.
   # Verbs and classes of this package, from a fixed list.
   ("ifa_jax/cli/app.py", "importlib.import_module"),

@@ -65,5 +65,7 @@ def test_variants_differ_only_in_their_pictures():
   with shuffled.unlocked():
     shuffled.data.visual_shuffle_seed = None
   assert shuffled.to_dict() == objects.to_dict()
-  with pytest.raises(ValueError, match="want one of objects, text, shuffled"):
+  with pytest.raises(
+    ValueError, match="expected one of objects, text, shuffled"
+  ):
     minilm.get_config("tiny")
