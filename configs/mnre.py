@@ -14,8 +14,10 @@ Variants, with their rows of the paper's Table 2 (micro F1 on test):
     large              objects with BERT-large and CLIP ViT-L/14
     tiny               objects in toy sizes, for a first try on the same data
 
-and the baselines of `ifa_jax.training.config.baselines`:
-pcnn, bert, mtb, bert_sg, bert_sg_att, vilbert, mega, mega_released.
+the baselines of `ifa_jax.training.config.baselines` (pcnn, bert, mtb, bert_sg,
+bert_sg_att, vilbert, mega, mega_released) and the later systems of
+`ifa_jax.training.config.successors` (mkgformer, mkgformer_released, hvformer,
+hvpnet, hvpnet_released).
 
 The first row's score is due to a label leak in the published crops; see
 README.md, "The label leak". The default protocol, `released`, has
@@ -54,7 +56,7 @@ from ml_collections import config_dict
 
 from ifa_jax.files.dataclass_dict import check_choice
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
-from ifa_jax.training.config import baselines
+from ifa_jax.training.config import baselines, successors
 from ifa_jax.training.config.defaults import (
   BERT_BASE,
   BERT_LARGE,
@@ -74,6 +76,7 @@ VARIANTS = (
   "large",
   "tiny",
   *baselines.VARIANTS,
+  *successors.VARIANTS,
 )
 
 
@@ -103,6 +106,10 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
     baselines.set_published(config, variant)
     # No baseline has an encoder of pixels, and PCNN has none at all.
     config.weights = None if variant == "pcnn" else f"text={BERT_BASE}"
+  if variant in successors.VARIANTS:
+    successors.set_published(config, variant)
+    if variant not in successors.OF_PIXELS:
+      config.weights = f"text={BERT_BASE}"
   config.lock()
   return config
 

@@ -43,7 +43,7 @@ from ifa_jax.training.eval_step import EvalStep
 from ifa_jax.training.steps import TrainStep, start_state
 from ifa_jax.workdir.state import TrainState
 
-ROWS = (*variants.IFAFORMERS, *variants.BASELINES)
+ROWS = (*variants.ROWS,)
 SIZES: dict[str, dict[str, int]] = {
   "toy": dict(hidden_dim=64, num_layers=3, num_heads=4, mlp_dim=128),
   # MiniLM.
@@ -77,7 +77,7 @@ def make_model(row: str, size: str, dtype: str) -> System:
     shared["vision"] = RegionStreamConfig(**sizes)
     shared["connection"] = CoAttentionConfig(**heads)
   model = variants.make(row, **shared)
-  if model.regions is None:
+  if model.regions is None or model.regions.feature_dim is not None:
     return model
   regions = RegionConfig(model.regions.num_regions, _FEATURE_DIM[model.system])
   return dataclasses.replace(model, regions=regions)

@@ -2,7 +2,14 @@
 
 from ifa_jax.cli import app
 
-VERBS = ("huggingface", "deepke", "vilbert", "export")
+VERBS = (
+  "huggingface",
+  "deepke",
+  "vilbert",
+  "mkgformer",
+  "hvformer",
+  "export",
+)
 
 
 def run() -> None:

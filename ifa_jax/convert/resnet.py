@@ -52,7 +52,7 @@ def convert(
   params = {
     f"{path}/conv/{kind}": array
     for path, names in named.items()
-    for kind, array in _fold(arrays, *names, where).items()
+    for kind, array in _fold(arrays, names, where).items()
   }
   _check_all_used(arrays, named, where)
   widths = [
@@ -112,9 +112,10 @@ def _block_names(
 
 
 def _fold(
-  arrays: Mapping[str, np.ndarray], conv: str, norm: str, where: str
+  arrays: Mapping[str, np.ndarray], named: tuple[str, str], where: str
 ) -> dict[str, np.ndarray]:
   """Returns the kernel [y, x, in, out] and the bias of one convolution."""
+  conv, norm = named
   names = [f"{conv}.weight"]
   names += [
     f"{norm}.{part}"

@@ -1,4 +1,4 @@
-"""The rows of the paper's Table 2 as models, named as in config files."""
+"""Rows of result tables as models, named as in config files."""
 
 import dataclasses
 from typing import Any
@@ -9,6 +9,9 @@ from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.baselines.pcnn import PCNNConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
 from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.successors.hvformer import HVFormerConfig
+from ifa_jax.models.successors.hvpnet import HVPNeTConfig
+from ifa_jax.models.successors.mkgformer import MKGformerConfig
 
 # Config class of each row, and the fields that differ from its defaults.
 IFAFORMERS: dict[str, tuple[type[System], dict[str, Any]]] = {
@@ -30,20 +33,32 @@ BASELINES: dict[str, tuple[type[System], dict[str, Any]]] = {
   "mega": (MEGAConfig, {}),
   "mega_released": (MEGAConfig, {"variant": "released"}),
 }
+SUCCESSORS: dict[str, tuple[type[System], dict[str, Any]]] = {
+  "mkgformer": (MKGformerConfig, {}),
+  "mkgformer_released": (MKGformerConfig, {"variant": "released"}),
+  "hvformer": (HVFormerConfig, {}),
+  "hvpnet": (HVPNeTConfig, {}),
+  "hvpnet_released": (HVPNeTConfig, {"variant": "released"}),
+}
+# Systems with the same stream of pixels: ViT, and two tables of crops.
+OF_PIXELS = {
+  kind.system for kind in (ModelConfig, MKGformerConfig, HVFormerConfig)
+}
+ROWS = IFAFORMERS | BASELINES | SUCCESSORS
 
 
 def make(name: str, **shared: Any) -> System:
   """Returns the model of a row.
 
   Args:
-    name: a key of `IFAFORMERS` or `BASELINES`.
+    name: a key of `ROWS`.
     **shared: fields shared by several rows, such as `text`. Those that this
       row's config does not have, or that define the row, are ignored.
 
   Raises:
     ValueError: for settings that the model's config rejects.
   """
-  kind, fields = (IFAFORMERS | BASELINES)[name]
+  kind, fields = ROWS[name]
   known = {field.name for field in dataclasses.fields(kind)}
   given = {key: value for key, value in shared.items() if key in known}
   return kind(**given | fields)
@@ -54,12 +69,11 @@ def name_of(config: System) -> str:
 
   If several rows match, the one with the most defining fields.
   """
-  rows = IFAFORMERS | BASELINES
   fitting = [
     name
-    for name, (kind, fields) in rows.items()
+    for name, (kind, fields) in ROWS.items()
     if type(config) is kind
     and all(getattr(config, key) == value for key, value in fields.items())
   ]
   # "objects" has no defining field, and so matches every `ModelConfig`.
-  return max(fitting, key=lambda name: len(rows[name][1]))
+  return max(fitting, key=lambda name: len(ROWS[name][1]))

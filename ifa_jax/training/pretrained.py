@@ -22,7 +22,7 @@ from flax import traverse_util
 from ifa_jax.convert import cache, store
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.files.shown import shown
-from ifa_jax.models import parameters, registry
+from ifa_jax.models import parameters, registry, variants
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.runtime import collectives
@@ -170,7 +170,8 @@ def plan(
   own = {*provenance.get("initialised", ())}
   parts = {_part(path) for path in given}
   if source.system != system:
-    parts &= _SHARED
+    pixels = {"visual"} if {source.system, system} <= variants.OF_PIXELS else {}
+    parts &= _SHARED.union(pixels)
   taken, drawn, problems = [], [], []
   for path, wanted in shapes.items():
     part = _part(path)

@@ -19,12 +19,13 @@ from ifa_jax.models import (
 )
 from ifa_jax.models.config import RELEASED
 from ifa_jax.training import optimizer
-from ifa_jax.training.config import baselines
+from ifa_jax.training.config import baselines, successors
 
 pytestmark = pytest.mark.slow
 
-# The others are tested in test_config_baselines.py.
-VARIANTS = [n for n in mnre.VARIANTS if n not in baselines.VARIANTS]
+# The others are tested in tests/training.
+_OTHERS = {*baselines.VARIANTS, *successors.VARIANTS}
+VARIANTS = [n for n in mnre.VARIANTS if n not in _OTHERS]
 
 # bert-base-uncased as transformers' BertModel, 30522 words.
 BERT_BASE = 109_482_240
@@ -203,7 +204,7 @@ def test_an_exchange_switch_can_be_set_from_the_config():
   assert rules == dataclasses.replace(RELEASED, keys_as_values=False)
 
 
-@pytest.mark.parametrize("name", [*variants.IFAFORMERS, *variants.BASELINES])
+@pytest.mark.parametrize("name", [*variants.ROWS])
 def test_a_model_is_named_after_its_row(name):
   made = variants.make(name, text=TextConfig(num_layers=12, vocab_size=7))
   assert variants.name_of(made) == name

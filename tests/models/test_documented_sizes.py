@@ -32,7 +32,7 @@ def _model(variant: str) -> System:
   sizes = {}
   if isinstance(model, PCNNConfig):
     sizes["vocab_size"] = 1
-  if getattr(model, "regions", None) is not None:
+  if model.regions is not None and model.regions.feature_dim is None:
     sizes["regions"] = dataclasses.replace(
       model.regions, feature_dim=FEATURES.get(variant, 4096)
     )

@@ -13,6 +13,7 @@ from ifa_jax.models import (
   VisionConfig,
   registry,
   replace,
+  variants,
 )
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
@@ -62,10 +63,10 @@ def test_the_defaults_of_mega_are_the_papers():
 
 
 @pytest.mark.parametrize("name", tiny_systems.MODELS)
-def test_baselines_read_regions_or_no_picture(name):
+def test_other_systems_read_words_regions_or_pixels(name):
   config = tiny_systems.MODELS[name]
   assert config.sees_pictures == (name not in tiny_systems.TEXT_ONLY)
-  assert not config.picture_slots
+  assert bool(config.picture_slots) == (config.system in variants.OF_PIXELS)
   assert config.reads_alignment == name.startswith("mega")
   assert config.reads_words == (config.text is None) == (name == "pcnn")
 

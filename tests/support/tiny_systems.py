@@ -1,5 +1,7 @@
 """Tiny baselines, on the generated dataset of `conftest`."""
 
+import dataclasses
+
 import jax
 import numpy as np
 import scene_trees
@@ -8,7 +10,7 @@ from flax import traverse_util
 
 from ifa_jax.data import schema
 from ifa_jax.data.pipeline.dataset import Split
-from ifa_jax.models import TextConfig, parameters, registry
+from ifa_jax.models import TextConfig, VisionConfig, parameters, registry
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
@@ -16,6 +18,10 @@ from ifa_jax.models.baselines.pcnn import PCNNConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
 from ifa_jax.models.encoders.co_attention import CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
+from ifa_jax.models.successors import mkgformer
+from ifa_jax.models.successors.hvformer import HVFormerConfig
+from ifa_jax.models.successors.hvpnet import HVPNeTConfig
+from ifa_jax.models.successors.mkgformer import MKGformerConfig
 
 # M, below the maximum number of objects in a scene.
 NUM_REGIONS, FEATURE_DIM = 3, 6
@@ -25,6 +31,8 @@ _SIZES = {"hidden_dim": 16, "num_heads": 2, "mlp_dim": 32}
 _TEXT = TextConfig(vocab_size=813, max_len=40, num_layers=2, **_SIZES)
 _BERT = {"text": _TEXT, "num_relations": 10}
 _REGIONS = _BERT | {"regions": RegionConfig(NUM_REGIONS)}
+_VISION = VisionConfig(num_layers=2, **tiny_run.GEOMETRY, **_SIZES)
+_FUSION = mkgformer.FusionRules(fused_layers=1)
 MODELS = {
   "pcnn": PCNNConfig(
     word_dim=4, position_dim=2, hidden_dim=6, num_relations=10
@@ -40,6 +48,17 @@ MODELS = {
     connection=CoAttentionConfig(hidden_dim=8, num_layers=2, num_heads=2),
     **_REGIONS,
   ),
+  "mkgformer": MKGformerConfig(vision=_VISION, fusion_rules=_FUSION, **_BERT),
+  "mkgformer_released": MKGformerConfig(
+    vision=_VISION,
+    fusion_rules=dataclasses.replace(
+      mkgformer.VARIANTS["released"], fused_layers=1
+    ),
+    **_BERT,
+  ),
+  "hvformer": HVFormerConfig(vision=_VISION, **_BERT),
+  # Its features are those of pixels, read as a pyramid.
+  "hvpnet": HVPNeTConfig(stage_dims=(8, 8, 16, 16), **_REGIONS),
 }
 TEXT_ONLY = ("pcnn", "bert", "mtb")
 

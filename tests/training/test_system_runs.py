@@ -20,7 +20,7 @@ from ifa_jax.workdir.run_folder import RunFolder
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 # One for each kind of input in addition to token ids.
-SYSTEMS = ("pcnn", "mtb", "mega", "vilbert")
+SYSTEMS = ("pcnn", "mtb", "mega", "vilbert", "mkgformer", "hvformer", "hvpnet")
 
 
 class Run(NamedTuple):
@@ -84,6 +84,7 @@ def test_scores_say_where_regions_come_from(run):
   source = {
     "mega": "spatial edges, chain graph",
     "vilbert": "scenes",
+    "hvpnet": "scenes",
   }.get(run.experiment.config.model.system)
   assert scores.get("visual_source") == source
   assert scores["protocol"] == "clean"

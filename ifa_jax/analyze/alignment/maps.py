@@ -198,4 +198,5 @@ def _elsewhere(
   class_token = visual[..., 0]
   absent = visual.sum(axis=-1) - class_token - pictures.sum(axis=-1)
   parts = [class_token, np.maximum(absent, 0), text.sum(axis=-1)]
-  return np.stack(parts, axis=-1)
+  # A look has no keys of text.
+  return np.stack(parts[: len(kind.elsewhere)], axis=-1)

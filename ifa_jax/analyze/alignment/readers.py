@@ -13,6 +13,8 @@ from ifa_jax.batch import Batch
 from ifa_jax.models.base import System
 from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
+from ifa_jax.models.successors.hvpnet import HVPNeTConfig
+from ifa_jax.models.successors.two_stream import TwoStreamConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +76,10 @@ def reader(
       "detected": vision.detected_size,
     }
     columns = place_pictures(slots, vision.patch_size)
-    kind = attention_kind(model.text.num_layers, columns)
+    if isinstance(model, TwoStreamConfig):
+      kind = _looks(model, columns)
+    else:
+      kind = attention_kind(model.text.num_layers, columns)
     return MapReader(kind, "text_attention", sizes, columns)
   if not scenes:
     raise ValueError(
@@ -87,6 +92,10 @@ def reader(
 def _no_map(model: System) -> str | None:
   if not model.sees_pictures:
     return "reads only text"
+  if isinstance(model, HVPNeTConfig) and not model.weight_names:
+    return "mixes tokens and heads: no weight belongs to one region"
+  if isinstance(model, TwoStreamConfig) and not model.map_titles:
+    return "has no layer that fuses text and vision"
   if model.regions is not None and not model.weight_names:
     return "sums its objects: no word is aligned with any"
   return None
@@ -133,6 +142,24 @@ def attention_kind(num_layers: int, columns: Sequence[Column]) -> MapKind:
     picture="as the model sees it",
     nothing="No picture and no crop: there is nothing to align.",
     num_visual=1 + sum(column.side**2 for column in columns),
+  )
+
+
+def _looks(model: TwoStreamConfig, columns: Sequence[Column]) -> MapKind:
+  """Describes weights of visual tokens only, which add up to 1."""
+  titles = {str(i): title for i, title in enumerate(model.map_titles)}
+  return attention_kind(0, columns)._replace(
+    titles={"mean": "mean over maps"} | titles,
+    cell=(
+      "share of a word's look at the visual tokens (softmax over them, mean"
+      " over heads and over the word's WordPieces) that goes to a picture,"
+      " summed over its patches; pictures and elsewhere add up to 1"
+    ),
+    unit="% of a word's look",
+    elsewhere={
+      "class token": "the visual token that belongs to no picture",
+      "absent": "empty slots, which the model looks at as well",
+    },
   )
 
 
@@ -215,9 +242,30 @@ def _mixtures(config: MEGAConfig) -> MapKind:
   )
 
 
+def _prefix(config: HVPNeTConfig) -> MapKind:
+  """Describes the attention to the prefix of each region, by layer."""
+  titles = {name: f"layer {name}" for name in config.weight_names}
+  by_entity = config.pooling == "entity_start"
+  return _of_regions(
+    titles={"mean": "mean over layers"} | titles,
+    combine=np.mean,
+    pool=np.mean,
+    cell=(
+      "share of a word's attention (softmax over the prefix and the text, mean"
+      " over heads and over the word's WordPieces) that goes to the four prefix"
+      " tokens of a region; the rest goes to the text"
+    ),
+    unit="% of a word's attention",
+    elsewhere={},
+    markers=_MARKERS + (_READ if by_entity else "") + ".",
+    parts=_PARTS.format("mean"),
+  )
+
+
 _KINDS: dict[str, Callable[..., MapKind]] = {
   ViLBERTConfig.system: _co_attention,
   MEGAConfig.system: _mixtures,
+  HVPNeTConfig.system: _prefix,
 }
 
 

@@ -29,6 +29,11 @@ _TITLES = {
   "vilbert": "ViLBERT, two streams with co-attention",
   "mega": "MEGA, by its equations",
   "mega_released": "MEGA, as its code was released",
+  "mkgformer": "MKGformer",
+  "mkgformer_released": "MKGformer, as its code was released",
+  "hvformer": "HVFormer, as its code was released",
+  "hvpnet": "HVPNeT",
+  "hvpnet_released": "HVPNeT, as its code was released",
 }
 _TAGS = ("jax", "flax", "relation-extraction")
 _MULTIMODAL = "multimodal-relation-extraction"

@@ -86,7 +86,7 @@ class ResNet(nn.Module):
     """
     config = self.config
     x = nn.relu(Conv(config.stem_dim, 7, 2, name="stem")(pixels))
-    x = nn.max_pool(x, (3, 3), (2, 2), padding=[(1, 1)] * 2)
+    x = nn.max_pool(x, (3, 3), (2, 2), padding=[(1, 1)] * 2)  # pyright: ignore[reportArgumentType]
     maps = []
     stages = zip(config.depths, config.stage_dims, strict=True)
     for i, (depth, width) in enumerate(stages):

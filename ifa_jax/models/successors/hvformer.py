@@ -60,6 +60,11 @@ class HVFormerConfig(TwoStreamConfig):
     return (0, layers // 2, layers)
 
   @property
+  def map_titles(self) -> tuple[str, ...]:
+    """The depths of the captured maps."""
+    return tuple(f"after vision layer {depth}" for depth in self.depths)
+
+  @property
   def packs_texts(self) -> bool:
     """Always: the vision stream does not read the text."""
     return True
@@ -171,7 +176,7 @@ class HVFormer(nn.Module):
   def _aggregate(
     self, text: jax.Array, states: list[jax.Array], train: bool
   ) -> tuple[jax.Array, list[jax.Array]]:
-    """Mixes float[B, T, D] with what it sees; returns the weights of looks."""
+    """Mixes float[B, T, D] with its looks; returns their weights."""
     seen = [
       look(text, state, train=train)
       for look, state in zip(self.look, states, strict=True)

@@ -110,7 +110,7 @@ class HVPNeTConfig(TextSystem):
   """
 
   regions: RegionConfig = dataclasses.field(
-    default_factory=lambda: RegionConfig(num_regions=4)
+    default_factory=lambda: RegionConfig(num_regions=4, feature_dim=15360)
   )
   stage_dims: tuple[int, ...] = (256, 512, 1024, 2048)
   projection_dim: int = 800
@@ -160,7 +160,7 @@ class Pyramid(nn.Module):
   config: HVPNeTConfig
 
   def setup(self):
-    """Declares projections, gates, and what stands in for absent regions."""
+    """Declares projections, gates, and the features of absent regions."""
     config, rules = self.config, self.config.rules
     dtype = jnp.dtype(config.dtype)
     width = config.text.hidden_dim

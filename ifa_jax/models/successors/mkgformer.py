@@ -120,13 +120,25 @@ class MKGformerConfig(TwoStreamConfig):
 
   @property
   def rules(self) -> FusionRules:
-    """The rules in force."""
-    return self.fusion_rules or VARIANTS[self.variant]
+    """The rules in force; a preset fuses at most the layers that there are."""
+    if self.fusion_rules is not None:
+      return self.fusion_rules
+    preset = VARIANTS[self.variant]
+    most = self.text.num_layers - preset.text_lends_late
+    return dataclasses.replace(
+      preset, fused_layers=min(preset.fused_layers, most)
+    )
 
   @property
   def first_fused(self) -> int:
     """The first layer that fuses, from 0."""
     return self.text.num_layers - self.rules.fused_layers
+
+  @property
+  def map_titles(self) -> tuple[str, ...]:
+    """The layers of the captured maps."""
+    layers = range(self.first_fused, self.text.num_layers)
+    return tuple(f"layer {layer}" for layer in layers)
 
   @property
   def sees_padding(self) -> bool:

@@ -86,6 +86,11 @@ class TwoStreamConfig(TextSystem):
     return tuple(slots)
 
   @property
+  def map_titles(self) -> tuple[str, ...]:
+    """The maps of `ModelOutput.text_attention`, of visual tokens only."""
+    return ()
+
+  @property
   def sees_absent(self) -> bool:
     """Whether absent pictures and crops stay among the visual tokens."""
     return not self.rules.absent_masked

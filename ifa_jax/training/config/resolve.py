@@ -13,8 +13,9 @@ from typing import Any
 
 import jax
 
+from ifa_jax.models import variants
 from ifa_jax.models.base import AUTO_DTYPE, System
-from ifa_jax.models.config import ModelConfig, replace
+from ifa_jax.models.config import replace
 from ifa_jax.training import pretrained
 from ifa_jax.training.config.run_config import RANDOM, RunConfig
 from ifa_jax.training.pretrained import Encoders
@@ -131,10 +132,10 @@ def _streams(model: System, source: System) -> list[tuple[str, str | None]]:
   Each with the part of the parameters that is random if no encoder was
   converted for it; None for a section that always has parameters.
   """
+  if {model.system, source.system} <= variants.OF_PIXELS:
+    return [("text", "text"), ("vision", "visual")]
   if model.system != source.system:
     return [("text", "text")]
-  if model.system == ModelConfig.system:
-    return [("text", "text"), ("vision", "visual")]
   # The config decides how many objects a picture has.
   return [
     (field.name, None)
