@@ -2,12 +2,13 @@
 
     ifaformer/       the paper's model
     baselines/       the systems that it is compared with
+    successors/      systems that came after those of the paper
     encoders/        streams shared by several systems
     layers/          parts of transformer layers, products, packing, scan
     base             properties of a model's config that its callers read
     config           shapes and switches of IFAformer
     registry         all systems by name; configs from and to plain dicts
-    variants         the rows of the paper's tables
+    variants         the rows of result tables
     relation_head    entity states, and the baselines' relation head
     output           the output of a model
     parameters       initialises, describes and counts parameters
