@@ -34,6 +34,9 @@ _MAX_THREADS = 8
 # Consecutive posts that one thread reads; a shared picture is opened once.
 _MAX_SHARING = 8
 
+# Share of unknown words above which a warning is logged.
+_MAX_UNKNOWN = 0.1
+
 Fields = Mapping[str, Any]
 
 
@@ -125,10 +128,12 @@ class Predictor(Shareable):
     read = itertools.chain.from_iterable(groups)
     # With a finder, pictures without objects are no sign of missing boxes.
     seen = {"objects"} if self._objects else set()
-    waiting = None
+    waiting, num_words, num_unknown = None, 0, 0
     while some := list(itertools.islice(read, batch_size)):
       examples = [found for _, found in some if isinstance(found, Example)]
       seen.update(*map(seen_kinds.of_post, examples))
+      num_words += sum(len(example.text.words) for example in examples)
+      num_unknown += sum(map(self.reader.num_unknown, examples))
       started = some, examples and self._start(examples, batch_size)
       if waiting:
         yield from self._records(*waiting)
@@ -136,6 +141,12 @@ class Predictor(Shareable):
     if waiting:
       yield from self._records(*waiting)
       seen_kinds.log_missing(self._trained_with - seen)
+    if num_unknown > _MAX_UNKNOWN * num_words:
+      _log.warning(
+        "%d of %d words of the posts are unknown to the tokenizer ([UNK]); is"
+        " it for another language?",
+        *(num_unknown, num_words),
+      )
 
   def _warn_of_leak(self) -> None:
     """Warns if the number of boxes biases the answer, by the protocol."""

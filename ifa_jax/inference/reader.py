@@ -137,6 +137,12 @@ class Reader:
       scene,
     )
 
+  def num_unknown(self, example: Example) -> int:
+    """Returns the number of words with an [UNK], for a model of WordPieces."""
+    if self.model.text is None:
+      return 0
+    return self.tokenizer.num_unknown(example.text.encoded)
+
   def read_square(
     self, fields: Mapping[str, Any], opener: Opener
   ) -> np.ndarray | None:

@@ -308,6 +308,15 @@ def test_a_record_may_be_predicted_again(predictor):
 
 
 @pytest.mark.silent_input
+def test_words_that_the_tokenizer_does_not_know_are_counted(predictor, caplog):
+  assert len([*predictor.predict_all([POST])]) == 1
+  assert "unknown" not in caplog.text
+  thai = {"text": "สวัสดี ครับ Ann Acme", "head": "Ann", "tail": "Acme"}
+  assert len([*predictor.predict_all([thai, thai])]) == 2
+  assert "4 of 8 words of the posts are unknown" in caplog.text
+
+
+@pytest.mark.silent_input
 def test_a_posts_own_answer_comes_back_under_given(predictor):
   own = {"relation": "mine", "probability": "high", "protocol": "x"}
   found = predictor.predict(POST | own)
