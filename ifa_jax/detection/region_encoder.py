@@ -158,7 +158,7 @@ class VisionEncoder:
     arrays = _used_by_encoder(visual)
     vision: Any = config.vision  # `read` refuses a model without.
     self.dim = vision.hidden_dim
-    self._size = vision.image_size
+    self._size, self._resize = vision.image_size, vision.resize
     self._description = {
       "kind": "encoder",
       "folder": os.fspath(folder),
@@ -168,6 +168,8 @@ class VisionEncoder:
       "num_params": sum(array.size for array in arrays.values()),
       "sha256": _digest(arrays),
     }
+    if self._resize != "fit":
+      self._description["resize"] = self._resize
     self._params = jax.device_put({"visual": visual})
     self._step = _make_step(config)
 
@@ -179,7 +181,7 @@ class VisionEncoder:
       # One shape is one compilation: a short batch is padded with black.
       squares = np.zeros((_BATCH_SIZE, self._size, self._size, 3), np.uint8)
       for i, crop in enumerate(batch):
-        squares[i] = decode.fit(crop, self._size)
+        squares[i] = decode.fit(crop, self._size, self._resize)
       vectors = self._step(self._params, squares)
       encoded.append(np.asarray(vectors)[: len(batch)])
     return np.concatenate(encoded)

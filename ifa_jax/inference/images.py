@@ -60,17 +60,22 @@ class Opened:
     self._squares: dict[Any, np.ndarray] = {}
 
   def square(
-    self, size: int, edges: Sequence[float] | None = None
+    self, size: int, resize: str, edges: Sequence[float] | None = None
   ) -> np.ndarray:
     """Returns uint8[size, size, 3] of a box in the picture, or of all of it.
+
+    Args:
+      size: side of the square in pixels.
+      resize: see `decode.fit`.
+      edges: (x0, y0, x1, y1) of the box.
 
     Raises:
       ValueError: as `decode.cut`.
     """
-    key = (size, edges)
+    key = (size, resize, edges)
     if key not in self._squares:
       part = self.image if edges is None else decode.cut(self.image, edges)
-      self._squares[key] = decode.fit(part, size)
+      self._squares[key] = decode.fit(part, size, resize)
     return self._squares[key]
 
 

@@ -152,7 +152,7 @@ class Reader:
       ValueError: if the picture cannot be opened.
     """
     picture, _ = self._open_picture(fields, opener)
-    return picture.square(self.image_size) if picture else None
+    return picture.square(self.image_size, self._resize) if picture else None
 
   def batch(self, examples: Sequence[Example], rows: int) -> Batch:
     """Returns a numpy batch, filled up to `rows` with the first example.
@@ -171,6 +171,11 @@ class Reader:
       fields[name] = np.stack([example.regions[name] for example in filled])
     blank = np.zeros_like(fields["input_ids"])
     return Batch(token_type_ids=blank, **fields, **self._stack_squares(filled))
+
+  @property
+  def _resize(self) -> str:
+    """The form of squares, see `decode.fit`; regions have none."""
+    return getattr(self.model.vision, "resize", "fit")
 
   def _read_text(self, post: Post) -> RowText:
     most = self.data.text_len
@@ -215,7 +220,9 @@ class Reader:
       places = (
         [None] if field == "image" else [box.edges for box in used[field]]
       )
-      squares[field] = [picture.square(size, edges) for edges in places]
+      squares[field] = [
+        picture.square(size, self._resize, edges) for edges in places
+      ]
     return squares
 
   def _make_scene(

@@ -10,6 +10,9 @@ from ifa_jax.models.base import DTYPES, System
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
+# Ways to make a square of a picture.
+RESIZES = ("fit", "squash")
+
 # Added to the attention logits of padding. Its weight is exactly 0 in float32,
 # but a row of padding only still has finite logits, which -inf would not give.
 PADDING_BIAS = -1e30
@@ -52,6 +55,8 @@ class VisionConfig:
       normally distributed. DeepKE uses torch's default, 1.0.
     image_mean: float[3] for RGB in [0, 1], as the encoder was pretrained with.
     image_std: float[3], likewise.
+    resize: "fit" or "squash" to a square, as the encoder was pretrained with;
+      see `data.images.decode.fit`.
   """
 
   image_size: int = 224
@@ -68,6 +73,11 @@ class VisionConfig:
   crop_position_stddev: float = 0.02
   image_mean: tuple[float, float, float] = CLIP_MEAN
   image_std: tuple[float, float, float] = CLIP_STD
+  resize: str = "fit"
+
+  def __post_init__(self):
+    """Raises ValueError for an unknown `resize`."""
+    check_choice("model.vision.resize", self.resize, RESIZES)
 
   @property
   def grounded_size(self) -> int:

@@ -140,6 +140,8 @@ def check_dataset(prepared: schema.Prepared, config: RunConfig) -> None:
     for name in ("image_size", "patch_size", "num_crops"):
       wanted = getattr(model.vision, name)
       sizes.append((f"model.vision.{name}", wanted, found[name]))
+    resize = found.get("resize", "fit")
+    sizes.append(("model.vision.resize", model.vision.resize, resize))
   for setting, wanted, size in sizes:
     if wanted != size:
       raise ValueError(

@@ -30,7 +30,7 @@ SIZES = [(400, 300), (300, 400), (64, 64), (1000, 120), (333, 217)]
 @pytest.mark.parametrize("size", SIZES)
 def test_kept_matches_fit(size):
   square = decode.fit(ramps(*size), 64)
-  x0, y0, x1, y1 = boxes.kept(np.array(size), 64)
+  x0, y0, x1, y1 = boxes.kept(np.array(size), 64, "fit")
   assert x1 - x0 == pytest.approx(min(size), abs=size[0] / 64)
   found = seen(square, *size)
   assert found == pytest.approx(((x0 + x1) / 2, (y0 + y1) / 2), abs=3)
@@ -43,12 +43,20 @@ def test_crop_and_patches_have_the_same_centre(size):
   crop = decode.fit(decode.cut(ramps(*size), box), 32)
   place = boxes.place(box, size, 64, 32)
   x0, y0, x1, y1 = place.grid
-  left, top, right, bottom = boxes.kept(np.array(size), 64)
+  left, top, right, bottom = boxes.kept(np.array(size), 64, "fit")
   middle = (
     left + (x0 + x1) / 2 * (right - left),
     top + (y0 + y1) / 2 * (bottom - top),
   )
   assert seen(crop, *size) == pytest.approx(middle, abs=0.02 * max(size))
+
+
+def test_a_squashed_square_has_all_of_the_picture():
+  place = boxes.place((100, 0, 200, 150), (400, 300), 60, 16, "squash")
+  assert place.box == pytest.approx((0.25, 0, 0.5, 0.5))
+  assert place.grid == pytest.approx(place.box)
+  square = decode.fit(ramps(400, 300), 64, "squash")
+  assert seen(square, 400, 300) == pytest.approx((200, 150), abs=5)
 
 
 def test_boxes_are_fractions_of_the_square():

@@ -101,8 +101,8 @@ def test_pixels_equal_the_processors(kind, given, tmp_path):
 @pytest.mark.parametrize(
   ("given", "theirs"),
   [
-    ({}, "resized to 224 x 224 (bilinear)"),
-    ({"size": [224, 224]}, "resized to 224 x 224 (bilinear)"),
+    ({"size": [224, 192]}, "resized to 192 x 224 (bilinear)"),
+    ({"resample": 3}, "resized to 224 x 224 (bicubic)"),
     ({"do_resize": False}, "left as they are"),
     (
       OURS | {"resample": 2},
@@ -132,14 +132,38 @@ def test_another_geometry_makes_one_note(given, theirs, tmp_path):
   ],
 )
 def test_the_same_geometry_makes_no_note(kind, given, tmp_path):
-  assert read(tmp_path, kind, preprocessor_config=given)[1] == []
+  config, notes = read(tmp_path, kind, preprocessor_config=given)
+  assert (config.resize, notes) == ("fit", [])
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("kind", "given"),
+  [
+    ("ViT", {}),
+    ("ViT", {"size": [224, 224]}),
+    ("CLIP", {"image_processor_type": "ViTImageProcessor"}),
+  ],
+)
+def test_a_squash_is_kept_with_the_encoder(kind, given, tmp_path):
+  config, notes = read(tmp_path, kind, preprocessor_config=given)
+  assert (config.resize, notes) == ("squash", [])
+  picture = noise(400, 200)
+  theirs = KINDS["ViT"]()(picture, return_tensors="np")["pixel_values"][0]
+  mean_of_vit = dataclasses.replace(
+    config, image_mean=(0.5,) * 3, image_std=(0.5,) * 3
+  )
+  ours = normalised(decode.fit(picture, 224, config.resize), mean_of_vit)
+  # A pixel may differ by 1.
+  assert np.abs(theirs.transpose(1, 2, 0) - ours).max() < 1.01 / 255 / 0.5
 
 
 def test_a_folder_without_a_processor(tmp_path):
   config, notes = read(tmp_path)
   assert config.image_mean == config.image_std == (0.5, 0.5, 0.5)
-  assert notes[0].startswith("no preprocessor_config.json: took the usual (0.5")
-  assert "ViTImageProcessor has them resized to 224 x 224" in notes[1]
+  (note,) = notes
+  assert note.startswith("no preprocessor_config.json: took the usual (0.5")
+  assert config.resize == "squash"
   config, notes = read(tmp_path, "CLIP")
   assert config == VisionConfig()
   assert len(notes) == 1
@@ -191,13 +215,14 @@ def test_an_image_processor_that_is_no_object(tmp_path):
     read(tmp_path, processor_config={"image_processor": None})
 
 
+@pytest.mark.parametrize("resize", ["fit", "squash"])
 @pytest.mark.parametrize("kind", ["CLIPVisionModel", "ViTModel"])
-def test_an_exported_processor_resizes_as_the_dataset(kind, tmp_path):
-  """On a picture of 2 : 1, which a squash would distort."""
+def test_an_exported_processor_resizes_as_the_dataset(kind, resize, tmp_path):
+  """On a picture of 2 : 1, which a squash distorts."""
   config = tiny.tiny_config()
   is_vit = kind == "ViTModel"
   vision = dataclasses.replace(
-    config.vision, patch_bias=is_vit, pre_norm=not is_vit
+    config.vision, patch_bias=is_vit, pre_norm=not is_vit, resize=resize
   )
   config = models.replace(config, vision=vision)
   export_huggingface(tmp_path / "out", config, tiny.perturbed_params(config))
@@ -207,10 +232,10 @@ def test_an_exported_processor_resizes_as_the_dataset(kind, tmp_path):
   )
   picture = noise(400, 200)
   got = theirs(picture, return_tensors="np")["pixel_values"][0]
-  square = decode.fit(picture, vision.image_size)
+  square = decode.fit(picture, vision.image_size, resize)
   # A pixel may differ by 1.
   bound = 1.01 / 255 / min(vision.image_std)
   want = normalised(square, vision)
   assert np.abs(got.transpose(1, 2, 0) - want).max() < bound
-  _, notes = processor.read(Source("it", str(folder)), kind, vision)
-  assert notes == []
+  found, notes = processor.read(Source("it", str(folder)), kind, vision)
+  assert (found.resize, notes) == (resize, [])

@@ -1,6 +1,7 @@
 """Predictions of one's own posts: as in evaluation, one bad post at a time."""
 
 import base64
+import dataclasses
 import json
 import logging
 import shutil
@@ -12,6 +13,7 @@ import tiny_run
 
 from ifa_jax import predict
 from ifa_jax.data.images import decode
+from ifa_jax.inference.images import Opener
 from ifa_jax.inference.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -314,6 +316,21 @@ def test_words_that_the_tokenizer_does_not_know_are_counted(predictor, caplog):
   thai = {"text": "สวัสดี ครับ Ann Acme", "head": "Ann", "tail": "Acme"}
   assert len([*predictor.predict_all([thai, thai])]) == 2
   assert "4 of 8 words of the posts are unknown" in caplog.text
+
+
+@pytest.mark.silent_input
+def test_pictures_are_squashed_as_the_model_was_trained(predictor, posts):
+  reader, post = predictor.reader, posts[0]
+  vision = dataclasses.replace(reader.model.vision, resize="squash")
+  model = dataclasses.replace(reader.model, vision=vision)
+  squashing = dataclasses.replace(reader, model=model)
+  picture = decode.open_picture(post["image"]).resize((200, 100))
+  post = post | {"image": decode.encode_png(np.asarray(picture)), "boxes": []}
+  for found, resize in ((reader, "fit"), (squashing, "squash")):
+    expected = decode.fit(picture, 32, resize)
+    np.testing.assert_array_equal(found.read(post).squares["image"], [expected])
+    square = found.read_square(post, Opener())
+    np.testing.assert_array_equal(square, expected)
 
 
 @pytest.mark.silent_input

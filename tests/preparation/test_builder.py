@@ -63,6 +63,19 @@ def test_records_hold_the_rows_of_the_tree(settings, tmp_path):
   assert list(third["picture_size"]) == [0, 0]
 
 
+@pytest.mark.silent_input
+def test_pictures_and_crops_may_be_squashed(settings):
+  prepared, _ = prepare(settings(resize="squash"))
+  assert prepared.metadata["resize"] == "squash"
+  _, (first, *_) = read_records(prepared)
+  picture = decode.open_picture(PICTURES["train/a.jpg"])
+  assert (first["image"] == [decode.fit(picture, 32, "squash")]).all()
+  crop = decode.cut(picture, (0, 0, 20, 10.5))
+  assert (first["grounded"] == [decode.fit(crop, 32, "squash")]).all()
+  with pytest.raises(ValueError, match="squash"):
+    prepare(settings())
+
+
 def test_metadata_has_the_settings_that_training_must_match(
   settings, small_tokenizer, tmp_path
 ):

@@ -30,6 +30,7 @@ def test_a_matching_dataset_is_accepted():
     ({"patch_size": 16}, "model.vision.patch_size", 8, 16),
     ({"image_size": 224}, "model.vision.image_size", 32, 224),
     ({"num_crops": 3}, "model.vision.num_crops", 2, 3),
+    ({"resize": "squash"}, "model.vision.resize", "fit", "squash"),
     ({"text_len": 80}, "data.text_len", 40, 80),
     ({"relations": ["None", "/r/1"]}, "model.num_relations", 10, 2),
   ],
@@ -72,7 +73,7 @@ def test_a_relation_in_two_spellings_is_refused():
 
 def test_a_text_model_takes_any_pictures():
   check(
-    {"image_size": 224, "patch_size": 16, "num_crops": 9},
+    {"image_size": 224, "patch_size": 16, "num_crops": 9, "resize": "squash"},
     model={"vision": None},
   )
 

@@ -30,6 +30,7 @@ def place(
   picture_size: tuple[int, int],
   image_size: int,
   crop_size: int | None,
+  resize: str = "fit",
 ) -> Place:
   """Returns the position of a crop or an object on the square.
 
@@ -38,6 +39,7 @@ def place(
     picture_size: (width, height) of the original.
     image_size: side of the picture's square in pixels.
     crop_size: side of the crop's square in pixels, None for an object.
+    resize: form of both squares, see `decode.fit`.
   """
   area = grid = np.array(box, np.float64)
   if crop_size is not None:
@@ -45,8 +47,8 @@ def place(
     start = np.maximum(0, np.floor(area[:2]))
     end = np.minimum(picture_size, np.ceil(area[2:]))
     area = np.concatenate([start, end])
-    grid = np.tile(start, 2) + kept(end - start, crop_size)
-  square = kept(np.array(picture_size), image_size)
+    grid = np.tile(start, 2) + kept(end - start, crop_size, resize)
+  square = kept(np.array(picture_size), image_size, resize)
   corner, size = np.tile(square[:2], 2), np.tile(square[2:] - square[:2], 2)
   x0, y0, x1, y1 = np.clip((area - corner) / size, 0, 1).tolist()
   inside = x0 < x1 and y0 < y1
@@ -56,13 +58,16 @@ def place(
   )
 
 
-def kept(lengths: np.ndarray, size: int) -> np.ndarray:
+def kept(lengths: np.ndarray, size: int, resize: str) -> np.ndarray:
   """Returns the part of a picture that `decode.fit` keeps, as float64[4] edges.
 
   Args:
     lengths: width and height of the picture, in the pixels of the result.
     size: side of the square that `decode.fit` returns.
+    resize: form of the square.
   """
+  if resize == "squash":
+    return np.concatenate([np.zeros(2), lengths])
   short = lengths.min()
   scaled = (size * lengths / short).astype(int)
   resized = np.where(lengths == short, size, scaled)

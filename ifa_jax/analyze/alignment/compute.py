@@ -58,4 +58,6 @@ def align_batch(
       dict(zip(relations, map(float, values[i]), strict=True))
       for values in (probabilities, blanked)
     )
-    yield AlignedPost(row, gold, with_pictures, without, aligned, reader.sizes)
+    yield AlignedPost(
+      row, gold, with_pictures, without, aligned, reader.sizes, reader.resize
+    )

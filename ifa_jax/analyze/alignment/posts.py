@@ -107,6 +107,7 @@ class AlignedPost:
     probabilities: of each relation.
     blanked: the same with every picture masked.
     sizes: field -> side of its squares in pixels; objects have none.
+    resize: form of the squares, see `decode.fit`.
   """
 
   row: DisplayRow
@@ -115,6 +116,7 @@ class AlignedPost:
   blanked: dict[str, float]
   alignment: Alignment
   sizes: dict[str, int]
+  resize: str = "fit"
 
   @property
   def ranked(self) -> list[str]:
@@ -173,6 +175,7 @@ class AlignedPost:
       self.row.picture_size,
       self.sizes["image"],
       self.sizes.get(column.field),
+      self.resize,
     )
 
   def panels(self) -> list[Panel]:

@@ -26,12 +26,14 @@ class MapReader:
     field: of `ModelOutput`, float32[maps, B, T, S] with the captured weights.
     sizes: field -> side of its squares in pixels; "image" is the picture.
     slots: all pictures and crops that a model of pixels attends to.
+    resize: form of the squares, see `decode.fit`.
   """
 
   kind: MapKind
   field: str
   sizes: dict[str, int]
   slots: Sequence[Column] = ()
+  resize: str = "fit"
 
   def align(
     self, weights: np.ndarray, row: DisplayRow, batch: Batch, i: int
@@ -80,7 +82,7 @@ def reader(
       kind = _looks(model, columns)
     else:
       kind = attention_kind(model.text.num_layers, columns)
-    return MapReader(kind, "text_attention", sizes, columns)
+    return MapReader(kind, "text_attention", sizes, columns, vision.resize)
   if not scenes:
     raise ValueError(
       "data.scenes: expected a directory of scenes, whose objects the words are"

@@ -1,8 +1,8 @@
 """Reads and writes `preprocessor_config.json`.
 
 Scaling and normalisation of any processor become the mean and deviation of a
-`VisionConfig`. Resizing is the same for all encoders, see `data.images.decode`;
-a processor that resizes otherwise makes a note.
+`VisionConfig`. Of resizing there are two forms, those of CLIP and ViT, see
+`data.images.decode.fit`; a processor that resizes otherwise makes a note.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from ifa_jax.convert.huggingface.settings import Setting, only
 from ifa_jax.convert.sources import Source
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
-from ifa_jax.models.config import CLIP_MEAN, CLIP_STD, VisionConfig
+from ifa_jax.models.config import CLIP_MEAN, CLIP_STD, RESIZES, VisionConfig
 
 FILE = "preprocessor_config.json"
 # Names of a class in different versions of transformers.
@@ -146,23 +146,37 @@ def read(
       f"no {FILE}: took the usual {config.image_mean} and {config.image_std} of"
       f" {label}"
     )
-  ours, theirs = geometry(read_steps("CLIP", write(config))), geometry(steps)
-  if theirs != ours:
-    notes.append(f"pictures are {ours}; {label} has them {theirs}")
-  return config, notes
+  theirs = geometry(steps)
+  for resize in RESIZES:
+    config = dataclasses.replace(config, resize=resize)
+    if geometry(read_steps("CLIP", write(config))) == theirs:
+      return config, notes
+  config = dataclasses.replace(config, resize="fit")
+  ours = geometry(read_steps("CLIP", write(config)))
+  return config, [*notes, f"pictures are {ours}; {label} has them {theirs}"]
 
 
 def write(config: VisionConfig) -> dict[str, Any]:
   """Returns the file of a processor that treats pictures as this package."""
   side = config.image_size
-  return {
+  square = {"height": side, "width": side}
+  geometry = {
     "image_processor_type": "CLIPImageProcessor",
-    "do_convert_rgb": True,
-    "do_resize": True,
     "size": {"shortest_edge": side},
     "resample": Image.Resampling.BICUBIC.value,
     "do_center_crop": True,
-    "crop_size": {"height": side, "width": side},
+    "crop_size": square,
+  }
+  if config.resize == "squash":
+    geometry = {
+      "image_processor_type": "ViTImageProcessor",
+      "size": square,
+      "resample": Image.Resampling.BILINEAR.value,
+      "do_center_crop": False,
+    }
+  return geometry | {
+    "do_convert_rgb": True,
+    "do_resize": True,
     "do_rescale": True,
     "rescale_factor": 1 / 255,
     "do_normalize": True,

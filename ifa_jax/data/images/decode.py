@@ -96,15 +96,20 @@ def open_picture(source: str | os.PathLike | bytes) -> Image.Image:
     raise ValueError(f"{name}: unreadable picture ({reason})") from error
 
 
-def fit(picture: Image.Image, size: int) -> np.ndarray:
-  """Resizes the shorter side to `size` and keeps the centre.
+def fit(picture: Image.Image, size: int, resize: str = "fit") -> np.ndarray:
+  """Makes a square of an RGB picture: uint8[size, size, 3].
 
-  Equals `CLIPImageProcessor` of transformers with its PIL backend, to +-1: the
-  longer side is rounded down, the centre to the left and up.
-
-  Returns:
-    uint8[size, size, 3] of an RGB picture.
+  Args:
+    picture: of any shape.
+    size: side of the square in pixels.
+    resize: "fit" resizes the shorter side and keeps the centre. It equals
+      `CLIPImageProcessor` of transformers with its PIL backend, to +-1: the
+      longer side is rounded down, the centre to the left and up. "squash"
+      changes the aspect ratio, as `ViTImageProcessor` does.
   """
+  if resize == "squash":
+    square = picture.resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(square)
   short = min(picture.size)
   if max(picture.size) > _MAX_ASPECT * short:
     return _fit_thin(picture, size)

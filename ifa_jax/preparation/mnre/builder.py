@@ -135,6 +135,7 @@ def _draw_rows(
     settings.image_size,
     settings.patch_size,
     pool,
+    settings.resize,
   ):
     if drawn.error:
       on_error(RowError(plan.row.where, "bad picture", drawn.error))

@@ -27,7 +27,7 @@ _CHUNK_ROWS = 8
 _MAX_WAITING_ROWS = 256
 
 # Path of the picture, or None, and kind -> crops, as `Plan` has them.
-_Job = tuple[str | None, dict[str, tuple[Crop | None, ...]]]
+_Job = tuple[str | None, dict[str, tuple[Crop | None, ...]], str]
 
 
 class Drawn(NamedTuple):
@@ -68,7 +68,11 @@ def start_pool(num_workers: int) -> Executor | None:
 
 
 def draw_all(
-  plans: Iterable[Plan], image_size: int, patch_size: int, pool: Executor | None
+  plans: Iterable[Plan],
+  image_size: int,
+  patch_size: int,
+  pool: Executor | None,
+  resize: str = "fit",
 ) -> Iterator[tuple[Plan, Drawn]]:
   """Yields each plan with its squares, in order.
 
@@ -77,6 +81,7 @@ def draw_all(
     image_size: side of the whole picture in pixels.
     patch_size: side of a patch in pixels.
     pool: `start_pool`; None draws in this process.
+    resize: see `decode.fit`.
   """
   # Files may have changed since an earlier run in this process.
   for cached in (_square, _picture_size, _open):
@@ -85,7 +90,7 @@ def draw_all(
   plans = iter(plans)
   waiting: collections.deque[tuple[list[Plan], Future]] = collections.deque()
   while chunk := list(itertools.islice(plans, _CHUNK_ROWS)):
-    jobs = [(plan.picture, plan.squares) for plan in chunk]
+    jobs = [(plan.picture, plan.squares, resize) for plan in chunk]
     waiting.append((chunk, _submit(pool, jobs, sizes)))
     if len(waiting) * _CHUNK_ROWS >= _MAX_WAITING_ROWS:
       chunk, future = waiting.popleft()
@@ -109,7 +114,7 @@ def _submit(
 ) -> Future:
   """Hands jobs to a worker, unless they need no file at all."""
   if pool and any(
-    crop for _, kinds in jobs for crop in sum(kinds.values(), ())
+    crop for _, kinds, _ in jobs for crop in sum(kinds.values(), ())
   ):
     return pool.submit(_draw_chunk, jobs, sizes)
   done = Future()
@@ -118,17 +123,18 @@ def _submit(
 
 
 def _draw_chunk(jobs: list[_Job], sizes: dict[str, int]) -> list[Drawn]:
-  return [_draw(picture, squares, sizes) for picture, squares in jobs]
+  return [_draw(*job, sizes) for job in jobs]
 
 
 def _draw(
   picture: str | None,
   squares: dict[str, tuple[Crop | None, ...]],
+  resize: str,
   sizes: dict[str, int],
 ) -> Drawn:
   try:
     pngs = {
-      kind: [_square(crop, picture, sizes[kind]) for crop in crops]
+      kind: [_square(crop, picture, sizes[kind], resize) for crop in crops]
       for kind, crops in squares.items()
     }
     return Drawn(pngs, _picture_size(picture) if picture else (0, 0), "")
@@ -138,7 +144,9 @@ def _draw(
 
 # Neighbouring rows share a picture, and so the entries of these caches.
 @functools.lru_cache(maxsize=64)
-def _square(crop: Crop | None, picture: str | None, size: int) -> bytes:
+def _square(
+  crop: Crop | None, picture: str | None, size: int, resize: str
+) -> bytes:
   """Returns the PNG file of one crop, grey for None."""
   if crop is None:
     return decode.encode_png(decode.grey(size))
@@ -148,7 +156,7 @@ def _square(crop: Crop | None, picture: str | None, size: int) -> bytes:
       opened = decode.cut(opened, crop.edges)
     except ValueError as error:
       raise ValueError(f"{crop.origin}: {error}") from None
-  return decode.encode_png(decode.fit(opened, size))
+  return decode.encode_png(decode.fit(opened, size, resize))
 
 
 @functools.lru_cache(maxsize=64)

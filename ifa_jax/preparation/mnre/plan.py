@@ -15,6 +15,7 @@ from ifa_jax.data.mnre import crops, tree
 from ifa_jax.data.mnre.crops import Crop
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.data.text.tokenizer import Encoded, Tokenizer
+from ifa_jax.models.config import RESIZES
 from ifa_jax.preparation import joins
 
 
@@ -48,6 +49,12 @@ class Settings:
   )
   patch_size: int = setting(
     "Side of a patch in pixels; crops are 4 and 2 patches wide.", 32, least=1
+  )
+  resize: str = setting(
+    "How pictures and crops become squares: the shorter side is resized and"
+    " the centre kept, as for CLIP, or they are squashed, as for ViT.",
+    "fit",
+    choices=RESIZES,
   )
   text_len: int = setting("Maximum tokens of a text.", 80, least=8)
   num_crops: int = setting("Maximum crops of each kind.", 3, least=0)

@@ -153,7 +153,9 @@ def _metadata(planner: Planner, surveyed: Survey) -> dict[str, Any]:
   Nothing in it depends on where files are on this machine.
   """
   settings, tokenizer = planner.settings, planner.tokenizer
-  return {
+  # Datasets without the key are fitted.
+  resize = {} if settings.resize == "fit" else {"resize": settings.resize}
+  return resize | {
     "format_version": schema.FORMAT_VERSION,
     "protocol": settings.protocol,
     "tokenizer": {

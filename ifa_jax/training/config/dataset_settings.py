@@ -12,7 +12,7 @@ from ifa_jax.training.config.run_config import RANDOM, RunConfig
 
 TOKENIZER = "bert-base-uncased"
 # Sizes of a picture that a model with a vision stream decides.
-_SIZES = ("image_size", "patch_size", "num_crops")
+_SIZES = ("image_size", "patch_size", "num_crops", "resize")
 
 
 def of_config(config: RunConfig) -> dict[str, Any]:
