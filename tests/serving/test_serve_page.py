@@ -63,12 +63,18 @@ def page_in_the_browser(address, asked):
 
 
 def upload(page, picture):
-  """Chooses a picture, again if Gradio was not listening yet."""
+  """Chooses a picture, again if Gradio was not listening yet.
+
+  The page has no input while a file is uploaded, which may take long on a busy
+  machine.
+  """
   from playwright import sync_api
 
   chosen = page.get_by_text(os.path.basename(picture), exact=True)
   for _ in range(UPLOAD_ATTEMPTS):
-    page.locator("input[type=file]").set_input_files(picture)
+    with contextlib.suppress(sync_api.TimeoutError):
+      chooser = page.locator("input[type=file]")
+      chooser.set_input_files(picture, timeout=1000)
     with contextlib.suppress(sync_api.TimeoutError):
       chosen.wait_for(timeout=1000 * served.SECONDS_TO_ANSWER / UPLOAD_ATTEMPTS)
       return

@@ -10,6 +10,7 @@ from converted import asked_for, save
 from configs import minilm, mnre, quickstart
 from ifa_jax.convert import cache
 from ifa_jax.data.text.tokenizer import Tokenizer
+from ifa_jax.models import variants
 from ifa_jax.models.baselines.pcnn import PCNNConfig
 from ifa_jax.training.config.resolve import resolve
 from ifa_jax.training.config.run_config import RANDOM, RunConfig
@@ -101,7 +102,8 @@ def test_every_config_names_encoders_or_random_ones(module, variant):
     # Toy sizes, without published encoders.
     assert model["text"]["hidden_dim"] == 64
     return
-  reads_pixels = model["system"] == "ifaformer" and model["vision"]
+  is_of_pixels = model["system"] in variants.OF_PIXELS
+  reads_pixels = is_of_pixels and model["vision"]
   wanted = {"text", "vision"} if reads_pixels else {"text"}
   if module is minilm:
     # All its pictures are constant.
