@@ -18,7 +18,7 @@ from ifa_jax.models import (
   build,
   parameters,
 )
-from ifa_jax.models.successors import hvformer
+from ifa_jax.models.successors import hvformer, mkgformer
 from ifa_jax.models.successors.hvformer import HVFormerConfig
 from ifa_jax.models.successors.mkgformer import MKGformerConfig
 
@@ -26,7 +26,8 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 # Of the size of the logits.
 TOLERANCE = 5e-6
-LAYERS, HEADS, ROWS, WIDTH = 5, 4, 3, 24
+# Fewer layers than the presets fuse compile faster; two of these fuse.
+LAYERS, FUSED, HEADS, ROWS, WIDTH = 3, 2, 4, 3, 24
 SIZES = {"hidden_dim": WIDTH, "num_layers": LAYERS, "num_heads": HEADS}
 SHAPES = {
   "text": TextConfig(vocab_size=40, max_len=16, mlp_dim=40, **SIZES),
@@ -36,8 +37,15 @@ SHAPES = {
   "num_relations": 6,
 }
 SYSTEMS = {
-  "equations": MKGformerConfig(**SHAPES),
-  "released": MKGformerConfig(**SHAPES, variant="released"),
+  name: MKGformerConfig(
+    **SHAPES,
+    variant=name,
+    fusion_rules=dataclasses.replace(
+      mkgformer.VARIANTS[name], fused_layers=FUSED
+    ),
+  )
+  for name in ("equations", "released")
+} | {
   "hvformer": HVFormerConfig(**SHAPES),
 }
 
@@ -281,7 +289,11 @@ def test_without_fused_layers_only_the_text_is_read(name):
 
 
 def test_the_maps_are_shares_of_the_visual_tokens():
-  for name, count in (("equations", 3), ("released", 4), ("hvformer", 3)):
+  for name, count in (
+    ("equations", FUSED),
+    ("released", FUSED),
+    ("hvformer", 3),
+  ):
     batch = make_batch(SYSTEMS[name])
     found = apply(name, perturbed(name), batch, capture=True)
     maps = np.asarray(found.text_attention)

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import tiny
 
-from ifa_jax.models import VisionConfig
+from ifa_jax.models import VisionConfig, build
 from ifa_jax.models.encoders import vision
 
 CONFIG = VisionConfig(image_mean=(0.1, 0.2, 0.3), image_std=(0.5, 1.0, 2.0))
@@ -46,3 +47,18 @@ def test_patches_are_ordered_by_picture_row_and_column():
     for column in (0, 2)
   ]
   np.testing.assert_array_equal(found, np.stack(wanted, axis=1))
+
+
+def test_captured_mask_is_of_the_tokens_that_exist():
+  config = tiny.tiny_config(num_layers=1)
+  batch = tiny.random_batch(config, 4)
+  params = tiny.perturbed_params(config)
+  found = build(config).apply({"params": params}, batch, capture=True)
+  fields = (("image", 16), ("grounded", 16), ("detected", 4))
+  masks = [
+    np.repeat(getattr(batch, f"{field}_mask").reshape(4, -1), count, axis=1)
+    for field, count in fields
+  ]
+  expected = np.concatenate([np.ones((4, 1), bool), *masks], axis=1)
+  np.testing.assert_array_equal(found.visual_mask, expected)
+  assert 0 < expected.mean() < 1
