@@ -1,5 +1,8 @@
 """Dropout: its rate, its scale, and the independence of elements."""
 
+import dataclasses
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -119,3 +122,20 @@ def test_dropout_precedes_the_last_layer_of_the_baselines_head():
 
   np.testing.assert_allclose(run(train=False), x, rtol=1e-6)
   assert_halved(run(train=True), x)
+
+
+def test_captured_layers_drop_out_too():
+  config = tiny.tiny_config(num_layers=2)
+  text = dataclasses.replace(config.text, attention_dropout_rate=0.5)
+  config = models.replace(config, text=text)
+  batch = tiny.random_batch(config, 3)
+  params = {"params": tiny.perturbed_params(config)}
+  apply = functools.partial(
+    models.build(config).apply, params, batch, capture=True
+  )
+  rngs = {"dropout": jax.random.key(0)}
+  dropped = apply(train=True, rngs=rngs).text_hidden
+  whole = apply(train=False).text_hidden
+  # The embeddings have no dropout here.
+  np.testing.assert_array_equal(dropped[0], whole[0])
+  assert np.abs(dropped[1] - whole[1]).max() > 1e-3
