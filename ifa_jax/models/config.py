@@ -89,6 +89,17 @@ class VisionConfig:
     """Side of a detected crop in pixels: 2 patches."""
     return 2 * self.patch_size
 
+  def slots(
+    self, use_image: bool, use_objects: bool
+  ) -> tuple[tuple[str, int, int], ...]:
+    """Returns `System.picture_slots` of a model that reads these pictures."""
+    image = (("image", 1, self.image_size),)
+    crops = (
+      ("grounded", self.num_crops, self.grounded_size),
+      ("detected", self.num_crops, self.detected_size),
+    )
+    return image * use_image + crops * use_objects
+
 
 @dataclasses.dataclass(frozen=True)
 class Exchange:
@@ -220,15 +231,10 @@ class ModelConfig(TextSystem):
   @property
   def picture_slots(self) -> tuple[tuple[str, int, int], ...]:
     """Pixels: (field of a batch, pictures per row, side in pixels) each."""
-    vision, slots = self.vision, []
-    if vision is None:
+    if self.vision is None:
       return ()
-    if self.use_image and self.rules.image_tokens:
-      slots.append(("image", 1, vision.image_size))
-    if self.use_objects:
-      slots.append(("grounded", vision.num_crops, vision.grounded_size))
-      slots.append(("detected", vision.num_crops, vision.detected_size))
-    return tuple(slots)
+    use_image = self.use_image and self.rules.image_tokens
+    return self.vision.slots(use_image, self.use_objects)
 
   @property
   def scans_layers(self) -> bool:

@@ -19,8 +19,9 @@ from ifa_jax.models.baselines.vilbert import ViLBERT, ViLBERTConfig
 from ifa_jax.models.config import FUSIONS, Exchange, ModelConfig
 from ifa_jax.models.ifaformer.model import IFAformer
 from ifa_jax.models.successors.hvformer import HVFormer, HVFormerConfig
-from ifa_jax.models.successors.hvpnet import HVPNeT, HVPNeTConfig
+from ifa_jax.models.successors.hvpnet import HVPNeT
 from ifa_jax.models.successors.mkgformer import MKGformer, MKGformerConfig
+from ifa_jax.models.successors.pyramid import HVPNeTConfig
 
 # Config and module of each system; the key is `System.system`.
 SYSTEMS: dict[str, tuple[type[System], type[nn.Module]]] = {

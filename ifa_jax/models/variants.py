@@ -10,8 +10,8 @@ from ifa_jax.models.baselines.pcnn import PCNNConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.models.successors.hvformer import HVFormerConfig
-from ifa_jax.models.successors.hvpnet import HVPNeTConfig
 from ifa_jax.models.successors.mkgformer import MKGformerConfig
+from ifa_jax.models.successors.pyramid import HVPNeTConfig
 
 # Config class of each row, and the fields that differ from its defaults.
 IFAFORMERS: dict[str, tuple[type[System], dict[str, Any]]] = {

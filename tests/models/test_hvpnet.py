@@ -14,7 +14,7 @@ from ifa_jax.convert import deepke, engine
 from ifa_jax.convert.engine import Rule, linear
 from ifa_jax.models import ModelConfig, TextConfig, build, parameters
 from ifa_jax.models.base import RegionConfig
-from ifa_jax.models.successors.hvpnet import HVPNeTConfig
+from ifa_jax.models.successors.pyramid import HVPNeTConfig
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 

@@ -20,8 +20,8 @@ from ifa_jax.models.encoders.co_attention import CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
 from ifa_jax.models.successors import mkgformer
 from ifa_jax.models.successors.hvformer import HVFormerConfig
-from ifa_jax.models.successors.hvpnet import HVPNeTConfig
 from ifa_jax.models.successors.mkgformer import MKGformerConfig
+from ifa_jax.models.successors.pyramid import HVPNeTConfig
 
 # M, below the maximum number of objects in a scene.
 NUM_REGIONS, FEATURE_DIM = 3, 6

@@ -13,7 +13,7 @@ from ifa_jax.batch import Batch
 from ifa_jax.models.base import System
 from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
-from ifa_jax.models.successors.hvpnet import HVPNeTConfig
+from ifa_jax.models.successors.pyramid import HVPNeTConfig
 from ifa_jax.models.successors.two_stream import TwoStreamConfig
 
 

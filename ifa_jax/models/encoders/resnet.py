@@ -108,7 +108,7 @@ def pyramid(maps: Sequence[jax.Array]) -> jax.Array:
 
   Returns:
     float[B, 4 * channels of all stages]: channel by channel, its four places
-    row by row; see `successors.hvpnet`.
+    row by row; see `successors.pyramid`.
   """
   pooled = []
   for x in maps:

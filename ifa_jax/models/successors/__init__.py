@@ -1,7 +1,8 @@
 """Systems that came after those of the paper.
 
-two_stream   settings that the two systems of pixels share
-mkgformer    prefix-guided interaction and correlation-aware fusion
-hvformer     a text that looks at three depths of a frozen vision stream
-hvpnet       a pyramid of visual features as a prefix of keys and values
+    two_stream   settings that MKGformer and HVFormer share
+    mkgformer    vision reads the text, and the text's MLP reads the vision
+    hvformer     a text that looks at three depths of a frozen vision stream
+    pyramid      settings of HVPNeT, and its prefixes of keys and values
+    hvpnet       a text that attends to these prefixes
 """

@@ -77,13 +77,8 @@ class TwoStreamConfig(TextSystem):
   @property
   def picture_slots(self) -> tuple[tuple[str, int, int], ...]:
     """(field of a batch, pictures per row, pixels per side) of each input."""
-    vision, slots = self.vision, []
-    if self.use_image and self.rules.image_tokens:
-      slots.append(("image", 1, vision.image_size))
-    if self.use_objects:
-      slots.append(("grounded", vision.num_crops, vision.grounded_size))
-      slots.append(("detected", vision.num_crops, vision.detected_size))
-    return tuple(slots)
+    use_image = self.use_image and self.rules.image_tokens
+    return self.vision.slots(use_image, self.use_objects)
 
   @property
   def map_titles(self) -> tuple[str, ...]:
