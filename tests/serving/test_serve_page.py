@@ -66,17 +66,18 @@ def upload(page, picture):
   """Chooses a picture, again if Gradio was not listening yet.
 
   The page has no input while a file is uploaded, which may take long on a busy
-  machine.
+  machine. Its name is shown during the upload too, and as stem and suffix
+  after it; only the row of an uploaded file has it as label.
   """
   from playwright import sync_api
 
-  chosen = page.get_by_text(os.path.basename(picture), exact=True)
+  uploaded = page.get_by_label(os.path.basename(picture), exact=True)
   for _ in range(UPLOAD_ATTEMPTS):
     with contextlib.suppress(sync_api.TimeoutError):
       chooser = page.locator("input[type=file]")
       chooser.set_input_files(picture, timeout=1000)
     with contextlib.suppress(sync_api.TimeoutError):
-      chosen.wait_for(timeout=1000 * served.SECONDS_TO_ANSWER / UPLOAD_ATTEMPTS)
+      uploaded.wait_for(timeout=1000 * served.SECONDS_TO_ANSWER / UPLOAD_ATTEMPTS)
       return
   raise AssertionError(f"not uploaded; the page: {page.inner_text('body')}")
 
