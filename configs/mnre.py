@@ -9,13 +9,15 @@ Variants, with their rows of the paper's Table 2 (micro F1 on test):
     vanilla            Vanilla IFAformer, 68.99: the whole picture, no objects
     no_text_attention  w/o Text Attn., 64.23: vanilla, vision reads no text
     text               objects without the visual stream
+    ifaformer_caption  text with a stream that reads the picture's caption, in
+                       the place of pixels
     released           w/ Visual Objects as computed and trained by DeepKE's
                        code, except 182 rows with markers outside their spans
     large              objects with BERT-large and CLIP ViT-L/14
     tiny               objects in toy sizes, for a first try on the same data
 
 the baselines of `ifa_jax.training.config.baselines` (pcnn, bert, mtb, bert_sg,
-bert_sg_att, vilbert, mega, mega_released) and the later systems of
+bert_sg_att, vilbert, mega, mega_released, caption) and the later systems of
 `ifa_jax.training.config.successors` (mkgformer, mkgformer_released, hvformer,
 hvpnet, hvpnet_released).
 
@@ -33,7 +35,7 @@ prepares the data before training.
 
 `weights` names the pretrained encoders: BERT-base and CLIP ViT-B/32, for
 `large` BERT-large and CLIP ViT-L/14, for text models and baselines BERT-base
-only. PCNN has none, and `tiny` is randomly initialised, because no encoder of
+only; the stream of captions starts as a copy of BERT. PCNN has none, and `tiny` is randomly initialised, because no encoder of
 its size is published. --config.weights=random initialises any row randomly.
 
 Twelve epochs are 4 596 updates. On 2 shared CPU cores an update of 32 rows
@@ -56,6 +58,7 @@ from ml_collections import config_dict
 
 from ifa_jax.files.dataclass_dict import check_choice
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
+from ifa_jax.models.config import CaptionConfig
 from ifa_jax.training.config import baselines, successors
 from ifa_jax.training.config.defaults import (
   BERT_BASE,
@@ -72,6 +75,7 @@ VARIANTS = (
   "vanilla",
   "no_text_attention",
   "text",
+  "ifaformer_caption",
   "released",
   "large",
   "tiny",
@@ -95,6 +99,9 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
     config.model.text_attention = False
   if variant == "text":
     config.model.vision = None
+    config.weights = f"text={BERT_BASE}"
+  if variant == "ifaformer_caption":
+    config.model = model_section(CaptionConfig())
     config.weights = f"text={BERT_BASE}"
   if variant == "released":
     as_released(config)

@@ -25,7 +25,7 @@ class Batch(struct.PyTreeNode):
   Attributes:
     input_ids: int32[B, T], WordPiece ids with the four entity markers.
     attention_mask: bool[B, T], False = padding.
-    token_type_ids: int32[B, T].
+    token_type_ids: int32[B, T], 1 for a caption that follows the text.
     head_start: int32[B], index of the head's opening marker `<s>`.
     tail_start: int32[B], index of the tail's opening marker `<o>`.
     image: [B, size, size, 3], the whole picture.
@@ -44,6 +44,9 @@ class Batch(struct.PyTreeNode):
       picture's.
     region_mask: bool[B, M].
     alignment: float32[B, T, M], the structural alignment of tokens and objects.
+    caption_ids: int32[B, U], WordPieces of the picture's caption, for models
+      that read it apart from the text.
+    caption_mask: bool[B, U].
     packed: int32[N], indices of the tokens in [B * T], text by text, padded
       with B * T; None for texts that are not packed. See `pack_text`.
     label: int32[B], relation ids, or None if unknown.
@@ -69,6 +72,8 @@ class Batch(struct.PyTreeNode):
   region_boxes: Given = None
   region_mask: Given = None
   alignment: Given = None
+  caption_ids: Given = None
+  caption_mask: Given = None
   packed: Given = None
   label: Given = None
   valid: Given = None
@@ -84,6 +89,29 @@ def trim_text(batch: Batch, buckets: Sequence[int]) -> Batch:
   fields = {name: getattr(batch, name) for name in by_token}
   return dataclasses.replace(
     batch, **{k: v[:, : fitting[0]] for k, v in fields.items() if v is not None}
+  )
+
+
+# Captions have from 10 tokens to hundreds, depending on their model. Each
+# length is compiled once.
+_CAPTION_STEP = 16
+
+
+def trim_captions(batch: Batch, longest: int = 1) -> Batch:
+  """Trims a numpy batch's `caption_ids` to a multiple of 16 tokens.
+
+  Args:
+    batch: with captions of that field, or without.
+    longest: tokens of the longest caption in other parts of the batch.
+  """
+  if batch.caption_mask is None:
+    return batch
+  longest = max(longest, int(batch.caption_mask.sum(axis=1).max()))
+  kept = -(-longest // _CAPTION_STEP) * _CAPTION_STEP
+  return dataclasses.replace(
+    batch,
+    caption_ids=batch.caption_ids[:, :kept],
+    caption_mask=batch.caption_mask[:, :kept],
   )
 
 
@@ -118,13 +146,15 @@ def drop_absent(batch: Batch) -> Batch:
 
 
 def blank_pictures(batch: Batch) -> Batch:
-  """Returns a numpy batch with every picture, crop and object absent."""
+  """Returns a numpy batch with every picture absent, its objects and caption."""
   # Masks, and the features of regions, for models that mask nothing.
   masks = ("image_mask", "grounded_mask", "detected_mask", "region_mask")
-  present = {k: getattr(batch, k) for k in (*masks, "regions", "alignment")}
-  return dataclasses.replace(
-    batch, **{k: np.zeros_like(v) for k, v in present.items() if v is not None}
-  )
+  masks += ("caption_mask", "regions", "alignment")
+  present = {k: getattr(batch, k) for k in masks}
+  blank = {k: np.zeros_like(v) for k, v in present.items() if v is not None}
+  # A caption that follows the text is its second segment.
+  text = batch.attention_mask & (batch.token_type_ids == 0)
+  return dataclasses.replace(batch, attention_mask=text, **blank)
 
 
 # Field -> (shape, dtype) of a single row.

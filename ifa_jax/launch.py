@@ -39,6 +39,7 @@ _STRINGS = {
   ),
   "raw_dir": "A raw MNRE tree, to prepare the dataset from.",
   "boxes": "With --raw_dir: boxes file, see data_prep.mnre.",
+  "captions": "With --raw_dir: files of captions, see data_prep.mnre.",
   "coordinator_address": (
     "HOST:PORT of process 0 of several. Default: JAX_COORDINATOR_ADDRESS."
   ),
@@ -152,6 +153,7 @@ def _prepare(config: "RunConfig", values: flags.FlagValues) -> None:
   settings = dataclasses.replace(
     Settings(raw_dir=values.raw_dir, **dataset_settings.of_config(config)),
     boxes=values.boxes,
+    captions=values.captions,
     missing_pixels=values.missing_pixels,
   )
   prepared, is_new = prepare(settings)

@@ -54,6 +54,11 @@ class Prepared(NamedTuple):
     """The protocol, which every score names."""
     return self.metadata["protocol"]
 
+  @property
+  def has_captions(self) -> bool:
+    """Whether any row has a caption."""
+    return "captions" in self.metadata
+
   def has_any(self, kind: str) -> bool:
     """Returns whether any row has a picture of a kind of `PICTURES`."""
     name = "pictures" if kind == "image" else kind
@@ -80,7 +85,12 @@ def crop_sizes(patch_size: int) -> dict[str, int]:
   return {"grounded": 4 * patch_size, "detected": 2 * patch_size}
 
 
-def features(image_size: int, patch_size: int, relations: Sequence[str]):
+def features(
+  image_size: int,
+  patch_size: int,
+  relations: Sequence[str],
+  has_captions: bool = False,
+):
   """Returns the `tfds.features.FeaturesDict` of a record; sizes in pixels."""
   import tensorflow_datasets as tfds
 
@@ -95,6 +105,12 @@ def features(image_size: int, patch_size: int, relations: Sequence[str]):
   boxes = tfds.features.Sequence(
     tfds.features.Tensor(shape=(4,), dtype=np.float32)
   )
+  # As `tokenizer.Caption`. Only datasets with captions have these fields.
+  captions = {
+    "caption": tfds.features.Sequence(tfds.features.Text()),
+    "caption_ids": tfds.features.Sequence(np.int32),
+    "caption_word_ids": tfds.features.Sequence(np.int32),
+  }
   sizes = crop_sizes(patch_size)
   return tfds.features.FeaturesDict(
     {
@@ -125,6 +141,7 @@ def features(image_size: int, patch_size: int, relations: Sequence[str]):
       # Crops in the source, before num_crops: the leak audit reads these.
       "num_grounded": np.int32,
       "num_detected": np.int32,
+      **(captions if has_captions else {}),
     }
   )
 

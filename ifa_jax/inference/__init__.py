@@ -15,8 +15,8 @@ A text that contains each of <s> </s> <o> </o> once is marked, and given names
 must be the marked ones. In any other text with names or spans, these are
 ordinary characters.
 
-`image` is a file (see `images`), `boxes` are those of `data.images.boxes`; both
-are optional. Any other key is returned with the prediction. A post's own
+`image` is a file (see `images`), `boxes` are those of `data.images.boxes`, and
+`caption` is the picture in words, for models that read it; all are optional. Any other key is returned with the prediction. A post's own
 `relation`, `probability`, `probabilities` and `protocol` are returned in
 `given`, unless the post is itself the record of a prediction.
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from ifa_jax import models
-from ifa_jax.batch import Batch, drop_absent, trim_text
+from ifa_jax.batch import Batch, drop_absent, trim_captions, trim_text
 from ifa_jax.models.base import System
 from ifa_jax.models.parameters import read_kernels, store_kernels
 from ifa_jax.training.eval_step import EvalStep
@@ -61,5 +61,5 @@ class PredictionStep:
       text_len = batch.input_ids.shape[1]
       alone = len(batch.input_ids) == 1
       short = range(_TOKENS, text_len, _TOKENS) if alone else self._text_buckets
-      batch = trim_text(batch, short)
+      batch = trim_captions(trim_text(batch, short))
     return batch if self._model.sees_absent else drop_absent(batch)

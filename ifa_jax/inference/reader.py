@@ -12,10 +12,12 @@ from ifa_jax.data.images import boxes
 from ifa_jax.data.images.boxes import Box
 from ifa_jax.data.scenes import region_features as regions
 from ifa_jax.data.scenes.store import Scene
-from ifa_jax.data.text import layouts
+from ifa_jax.data.mnre.row import is_text
+from ifa_jax.data.text import captions, layouts, row_text
 from ifa_jax.data.text import vocabulary as words
 from ifa_jax.data.text.row_text import RowText
 from ifa_jax.data.text.tokenizer import Tokenizer
+from ifa_jax.files.shown import shown
 from ifa_jax.inference.images import Opened, Opener
 from ifa_jax.inference.post import Post, read_post
 from ifa_jax.inference.sharing.prediction_settings import (
@@ -123,7 +125,7 @@ class Reader:
       OSError: if its picture cannot be opened.
     """
     post = read_post(fields)
-    text = self._read_text(post)
+    text = self._read_text(post, fields.get("caption"))
     picture, listed = self._open_picture(fields, opener or Opener())
     used = self._choose_boxes(post, listed)
     scene = self._make_scene(picture, listed)
@@ -163,33 +165,48 @@ class Reader:
     """
     filled = [*examples, *[examples[0]] * (rows - len(examples))]
     texts, every = [example.text for example in filled], np.arange(rows)
-    fields = layouts.text_reader(texts, self.data.text_len)(every, every)
+    fields = self._text_reader(texts)(every, every)
+    if self.model.reads_caption == "stream":
+      read = captions.stream_reader(texts, self.data.caption_len)
+      fields |= read(every, every)
     if self.vocabulary is not None:
       most = self.model.max_words
       fields |= words.word_reader(texts, self.vocabulary, most)(every, every)
     for name in filled[0].regions:
       fields[name] = np.stack([example.regions[name] for example in filled])
-    blank = np.zeros_like(fields["input_ids"])
-    return Batch(token_type_ids=blank, **fields, **self._stack_squares(filled))
+    fields.setdefault("token_type_ids", np.zeros_like(fields["input_ids"]))
+    return Batch(**fields, **self._stack_squares(filled))
+
+  def _text_reader(self, texts: Sequence[RowText]) -> row_text.Reader:
+    text_len, caption_len = self.data.text_len, self.data.caption_len
+    if self.model.reads_caption == "segment":
+      return captions.segment_reader(texts, text_len, caption_len)
+    return layouts.text_reader(texts, text_len)
 
   @property
   def _resize(self) -> str:
     """The form of squares, see `decode.fit`; regions have none."""
     return getattr(self.model.vision, "resize", "fit")
 
-  def _read_text(self, post: Post) -> RowText:
+  def _read_text(self, post: Post, caption: Any) -> RowText:
     most = self.data.text_len
     encoded = self.tokenizer.encode(post.words, post.head, post.tail, most)
     if self.model.text is not None and self.data.layout == "opennre":
       ids = self.tokenizer.ids_of(layouts.OPENNRE_MARKERS)
       encoded = layouts.opennre(encoded, post.head, post.tail, ids, most)
-    return RowText("", "", post.words, post.head, post.tail, {}, encoded)
+    text = RowText("", "", post.words, post.head, post.tail, {}, encoded)
+    if caption is None or not self.model.reads_caption:
+      return text
+    if not is_text(caption):
+      raise ValueError(f"caption: expected a text, got {shown(caption)}")
+    most = self.data.caption_len
+    return text._replace(caption=self.tokenizer.encode_caption(caption, most))
 
   def _open_picture(
     self, fields: Mapping[str, Any], opener: Opener
   ) -> tuple[Opened | None, list[Box]]:
     """Returns picture and boxes, or None if the model reads neither."""
-    picture = opener.open(fields) if self.model.sees_pictures else None
+    picture = opener.open(fields) if self.model.opens_pictures else None
     if picture is None:
       return None, []
     return picture, boxes.read_list(fields.get("boxes") or [], "boxes")

@@ -1,6 +1,6 @@
 """Kinds of inputs, besides text, in training and in your own posts.
 
-The kinds are "pictures", whole ones, and "objects" in them.
+The kinds are "pictures", whole ones, "objects" in them, and their "captions".
 """
 
 import logging
@@ -23,6 +23,8 @@ def of_run(folder: RunFolder, model: System) -> set[str]:
   }
   if folder.read_json(SCENES_FILE) is not None:
     kinds.add("objects")
+  if model.reads_caption:
+    kinds.add("captions")
   return kinds
 
 
@@ -31,6 +33,8 @@ def of_post(example: Example) -> set[str]:
   kinds = {"pictures"} if any(example.picture_size) else set()
   if example.scene is not None or any(example.boxes.values()):
     kinds.add("objects")
+  if example.text.caption.words:
+    kinds.add("captions")
   return kinds
 
 
@@ -42,4 +46,9 @@ def log_missing(missing: frozenset[str]) -> None:
     _log.info(
       "no post has boxes of objects, which the run was trained with: give them"
       " in the posts, by --boxes, or by --detector and --grounder"
+    )
+  if "captions" in missing:
+    _log.info(
+      "no post has a caption; the run was trained with captions: give them in"
+      " the posts, or by --captions"
     )

@@ -37,6 +37,8 @@ class System:
     regions: a `RegionConfig`, or None for a model without regions.
     reads_words: whether it reads whole words of the run's own vocabulary.
     vision: settings of a stream of pixels or of regions, or None.
+    caption: whether, or by which stream, it reads captions; see
+      `reads_caption`.
     num_relations: C, the label "None" included.
     dtype: of the computation, "float32" or "bfloat16".
     vocab_size: size of the vocabulary of words; None takes the data's.
@@ -52,6 +54,7 @@ class System:
   text: Any = None
   regions: RegionConfig | Any = None
   vision: Any = None
+  caption: Any = None
   num_relations: int
   dtype: str = "float32"
   vocab_size: int | None
@@ -63,6 +66,15 @@ class System:
   def picture_slots(self) -> tuple[tuple[str, int, int], ...]:
     """Pixels: (field of a batch, pictures per row, side in pixels) each."""
     return ()
+
+  @property
+  def reads_caption(self) -> str | None:
+    """How it reads the picture's caption.
+
+    "segment" as the second segment of the text, "stream" in a stream of its
+    own, None not at all.
+    """
+    return None
 
   @property
   def reads_alignment(self) -> bool:
@@ -96,5 +108,10 @@ class System:
 
   @property
   def sees_pictures(self) -> bool:
-    """Whether predictions depend on pictures."""
+    """Whether predictions depend on pictures, or on their captions."""
+    return self.opens_pictures or self.reads_caption is not None
+
+  @property
+  def opens_pictures(self) -> bool:
+    """Whether it reads pixels, or objects found in them."""
     return bool(self.picture_slots) or self.regions is not None

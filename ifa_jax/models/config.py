@@ -214,8 +214,7 @@ class ModelConfig(TextSystem):
     check_choice("model.fusion", self.fusion, tuple(FUSIONS))
     if self.vision is None:
       return
-    _check_pair(self.text, self.vision, self.rules)
-    check_heads("vision", self.vision)
+    _check_vision(self.text, self.vision, self.rules)
     if not self.picture_slots:
       raise ValueError(
         "model.use_objects: expected objects or the whole picture, got neither"
@@ -258,6 +257,44 @@ class ModelConfig(TextSystem):
     return self.vision is not None and not self.rules.absent_masked
 
 
+@dataclasses.dataclass(frozen=True)
+class CaptionConfig(TextSystem):
+  """IFAformer whose second stream is BERT and reads the picture's caption.
+
+  Attributes:
+    caption: the second stream.
+    text_attention: whether it attends to the text.
+  """
+
+  caption: TextConfig = TextConfig()
+  text_attention: bool = True
+
+  system = "ifaformer_caption"
+  rules = FUSIONS["paper"]
+
+  def __post_init__(self):
+    """Raises ValueError for streams that cannot lend to each other."""
+    super().__post_init__()
+    check_heads("caption", self.caption)
+    for name in ("hidden_dim", "num_layers", "vocab_size"):
+      _check_equal("caption", name, self.text, self.caption)
+
+  @property
+  def reads_caption(self) -> str | None:
+    """In a stream of its own."""
+    return "stream"
+
+  @property
+  def scans_layers(self) -> bool:
+    """Always."""
+    return True
+
+  @property
+  def packs_texts(self) -> bool:
+    """Always; captions remain padded."""
+    return True
+
+
 def check_heads(name: str, stream: Any) -> None:
   """Raises ValueError unless the heads divide a stream's width evenly."""
   if stream.hidden_dim % stream.num_heads:
@@ -267,18 +304,22 @@ def check_heads(name: str, stream: Any) -> None:
     )
 
 
-def _check_pair(text: TextConfig, vision: VisionConfig, rules: Exchange):
+def _check_equal(stream: str, name: str, text: Any, other: Any) -> None:
+  if getattr(text, name) != getattr(other, name):
+    raise ValueError(
+      f"model.{stream}.{name}: expected the text stream's"
+      f" {getattr(text, name)}, got {getattr(other, name)}"
+    )
+
+
+def _check_vision(text: TextConfig, vision: VisionConfig, rules: Exchange):
   """Raises ValueError for streams whose keys and values do not fit."""
-  same = ["hidden_dim", "num_layers"]
+  _check_equal("vision", "hidden_dim", text, vision)
+  _check_equal("vision", "num_layers", text, vision)
   if rules.raw_first_layer:
     # A stream's embeddings are split into the *other* stream's heads.
-    same.append("num_heads")
-  for name in same:
-    if getattr(text, name) != getattr(vision, name):
-      raise ValueError(
-        f"model.vision.{name}: expected the text stream's"
-        f" {getattr(text, name)}, got {getattr(vision, name)}"
-      )
+    _check_equal("vision", "num_heads", text, vision)
+  check_heads("vision", vision)
   if vision.image_size % vision.patch_size:
     raise ValueError(
       f"model.vision.image_size: expected a multiple of patch_size"

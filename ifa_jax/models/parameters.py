@@ -31,6 +31,8 @@ def blank_batch(config: System, rows: int = 1, text_len: int = 8) -> Batch:
   if config.reads_words:
     fields |= {"words": text, "word_mask": real}
     fields |= {"head_word": ids, "tail_word": ids}
+  if config.reads_caption == "stream":
+    fields |= {"caption_ids": text, "caption_mask": real}
   if config.regions is not None:
     num, dim = config.regions.num_regions, config.regions.feature_dim
     fields["regions"] = jnp.zeros((rows, num, dim))

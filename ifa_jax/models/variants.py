@@ -8,7 +8,7 @@ from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.baselines.pcnn import PCNNConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
-from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.config import CaptionConfig, ModelConfig
 from ifa_jax.models.successors.hvformer import HVFormerConfig
 from ifa_jax.models.successors.mkgformer import MKGformerConfig
 from ifa_jax.models.successors.pyramid import HVPNeTConfig
@@ -22,11 +22,13 @@ IFAFORMERS: dict[str, tuple[type[System], dict[str, Any]]] = {
     {"use_objects": False, "text_attention": False},
   ),
   "text": (ModelConfig, {"vision": None}),
+  "ifaformer_caption": (CaptionConfig, {}),
 }
 BASELINES: dict[str, tuple[type[System], dict[str, Any]]] = {
   "pcnn": (PCNNConfig, {}),
   "bert": (BertConfig, {"pooling": "cls"}),
   "mtb": (BertConfig, {}),
+  "caption": (BertConfig, {"caption": True}),
   "bert_sg": (MEGAConfig, {"structural": False, "semantic": False}),
   "bert_sg_att": (MEGAConfig, {"structural": False}),
   "vilbert": (ViLBERTConfig, {}),

@@ -9,6 +9,7 @@ import numpy as np
 
 from ifa_jax.batch import Batch, Geometry
 from ifa_jax.data.pipeline.cache import RowCache
+from ifa_jax.data.pipeline.sampling import Longest
 from ifa_jax.data.schema import Prepared
 from ifa_jax.runtime.data_parallel import Parallel
 from ifa_jax.training.config.run_config import RunConfig
@@ -107,20 +108,37 @@ class BatchSource:
       self.geometry,
       visual_rows,
       self.inputs.readers(split),
-      self._longest(split, order),
+      self._longest(split, order, visual_rows),
       self._cache.stores(split.name, on_host),
     )
 
-  def _longest(self, split: "Split", order: np.ndarray) -> np.ndarray | None:
-    """Returns the tokens of each batch's longest text, for buckets."""
-    if not self.geometry.text_buckets:
+  def _longest(
+    self, split: "Split", order: np.ndarray, visual_rows: np.ndarray | None
+  ) -> Longest | None:
+    """Returns the tokens of each batch's longest text and caption."""
+    reads_caption = self._config.model.reads_caption
+    if not self.geometry.text_buckets and not reads_caption:
       return None
-    lengths = split.text_lengths
+    rows = np.maximum(order, 0)
+    text, captions = self._text_lengths(split)[rows], np.zeros_like(rows)
+    if reads_caption:
+      shown = rows if visual_rows is None else visual_rows[rows]
+      captions = self._caption_lengths(split)[shown]
+    if reads_caption == "segment":
+      # The caption follows the text, without its [CLS].
+      text += np.maximum(captions - 1, 0)
+    return Longest(text.max(axis=1), captions.max(axis=1))
+
+  def _text_lengths(self, split: "Split") -> np.ndarray:
     # The dataset stores the lengths of its own layout.
-    if self._config.data.layout != "nested":
-      texts = self.inputs.texts(split)
-      lengths = np.array([len(text.encoded.input_ids) for text in texts])
-    return lengths[np.maximum(order, 0)].max(axis=1)
+    if self._config.data.layout == "nested":
+      return split.text_lengths
+    texts = self.inputs.texts(split)
+    return np.array([len(text.encoded.input_ids) for text in texts])
+
+  def _caption_lengths(self, split: "Split") -> np.ndarray:
+    texts, most = self.inputs.texts(split), self._config.data.caption_len
+    return np.array([min(len(x.caption.input_ids), most) for x in texts])
 
   def num_seen(self, split: "Split") -> list[tuple[int, ...]]:
     """Returns, for each row, the number of pictures of each kind it shows."""
@@ -129,6 +147,8 @@ class BatchSource:
       [min(text.num_squares[field], most) for text in texts]
       for field, most, _ in self.geometry.slots
     ]
+    if self._config.model.reads_caption:
+      seen.append([int(bool(text.caption.words)) for text in texts])
     if self._config.model.regions is not None:
       reader = self.inputs.region_reader(split)
       seen.append([reader.num_objects(row) for row in range(len(split))])

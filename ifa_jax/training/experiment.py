@@ -11,6 +11,7 @@ from flax import linen as nn
 from ifa_jax import models
 from ifa_jax.batch import Batch
 from ifa_jax.data import relation_names, schema
+from ifa_jax.data.text import captions
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.runtime.data_parallel import Parallel, make_parallel
 from ifa_jax.statistics import metrics
@@ -149,16 +150,44 @@ def check_dataset(prepared: schema.Prepared, config: RunConfig) -> None:
         f" the tokenizer {found['tokenizer']['name']!r}), got {wanted}; prepare"
         " it again or change the setting"
       )
+  if model.reads_caption:
+    _check_captions(prepared, config)
   if model.text is not None:
     _check_text_len(config)
 
 
+def _check_captions(prepared: schema.Prepared, config: RunConfig) -> None:
+  captions = prepared.metadata.get("captions")
+  if captions is None:
+    raise ValueError(
+      f"{prepared.folder}: expected captions of the pictures, which"
+      f" {config.model.system} reads, got none; prepare it again:"
+      f" {dataset_settings.command(config)} --overwrite"
+    )
+  if config.data.caption_len > captions["caption_len"]:
+    raise ValueError(
+      f"data.caption_len: expected at most {captions['caption_len']}, as"
+      f" {prepared.folder} was prepared, got {config.data.caption_len}"
+    )
+
+
 def _check_text_len(config: RunConfig) -> None:
   model, data = config.model, config.data
-  if data.text_len > model.text.max_len:
+  name, longest = "data.text_len", data.text_len
+  if model.reads_caption == "segment":
+    name = "data.text_len with data.caption_len"
+    longest = captions.segment_len(data.text_len, data.caption_len)
+  if longest > model.text.max_len:
     raise ValueError(
-      f"data.text_len: expected at most model.text.max_len {model.text.max_len}"
-      f", got {data.text_len}"
+      f"{name}: expected at most model.text.max_len {model.text.max_len}"
+      f", got {longest}"
+    )
+  if model.reads_caption == "stream" and data.caption_len > (
+    most := model.caption.max_len
+  ):
+    raise ValueError(
+      f"data.caption_len: expected at most model.caption.max_len {most}, got"
+      f" {data.caption_len}"
     )
   if model.sees_padding and data.text_buckets:
     form = "fusion" if isinstance(model, ModelConfig) else "variant"

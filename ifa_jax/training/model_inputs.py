@@ -17,7 +17,7 @@ from ifa_jax.data.scenes import region_features, store
 from ifa_jax.data.scenes.region_features import RegionGeometry, RegionReader
 from ifa_jax.data.scenes.store import Scenes
 from ifa_jax.data.schema import Prepared
-from ifa_jax.data.text import layouts
+from ifa_jax.data.text import captions, layouts
 from ifa_jax.data.text import vocabulary as words
 from ifa_jax.data.text.row_text import Reader, RowText
 from ifa_jax.data.text.tokenizer import Tokenizer
@@ -108,10 +108,16 @@ class Inputs:
   def readers(self, split: "Split") -> list[Reader]:
     """Returns the readers of the model's fields for a split's rows."""
     found: list[Reader] = []
+    text_len, caption_len = self._data.text_len, self._data.caption_len
+    reads_caption = self._model.reads_caption
+    if reads_caption == "segment":
+      texts = self.texts(split)
+      found.append(captions.segment_reader(texts, text_len, caption_len))
     # Records hold the WordPieces of the nested layout.
-    if self._model.text is not None and self._data.layout != "nested":
-      text_len = self._data.text_len
+    elif self._model.text is not None and self._data.layout != "nested":
       found.append(layouts.text_reader(self.texts(split), text_len))
+    if reads_caption == "stream":
+      found.append(captions.stream_reader(self.texts(split), caption_len))
     if self._model.reads_words:
       most = self._model.max_words
       texts = self.texts(split)

@@ -33,8 +33,9 @@ _log = logging.getLogger("ifa_jax")
 # Parts of the parameters, as the paper and the config call them.
 _PARTS = {"text": "text", "visual": "vision", "relation_head": "relation head"}
 _CROPS = re.compile(r"visual/embed/(grounded|detected)_position")
-# Parts that any system can take from another: BERT and its pooler.
-_SHARED = {"text", "pooler"}
+# Parts that any system can take from another: BERT and its pooler, and a stream
+# of captions, which starts as a copy of BERT.
+_SHARED = {"text", "pooler", "caption"}
 
 
 class Encoders(NamedTuple):
@@ -166,8 +167,9 @@ def plan(
   folder = cache.locate(weights)
   source = store.load_config(folder)
   provenance = store.load_provenance(folder)
-  given = store.load_shapes(folder)
+  given = _copy_to_captions(store.load_shapes(folder))
   own = {*provenance.get("initialised", ())}
+  own |= {*_copy_to_captions(dict.fromkeys(own))}
   parts = {_part(path) for path in given}
   if source.system != system:
     pixels = {"visual"} if {source.system, system} <= variants.OF_PIXELS else {}
@@ -194,7 +196,23 @@ def plan(
       f" {source.system}"
     )
   rows = [name.split(", rows ") for name in own if ", rows " in name]
+  rows = [row for row in rows if row[0] in shapes]
   return Plan(folder, _source_names(provenance, weights), taken, drawn, rows)
+
+
+def _copy_to_captions(given: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns path -> value with BERT's for a stream of captions as well.
+
+  Weights that have such a stream are returned unchanged.
+  """
+  if any(_part(path) == "caption" for path in given):
+    return {**given}
+  copies = {
+    path.replace("text/", "caption/", 1): value
+    for path, value in given.items()
+    if _part(path) == "text"
+  }
+  return {**given, **copies}
 
 
 def _part(path: str) -> str:
@@ -229,6 +247,7 @@ def _source_names(
   """Returns part of the parameters -> the encoder that it comes from."""
   sources = provenance.get("sources", {})
   sides = {"text": "text", "visual": "vision", "pooler": "text"}
+  sides["caption"] = "text"
   # Names of the setting win: the same files may have been converted before,
   # from another place.
   recorded = {side: source["name"] for side, source in sources.items()}
@@ -244,7 +263,9 @@ def start_params(
   The plan has a folder; `draw` returns random parameters of some paths.
   """
   _, tree, _ = store.load_converted(planned.folder or "")
-  given: dict[str, Any] = traverse_util.flatten_dict(tree, sep="/")
+  given: dict[str, Any] = _copy_to_captions(
+    traverse_util.flatten_dict(tree, sep="/")
+  )
   params = {path: given[path] for path in planned.taken}
   tables = {path: rows for path, rows in planned.drawn_rows}
   for path, array in draw([*planned.drawn, *tables]).items():

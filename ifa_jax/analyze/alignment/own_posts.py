@@ -16,7 +16,7 @@ import numpy as np
 from ifa_jax import models
 from ifa_jax.analyze.alignment import compute, readers
 from ifa_jax.analyze.alignment.posts import AlignedPost, DisplayRow, PostSource
-from ifa_jax.batch import trim_text
+from ifa_jax.batch import trim_captions, trim_text
 from ifa_jax.data.images import decode
 from ifa_jax.inference import jsonl
 from ifa_jax.inference.images import Opener
@@ -78,6 +78,7 @@ class PostAligner:
     example = reader.read(fields, opener)
     row = _row(fields, example, reader.read_square(fields, opener))
     batch = trim_text(reader.batch([example], 1), reader.data.text_buckets)
+    batch = trim_captions(batch)
     (post,) = self._align([row], batch)
     return post
 

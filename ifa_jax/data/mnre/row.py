@@ -3,6 +3,8 @@
 {'token': ['Bill', 'Cosby', 'in', 'Rome'], 'img_id': 'a.jpg',
  'h': {'name': 'Bill Cosby', 'pos': [0, 2]},
  't': {'name': 'Rome', 'pos': [3, 4]}, 'relation': '/per/misc/present_in'}
+
+A line may have a 'caption', the picture in words. Other keys are ignored.
 """
 
 import dataclasses
@@ -47,6 +49,7 @@ class Row:
     tail_name: likewise.
     img_id: the picture's file name.
     relation: one of `read_relations`.
+    caption: the picture in words, "" without one.
   """
 
   split: str
@@ -58,6 +61,7 @@ class Row:
   tail_name: str
   img_id: str
   relation: str
+  caption: str = ""
 
   @property
   def id(self) -> str:
@@ -151,6 +155,7 @@ def read_line(
     tail_name=tail_name,
     img_id=img_id,
     relation=relation,
+    caption=_read_caption(where, fields.get("caption")),
   )
 
 
@@ -211,6 +216,16 @@ def _parse(text: bytes, where: str, parse: notation.Parse) -> dict[str, Any]:
         where, "wrong type", f"{key!r} is a {type(value).__name__}"
       )
   return fields
+
+
+def _read_caption(where: str, caption: Any) -> str:
+  """Returns the caption that a row may have, "" without one."""
+  if caption is None:
+    return ""
+  if not is_text(caption):
+    message = f"expected a text in 'caption', got {shown(caption)}"
+    raise RowError(where, "wrong type", message)
+  return caption.strip()
 
 
 def _missing(where: str, key: str, fields: dict[str, Any]) -> RowError:

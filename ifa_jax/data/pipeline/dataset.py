@@ -11,13 +11,20 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ifa_jax.batch import Batch, Geometry, pack_text, trim_text
+from ifa_jax.batch import (
+  Batch,
+  Geometry,
+  pack_text,
+  trim_captions,
+  trim_text,
+)
 from ifa_jax.data import schema
 from ifa_jax.data.pipeline import decode_records
 from ifa_jax.data.pipeline.host_cache import Stores
+from ifa_jax.data.pipeline.sampling import Longest
 from ifa_jax.data.pipeline.tfrecord import Shards
 from ifa_jax.data.text.row_text import Reader, RowText
-from ifa_jax.data.text.tokenizer import Encoded
+from ifa_jax.data.text.tokenizer import Caption, Encoded
 from ifa_jax.files.shown import shown
 from ifa_jax.runtime.tensorflow import tf
 
@@ -71,6 +78,10 @@ class Split:
         *numbers("head_start"),
         *numbers("tail_start"),
       ),
+      # Absent in datasets without captions.
+      caption=Caption(
+        text("caption"), numbers("caption_ids"), numbers("caption_word_ids")
+      ),
     )
 
   def _check_sizes(self) -> None:
@@ -102,7 +113,7 @@ class Split:
     geometry: Geometry,
     visual_rows: np.ndarray | None = None,
     readers: Sequence[Reader] = (),
-    longest: Sequence[int] | np.ndarray | None = None,
+    longest: Longest | None = None,
     stores: Stores | None = None,
   ) -> Iterator[Batch]:
     """Yields a batch of arrays for each line of an order.
@@ -113,8 +124,8 @@ class Split:
       visual_rows: int64[n], the row whose pictures each row gets; None: its
         own.
       readers: of further fields.
-      longest: tokens of each global batch's longest text; None: this process
-        has whole batches.
+      longest: texts and captions of each global batch; None: this process has
+        whole batches.
       stores: of rows that have been read; None stores nothing.
 
     Raises:
@@ -146,9 +157,10 @@ class Split:
         fields |= reader(text_rows[step], picture_rows[step])
       batch = Batch(**fields, valid=order[step] >= 0)
       # All processes must choose the same bucket, or their programs differ.
-      least = 0 if longest is None else longest[step]
-      buckets = [n for n in geometry.text_buckets if n >= least]
-      yield pack_text(trim_text(batch, buckets), geometry.packed_buckets)
+      text, caption = (0, 1) if longest is None else (x[step] for x in longest)
+      buckets = [n for n in geometry.text_buckets if n >= text]
+      batch = trim_captions(trim_text(batch, buckets), int(caption))
+      yield pack_text(batch, geometry.packed_buckets)
 
 
 def _describe(sizes: schema.Sizes | None) -> str:

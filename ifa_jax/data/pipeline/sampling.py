@@ -27,6 +27,16 @@ class Shuffle(NamedTuple):
   keep: str = "nothing"
 
 
+class Longest(NamedTuple):
+  """Tokens of the longest text and caption of each batch, int[steps].
+
+  Of all rows of a batch, also those that other processes have.
+  """
+
+  text: np.ndarray
+  caption: np.ndarray
+
+
 def num_batches(num_rows: int, batch_size: int) -> int:
   """Returns the number of batches, including a partly filled one."""
   return -(-num_rows // batch_size)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ifa_jax.data.text.tokenizer import Encoded
+from ifa_jax.data.text.tokenizer import Caption, Encoded
 
 # Returns fields of a batch for int[B] text rows and int[B] picture rows. They
 # are added to those of the records, or replace them.
@@ -27,6 +27,7 @@ class RowText(NamedTuple):
     tail: words [begin, end).
     num_squares: field -> number of pictures or crops, "image" 0 or 1.
     encoded: its WordPieces.
+    caption: of its picture.
   """
 
   id: str
@@ -36,6 +37,7 @@ class RowText(NamedTuple):
   tail: tuple[int, int]
   num_squares: dict[str, int]
   encoded: Encoded
+  caption: Caption = Caption()
 
 
 def id_reader(

@@ -50,6 +50,21 @@ class Encoded(NamedTuple):
   tail_start: int
 
 
+class Caption(NamedTuple):
+  """A picture in words, without padding; all are empty without one.
+
+  Attributes:
+    words: n words.
+    input_ids: U ids, [CLS] ... [SEP]; the end of a long caption is cut off.
+    word_ids: U indices of the words that the tokens belong to; -1 for [CLS] and
+      [SEP].
+  """
+
+  words: Sequence[str] = ()
+  input_ids: Sequence[int] = ()
+  word_ids: Sequence[int] = ()
+
+
 class Tokenizer:
   """A WordPiece tokenizer with four entity markers added to its vocabulary.
 
@@ -193,12 +208,7 @@ class Tokenizer:
         alone exceed the limit.
     """
     tokens = markers.insert_markers(words, head, tail)
-    pieces = [
-      self._split(word)
-      if len(word) > _MAX_CACHED_LENGTH
-      else self._cached_split(word)
-      for word in words
-    ]
+    pieces = [self._pieces(word) for word in words]
     for begin, end in (head, tail):
       if not any(pieces[begin:end]):
         pieces[begin] = [self._special["unk_token"]]
@@ -218,11 +228,34 @@ class Tokenizer:
     word_ids.append(-1)
     return Encoded(input_ids, word_ids, starts["<s>"], starts["<o>"])
 
+  def encode_caption(self, text: str, caption_len: int) -> Caption:
+    """Splits a caption into at most `caption_len` ids, [CLS] and [SEP] too.
+
+    A text without any WordPiece is no caption.
+    """
+    words = text.split()
+    pieces = [
+      (piece, word)
+      for word, part in enumerate(words)
+      for piece in self._pieces(part)
+    ][: caption_len - 2]
+    if not pieces:
+      return Caption()
+    ids, word_ids = zip(*pieces, strict=True)
+    first, last = self._special["cls_token"], self._special["sep_token"]
+    return Caption(words, [first, *ids, last], [-1, *word_ids, -1])
+
   def num_unknown(self, encoded: Encoded) -> int:
     """Returns how many words of a text have an [UNK] among their tokens."""
     unknown = self._special["unk_token"]
     pairs = zip(encoded.input_ids, encoded.word_ids, strict=True)
     return len({word for token, word in pairs if token == unknown})
+
+  def _pieces(self, word: str) -> list[int]:
+    """Returns the ids of a word; the cache shares the list."""
+    if len(word) > _MAX_CACHED_LENGTH:
+      return self._split(word)
+    return self._cached_split(word)
 
   def _split(self, word: str) -> list[int]:
     return self._backend.encode(word, add_special_tokens=False).ids

@@ -9,6 +9,11 @@ from ifa_jax.files import dataclass_dict
 from ifa_jax.files.shown import shown
 from ifa_jax.models import registry
 from ifa_jax.models.base import System
+from ifa_jax.training.config.run_config import DataConfig
+
+
+# Kinds of inputs in training, other than text.
+KINDS = ("captions", "objects", "pictures")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +25,7 @@ class DataSettings:
   """
 
   text_len: int
+  caption_len: int
   text_buckets: tuple[int, ...]
   layout: str
   scenes: str | None
@@ -73,7 +79,9 @@ class PredictionSettings:
       ValueError: for a value that is missing, unknown or of another type.
     """
     check(found, _EXPECTED, where)
-    check(found["data"], _EXPECTED_DATA, f"{where}: data")
+    # Folders written before models read captions have no length of them.
+    given = {"caption_len": DataConfig.caption_len, **found["data"]}
+    check(given, _EXPECTED_DATA, f"{where}: data")
     model = _read_model(found["model"], where)
     relations = found["relations"]
     if len(relations) != model.num_relations:
@@ -81,7 +89,7 @@ class PredictionSettings:
         f"{where}: relations: expected {model.num_relations} names, got"
         f" {len(relations)}"
       )
-    data = dataclass_dict.from_dict(DataSettings, found["data"], "data")
+    data = dataclass_dict.from_dict(DataSettings, given, "data")
     kinds = frozenset(found["trained_with"])
     return cls(**{**found, "model": model, "data": data, "trained_with": kinds})
 
@@ -153,12 +161,13 @@ _EXPECTED: Expected = {
   "tokenizer_sha256": ("a sha256 in hexadecimal", _is_name),
   "data": ("an object", is_object),
   "trained_with": (
-    "a list of 'objects' and 'pictures'",
-    lambda value: _is_list(value, ("objects", "pictures").__contains__),
+    f"a list of {', '.join(KINDS)}",
+    lambda value: _is_list(value, KINDS.__contains__),
   ),
 }
 _EXPECTED_DATA: Expected = {
   "text_len": ("a number of tokens", is_count),
+  "caption_len": ("a number of tokens", is_count),
   "text_buckets": (
     "a list of lengths",
     lambda value: _is_list(value, is_count),

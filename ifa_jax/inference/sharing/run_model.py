@@ -61,7 +61,11 @@ class RunModel:
       dataset["image_size"],
       dataset["tokenizer"]["sha256"],
       DataSettings(
-        data.text_len, data.text_buckets, data.layout, _last_part(data.scenes)
+        data.text_len,
+        data.caption_len,
+        data.text_buckets,
+        data.layout,
+        _last_part(data.scenes),
       ),
       frozenset(seen_kinds.of_run(self._folder, config.model)),
     )

@@ -1,9 +1,10 @@
-"""BERT only: the rows BERT and MTB of the paper's Table 2.
+"""BERT only: the rows BERT and MTB of the paper's Table 2, and `caption`.
 
 `pooling="cls"` is OpenNRE's `BERTEncoder` (the pooled [CLS] state, although the
 text has its entities marked); `pooling="entity_start"` its `BERTEntityEncoder`,
 which Soares et al. 2019 (arXiv:1906.03158) call entity start and MNRE's authors
 MTB. "Matching the Blanks" weights were never published: both start from BERT.
+`caption` is MTB with the picture's caption as the second segment of the text.
 """
 
 import dataclasses
@@ -28,9 +29,11 @@ class BertConfig(TextSystem):
 
   Attributes:
     pooling: "cls" or "entity_start".
+    caption: whether the picture's caption follows the text.
   """
 
   pooling: str = "entity_start"
+  caption: bool = False
 
   system = "bert"
 
@@ -38,6 +41,11 @@ class BertConfig(TextSystem):
     """Raises ValueError for settings that no model can have, naming them."""
     super().__post_init__()
     check_choice("model.pooling", self.pooling, POOLINGS)
+
+  @property
+  def reads_caption(self) -> str | None:
+    """As the second segment of the text."""
+    return "segment" if self.caption else None
 
   @property
   def scans_layers(self) -> bool:
@@ -51,7 +59,7 @@ class BertConfig(TextSystem):
 
 
 class Bert(nn.Module):
-  """Maps a `Batch` to relation logits; reads no picture.
+  """Maps a `Batch` to relation logits; reads text only.
 
   Attributes:
     config: shape of the model.

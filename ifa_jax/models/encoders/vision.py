@@ -170,12 +170,18 @@ class VisualLayer(transformer.Layer):
     own: KeyValue,
     lent: KeyValue | None,
     key_bias: jax.Array,
+    *,
+    train: bool = False,
   ) -> Attended:
     """See `transformer.attend`; Q is P, and T tokens are lent."""
+    del train  # ViT has no dropout; `TextLayer` has the same signature.
     return transformer.attend(query, own, lent, key_bias, self.config.num_heads)
 
-  def update(self, hidden: jax.Array, attended: jax.Array) -> jax.Array:
+  def update(
+    self, hidden: jax.Array, attended: jax.Array, *, train: bool = False
+  ) -> jax.Array:
     """Adds attention and MLP to `hidden`, float[B, P, D] each."""
+    del train
     return self.add_mlp(self.add_attention(hidden, attended))
 
   def add_attention(self, hidden: jax.Array, attended: jax.Array) -> jax.Array:

@@ -1,7 +1,8 @@
 """One text layer and one visual layer, which lend each other keys and values.
 
 Equation (2) of arXiv:2211.07504. Differences of the released code are fields of
-`config.Exchange`.
+`config.Exchange`. With `CaptionConfig`, the visual layer is BERT's and P is the
+length of captions.
 """
 
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.config import CaptionConfig, ModelConfig
 from ifa_jax.models.encoders.text_layer import TextLayer
 from ifa_jax.models.encoders.vision import VisualLayer
 from ifa_jax.models.layers import transformer
@@ -49,15 +50,15 @@ class LayerPair(NamedTuple):
 
   Attributes:
     text: BERT's.
-    visual: ViT's.
+    visual: ViT's, or BERT's for captions.
     config: of the model.
     first: whether they are the streams' first.
     packing: of a packed batch.
   """
 
   text: TextLayer
-  visual: VisualLayer
-  config: ModelConfig
+  visual: VisualLayer | TextLayer
+  config: ModelConfig | CaptionConfig
   first: bool = False
   packing: Packing | None = None
 
@@ -75,13 +76,13 @@ class LayerPair(NamedTuple):
     to_visual = self._lent_to_visual(streams, own)
     text = self.text.attend(query, own, to_text, bias.text, train=train)
     visual = self.visual.attend(
-      visual_query, visual_own, to_visual, bias.visual
+      visual_query, visual_own, to_visual, bias.visual, train=train
     )
     # Only where it is read: in a scan, all that is carried costs memory.
     earlier = own if self.config.rules.text_lends_late else None
     after = Streams(
       self.text.update(streams.text, text.values, self.packing, train=train),
-      self.visual.update(streams.visual, visual.values),
+      self.visual.update(streams.visual, visual.values, train=train),
       earlier,
     )
     return after, (text.weights, visual.weights)
@@ -126,7 +127,9 @@ def _raw(embedded: jax.Array, num_heads: int) -> KeyValue:
 
 
 def key_biases(
-  text_mask: jax.Array, visual_mask: jax.Array, config: ModelConfig
+  text_mask: jax.Array,
+  visual_mask: jax.Array,
+  config: ModelConfig | CaptionConfig,
 ) -> KeyBiases:
   """Returns the biases for bool[B, T] and bool[B, P] (True = real)."""
   rules = config.rules

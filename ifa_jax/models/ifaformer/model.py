@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.config import CaptionConfig, ModelConfig
 from ifa_jax.models.encoders.text import TextStream
 from ifa_jax.models.encoders.text_layer import TextLayer, read_rows
 from ifa_jax.models.encoders.vision import VisualLayer, VisualStream
@@ -30,7 +30,7 @@ from ifa_jax.models.relation_head import marker_positions
 
 
 class IFAformer(nn.Module):
-  """Maps a `Batch` to relation logits.
+  """Maps a `Batch` to relation logits; `caption` has a subclass.
 
   Text layer l reads the *input* of visual layer l, so the last visual layer's
   output is never read, and of the last text layer's output only the states at
@@ -42,15 +42,15 @@ class IFAformer(nn.Module):
     remat: see `layers.scan.scan_layers`; applies to stacked layers.
   """
 
-  config: ModelConfig
+  config: ModelConfig | CaptionConfig
   remat: bool = False
 
   def setup(self):
-    """Declares `text`, `visual` (unless text only) and `relation_head`."""
+    """Declares `text`, `visual` (if there is one) and `relation_head`."""
     config = self.config
     dtype = jnp.dtype(config.dtype)
     self.text = TextStream(config.text, dtype, self.remat)
-    if config.vision is not None:
+    if isinstance(config, ModelConfig) and config.vision is not None:
       self.visual = VisualStream(config.vision, config.rules, dtype)
     self.relation_head = transformer.Linear(config.num_relations, jnp.float32)
     self.head_dropout = Dropout(config.head_dropout_rate)
@@ -64,7 +64,7 @@ class IFAformer(nn.Module):
     """
     rules, captured = self.config.rules, {}
     positions = marker_positions(batch)
-    if self.config.vision is None:
+    if self._second is None:
       markers, captured = self.text.read(
         batch,
         positions,
@@ -83,12 +83,23 @@ class IFAformer(nn.Module):
     logits = self.relation_head(pair.astype(jnp.float32))
     return ModelOutput(logits, **captured if capture else {})
 
+  @property
+  def _second(self) -> Any:
+    """The stream that exchanges keys and values with the text; or None."""
+    return None if self.config.vision is None else self.visual
+
+  def _embed_second(
+    self, batch: Batch, train: bool
+  ) -> tuple[jax.Array, jax.Array]:
+    """Returns the second stream's input, float[B, P, D], and bool[B, P]."""
+    del train  # ViT has no dropout.
+    config: Any = self.config
+    return self.visual.embed(batch, config.use_image, config.use_objects)
+
   def _embed(self, batch: Batch, packing: Packing | None, train: bool):
     """Returns the first pair's input, its biases, and the visual mask."""
     config = self.config
-    visual, mask = self.visual.embed(
-      batch, config.use_image, config.use_objects
-    )
+    visual, mask = self._embed_second(batch, train)
     # Absent crops are zeros with a position, which everything attends to.
     if not config.rules.absent_masked:
       mask = jnp.ones_like(mask)
@@ -97,7 +108,7 @@ class IFAformer(nn.Module):
     return Streams(text, visual), bias, mask
 
   def _pairs(self, packing: Packing | None = None) -> list[LayerPair]:
-    layers = zip(self.text.layer, self.visual.layer, strict=True)
+    layers = zip(self.text.layer, self._second.layer, strict=True)
     return [
       LayerPair(text, visual, self.config, i == 0, packing)
       for i, (text, visual) in enumerate(layers)
@@ -134,7 +145,7 @@ class IFAformer(nn.Module):
       pair = _bind_pair(self.config, params, rng, packing)
       return pair.run(streams, bias, train)[0]
 
-    stacked = tuple(map(scan.stacked_layers, (self.text, self.visual)))
+    stacked = tuple(map(scan.stacked_layers, (self.text, self._second)))
     rng = self.make_rng("dropout") if train else None
     return scan.scan_layers(run_pair, streams, stacked, rng, self.remat)
 
@@ -171,7 +182,7 @@ class IFAformer(nn.Module):
 # the compiler inlines the calls.
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _run_pair(
-  config: ModelConfig,
+  config: ModelConfig | CaptionConfig,
   first: bool,
   params: tuple[Any, Any],
   packing: Packing | None,
@@ -183,7 +194,7 @@ def _run_pair(
 
 
 def _bind_pair(
-  config: ModelConfig,
+  config: ModelConfig | CaptionConfig,
   params: tuple[Any, Any],
   rng: jax.Array | None,
   packing: Packing | None,
@@ -191,10 +202,15 @@ def _bind_pair(
   """Returns a pair with parameters of a text layer and a visual layer."""
   dtype = jnp.dtype(config.dtype)
   text = TextLayer(config.text, dtype, parent=None)
-  visual = VisualLayer(config.vision, dtype, parent=None)
+  if isinstance(config, CaptionConfig):
+    second = TextLayer(config.caption, dtype, parent=None)
+  else:
+    second = VisualLayer(config.vision, dtype, parent=None)
+  # Both would drop the same elements with the same key.
+  second_rng = None if rng is None else jax.random.fold_in(rng, 1)
   return LayerPair(
     scan.bind_layer(text, params[0], rng),  # pyright: ignore[reportArgumentType]
-    scan.bind_layer(visual, params[1], rng),  # pyright: ignore[reportArgumentType]
+    scan.bind_layer(second, params[1], second_rng),  # pyright: ignore[reportArgumentType]
     config,
     packing=packing,
   )

@@ -75,7 +75,14 @@ def write(
     skipped = collections.Counter()
     rows = _draw_rows(folder, planner, split, pool, skipped)
     bar = progress.bar(rows, f"writing {split}", num_rows[split], unit=" rows")
-    records = _records(folder, split, bar, counts, planner.settings.num_crops)
+    records = _records(
+      folder,
+      split,
+      bar,
+      counts,
+      planner.settings.num_crops,
+      "captions" in metadata,
+    )
     while chunk := list(itertools.islice(records, _CHUNK_ROWS)):
       writer.add_examples({split: chunk})
     if not counts["rows"]:
@@ -99,7 +106,10 @@ def _info(
     ),
     description="MNRE: relations between two entities of a post.",
     features=schema.features(
-      settings.image_size, settings.patch_size, planner.relations
+      settings.image_size,
+      settings.patch_size,
+      planner.relations,
+      "captions" in metadata,
     ),
     metadata=metadata,
     disable_shuffling=True,
@@ -149,6 +159,7 @@ def _records(
   rows: Iterable[tuple[Plan, Drawn]],
   counts: collections.Counter,
   num_crops: int,
+  has_captions: bool,
 ) -> Iterator[dict[str, Any]]:
   """Yields the records of `schema.features`; writes their text lengths."""
   path = schema.text_lengths_file(folder, split)
@@ -161,7 +172,16 @@ def _records(
         for kind in ("grounded", "detected")
       }
       row, pngs = plan.row, drawn.squares
-      yield {
+      captions = {
+        "caption": list(plan.caption.words),
+        "caption_ids": list(plan.caption.input_ids),
+        "caption_word_ids": list(plan.caption.word_ids),
+      }
+      if has_captions:
+        counts["captions"] += bool(plan.caption.words)
+        longest = max(counts["longest_caption"], len(plan.caption.input_ids))
+        counts["longest_caption"] = longest
+      yield (captions if has_captions else {}) | {
         "id": row.id,
         "img_id": row.img_id,
         "words": list(row.words),

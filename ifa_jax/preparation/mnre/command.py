@@ -37,7 +37,11 @@ _COUNTED = {
   "missing_grounded": "grounded crops missing",
   "detected": "detected crops",
   "missing_detected": "detected crops missing",
+  "captions": "rows with a caption",
+  "longest_caption": "longest caption (tokens)",
 }
+# Only datasets with captions have these.
+_OF_CAPTIONS = ("captions", "longest_caption")
 
 
 def define_flags() -> None:
@@ -58,7 +62,11 @@ def show(prepared: schema.Prepared, is_new: bool) -> None:
   splits = metadata["counts"]
   reasons = sorted({r for split in splits.values() for r in split["skipped"]})
   shown = {
-    name: {label: split.get(key, "?") for key, label in _COUNTED.items()}
+    name: {
+      label: split.get(key, "?")
+      for key, label in _COUNTED.items()
+      if key in split or key not in _OF_CAPTIONS
+    }
     | {f"skipped: {r}": split["skipped"].get(r, 0) for r in reasons}
     for name, split in splits.items()
   }

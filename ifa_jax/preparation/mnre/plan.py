@@ -12,9 +12,10 @@ from ifa_jax.cli.settings_flags import setting
 from ifa_jax.data import schema
 from ifa_jax.data.images import boxes
 from ifa_jax.data.mnre import crops, tree
+from ifa_jax.data.mnre.captions import Captions
 from ifa_jax.data.mnre.crops import Crop
 from ifa_jax.data.mnre.row import Row, RowError
-from ifa_jax.data.text.tokenizer import Encoded, Tokenizer
+from ifa_jax.data.text.tokenizer import Caption, Encoded, Tokenizer
 from ifa_jax.models.config import RESIZES
 from ifa_jax.preparation import joins
 
@@ -30,6 +31,11 @@ class Settings:
   )
   boxes: str | None = setting(
     "JSON of boxes by picture: detected crops and, for clean, grounded ones.",
+    None,
+  )
+  captions: str | None = setting(
+    "Files of captions by picture, separated by commas, for models that read"
+    " them.",
     None,
   )
   tokenizer: str = setting("WordPiece folder or hub id.", "bert-base-uncased")
@@ -57,6 +63,7 @@ class Settings:
     choices=RESIZES,
   )
   text_len: int = setting("Maximum tokens of a text.", 80, least=8)
+  caption_len: int = setting("Maximum tokens of a caption.", 64, least=3)
   num_crops: int = setting("Maximum crops of each kind.", 3, least=0)
   num_workers: int = setting(
     "Processes that decode and resize; 0 for one per core.", 0, least=0
@@ -71,6 +78,7 @@ class Plan:
   Attributes:
     row: the line of the text file.
     encoded: its token ids.
+    caption: of its picture.
     num_unknown: words that contain an [UNK].
     picture: path of the picture, None without a file.
     squares: kind -> crops to draw, in the order of the record; None is grey.
@@ -82,6 +90,7 @@ class Plan:
 
   row: Row
   encoded: Encoded
+  caption: Caption
   num_unknown: int
   picture: str | None
   squares: dict[str, tuple[Crop | None, ...]]
@@ -117,6 +126,11 @@ class Planner:
       self._joins.append(joins.Join.of_pictures(settings.boxes, listed))
       if settings.protocol == "clean":
         self._joins.append(joins.Join.of_phrases(settings.boxes, listed))
+    paths = settings.captions.split(",") if settings.captions else []
+    self._captions = Captions(paths)
+    if paths:
+      pictures = self._captions.pictures
+      self._joins.append(joins.Join.of_pictures(settings.captions, pictures))
     self._crops = crops.Crops(settings.raw_dir, settings.protocol, listed)
     self._pictures = crops.Pictures(settings.raw_dir)
     self._has_file: dict[str, bool] = {}
@@ -199,6 +213,9 @@ class Planner:
     return Plan(
       row=row,
       encoded=encoded,
+      caption=self.tokenizer.encode_caption(
+        self._captions.find(row), settings.caption_len
+      ),
       num_unknown=self.tokenizer.num_unknown(encoded),
       picture=picture,
       squares=squares,

@@ -74,11 +74,13 @@ class Survey(NamedTuple):
     num_rows: rows of each split that are valid so far.
     num_files: picture files to draw from, counted once for each row.
     pictures: sha256 of the names and sizes of these files.
+    num_captions: rows with a caption.
   """
 
   num_rows: dict[str, int]
   num_files: int
   pictures: str
+  num_captions: int
 
 
 def survey(planner: Planner) -> Survey:
@@ -97,7 +99,7 @@ def survey(planner: Planner) -> Survey:
     on_error = lambda error: None  # noqa: E731
   num_rows: dict[str, int] = dict.fromkeys(schema.SPLITS, 0)
   missing: dict[str, str] = {}
-  num_files = num_words = num_unknown = 0
+  num_files = num_words = num_unknown = num_captions = 0
   pictures = hashlib.sha256()
   for split in schema.SPLITS:
     plans = planner.plans(split, on_error)
@@ -105,6 +107,7 @@ def survey(planner: Planner) -> Survey:
       num_rows[split] += 1
       num_words += len(plan.row.words)
       num_unknown += plan.num_unknown
+      num_captions += bool(plan.caption.words)
       # Kept only where they are reported: there may be as many as rows.
       if settings.missing_pixels == "error":
         for path in plan.missing:
@@ -125,7 +128,7 @@ def survey(planner: Planner) -> Survey:
       100 * num_unknown / num_words,
     )
   planner.report_joins()
-  return Survey(num_rows, num_files, pictures.hexdigest())
+  return Survey(num_rows, num_files, pictures.hexdigest(), num_captions)
 
 
 def _files(plan: Plan) -> list[str]:
@@ -153,9 +156,15 @@ def _metadata(planner: Planner, surveyed: Survey) -> dict[str, Any]:
   Nothing in it depends on where files are on this machine.
   """
   settings, tokenizer = planner.settings, planner.tokenizer
-  # Datasets without the key are fitted.
-  resize = {} if settings.resize == "fit" else {"resize": settings.resize}
-  return resize | {
+  # Datasets without these keys are fitted, and have no captions.
+  optional = {} if settings.resize == "fit" else {"resize": settings.resize}
+  if surveyed.num_captions:
+    paths = settings.captions.split(",") if settings.captions else []
+    optional["captions"] = {
+      "caption_len": settings.caption_len,
+      "sha256": [sha256(path) for path in paths],
+    }
+  return optional | {
     "format_version": schema.FORMAT_VERSION,
     "protocol": settings.protocol,
     "tokenizer": {

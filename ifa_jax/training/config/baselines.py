@@ -8,6 +8,7 @@
     vilbert        ViLBERT, 63.61: two streams with co-attention
     mega           MEGA, 66.41: BERT+SG+Att. with a structural alignment
     mega_released  MEGA as its released code computes it
+    caption        MTB on the text and the picture's caption; in no table
 
 The paper prints no hyper-parameters for its own runs of them. These are the
 ones of OpenNRE (PCNN), of MEGA's README (BERT to MEGA: one budget for all) and
@@ -63,3 +64,7 @@ def set_model(
   if variant == "mega_released":
     # It gives padding weight, so the padded length is part of the model.
     config.data.text_buckets = ()
+  if variant == "caption":
+    # Of a text with its caption, together at most 143 tokens.
+    config.data.text_buckets = (48, 64, 80, 96, 112)
+    config.data.packed_buckets = (40, 48, 56, 64, 80, 96)

@@ -23,6 +23,8 @@ def of_config(config: RunConfig) -> dict[str, Any]:
     "tokenizer": tokenizer(config),
     "text_len": config.data.text_len,
   }
+  if config.model.reads_caption:
+    settings["caption_len"] = config.data.caption_len
   if not config.model.picture_slots:
     return settings
   return settings | {x: getattr(config.model.vision, x) for x in _SIZES}
@@ -60,6 +62,8 @@ def command(config: RunConfig) -> str:
   }
   if given["protocol"] == "clean":
     given["boxes"] = "boxes.json"
+  if config.model.reads_caption:
+    given["captions"] = "captions.json"
   flags = [f"--{name}={shlex.quote(str(v))}" for name, v in given.items()]
   # A wheel has no folder data_prep, and console scripts run in any folder.
   root = pathlib.Path(__file__).parents[3]

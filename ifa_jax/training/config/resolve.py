@@ -93,8 +93,8 @@ def _with_encoders(config: RunConfig, begun: Mapping[str, Any]) -> RunConfig:
 def _sized(config: RunConfig, encoders: Encoders) -> RunConfig:
   """Returns a config with the encoders' sizes and tokenizer."""
   streams = {}
-  for stream, part in _streams(config.model, encoders.model):
-    source = getattr(encoders.model, stream)
+  for stream, section, part in _streams(config.model, encoders.model):
+    source = getattr(encoders.model, section)
     own = getattr(config.model, stream)
     if own is None or source is None:
       continue
@@ -126,19 +126,24 @@ def _log_changes(section: str, asked: Any, found: Any) -> None:
     _log.info("The encoder decides %s: %s", section, ", ".join(changed))
 
 
-def _streams(model: System, source: System) -> list[tuple[str, str | None]]:
+def _streams(
+  model: System, source: System
+) -> list[tuple[str, str, str | None]]:
   """Returns sections of the config whose sizes the encoders decide.
 
-  Each with the part of the parameters that is random if no encoder was
-  converted for it; None for a section that always has parameters.
+  Each with the section of the encoders' config that decides, and the part of
+  the parameters that is random if no encoder was converted for it; None for a
+  section that always has parameters.
   """
+  text = ("text", "text", "text")
   if {model.system, source.system} <= variants.OF_PIXELS:
-    return [("text", "text"), ("vision", "visual")]
+    return [text, ("vision", "vision", "visual")]
   if model.system != source.system:
-    return [("text", "text")]
+    has_stream = model.reads_caption == "stream"
+    return [text, *([("caption", "text", "text")] if has_stream else [])]
   # The config decides how many objects a picture has.
   return [
-    (field.name, None)
+    (field.name, field.name, None)
     for field in dataclasses.fields(source)
     if dataclasses.is_dataclass(getattr(source, field.name))
     and field.name != "regions"

@@ -52,6 +52,8 @@ class DataConfig:
   # T, the most tokens of a text. 80 as DeepKE; with markers MNRE-2 has at most
   # 57, and 99 % of its texts have at most 46.
   text_len: int = 80
+  # U, the most tokens of a picture's caption, for models that read captions.
+  caption_len: int = 64
   # Lengths in tokens. A batch is padded to the shortest that holds it; each
   # costs a compilation.
   text_buckets: tuple[int, ...] = (44, 48, 56)
