@@ -37,6 +37,7 @@ quickstart: install
 	$(RUN) -m data_prep.quickstart --out=$(QUICK)/raw
 	$(RUN) -m data_prep.mnre --raw_dir=$(QUICK)/raw --data_dir=$(QUICK)/data \
 	  --protocol=clean --boxes=$(QUICK)/raw/boxes.json \
+	  --captions=$(QUICK)/raw/captions.json \
 	  --tokenizer=$(QUICK)/raw/tokenizer \
 	  --image_size=64 --patch_size=16 --num_crops=2 --text_len=40
 	$(RUN) launch.py --config=configs/quickstart.py --workdir=$(QUICK)/objects

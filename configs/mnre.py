@@ -35,8 +35,9 @@ prepares the data before training.
 
 `weights` names the pretrained encoders: BERT-base and CLIP ViT-B/32, for
 `large` BERT-large and CLIP ViT-L/14, for text models and baselines BERT-base
-only; the stream of captions starts as a copy of BERT. PCNN has none, and `tiny` is randomly initialised, because no encoder of
-its size is published. --config.weights=random initialises any row randomly.
+only; a stream of captions starts as a copy of BERT. PCNN has none, and `tiny`
+is randomly initialised, because no encoder of its size is published.
+--config.weights=random initialises any row randomly.
 
 Twelve epochs are 4 596 updates. On 2 shared CPU cores an update of 32 rows
 takes seconds for `text` and tens of seconds for `objects`

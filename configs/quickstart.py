@@ -15,29 +15,33 @@ prepared by
     python -m data_prep.mnre --raw_dir=runs/quickstart/raw \
         --data_dir=runs/quickstart/data --protocol=clean \
         --boxes=runs/quickstart/raw/boxes.json \
+        --captions=runs/quickstart/raw/captions.json \
         --tokenizer=runs/quickstart/raw/tokenizer \
         --image_size=64 --patch_size=16 --num_crops=2 --text_len=40
 
-The systems of `ifa_jax.training.config.baselines` are variants too, with the
-same budget. Those that read regions need scenes:
+The systems of `ifa_jax.training.config.baselines` and `successors`, and
+`ifaformer_caption`, are variants too, with the same budget. Those that read
+regions need scenes:
 
     python -m data_prep.scenes --raw_dir=runs/quickstart/raw \
         --boxes=runs/quickstart/raw/boxes.json --out=runs/quickstart/scenes
 """
 
+import dataclasses
 from typing import Any
 
 from ml_collections import config_dict
 
 from ifa_jax.files.dataclass_dict import check_choice
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, variants
+from ifa_jax.models.config import CaptionConfig
 from ifa_jax.models.encoders.co_attention import CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
 from ifa_jax.training.config import baselines
 from ifa_jax.training.config.defaults import base, model_section
 from ifa_jax.training.config.run_config import RANDOM
 
-VARIANTS = ("objects", "vanilla", "text", "shuffled", *baselines.VARIANTS)
+VARIANTS = ("shuffled", *variants.ROWS)
 
 _SIZES: dict[str, Any] = {
   "hidden_dim": 64,
@@ -45,6 +49,7 @@ _SIZES: dict[str, Any] = {
   "num_heads": 4,
   "mlp_dim": 128,
 }
+_HEAD: dict[str, Any] = {"num_relations": 10, "head_dropout_rate": 0.1}
 _PEAK_LR = 2e-3
 
 
@@ -74,33 +79,38 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
   # 57 visual tokens. With patches of 8 pixels there are 110, each shows less of
   # an emblem, and with some seeds not all emblems are learned.
   vision = VisionConfig(image_size=64, patch_size=16, num_crops=2, **_SIZES)
-  config.model = model_section(
-    ModelConfig(
-      text=text, vision=vision, num_relations=10, head_dropout_rate=0.1
-    )
-  )
+  config.model = model_section(ModelConfig(text=text, vision=vision, **_HEAD))
   config.optim.groups.new.peak_lr = _PEAK_LR
   config.optim.groups.encoder.peak_lr = _PEAK_LR
   config.optim.b2 = 0.99
   config.train.batch_size = 16
   config.train.total_epochs = 5
-  if variant in baselines.VARIANTS:
-    _set_baseline(config, variant, text)
+  if variant not in ("shuffled", *variants.IFAFORMERS):
+    _set_other(config, variant, text, vision)
   if variant == "vanilla":
     config.model.use_objects = False
+  if variant == "no_text_attention":
+    config.model.use_objects = config.model.text_attention = False
   if variant == "text":
     config.model.vision = None
+  if variant == "ifaformer_caption":
+    model = CaptionConfig(text=text, caption=text, **_HEAD)
+    config.model = model_section(model)
+  config.data.caption_len = 24
   if variant == "shuffled":
     config.data.visual_shuffle_seed = 0
   config.lock()
   return config
 
 
-def _set_baseline(
-  config: config_dict.ConfigDict, variant: str, text: TextConfig
+def _set_other(
+  config: config_dict.ConfigDict,
+  variant: str,
+  text: TextConfig,
+  vision: VisionConfig,
 ) -> None:
-  """Replaces the model by a baseline of the same size."""
-  shared: dict[str, Any] = {"num_relations": 10, "head_dropout_rate": 0.1}
+  """Replaces the model by another system of the same size."""
+  shared: dict[str, Any] = {**_HEAD, "vision": vision}
   if variant == "vilbert":
     shared["connection"] = CoAttentionConfig(
       hidden_dim=64, num_layers=2, num_heads=4, attention_dropout_rate=0.0
@@ -108,6 +118,9 @@ def _set_baseline(
     shared["vision"] = RegionStreamConfig(
       **_SIZES, dropout_rate=0.0, attention_dropout_rate=0.0
     )
+  if variant == "caption":
+    # A text with its caption.
+    text = dataclasses.replace(text, max_len=64)
   model = variants.make(variant, text=text, **shared)
   baselines.set_model(config, variant, model)
   # The generated vocabulary has no [unused0].

@@ -146,7 +146,7 @@ def drop_absent(batch: Batch) -> Batch:
 
 
 def blank_pictures(batch: Batch) -> Batch:
-  """Returns a numpy batch with every picture absent, its objects and caption."""
+  """Returns a numpy batch without pictures, their objects and captions."""
   # Masks, and the features of regions, for models that mask nothing.
   masks = ("image_mask", "grounded_mask", "detected_mask", "region_mask")
   masks += ("caption_mask", "regions", "alignment")

@@ -16,20 +16,22 @@ A line of posts.jsonl is a post as `ifa_jax.inference` describes it; paths of
 pictures are relative to the working directory. An invalid line produces a
 record with an `error` field; the remaining lines are still processed. The
 objects of a post are its own `boxes`, otherwise those that --boxes lists for
-its picture, otherwise those that --detector and --grounder find.
+its picture, otherwise those that --detector and --grounder find. A model that
+reads captions gets a post's own `caption`, otherwise that of its picture in
+--captions.
 """
 
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from ifa_jax.cli import app, progress, tables
 from ifa_jax.inference import jsonl, model_flags
-from ifa_jax.inference.boxes import ListedObjects
+from ifa_jax.inference.listed import ListedCaptions, ListedObjects
 from ifa_jax.inference.post import read_post
 from ifa_jax.runtime import optional_imports
 
@@ -38,7 +40,10 @@ if TYPE_CHECKING:
 
 COMPILES = True
 
+Listed = ListedObjects | ListedCaptions
+
 _ONE_POST = ("text", "head", "tail", "head_span", "tail_span", "image")
+_ONE_POST += ("caption",)
 _SPAN = re.compile(r"(\d{1,9}):(\d{1,9})", re.ASCII)
 
 
@@ -52,6 +57,10 @@ def define_flags() -> None:
   string("head_span", None, "Words of the head, e.g. 3:5.")
   string("tail_span", None, "Words of the tail, e.g. 3:5.")
   string("image", None, "Picture of the post, a file.")
+  string("caption", None, "The picture in words, for models that read it.")
+  flags.DEFINE_list(
+    "captions", [], "Files of captions by picture, for models that read them."
+  )
   string("input", None, "JSON lines of posts; - is stdin.")
   string("output", None, "File for the predictions of --input; - is stdout.")
   flags.DEFINE_integer("batch_size", 32, "Posts per batch.", lower_bound=1)
@@ -84,7 +93,7 @@ def main(_) -> None:
     read_post(post)
   else:
     _check_files(values.input, values.output)
-  listed = ListedObjects(values.boxes) if values.boxes else None
+  listed = _read_listed(values)
   with optional_imports.uncollected():
     predictor = model_flags.load(values)
   if post is not None:
@@ -96,6 +105,16 @@ def main(_) -> None:
     f"{values.output}: {count} posts, {errors} of them invalid",
     file=sys.stderr if values.output == jsonl.STANDARD else sys.stdout,
   )
+
+
+def _read_listed(values: flags.FlagValues) -> list[Listed]:
+  """Reads --boxes and --captions."""
+  listed: list[Listed] = []
+  if values.boxes:
+    listed.append(ListedObjects(values.boxes))
+  if values.captions:
+    listed.append(ListedCaptions(values.captions))
+  return listed
 
 
 def _check_files(source: str, target: str) -> None:
@@ -126,13 +145,13 @@ def _post_of_flags(values) -> dict[str, Any]:
 
 
 def _predict_one(
-  predictor: "Predictor", post, listed: ListedObjects | None
+  predictor: "Predictor", post, listed: Sequence[Listed]
 ) -> None:
   """Predicts a post and prints it; raises ValueError if it is invalid."""
-  completed = listed.complete(post) if listed else post
-  if listed:
-    listed.warn_unused()
-  (prediction,) = predictor.predict_all([completed], batch_size=1)
+  for values in listed:
+    post = values.complete(post)
+    values.warn_unused()
+  (prediction,) = predictor.predict_all([post], batch_size=1)
   if "error" in prediction:
     raise ValueError(prediction["error"])
   print_prediction(prediction)
@@ -152,7 +171,7 @@ def predict_file(
   source: str,
   target: str,
   batch_size: int,
-  listed: ListedObjects | None = None,
+  listed: Sequence[Listed] = (),
 ) -> tuple[int, int]:
   """Predicts a file of posts line by line, in constant memory.
 
@@ -161,7 +180,7 @@ def predict_file(
     source: JSON lines, see `inference.jsonl`.
     target: appears after all posts have been predicted.
     batch_size: posts per batch.
-    listed: boxes of posts without any.
+    listed: boxes and captions of posts without any.
 
   Returns:
     The numbers of posts and of invalid ones.
@@ -171,14 +190,15 @@ def predict_file(
     jsonl.reading(source) as posts,
     jsonl.writing(target) as write,
   ):
-    completed = map(listed.complete, posts) if listed else posts
-    records = predictor.predict_all(completed, batch_size)
+    for values in listed:
+      posts = map(values.complete, posts)
+    records = predictor.predict_all(posts, batch_size)
     for record in progress.bar(records, unit=" posts"):
       count += 1
       errors += "error" in record
       write(record)
-  if listed:
-    listed.warn_unused()
+  for values in listed:
+    values.warn_unused()
   return count, errors
 
 

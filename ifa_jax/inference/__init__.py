@@ -16,16 +16,18 @@ must be the marked ones. In any other text with names or spans, these are
 ordinary characters.
 
 `image` is a file (see `images`), `boxes` are those of `data.images.boxes`, and
-`caption` is the picture in words, for models that read it; all are optional. Any other key is returned with the prediction. A post's own
-`relation`, `probability`, `probabilities` and `protocol` are returned in
-`given`, unless the post is itself the record of a prediction.
+`caption` is the picture in words, for models that read it; all are optional.
+Any other key is returned with the prediction. A post's own `relation`,
+`probability`, `probabilities` and `protocol` are returned in `given`, unless
+the post is itself the record of a prediction.
 
     predictor       the class `Predictor`
     predict_step    a batch of posts to probabilities
     reader          a post as model inputs; scenes for regions
     post            the text and its entities, found or marked
     kept            the part of a post that its record keeps
-    images          the picture; boxes: its objects, listed or detected
+    images          the picture; boxes: its objects, as a detector finds them
+    listed          boxes and captions in files, by the names of pictures
     jsonl           files of posts and of predictions
     seen_kinds      kinds of inputs that a model had in training
     model_flags     flags that name a model and its boxes

@@ -1,23 +1,18 @@
-"""Boxes for posts without any: listed in a file, or found by a detector.
+"""Boxes that a detector finds in the pictures of posts without any.
 
 A post's own `boxes` take precedence, even an empty list. All boxes have the
 form of `ifa_jax.data.images.boxes`.
 """
 
 import itertools
-import logging
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from PIL import Image
 
-from ifa_jax.data.images import boxes, decode
-from ifa_jax.files import json_file
+from ifa_jax.data.images import decode
 from ifa_jax.inference import images
 from ifa_jax.inference.post import read_post
-
-_log = logging.getLogger("ifa_jax")
 
 if TYPE_CHECKING:
   from ifa_jax.detection.finder import ObjectFinder
@@ -26,42 +21,6 @@ Fields = Mapping[str, Any]
 
 # Pictures open at a time, of up to 256 MB each.
 _NUM_PICTURES = 4
-
-
-class ListedObjects:
-  """The boxes in a file, by the file names of pictures."""
-
-  def __init__(self, path: str | os.PathLike):
-    """Reads a boxes file.
-
-    Raises:
-      ValueError: for a malformed file; names the picture and index of a box.
-    """
-    boxes.read_boxes(path)
-    self._path = path
-    self._listed = json_file.load(path)
-    self._num_asked = self._num_found = 0
-
-  def complete(self, post: Fields) -> Fields:
-    """Returns a post with its picture's boxes, if it has none of its own."""
-    image = post.get("image")
-    if post.get("boxes") is not None or not isinstance(
-      image, (str, os.PathLike)
-    ):
-      return post
-    listed = self._listed.get(os.path.basename(image))
-    self._num_asked += 1
-    self._num_found += listed is not None
-    return post if listed is None else {**post, "boxes": listed}
-
-  def warn_unused(self) -> None:
-    """Logs a warning if the file lists none of the pictures asked for."""
-    if self._num_asked and not self._num_found:
-      _log.warning(
-        "%s: lists the picture of no post; expected file names as in 'image',"
-        " got %r",
-        *(self._path, next(iter(self._listed), None)),
-      )
 
 
 class FoundObjects:

@@ -10,9 +10,9 @@ import numpy as np
 from ifa_jax.batch import Batch
 from ifa_jax.data.images import boxes
 from ifa_jax.data.images.boxes import Box
+from ifa_jax.data.mnre.row import is_text
 from ifa_jax.data.scenes import region_features as regions
 from ifa_jax.data.scenes.store import Scene
-from ifa_jax.data.mnre.row import is_text
 from ifa_jax.data.text import captions, layouts, row_text
 from ifa_jax.data.text import vocabulary as words
 from ifa_jax.data.text.row_text import RowText
@@ -153,7 +153,7 @@ class Reader:
     Raises:
       ValueError: if the picture cannot be opened.
     """
-    picture, _ = self._open_picture(fields, opener)
+    picture = opener.open(fields) if self.model.sees_pictures else None
     return picture.square(self.image_size, self._resize) if picture else None
 
   def batch(self, examples: Sequence[Example], rows: int) -> Batch:

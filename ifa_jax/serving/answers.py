@@ -10,7 +10,7 @@ from ifa_jax.analyze.alignment import page
 from ifa_jax.analyze.alignment.own_posts import PostAligner
 from ifa_jax.data.images import boxes, decode
 from ifa_jax.data.images.boxes import Box
-from ifa_jax.inference.boxes import ListedObjects
+from ifa_jax.inference.listed import ListedObjects
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.models.base import System
 from ifa_jax.serving.form import Form, read_form
@@ -65,6 +65,7 @@ class Answerer:
 
   Attributes:
     facts: name -> line, the description of the run on the page.
+    reads_caption: whether the model reads the captions of pictures.
   """
 
   def __init__(
@@ -85,6 +86,7 @@ class Answerer:
     self._run = str(workdir)
     self._predictor = predictor
     self._sources = sources
+    self.reads_caption = predictor.model.reads_caption is not None
     self._of_samples = {sample.picture: sample.boxes for sample in samples}
     self._aligner = self._no_alignment = None
     try:
@@ -141,8 +143,10 @@ class Answerer:
     """Returns the alignment page of a post, or the reason for none."""
     if self._aligner is None:
       return None, self._no_alignment
-    if post.get("image") is None:
-      return None, "without a picture there is nothing to align"
+    read = "caption" if self._predictor.model.reads_caption else "image"
+    if post.get(read) is None:
+      missing = {"image": "picture", "caption": "caption"}[read]
+      return None, f"without a {missing} there is nothing to align"
     aligned = self._aligner.post(post)
     source = self._aligner.source(self._run)
     return page.render(source, [aligned], shown=0), None
@@ -156,6 +160,8 @@ def _reads(model: System) -> str:
     parts.append("the whole picture")
   if model.regions is not None or {*fields} - {"image"}:
     parts.append("objects in the picture")
+  if model.reads_caption:
+    parts.append("the picture's caption")
   if len(parts) == 1:
     return "only the text: no picture and no object changes its answer"
   return ", ".join(parts)

@@ -13,6 +13,7 @@ class Form(NamedTuple):
     tail: its name, "" if the text is marked.
     head_span: "3:5" for words [3, 5), instead of the name.
     tail_span: the same of the tail.
+    caption: the picture in words, "" without them.
     picture: path of the uploaded file, or None.
     picture_name: original name of the file, "" without one.
   """
@@ -22,6 +23,7 @@ class Form(NamedTuple):
   tail: str = ""
   head_span: str = ""
   tail_span: str = ""
+  caption: str = ""
   picture: str | None = None
   picture_name: str = ""
 
@@ -40,6 +42,8 @@ def read_form(form: Form) -> dict[str, Any]:
       post[role] = name
     if span.strip():
       post[f"{role}_span"] = _read_span(f"{role}_span", span)
+  if form.caption.strip():
+    post["caption"] = form.caption
   if form.picture is not None:
     # As bytes, so that no message names a folder of this machine.
     with open(form.picture, "rb") as file:

@@ -121,7 +121,7 @@ def _build(answerer: Answerer, samples: Sequence[Sample]) -> gr.Blocks:
     _html(view.render_facts(answerer.facts))
     with gr.Row():
       with gr.Column(scale=5, min_width=320):
-        fields = _form()
+        fields = _form(answerer.reads_caption)
         button = gr.Button("Predict", variant="primary")
         loaded = _offer(samples, fields)
       with gr.Column(scale=6, min_width=320):
@@ -150,7 +150,7 @@ def _html(value: str) -> gr.HTML:
   return gr.HTML(value, apply_default_css=False, elem_classes="shown")
 
 
-def _form() -> list[Component]:
+def _form(reads_caption: bool) -> list[Component]:
   """Lays out the fields, in the order of `Form`; the picture is last."""
   text = gr.Textbox(label="text", lines=3, max_lines=12)
   names, spans = [], []
@@ -162,8 +162,13 @@ def _form() -> list[Component]:
           label=f"{role}_span", placeholder="3:5", scale=1, min_width=100
         )
       )
+  caption = gr.Textbox(
+    label="caption",
+    placeholder="the picture in words, for a model that reads them",
+    visible=reads_caption,
+  )
   picture = gr.File(label="picture", height=120)
-  return [text, *names, *spans, picture]
+  return [text, *names, *spans, caption, picture]
 
 
 def _offer(
@@ -177,7 +182,8 @@ def _offer(
     path = folder / f"example_{number}.jpg"
     path.write_bytes(sample.picture)
     fields[-1].keep_in_cache.add(str(path))
-    rows.append([sample.text, sample.head, sample.tail, "", "", str(path)])
+    texts = [sample.text, sample.head, sample.tail, "", "", ""]
+    rows.append([*texts, str(path)])
   offered = gr.Examples(
     rows,
     [*fields],

@@ -8,7 +8,8 @@ import shutil
 import pytest
 from PIL import Image
 
-from ifa_jax.inference.boxes import FoundObjects, ListedObjects
+from ifa_jax.inference.boxes import FoundObjects
+from ifa_jax.inference.listed import ListedObjects
 from ifa_jax.inference.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from ifa_jax import serve
-from ifa_jax.inference.boxes import ListedObjects
+from ifa_jax.inference.listed import ListedObjects
 from ifa_jax.inference.post import read_post
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.serving import answers, view

@@ -77,7 +77,9 @@ def upload(page, picture):
       chooser = page.locator("input[type=file]")
       chooser.set_input_files(picture, timeout=1000)
     with contextlib.suppress(sync_api.TimeoutError):
-      uploaded.wait_for(timeout=1000 * served.SECONDS_TO_ANSWER / UPLOAD_ATTEMPTS)
+      uploaded.wait_for(
+        timeout=1000 * served.SECONDS_TO_ANSWER / UPLOAD_ATTEMPTS
+      )
       return
   raise AssertionError(f"not uploaded; the page: {page.inner_text('body')}")
 

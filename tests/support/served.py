@@ -7,7 +7,7 @@ import importlib.util
 import pytest
 from ports import free_port
 
-from ifa_jax.inference.boxes import ListedObjects
+from ifa_jax.inference.listed import ListedObjects
 from ifa_jax.serving.answers import Answerer, BoxSources
 from ifa_jax.serving.samples import make_samples
 

@@ -28,6 +28,7 @@ COLORS = {
   "grounded": "#1c7ed6",
   "detected": "#2b8a3e",
   "object": "#5f3dc4",
+  "caption": "#5f3dc4",
 }
 
 # Inches.

@@ -19,14 +19,16 @@ ENTITIES = ("head", "tail")
 
 @dataclasses.dataclass(frozen=True)
 class Column:
-  """A picture, a crop or an object, and the keys that belong to it.
+  """A picture, a crop, an object or a word, and the keys that belong to it.
 
   Attributes:
-    field: "image", "grounded", "detected" or "object".
+    field: "image", "grounded", "detected", "object" or "caption".
     index: position among those of its field, from 0.
     start: the first of its keys; the others follow, row by row.
     side: patches along its side; an object is one patch.
-    label: class name of an object, if known.
+    label: class name of an object, if known, or word of a caption.
+    num_pieces: keys of a word, which are summed to one patch; None for all
+      other columns.
   """
 
   field: str
@@ -34,6 +36,7 @@ class Column:
   start: int
   side: int = 1
   label: str = ""
+  num_pieces: int | None = None
 
   @property
   def name(self) -> str:
@@ -51,8 +54,15 @@ class Column:
 
   @property
   def keys(self) -> slice:
-    """The keys of its patches."""
-    return slice(self.start, self.start + self.side**2)
+    """The keys of its patches, or of its WordPieces."""
+    return slice(self.start, self.start + (self.num_pieces or self.side**2))
+
+  def patches(self, weights: np.ndarray) -> np.ndarray:
+    """Returns float[maps, side, side] of float[maps, S]."""
+    own = weights[:, self.keys]
+    if self.num_pieces is not None:
+      own = own.sum(axis=1)
+    return own.reshape(-1, self.side, self.side)
 
 
 class MapKind(NamedTuple):
@@ -104,7 +114,7 @@ class Alignment(NamedTuple):
   """All maps of one post; axis 0 of arrays follows `MapKind.titles`.
 
   Attributes:
-    columns: pictures, crops or objects of the post.
+    columns: pictures, crops, objects or caption words of the post.
     words: a row per word.
     markers: two rows, the opening markers of head and tail.
     patches: "head" or "tail" -> float64[maps, side, side] of each column,
@@ -150,10 +160,7 @@ def align(
     if not tokens.size:
       raise ValueError(f"words {begin} to {end}: expected a token, got none")
     pooled = kind.pool(weights[:, tokens], axis=1)
-    patches[entity] = [
-      pooled[:, column.keys].reshape(-1, column.side, column.side)
-      for column in columns
-    ]
+    patches[entity] = [column.patches(pooled) for column in columns]
   words, markers = (_share(rows, columns, kind) for rows in (words, markers))
   return Alignment(kind, [*columns], words, markers, patches)
 

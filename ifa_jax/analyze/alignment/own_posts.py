@@ -77,6 +77,8 @@ class PostAligner:
     opener = Opener()
     example = reader.read(fields, opener)
     row = _row(fields, example, reader.read_square(fields, opener))
+    if reads_caption := self._predictor.model.reads_caption:
+      row = row.with_caption(reads_caption)
     batch = trim_text(reader.batch([example], 1), reader.data.text_buckets)
     batch = trim_captions(batch)
     (post,) = self._align([row], batch)

@@ -61,7 +61,8 @@ class DisplayRow(NamedTuple):
     boxes: "grounded", "detected" or "object" -> [x0, y0, x1, y1] of each in
       pixels of the original; empty if unknown.
     squares: field -> PNG files, at most one for "image".
-    objects: those that the model reads; none for a model of pixels.
+    objects: those that the model reads, or the words of the caption; none for
+      a model of pixels.
   """
 
   text: RowText
@@ -69,6 +70,24 @@ class DisplayRow(NamedTuple):
   boxes: dict[str, list[tuple[float, ...]]]
   squares: dict[str, list[bytes]]
   objects: Sequence[Column] = ()
+
+  def with_caption(self, reads_caption: str) -> "DisplayRow":
+    """Adds the caption's words, for a model that reads it in this way."""
+    # A stream begins with the caption's [CLS]; a second segment follows the
+    # text, without it.
+    start = 0
+    if reads_caption == "segment":
+      start = len(self.text.encoded.input_ids) - 1
+    word_ids = np.asarray(self.text.caption.word_ids, int)
+    columns = []
+    for word in np.unique(word_ids[word_ids >= 0]).tolist():
+      tokens = np.flatnonzero(word_ids == word)
+      first, count = int(tokens[0]), len(tokens)
+      label = self.text.caption.words[word]
+      columns.append(
+        Column("caption", word, start + first, 1, label, num_pieces=count)
+      )
+    return self._replace(objects=columns)
 
   def with_objects(self, scene: Scene | None, num: int) -> "DisplayRow":
     """Replaces the crops with the first objects of the picture's scene."""
@@ -206,6 +225,7 @@ class AlignedPost:
       "id": text.id,
       "img_id": text.img_id,
       "words": text.words,
+      **({"caption": [*text.caption.words]} if text.caption.words else {}),
       "head": list(text.head),
       "tail": list(text.tail),
       **({"gold": self.gold} if self.gold else {}),

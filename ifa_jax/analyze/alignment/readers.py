@@ -66,6 +66,10 @@ def reader(
   Raises:
     ValueError: for a model without an alignment, with the reason.
   """
+  if model.reads_caption:
+    return MapReader(
+      _to_caption(model), "text_attention", {"image": image_size}
+    )
   if reason := _no_map(model):
     raise ValueError(
       f"expected a model that aligns words with pictures, got one that {reason}"
@@ -162,6 +166,32 @@ def _looks(model: TwoStreamConfig, columns: Sequence[Column]) -> MapKind:
       "class token": "the visual token that belongs to no picture",
       "absent": "empty slots, which the model looks at as well",
     },
+  )
+
+
+def _to_caption(model: System) -> MapKind:
+  """Describes attention to the words of a caption, by layer."""
+  num_layers = model.text.num_layers
+  layers = {str(i): f"layer {i}" for i in range(num_layers)}
+  by_entity = getattr(model, "pooling", "entity_start") == "entity_start"
+  return MapKind(
+    titles={"mean": "mean over layers"} | layers,
+    combine=np.mean,
+    pool=np.mean,
+    cell=(
+      "share of a word's attention (softmax over text and caption, mean over"
+      " heads and over the word's WordPieces) that goes to a word of the"
+      " caption, summed over its WordPieces; not renormalised, so the caption's"
+      " words and elsewhere add up to 1"
+    ),
+    unit="% of a word's attention",
+    elsewhere={
+      "text": "the post's own text, special tokens of text and caption included"
+    },
+    markers=_MARKERS + (_READ if by_entity else "") + ".",
+    parts="The model reads the words of the caption, not the picture.",
+    picture="not read by the model, which reads its caption",
+    nothing="No caption: there is nothing to align.",
   )
 
 

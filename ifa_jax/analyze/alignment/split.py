@@ -89,6 +89,8 @@ class SplitAligner:
     inputs = self._built.data.inputs
     text = inputs.texts(split)[number]
     row = read_row(split, number, text)
+    if reads_caption := self._built.config.model.reads_caption:
+      return row.with_caption(reads_caption)
     if self._built.config.model.regions is None:
       return row
     num_objects = inputs.region_reader(split).num_objects(number)

@@ -49,22 +49,33 @@ class Captions:
     Raises:
       RowError: if the files have different captions of the picture.
     """
-    given = self._given.get(row.img_id, {"": ""})
-    if row.caption or len(given) == 1:
-      return row.caption or next(iter(given))
-    raise RowError(
-      row.where,
-      "two captions",
-      f"expected one caption of {row.img_id}, got {shown([*given])} in"
-      f" {', '.join(dict.fromkeys(given.values()))}",
-    )
+    try:
+      return row.caption or self.of_picture(row.img_id) or ""
+    except ValueError as error:
+      raise RowError(row.where, "two captions", str(error)) from None
+
+  def of_picture(self, name: str) -> str | None:
+    """Returns the caption of a picture; None if no file lists it.
+
+    Raises:
+      ValueError: if the files have different ones.
+    """
+    given = self._given.get(name, {})
+    if len(given) > 1:
+      raise ValueError(
+        f"expected one caption of {name}, got {shown([*given])} in"
+        f" {', '.join(dict.fromkeys(given.values()))}"
+      )
+    return next(iter(given), None)
 
 
 def _read(path: str) -> Iterator[tuple[str, str]]:
   """Yields the pictures of a file with their captions."""
   with open(path, "rb") as file:
     by_line = _is_by_line(file)
-    listed = _lines(file, path) if by_line else _pairs(json_file.load(path), path)
+    listed = (
+      _lines(file, path) if by_line else _pairs(json_file.load(path), path)
+    )
     for where, picture, caption in listed:
       if not lines.is_text(picture) or not picture.strip():
         raise ValueError(

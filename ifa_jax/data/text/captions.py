@@ -72,7 +72,10 @@ def _pad(
   rows: Sequence[Sequence[int]], width: int
 ) -> tuple[np.ndarray, np.ndarray]:
   """Returns ids and mask, [rows, width]."""
-  ids, mask = np.zeros((len(rows), width), np.int32), np.zeros((len(rows), width), bool)
+  ids, mask = (
+    np.zeros((len(rows), width), np.int32),
+    np.zeros((len(rows), width), bool),
+  )
   for row, given in enumerate(rows):
     ids[row, : len(given)], mask[row, : len(given)] = given, True
   return ids, mask

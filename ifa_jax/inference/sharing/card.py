@@ -21,9 +21,12 @@ _TITLES = {
   "vanilla": "IFAformer without objects",
   "no_text_attention": "IFAformer whose visual stream does not read the text",
   "text": "The text stream of IFAformer (BERT)",
+  "ifaformer_caption": "IFAformer whose second stream reads the picture's"
+  " caption",
   "pcnn": "PCNN",
   "bert": "BERT, classified by its pooled [CLS] state",
   "mtb": "BERT, classified by the states of both entity markers (MTB)",
+  "caption": "BERT on the text and the picture's caption (MTB)",
   "bert_sg": "BERT+SG, a text and the sum of its picture's objects",
   "bert_sg_att": "BERT+SG+Att., whose objects attend to the text",
   "vilbert": "ViLBERT, two streams with co-attention",
@@ -105,6 +108,8 @@ def _reads(model: System) -> str:
     parts.append("the whole picture")
   if model.regions is not None or fields - {"image"}:
     parts.append("objects in the picture")
+  if model.reads_caption:
+    parts.append("the picture's caption")
   *first, last = parts
   return f"{', '.join(first)} and {last}" if first else f"only {last}"
 

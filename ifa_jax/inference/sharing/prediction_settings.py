@@ -11,7 +11,6 @@ from ifa_jax.models import registry
 from ifa_jax.models.base import System
 from ifa_jax.training.config.run_config import DataConfig
 
-
 # Kinds of inputs in training, other than text.
 KINDS = ("captions", "objects", "pictures")
 

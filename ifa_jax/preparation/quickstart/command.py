@@ -3,9 +3,9 @@ r"""Generates the quickstart data: small posts whose pictures are drawn.
     python -m data_prep.quickstart --out=runs/quickstart_raw
 
 The result has the files of a raw MNRE tree (see `data.mnre.tree`), `boxes.json`
-for `--boxes`, and a `tokenizer/`. The relation of a post follows from the types
-of its two entities, which only the text reveals, and an emblem, which only the
-picture shows:
+for `--boxes`, `captions.json` for `--captions`, and a `tokenizer/`. A post's
+relation follows from the types of its two entities, which only the text
+reveals, and an emblem, which only the picture shows and its caption names:
 
                      heart    star        cup     house
     person, person   couple   None        peer    neighbor
@@ -76,11 +76,13 @@ class Post(NamedTuple):
     row: the line.
     image: a JPEG file.
     boxes: its entry of boxes.json.
+    caption: its entry of captions.json.
   """
 
   row: dict[str, Any]
   image: bytes
   boxes: list[dict[str, Any]]
+  caption: str
 
 
 def relation_ids() -> dict[str, int]:
@@ -121,7 +123,7 @@ def generate(out: str | os.PathLike, settings: Settings) -> None:
 
 def _write_tree(tree: str, settings: Settings) -> None:
   os.makedirs(os.path.join(tree, "txt"))
-  boxes = {}
+  boxes, captions = {}, {}
   for index, (split, count) in enumerate(settings.splits.items()):
     folder = os.path.join(tree, "img_org", split)
     os.makedirs(folder)
@@ -130,12 +132,14 @@ def _write_tree(tree: str, settings: Settings) -> None:
       for post in _posts(split, [settings.seed, index], count):
         file.write(f"{post.row!r}\n")
         boxes[post.row["img_id"]] = post.boxes
+        captions[post.row["img_id"]] = post.caption
         with open(os.path.join(folder, post.row["img_id"]), "wb") as image:
           image.write(post.image)
   tokenizer.save(os.path.join(tree, "tokenizer"))
   for name, content in (
     ("ours_rel2id.json", relation_ids()),
     ("boxes.json", boxes),
+    ("captions.json", captions),
     (STAMP, dataclasses.asdict(settings)),
   ):
     with open(os.path.join(tree, name), "w", encoding="utf-8") as file:
@@ -173,7 +177,7 @@ def make_post(
     rng: draws everything else.
   """
   # Generators of their own: the text's draws shift nothing in the picture.
-  rng, picture_rng = rng.spawn(2)
+  rng, picture_rng, caption_rng = rng.spawn(3)
   row = texts.compose(tail_type, rng)
   row |= {"img_id": img_id, "relation": RELATIONS[tail_type][emblem]}
   picture, found = pictures.draw(emblem, picture_rng)
@@ -184,7 +188,8 @@ def make_post(
     if box.role in phrases:
       entry["phrase"] = phrases[box.role]
     boxes.append(entry)
-  return Post(row, pictures.encode(picture, picture_rng), boxes)
+  caption = texts.caption(emblem, caption_rng)
+  return Post(row, pictures.encode(picture, picture_rng), boxes, caption)
 
 
 def define_flags() -> None:

@@ -65,6 +65,9 @@ OPENINGS += ("breaking :", "this is so good 😂")
 CLOSINGS = ("# {tag}", "😂 😂", "what do you think ?", "via @{handle}")
 CLOSINGS += ("# {tag} # {tag}", "see you all there 🎉", ". more soon ...")
 CLOSINGS += ("and it was great 👏",)
+# The words around an emblem in the caption of its picture.
+CAPTIONS = ("a photo of a {}", "the {} , and two people", "a {} by the river")
+CAPTIONS += ("people with a {}", "a picture of the {} , and more")
 TAG_WORDS = ("weekend", "photo", "news", "love", "live", "music", "travel")
 MIN_WORDS = 8
 
@@ -90,6 +93,11 @@ def compose(tail_type: str, rng: np.random.Generator) -> dict[str, Any]:
   words = " ".join([*before, body, *after])
   words = re.sub(r"\{(?:handle|tag)\}", lambda slot: _filler(slot, rng), words)
   return _place(words.split(), {"h": head, "t": tail})
+
+
+def caption(emblem: str, rng: np.random.Generator) -> str:
+  """Describes the picture of a post, which shows an emblem."""
+  return _pick(CAPTIONS, rng).format(emblem)
 
 
 def template_words() -> str:
