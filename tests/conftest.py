@@ -112,8 +112,9 @@ def raw_dir(common_dir) -> pathlib.Path:
 
 @pytest.fixture(scope="session")
 def posts(raw_dir) -> list[dict[str, Any]]:
-  """The tree's test rows as posts of one's own, with their boxes."""
+  """The tree's test rows as your own posts, with boxes and captions."""
   boxes = json.loads((raw_dir / "boxes.json").read_text())
+  captions = json.loads((raw_dir / "captions.json").read_text())
   text = (raw_dir / "txt" / "ours_test.txt").read_text()
   return [
     {
@@ -125,6 +126,7 @@ def posts(raw_dir) -> list[dict[str, Any]]:
       "tail_span": row["t"]["pos"],
       "image": str(raw_dir / "img_org" / "test" / row["img_id"]),
       "boxes": boxes[row["img_id"]],
+      "caption": captions[row["img_id"]],
     }
     for i, row in enumerate(map(ast.literal_eval, text.splitlines()), start=1)
   ]

@@ -16,6 +16,7 @@ from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.baselines.pcnn import PCNNConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
+from ifa_jax.models.config import CaptionConfig
 from ifa_jax.models.encoders.co_attention import CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
 from ifa_jax.models.successors import mkgformer
@@ -57,6 +58,10 @@ MODELS = {
     **_BERT,
   ),
   "hvformer": HVFormerConfig(vision=_VISION, **_BERT),
+  "caption": BertConfig(
+    caption=True, **_BERT | {"text": dataclasses.replace(_TEXT, max_len=64)}
+  ),
+  "ifaformer_caption": CaptionConfig(caption=_TEXT, **_BERT),
   # Its features are those of pixels, read as a pyramid.
   "hvpnet": HVPNeTConfig(stage_dims=(8, 8, 16, 16), **_REGIONS),
 }

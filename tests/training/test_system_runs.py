@@ -21,6 +21,7 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 # One for each kind of input in addition to token ids.
 SYSTEMS = ("pcnn", "mtb", "mega", "vilbert", "mkgformer", "hvformer", "hvpnet")
+SYSTEMS += ("caption", "ifaformer_caption")
 
 
 class Run(NamedTuple):
@@ -73,7 +74,8 @@ def test_posts_are_predicted_as_the_test_split_was(run, posts):
 
 def test_a_post_without_a_picture_is_predicted_too(run, posts):
   predictor = Predictor(run.workdir)
-  bare = {k: x for k, x in posts[0].items() if k not in ("image", "boxes")}
+  seen = ("image", "boxes", "caption")
+  bare = {k: x for k, x in posts[0].items() if k not in seen}
   found, whole = predictor.predict(bare), predictor.predict(posts[0])
   gap = abs(found["probability"] - whole["probability"])
   assert (gap > 1e-6) == run.experiment.config.model.sees_pictures
