@@ -85,7 +85,7 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
   config.train.batch_size = 16
   config.train.total_epochs = 5
   if variant in baselines.VARIANTS:
-    _set_baseline(config, variant, text)
+    _set_baseline(config, variant, text, vision)
   if variant == "vanilla":
     config.model.use_objects = False
   if variant == "text":
@@ -97,10 +97,19 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
 
 
 def _set_baseline(
-  config: config_dict.ConfigDict, variant: str, text: TextConfig
+  config: config_dict.ConfigDict,
+  variant: str,
+  text: TextConfig,
+  vision: VisionConfig,
 ) -> None:
   """Replaces the model by a baseline of the same size."""
-  shared: dict[str, Any] = {"num_relations": 10, "head_dropout_rate": 0.1}
+  # `make` ignores the fields that a system does not have.
+  shared: dict[str, Any] = {
+    "text": text,
+    "vision": vision,
+    "num_relations": 10,
+    "head_dropout_rate": 0.1,
+  }
   if variant == "vilbert":
     shared["connection"] = CoAttentionConfig(
       hidden_dim=64, num_layers=2, num_heads=4, attention_dropout_rate=0.0
@@ -108,7 +117,7 @@ def _set_baseline(
     shared["vision"] = RegionStreamConfig(
       **_SIZES, dropout_rate=0.0, attention_dropout_rate=0.0
     )
-  model = variants.make(variant, text=text, **shared)
+  model = variants.make(variant, **shared)
   baselines.set_model(config, variant, model)
   # The generated vocabulary has no [unused0].
   config.data.layout = "nested"
