@@ -58,7 +58,7 @@ from typing import Any
 from ml_collections import config_dict
 
 from ifa_jax.files.dataclass_dict import check_choice
-from ifa_jax.models import ModelConfig, TextConfig, VisionConfig
+from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, variants
 from ifa_jax.models.config import CaptionConfig
 from ifa_jax.training.config import baselines, successors
 from ifa_jax.training.config.defaults import (
@@ -112,12 +112,11 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
     shrink(config)
   if variant in baselines.VARIANTS:
     baselines.set_published(config, variant)
-    # No baseline has an encoder of pixels, and PCNN has none at all.
-    config.weights = None if variant == "pcnn" else f"text={BERT_BASE}"
   if variant in successors.VARIANTS:
     successors.set_published(config, variant)
-    if variant not in successors.OF_PIXELS:
-      config.weights = f"text={BERT_BASE}"
+  if config.model.system not in variants.OF_PIXELS:
+    # Without pixels, there is BERT only; PCNN has no encoder at all.
+    config.weights = None if variant == "pcnn" else f"text={BERT_BASE}"
   config.lock()
   return config
 

@@ -102,6 +102,11 @@ class System:
     return False
 
   @property
+  def map_titles(self) -> tuple[str, ...]:
+    """Titles of the maps of `ModelOutput.text_attention`, in their order."""
+    return ()
+
+  @property
   def weight_names(self) -> tuple[str, ...]:
     """Names of the maps of `ModelOutput.region_weights`, in their order."""
     return ()

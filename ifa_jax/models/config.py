@@ -236,6 +236,13 @@ class ModelConfig(TextSystem):
     return self.vision.slots(use_image, self.use_objects)
 
   @property
+  def map_titles(self) -> tuple[str, ...]:
+    """The layers; their text attends to text as well as to visual tokens."""
+    if self.vision is None:
+      return ()
+    return tuple(f"layer {layer}" for layer in range(self.text.num_layers))
+
+  @property
   def scans_layers(self) -> bool:
     """Whether all layers but the last compute the same function."""
     rules, text_only = self.rules, self.vision is None

@@ -12,7 +12,10 @@ class ModelOutput(struct.PyTreeNode):
   Attributes:
     logits: float32[B, C].
     text_hidden: float[layers+1, B, T, D], embeddings, then every layer.
-    text_attention: float32[layers, B, T, P+T], head mean, visual keys first.
+    text_attention: float32[maps, B, T, P], weights between text tokens and
+      visual ones, a map for each of `System.map_titles`; of IFAformer
+      and of systems without such maps float32[layers, B, T, P+T], head mean,
+      visual keys first.
     visual_hidden: float[layers+1, B, P, D].
     visual_attention: float32[layers, B, P, T+P], head mean, text keys first.
     visual_mask: bool[B, P], True = present.

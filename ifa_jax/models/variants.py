@@ -8,7 +8,7 @@ from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.baselines.pcnn import PCNNConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
-from ifa_jax.models.config import CaptionConfig, ModelConfig
+from ifa_jax.models.config import CaptionConfig, ModelConfig, VisionConfig
 from ifa_jax.models.successors.hvformer import HVFormerConfig
 from ifa_jax.models.successors.mkgformer import MKGformerConfig
 from ifa_jax.models.successors.pyramid import HVPNeTConfig
@@ -42,11 +42,13 @@ SUCCESSORS: dict[str, tuple[type[System], dict[str, Any]]] = {
   "hvpnet": (HVPNeTConfig, {}),
   "hvpnet_released": (HVPNeTConfig, {"variant": "released"}),
 }
+ROWS = IFAFORMERS | BASELINES | SUCCESSORS
 # Systems with the same stream of pixels: ViT, and two tables of crops.
 OF_PIXELS = {
-  kind.system for kind in (ModelConfig, MKGformerConfig, HVFormerConfig)
+  kind.system
+  for kind, _ in ROWS.values()
+  if isinstance(kind().vision, VisionConfig)
 }
-ROWS = IFAFORMERS | BASELINES | SUCCESSORS
 
 
 def make(name: str, **shared: Any) -> System:

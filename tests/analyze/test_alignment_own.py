@@ -25,7 +25,7 @@ TOLERANCE = 1e-5
 # Rows of the generated test split, unordered.
 ROWS = [5, 0, 11, 3]
 REGIONS = ("mega", "vilbert")
-KINDS = ("pixels", *REGIONS)
+KINDS = ("pixels", "mkgformer", *REGIONS)
 
 
 @pytest.fixture(scope="module", name="scenes_dir")

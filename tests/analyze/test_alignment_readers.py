@@ -1,5 +1,7 @@
 """Maps of each system, and models and data that have none."""
 
+import dataclasses
+
 import aligned
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ from ifa_jax.data.text import layouts
 from ifa_jax.data.text import tokenizer as tokenization
 from ifa_jax.data.text.row_text import RowText
 from ifa_jax.models import SYSTEMS, replace
+from ifa_jax.models.base import RegionConfig
+from ifa_jax.models.baselines.bert import BertConfig
+from ifa_jax.models.successors import mkgformer
 from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -92,6 +97,55 @@ def test_mismatched_weights_raise(shape, num_objects):
   objects = [Column("object", i, i) for i in range(num_objects)]
   with pytest.raises(ValueError, match=f"2 maps of at least {num_objects} k"):
     maps.align(np.zeros(shape), text, objects, kind)
+
+
+@pytest.mark.parametrize("name", ["mkgformer", "hvformer"])
+def test_a_look_has_visual_keys_only(name):
+  model = tiny_systems.MODELS[name]
+  reader = readers.reader(model, None, model.picture_slots, 32)
+  spans = {"head": (0, 1), "tail": (1, 2)}
+  text = aligned.make_text([-1, 0, 1, -1], "ab", spans, (0, 3))
+  shape = (len(model.map_titles), 4, reader.kind.num_visual)
+  weights = np.random.default_rng(0).dirichlet(np.ones(shape[2]), shape[:2])
+  # The last slot is empty.
+  columns = reader.slots[:-1]
+  got = maps.align(weights, text, columns, reader.kind)
+  wanted = np.concatenate([weights.mean(axis=0, keepdims=True), weights])
+  for shares, tokens in ((got.words, [1, 2]), (got.markers, [0, 3])):
+    rows = wanted[:, tokens]
+    pictures = [rows[..., c.keys].sum(axis=-1) for c in columns]
+    np.testing.assert_allclose(shares.pictures, np.stack(pictures, -1))
+    empty = rows[..., reader.slots[-1].keys].sum(axis=-1)
+    elsewhere = np.stack([rows[..., 0], empty], -1)
+    np.testing.assert_allclose(shares.elsewhere, elsewhere)
+  with_text = np.ones((*shape[:2], shape[2] + 4))
+  with pytest.raises(ValueError, match=f"{shape[2]} visual and 0 text keys"):
+    maps.align(with_text, text, columns, reader.kind)
+
+
+def test_pixels_without_maps_are_refused():
+  rules = mkgformer.FusionRules(fused_layers=0)
+  model = replace(tiny_systems.MODELS["mkgformer"], fusion_rules=rules)
+  with pytest.raises(ValueError, match="no layer whose text attends to pixels"):
+    readers.reader(model, None, model.picture_slots, 32)
+
+
+def test_weights_of_a_system_without_a_description_are_read():
+  @dataclasses.dataclass(frozen=True)
+  class Config(BertConfig):
+    regions: RegionConfig = RegionConfig(2)  # noqa: RUF009
+    weight_names = ("first", "second")
+    system = "new"
+
+  kind = readers.reader(Config(), "scenes", (), 32).kind
+  assert [*kind.titles] == ["first", "second"]
+  spans = {"head": (0, 1), "tail": (1, 2)}
+  text = aligned.make_text([-1, 0, 0, 1], "ab", spans, (0, 3))
+  weights = np.random.default_rng(0).random((2, 4, 2))
+  objects = [Column("object", i, i) for i in range(2)]
+  got = maps.align(weights, text, objects, kind).words.pictures
+  np.testing.assert_allclose(got[:, 0], weights[:, 1:3].mean(axis=1))
+  np.testing.assert_allclose(got[:, 1], weights[:, 3])
 
 
 NO_MAP = {

@@ -10,7 +10,8 @@ Writes for each post a PNG and a JSON file with the words x objects map and the
 weights of patches or objects for the head and the tail, and one self-contained
 page `index.html` for all posts. The notes in each file define its numbers. By
 default, posts with pictures come first; within that, posts are in stored order.
-Models that read only text, and BERT+SG, which sums its objects, have no map.
+Models that read only text, and those that weigh no pixels or objects by words,
+as BERT+SG, have no map and are refused.
 
 --posts reads your own posts as JSON lines, see `python -m ifa_jax.predict
 --help`; the dataset is not needed. Invalid lines are reported and skipped.

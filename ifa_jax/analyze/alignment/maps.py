@@ -82,7 +82,8 @@ class MapKind(NamedTuple):
     parts: meaning of the numbers drawn on the picture.
     picture: caption of the picture.
     nothing: shown if there is no column.
-    num_visual: keys before those of the text; None if text is not a key.
+    num_visual: visual keys, of which text keys follow if `elsewhere` has
+      "text"; None if the keys are objects.
   """
 
   titles: dict[str, str]
@@ -173,7 +174,8 @@ def _check(
   expected = f"at least {last} keys"
   fits = weights.shape[2] >= last
   if kind.num_visual is not None:
-    num_text = weights.shape[1]
+    # A look has no keys of text.
+    num_text = weights.shape[1] if "text" in kind.elsewhere else 0
     expected = f"{kind.num_visual} visual and {num_text} text keys"
     fits = weights.shape[2] == kind.num_visual + num_text
   if len(weights) != num_maps or not fits:
@@ -205,5 +207,4 @@ def _elsewhere(
   class_token = visual[..., 0]
   absent = visual.sum(axis=-1) - class_token - pictures.sum(axis=-1)
   parts = [class_token, np.maximum(absent, 0), text.sum(axis=-1)]
-  # A look has no keys of text.
   return np.stack(parts[: len(kind.elsewhere)], axis=-1)

@@ -13,8 +13,8 @@ from ifa_jax.batch import Batch
 from ifa_jax.models.base import System
 from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
+from ifa_jax.models.config import ModelConfig
 from ifa_jax.models.successors.pyramid import HVPNeTConfig
-from ifa_jax.models.successors.two_stream import TwoStreamConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,10 +82,10 @@ def reader(
       "detected": vision.detected_size,
     }
     columns = place_pictures(slots, vision.patch_size)
-    if isinstance(model, TwoStreamConfig):
-      kind = _looks(model, columns)
-    else:
+    if isinstance(model, ModelConfig):
       kind = attention_kind(model.text.num_layers, columns)
+    else:
+      kind = _looks(model.map_titles, columns)
     return MapReader(kind, "text_attention", sizes, columns, vision.resize)
   if not scenes:
     raise ValueError(
@@ -100,8 +100,8 @@ def _no_map(model: System) -> str | None:
     return "reads only text"
   if isinstance(model, HVPNeTConfig) and not model.weight_names:
     return "mixes tokens and heads: no weight belongs to one region"
-  if isinstance(model, TwoStreamConfig) and not model.map_titles:
-    return "has no layer that fuses text and vision"
+  if model.picture_slots and not model.map_titles:
+    return "has no layer whose text attends to pixels"
   if model.regions is not None and not model.weight_names:
     return "sums its objects: no word is aligned with any"
   return None
@@ -151,9 +151,9 @@ def attention_kind(num_layers: int, columns: Sequence[Column]) -> MapKind:
   )
 
 
-def _looks(model: TwoStreamConfig, columns: Sequence[Column]) -> MapKind:
+def _looks(names: Sequence[str], columns: Sequence[Column]) -> MapKind:
   """Describes weights of visual tokens only, which add up to 1."""
-  titles = {str(i): title for i, title in enumerate(model.map_titles)}
+  titles = {str(i): name for i, name in enumerate(names)}
   return attention_kind(0, columns)._replace(
     titles={"mean": "mean over maps"} | titles,
     cell=(
@@ -294,6 +294,20 @@ def _prefix(config: HVPNeTConfig) -> MapKind:
   )
 
 
+def _weights(config: System) -> MapKind:
+  """Describes the maps of a system that has no entry in `_KINDS`."""
+  return _of_regions(
+    titles={name: name for name in config.weight_names},
+    combine=None,
+    pool=np.mean,
+    cell="weight of an object for a word, mean over the word's WordPieces",
+    unit="weight for a word, %",
+    elsewhere={},
+    markers=_MARKERS + ".",
+    parts=_PARTS.format("mean"),
+  )
+
+
 _KINDS: dict[str, Callable[..., MapKind]] = {
   ViLBERTConfig.system: _co_attention,
   MEGAConfig.system: _mixtures,
@@ -303,4 +317,4 @@ _KINDS: dict[str, Callable[..., MapKind]] = {
 
 def region_kind(model: System) -> MapKind:
   """Describes `ModelOutput.region_weights` of a model with `weight_names`."""
-  return _KINDS[model.system](model)
+  return _KINDS.get(model.system, _weights)(model)

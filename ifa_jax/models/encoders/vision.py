@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.config import VisionConfig
+from ifa_jax.models.config import PADDING_BIAS, VisionConfig
 from ifa_jax.models.layers import transformer
 from ifa_jax.models.layers.transformer import Attended, KeyValue
 
@@ -194,7 +194,7 @@ class VisualLayer(transformer.Layer):
 
 
 class VisualStream(nn.Module):
-  """ViT's embeddings and layers; `IFAformer` runs them layer by layer."""
+  """ViT. Systems whose vision reads the text run its layers one by one."""
 
   config: VisionConfig
   rules: TokenRules
@@ -207,3 +207,24 @@ class VisualStream(nn.Module):
       VisualLayer(self.config, self.dtype)
       for _ in range(self.config.num_layers)
     ]
+
+  def read(
+    self, batch: Batch, use_image: bool, use_objects: bool
+  ) -> list[VisualTokens]:
+    """Runs all layers on the pictures alone.
+
+    The tokens are the class token, then those of the picture and the crops. A
+    batch may have no picture, or no crop of a kind: see `Batch`.
+
+    Returns:
+      The tokens before the first layer and after each.
+    """
+    hidden, mask = self.embed(batch, use_image, use_objects)
+    there = mask if self.rules.absent_masked else jnp.ones_like(mask)
+    bias = jnp.where(there, 0.0, PADDING_BIAS)
+    states = [hidden]
+    for layer in self.layer:
+      query, own = layer.project(states[-1])
+      attended = layer.attend(query, own, None, bias)
+      states.append(layer.update(states[-1], attended.values))
+    return [VisualTokens(state, mask) for state in states]

@@ -21,16 +21,16 @@ from flax import linen as nn
 from ifa_jax.batch import Batch
 from ifa_jax.models.encoders.text import TextStream
 from ifa_jax.models.encoders.text_layer import read_rows
+from ifa_jax.models.encoders.two_stream import (
+  RELEASED_STREAMS,
+  StreamRules,
+  TwoStreamConfig,
+)
 from ifa_jax.models.encoders.vision import VisualStream
 from ifa_jax.models.layers import matmul, transformer
 from ifa_jax.models.layers.transformer import ACTIVATIONS, Dropout
 from ifa_jax.models.output import ModelOutput
 from ifa_jax.models.relation_head import marker_positions
-from ifa_jax.models.successors.two_stream import (
-  RELEASED_STREAMS,
-  StreamRules,
-  TwoStreamConfig,
-)
 
 _RULES = StreamRules(**RELEASED_STREAMS)
 _NORM_EPSILON = 1e-5
@@ -164,14 +164,8 @@ class HVFormer(nn.Module):
   def _see(self, batch: Batch) -> list[jax.Array]:
     """Returns the vision stream's states at all depths, without gradient."""
     config = self.config
-    tokens = self.visual.embed(batch, config.use_image, config.use_objects)
-    states = [tokens.hidden]
-    for layer in self.visual.layer:
-      query, own = layer.project(states[-1])
-      bias = jnp.zeros(states[-1].shape[:2], jnp.float32)
-      attended = layer.attend(query, own, None, bias)
-      states.append(layer.update(states[-1], attended.values))
-    return jax.lax.stop_gradient([states[depth] for depth in config.depths])
+    states = self.visual.read(batch, config.use_image, config.use_objects)
+    return jax.lax.stop_gradient([states[i].hidden for i in config.depths])
 
   def _aggregate(
     self, text: jax.Array, states: list[jax.Array], train: bool

@@ -21,16 +21,16 @@ from ifa_jax.batch import Batch
 from ifa_jax.files.dataclass_dict import check_choice
 from ifa_jax.models.encoders.text import TextStream
 from ifa_jax.models.encoders.text_layer import read_rows
+from ifa_jax.models.encoders.two_stream import (
+  RELEASED_STREAMS,
+  StreamRules,
+  TwoStreamConfig,
+)
 from ifa_jax.models.encoders.vision import VisualStream
 from ifa_jax.models.layers import matmul, transformer
 from ifa_jax.models.layers.transformer import Dropout, KeyValue
 from ifa_jax.models.output import ModelOutput
 from ifa_jax.models.relation_head import marker_positions
-from ifa_jax.models.successors.two_stream import (
-  RELEASED_STREAMS,
-  StreamRules,
-  TwoStreamConfig,
-)
 
 QUERIES = ("hidden", "context")
 VISUALS = ("attended", "output")

@@ -21,8 +21,6 @@ from ifa_jax.training.config.defaults import model_section
 from ifa_jax.training.config.run_config import NEW
 
 VARIANTS = tuple(variants.SUCCESSORS)
-# Those with a stream of pixels, which starts from a pretrained encoder.
-OF_PIXELS = ("mkgformer", "mkgformer_released", "hvformer")
 _HEAD = "relation_head/.*"
 
 

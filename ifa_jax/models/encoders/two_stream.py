@@ -81,11 +81,6 @@ class TwoStreamConfig(TextSystem):
     return self.vision.slots(use_image, self.use_objects)
 
   @property
-  def map_titles(self) -> tuple[str, ...]:
-    """The maps of `ModelOutput.text_attention`, of visual tokens only."""
-    return ()
-
-  @property
   def sees_absent(self) -> bool:
     """Whether absent pictures and crops stay among the visual tokens."""
     return not self.rules.absent_masked
