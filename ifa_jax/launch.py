@@ -148,8 +148,10 @@ def _prepare(config: "RunConfig", values: flags.FlagValues) -> None:
     raise ValueError(f"--raw_dir: expected a folder, got {values.raw_dir}")
   from ifa_jax.preparation.mnre.plan import Settings
   from ifa_jax.preparation.mnre.prepare import prepare
+  from ifa_jax.training import experiment
   from ifa_jax.training.config import dataset_settings
 
+  experiment.check_text_len(config)
   settings = dataclasses.replace(
     Settings(raw_dir=values.raw_dir, **dataset_settings.of_config(config)),
     boxes=values.boxes,

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterator
+from typing import Any
 
 import jax
 import numpy as np
@@ -18,7 +19,7 @@ from ifa_jax.statistics import metrics
 from ifa_jax.training import model_inputs
 from ifa_jax.training.batch_source import BatchSource
 from ifa_jax.training.config import dataset_settings, resolve
-from ifa_jax.training.config.run_config import RunConfig
+from ifa_jax.training.config.run_config import RANDOM, RunConfig
 from ifa_jax.training.epochs import Epochs, shuffled_rows
 from ifa_jax.workdir.run_folder import RunFolder
 
@@ -147,32 +148,46 @@ def check_dataset(prepared: schema.Prepared, config: RunConfig) -> None:
     if wanted != size:
       raise ValueError(
         f"{setting}: expected {size}, as {prepared.folder} was prepared (with"
-        f" the tokenizer {found['tokenizer']['name']!r}), got {wanted}; prepare"
-        " it again or change the setting"
+        f" the tokenizer {found['tokenizer']['name']!r}), got {wanted};"
+        f" {_advice(config, setting, size)}"
       )
   if model.reads_caption:
     _check_captions(prepared, config)
-  if model.text is not None:
-    _check_text_len(config)
+  check_text_len(config)
 
 
 def _check_captions(prepared: schema.Prepared, config: RunConfig) -> None:
-  captions = prepared.metadata.get("captions")
-  if captions is None:
+  stored = prepared.metadata.get("captions")
+  if stored is None:
     raise ValueError(
       f"{prepared.folder}: expected captions of the pictures, which"
       f" {config.model.system} reads, got none; prepare it again:"
       f" {dataset_settings.command(config)} --overwrite"
     )
-  if config.data.caption_len > captions["caption_len"]:
+  if config.data.caption_len > stored["caption_len"]:
     raise ValueError(
-      f"data.caption_len: expected at most {captions['caption_len']}, as"
+      f"data.caption_len: expected at most {stored['caption_len']}, as"
       f" {prepared.folder} was prepared, got {config.data.caption_len}"
     )
 
 
-def _check_text_len(config: RunConfig) -> None:
+def _advice(config: RunConfig, setting: str, size: Any) -> str:
+  """Returns the remedies for a size that differs from the dataset's."""
+  change = f"set --config.{setting}={size}"
+  if setting == "model.num_relations":
+    return change
+  own = ("data.text_len", "model.vision.num_crops")
+  if setting not in own and config.weights != RANDOM:
+    change += ", unless an encoder decides it"
+  command = dataset_settings.command(config)
+  return f"prepare it again: {command} --overwrite, or {change}"
+
+
+def check_text_len(config: RunConfig) -> None:
+  """Raises ValueError for texts that the model's tables cannot hold."""
   model, data = config.model, config.data
+  if model.text is None:
+    return
   name, longest = "data.text_len", data.text_len
   if model.reads_caption == "segment":
     name = "data.text_len with data.caption_len"

@@ -82,6 +82,7 @@ def test_every_process_logs_the_notes_of_an_encoder(encoders, caplog):
     cache.locate.cache_clear()
     cache.locate(setting(encoders))
     assert "preprocessor_config.json has them resized to" in caplog.text
+    assert "text: no tokenizer.json or vocab.txt" in caplog.text
 
 
 def test_the_same_files_are_converted_once(encoders, tmp_path, monkeypatch):

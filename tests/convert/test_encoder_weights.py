@@ -44,7 +44,7 @@ def test_an_encoder_inside_a_larger_model(kind, inner, side, tmp_path):
   assert f"other parts than the {inner}" in whole.dropped
 
 
-@pytest.mark.parametrize("kind", ["BertForMaskedLM", "CLIPModel"])
+@pytest.mark.parametrize("kind", ["BertForMaskedLM", "CLIPModel", "ViTModel"])
 @pytest.mark.parametrize("form", ["sharded", "bin", "bin sharded"])
 def test_all_file_formats_give_the_same_weights(kind, form, folders, tmp_path):
   side = "text" if kind in hf_models.TEXT else "vision"

@@ -57,6 +57,10 @@ def cases(raw_dir, data_dir, workdir, folder):
       "launch.py", config, data, fresh, "--config.data.protocol=released"
     ],
     "other pictures": ["launch.py", config, data, fresh],
+    "long texts": [
+      "launch.py", config, data, fresh, f"--raw_dir={folder}",
+      "--config.data.text_len=41",
+    ],
     "unknown fusion": ["launch.py", config, fresh, "--config.model.fusion=pap"],
     "no run": [*evaluate, fresh],
     "evaluate": [*evaluate, f"--workdir={workdir}", "--split=dev"],
@@ -103,6 +107,8 @@ def outcomes_of_all_cases(
     ("no encoder", 1, "no/such/folder: there is no such folder; name folders"),
     ("other protocol", 1, "expected protocol released, got "),
     ("other pictures", 1, "model.vision.image_size: expected 32, as "),
+    # Before the data is prepared.
+    ("long texts", 1, "data.text_len: expected at most model.text.max_len 40"),
     ("unknown fusion", 1, "model.fusion: expected one of paper, released, got"),
     ("no run", 1, "expected a run's folder with a config.json, got none"),
     ("predict without run", 1, "expected a run's folder with a config.json"),

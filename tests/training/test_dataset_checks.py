@@ -42,7 +42,21 @@ def test_a_dataset_for_another_model_is_refused(
     check(dataset)
   message = str(error.value)
   assert message.startswith(f"{setting}: expected {found}, as data/mnre/clean")
-  assert f"(with the tokenizer 'made_up'), got {wanted}; prepare" in message
+  assert f"(with the tokenizer 'made_up'), got {wanted}; " in message
+  assert message.endswith(f"set --config.{setting}={found}")
+  prepares = "; prepare it again: python -m data_prep.mnre" in message
+  assert prepares == (setting != "model.num_relations")
+
+
+def test_sizes_of_an_encoder_are_named_as_such():
+  command = r"--resize=squash --boxes=boxes\.json --overwrite, or set"
+  squash = {"vision": {"resize": "squash"}}
+  with pytest.raises(
+    ValueError, match=rf"{command} .*=fit, unless an encoder decides it$"
+  ):
+    check(weights="folder", model=squash)
+  with pytest.raises(ValueError, match=r"num_crops=3$"):
+    check({"num_crops": 3}, weights="folder")
 
 
 def test_a_dataset_for_another_tokenizer_is_refused():

@@ -19,8 +19,12 @@ def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   default = conversion.Options()
   string, integer = flags.DEFINE_string, flags.DEFINE_integer
-  string("text", None, "BERT: a folder or hub id.")
-  string("vision", None, "CLIP or ViT: a folder or hub id.")
+  string("text", None, "BERT (model_type bert): a folder or hub id.")
+  string(
+    "vision",
+    None,
+    "CLIP (clip, clip_vision_model) or ViT (vit): a folder or hub id.",
+  )
   string("rest", None, "rest.safetensors of an export, with its two encoders.")
   string("out", None, "Folder for the converted weights.")
   for side in ("vision", "text"):
@@ -31,8 +35,14 @@ def define_flags() -> None:
       "Side of a picture in pixels. If it is not the encoder's, the position"
       " table is resized.",
     ),
-    ("num_crops", "Slots for crops of each kind."),
-    ("num_relations", "Number of relations, None included."),
+    (
+      "num_crops",
+      "Slots for crops of each kind.",
+    ),
+    (
+      "num_relations",
+      "Number of relations, None included.",
+    ),
   ):
     integer(name, getattr(default, name), help_text, lower_bound=1)
   flags.DEFINE_enum("fusion", default.fusion, [*FUSIONS], "See models.config.")

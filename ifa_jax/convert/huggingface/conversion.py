@@ -69,11 +69,13 @@ def from_huggingface(
   Args:
     text: a `BertModel`, also inside a `BertFor...`. If it is None, the text
       stream is initialised, with the vision encoder's depth and width.
-    vision: a `CLIPVisionModel`, also inside a `CLIPModel`, or a `ViTModel`;
-      None: likewise.
+    vision: a `CLIPVisionModel`, also inside a `CLIPModel`, or a `ViTModel`,
+      also inside a `ViTFor...`; None: likewise.
     rest: the `rest.safetensors` of an export with these encoders. The result is
       the exported model, and there are no options.
-    **options: fields of `Options`.
+    **options: settings that encoders do not determine, the flags of
+      `convert huggingface`: image_size, num_crops, num_relations, fusion,
+      text_layers, vision_layers and seed.
 
   Returns:
     The model's config and its float32 parameters, without BERT's pooler.
@@ -119,6 +121,11 @@ def convert(
     info["dropped"][side] = stream.dropped
     info["notes"] += [f"{side}: {note}" for note in stream.notes]
   if rest is None:
+    if text is not None and tokenizer is None:
+      info["notes"].append(
+        "text: no tokenizer.json or vocab.txt: the tokenizer of a dataset is"
+        " not checked"
+      )
     config = model_config(streams, tokenizer, options)
     if vision is not None and config.vision is not None:
       old, new = streams["vision"].config.image_size, config.vision.image_size

@@ -147,6 +147,16 @@ _VIT_LAYER = BERT_LAYER | {
   "attention_norm": "layernorm_before",
   "mlp_norm": "layernorm_after",
 }
+# The modules of transformers 5, whose `save_pretrained` writes the names above
+# but whose `state_dict` does not.
+_VIT_MODULES = _VIT_LAYER | {
+  "attention/query": "attention.q_proj",
+  "attention/key": "attention.k_proj",
+  "attention/value": "attention.v_proj",
+  "attention/out": "attention.o_proj",
+  "mlp_in": "mlp.fc1",
+  "mlp_out": "mlp.fc2",
+}
 
 
 def bert_embeddings(name: str) -> list[Rule]:
@@ -269,6 +279,7 @@ VIT = Encoder(
       engine.leading_axes(1),
     ),
     *engine.layer("encoder.layer.{n}", "visual/layer_{n}", _VIT_LAYER),
+    *engine.layer("layers.{n}", "visual/layer_{n}", _VIT_MODULES),
   ],
   settings=_PICTURES | {"qkv_bias": only(True)},
   default=VisionConfig(

@@ -16,6 +16,8 @@ import tokenizers
 SPECIAL = ("cls_token", "sep_token", "pad_token", "unk_token")
 
 _HUB_FILES = ("*.json", "vocab.txt", "merges.txt")
+# Either holds a vocabulary.
+_VOCABULARIES = ("tokenizer.json", "vocab.txt")
 
 Plain = tuple[tokenizers.Tokenizer, dict[str, str]]
 
@@ -45,6 +47,8 @@ def read(source: str) -> Any:
   is_path = source.startswith((".", "/", "~")) or source.count("/") > 1
   if is_path and not os.path.isdir(source):
     raise ValueError(f"tokenizer {source!r}: there is no such folder")
+  if os.path.isdir(source) and (missing := _missing(source)):
+    raise ValueError(f"tokenizer {source!r}: {missing}")
   try:
     if os.path.isdir(source):
       return _read_folder(source)
@@ -83,7 +87,23 @@ def check(pretrained: Any) -> Plain:
   return pretrained.backend_tokenizer, tokens
 
 
+def _missing(folder: str) -> str | None:
+  """Returns the error of a folder without a vocabulary.
+
+  `transformers` makes a tokenizer of the special tokens alone, for which every
+  word is unknown, from nothing but an encoder's config.json.
+  """
+  names = sorted(os.listdir(folder))
+  if not {*names}.isdisjoint(_VOCABULARIES):
+    return None
+  found = ", ".join(names[:8]) + (" ..." if names[8:] else "") or "nothing"
+  return f"expected {' or '.join(_VOCABULARIES)}, got {found}"
+
+
 def _read_folder(folder: str) -> Any:
+  # Of the hub's cache, which may hold a part of a model.
+  if missing := _missing(folder):
+    raise ValueError(missing)
   import transformers
 
   return transformers.AutoTokenizer.from_pretrained(

@@ -60,8 +60,9 @@ def prepare(settings: Settings) -> tuple[schema.Prepared, bool]:
       return schema.read_metadata(folder), False
     if not settings.overwrite:
       raise ValueError(
-        f"{folder}: expected {difference}; give another --data_dir, or"
-        " --overwrite to replace it"
+        f"{folder}: expected {difference}; give another --data_dir"
+        " (--config.data.data_dir of a run), or replace it by --overwrite of"
+        " data_prep.mnre"
       )
   _write(planner, surveyed, metadata, folder)
   return schema.read_metadata(folder), True

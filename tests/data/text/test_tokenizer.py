@@ -141,11 +141,20 @@ def test_no_tokenizer_is_one_line(tmp_path):
   with pytest.raises(ValueError, match="no such folder") as error:
     Tokenizer.load(tmp_path / "nowhere")
   assert "\n" not in str(error.value)
+  (tmp_path / "tokenizer.json").write_text("{}")
   with pytest.raises(
     ValueError, match="neither a folder nor a hub id"
   ) as error:
     Tokenizer.load(tmp_path)
   assert "\n" not in str(error.value)
+
+
+def test_an_encoder_without_a_tokenizer_is_refused(tmp_path):
+  """transformers would make one that knows no word."""
+  (tmp_path / "config.json").write_text('{"model_type": "bert"}')
+  expected = r"expected tokenizer\.json or vocab\.txt, got config\.json"
+  with pytest.raises(ValueError, match=expected):
+    Tokenizer.load(tmp_path)
 
 
 def test_an_unreachable_hub_is_reported_at_once(monkeypatch, tmp_path):
