@@ -80,7 +80,7 @@ class DisplayRow(NamedTuple):
       start = len(self.text.encoded.input_ids) - 1
     word_ids = np.asarray(self.text.caption.word_ids, int)
     columns = []
-    for word in np.unique(word_ids[word_ids >= 0]).tolist():
+    for word in map(int, np.unique(word_ids[word_ids >= 0])):
       tokens = np.flatnonzero(word_ids == word)
       first, count = int(tokens[0]), len(tokens)
       label = self.text.caption.words[word]

@@ -20,7 +20,7 @@ class CaptionIFAformer(IFAformer):
   text stream without a second one.
   """
 
-  config: CaptionConfig
+  config: CaptionConfig  # pyright: ignore[reportIncompatibleVariableOverride]
 
   def setup(self):
     """Declares `text`, `caption` and `relation_head`."""

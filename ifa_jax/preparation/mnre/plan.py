@@ -130,7 +130,7 @@ class Planner:
     self._captions = Captions(paths)
     if paths:
       pictures = self._captions.pictures
-      self._joins.append(joins.Join.of_pictures(settings.captions, pictures))
+      self._joins.append(joins.Join.of_pictures(", ".join(paths), pictures))
     self._crops = crops.Crops(settings.raw_dir, settings.protocol, listed)
     self._pictures = crops.Pictures(settings.raw_dir)
     self._has_file: dict[str, bool] = {}

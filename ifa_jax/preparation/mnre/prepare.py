@@ -158,7 +158,9 @@ def _metadata(planner: Planner, surveyed: Survey) -> dict[str, Any]:
   """
   settings, tokenizer = planner.settings, planner.tokenizer
   # Datasets without these keys are fitted, and have no captions.
-  optional = {} if settings.resize == "fit" else {"resize": settings.resize}
+  optional: dict[str, Any] = {}
+  if settings.resize != "fit":
+    optional["resize"] = settings.resize
   if surveyed.num_captions:
     paths = settings.captions.split(",") if settings.captions else []
     optional["captions"] = {
