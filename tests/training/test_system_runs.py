@@ -10,6 +10,7 @@ import pytest
 import tiny_run
 import tiny_systems
 
+from ifa_jax.batch import blank_pictures
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.models import registry
 from ifa_jax.training import evaluation, loop
@@ -22,6 +23,8 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 # One for each kind of input in addition to token ids.
 SYSTEMS = ("pcnn", "mtb", "mega", "vilbert", "mkgformer", "hvformer", "hvpnet")
 SYSTEMS += ("caption", "ifaformer_caption")
+# The parts of a post that show its picture.
+SEEN = ("image", "boxes", "caption")
 
 
 class Run(NamedTuple):
@@ -74,8 +77,7 @@ def test_posts_are_predicted_as_the_test_split_was(run, posts):
 
 def test_a_post_without_a_picture_is_predicted_too(run, posts):
   predictor = Predictor(run.workdir)
-  seen = ("image", "boxes", "caption")
-  bare = {k: x for k, x in posts[0].items() if k not in seen}
+  bare = {k: x for k, x in posts[0].items() if k not in SEEN}
   found, whole = predictor.predict(bare), predictor.predict(posts[0])
   gap = abs(found["probability"] - whole["probability"])
   assert (gap > 1e-6) == run.experiment.config.model.sees_pictures
@@ -114,6 +116,31 @@ def test_a_finished_run_scores_again_alike(run):
   rows = tiny_run.read_lines(run.workdir / "predictions_test.jsonl")
   wanted = [[*row["probabilities"].values()] for row in rows]
   np.testing.assert_allclose(found.probabilities, wanted, atol=1e-6)
+
+
+def test_pictures_move_and_go_with_all_that_shows_them(run, posts):
+  built = run.experiment
+  with evaluation.Checkpoints(run.workdir / "checkpoints") as checkpoints:
+    params = evaluation.load_best(built, checkpoints).params
+  evaluator, split = evaluation.Evaluator(built), built.data.split("test")
+  others = np.roll(np.arange(len(split)), 1)
+  moved = evaluator.predict(params, split, others).probabilities
+  blank = evaluator.predict(params, split, change=blank_pictures)
+  exchanged = [
+    {**post, **{k: posts[i][k] for k in SEEN}}
+    for post, i in zip(posts, others, strict=True)
+  ]
+  bare = [{k: x for k, x in p.items() if k not in SEEN} for p in posts]
+  predictor, pairs = Predictor(run.workdir), [(blank.probabilities, bare)]
+  # A crop that is grounded for the names of one row is for no other post.
+  if "grounded" not in [slot[0] for slot in built.data.geometry.slots]:
+    pairs.append((moved, exchanged))
+  for ours, shown in pairs:
+    records = predictor.predict_all(shown, batch_size=5)
+    theirs = [[*record["probabilities"].values()] for record in records]
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+  changes = np.abs(moved - blank.probabilities).max() > 1e-6
+  assert changes == built.config.model.sees_pictures
 
 
 def test_other_scenes_than_the_runs_are_refused(data_dir, tmp_path):
