@@ -69,8 +69,11 @@ def audit(figures: Figures, counts: ClassCounts) -> Audit:
       f"expected 1 to {num_rows} rows with a relation of {num_rows}, got"
       f" {num_relations}"
     )
-  accuracy, precision, recall = map(_hundredths, figures[:3])
-  f1 = None if figures.f1 is None else _hundredths(figures.f1)
+  precision, recall = map(_hundredths, figures[1:3])
+  accuracy, f1 = (
+    None if percent is None else _hundredths(percent)
+    for percent in (figures.accuracy, figures.f1)
+  )
   num_none, rows = num_rows - num_relations, np.arange(num_rows + 1)
   correct = rows[_rounds(rows, num_rows, accuracy)].tolist()
   parts = rows[: num_relations + 1]
@@ -134,7 +137,7 @@ def _rounds(part, whole, percent: int | None) -> np.ndarray:
   return abs(20_000 * part - 2 * percent * whole) <= whole
 
 
-def _no_number(num_rows: int, percent: float) -> str:
+def _no_number(num_rows: int, percent: float | None) -> str:
   return f"no number of {num_rows} rows is {percent:.2f} %"
 
 

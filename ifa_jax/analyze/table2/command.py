@@ -9,6 +9,9 @@ as launch.py would: its folder is an ordinary run's. Finished runs are not
 trained again, and a table that was stopped is resumed. `--set` changes settings
 of all variants; a setting that a variant does not have is an error.
 
+Later systems (mkgformer, hvformer, hvpnet) are rows if --rows names them, in a
+table of their own.
+
 Scores are means over seeds, with standard deviations; 95 % intervals are those
 of `compare`, bootstrapped over test posts and paired for differences. Writes
 `table2.md` and `table2.json` into WORKDIR.
@@ -160,6 +163,8 @@ def _published(variant: str) -> dict[str, Any] | None:
     return None
   row = published.VARIANTS[variant]
   figures = {
-    name: round(value / 100, 4) for name, value in row.figures._asdict().items()
+    name: None if value is None else round(value / 100, 4)
+    for name, value in row.figures._asdict().items()
   }
-  return {"table": row.table, "name": row.name, **figures}
+  found = {"table": row.table, "name": row.name, "reported_by": row.reported_by}
+  return found | figures

@@ -34,7 +34,8 @@ def choose(module: ModuleType, names: Sequence[str]) -> list[str]:
 
   Args:
     module: of the config file.
-    names: of variants; empty: those of the rows of Table 2, in its order.
+    names: of variants; empty: those of the rows of Table 2, in its order. Later
+      systems read other scenes, and become rows only by name.
 
   Raises:
     ValueError: for an unknown or repeated name, or if there is no row.
