@@ -43,11 +43,7 @@ def of_update(model: ModelConfig, text_len: int) -> float:
   """Returns the FLOPs of the products of one example, forward and backward.
 
   A product has two in the backward pass, one for the gradient of each operand;
-  pixels need no gradient.
-
-  Args:
-    model: IFAformer with a visual stream.
-    text_len: T, including padding.
+  pixels, which the model must read, need no gradient.
   """
   pixels = _patch_embedding(model.vision, num_patches(model))
   return 3 * of_prediction(model, text_len) - pixels
@@ -77,11 +73,9 @@ class Product:
   """A large matrix product, which measures the peak rate of the device."""
 
   def __init__(self, dtype: str = "float32", side: int | None = None):
-    """Compiles the product of two square matrices of a size fit for the device.
+    """Compiles the product of two square matrices.
 
-    Args:
-      dtype: of the matrices.
-      side: of the matrices; None: 2048 on a CPU, 8192 on an accelerator.
+    By default, their side is 2048 on a CPU, 8192 on an accelerator.
     """
     side = side or (2048 if jax.default_backend() == "cpu" else 8192)
     rng = np.random.default_rng(0)

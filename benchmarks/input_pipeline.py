@@ -12,7 +12,7 @@ import functools
 import itertools
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -21,9 +21,9 @@ import tensorflow as tf
 from absl import logging
 
 from benchmarks import harness
-from benchmarks.harness import flag
 from ifa_jax.batch import Geometry
 from ifa_jax.cli import tables
+from ifa_jax.cli.settings_flags import setting
 from ifa_jax.data import schema
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.cache import PLACES, RowCache
@@ -37,15 +37,17 @@ _PLACES = tuple(place for place in PLACES if place != "auto")
 _NUM_TIMED = 200
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Settings:
   """Flags of the command."""
 
-  data_dir: str = flag(dataclasses.MISSING, "Prepared dataset.")
-  places: tuple[str, ...] = flag(_PLACES, "Where to cache rows.", _PLACES)
-  batch_sizes: tuple[int, ...] = flag((32, 256), "Rows per batch.")
-  later: int = flag(3, "Epochs after the first.")
-  out: str | None = flag(None, "JSON file to write.")
+  data_dir: str = setting("Prepared dataset.")
+  places: tuple[str, ...] = setting(
+    "Where to cache rows.", _PLACES, choices=_PLACES
+  )
+  batch_sizes: tuple[int, ...] = setting("Rows per batch.", (32, 256), least=1)
+  later: int = setting("Epochs after the first.", 3, least=1)
+  out: str | None = setting("JSON file to write.", None)
 
 
 def geometry_of(prepared: schema.Prepared) -> Geometry:
@@ -65,13 +67,7 @@ def geometry_of(prepared: schema.Prepared) -> Geometry:
 def measure_epochs(
   prepared: schema.Prepared, place: str, batch_size: int, later: int
 ) -> dict[str, Any]:
-  """Reads epochs of the training rows, cached in one place.
-
-  Args:
-    prepared: the dataset.
-    place: of the cache.
-    batch_size: rows per batch.
-    later: epochs after the first.
+  """Reads the training rows once and `later` times more, cached in one place.
 
   Returns:
     `first`, and a list `later`, of `rows_per_second` by the wall clock and
@@ -92,8 +88,8 @@ def measure_epochs(
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     rate = {"rows_per_second": num_rows / wall, "cpu_seconds": cpu / num_rows}
     rates.append(rate)
-  setting = {"cache": place, "batch_size": batch_size}
-  return setting | {"first": rates[0], "later": rates[1:]}
+  found = {"cache": place, "batch_size": batch_size}
+  return found | {"first": rates[0], "later": rates[1:]}
 
 
 def measure_parts(prepared: schema.Prepared) -> dict[str, float]:
@@ -128,16 +124,15 @@ def measure_parts(prepared: schema.Prepared) -> dict[str, float]:
       rows[i : i + 1], rows[:0], []
     ),
   }
-  return {name: _mean_seconds(part, rows) for name, part in parts.items()}
-
-
-def _mean_seconds(part: Callable[[int], Any], rows: np.ndarray) -> float:
-  # The first call may initialise something.
-  part(0)
-  began = time.perf_counter()
-  for row in rows:
-    part(int(row))
-  return (time.perf_counter() - began) / len(rows)
+  seconds = {}
+  for name, part in parts.items():
+    # The first call may initialise something.
+    part(0)
+    began = time.perf_counter()
+    for row in rows.tolist():
+      part(row)
+    seconds[name] = (time.perf_counter() - began) / len(rows)
+  return seconds
 
 
 def _cells(rates: Sequence[dict[str, float]]) -> list[str]:
@@ -171,7 +166,7 @@ def main(settings: Settings) -> None:
   rows = [
     [
       x["cache"],
-      str(x["batch_size"]),
+      f"{x['batch_size']}",
       *_cells([x["first"]]),
       *_cells(x["later"]),
     ]

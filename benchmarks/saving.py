@@ -21,8 +21,8 @@ import numpy as np
 import optax
 
 from benchmarks import harness
-from benchmarks.harness import flag
 from ifa_jax import benchmark
+from ifa_jax.cli.settings_flags import setting
 from ifa_jax.models import parameters
 from ifa_jax.models.base import System
 from ifa_jax.runtime.data_parallel import make_parallel
@@ -36,19 +36,15 @@ _SIDE = 1024
 class Settings:
   """Flags of the command."""
 
-  size: str = flag("base", "Size of the encoders.", benchmark.SIZES)
-  products: int = flag(30, "Products of 1024 x 1024 per update.")
-  updates: int = flag(4, "Updates per measurement.")
-  rounds: int = flag(3, "Measurements of each way.")
-  out: str | None = flag(None, "JSON file to write.")
+  size: str = setting("Size of encoders.", "base", choices=[*benchmark.SIZES])
+  products: int = setting("Products of 1024 x 1024 per update.", 30, least=1)
+  updates: int = setting("Updates per measurement.", 4, least=1)
+  rounds: int = setting("Measurements of each way.", 3, least=1)
+  out: str | None = setting("JSON file to write.", None)
 
 
 class Loop:
-  """Updates a state and saves it.
-
-  Attributes:
-    num_bytes: of the state.
-  """
+  """Updates a state of `num_bytes`, and saves it."""
 
   def __init__(self, model: System, products: int):
     """Copies a random state to the devices and compiles the update."""

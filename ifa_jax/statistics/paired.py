@@ -13,7 +13,7 @@ import numpy as np
 
 from ifa_jax.statistics import bootstrap, metrics
 from ifa_jax.statistics.predictions import NONE
-from ifa_jax.statistics.systems import System
+from ifa_jax.statistics.systems import PredictedSystem
 
 # Measures of a system: the scores over all rows, accuracy on rows without a
 # relation, and F1 of each relation.
@@ -57,7 +57,7 @@ class Estimates(NamedTuple):
   p_value: np.ndarray
 
 
-def align(systems: Sequence[System]) -> Rows:
+def align(systems: Sequence[PredictedSystem]) -> Rows:
   """Sorts the rows of all files in the order of the first file."""
   order = list(systems[0].seeds[0].lines)
   gold = [systems[0].seeds[0].lines[row]["gold"] for row in order]

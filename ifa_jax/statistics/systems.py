@@ -19,7 +19,7 @@ _NUM_LISTED = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class System:
+class PredictedSystem:
   """Models that differ only in their seed.
 
   Attributes:
@@ -40,7 +40,7 @@ def read(
   words: Sequence[str],
   split: str = "test",
   none: Collection[str] = (predictions.NONE,),
-) -> list[System]:
+) -> list[PredictedSystem]:
   """Reads systems and checks that they predicted the same rows.
 
   Args:
@@ -55,7 +55,7 @@ def read(
   for word in words:
     name, paths = parse(word)
     seeds = (predictions.read(path, split, none) for path in paths)
-    systems.append(System(name, tuple(seeds)))
+    systems.append(PredictedSystem(name, tuple(seeds)))
   check(systems)
   return systems
 
@@ -93,7 +93,7 @@ def _split(paths: str) -> list[str]:
   return [first, *_split(rest)] if len(first) < len(paths) else [first]
 
 
-def check(systems: Sequence[System]) -> None:
+def check(systems: Sequence[PredictedSystem]) -> None:
   """Checks that systems can be compared.
 
   Raises:
@@ -145,7 +145,7 @@ def _listed(items: Sequence[Any]) -> str:
   return f"{len(items)} ({', '.join(names)})" if names else "none"
 
 
-def describe_protocols(systems: Sequence[System]) -> str:
+def describe_protocols(systems: Sequence[PredictedSystem]) -> str:
   """Returns the protocol of all systems, or "protocols differ: ...".
 
   Unknown protocols count as different, even from each other.

@@ -102,7 +102,7 @@ def test_odd_names_are_shown_as_they_are(tmp_path, capsys):
     two_systems.write(tmp_path, "y", [gold[::-1]], gold),
   ]
   read = [
-    systems.System(f"[red]{system.name}", system.seeds)
+    systems.PredictedSystem(f"[red]{system.name}", system.seeds)
     for system in systems.read(words)
   ]
   found = command.compare(read)

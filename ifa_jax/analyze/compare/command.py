@@ -39,7 +39,7 @@ from ifa_jax.statistics import (
   systems,
 )
 from ifa_jax.statistics.paired import Estimates, Rows
-from ifa_jax.statistics.systems import System
+from ifa_jax.statistics.systems import PredictedSystem
 from ifa_jax.workdir.run_folder import RunFolder
 
 TAKES_WORDS = True
@@ -107,7 +107,7 @@ def main(argv: Sequence[str]) -> int | None:
 
 
 def compare(
-  compared: Sequence[System], bootstrap_seed: int = 0
+  compared: Sequence[PredictedSystem], bootstrap_seed: int = 0
 ) -> dict[str, Any]:
   """Compares systems with the first of them.
 
@@ -172,7 +172,7 @@ def _scores(scores: Estimates, i: int, seeds: np.ndarray) -> dict[str, Any]:
   return found
 
 
-def _unknown(system: System, known: Sequence[str]) -> dict[str, int]:
+def _unknown(system: PredictedSystem, known: Sequence[str]) -> dict[str, int]:
   """Counts predictions of relations that no row has, most frequent first."""
   counts = collections.Counter(
     line["pred"] for seed in system.seeds for line in seed.lines.values()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
-from ifa_jax.statistics.systems import System
+from ifa_jax.statistics.systems import PredictedSystem
 
 _READABLE = ("head", "tail", "text", "img_id")
 
@@ -62,7 +62,7 @@ def mcnemar(advantages: np.ndarray) -> float:
   return min(1.0, float(chances[as_far].sum()))
 
 
-def rows(systems: Sequence[System]) -> Iterator[dict[str, Any]]:
+def rows(systems: Sequence[PredictedSystem]) -> Iterator[dict[str, Any]]:
   """Yields the rows that not all seeds of all systems label the same.
 
   Yields:

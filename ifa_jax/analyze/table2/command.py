@@ -28,7 +28,7 @@ from ifa_jax.analyze.table2 import configs as table2_configs
 from ifa_jax.analyze.table2 import runs, tables
 from ifa_jax.analyze.table2.runs import Row
 from ifa_jax.statistics import predictions
-from ifa_jax.statistics.systems import System
+from ifa_jax.statistics.systems import PredictedSystem
 from ifa_jax.workdir.run_folder import RunFolder
 
 COMPILES = True
@@ -110,7 +110,7 @@ def table2(rows: Sequence[Row], against: str | None = None) -> dict[str, Any]:
   for row in rows:
     folders = row.folders.values()
     seeds = (predictions.read(folder.path, runs.SPLIT) for folder in folders)
-    systems[row.variant] = System(row.variant, tuple(seeds))
+    systems[row.variant] = PredictedSystem(row.variant, tuple(seeds))
   reference = systems[against or rows[0].variant]
   others = [system for system in systems.values() if system is not reference]
   result = command.compare([reference, *others])
@@ -136,7 +136,7 @@ def table2(rows: Sequence[Row], against: str | None = None) -> dict[str, Any]:
   }
 
 
-def _describe(row: Row, system: System) -> dict[str, Any]:
+def _describe(row: Row, system: PredictedSystem) -> dict[str, Any]:
   """Describes a row's runs, each with the update that was selected on dev."""
   name = f"eval_{runs.SPLIT}.json"
   found: dict[int, Any] = {
