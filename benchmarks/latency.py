@@ -106,14 +106,14 @@ def measure(
     float64[rounds * posts, 3]: seconds and FLOPs of a prediction, and FLOP/s of
     the product before it.
   """
-  product = flops.Product()
+  product = flops.make_product()
   needed = [count_flops(predictor, post) for post in posts]
   for post in progress.bar(posts, "first round", unit=" posts"):
     predictor.predict(post)
   found = []
   for _ in progress.bar(range(rounds), "rounds", unit=" rounds"):
     for post, count in zip(posts, needed, strict=True):
-      rate, began = product.run(0), time.perf_counter()
+      rate, began = product(0), time.perf_counter()
       predictor.predict(post)
       found.append((time.perf_counter() - began, count, rate))
   return np.array(found)

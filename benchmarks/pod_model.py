@@ -46,13 +46,10 @@ class Chip(NamedTuple):
 
   peak: float
   memory: float
-  # To others of its node, over all links.
-  links: float
+  links: float  # To others of its node, over all links.
   source: str
-  # Devices per node; 0 if one network connects all.
-  node: int = 0
-  # To other nodes.
-  between: float = 0.0
+  node: int = 0  # Devices per node; 0 if one network connects all.
+  between: float = 0.0  # To other nodes.
   max_devices: int = 4096
 
 

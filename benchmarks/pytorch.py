@@ -112,12 +112,8 @@ def make_row(
     runner = yardstick.TorchRunner(model, batch, form, train)
     dtype = "float32" if form == "eager" else "bfloat16"
     memory = runner.memory_bytes
-  return runner.run, {
-    "text_len": text_len,
-    "dtype": dtype,
-    "compile_seconds": runner.compile_seconds,
-    "device_memory_bytes": memory,
-  }
+  row = {"text_len": text_len, "dtype": dtype, "device_memory_bytes": memory}
+  return runner.run, row | {"compile_seconds": runner.compile_seconds}
 
 
 def measure(settings: Settings) -> dict[str, Any]:
@@ -135,14 +131,10 @@ def measure(settings: Settings) -> dict[str, Any]:
   names = dict.fromkeys(settings.rows)
   rows = {name: make_row(settings, name, text_len) for name in names}
   runs = {name: run for name, (run, _) in rows.items()}
-  runs["product"] = flops.Product(settings.dtype).run
-  timed = benchmark.take_turns(
-    {
-      name: functools.partial(run_timed, run, settings.seconds)
-      for name, run in runs.items()
-    },
-    settings.rounds,
-  )
+  runs["product"] = flops.make_product(settings.dtype)
+  for name, run in runs.items():
+    runs[name] = functools.partial(run_timed, run, settings.seconds)
+  timed = benchmark.take_turns(runs, settings.rounds)
   count = flops.of_update if settings.task == "train" else flops.of_prediction
   peaks = [rate for rate, _ in timed["product"]]
   ours = [rate for rate, _ in timed.get("ours", ())]

@@ -13,7 +13,6 @@ import dataclasses
 import functools
 import tempfile
 import time
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +29,7 @@ from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.state import TrainState
 
 _SIDE = 1024
+WAYS = ("none", "late", "fetched")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,12 +77,7 @@ class Loop:
     self._state, result = self._update(self._state, rows)
     return result
 
-  def run(
-    self,
-    way: Literal["none", "late", "fetched"],
-    checkpoints: Checkpoints,
-    updates: int,
-  ) -> float:
+  def run(self, way: str, checkpoints: Checkpoints, updates: int) -> float:
     """Returns the seconds of some updates, the state of the first one saved."""
     began = time.monotonic()
     result = self._run_update()
@@ -107,8 +102,7 @@ def measure(loop: Loop, rounds: int, updates: int) -> dict[str, list[float]]:
       # On exit the background write ends, before the next way runs.
       return loop.run(way, saved, updates)
 
-  ways = ("none", "late", "fetched")
-  runs = {way: functools.partial(run, way) for way in ways}
+  runs = {way: functools.partial(run, way) for way in WAYS}
   return benchmark.take_turns(runs, rounds)
 
 

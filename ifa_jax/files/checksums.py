@@ -32,9 +32,8 @@ def write(folder: str | os.PathLike[str]) -> None:
 def damage(folder: str | os.PathLike[str], below: str = "") -> str | None:
   """Returns the first difference from `crc32c.json`, naming a file, or None.
 
-  Args:
-    folder: files added after `write` are ignored.
-    below: prefix of the relative paths to check; all by default.
+  Files added after `write` are ignored. `below` is a prefix of the relative
+  paths to check.
   """
   path = os.path.join(folder, FILE)
   try:

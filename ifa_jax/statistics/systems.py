@@ -20,15 +20,10 @@ _NUM_LISTED = 3
 
 @dataclasses.dataclass(frozen=True)
 class PredictedSystem:
-  """Models that differ only in their seed.
-
-  Attributes:
-    name: for tables.
-    seeds: one or more, of one protocol.
-  """
+  """Predictions of models that differ only in their seed."""
 
   name: str
-  seeds: tuple[Seed, ...]
+  seeds: tuple[Seed, ...]  # One or more, of one protocol.
 
   @property
   def protocol(self) -> str:
@@ -41,12 +36,9 @@ def read(
   split: str = "test",
   none: Collection[str] = (predictions.NONE,),
 ) -> list[PredictedSystem]:
-  """Reads systems and checks that they predicted the same rows.
+  """Reads systems `[name=]PATH[,PATH...]`, which predicted the same rows.
 
-  Args:
-    words: `[name=]PATH[,PATH...]` each.
-    split: "dev" or "test"; selects the file in a run's directory.
-    none: names of the negative class, case-insensitive.
+  For `split` and `none` see `predictions.read`.
 
   Raises:
     ValueError: names the file and the line, or the first rows, that do not fit.

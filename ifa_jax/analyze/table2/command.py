@@ -91,10 +91,6 @@ def main(_) -> None:
 def table2(rows: Sequence[Row], against: str | None = None) -> dict[str, Any]:
   """Collects the scores of finished runs and the published ones.
 
-  Args:
-    rows: as `runs.plan` returns them, all trained.
-    against: the variant that others are compared with, if any.
-
   Returns:
     Plain values: `protocol`, `split`, `n`, `num_relations` (test rows that have
     one), `bootstrap`, `against`, and `rows`. Each of these has `variant`,
@@ -106,11 +102,13 @@ def table2(rows: Sequence[Row], against: str | None = None) -> dict[str, Any]:
     ValueError: if a run is not finished, or runs have other test rows or gold
       relations than the first one.
   """
-  systems = {}
-  for row in rows:
-    folders = row.folders.values()
-    seeds = (predictions.read(folder.path, runs.SPLIT) for folder in folders)
-    systems[row.variant] = PredictedSystem(row.variant, tuple(seeds))
+  systems = {
+    row.variant: PredictedSystem(
+      row.variant,
+      tuple(predictions.read(x.path, runs.SPLIT) for x in row.folders.values()),
+    )
+    for row in rows
+  }
   reference = systems[against or rows[0].variant]
   others = [system for system in systems.values() if system is not reference]
   result = command.compare([reference, *others])

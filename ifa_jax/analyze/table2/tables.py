@@ -50,15 +50,14 @@ def _head(table: Mapping[str, Any]) -> list[str]:
 
 def _tables(table: Mapping[str, Any]) -> list[Table]:
   """Returns Table 2, later systems if there are any, and the runs."""
-  titles = {}
+  titles = {"Table 2": [], published.LATER: []}
   for row in table["rows"]:
-    is_later = (row["published"] or {}).get("table") == published.LATER
-    title = published.LATER if is_later else "Table 2"
-    titles.setdefault(title, []).append(row)
+    is_later = row["published"] and row["published"]["table"] == published.LATER
+    titles[published.LATER if is_later else "Table 2"].append(row)
   scores = [
-    _scores(title, titles[title], table["against"])
-    for title in ("Table 2", published.LATER)
-    if title in titles
+    _scores(title, rows, table["against"])
+    for title, rows in titles.items()
+    if rows
   ]
   return [*scores, _runs(table["rows"])]
 
@@ -98,18 +97,16 @@ def _section(row: Mapping[str, Any]) -> list[list[str]]:
 
 
 def _runs(rows: Sequence[Mapping[str, Any]]) -> Table:
-  lines = []
-  for row in rows:
-    paper = row["published"]
-    lines.append(
-      [
-        row["variant"],
-        f"{paper['name']} ({paper['table']})" if paper else "",
-        row["visual_source"],
-        ", ".join(str(run["seed"]) for run in row["runs"]),
-        f"{round(row['epochs'], 2):g}",
-        str(row["updates"]),
-      ]
-    )
+  lines = [
+    [
+      row["variant"],
+      "{name} ({table})".format(**x) if (x := row["published"]) else "",
+      row["visual_source"],
+      ", ".join(str(run["seed"]) for run in row["runs"]),
+      f"{round(row['epochs'], 2):g}",
+      str(row["updates"]),
+    ]
+    for row in rows
+  ]
   columns = ("system", "published row", "visual input", "seeds", "epochs")
   return Table("Runs", [*columns, "updates"], [lines])
