@@ -9,7 +9,6 @@ one row on one thread. The dataset is one of `data_prep.mnre`.
 
 import dataclasses
 import functools
-import itertools
 import statistics
 import time
 from collections.abc import Sequence
@@ -29,6 +28,7 @@ from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.cache import PLACES, RowCache
 from ifa_jax.data.pipeline.dataset import Split
 from ifa_jax.data.pipeline.host_cache import HostRows
+from ifa_jax.models.config import ModelConfig, VisionConfig
 from ifa_jax.runtime import data_parallel
 
 _SPLIT = "train"
@@ -52,16 +52,10 @@ class Settings:
 
 def geometry_of(prepared: schema.Prepared) -> Geometry:
   """Returns the shapes of everything in a dataset's records."""
-  sizes = schema.crop_sizes(prepared.metadata["patch_size"])
-  num_crops = prepared.metadata["num_crops"]
-  return Geometry(
-    text_len=prepared.metadata["text_len"],
-    slots=(
-      ("image", 1, prepared.metadata["image_size"]),
-      ("grounded", num_crops, sizes["grounded"]),
-      ("detected", num_crops, sizes["detected"]),
-    ),
-  )
+  sizes = ("image_size", "patch_size", "num_crops")
+  vision = VisionConfig(**{name: prepared.metadata[name] for name in sizes})
+  slots = ModelConfig(vision=vision).picture_slots
+  return Geometry(prepared.metadata["text_len"], slots=slots)
 
 
 def measure_epochs(
@@ -119,10 +113,8 @@ def measure_parts(prepared: schema.Prepared) -> dict[str, float]:
     "read and check the record": lambda i: split[i],
     "find its pictures": lambda i: parse(records[i]),
     "decode them": decode,
-    "cache the pixels": lambda i: store.write(rows[i : i + 1], [pixels]),
-    "copy them into a batch": lambda i: store.take(
-      rows[i : i + 1], rows[:0], []
-    ),
+    "cache the pixels": lambda i: store.write(rows[[i]], [pixels]),
+    "copy them into a batch": lambda i: store.take(rows[[i]], rows[:0], []),
   }
   seconds = {}
   for name, part in parts.items():
@@ -151,9 +143,8 @@ def main(settings: Settings) -> None:
   # One after the other, because two caches may not fit into memory.
   epochs = [
     measure_epochs(prepared, place, batch_size, settings.later)
-    for place, batch_size in itertools.product(
-      settings.places, settings.batch_sizes
-    )
+    for place in settings.places
+    for batch_size in settings.batch_sizes
   ]
   parts = measure_parts(prepared)
   total = sum(parts.values())

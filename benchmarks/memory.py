@@ -12,6 +12,7 @@ counted. Nothing is computed, and no accelerator is needed.
 """
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -61,10 +62,8 @@ def residual_bytes(model: System, text_len: int) -> int:
     return jax.vjp(loss, params)[1]
 
   def size(rows):
-    batch = jax.eval_shape(
-      lambda: parameters.blank_batch(model, rows, text_len)
-    )
-    return size_of(jax.eval_shape(forward, shapes, batch))
+    make = functools.partial(parameters.blank_batch, model, rows, text_len)
+    return size_of(jax.eval_shape(forward, shapes, jax.eval_shape(make)))
 
   # The residuals that do not grow with the rows are parameters, which are
   # counted elsewhere.
