@@ -30,6 +30,7 @@ from absl import flags
 
 from ifa_jax.batch import Batch
 from ifa_jax.cli import app, tables
+from ifa_jax.files import json_file
 from ifa_jax.models import build, parameters, variants
 from ifa_jax.models.base import RegionConfig, System
 from ifa_jax.models.config import TextConfig, VisionConfig
@@ -287,7 +288,7 @@ def main(_: Sequence[str]) -> None:
       "settings": {name: values[name].value for name in settings},
       "examples_per_second": rates,
     }
-    tables.write_json(values.out, found)
+    json_file.write(values.out, found)
 
 
 if __name__ == "__main__":

@@ -44,9 +44,7 @@ def read(
 ) -> dict[str, Any]:
   """Returns the parameters in a file, nested dicts of float32 arrays.
 
-  Args:
-    path: of the file.
-    like: the expected parameters: nested dicts of objects with a `shape`.
+  The expected ones are nested dicts of objects with a `shape`.
 
   Raises:
     ValueError: if the file is missing, damaged, or holds other tensors than
@@ -72,17 +70,13 @@ def read(
 
 def _check(file: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
   """Compares names, shapes and dtypes in the header of a file."""
-  names = {*file.keys()}
+  names, reason = {*file.keys()}, ""
   if missing := sorted(shapes.keys() - names):
-    raise ValueError(
-      f"expected {len(shapes)} tensors, got none named {missing[0]}"
-      f" ({len(missing)} are missing)"
-    )
-  if extra := sorted(names - shapes.keys()):
-    raise ValueError(
-      f"expected {len(shapes)} tensors, got {extra[0]!r:.80} in addition"
-      f" ({len(extra)} are not in the model)"
-    )
+    reason = f"none named {missing[0]} ({len(missing)} are missing)"
+  elif extra := sorted(names - shapes.keys()):
+    reason = f"{extra[0]!r:.80} in addition ({len(extra)} are not in the model)"
+  if reason:
+    raise ValueError(f"expected {len(shapes)} tensors, got {reason}")
   for name, shape in shapes.items():
     found = file.get_slice(name)
     got = (found.get_dtype(), tuple(found.get_shape()))
