@@ -43,7 +43,7 @@ class BertConfig(TextSystem):
     check_choice("model.pooling", self.pooling, POOLINGS)
 
   @property
-  def reads_caption(self) -> str | None:  # pyright: ignore[reportIncompatibleVariableOverride]
+  def reads_caption(self) -> str | None:
     """As the second segment of the text."""
     return "segment" if self.caption else None
 
