@@ -2,19 +2,19 @@
 
 from ifa_jax.cli import app
 
-VERBS = (
-  "huggingface",
-  "deepke",
-  "vilbert",
-  "mkgformer",
-  "hvformer",
-  "export",
-)
+VERBS = {
+  "huggingface": "commands.huggingface",
+  "deepke": "commands.checkpoint:DEEPKE",
+  "vilbert": "commands.checkpoint:VILBERT",
+  "mkgformer": "commands.checkpoint:MKGFORMER",
+  "hvformer": "commands.checkpoint:HVFORMER",
+  "export": "commands.export",
+}
 
 
 def run() -> None:
   """Runs the conversion that the first argument names."""
-  app.run_verb("ifa_jax.convert", {verb: f"commands.{verb}" for verb in VERBS})
+  app.run_verb("ifa_jax.convert", VERBS)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ from typing import Any, cast
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import engine, sources
+from ifa_jax.cli.settings_flags import setting
+from ifa_jax.convert import checkpoint, engine
+from ifa_jax.convert.checkpoint import Checkpoint
 from ifa_jax.convert.engine import Drop, Rule, layer, linear, norm
 from ifa_jax.convert.huggingface.encoders import (
   BERT_LAYER,
@@ -21,18 +23,23 @@ from ifa_jax.convert.huggingface.encoders import (
   bert_embeddings,
   clip_embeddings,
 )
-from ifa_jax.convert.store import Converted, make_info
-from ifa_jax.models import parameters
-from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
+from ifa_jax.convert.store import Converted
+from ifa_jax.models.config import (
+  FUSIONS,
+  ModelConfig,
+  TextConfig,
+  VisionConfig,
+)
 
 _VISUAL = "model.vision_embeddings"
+_TEXT_LAYER = "model.encoder.text_layer.{n}"
 
 RULES = [
   Drop("model.{any}position_ids", "buffers that count 0, 1, 2 ..."),
   Drop("model.text_pooler.{any}", "the relation head reads the markers"),
   Drop("model.vision_post_layernorm.{any}", "nothing reads the class token"),
   *bert_embeddings("model.text_embeddings"),
-  *layer("model.encoder.text_layer.{n}", "text/layer_{n}", BERT_LAYER),
+  *layer(_TEXT_LAYER, "text/layer_{n}", BERT_LAYER),
   *clip_embeddings(_VISUAL),
   Rule(
     f"{_VISUAL}.aux_position_embedding.weight", "visual/embed/grounded_position"
@@ -52,6 +59,14 @@ _NOT_IN_FILE = (
   "attention_dropout_rate",
   "crop_position_stddev",
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """Settings that a checkpoint does not determine."""
+
+  num_heads: int = setting(checkpoint.HEADS, 12, least=1)
+  fusion: str = setting("See models.config.", "released", choices=[*FUSIONS])
 
 
 def from_deepke(
@@ -74,69 +89,66 @@ def from_deepke(
     ValueError: if the file is damaged, or names and shapes are not DeepKE's;
       lists all.
   """
-  converted = convert(checkpoint, num_heads, fusion)
+  converted = convert(checkpoint, Options(num_heads, fusion))
   return cast(ModelConfig, converted.model_config), converted.params
 
 
-def convert(
-  checkpoint: str | os.PathLike, num_heads: int, fusion: str
-) -> Converted:
+def convert(path: str | os.PathLike, options: Options) -> Converted:
   """Does the same as `from_deepke`, with provenance."""
-  path = os.fspath(checkpoint)
-  arrays = sources.read_weights(path)
-  config = read_sizes(arrays, num_heads, fusion, path)
-  params = engine.convert(arrays, RULES, parameters.param_shapes(config), path)
-  info = make_info("deepke")
-  info["sources"]["checkpoint"] = sources.record(path, [path])
-  info["dropped"]["checkpoint"] = engine.dropped(arrays, RULES)
-  return Converted(config, traverse_util.unflatten_dict(params, sep="/"), info)
+  file = checkpoint.read(path)
+  config = read_sizes(file, options.num_heads, options.fusion)
+  return file.convert(config, RULES, "deepke")
 
 
 def read_sizes(
-  arrays: Mapping[str, np.ndarray],
+  file: Checkpoint,
   num_heads: int,
-  fusion: str,
-  checkpoint: str | os.PathLike,
+  fusion: str = "released",
+  head: str = "classifier",
 ) -> ModelConfig:
-  """Reads a model's sizes from the shapes of DeepKE's arrays."""
+  """Reads a model's sizes from the shapes of DeepKE's arrays.
 
-  def shape(name: str) -> tuple[int, int]:
-    return sources.matrix_shape(arrays, f"model.{name}", checkpoint)
+  Args:
+    file: of DeepKE, or of a program with the same names.
+    num_heads: of both streams.
+    fusion: of the model.
+    head: name of the relation head.
+  """
 
-  vocab_size, dim = shape("text_embeddings.word_embeddings.weight")
-  patch = arrays.get(f"{_VISUAL}.patch_embedding.weight")
+  def rows(name: str) -> int:
+    return file.shape(f"model.{name}.weight")[0]
+
+  patch = file.arrays.get(f"{_VISUAL}.patch_embedding.weight")
   if patch is None or patch.ndim != 4:
     raise ValueError(
-      f"{checkpoint}: {_VISUAL}.patch_embedding.weight: expected an array"
+      f"{file.path}: {_VISUAL}.patch_embedding.weight: expected an array"
       " [D, 3, patch, patch], got"
       f" {'nothing' if patch is None else patch.shape}"
     )
-  side = math.isqrt(shape("vision_embeddings.position_embedding.weight")[0] - 1)
-  crops, _ = shape("vision_embeddings.aux_position_embedding.weight")
+  vocab_size, dim = file.shape("model.text_embeddings.word_embeddings.weight")
+  side = math.isqrt(rows("vision_embeddings.position_embedding") - 1)
   shared: dict[str, Any] = {
     "hidden_dim": dim,
     "num_heads": num_heads,
-    "num_layers": sum("attention.self.query.weight" in name for name in arrays),
+    "num_layers": file.count(f"{_TEXT_LAYER}.attention.self.query.weight"),
   }
   return ModelConfig(
     text=TextConfig(
       vocab_size=vocab_size,
-      max_len=shape("text_embeddings.position_embeddings.weight")[0],
-      num_token_types=shape("text_embeddings.token_type_embeddings.weight")[0],
-      mlp_dim=shape("encoder.text_layer.0.intermediate.dense.weight")[0],
+      max_len=rows("text_embeddings.position_embeddings"),
+      num_token_types=rows("text_embeddings.token_type_embeddings"),
+      mlp_dim=rows("encoder.text_layer.0.intermediate.dense"),
       **shared,
     ),
     vision=VisionConfig(
       image_size=side * patch.shape[-1],
       patch_size=patch.shape[-1],
-      num_crops=crops // 16,
-      mlp_dim=shape("encoder.vision_layers.0.mlp.fc1.weight")[0],
+      num_crops=rows("vision_embeddings.aux_position_embedding") // 16,
+      mlp_dim=rows("encoder.vision_layers.0.mlp.fc1"),
       **shared,
     ),
     fusion=fusion,
-    num_relations=sources.matrix_shape(arrays, "classifier.weight", checkpoint)[
-      0
-    ],
+    num_relations=file.shape(f"{head}.weight")[0],
   )
 
 
@@ -163,7 +175,8 @@ def export_deepke(
     )
   flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
   tensors = engine.restore(flat, RULES, "DeepKE's file")
-  read = read_sizes(tensors, config.text.num_heads, config.fusion, path)
+  file = Checkpoint(os.fspath(path), tensors)
+  read = read_sizes(file, config.text.num_heads, config.fusion)
   problems = [
     f"{side}.{name}: expected {expected!r}, got {found!r}"
     for side in ("text", "vision")

@@ -188,21 +188,6 @@ def _read_safetensors(path: str) -> dict[str, np.ndarray]:
     ) from None
 
 
-def matrix_shape(
-  arrays: Mapping[str, np.ndarray], name: str, where: str | os.PathLike
-) -> tuple[int, int]:
-  """Returns rows and columns of a checkpoint's array.
-
-  Raises:
-    ValueError: if the array is missing or no matrix; names it and `where`.
-  """
-  array = arrays.get(name)
-  if array is None or array.ndim != 2:
-    found = "nothing" if array is None else f"shape {array.shape}"
-    raise ValueError(f"{where}: {name}: expected a matrix, got {found}")
-  return array.shape
-
-
 def sha256(path: str | os.PathLike) -> str:
   """Returns the hash of a file, in hexadecimal."""
   with open(path, "rb") as file:

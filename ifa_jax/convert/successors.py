@@ -4,20 +4,17 @@ Both share the names of DeepKE's IFAformer (`deepke.RULES`) and add those of
 their fusion: zjunlp/MKGformer@6dc924d, liuxiyang641/HVFormer@9b6a662.
 """
 
+import dataclasses
 import os
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-from flax import traverse_util
-
-from ifa_jax.convert import deepke, engine, sources
+from ifa_jax.cli.settings_flags import setting
+from ifa_jax.convert import checkpoint, deepke
+from ifa_jax.convert.checkpoint import Checkpoint
 from ifa_jax.convert.engine import Drop, Rule, linear, norm
-from ifa_jax.convert.store import Converted, make_info
-from ifa_jax.models import parameters
-from ifa_jax.models.base import System
+from ifa_jax.convert.store import Converted
 from ifa_jax.models.successors.hvformer import HVFormerConfig
-from ifa_jax.models.successors.mkgformer import MKGformerConfig
+from ifa_jax.models.successors.mkgformer import VARIANTS, MKGformerConfig
 
 _SHARED = [
   rule for rule in deepke.RULES if not rule.name.startswith("classifier.")
@@ -71,81 +68,51 @@ def hvformer_rules(config: HVFormerConfig) -> list[Rule | Drop]:
   ]
 
 
-def from_mkgformer(
-  checkpoint: str | os.PathLike, num_heads: int = 12, variant: str = "released"
-) -> tuple[MKGformerConfig, dict[str, Any]]:
-  """Reads a checkpoint of MKGformer's MRE code.
+@dataclasses.dataclass(frozen=True)
+class HVFormerOptions:
+  """Settings that a checkpoint does not determine."""
 
-  Args:
-    checkpoint: a `.pth` state dict. Nothing in it is executed.
-    num_heads: of both streams.
-    variant: "released" gives the released code's logits, "equations" reads the
-      same weights by the equations.
+  num_heads: int = setting(checkpoint.HEADS, 12, least=1)
 
-  Returns:
-    The model's config and its float32 parameters.
+
+@dataclasses.dataclass(frozen=True)
+class MKGformerOptions(HVFormerOptions):
+  """Likewise; "equations" reads the same weights by the equations."""
+
+  variant: str = setting(
+    "See models.successors.mkgformer.", "released", choices=[*VARIANTS]
+  )
+
+
+def convert_mkgformer(
+  path: str | os.PathLike, options: MKGformerOptions
+) -> Converted:
+  """Reads a checkpoint of MKGformer's MRE code, a `.pth` state dict.
 
   Raises:
     ValueError: for a damaged file, or names and shapes of another model; all
       are listed.
   """
-  converted = convert_mkgformer(checkpoint, num_heads, variant)
-  return converted.model_config, converted.params  # pyright: ignore[reportReturnType]
-
-
-def from_hvformer(
-  checkpoint: str | os.PathLike, num_heads: int = 12
-) -> tuple[HVFormerConfig, dict[str, Any]]:
-  """Reads a checkpoint of HVFormer's code; see `from_mkgformer`."""
-  converted = convert_hvformer(checkpoint, num_heads)
-  return converted.model_config, converted.params  # pyright: ignore[reportReturnType]
-
-
-def convert_mkgformer(
-  checkpoint: str | os.PathLike, num_heads: int, variant: str
-) -> Converted:
-  """Converts as `from_mkgformer`; the result also lists the sources."""
-  arrays = sources.read_weights(os.fspath(checkpoint))
+  file = checkpoint.read(path)
   config = MKGformerConfig(
-    **_sizes(arrays, num_heads, checkpoint), variant=variant
+    **_sizes(file, options.num_heads), variant=options.variant
   )
-  return _convert(arrays, config, mkgformer_rules(config), checkpoint)
+  return file.convert(config, mkgformer_rules(config), config.system)
 
 
 def convert_hvformer(
-  checkpoint: str | os.PathLike, num_heads: int
+  path: str | os.PathLike, options: HVFormerOptions
 ) -> Converted:
-  """Converts as `from_hvformer`; the result also lists the sources."""
-  arrays = sources.read_weights(os.fspath(checkpoint))
-  config = HVFormerConfig(**_sizes(arrays, num_heads, checkpoint))
-  return _convert(arrays, config, hvformer_rules(config), checkpoint)
+  """Reads a checkpoint of HVFormer's code; see `convert_mkgformer`."""
+  file = checkpoint.read(path)
+  config = HVFormerConfig(**_sizes(file, options.num_heads))
+  return file.convert(config, hvformer_rules(config), config.system)
 
 
-def _sizes(
-  arrays: Mapping[str, np.ndarray],
-  num_heads: int,
-  checkpoint: str | os.PathLike,
-) -> dict[str, Any]:
+def _sizes(file: Checkpoint, num_heads: int) -> dict[str, Any]:
   """Returns the fields of a `TwoStreamConfig` that the arrays determine."""
-  head = arrays.get(f"{_HVFORMER_HEAD}.weight")
-  named = arrays if head is None else {**arrays, "classifier.weight": head}
-  read = deepke.read_sizes(named, num_heads, "released", checkpoint)
-  return {
-    "text": read.text,
-    "vision": read.vision,
-    "num_relations": read.num_relations,
-  }
-
-
-def _convert(
-  arrays: Mapping[str, np.ndarray],
-  config: System,
-  rules: list[Rule | Drop],
-  checkpoint: str | os.PathLike,
-) -> Converted:
-  path, expected = os.fspath(checkpoint), parameters.param_shapes(config)
-  params = engine.convert(arrays, rules, expected, path)
-  info = make_info(config.system)
-  info["sources"]["checkpoint"] = sources.record(path, [path])
-  info["dropped"]["checkpoint"] = engine.dropped(arrays, rules)
-  return Converted(config, traverse_util.unflatten_dict(params, sep="/"), info)
+  is_hvformer = f"{_HVFORMER_HEAD}.weight" in file.arrays
+  head = _HVFORMER_HEAD if is_hvformer else "classifier"
+  read = deepke.read_sizes(file, num_heads, head=head)
+  names = ("text", "vision", "num_relations")
+  return {name: getattr(read, name) for name in names}

@@ -8,18 +8,14 @@ shows.
 
 import dataclasses
 import os
-from collections.abc import Mapping
 from typing import Any, cast
 
-import numpy as np
-from flax import traverse_util
-
-from ifa_jax.convert import engine, initialize, sources
+from ifa_jax.cli.settings_flags import setting
+from ifa_jax.convert import checkpoint
+from ifa_jax.convert.checkpoint import Checkpoint
 from ifa_jax.convert.engine import Drop, Rule, layer, linear, norm
 from ifa_jax.convert.huggingface.encoders import BERT_LAYER, bert_embeddings
-from ifa_jax.convert.store import Converted, make_info
-from ifa_jax.data.text import markers
-from ifa_jax.models import parameters
+from ifa_jax.convert.store import Converted
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
 from ifa_jax.models.config import TextConfig
 from ifa_jax.models.encoders.co_attention import CoAttentionConfig
@@ -68,21 +64,21 @@ RULES = [
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Settings that a checkpoint does not determine.
+  """Settings that a checkpoint does not determine."""
 
-  Attributes:
-    num_heads: of the text stream.
-    vision_heads: of the region stream.
-    connection_heads: of the co-attention layers.
-    num_relations: "None" included.
-    seed: of initialised parameters.
-  """
-
-  num_heads: int = 12
-  vision_heads: int = 8
-  connection_heads: int = 8
-  num_relations: int = 23
-  seed: int = 0
+  num_heads: int = setting(
+    "Attention heads of the text stream, not given by the file.", 12, least=1
+  )
+  vision_heads: int = setting(
+    "Attention heads of the region stream.", 8, least=1
+  )
+  connection_heads: int = setting(
+    "Attention heads of the co-attention layers.", 8, least=1
+  )
+  num_relations: int = setting(
+    "Number of relations, None included.", 23, least=1
+  )
+  seed: int = setting("Seed of initialised parameters.", 0)
 
 
 def from_vilbert(
@@ -109,52 +105,31 @@ def from_vilbert(
   return cast(ViLBERTConfig, converted.model_config), converted.params
 
 
-def convert(checkpoint: str | os.PathLike, options: Options) -> Converted:
+def convert(path: str | os.PathLike, options: Options) -> Converted:
   """Does the same as `from_vilbert`, with provenance."""
-  path = os.fspath(checkpoint)
-  arrays = sources.read_weights(path)
-  published = read_sizes(arrays, options, path)
-  expected = {
-    name: shape
-    for name, shape in parameters.param_shapes(published).items()
-    if not name.startswith("relation_head/")
-  }
-  given = engine.convert(arrays, RULES, expected, path)
-  rows = published.text.vocab_size + len(markers.MARKERS)
-  text = dataclasses.replace(published.text, vocab_size=rows)
-  config = dataclasses.replace(published, text=text)
-  params, initialised = initialize.complete(given, config, options.seed)
-  info = make_info("vilbert")
-  info["initialised"] = initialised
-  info["sources"]["checkpoint"] = sources.record(path, [path])
-  info["dropped"]["checkpoint"] = engine.dropped(arrays, RULES)
-  return Converted(config, traverse_util.unflatten_dict(params, sep="/"), info)
+  file = checkpoint.read(path)
+  config = read_sizes(file, options)
+  return file.convert(config, RULES, "vilbert", options.seed)
 
 
-def read_sizes(
-  arrays: Mapping[str, np.ndarray], options: Options, checkpoint: str
-) -> ViLBERTConfig:
-  """Reads a model's sizes from the shapes of ViLBERT's arrays."""
+def read_sizes(file: Checkpoint, options: Options) -> ViLBERTConfig:
+  """Reads a model's sizes, without markers, from the shapes of the arrays."""
 
   def shape(name: str) -> tuple[int, int]:
-    return sources.matrix_shape(arrays, f"bert.{name}", checkpoint)
-
-  def count(pattern: str) -> int:
-    return sum(engine.match(pattern, name) is not None for name in arrays)
+    return file.shape(f"bert.{name}.weight")
 
   def depth(stream: str) -> dict[str, Any]:
     name = f"{stream}.intermediate.dense.weight"
-    first = name.format(n=0).removeprefix("bert.")
-    return {"num_layers": count(name), "mlp_dim": shape(first)[0]}
+    mlp_dim, _ = file.shape(name.format(n=0))
+    return {"num_layers": file.count(name), "mlp_dim": mlp_dim}
 
-  vocab_size, width = shape("embeddings.word_embeddings.weight")
-  visual_width, feature_dim = shape("v_embeddings.image_embeddings.weight")
-  connection_width, _ = shape("encoder.c_layer.0.biattention.query1.weight")
+  vocab_size, width = shape("embeddings.word_embeddings")
+  visual_width, feature_dim = shape("v_embeddings.image_embeddings")
   return ViLBERTConfig(
     text=TextConfig(
       vocab_size=vocab_size,
-      max_len=shape("embeddings.position_embeddings.weight")[0],
-      num_token_types=shape("embeddings.token_type_embeddings.weight")[0],
+      max_len=shape("embeddings.position_embeddings")[0],
+      num_token_types=shape("embeddings.token_type_embeddings")[0],
       hidden_dim=width,
       num_heads=options.num_heads,
       **depth(_TEXT),
@@ -165,8 +140,8 @@ def read_sizes(
       **depth(_VISION),
     ),
     connection=CoAttentionConfig(
-      hidden_dim=connection_width,
-      num_layers=count(f"{_CONNECTION}.biattention.query1.weight"),
+      hidden_dim=shape("encoder.c_layer.0.biattention.query1")[0],
+      num_layers=file.count(f"{_CONNECTION}.biattention.query1.weight"),
       num_heads=options.connection_heads,
     ),
     regions=dataclasses.replace(

@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 
+from ifa_jax.cli.settings_flags import setting
 from ifa_jax.convert import engine, initialize, sources, store
 from ifa_jax.convert.engine import Rule
 from ifa_jax.convert.huggingface import export
@@ -29,33 +30,34 @@ from ifa_jax.data.text import markers
 from ifa_jax.files.shown import shown
 from ifa_jax.models import parameters
 from ifa_jax.models.base import System
-from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.config import FUSIONS, ModelConfig
 
 _POSITIONS = "visual/embed/position"
 
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-  """Settings that encoders do not determine.
+  """Settings that encoders do not determine."""
 
-  Attributes:
-    vision_layers: "first:N" takes the first N layers of the vision encoder.
-    text_layers: likewise.
-    image_size: side of a picture in pixels; None: as the encoder was trained.
-      The position table is resized if needed.
-    num_crops: slots for crops of each kind.
-    num_relations: "None" included.
-    fusion: "paper" or "released".
-    seed: of initialised parameters.
-  """
+  vision_layers: str | None = setting(
+    "first:N layers of the vision encoder.", None
+  )
+  text_layers: str | None = setting("first:N layers of the text encoder.", None)
+  image_size: int | None = setting(
+    "Side of a picture in pixels. If it is not the encoder's, the position"
+    " table is resized.",
+    None,
+    least=1,
+  )
+  num_crops: int = setting("Slots for crops of each kind.", 3, least=1)
+  num_relations: int = setting(
+    "Number of relations, None included.", 23, least=1
+  )
+  fusion: str = setting("See models.config.", "paper", choices=[*FUSIONS])
+  seed: int = setting("Seed of initialised parameters.", 0)
 
-  vision_layers: str | None = None
-  text_layers: str | None = None
-  image_size: int | None = None
-  num_crops: int = 3
-  num_relations: int = 23
-  fusion: str = "paper"
-  seed: int = 0
+
+_DEFAULT = Options()
 
 
 def from_huggingface(
@@ -90,15 +92,15 @@ def from_huggingface(
 
 
 def convert(
-  text: str | os.PathLike | None,
-  vision: str | os.PathLike | None,
-  rest: str | os.PathLike | None,
-  options: Options,
+  text: str | os.PathLike | None = None,
+  vision: str | os.PathLike | None = None,
+  rest: str | os.PathLike | None = None,
+  options: Options = _DEFAULT,
 ) -> Converted:
   """Does the same as `from_huggingface`, with the pooler and provenance."""
   if text is None and vision is None:
     raise ValueError("expected text, vision or both, got neither")
-  if rest is not None and options != Options():
+  if rest is not None and options != _DEFAULT:
     raise ValueError(
       f"{rest}: holds the model's whole config; leave out the other settings"
     )
