@@ -41,7 +41,7 @@ def parse(weights: str) -> dict[str, str]:
   Any other setting is a folder and gives an empty dict.
 
   Raises:
-    ValueError: for a side that is misspelt or named twice.
+    ValueError: for a side that is misspelt, named twice or "random".
   """
   if not weights.startswith(tuple(f"{side}=" for side in SIDES)):
     return {}
@@ -52,6 +52,11 @@ def parse(weights: str) -> dict[str, str]:
       raise ValueError(
         "config.weights: expected text=ENCODER, vision=ENCODER or both with a"
         f" comma between them and none within a path, got {weights!r}"
+      )
+    if encoder == "random":
+      raise ValueError(
+        f"config.weights: {side}: expected an encoder, got random; omit"
+        f" {side}= to train it from random values"
       )
     named[side] = encoder
   return named
@@ -80,7 +85,7 @@ def locate(weights: str) -> str:
   with _lock(folder.with_name(f"{folder.name}.lock")):
     if not store.is_converted(folder):
       _log.info("Converting %s into %s", weights, folder)
-      _convert(encoders, folder)
+      store.save_converted(folder, *conversion.convert(**encoders))
   for note in store.load_provenance(folder).get("notes", ()):
     _log.warning("%s: %s", weights, note)
   return str(folder)
@@ -136,10 +141,3 @@ def _key(found: Mapping[str, Source]) -> str:
   }
   described = json.dumps([_VERSION, digests], sort_keys=True)
   return hashlib.sha256(described.encode()).hexdigest()[:16]
-
-
-def _convert(encoders: Mapping[str, str], folder: pathlib.Path) -> None:
-  text, vision = (encoders.get(side) for side in SIDES)
-  store.save_converted(
-    folder, *conversion.convert(text, vision, None, conversion.Options())
-  )

@@ -19,6 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+# Longer lists of names are abbreviated.
+_MAX_NAMES = 4
+
 
 class Move(NamedTuple):
   """Changes to an array on conversion, and on the way back."""
@@ -154,12 +157,13 @@ def convert(
 
   Raises:
     ValueError: listing every name without exactly one rule, every wrong shape,
-      and every parameter that is missing.
+      and the parameters that are missing, by their number if names lack rules.
   """
-  params, problems = {}, []
+  params, problems, unknown = {}, [], False
   for name, array in source.items():
     found = matching(rules, name)
     if len(found) != 1:
+      unknown = True
       problems.append(
         f"{name}: expected one rule that matches, got {len(found)}"
       )
@@ -171,12 +175,24 @@ def convert(
       params[path] = moved
       if problem:
         problems.append(f"{name} -> {path}: {problem}")
-  problems += [
-    f"{path}: expected {expected[path]}, got nothing in the checkpoint"
-    for path in sorted(expected.keys() - params.keys())
-  ]
+  missing = sorted(expected.keys() - params.keys())
+  if unknown and len(missing) > _MAX_NAMES:
+    # Most of them are the same weights, listed above by their names.
+    problems.append(f"{listed(missing)}: got nothing in the checkpoint")
+  else:
+    problems += [
+      f"{path}: expected {expected[path]}, got nothing in the checkpoint"
+      for path in missing
+    ]
   _raise_all(f"cannot convert {where}", problems)
   return params
+
+
+def listed(names: Sequence[str]) -> str:
+  """Returns names with commas, or only the first, the last and the number."""
+  if len(names) <= _MAX_NAMES:
+    return ", ".join(names)
+  return f"{names[0]} ... {names[-1]}, {len(names)} arrays"
 
 
 def restore(

@@ -91,6 +91,17 @@ def test_all_problems_are_reported_at_once():
   assert [line.split(":")[0].strip() for line in found] == ["extra", "table"]
 
 
+def test_a_weight_of_another_name_is_listed_once():
+  source = {f"model.{name}": array for name, array in weights().items()}
+  with pytest.raises(ValueError, match="cannot convert") as caught:
+    engine.convert(source, TABLE, EXPECTED, "a.bin")
+  *names, missing = str(caught.value).splitlines()[1:]
+  assert [line.split(":")[0].strip() for line in names] == [*source]
+  assert missing == (
+    "  layer_0/out/bias ... table, 5 arrays: got nothing in the checkpoint"
+  )
+
+
 def test_a_name_needs_exactly_one_rule():
   with pytest.raises(ValueError, match=r"table: expected one rule .* got 2"):
     engine.convert(

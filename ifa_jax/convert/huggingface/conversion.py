@@ -199,7 +199,8 @@ def model_config(
     ValueError: for encoders of different depths or widths, naming both, or
       markers that are no ids.
   """
-  _check_fit(streams)
+  if len(streams) == 2:
+    _check_fit(**streams)
   configs = {side: stream.config for side, stream in streams.items()}
   if "text" in streams:
     rows = vocabulary_rows(streams["text"], tokenizer)
@@ -234,21 +235,18 @@ def vocabulary_rows(text: Stream, tokenizer: Any) -> int:
   return rows + count if tokenizer is None else max(rows, tokenizer.vocab_size)
 
 
-def _check_fit(streams: Mapping[str, Stream]) -> None:
-  if len(streams) < 2:
-    return
-  text, vision = streams["text"], streams["vision"]
-  for field, what in (("hidden_dim", "width"), ("num_layers", "depth")):
-    pair = getattr(text.config, field), getattr(vision.config, field)
-    if pair[0] == pair[1]:
+def _check_fit(text: Stream, vision: Stream) -> None:
+  for field, quantity in (("hidden_dim", "width"), ("num_layers", "depth")):
+    found, other = getattr(text.config, field), getattr(vision.config, field)
+    if found == other:
       continue
     advice = "choose encoders of one width"
-    if what == "depth":
-      deeper = "vision" if pair[0] < pair[1] else "text"
-      advice = f"shorten one with {deeper}_layers=first:{min(pair)}"
+    if field == "num_layers":
+      deeper = "vision" if found < other else "text"
+      advice = f"shorten one with {deeper}_layers=first:{min(found, other)}"
     raise ValueError(
-      f"expected encoders of one {what}, since they attend to each other layer"
-      f" by layer; got {pair[0]} in {text.source.name} and {pair[1]} in"
+      f"expected encoders of one {quantity}, since they attend to each other"
+      f" layer by layer; got {found} in {text.source.name} and {other} in"
       f" {vision.source.name}: {advice}"
     )
 

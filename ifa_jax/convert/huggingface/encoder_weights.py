@@ -1,7 +1,6 @@
 """Reads an encoder of transformers as a stream of the model."""
 
 import dataclasses
-import itertools
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -28,23 +27,14 @@ CROP_POSITIONS = (
 
 
 class Stream(NamedTuple):
-  """A stream and its checkpoint.
-
-  Attributes:
-    source: the checkpoint's folder.
-    config: a `TextConfig` or `VisionConfig`.
-    params: path -> float32 array.
-    dropped: reason -> names of weights that are not converted.
-    record: see `sources.record`.
-    notes: sentences on the checkpoint's settings.
-  """
+  """A stream and its checkpoint."""
 
   source: Source
-  config: Any
-  params: dict[str, np.ndarray]
-  dropped: dict[str, list[str]]
-  record: dict[str, Any]
-  notes: list[str]
+  config: Any  # A `TextConfig` or `VisionConfig`.
+  params: dict[str, np.ndarray]  # Path -> float32 array.
+  dropped: dict[str, list[str]]  # Reason -> names that are not converted.
+  record: dict[str, Any]  # See `sources.record`.
+  notes: list[str]  # Sentences on the checkpoint's settings.
 
 
 def read_stream(
@@ -67,7 +57,7 @@ def read_stream(
   for path in paths:
     weights |= sources.read_weights(path)
   weights, others = _own_weights(weights, encoder, source)
-  unused: dict[str, list[str]] = {}
+  unused = {f"other parts than the {encoder.architecture}": others}
   if num_layers is not None:
     if not 1 <= num_layers <= config.num_layers:
       raise ValueError(
@@ -77,26 +67,17 @@ def read_stream(
     config = dataclasses.replace(config, num_layers=num_layers)
     late = engine.beyond(weights, encoder.rules, num_layers)
     unused[f"layers from {num_layers} on"] = late
+    weights = {name: x for name, x in weights.items() if name not in late}
   pooler = [name for name in weights if name.startswith(f"{POOLER_NAME}.")]
   if side == "text" and not any(weights[name].any() for name in pooler):
     unused["all 0, as in an export of a model without a pooler"] = pooler
-  for name in itertools.chain(*unused.values()):
-    del weights[name]
+    weights = {name: x for name, x in weights.items() if name not in pooler}
   expected = _expected_shapes(config, weights)
   params = engine.convert(weights, encoder.rules, expected, source.folder)
-  dropped = {
-    f"other parts than the {encoder.architecture}": others,
-    **unused,
-    **engine.dropped(weights, encoder.rules),
-  }
-  return Stream(
-    source,
-    config,
-    params,
-    {reason: names for reason, names in dropped.items() if names},
-    sources.record(source.name, paths),
-    notes,
-  )
+  unused |= engine.dropped(weights, encoder.rules)
+  dropped = {reason: names for reason, names in unused.items() if names}
+  record = sources.record(source.name, paths)
+  return Stream(source, config, params, dropped, record, notes)
 
 
 def default_partner(config: TextConfig | VisionConfig) -> Any:
@@ -153,14 +134,12 @@ def _expected_shapes(
   config: TextConfig | VisionConfig, weights: Mapping[str, np.ndarray]
 ) -> dict[str, tuple[int, ...]]:
   """Returns path -> shape of a stream, and of the pooler if there is one."""
-  if isinstance(config, TextConfig):
-    model, root = ModelConfig(text=config, vision=None), "text/"
-  else:
-    text = default_partner(config)
-    model, root = ModelConfig(text=text, vision=config), "visual/"
+  root, model = "text/", {"text": config, "vision": None}
+  if isinstance(config, VisionConfig):
+    root, model = "visual/", {"text": default_partner(config), "vision": config}
   shapes = {
     path: shape
-    for path, shape in parameters.param_shapes(model).items()
+    for path, shape in parameters.param_shapes(ModelConfig(**model)).items()
     if path.startswith(root) and path not in CROP_POSITIONS
   }
   if root == "text/" and f"{POOLER_NAME}.weight" in weights:

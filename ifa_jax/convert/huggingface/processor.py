@@ -85,20 +85,20 @@ _NEEDED = {
   "do_normalize": ("image_mean", "image_std"),
 }
 
-# Values of missing keys, as in the classes of transformers.
+# The files of the classes of transformers that write every key.
 _VIT = {
   "do_resize": True,
   "size": 224,
   "default_to_square": True,
-  "resample": "bilinear",
+  "resample": Image.Resampling.BILINEAR.value,
   "do_center_crop": False,
   "crop_size": 224,
   "do_pad": False,
   "do_rescale": True,
   "rescale_factor": 1 / 255,
   "do_normalize": True,
-  "image_mean": (0.5, 0.5, 0.5),
-  "image_std": (0.5, 0.5, 0.5),
+  "image_mean": [0.5, 0.5, 0.5],
+  "image_std": [0.5, 0.5, 0.5],
 }
 CLASSES: dict[str, dict[str, Any]] = {
   "ViT": _VIT,
@@ -106,10 +106,10 @@ CLASSES: dict[str, dict[str, Any]] = {
   | {
     "size": {"shortest_edge": 224},
     "default_to_square": False,
-    "resample": "bicubic",
+    "resample": Image.Resampling.BICUBIC.value,
     "do_center_crop": True,
-    "image_mean": CLIP_MEAN,
-    "image_std": CLIP_STD,
+    "image_mean": [*CLIP_MEAN],
+    "image_std": [*CLIP_STD],
   },
 }
 
@@ -158,28 +158,14 @@ def read(
 
 def write(config: VisionConfig) -> dict[str, Any]:
   """Returns the file of a processor that treats pictures as this package."""
+  kind = "ViT" if config.resize == "squash" else "CLIP"
   side = config.image_size
   square = {"height": side, "width": side}
-  geometry = {
-    "image_processor_type": "CLIPImageProcessor",
-    "size": {"shortest_edge": side},
-    "resample": Image.Resampling.BICUBIC.value,
-    "do_center_crop": True,
+  return CLASSES[kind] | {
+    "image_processor_type": f"{kind}ImageProcessor",
+    "size": square if kind == "ViT" else {"shortest_edge": side},
     "crop_size": square,
-  }
-  if config.resize == "squash":
-    geometry = {
-      "image_processor_type": "ViTImageProcessor",
-      "size": square,
-      "resample": Image.Resampling.BILINEAR.value,
-      "do_center_crop": False,
-    }
-  return geometry | {
     "do_convert_rgb": True,
-    "do_resize": True,
-    "do_rescale": True,
-    "rescale_factor": 1 / 255,
-    "do_normalize": True,
     "image_mean": [*config.image_mean],
     "image_std": [*config.image_std],
   }
@@ -227,7 +213,7 @@ def read_steps(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in given.items()
     if value is not None or KEYS.get(key) == Setting(_switch)
   }
-  found = CLASSES[kind] | settings.read(KEYS, present)
+  found = settings.read(KEYS, CLASSES[kind] | present)
   for switch, keys in _NEEDED.items():
     for key in keys:
       if found[switch] and given.get(key, found[key]) is None:
