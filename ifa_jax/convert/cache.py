@@ -85,7 +85,8 @@ def locate(weights: str) -> str:
   with _lock(folder.with_name(f"{folder.name}.lock")):
     if not store.is_converted(folder):
       _log.info("Converting %s into %s", weights, folder)
-      store.save_converted(folder, *conversion.convert(**encoders))
+      text, vision = encoders.get("text"), encoders.get("vision")
+      store.save_converted(folder, *conversion.convert(text, vision))
   for note in store.load_provenance(folder).get("notes", ()):
     _log.warning("%s: %s", weights, note)
   return str(folder)

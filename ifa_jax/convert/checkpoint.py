@@ -39,6 +39,31 @@ class Checkpoint(NamedTuple):
     """Returns the number of names that match a pattern of `engine`."""
     return sum(engine.match(pattern, name) is not None for name in self.arrays)
 
+  def bert_sizes(self, embeddings: str, layer: str) -> dict[str, Any]:
+    """Returns the fields of a `TextConfig` that BERT's arrays determine.
+
+    Args:
+      embeddings: their name.
+      layer: the pattern of the layers' names.
+    """
+
+    def shape(table: str) -> tuple[int, int]:
+      return self.shape(f"{embeddings}.{table}_embeddings.weight")
+
+    vocab_size, hidden_dim = shape("word")
+    return {
+      "vocab_size": vocab_size,
+      "hidden_dim": hidden_dim,
+      "max_len": shape("position")[0],
+      "num_token_types": shape("token_type")[0],
+      **self.depth(f"{layer}.intermediate.dense.weight"),
+    }
+
+  def depth(self, mlp: str) -> dict[str, Any]:
+    """Returns number and MLP width of layers, by the pattern of its weight."""
+    mlp_dim, _ = self.shape(mlp.replace("{n}", "0"))
+    return {"num_layers": self.count(mlp), "mlp_dim": mlp_dim}
+
   def convert(
     self, config: Any, rules: Table, origin: str, seed: int | None = None
   ) -> Converted:

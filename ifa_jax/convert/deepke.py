@@ -33,6 +33,7 @@ from ifa_jax.models.config import (
 
 _VISUAL = "model.vision_embeddings"
 _TEXT_LAYER = "model.encoder.text_layer.{n}"
+_VISUAL_LAYER = "model.encoder.vision_layers.{n}"
 
 RULES = [
   Drop("model.{any}position_ids", "buffers that count 0, 1, 2 ..."),
@@ -49,7 +50,7 @@ RULES = [
     "visual/embed/detected_position",
   ),
   *norm("model.vision_pre_layrnorm", "visual/embed/norm"),
-  *layer("model.encoder.vision_layers.{n}", "visual/layer_{n}", CLIP_LAYER),
+  *layer(_VISUAL_LAYER, "visual/layer_{n}", CLIP_LAYER),
   *linear("classifier", "relation_head"),
 ]
 
@@ -116,7 +117,7 @@ def read_sizes(
   """
 
   def rows(name: str) -> int:
-    return file.shape(f"model.{name}.weight")[0]
+    return file.shape(f"{name}.weight")[0]
 
   patch = file.arrays.get(f"{_VISUAL}.patch_embedding.weight")
   if patch is None or patch.ndim != 4:
@@ -125,30 +126,21 @@ def read_sizes(
       " [D, 3, patch, patch], got"
       f" {'nothing' if patch is None else patch.shape}"
     )
-  vocab_size, dim = file.shape("model.text_embeddings.word_embeddings.weight")
-  side = math.isqrt(rows("vision_embeddings.position_embedding") - 1)
-  shared: dict[str, Any] = {
-    "hidden_dim": dim,
-    "num_heads": num_heads,
-    "num_layers": file.count(f"{_TEXT_LAYER}.attention.self.query.weight"),
-  }
+  sizes = file.bert_sizes("model.text_embeddings", _TEXT_LAYER)
+  text = TextConfig(num_heads=num_heads, **sizes)
+  side = math.isqrt(rows(f"{_VISUAL}.position_embedding") - 1)
   return ModelConfig(
-    text=TextConfig(
-      vocab_size=vocab_size,
-      max_len=rows("text_embeddings.position_embeddings"),
-      num_token_types=rows("text_embeddings.token_type_embeddings"),
-      mlp_dim=rows("encoder.text_layer.0.intermediate.dense"),
-      **shared,
-    ),
+    text=text,
     vision=VisionConfig(
       image_size=side * patch.shape[-1],
       patch_size=patch.shape[-1],
-      num_crops=rows("vision_embeddings.aux_position_embedding") // 16,
-      mlp_dim=rows("encoder.vision_layers.0.mlp.fc1"),
-      **shared,
+      num_crops=rows(f"{_VISUAL}.aux_position_embedding") // 16,
+      hidden_dim=text.hidden_dim,
+      num_heads=num_heads,
+      **file.depth(f"{_VISUAL_LAYER}.mlp.fc1.weight"),
     ),
     fusion=fusion,
-    num_relations=file.shape(f"{head}.weight")[0],
+    num_relations=rows(head),
   )
 
 
@@ -184,10 +176,7 @@ def export_deepke(
     if name not in _NOT_IN_FILE
     and (found := getattr(getattr(config, side), name)) != expected
   ]
-  if problems:
-    raise ValueError(
-      "cannot express as DeepKE's file:\n  " + "\n  ".join(problems)
-    )
+  engine.raise_all("cannot express as DeepKE's file", problems)
   _save(os.path.abspath(path), tensors | _unread(config.text, config.vision))
 
 

@@ -92,9 +92,9 @@ def layer(name: str, path: str, parts: Mapping[str, str]) -> list[Rule]:
 
   Args:
     name: of the layer.
-    path: of the model's layer.
-    parts: path within the layer -> name within the layer, of linear layers,
-      and of LayerNorms where the path ends in "norm".
+    path: of the layer.
+    parts: path -> name within the layer, of linear layers, and of LayerNorms
+      where the path ends in "norm".
   """
   return [
     rule
@@ -184,7 +184,7 @@ def convert(
       f"{path}: expected {expected[path]}, got nothing in the checkpoint"
       for path in missing
     ]
-  _raise_all(f"cannot convert {where}", problems)
+  raise_all(f"cannot convert {where}", problems)
   return params
 
 
@@ -219,7 +219,7 @@ def restore(
       continue
     name = _rename(rule.path, rule.name, path)
     weights[name] = np.ascontiguousarray(rule.move.out(np.asarray(array)))
-  _raise_all(f"cannot express as {target}", problems)
+  raise_all(f"cannot express as {target}", problems)
   return weights
 
 
@@ -233,16 +233,10 @@ def dropped(source: Mapping[str, Any], rules: Table) -> dict[str, list[str]]:
   return reasons
 
 
-def beyond(
-  source: Mapping[str, Any], rules: Table, num_layers: int
-) -> list[str]:
-  """Returns the names that belong to layer `num_layers` and later ones."""
-
-  def layer_number(name: str) -> int:
-    found = [match(rule.name, name) or {} for rule in rules]
-    return max(int(placeholders.get("n", -1)) for placeholders in found)
-
-  return [name for name in source if layer_number(name) >= num_layers]
+def layer_number(rules: Table, name: str) -> int:
+  """Returns the number of the layer that a name belongs to, or -1."""
+  found = (match(rule.name, name) or {} for rule in rules)
+  return max(int(placeholders.get("n", -1)) for placeholders in found)
 
 
 def _move(
@@ -262,6 +256,7 @@ def _move(
   return moved, None
 
 
-def _raise_all(what: str, problems: Sequence[str]) -> None:
+def raise_all(what: str, problems: Sequence[str]) -> None:
+  """Raises ValueError with a line for each problem, if there are any."""
   if problems:
     raise ValueError(f"{what}:\n  " + "\n  ".join(problems))

@@ -1,13 +1,10 @@
 """Embeddings of class names, for objects without a detector's features."""
 
 import os
-from typing import Any
 
 import numpy as np
-from flax import traverse_util
 
 from ifa_jax.convert import store
-from ifa_jax.convert.initialize import WORDS
 from ifa_jax.data.text.tokenizer import Tokenizer
 
 
@@ -29,8 +26,7 @@ class LabelVectors:
       ValueError: if there is no such folder.
     """
     _, params, _ = store.load_converted(folder)
-    flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
-    self._table = flat[WORDS]
+    self._table = params["text"]["embed"]["word"]["embedding"]
     self._tokenizer = tokenizer
     self.dim = self._table.shape[1]
 

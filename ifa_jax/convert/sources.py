@@ -48,12 +48,7 @@ class Source(NamedTuple):
       ValueError: if it is no JSON object, naming the file.
     """
     path = os.path.join(self.folder, name)
-    if not os.path.exists(path):
-      return None
-    value = json_file.load(path)
-    if not isinstance(value, dict):
-      raise ValueError(f"{path}: expected a JSON object, got {shown(value)}")
-    return value
+    return read_object(path) if os.path.exists(path) else None
 
   def read_config(self) -> dict[str, Any]:
     """Returns `config.json`.
@@ -109,6 +104,14 @@ class Source(NamedTuple):
     names = sorted(os.listdir(self.folder))
     found = ", ".join(names[:8]) + (" ..." if names[8:] else "") or "nothing"
     return ValueError(f"{self.folder}: expected {what}, got {found}")
+
+
+def read_object(path: str) -> dict[str, Any]:
+  """Returns the object in a JSON file; a ValueError if it is none."""
+  value = json_file.load(path)
+  if not isinstance(value, dict):
+    raise ValueError(f"{path}: expected a JSON object, got {shown(value)}")
+  return value
 
 
 def find(id_or_dir: str | os.PathLike) -> Source:

@@ -115,33 +115,22 @@ def convert(path: str | os.PathLike, options: Options) -> Converted:
 def read_sizes(file: Checkpoint, options: Options) -> ViLBERTConfig:
   """Reads a model's sizes, without markers, from the shapes of the arrays."""
 
-  def shape(name: str) -> tuple[int, int]:
-    return file.shape(f"bert.{name}.weight")
-
-  def depth(stream: str) -> dict[str, Any]:
-    name = f"{stream}.intermediate.dense.weight"
-    mlp_dim, _ = file.shape(name.format(n=0))
-    return {"num_layers": file.count(name), "mlp_dim": mlp_dim}
-
-  vocab_size, width = shape("embeddings.word_embeddings")
-  visual_width, feature_dim = shape("v_embeddings.image_embeddings")
+  visual_width, feature_dim = file.shape(
+    "bert.v_embeddings.image_embeddings.weight"
+  )
+  query = f"{_CONNECTION}.biattention.query1.weight"
   return ViLBERTConfig(
     text=TextConfig(
-      vocab_size=vocab_size,
-      max_len=shape("embeddings.position_embeddings")[0],
-      num_token_types=shape("embeddings.token_type_embeddings")[0],
-      hidden_dim=width,
-      num_heads=options.num_heads,
-      **depth(_TEXT),
+      num_heads=options.num_heads, **file.bert_sizes("bert.embeddings", _TEXT)
     ),
     vision=RegionStreamConfig(
       hidden_dim=visual_width,
       num_heads=options.vision_heads,
-      **depth(_VISION),
+      **file.depth(f"{_VISION}.intermediate.dense.weight"),
     ),
     connection=CoAttentionConfig(
-      hidden_dim=shape("encoder.c_layer.0.biattention.query1")[0],
-      num_layers=file.count(f"{_CONNECTION}.biattention.query1.weight"),
+      hidden_dim=file.shape(query.replace("{n}", "0"))[0],
+      num_layers=file.count(query),
       num_heads=options.connection_heads,
     ),
     regions=dataclasses.replace(

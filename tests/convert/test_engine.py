@@ -51,10 +51,10 @@ def test_a_table_converts_back():
     np.testing.assert_array_equal(back[name], array)
 
 
-def test_dropped_weights_and_later_layers():
+def test_dropped_weights_and_numbers_of_layers():
   assert engine.dropped(weights(), TABLE) == {"counts nothing": ["count.ids"]}
-  late = engine.beyond(weights(), TABLE, 11)
-  assert late == ["layers.11.out.weight", "layers.11.out.bias"]
+  numbers = [engine.layer_number(TABLE, name) for name in weights()]
+  assert numbers == [-1, 0, 0, 11, 11, -1]
 
 
 def problems_with(**changes):

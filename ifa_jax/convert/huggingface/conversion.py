@@ -87,8 +87,8 @@ def from_huggingface(
       each other; names the file.
   """
   converted = convert(text, vision, rest, Options(**options))
-  params = store.without_pooler(converted.params)
-  return cast(ModelConfig, converted.model_config), params
+  converted.params.pop(store.POOLER, None)
+  return cast(ModelConfig, converted.model_config), converted.params
 
 
 def convert(

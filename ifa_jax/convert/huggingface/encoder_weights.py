@@ -65,7 +65,11 @@ def read_stream(
         f" {num_layers}"
       )
     config = dataclasses.replace(config, num_layers=num_layers)
-    late = engine.beyond(weights, encoder.rules, num_layers)
+    late = [
+      name
+      for name in weights
+      if engine.layer_number(encoder.rules, name) >= num_layers
+    ]
     unused[f"layers from {num_layers} on"] = late
     weights = {name: x for name, x in weights.items() if name not in late}
   pooler = [name for name in weights if name.startswith(f"{POOLER_NAME}.")]

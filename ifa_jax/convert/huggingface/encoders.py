@@ -19,10 +19,6 @@ POOLER_NAME = "pooler.dense"
 MARKERS_KEY = "entity_markers"
 
 
-def _whole_file(config: Config) -> tuple[str, Config]:
-  return "", config
-
-
 @dataclasses.dataclass(frozen=True)
 class Encoder:
   """An encoder class, with its `config.json` in both directions.
@@ -51,7 +47,10 @@ class Encoder:
   unread: tuple[str, ...]
   constants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   ignored_dropout: tuple[str, ...] = ()
-  find_section: Callable[[Config], tuple[str, Config]] = _whole_file
+  find_section: Callable[[Config], tuple[str, Config]] = lambda config: (
+    "",
+    config,
+  )
 
   def read(self, section: Config) -> Any:
     """Returns the `TextConfig` or `VisionConfig` of a section.

@@ -1,43 +1,45 @@
-"""The verbs that convert one file of weights."""
+"""The verbs that convert weights to a folder."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from absl import flags
 
 from ifa_jax.cli import app, settings_flags
 from ifa_jax.convert import deepke, successors, summary, vilbert
+from ifa_jax.convert.huggingface import conversion
 from ifa_jax.convert.store import Converted
 from ifa_jax.files import whole
 
 
-class Command:
+class Converter:
   """A verb, in the form that `app.run_module` runs."""
 
   def __init__(
     self,
     doc: str,
-    file: str,
-    convert: Callable[[str, Any], Converted],
+    files: Mapping[str, str],
+    convert: Callable[..., Converted],
     options: type,
   ):
     """Makes a verb.
 
     Args:
       doc: the head of --help.
-      file: the help of --checkpoint.
-      convert: converts a file with options.
+      files: flag -> help; a single one is required.
+      convert: converts files with options.
       options: the class of the options; each field is a flag.
     """
     self.__doc__ = doc
-    self._file = file
+    self._files = files
     self._convert = convert
     self._options = options
 
   def define_flags(self) -> None:
     """Defines the flags; importing this module defines none."""
-    string = flags.DEFINE_string
-    string("checkpoint", None, self._file, required=True)
+    string, is_single = flags.DEFINE_string, len(self._files) == 1
+    for name, meaning in self._files.items():
+      string(name, None, meaning, required=is_single)
     string("out", None, "Folder for the converted weights.", required=True)
     settings_flags.define(self._options)
 
@@ -45,44 +47,61 @@ class Command:
     """Runs the command."""
     values = flags.FLAGS
     whole.check_free(values.out)
+    files = [values[name].value for name in self._files]
     options: Any = app.read_settings(self._options)
-    converted = self._convert(values.checkpoint, options)
-    summary.save_and_print(converted, values.out)
+    summary.save_and_print(self._convert(*files, options), values.out)
 
 
-DEEPKE = Command(
+HUGGINGFACE = Converter(
+  r"""Starts a model from encoders of transformers.
+
+    python -m ifa_jax.convert huggingface --text=bert-base-uncased \
+        --vision=openai/clip-vit-base-patch32 --out=weights/clip
+
+Either encoder may be omitted; it is then randomly initialised.
+""",
+  {
+    "text": "BERT (model_type bert): a folder or hub id.",
+    "vision": "CLIP (clip, clip_vision_model) or ViT (vit): a folder or hub"
+    " id.",
+    "rest": "rest.safetensors of an export, with its two encoders.",
+  },
+  conversion.convert,
+  conversion.Options,
+)
+DEEPKE = Converter(
   """Starts a model from DeepKE's file.
 
 python -m ifa_jax.convert deepke --checkpoint=best_model.pth --out=weights/d
 """,
-  "best_model.pth of DeepKE's run.py.",
+  {"checkpoint": "best_model.pth of DeepKE's run.py."},
   deepke.convert,
   deepke.Options,
 )
-VILBERT = Command(
+VILBERT = Converter(
   """Starts a model from ViLBERT's file.
 
 python -m ifa_jax.convert vilbert --checkpoint=pytorch_model.bin --out=weights/v
 """,
-  "pytorch_model.bin of ViLBERT.",
+  {"checkpoint": "pytorch_model.bin of ViLBERT."},
   vilbert.convert,
   vilbert.Options,
 )
-MKGFORMER = Command(
+MKGFORMER = Converter(
   """Converts a checkpoint of MKGformer's MRE code.
 
 python -m ifa_jax.convert mkgformer --checkpoint=best_model.pth --out=weights/m
 """,
-  "A `.pth` state dict.",
+  {"checkpoint": "A `.pth` state dict."},
   successors.convert_mkgformer,
   successors.MKGformerOptions,
 )
-HVFORMER = Command(
+HVFORMER = Converter(
   """Converts a checkpoint of HVFormer's code.
 
 python -m ifa_jax.convert hvformer --checkpoint=best_model.pth --out=weights/h
 """,
-  "A `.pth` state dict.",
+  {"checkpoint": "A `.pth` state dict."},
   successors.convert_hvformer,
   successors.HVFormerOptions,
 )
