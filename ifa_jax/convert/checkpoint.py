@@ -14,8 +14,6 @@ from ifa_jax.convert.store import Converted, make_info
 from ifa_jax.data.text import markers
 from ifa_jax.models import parameters
 
-HEADS = "Attention heads of both streams, which the file does not give."
-
 
 class Checkpoint(NamedTuple):
   """The arrays of a file, by name."""

@@ -7,7 +7,7 @@ arrays, except for the number of heads, which no array shows.
 import dataclasses
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
@@ -16,7 +16,7 @@ from flax import traverse_util
 from ifa_jax.cli.settings_flags import setting
 from ifa_jax.convert import checkpoint, engine
 from ifa_jax.convert.checkpoint import Checkpoint
-from ifa_jax.convert.engine import Drop, Rule, layer, linear, norm
+from ifa_jax.convert.engine import Drop, Rule, Table, layer, linear, norm
 from ifa_jax.convert.huggingface.encoders import (
   BERT_LAYER,
   CLIP_LAYER,
@@ -31,6 +31,7 @@ from ifa_jax.models.config import (
   VisionConfig,
 )
 
+HVFORMER_HEAD = "re_classifier.classifier"
 _VISUAL = "model.vision_embeddings"
 _TEXT_LAYER = "model.encoder.text_layer.{n}"
 _VISUAL_LAYER = "model.encoder.vision_layers.{n}"
@@ -63,10 +64,20 @@ _NOT_IN_FILE = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-  """Settings that a checkpoint does not determine."""
+class Heads:
+  """The setting that no checkpoint with these names determines."""
 
-  num_heads: int = setting(checkpoint.HEADS, 12, least=1)
+  num_heads: int = setting(
+    "Attention heads of both streams, which the file does not give.",
+    12,
+    least=1,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(Heads):
+  """Settings that DeepKE's checkpoint does not determine."""
+
   fusion: str = setting("See models.config.", "released", choices=[*FUSIONS])
 
 
@@ -94,27 +105,31 @@ def from_deepke(
   return cast(ModelConfig, converted.model_config), converted.params
 
 
-def convert(path: str | os.PathLike, options: Options) -> Converted:
-  """Does the same as `from_deepke`, with provenance."""
-  file = checkpoint.read(path)
-  config = read_sizes(file, options.num_heads, options.fusion)
-  return file.convert(config, RULES, "deepke")
-
-
-def read_sizes(
-  file: Checkpoint,
-  num_heads: int,
-  fusion: str = "released",
-  head: str = "classifier",
-) -> ModelConfig:
-  """Reads a model's sizes from the shapes of DeepKE's arrays.
+def convert(
+  path: str | os.PathLike,
+  options: Heads,
+  system: Callable[..., Any] = ModelConfig,
+  rules: Callable[[Any], Table] = lambda _: RULES,
+  origin: str = "deepke",
+) -> Converted:
+  """Does the same as `from_deepke`, with provenance.
 
   Args:
-    file: of DeepKE, or of a program with the same names.
-    num_heads: of both streams.
-    fusion: of the model.
-    head: name of the relation head.
+    path: of the checkpoint.
+    options: with the fields of the config that the arrays do not determine.
+    system: the class of the config: also of programs that add to DeepKE's.
+    rules: returns the rules for a config.
+    origin: see `store.make_info`.
   """
+  file = checkpoint.read(path)
+  chosen = dataclasses.asdict(options)
+  sizes = read_sizes(file, chosen.pop("num_heads"))
+  config = system(**sizes, **chosen)
+  return file.convert(config, rules(config), origin)
+
+
+def read_sizes(file: Checkpoint, num_heads: int) -> dict[str, Any]:
+  """Returns the fields of a config that the arrays determine, by name."""
 
   def rows(name: str) -> int:
     return file.shape(f"{name}.weight")[0]
@@ -129,19 +144,17 @@ def read_sizes(
   sizes = file.bert_sizes("model.text_embeddings", _TEXT_LAYER)
   text = TextConfig(num_heads=num_heads, **sizes)
   side = math.isqrt(rows(f"{_VISUAL}.position_embedding") - 1)
-  return ModelConfig(
-    text=text,
-    vision=VisionConfig(
-      image_size=side * patch.shape[-1],
-      patch_size=patch.shape[-1],
-      num_crops=rows(f"{_VISUAL}.aux_position_embedding") // 16,
-      hidden_dim=text.hidden_dim,
-      num_heads=num_heads,
-      **file.depth(f"{_VISUAL_LAYER}.mlp.fc1.weight"),
-    ),
-    fusion=fusion,
-    num_relations=rows(head),
+  vision = VisionConfig(
+    image_size=side * patch.shape[-1],
+    patch_size=patch.shape[-1],
+    num_crops=rows(f"{_VISUAL}.aux_position_embedding") // 16,
+    hidden_dim=text.hidden_dim,
+    num_heads=num_heads,
+    **file.depth(f"{_VISUAL_LAYER}.mlp.fc1.weight"),
   )
+  is_hvformer = f"{HVFORMER_HEAD}.weight" in file.arrays
+  head = HVFORMER_HEAD if is_hvformer else "classifier"
+  return {"text": text, "vision": vision, "num_relations": rows(head)}
 
 
 def export_deepke(
@@ -168,11 +181,11 @@ def export_deepke(
   flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
   tensors = engine.restore(flat, RULES, "DeepKE's file")
   file = Checkpoint(os.fspath(path), tensors)
-  read = read_sizes(file, config.text.num_heads, config.fusion)
+  read = read_sizes(file, config.text.num_heads)
   problems = [
     f"{side}.{name}: expected {expected!r}, got {found!r}"
     for side in ("text", "vision")
-    for name, expected in dataclasses.asdict(getattr(read, side)).items()
+    for name, expected in dataclasses.asdict(read[side]).items()
     if name not in _NOT_IN_FILE
     and (found := getattr(getattr(config, side), name)) != expected
   ]

@@ -165,7 +165,16 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
   """
   path = os.fspath(path)
   if path.endswith(".safetensors"):
-    return _read_safetensors(path)
+    import safetensors.numpy
+
+    if not os.path.exists(path):
+      raise ValueError(f"{path}: there is no such file")
+    try:
+      return safetensors.numpy.load_file(path)
+    except (safetensors.SafetensorError, KeyError) as error:
+      raise ValueError(
+        f"{path}: damaged, cut off, or no safetensors file ({error})"
+      ) from None
   loaded = torch_file.load(path)
   if not isinstance(loaded, Mapping) or not all(
     isinstance(name, str) and isinstance(array, np.ndarray)
@@ -175,20 +184,6 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
       f"{path}: expected a state dict of tensors, got {type(loaded).__name__}"
     )
   return dict(loaded)
-
-
-def _read_safetensors(path: str) -> dict[str, np.ndarray]:
-  import safetensors
-  import safetensors.numpy
-
-  if not os.path.exists(path):
-    raise ValueError(f"{path}: there is no such file")
-  try:
-    return safetensors.numpy.load_file(path)
-  except (safetensors.SafetensorError, KeyError) as error:
-    raise ValueError(
-      f"{path}: damaged, cut off, or no safetensors file ({error})"
-    ) from None
 
 
 def sha256(path: str | os.PathLike) -> str:

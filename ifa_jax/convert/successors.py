@@ -6,11 +6,9 @@ their fusion: zjunlp/MKGformer@6dc924d, liuxiyang641/HVFormer@9b6a662.
 
 import dataclasses
 import os
-from typing import Any
 
 from ifa_jax.cli.settings_flags import setting
-from ifa_jax.convert import checkpoint, deepke
-from ifa_jax.convert.checkpoint import Checkpoint
+from ifa_jax.convert import deepke
 from ifa_jax.convert.engine import Drop, Rule, linear, norm
 from ifa_jax.convert.store import Converted
 from ifa_jax.models.successors.hvformer import HVFormerConfig
@@ -22,7 +20,6 @@ _SHARED = [
 _FUSION = "model.encoder.text_layer.{}.intermediate.fusion_dense"
 _AGGREGATION = "model.encoder.vision2text_layer_agg"
 _EXPERTS = f"{_AGGREGATION}.moe_layer_wise_agg"
-_HVFORMER_HEAD = "re_classifier.classifier"
 
 
 def mkgformer_rules(config: MKGformerConfig) -> list[Rule | Drop]:
@@ -64,19 +61,12 @@ def hvformer_rules(config: HVFormerConfig) -> list[Rule | Drop]:
     Rule(f"{_EXPERTS}.experts1", "experts_in"),
     Rule(f"{_EXPERTS}.experts2", "experts_out"),
     *linear(f"{_EXPERTS}.expert_router", "router"),
-    *linear(_HVFORMER_HEAD, "relation_head"),
+    *linear(deepke.HVFORMER_HEAD, "relation_head"),
   ]
 
 
 @dataclasses.dataclass(frozen=True)
-class HVFormerOptions:
-  """Settings that a checkpoint does not determine."""
-
-  num_heads: int = setting(checkpoint.HEADS, 12, least=1)
-
-
-@dataclasses.dataclass(frozen=True)
-class MKGformerOptions(HVFormerOptions):
+class MKGformerOptions(deepke.Heads):
   """Likewise; "equations" reads the same weights by the equations."""
 
   variant: str = setting(
@@ -93,26 +83,15 @@ def convert_mkgformer(
     ValueError: for a damaged file, or names and shapes of another model; all
       are listed.
   """
-  file = checkpoint.read(path)
-  config = MKGformerConfig(
-    **_sizes(file, options.num_heads), variant=options.variant
+  return deepke.convert(
+    path, options, MKGformerConfig, mkgformer_rules, "mkgformer"
   )
-  return file.convert(config, mkgformer_rules(config), config.system)
 
 
 def convert_hvformer(
-  path: str | os.PathLike, options: HVFormerOptions
+  path: str | os.PathLike, options: deepke.Heads
 ) -> Converted:
   """Reads a checkpoint of HVFormer's code; see `convert_mkgformer`."""
-  file = checkpoint.read(path)
-  config = HVFormerConfig(**_sizes(file, options.num_heads))
-  return file.convert(config, hvformer_rules(config), config.system)
-
-
-def _sizes(file: Checkpoint, num_heads: int) -> dict[str, Any]:
-  """Returns the fields of a `TwoStreamConfig` that the arrays determine."""
-  is_hvformer = f"{_HVFORMER_HEAD}.weight" in file.arrays
-  head = _HVFORMER_HEAD if is_hvformer else "classifier"
-  read = deepke.read_sizes(file, num_heads, head=head)
-  names = ("text", "vision", "num_relations")
-  return {name: getattr(read, name) for name in names}
+  return deepke.convert(
+    path, options, HVFormerConfig, hvformer_rules, "hvformer"
+  )

@@ -7,7 +7,7 @@ import tiny
 import torch
 from flax import traverse_util
 
-from ifa_jax.convert import engine, successors
+from ifa_jax.convert import deepke, engine, successors
 from ifa_jax.models import TextConfig, VisionConfig, parameters
 from ifa_jax.models.successors.hvformer import HVFormerConfig
 from ifa_jax.models.successors.mkgformer import MKGformerConfig
@@ -59,7 +59,7 @@ def write(path, config, rules):
       HVFORMER,
       successors.hvformer_rules,
       successors.convert_hvformer,
-      successors.HVFormerOptions,
+      deepke.Heads,
     ),
   ],
 )

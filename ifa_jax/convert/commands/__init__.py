@@ -1,1 +1,1 @@
-"""The verbs of `python -m ifa_jax.convert`, modules or objects of `converters`."""
+"""The verbs of `python -m ifa_jax.convert`, as modules or objects."""

@@ -103,5 +103,5 @@ python -m ifa_jax.convert hvformer --checkpoint=best_model.pth --out=weights/h
 """,
   {"checkpoint": "A `.pth` state dict."},
   successors.convert_hvformer,
-  successors.HVFormerOptions,
+  deepke.Heads,
 )

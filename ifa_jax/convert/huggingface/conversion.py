@@ -105,7 +105,7 @@ def convert(
       f"{rest}: holds the model's whole config; leave out the other settings"
     )
   streams = {
-    side: read_stream(encoder, side, _parse_layers(options, f"{side}_layers"))
+    side: read_stream(encoder, side, getattr(options, f"{side}_layers"))
     for side, encoder in (("text", text), ("vision", vision))
     if encoder is not None
   }
@@ -146,17 +146,6 @@ def convert(
     info["sources"]["rest"] = sources.record(rest, [rest])
   nested = traverse_util.unflatten_dict(params, sep="/")
   return Converted(config, nested, info, tokenizer)
-
-
-def _parse_layers(options: Options, name: str) -> int | None:
-  """Returns N of "first:N"."""
-  layers = getattr(options, name)
-  if layers is None:
-    return None
-  kind, _, number = layers.partition(":")
-  if kind != "first" or not number.isdecimal():
-    raise ValueError(f"{name}: expected first:N, got {layers!r}")
-  return int(number)
 
 
 def _join(

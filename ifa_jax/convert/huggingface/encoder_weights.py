@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -38,14 +39,14 @@ class Stream(NamedTuple):
 
 
 def read_stream(
-  id_or_dir: str | os.PathLike, side: str, num_layers: int | None = None
+  id_or_dir: str | os.PathLike, side: str, layers: str | None = None
 ) -> Stream:
   """Reads an encoder.
 
   Args:
     id_or_dir: a folder or a hub id.
     side: "text" or "vision".
-    num_layers: number of first layers to read; None reads all.
+    layers: "first:N" reads only the first N layers.
 
   Raises:
     ValueError: if it is no such encoder, or damaged.
@@ -58,11 +59,13 @@ def read_stream(
     weights |= sources.read_weights(path)
   weights, others = _own_weights(weights, encoder, source)
   unused = {f"other parts than the {encoder.architecture}": others}
-  if num_layers is not None:
+  if layers is not None:
+    found = re.fullmatch(r"first:(\d+)", layers, re.ASCII)
+    num_layers = int(found[1]) if found else 0
     if not 1 <= num_layers <= config.num_layers:
       raise ValueError(
-        f"{side}_layers: expected 1 to {config.num_layers} of its layers, got"
-        f" {num_layers}"
+        f"{side}_layers: expected first:N, N from 1 to {config.num_layers}, got"
+        f" {layers!r}"
       )
     config = dataclasses.replace(config, num_layers=num_layers)
     late = [
