@@ -17,7 +17,6 @@ import functools
 import hashlib
 import json
 import logging
-import os
 import pathlib
 from collections.abc import Mapping
 
@@ -134,10 +133,9 @@ def _find(side: str, encoders: Mapping[str, str]) -> Source:
 def _key(found: Mapping[str, Source]) -> str:
   """Returns a hash of the content of the encoders' files."""
   digests = {
-    side: {
-      os.path.basename(path): sources.sha256(path)
-      for path in [*folder.small_files(), *folder.weight_files()]
-    }
+    side: sources.sha256_by_name(
+      [*folder.small_files(), *folder.weight_files()]
+    )
     for side, folder in found.items()
   }
   described = json.dumps([_VERSION, digests], sort_keys=True)

@@ -9,21 +9,13 @@ from ifa_jax.data.text.tokenizer import Tokenizer
 
 
 class LabelVectors:
-  """Class names as the mean of their WordPieces' embeddings.
-
-  Attributes:
-    dim: width of a vector.
-  """
+  """Class names as the mean of their WordPieces' embeddings."""
 
   def __init__(self, folder: str | os.PathLike, tokenizer: Tokenizer):
-    """Reads the word table of converted weights.
-
-    Args:
-      folder: of the weights.
-      tokenizer: its ids are the table's rows.
+    """Reads the word table of converted weights, a row for each token id.
 
     Raises:
-      ValueError: if there is no such folder.
+      ValueError: if the folder holds no converted weights.
     """
     _, params, _ = store.load_converted(folder)
     self._table = params["text"]["embed"]["word"]["embedding"]

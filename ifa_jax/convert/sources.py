@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,11 +42,7 @@ class Source(NamedTuple):
   folder: str
 
   def read_json(self, name: str) -> dict[str, Any] | None:
-    """Returns the object in a file, or None if there is no such file.
-
-    Raises:
-      ValueError: if it is no JSON object, naming the file.
-    """
+    """Returns the object in a file, or None if there is no such file."""
     path = os.path.join(self.folder, name)
     return read_object(path) if os.path.exists(path) else None
 
@@ -107,7 +103,7 @@ class Source(NamedTuple):
 
 
 def read_object(path: str) -> dict[str, Any]:
-  """Returns the object in a JSON file; a ValueError if it is none."""
+  """Returns the object in a JSON file; a ValueError names a file of others."""
   value = json_file.load(path)
   if not isinstance(value, dict):
     raise ValueError(f"{path}: expected a JSON object, got {shown(value)}")
@@ -192,9 +188,11 @@ def sha256(path: str | os.PathLike) -> str:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def record(name: str, paths: list[str]) -> dict[str, Any]:
+def sha256_by_name(paths: Sequence[str]) -> dict[str, str]:
+  """Returns name -> hash of some files."""
+  return {os.path.basename(path): sha256(path) for path in paths}
+
+
+def record(name: str, paths: Sequence[str]) -> dict[str, Any]:
   """Returns the entry of some files in `provenance.json`."""
-  return {
-    "name": name,
-    "files": {os.path.basename(p): sha256(p) for p in paths},
-  }
+  return {"name": name, "files": sha256_by_name(paths)}

@@ -11,7 +11,7 @@ import os
 from typing import Any, cast
 
 from ifa_jax.cli.settings_flags import setting
-from ifa_jax.convert import checkpoint
+from ifa_jax.convert import checkpoint, initialize
 from ifa_jax.convert.checkpoint import Checkpoint
 from ifa_jax.convert.engine import Drop, Rule, layer, linear, norm
 from ifa_jax.convert.huggingface.encoders import BERT_LAYER, bert_embeddings
@@ -63,7 +63,7 @@ RULES = [
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(initialize.Options):
   """Settings that a checkpoint does not determine."""
 
   num_heads: int = setting(
@@ -75,10 +75,6 @@ class Options:
   connection_heads: int = setting(
     "Attention heads of the co-attention layers.", 8, least=1
   )
-  num_relations: int = setting(
-    "Number of relations, None included.", 23, least=1
-  )
-  seed: int = setting("Seed of initialised parameters.", 0)
 
 
 def from_vilbert(

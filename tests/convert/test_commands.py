@@ -55,6 +55,7 @@ LINES = {
   "export nothing": "export --workdir=text --format=deepke --out=bad",
   "no verb": "import --out=bad",
   "no out": "deepke --checkpoint=best_model.pth",
+  "help": "hvformer --help",
 }
 
 
@@ -166,6 +167,14 @@ def test_mistakes_give_one_line_and_no_output(case, named, outcomes, folder):
 @pytest.mark.parametrize("case", ["no verb", "no out"])
 def test_wrong_usage(case, outcomes):
   assert outcomes[case].status == 2
+
+
+def test_help_describes_a_verb_and_its_flags(outcomes):
+  status, out, _ = outcomes["help"]
+  assert status == 0
+  assert out.startswith("Converts a checkpoint of HVFormer's code.")
+  for flag in ("--checkpoint: A `.pth`", "--num_heads: Attention", "--out: "):
+    assert flag in out
 
 
 def test_deepke_round_trip(outcomes, folder):

@@ -100,9 +100,7 @@ def test_a_deeper_text_encoder(folders, tmp_path):
   "layers", ["3", "last:3", "first:", "first:0", "first:9"]
 )
 def test_wrong_layers(layers, folders):
-  with pytest.raises(
-    ValueError, match="layers: expected first:N, N from"
-  ):
+  with pytest.raises(ValueError, match="layers: expected first:N, N from"):
     from_huggingface(vision=folders["ViTModel"], vision_layers=layers)
 
 

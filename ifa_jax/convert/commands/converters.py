@@ -1,5 +1,6 @@
 """The verbs that convert weights to a folder."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,44 +13,41 @@ from ifa_jax.convert.store import Converted
 from ifa_jax.files import whole
 
 
+@dataclasses.dataclass
 class Converter:
-  """A verb, in the form that `app.run_module` runs."""
+  """A verb, in the form that `app.run_module` runs.
 
-  def __init__(
-    self,
-    doc: str,
-    files: Mapping[str, str],
-    convert: Callable[..., Converted],
-    options: type,
-  ):
-    """Makes a verb.
+  Attributes:
+    doc: the head of --help.
+    files: flag -> help; a single one is required.
+    convert: converts files with options.
+    options: the class of the options; each field is a flag.
+  """
 
-    Args:
-      doc: the head of --help.
-      files: flag -> help; a single one is required.
-      convert: converts files with options.
-      options: the class of the options; each field is a flag.
-    """
-    self.__doc__ = doc
-    self._files = files
-    self._convert = convert
-    self._options = options
+  doc: str
+  files: Mapping[str, str]
+  convert: Callable[..., Converted]
+  options: type
+
+  def __post_init__(self):
+    """Puts `doc` where `app.run_module` reads it."""
+    self.__doc__ = self.doc
 
   def define_flags(self) -> None:
     """Defines the flags; importing this module defines none."""
-    string, is_single = flags.DEFINE_string, len(self._files) == 1
-    for name, meaning in self._files.items():
+    string, is_single = flags.DEFINE_string, len(self.files) == 1
+    for name, meaning in self.files.items():
       string(name, None, meaning, required=is_single)
     string("out", None, "Folder for the converted weights.", required=True)
-    settings_flags.define(self._options)
+    settings_flags.define(self.options)
 
   def main(self, _) -> None:
     """Runs the command."""
     values = flags.FLAGS
     whole.check_free(values.out)
-    files = [values[name].value for name in self._files]
-    options: Any = app.read_settings(self._options)
-    summary.save_and_print(self._convert(*files, options), values.out)
+    files = [values[name].value for name in self.files]
+    options: Any = app.read_settings(self.options)
+    summary.save_and_print(self.convert(*files, options), values.out)
 
 
 HUGGINGFACE = Converter(

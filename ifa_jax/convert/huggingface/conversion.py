@@ -36,7 +36,7 @@ _POSITIONS = "visual/embed/position"
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
+class Options(initialize.Options):
   """Settings that encoders do not determine."""
 
   vision_layers: str | None = setting(
@@ -50,11 +50,7 @@ class Options:
     least=1,
   )
   num_crops: int = setting("Slots for crops of each kind.", 3, least=1)
-  num_relations: int = setting(
-    "Number of relations, None included.", 23, least=1
-  )
   fusion: str = setting("See models.config.", "paper", choices=[*FUSIONS])
-  seed: int = setting("Seed of initialised parameters.", 0)
 
 
 _DEFAULT = Options()

@@ -16,6 +16,7 @@ from ifa_jax.convert.huggingface.encoders import (
   Encoder,
 )
 from ifa_jax.convert.sources import Source
+from ifa_jax.files.shown import shown
 from ifa_jax.models import parameters
 from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
 
@@ -111,7 +112,11 @@ def _read_config(source: Source, side: str) -> tuple[Encoder, Any, list[str]]:
     config = encoder.read(section)
   except ValueError as error:
     raise ValueError(f"{where}{error}") from None
-  notes = encoder.notes(section)
+  notes = [
+    f"{key} {shown(section[key])}: the visual stream is trained without dropout"
+    for key in encoder.ignored_dropout
+    if section.get(key) not in (None, 0)
+  ]
   if side == "vision":
     config, more = processor.read(source, encoder.architecture, config)
     notes += more

@@ -22,7 +22,7 @@ from ifa_jax.models.config import CLIP_MEAN, CLIP_STD, RESIZES, VisionConfig
 
 FILE = "preprocessor_config.json"
 # Names of a class in different versions of transformers.
-_NAMES = r"{kind}(ImageProcessor(Fast|Pil)?|FeatureExtractor)"
+_NAMES = re.compile(r"(ViT|CLIP)(ImageProcessor(Fast|Pil)?|FeatureExtractor)")
 
 
 def _switch(value: Any) -> bool:
@@ -146,13 +146,13 @@ def read(
       f"no {FILE}: took the usual {config.image_mean} and {config.image_std} of"
       f" {label}"
     )
-  theirs = geometry(steps)
-  for resize in RESIZES:
+  ours, theirs = "", geometry(steps)
+  # If none is the same, the last one is used.
+  for resize in (*RESIZES, "fit"):
     config = dataclasses.replace(config, resize=resize)
-    if geometry(read_steps("CLIP", write(config))) == theirs:
+    ours = geometry(read_steps("CLIP", write(config)))
+    if ours == theirs:
       return config, notes
-  config = dataclasses.replace(config, resize="fit")
-  ours = geometry(read_steps("CLIP", write(config)))
   return config, [*notes, f"pictures are {ours}; {label} has them {theirs}"]
 
 
@@ -196,9 +196,8 @@ def _kind(given: Mapping[str, Any], own: str) -> tuple[str, list[str]]:
   named = next((given[key] for key in keys if given.get(key)), None)
   if named is None:
     return own, []
-  for kind in CLASSES:
-    if re.fullmatch(_NAMES.format(kind=kind), str(named)):
-      return kind, []
+  if found := _NAMES.fullmatch(str(named)):
+    return found[1], []
   return own, [f"processor {shown(named)} is read as {own}ImageProcessor"]
 
 
