@@ -89,8 +89,11 @@ def run_module(name: str) -> None:
   Args:
     name: of a module with `define_flags()` and `main(argv)`. `TAKES_WORDS` and
       `COMPILES` set the arguments of `run`; its docstring heads `--help`.
+      "module:object" names an object of a module that has all these.
   """
+  name, _, attribute = name.partition(":")
   module = importlib.import_module(name)
+  module = getattr(module, attribute) if attribute else module
   module.define_flags()
   # --help prints the docstring and the flags of the main module, which absl
   # knows by the program's name.

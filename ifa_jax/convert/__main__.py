@@ -2,19 +2,13 @@
 
 from ifa_jax.cli import app
 
-VERBS = (
-  "huggingface",
-  "deepke",
-  "vilbert",
-  "mkgformer",
-  "hvformer",
-  "export",
-)
+CONVERTERS = ("huggingface", "deepke", "vilbert", "mkgformer", "hvformer")
 
 
 def run() -> None:
   """Runs the conversion that the first argument names."""
-  app.run_verb("ifa_jax.convert", {verb: f"commands.{verb}" for verb in VERBS})
+  verbs = {verb: f"converters:{verb.upper()}" for verb in CONVERTERS}
+  app.run_verb("ifa_jax.convert.commands", verbs | {"export": "export"})
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ import functools
 import hashlib
 import json
 import logging
-import os
 import pathlib
 from collections.abc import Mapping
 
@@ -41,7 +40,7 @@ def parse(weights: str) -> dict[str, str]:
   Any other setting is a folder and gives an empty dict.
 
   Raises:
-    ValueError: for a side that is misspelt or named twice.
+    ValueError: for a side that is misspelt, named twice or "random".
   """
   if not weights.startswith(tuple(f"{side}=" for side in SIDES)):
     return {}
@@ -52,6 +51,11 @@ def parse(weights: str) -> dict[str, str]:
       raise ValueError(
         "config.weights: expected text=ENCODER, vision=ENCODER or both with a"
         f" comma between them and none within a path, got {weights!r}"
+      )
+    if encoder == "random":
+      raise ValueError(
+        f"config.weights: {side}: expected an encoder, got random; omit"
+        f" {side}= to train it from random values"
       )
     named[side] = encoder
   return named
@@ -80,7 +84,8 @@ def locate(weights: str) -> str:
   with _lock(folder.with_name(f"{folder.name}.lock")):
     if not store.is_converted(folder):
       _log.info("Converting %s into %s", weights, folder)
-      _convert(encoders, folder)
+      text, vision = encoders.get("text"), encoders.get("vision")
+      store.save_converted(folder, *conversion.convert(text, vision))
   for note in store.load_provenance(folder).get("notes", ()):
     _log.warning("%s: %s", weights, note)
   return str(folder)
@@ -128,18 +133,10 @@ def _find(side: str, encoders: Mapping[str, str]) -> Source:
 def _key(found: Mapping[str, Source]) -> str:
   """Returns a hash of the content of the encoders' files."""
   digests = {
-    side: {
-      os.path.basename(path): sources.sha256(path)
-      for path in [*folder.small_files(), *folder.weight_files()]
-    }
+    side: sources.sha256_by_name(
+      [*folder.small_files(), *folder.weight_files()]
+    )
     for side, folder in found.items()
   }
   described = json.dumps([_VERSION, digests], sort_keys=True)
   return hashlib.sha256(described.encode()).hexdigest()[:16]
-
-
-def _convert(encoders: Mapping[str, str], folder: pathlib.Path) -> None:
-  text, vision = (encoders.get(side) for side in SIDES)
-  store.save_converted(
-    folder, *conversion.convert(text, vision, None, conversion.Options())
-  )

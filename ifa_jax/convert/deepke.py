@@ -7,32 +7,41 @@ arrays, except for the number of heads, which no array shows.
 import dataclasses
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import engine, sources
-from ifa_jax.convert.engine import Drop, Rule, layer, linear, norm
+from ifa_jax.cli.settings_flags import setting
+from ifa_jax.convert import checkpoint, engine
+from ifa_jax.convert.checkpoint import Checkpoint
+from ifa_jax.convert.engine import Drop, Rule, Table, layer, linear, norm
 from ifa_jax.convert.huggingface.encoders import (
   BERT_LAYER,
   CLIP_LAYER,
   bert_embeddings,
   clip_embeddings,
 )
-from ifa_jax.convert.store import Converted, make_info
-from ifa_jax.models import parameters
-from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
+from ifa_jax.convert.store import Converted
+from ifa_jax.models.config import (
+  FUSIONS,
+  ModelConfig,
+  TextConfig,
+  VisionConfig,
+)
 
+HVFORMER_HEAD = "re_classifier.classifier"
 _VISUAL = "model.vision_embeddings"
+_TEXT_LAYER = "model.encoder.text_layer.{n}"
+_VISUAL_LAYER = "model.encoder.vision_layers.{n}"
 
 RULES = [
   Drop("model.{any}position_ids", "buffers that count 0, 1, 2 ..."),
   Drop("model.text_pooler.{any}", "the relation head reads the markers"),
   Drop("model.vision_post_layernorm.{any}", "nothing reads the class token"),
   *bert_embeddings("model.text_embeddings"),
-  *layer("model.encoder.text_layer.{n}", "text/layer_{n}", BERT_LAYER),
+  *layer(_TEXT_LAYER, "text/layer_{n}", BERT_LAYER),
   *clip_embeddings(_VISUAL),
   Rule(
     f"{_VISUAL}.aux_position_embedding.weight", "visual/embed/grounded_position"
@@ -42,7 +51,7 @@ RULES = [
     "visual/embed/detected_position",
   ),
   *norm("model.vision_pre_layrnorm", "visual/embed/norm"),
-  *layer("model.encoder.vision_layers.{n}", "visual/layer_{n}", CLIP_LAYER),
+  *layer(_VISUAL_LAYER, "visual/layer_{n}", CLIP_LAYER),
   *linear("classifier", "relation_head"),
 ]
 
@@ -52,6 +61,24 @@ _NOT_IN_FILE = (
   "attention_dropout_rate",
   "crop_position_stddev",
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Heads:
+  """The setting that no checkpoint with these names determines."""
+
+  num_heads: int = setting(
+    "Attention heads of both streams, which the file does not give.",
+    12,
+    least=1,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class Options(Heads):
+  """Settings that DeepKE's checkpoint does not determine."""
+
+  fusion: str = setting("See models.config.", "released", choices=[*FUSIONS])
 
 
 def from_deepke(
@@ -74,70 +101,60 @@ def from_deepke(
     ValueError: if the file is damaged, or names and shapes are not DeepKE's;
       lists all.
   """
-  converted = convert(checkpoint, num_heads, fusion)
+  converted = convert(checkpoint, Options(num_heads, fusion))
   return cast(ModelConfig, converted.model_config), converted.params
 
 
 def convert(
-  checkpoint: str | os.PathLike, num_heads: int, fusion: str
+  path: str | os.PathLike,
+  options: Heads,
+  system: Callable[..., Any] = ModelConfig,
+  rules: Callable[[Any], Table] = lambda _: RULES,
+  origin: str = "deepke",
 ) -> Converted:
-  """Does the same as `from_deepke`, with provenance."""
-  path = os.fspath(checkpoint)
-  arrays = sources.read_weights(path)
-  config = read_sizes(arrays, num_heads, fusion, path)
-  params = engine.convert(arrays, RULES, parameters.param_shapes(config), path)
-  info = make_info("deepke")
-  info["sources"]["checkpoint"] = sources.record(path, [path])
-  info["dropped"]["checkpoint"] = engine.dropped(arrays, RULES)
-  return Converted(config, traverse_util.unflatten_dict(params, sep="/"), info)
+  """Does the same as `from_deepke`, with provenance.
+
+  Args:
+    path: of the checkpoint.
+    options: with the fields of the config that the arrays do not determine.
+    system: the class of the config: also of programs that add to DeepKE's.
+    rules: returns the rules for a config.
+    origin: see `store.make_info`.
+  """
+  file = checkpoint.read(path)
+  chosen = dataclasses.asdict(options)
+  sizes = read_sizes(file, chosen.pop("num_heads"))
+  config = system(**sizes, **chosen)
+  return file.convert(config, rules(config), origin)
 
 
-def read_sizes(
-  arrays: Mapping[str, np.ndarray],
-  num_heads: int,
-  fusion: str,
-  checkpoint: str | os.PathLike,
-) -> ModelConfig:
-  """Reads a model's sizes from the shapes of DeepKE's arrays."""
+def read_sizes(file: Checkpoint, num_heads: int) -> dict[str, Any]:
+  """Returns the fields of a config that the arrays determine, by name."""
 
-  def shape(name: str) -> tuple[int, int]:
-    return sources.matrix_shape(arrays, f"model.{name}", checkpoint)
+  def rows(name: str) -> int:
+    return file.shape(f"{name}.weight")[0]
 
-  vocab_size, dim = shape("text_embeddings.word_embeddings.weight")
-  patch = arrays.get(f"{_VISUAL}.patch_embedding.weight")
+  patch = file.arrays.get(f"{_VISUAL}.patch_embedding.weight")
   if patch is None or patch.ndim != 4:
     raise ValueError(
-      f"{checkpoint}: {_VISUAL}.patch_embedding.weight: expected an array"
+      f"{file.path}: {_VISUAL}.patch_embedding.weight: expected an array"
       " [D, 3, patch, patch], got"
       f" {'nothing' if patch is None else patch.shape}"
     )
-  side = math.isqrt(shape("vision_embeddings.position_embedding.weight")[0] - 1)
-  crops, _ = shape("vision_embeddings.aux_position_embedding.weight")
-  shared: dict[str, Any] = {
-    "hidden_dim": dim,
-    "num_heads": num_heads,
-    "num_layers": sum("attention.self.query.weight" in name for name in arrays),
-  }
-  return ModelConfig(
-    text=TextConfig(
-      vocab_size=vocab_size,
-      max_len=shape("text_embeddings.position_embeddings.weight")[0],
-      num_token_types=shape("text_embeddings.token_type_embeddings.weight")[0],
-      mlp_dim=shape("encoder.text_layer.0.intermediate.dense.weight")[0],
-      **shared,
-    ),
-    vision=VisionConfig(
-      image_size=side * patch.shape[-1],
-      patch_size=patch.shape[-1],
-      num_crops=crops // 16,
-      mlp_dim=shape("encoder.vision_layers.0.mlp.fc1.weight")[0],
-      **shared,
-    ),
-    fusion=fusion,
-    num_relations=sources.matrix_shape(arrays, "classifier.weight", checkpoint)[
-      0
-    ],
+  sizes = file.bert_sizes("model.text_embeddings", _TEXT_LAYER)
+  text = TextConfig(num_heads=num_heads, **sizes)
+  side = math.isqrt(rows(f"{_VISUAL}.position_embedding") - 1)
+  vision = VisionConfig(
+    image_size=side * patch.shape[-1],
+    patch_size=patch.shape[-1],
+    num_crops=rows(f"{_VISUAL}.aux_position_embedding") // 16,
+    hidden_dim=text.hidden_dim,
+    num_heads=num_heads,
+    **file.depth(f"{_VISUAL_LAYER}.mlp.fc1.weight"),
   )
+  is_hvformer = f"{HVFORMER_HEAD}.weight" in file.arrays
+  head = HVFORMER_HEAD if is_hvformer else "classifier"
+  return {"text": text, "vision": vision, "num_relations": rows(head)}
 
 
 def export_deepke(
@@ -163,18 +180,16 @@ def export_deepke(
     )
   flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
   tensors = engine.restore(flat, RULES, "DeepKE's file")
-  read = read_sizes(tensors, config.text.num_heads, config.fusion, path)
+  file = Checkpoint(os.fspath(path), tensors)
+  read = read_sizes(file, config.text.num_heads)
   problems = [
     f"{side}.{name}: expected {expected!r}, got {found!r}"
     for side in ("text", "vision")
-    for name, expected in dataclasses.asdict(getattr(read, side)).items()
+    for name, expected in dataclasses.asdict(read[side]).items()
     if name not in _NOT_IN_FILE
     and (found := getattr(getattr(config, side), name)) != expected
   ]
-  if problems:
-    raise ValueError(
-      "cannot express as DeepKE's file:\n  " + "\n  ".join(problems)
-    )
+  engine.raise_all("cannot express as DeepKE's file", problems)
   _save(os.path.abspath(path), tensors | _unread(config.text, config.vision))
 
 

@@ -19,6 +19,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+# Longer lists of names are abbreviated.
+_MAX_NAMES = 4
+
 
 class Move(NamedTuple):
   """Changes to an array on conversion, and on the way back."""
@@ -89,9 +92,9 @@ def layer(name: str, path: str, parts: Mapping[str, str]) -> list[Rule]:
 
   Args:
     name: of the layer.
-    path: of the model's layer.
-    parts: path within the layer -> name within the layer, of linear layers,
-      and of LayerNorms where the path ends in "norm".
+    path: of the layer.
+    parts: path -> name within the layer, of linear layers, and of LayerNorms
+      where the path ends in "norm".
   """
   return [
     rule
@@ -154,12 +157,13 @@ def convert(
 
   Raises:
     ValueError: listing every name without exactly one rule, every wrong shape,
-      and every parameter that is missing.
+      and the parameters that are missing, by their number if names lack rules.
   """
-  params, problems = {}, []
+  params, problems, unknown = {}, [], False
   for name, array in source.items():
     found = matching(rules, name)
     if len(found) != 1:
+      unknown = True
       problems.append(
         f"{name}: expected one rule that matches, got {len(found)}"
       )
@@ -171,12 +175,24 @@ def convert(
       params[path] = moved
       if problem:
         problems.append(f"{name} -> {path}: {problem}")
-  problems += [
-    f"{path}: expected {expected[path]}, got nothing in the checkpoint"
-    for path in sorted(expected.keys() - params.keys())
-  ]
-  _raise_all(f"cannot convert {where}", problems)
+  missing = sorted(expected.keys() - params.keys())
+  if unknown and len(missing) > _MAX_NAMES:
+    # Most of them are the same weights, listed above by their names.
+    problems.append(f"{listed(missing)}: got nothing in the checkpoint")
+  else:
+    problems += [
+      f"{path}: expected {expected[path]}, got nothing in the checkpoint"
+      for path in missing
+    ]
+  raise_all(f"cannot convert {where}", problems)
   return params
+
+
+def listed(names: Sequence[str]) -> str:
+  """Returns names with commas, or only the first, the last and the number."""
+  if len(names) <= _MAX_NAMES:
+    return ", ".join(names)
+  return f"{names[0]} ... {names[-1]}, {len(names)} arrays"
 
 
 def restore(
@@ -203,7 +219,7 @@ def restore(
       continue
     name = _rename(rule.path, rule.name, path)
     weights[name] = np.ascontiguousarray(rule.move.out(np.asarray(array)))
-  _raise_all(f"cannot express as {target}", problems)
+  raise_all(f"cannot express as {target}", problems)
   return weights
 
 
@@ -217,16 +233,10 @@ def dropped(source: Mapping[str, Any], rules: Table) -> dict[str, list[str]]:
   return reasons
 
 
-def beyond(
-  source: Mapping[str, Any], rules: Table, num_layers: int
-) -> list[str]:
-  """Returns the names that belong to layer `num_layers` and later ones."""
-
-  def layer_number(name: str) -> int:
-    found = [match(rule.name, name) or {} for rule in rules]
-    return max(int(placeholders.get("n", -1)) for placeholders in found)
-
-  return [name for name in source if layer_number(name) >= num_layers]
+def layer_number(rules: Table, name: str) -> int:
+  """Returns the number of the layer that a name belongs to, or -1."""
+  found = (match(rule.name, name) or {} for rule in rules)
+  return max(int(placeholders.get("n", -1)) for placeholders in found)
 
 
 def _move(
@@ -246,6 +256,7 @@ def _move(
   return moved, None
 
 
-def _raise_all(what: str, problems: Sequence[str]) -> None:
+def raise_all(what: str, problems: Sequence[str]) -> None:
+  """Raises ValueError with a line for each problem, if there are any."""
   if problems:
     raise ValueError(f"{what}:\n  " + "\n  ".join(problems))

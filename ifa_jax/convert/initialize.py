@@ -1,15 +1,27 @@
 """Parameters that no checkpoint has, initialised as in a new run."""
 
+import dataclasses
 from collections.abc import Mapping
 
 import jax
 import numpy as np
 from flax import traverse_util
 
+from ifa_jax.cli.settings_flags import setting
 from ifa_jax.models import parameters
 from ifa_jax.models.base import System
 
 WORDS = "text/embed/word/embedding"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """Settings of a model that is to be fine-tuned."""
+
+  num_relations: int = setting(
+    "Number of relations, None included.", 23, least=1
+  )
+  seed: int = setting("Seed of initialised parameters.", 0)
 
 
 def complete(

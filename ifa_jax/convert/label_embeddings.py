@@ -1,36 +1,24 @@
 """Embeddings of class names, for objects without a detector's features."""
 
 import os
-from typing import Any
 
 import numpy as np
-from flax import traverse_util
 
 from ifa_jax.convert import store
-from ifa_jax.convert.initialize import WORDS
 from ifa_jax.data.text.tokenizer import Tokenizer
 
 
 class LabelVectors:
-  """Class names as the mean of their WordPieces' embeddings.
-
-  Attributes:
-    dim: width of a vector.
-  """
+  """Class names as the mean of their WordPieces' embeddings."""
 
   def __init__(self, folder: str | os.PathLike, tokenizer: Tokenizer):
-    """Reads the word table of converted weights.
-
-    Args:
-      folder: of the weights.
-      tokenizer: its ids are the table's rows.
+    """Reads the word table of converted weights, a row for each token id.
 
     Raises:
-      ValueError: if there is no such folder.
+      ValueError: if the folder holds no converted weights.
     """
     _, params, _ = store.load_converted(folder)
-    flat: dict[str, Any] = traverse_util.flatten_dict(params, sep="/")
-    self._table = flat[WORDS]
+    self._table = params["text"]["embed"]["word"]["embedding"]
     self._tokenizer = tokenizer
     self.dim = self._table.shape[1]
 

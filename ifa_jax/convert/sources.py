@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,18 +42,9 @@ class Source(NamedTuple):
   folder: str
 
   def read_json(self, name: str) -> dict[str, Any] | None:
-    """Returns the object in a file, or None if there is no such file.
-
-    Raises:
-      ValueError: if it is no JSON object, naming the file.
-    """
+    """Returns the object in a file, or None if there is no such file."""
     path = os.path.join(self.folder, name)
-    if not os.path.exists(path):
-      return None
-    value = json_file.load(path)
-    if not isinstance(value, dict):
-      raise ValueError(f"{path}: expected a JSON object, got {shown(value)}")
-    return value
+    return read_object(path) if os.path.exists(path) else None
 
   def read_config(self) -> dict[str, Any]:
     """Returns `config.json`.
@@ -111,6 +102,14 @@ class Source(NamedTuple):
     return ValueError(f"{self.folder}: expected {what}, got {found}")
 
 
+def read_object(path: str) -> dict[str, Any]:
+  """Returns the object in a JSON file; a ValueError names a file of others."""
+  value = json_file.load(path)
+  if not isinstance(value, dict):
+    raise ValueError(f"{path}: expected a JSON object, got {shown(value)}")
+  return value
+
+
 def find(id_or_dir: str | os.PathLike) -> Source:
   """Returns a folder, or the hub's copy of a model that is no folder.
 
@@ -162,7 +161,16 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
   """
   path = os.fspath(path)
   if path.endswith(".safetensors"):
-    return _read_safetensors(path)
+    import safetensors.numpy
+
+    if not os.path.exists(path):
+      raise ValueError(f"{path}: there is no such file")
+    try:
+      return safetensors.numpy.load_file(path)
+    except (safetensors.SafetensorError, KeyError) as error:
+      raise ValueError(
+        f"{path}: damaged, cut off, or no safetensors file ({error})"
+      ) from None
   loaded = torch_file.load(path)
   if not isinstance(loaded, Mapping) or not all(
     isinstance(name, str) and isinstance(array, np.ndarray)
@@ -174,44 +182,17 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
   return dict(loaded)
 
 
-def _read_safetensors(path: str) -> dict[str, np.ndarray]:
-  import safetensors
-  import safetensors.numpy
-
-  if not os.path.exists(path):
-    raise ValueError(f"{path}: there is no such file")
-  try:
-    return safetensors.numpy.load_file(path)
-  except (safetensors.SafetensorError, KeyError) as error:
-    raise ValueError(
-      f"{path}: damaged, cut off, or no safetensors file ({error})"
-    ) from None
-
-
-def matrix_shape(
-  arrays: Mapping[str, np.ndarray], name: str, where: str | os.PathLike
-) -> tuple[int, int]:
-  """Returns rows and columns of a checkpoint's array.
-
-  Raises:
-    ValueError: if the array is missing or no matrix; names it and `where`.
-  """
-  array = arrays.get(name)
-  if array is None or array.ndim != 2:
-    found = "nothing" if array is None else f"shape {array.shape}"
-    raise ValueError(f"{where}: {name}: expected a matrix, got {found}")
-  return array.shape
-
-
 def sha256(path: str | os.PathLike) -> str:
   """Returns the hash of a file, in hexadecimal."""
   with open(path, "rb") as file:
     return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def record(name: str, paths: list[str]) -> dict[str, Any]:
+def sha256_by_name(paths: Sequence[str]) -> dict[str, str]:
+  """Returns name -> hash of some files."""
+  return {os.path.basename(path): sha256(path) for path in paths}
+
+
+def record(name: str, paths: Sequence[str]) -> dict[str, Any]:
   """Returns the entry of some files in `provenance.json`."""
-  return {
-    "name": name,
-    "files": {os.path.basename(p): sha256(p) for p in paths},
-  }
+  return {"name": name, "files": sha256_by_name(paths)}

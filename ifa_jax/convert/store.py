@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.files import json_file, whole
-from ifa_jax.files.shown import shown
+from ifa_jax.convert import engine, sources
+from ifa_jax.files import whole
 from ifa_jax.models import parameters, registry
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
@@ -65,11 +65,6 @@ def make_info(origin: str) -> dict[str, Any]:
 def pooler_shapes(width: int) -> dict[str, tuple[int, ...]]:
   """Returns path -> shape of the pooler of a text stream."""
   return {f"{POOLER}/kernel": (width, width), f"{POOLER}/bias": (width,)}
-
-
-def without_pooler(params: Mapping[str, Any]) -> dict[str, Any]:
-  """Returns nested parameters without the pooler's."""
-  return {name: tree for name, tree in params.items() if name != POOLER}
 
 
 def save_converted(
@@ -131,11 +126,7 @@ def load_converted(
     for name in sorted(expected.keys() | found.keys())
     if expected.get(name) != found.get(name)
   ]
-  if problems:
-    raise ValueError(
-      f"{folder}: {_PARAMS} are not those of {_MODEL}:\n  "
-      + "\n  ".join(problems)
-    )
+  engine.raise_all(f"{folder}: {_PARAMS} are not those of {_MODEL}", problems)
   return config, params, load_provenance(folder)
 
 
@@ -165,11 +156,7 @@ def load_shapes(folder: str | os.PathLike) -> dict[str, tuple[int, ...]]:
 
 def load_provenance(folder: str | os.PathLike) -> dict[str, Any]:
   """Reads `provenance.json`; a ValueError if it is missing or damaged."""
-  found = _read_json(folder, _PROVENANCE)
-  if not isinstance(found, dict):
-    path = os.path.join(folder, _PROVENANCE)
-    raise ValueError(f"{path}: expected a JSON object, got {shown(found)}")
-  return found
+  return _read_json(folder, _PROVENANCE)
 
 
 def tokenizer_folder(folder: str | os.PathLike) -> str | None:
@@ -195,9 +182,9 @@ def _damaged(path: str, error: Exception) -> ValueError:
   return ValueError(f"{path}: missing or damaged ({reason})")
 
 
-def _read_json(folder: str | os.PathLike, name: str) -> Any:
+def _read_json(folder: str | os.PathLike, name: str) -> dict[str, Any]:
   path = os.path.join(folder, name)
   try:
-    return json_file.load(path)
+    return sources.read_object(path)
   except OSError as error:
     raise ValueError(f"{path}: cannot be read ({error})") from None

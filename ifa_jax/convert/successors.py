@@ -4,20 +4,15 @@ Both share the names of DeepKE's IFAformer (`deepke.RULES`) and add those of
 their fusion: zjunlp/MKGformer@6dc924d, liuxiyang641/HVFormer@9b6a662.
 """
 
+import dataclasses
 import os
-from collections.abc import Mapping
-from typing import Any
 
-import numpy as np
-from flax import traverse_util
-
-from ifa_jax.convert import deepke, engine, sources
+from ifa_jax.cli.settings_flags import setting
+from ifa_jax.convert import deepke
 from ifa_jax.convert.engine import Drop, Rule, linear, norm
-from ifa_jax.convert.store import Converted, make_info
-from ifa_jax.models import parameters
-from ifa_jax.models.base import System
+from ifa_jax.convert.store import Converted
 from ifa_jax.models.successors.hvformer import HVFormerConfig
-from ifa_jax.models.successors.mkgformer import MKGformerConfig
+from ifa_jax.models.successors.mkgformer import VARIANTS, MKGformerConfig
 
 _SHARED = [
   rule for rule in deepke.RULES if not rule.name.startswith("classifier.")
@@ -25,7 +20,6 @@ _SHARED = [
 _FUSION = "model.encoder.text_layer.{}.intermediate.fusion_dense"
 _AGGREGATION = "model.encoder.vision2text_layer_agg"
 _EXPERTS = f"{_AGGREGATION}.moe_layer_wise_agg"
-_HVFORMER_HEAD = "re_classifier.classifier"
 
 
 def mkgformer_rules(config: MKGformerConfig) -> list[Rule | Drop]:
@@ -67,85 +61,37 @@ def hvformer_rules(config: HVFormerConfig) -> list[Rule | Drop]:
     Rule(f"{_EXPERTS}.experts1", "experts_in"),
     Rule(f"{_EXPERTS}.experts2", "experts_out"),
     *linear(f"{_EXPERTS}.expert_router", "router"),
-    *linear(_HVFORMER_HEAD, "relation_head"),
+    *linear(deepke.HVFORMER_HEAD, "relation_head"),
   ]
 
 
-def from_mkgformer(
-  checkpoint: str | os.PathLike, num_heads: int = 12, variant: str = "released"
-) -> tuple[MKGformerConfig, dict[str, Any]]:
-  """Reads a checkpoint of MKGformer's MRE code.
+@dataclasses.dataclass(frozen=True)
+class MKGformerOptions(deepke.Heads):
+  """Likewise; "equations" reads the same weights by the equations."""
 
-  Args:
-    checkpoint: a `.pth` state dict. Nothing in it is executed.
-    num_heads: of both streams.
-    variant: "released" gives the released code's logits, "equations" reads the
-      same weights by the equations.
+  variant: str = setting(
+    "See models.successors.mkgformer.", "released", choices=[*VARIANTS]
+  )
 
-  Returns:
-    The model's config and its float32 parameters.
+
+def convert_mkgformer(
+  path: str | os.PathLike, options: MKGformerOptions
+) -> Converted:
+  """Reads a checkpoint of MKGformer's MRE code, a `.pth` state dict.
 
   Raises:
     ValueError: for a damaged file, or names and shapes of another model; all
       are listed.
   """
-  converted = convert_mkgformer(checkpoint, num_heads, variant)
-  return converted.model_config, converted.params  # pyright: ignore[reportReturnType]
-
-
-def from_hvformer(
-  checkpoint: str | os.PathLike, num_heads: int = 12
-) -> tuple[HVFormerConfig, dict[str, Any]]:
-  """Reads a checkpoint of HVFormer's code; see `from_mkgformer`."""
-  converted = convert_hvformer(checkpoint, num_heads)
-  return converted.model_config, converted.params  # pyright: ignore[reportReturnType]
-
-
-def convert_mkgformer(
-  checkpoint: str | os.PathLike, num_heads: int, variant: str
-) -> Converted:
-  """Converts as `from_mkgformer`; the result also lists the sources."""
-  arrays = sources.read_weights(os.fspath(checkpoint))
-  config = MKGformerConfig(
-    **_sizes(arrays, num_heads, checkpoint), variant=variant
+  return deepke.convert(
+    path, options, MKGformerConfig, mkgformer_rules, "mkgformer"
   )
-  return _convert(arrays, config, mkgformer_rules(config), checkpoint)
 
 
 def convert_hvformer(
-  checkpoint: str | os.PathLike, num_heads: int
+  path: str | os.PathLike, options: deepke.Heads
 ) -> Converted:
-  """Converts as `from_hvformer`; the result also lists the sources."""
-  arrays = sources.read_weights(os.fspath(checkpoint))
-  config = HVFormerConfig(**_sizes(arrays, num_heads, checkpoint))
-  return _convert(arrays, config, hvformer_rules(config), checkpoint)
-
-
-def _sizes(
-  arrays: Mapping[str, np.ndarray],
-  num_heads: int,
-  checkpoint: str | os.PathLike,
-) -> dict[str, Any]:
-  """Returns the fields of a `TwoStreamConfig` that the arrays determine."""
-  head = arrays.get(f"{_HVFORMER_HEAD}.weight")
-  named = arrays if head is None else {**arrays, "classifier.weight": head}
-  read = deepke.read_sizes(named, num_heads, "released", checkpoint)
-  return {
-    "text": read.text,
-    "vision": read.vision,
-    "num_relations": read.num_relations,
-  }
-
-
-def _convert(
-  arrays: Mapping[str, np.ndarray],
-  config: System,
-  rules: list[Rule | Drop],
-  checkpoint: str | os.PathLike,
-) -> Converted:
-  path, expected = os.fspath(checkpoint), parameters.param_shapes(config)
-  params = engine.convert(arrays, rules, expected, path)
-  info = make_info(config.system)
-  info["sources"]["checkpoint"] = sources.record(path, [path])
-  info["dropped"]["checkpoint"] = engine.dropped(arrays, rules)
-  return Converted(config, traverse_util.unflatten_dict(params, sep="/"), info)
+  """Reads a checkpoint of HVFormer's code; see `convert_mkgformer`."""
+  return deepke.convert(
+    path, options, HVFormerConfig, hvformer_rules, "hvformer"
+  )

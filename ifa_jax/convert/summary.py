@@ -9,10 +9,8 @@ import jax
 import numpy as np
 
 from ifa_jax.cli import tables
+from ifa_jax.convert.engine import listed
 from ifa_jax.convert.store import Converted, save_converted
-
-# Longer lists of names are abbreviated.
-_MAX_NAMES = 4
 
 
 def save_and_print(converted: Converted, folder: str) -> None:
@@ -22,7 +20,7 @@ def save_and_print(converted: Converted, folder: str) -> None:
   print_counts(converted.params, f"Converted to {folder}")
   for part, reasons in info["dropped"].items():
     for reason, names in reasons.items():
-      print(f"not converted ({part}): {_listed(names)} ({reason})")
+      print(f"not converted ({part}): {listed(names)} ({reason})")
   for names in listed_by_part(info["initialised"]):
     print(f"randomly initialised: {names}")
   for note in info["notes"]:
@@ -43,10 +41,4 @@ def print_counts(params: Mapping[str, Any], title: str) -> None:
 def listed_by_part(paths: Sequence[str]) -> list[str]:
   """Returns the names of parameters such as "visual/embed/position" by part."""
   by_part = itertools.groupby(sorted(paths), lambda path: path.split("/")[0])
-  return [_listed(list(group)) for _, group in by_part]
-
-
-def _listed(names: Sequence[str]) -> str:
-  if len(names) <= _MAX_NAMES:
-    return ", ".join(names)
-  return f"{names[0]} ... {names[-1]}, {len(names)} arrays"
+  return [listed(list(group)) for _, group in by_part]

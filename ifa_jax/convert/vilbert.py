@@ -8,18 +8,14 @@ shows.
 
 import dataclasses
 import os
-from collections.abc import Mapping
 from typing import Any, cast
 
-import numpy as np
-from flax import traverse_util
-
-from ifa_jax.convert import engine, initialize, sources
+from ifa_jax.cli.settings_flags import setting
+from ifa_jax.convert import checkpoint, initialize
+from ifa_jax.convert.checkpoint import Checkpoint
 from ifa_jax.convert.engine import Drop, Rule, layer, linear, norm
 from ifa_jax.convert.huggingface.encoders import BERT_LAYER, bert_embeddings
-from ifa_jax.convert.store import Converted, make_info
-from ifa_jax.data.text import markers
-from ifa_jax.models import parameters
+from ifa_jax.convert.store import Converted
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
 from ifa_jax.models.config import TextConfig
 from ifa_jax.models.encoders.co_attention import CoAttentionConfig
@@ -67,22 +63,18 @@ RULES = [
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-  """Settings that a checkpoint does not determine.
+class Options(initialize.Options):
+  """Settings that a checkpoint does not determine."""
 
-  Attributes:
-    num_heads: of the text stream.
-    vision_heads: of the region stream.
-    connection_heads: of the co-attention layers.
-    num_relations: "None" included.
-    seed: of initialised parameters.
-  """
-
-  num_heads: int = 12
-  vision_heads: int = 8
-  connection_heads: int = 8
-  num_relations: int = 23
-  seed: int = 0
+  num_heads: int = setting(
+    "Attention heads of the text stream, not given by the file.", 12, least=1
+  )
+  vision_heads: int = setting(
+    "Attention heads of the region stream.", 8, least=1
+  )
+  connection_heads: int = setting(
+    "Attention heads of the co-attention layers.", 8, least=1
+  )
 
 
 def from_vilbert(
@@ -109,64 +101,32 @@ def from_vilbert(
   return cast(ViLBERTConfig, converted.model_config), converted.params
 
 
-def convert(checkpoint: str | os.PathLike, options: Options) -> Converted:
+def convert(path: str | os.PathLike, options: Options) -> Converted:
   """Does the same as `from_vilbert`, with provenance."""
-  path = os.fspath(checkpoint)
-  arrays = sources.read_weights(path)
-  published = read_sizes(arrays, options, path)
-  expected = {
-    name: shape
-    for name, shape in parameters.param_shapes(published).items()
-    if not name.startswith("relation_head/")
-  }
-  given = engine.convert(arrays, RULES, expected, path)
-  rows = published.text.vocab_size + len(markers.MARKERS)
-  text = dataclasses.replace(published.text, vocab_size=rows)
-  config = dataclasses.replace(published, text=text)
-  params, initialised = initialize.complete(given, config, options.seed)
-  info = make_info("vilbert")
-  info["initialised"] = initialised
-  info["sources"]["checkpoint"] = sources.record(path, [path])
-  info["dropped"]["checkpoint"] = engine.dropped(arrays, RULES)
-  return Converted(config, traverse_util.unflatten_dict(params, sep="/"), info)
+  file = checkpoint.read(path)
+  config = read_sizes(file, options)
+  return file.convert(config, RULES, "vilbert", options.seed)
 
 
-def read_sizes(
-  arrays: Mapping[str, np.ndarray], options: Options, checkpoint: str
-) -> ViLBERTConfig:
-  """Reads a model's sizes from the shapes of ViLBERT's arrays."""
+def read_sizes(file: Checkpoint, options: Options) -> ViLBERTConfig:
+  """Reads a model's sizes, without markers, from the shapes of the arrays."""
 
-  def shape(name: str) -> tuple[int, int]:
-    return sources.matrix_shape(arrays, f"bert.{name}", checkpoint)
-
-  def count(pattern: str) -> int:
-    return sum(engine.match(pattern, name) is not None for name in arrays)
-
-  def depth(stream: str) -> dict[str, Any]:
-    name = f"{stream}.intermediate.dense.weight"
-    first = name.format(n=0).removeprefix("bert.")
-    return {"num_layers": count(name), "mlp_dim": shape(first)[0]}
-
-  vocab_size, width = shape("embeddings.word_embeddings.weight")
-  visual_width, feature_dim = shape("v_embeddings.image_embeddings.weight")
-  connection_width, _ = shape("encoder.c_layer.0.biattention.query1.weight")
+  visual_width, feature_dim = file.shape(
+    "bert.v_embeddings.image_embeddings.weight"
+  )
+  query = f"{_CONNECTION}.biattention.query1.weight"
   return ViLBERTConfig(
     text=TextConfig(
-      vocab_size=vocab_size,
-      max_len=shape("embeddings.position_embeddings.weight")[0],
-      num_token_types=shape("embeddings.token_type_embeddings.weight")[0],
-      hidden_dim=width,
-      num_heads=options.num_heads,
-      **depth(_TEXT),
+      num_heads=options.num_heads, **file.bert_sizes("bert.embeddings", _TEXT)
     ),
     vision=RegionStreamConfig(
       hidden_dim=visual_width,
       num_heads=options.vision_heads,
-      **depth(_VISION),
+      **file.depth(f"{_VISION}.intermediate.dense.weight"),
     ),
     connection=CoAttentionConfig(
-      hidden_dim=connection_width,
-      num_layers=count(f"{_CONNECTION}.biattention.query1.weight"),
+      hidden_dim=file.shape(query.replace("{n}", "0"))[0],
+      num_layers=file.count(query),
       num_heads=options.connection_heads,
     ),
     regions=dataclasses.replace(

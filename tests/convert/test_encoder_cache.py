@@ -45,6 +45,13 @@ def test_a_misspelt_setting_is_refused(wrong):
     cache.parse(wrong)
 
 
+def test_a_random_encoder_is_left_out():
+  with pytest.raises(
+    ValueError, match=r"vision: .* got random; omit vision= to"
+  ):
+    cache.parse("text=a,vision=random")
+
+
 @pytest.fixture(name="encoders")
 def two_encoders(tmp_path):
   bert, clip = tmp_path / "bert", tmp_path / "clip"
@@ -60,9 +67,7 @@ def setting(encoders):
 def test_the_cache_equals_a_conversion(encoders):
   folder = cache.locate(setting(encoders))
   config, params, info = store.load_converted(folder)
-  made = conversion.convert(
-    encoders["text"], encoders["vision"], None, conversion.Options()
-  )
+  made = conversion.convert(**encoders)
   assert config == made.model_config
   got, wanted = (
     traverse_util.flatten_dict(tree, sep="/") for tree in (params, made.params)
@@ -87,7 +92,7 @@ def test_every_process_logs_the_notes_of_an_encoder(encoders, caplog):
 
 def test_the_same_files_are_converted_once(encoders, tmp_path, monkeypatch):
   first = cache.locate(setting(encoders))
-  monkeypatch.setattr(cache, "_convert", None)
+  monkeypatch.setattr(store, "save_converted", None)
   moved = {side: f"{folder}-moved" for side, folder in encoders.items()}
   for side, folder in encoders.items():
     shutil.move(folder, moved[side])
@@ -107,12 +112,12 @@ def test_other_files_of_the_same_name_are_converted_again(encoders, changed):
 
 
 def test_an_interrupted_conversion_is_repeated(encoders, monkeypatch):
-  def fail(encoders, folder):
+  def fail(folder, *_):
     folder.parent.mkdir(parents=True, exist_ok=True)
     raise KeyboardInterrupt
 
   with monkeypatch.context() as patched:
-    patched.setattr(cache, "_convert", fail)
+    patched.setattr(store, "save_converted", fail)
     with pytest.raises(KeyboardInterrupt):
       cache.locate(setting(encoders))
   assert store.is_converted(cache.locate(setting(encoders)))
@@ -120,7 +125,7 @@ def test_an_interrupted_conversion_is_repeated(encoders, monkeypatch):
 
 def test_simultaneous_starts_convert_once(encoders, monkeypatch):
   converting, waiting = [], threading.Barrier(2)
-  find, convert = cache._find, cache._convert
+  find, save = cache._find, store.save_converted
 
   def find_together(side, named):
     found = find(side, named)
@@ -128,12 +133,12 @@ def test_simultaneous_starts_convert_once(encoders, monkeypatch):
       waiting.wait(timeout=60)
     return found
 
-  def counted(named, folder):
+  def counted(folder, *converted):
     converting.append(folder)
-    convert(named, folder)
+    save(folder, *converted)
 
   monkeypatch.setattr(cache, "_find", find_together)
-  monkeypatch.setattr(cache, "_convert", counted)
+  monkeypatch.setattr(store, "save_converted", counted)
   with futures.ThreadPoolExecutor(2) as pool:
     folders = {*pool.map(cache.locate, [setting(encoders)] * 2)}
   assert [str(folder) for folder in converting] == [*folders]

@@ -51,10 +51,10 @@ def test_a_table_converts_back():
     np.testing.assert_array_equal(back[name], array)
 
 
-def test_dropped_weights_and_later_layers():
+def test_dropped_weights_and_numbers_of_layers():
   assert engine.dropped(weights(), TABLE) == {"counts nothing": ["count.ids"]}
-  late = engine.beyond(weights(), TABLE, 11)
-  assert late == ["layers.11.out.weight", "layers.11.out.bias"]
+  numbers = [engine.layer_number(TABLE, name) for name in weights()]
+  assert numbers == [-1, 0, 0, 11, 11, -1]
 
 
 def problems_with(**changes):
@@ -89,6 +89,17 @@ def test_a_problem_names_the_weight(changes, message):
 def test_all_problems_are_reported_at_once():
   found = problems_with(extra=np.ones(1), table=None)
   assert [line.split(":")[0].strip() for line in found] == ["extra", "table"]
+
+
+def test_a_weight_of_another_name_is_listed_once():
+  source = {f"model.{name}": array for name, array in weights().items()}
+  with pytest.raises(ValueError, match="cannot convert") as caught:
+    engine.convert(source, TABLE, EXPECTED, "a.bin")
+  *names, missing = str(caught.value).splitlines()[1:]
+  assert [line.split(":")[0].strip() for line in names] == [*source]
+  assert missing == (
+    "  layer_0/out/bias ... table, 5 arrays: got nothing in the checkpoint"
+  )
 
 
 def test_a_name_needs_exactly_one_rule():

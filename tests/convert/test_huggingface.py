@@ -91,7 +91,7 @@ def test_a_deeper_text_encoder(folders, tmp_path):
   deep = hf_models.save(tmp_path, "BertModel", num_hidden_layers=4)
   with pytest.raises(ValueError, match="with text_layers=first:3"):
     from_huggingface(deep, folders["ViTModel"])
-  cut = read_stream(deep, "text", 3)
+  cut = read_stream(deep, "text", "first:3")
   assert cut.config.num_layers == 3
   assert len(cut.dropped["layers from 3 on"]) == 16
 
@@ -100,7 +100,7 @@ def test_a_deeper_text_encoder(folders, tmp_path):
   "layers", ["3", "last:3", "first:", "first:0", "first:9"]
 )
 def test_wrong_layers(layers, folders):
-  with pytest.raises(ValueError, match="vision_layers: expected"):
+  with pytest.raises(ValueError, match="layers: expected first:N, N from"):
     from_huggingface(vision=folders["ViTModel"], vision_layers=layers)
 
 

@@ -68,7 +68,7 @@ def test_the_table_has_every_key_of_an_image_processor():
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_missing_key_is_the_class_default(kind):
   theirs = json.loads(KINDS[kind]().to_json_string())
-  ours = processor.CLASSES[kind]
+  ours = processor.read_steps(kind, {})
   read = processor.read_steps(kind, theirs)
   assert processor.statistics(ours) == processor.statistics(read)
   assert processor.geometry(ours) == processor.geometry(read)

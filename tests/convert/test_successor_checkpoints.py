@@ -7,7 +7,7 @@ import tiny
 import torch
 from flax import traverse_util
 
-from ifa_jax.convert import engine, successors
+from ifa_jax.convert import deepke, engine, successors
 from ifa_jax.models import TextConfig, VisionConfig, parameters
 from ifa_jax.models.successors.hvformer import HVFormerConfig
 from ifa_jax.models.successors.mkgformer import MKGformerConfig
@@ -47,17 +47,27 @@ def write(path, config, rules):
 
 
 @pytest.mark.parametrize(
-  ("config", "rules", "read"),
+  ("config", "rules", "read", "options"),
   [
-    (MKGFORMER, successors.mkgformer_rules, successors.from_mkgformer),
-    (HVFORMER, successors.hvformer_rules, successors.from_hvformer),
+    (
+      MKGFORMER,
+      successors.mkgformer_rules,
+      successors.convert_mkgformer,
+      successors.MKGformerOptions,
+    ),
+    (
+      HVFORMER,
+      successors.hvformer_rules,
+      successors.convert_hvformer,
+      deepke.Heads,
+    ),
   ],
 )
-def test_a_checkpoint_is_read_back(config, rules, read, tmp_path):
+def test_a_checkpoint_is_read_back(config, rules, read, options, tmp_path):
   written = write(tmp_path / "best_model.pth", config, rules)
-  found, params = read(tmp_path / "best_model.pth", num_heads=2)
-  assert found == config
-  flat = traverse_util.flatten_dict(params, sep="/")
+  found = read(tmp_path / "best_model.pth", options(num_heads=2))
+  assert found.model_config == config
+  flat = traverse_util.flatten_dict(found.params, sep="/")
   assert flat.keys() == written.keys()
   for path, array in written.items():
     np.testing.assert_array_equal(flat[path], array)
@@ -65,9 +75,12 @@ def test_a_checkpoint_is_read_back(config, rules, read, tmp_path):
 
 def test_the_equations_read_the_last_three_layers(tmp_path):
   write(tmp_path / "m.pth", MKGFORMER, successors.mkgformer_rules)
-  path = tmp_path / "m.pth"
-  released, theirs = successors.from_mkgformer(path, num_heads=2)
-  config, params = successors.from_mkgformer(path, 2, variant="equations")
+  (released, theirs, *_), (config, params, *_) = (
+    successors.convert_mkgformer(
+      tmp_path / "m.pth", successors.MKGformerOptions(2, variant)
+    )
+    for variant in ("released", "equations")
+  )
   assert (released.rules.fused_layers, config.rules.fused_layers) == (4, 3)
   for layer in range(3):
     ours = params[f"fusion_{layer}"]
@@ -82,4 +95,6 @@ def test_the_equations_read_the_last_three_layers(tmp_path):
 def test_another_models_checkpoint_is_refused(tmp_path):
   write(tmp_path / "h.pth", HVFORMER, successors.hvformer_rules)
   with pytest.raises(ValueError, match="cannot convert"):
-    successors.from_mkgformer(tmp_path / "h.pth", num_heads=2)
+    successors.convert_mkgformer(
+      tmp_path / "h.pth", successors.MKGformerOptions(num_heads=2)
+    )

@@ -34,7 +34,7 @@ def killer(compiled_dir):
       "ifa_jax.data.pipeline.dataset",
       "ifa_jax.preparation.mnre.builder",
       "ifa_jax.preparation.mnre.prepare",
-      "ifa_jax.convert.commands.huggingface",
+      "ifa_jax.convert.commands.converters",
       "transformers.models.auto.tokenization_auto",
       "orbax.checkpoint",
     ],

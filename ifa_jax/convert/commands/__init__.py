@@ -1,1 +1,1 @@
-"""The verbs of `python -m ifa_jax.convert`, a module each."""
+"""The verbs of `python -m ifa_jax.convert`, as modules or objects."""

@@ -60,7 +60,7 @@ def load_model(folder: str) -> store.Converted:
   """
   if store.is_converted(folder):
     config, params, info = store.load_converted(folder)
-    params = store.without_pooler(params)
+    params.pop(store.POOLER, None)
   else:
     # Loads Orbax.
     from ifa_jax.workdir.checkpoints import Checkpoints

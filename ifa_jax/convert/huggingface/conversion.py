@@ -15,6 +15,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 
+from ifa_jax.cli.settings_flags import setting
 from ifa_jax.convert import engine, initialize, sources, store
 from ifa_jax.convert.engine import Rule
 from ifa_jax.convert.huggingface import export
@@ -29,33 +30,30 @@ from ifa_jax.data.text import markers
 from ifa_jax.files.shown import shown
 from ifa_jax.models import parameters
 from ifa_jax.models.base import System
-from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.config import FUSIONS, ModelConfig
 
 _POSITIONS = "visual/embed/position"
 
 
 @dataclasses.dataclass(frozen=True)
-class Options:
-  """Settings that encoders do not determine.
+class Options(initialize.Options):
+  """Settings that encoders do not determine."""
 
-  Attributes:
-    vision_layers: "first:N" takes the first N layers of the vision encoder.
-    text_layers: likewise.
-    image_size: side of a picture in pixels; None: as the encoder was trained.
-      The position table is resized if needed.
-    num_crops: slots for crops of each kind.
-    num_relations: "None" included.
-    fusion: "paper" or "released".
-    seed: of initialised parameters.
-  """
+  vision_layers: str | None = setting(
+    "first:N layers of the vision encoder.", None
+  )
+  text_layers: str | None = setting("first:N layers of the text encoder.", None)
+  image_size: int | None = setting(
+    "Side of a picture in pixels. If it is not the encoder's, the position"
+    " table is resized.",
+    None,
+    least=1,
+  )
+  num_crops: int = setting("Slots for crops of each kind.", 3, least=1)
+  fusion: str = setting("See models.config.", "paper", choices=[*FUSIONS])
 
-  vision_layers: str | None = None
-  text_layers: str | None = None
-  image_size: int | None = None
-  num_crops: int = 3
-  num_relations: int = 23
-  fusion: str = "paper"
-  seed: int = 0
+
+_DEFAULT = Options()
 
 
 def from_huggingface(
@@ -85,25 +83,25 @@ def from_huggingface(
       each other; names the file.
   """
   converted = convert(text, vision, rest, Options(**options))
-  params = store.without_pooler(converted.params)
-  return cast(ModelConfig, converted.model_config), params
+  converted.params.pop(store.POOLER, None)
+  return cast(ModelConfig, converted.model_config), converted.params
 
 
 def convert(
-  text: str | os.PathLike | None,
-  vision: str | os.PathLike | None,
-  rest: str | os.PathLike | None,
-  options: Options,
+  text: str | os.PathLike | None = None,
+  vision: str | os.PathLike | None = None,
+  rest: str | os.PathLike | None = None,
+  options: Options = _DEFAULT,
 ) -> Converted:
   """Does the same as `from_huggingface`, with the pooler and provenance."""
   if text is None and vision is None:
     raise ValueError("expected text, vision or both, got neither")
-  if rest is not None and options != Options():
+  if rest is not None and options != _DEFAULT:
     raise ValueError(
       f"{rest}: holds the model's whole config; leave out the other settings"
     )
   streams = {
-    side: read_stream(encoder, side, _parse_layers(options, f"{side}_layers"))
+    side: read_stream(encoder, side, getattr(options, f"{side}_layers"))
     for side, encoder in (("text", text), ("vision", vision))
     if encoder is not None
   }
@@ -146,17 +144,6 @@ def convert(
   return Converted(config, nested, info, tokenizer)
 
 
-def _parse_layers(options: Options, name: str) -> int | None:
-  """Returns N of "first:N"."""
-  layers = getattr(options, name)
-  if layers is None:
-    return None
-  kind, _, number = layers.partition(":")
-  if kind != "first" or not number.isdecimal():
-    raise ValueError(f"{name}: expected first:N, got {layers!r}")
-  return int(number)
-
-
 def _join(
   streams: Mapping[str, Stream], params: dict[str, np.ndarray], rest: str
 ) -> tuple[System, dict[str, np.ndarray], list[str] | None]:
@@ -197,7 +184,8 @@ def model_config(
     ValueError: for encoders of different depths or widths, naming both, or
       markers that are no ids.
   """
-  _check_fit(streams)
+  if len(streams) == 2:
+    _check_fit(**streams)
   configs = {side: stream.config for side, stream in streams.items()}
   if "text" in streams:
     rows = vocabulary_rows(streams["text"], tokenizer)
@@ -232,21 +220,18 @@ def vocabulary_rows(text: Stream, tokenizer: Any) -> int:
   return rows + count if tokenizer is None else max(rows, tokenizer.vocab_size)
 
 
-def _check_fit(streams: Mapping[str, Stream]) -> None:
-  if len(streams) < 2:
-    return
-  text, vision = streams["text"], streams["vision"]
-  for field, what in (("hidden_dim", "width"), ("num_layers", "depth")):
-    pair = getattr(text.config, field), getattr(vision.config, field)
-    if pair[0] == pair[1]:
+def _check_fit(text: Stream, vision: Stream) -> None:
+  for field, quantity in (("hidden_dim", "width"), ("num_layers", "depth")):
+    found, other = getattr(text.config, field), getattr(vision.config, field)
+    if found == other:
       continue
     advice = "choose encoders of one width"
-    if what == "depth":
-      deeper = "vision" if pair[0] < pair[1] else "text"
-      advice = f"shorten one with {deeper}_layers=first:{min(pair)}"
+    if field == "num_layers":
+      deeper = "vision" if found < other else "text"
+      advice = f"shorten one with {deeper}_layers=first:{min(found, other)}"
     raise ValueError(
-      f"expected encoders of one {what}, since they attend to each other layer"
-      f" by layer; got {pair[0]} in {text.source.name} and {pair[1]} in"
+      f"expected encoders of one {quantity}, since they attend to each other"
+      f" layer by layer; got {found} in {text.source.name} and {other} in"
       f" {vision.source.name}: {advice}"
     )
 

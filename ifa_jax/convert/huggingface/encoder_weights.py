@@ -1,8 +1,8 @@
 """Reads an encoder of transformers as a stream of the model."""
 
 import dataclasses
-import itertools
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -16,6 +16,7 @@ from ifa_jax.convert.huggingface.encoders import (
   Encoder,
 )
 from ifa_jax.convert.sources import Source
+from ifa_jax.files.shown import shown
 from ifa_jax.models import parameters
 from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
 
@@ -28,34 +29,25 @@ CROP_POSITIONS = (
 
 
 class Stream(NamedTuple):
-  """A stream and its checkpoint.
-
-  Attributes:
-    source: the checkpoint's folder.
-    config: a `TextConfig` or `VisionConfig`.
-    params: path -> float32 array.
-    dropped: reason -> names of weights that are not converted.
-    record: see `sources.record`.
-    notes: sentences on the checkpoint's settings.
-  """
+  """A stream and its checkpoint."""
 
   source: Source
-  config: Any
-  params: dict[str, np.ndarray]
-  dropped: dict[str, list[str]]
-  record: dict[str, Any]
-  notes: list[str]
+  config: Any  # A `TextConfig` or `VisionConfig`.
+  params: dict[str, np.ndarray]  # Path -> float32 array.
+  dropped: dict[str, list[str]]  # Reason -> names that are not converted.
+  record: dict[str, Any]  # See `sources.record`.
+  notes: list[str]  # Sentences on the checkpoint's settings.
 
 
 def read_stream(
-  id_or_dir: str | os.PathLike, side: str, num_layers: int | None = None
+  id_or_dir: str | os.PathLike, side: str, layers: str | None = None
 ) -> Stream:
   """Reads an encoder.
 
   Args:
     id_or_dir: a folder or a hub id.
     side: "text" or "vision".
-    num_layers: number of first layers to read; None reads all.
+    layers: "first:N" reads only the first N layers.
 
   Raises:
     ValueError: if it is no such encoder, or damaged.
@@ -67,36 +59,33 @@ def read_stream(
   for path in paths:
     weights |= sources.read_weights(path)
   weights, others = _own_weights(weights, encoder, source)
-  unused: dict[str, list[str]] = {}
-  if num_layers is not None:
+  unused = {f"other parts than the {encoder.architecture}": others}
+  if layers is not None:
+    found = re.fullmatch(r"first:(\d+)", layers, re.ASCII)
+    num_layers = int(found[1]) if found else 0
     if not 1 <= num_layers <= config.num_layers:
       raise ValueError(
-        f"{side}_layers: expected 1 to {config.num_layers} of its layers, got"
-        f" {num_layers}"
+        f"{side}_layers: expected first:N, N from 1 to {config.num_layers}, got"
+        f" {layers!r}"
       )
     config = dataclasses.replace(config, num_layers=num_layers)
-    late = engine.beyond(weights, encoder.rules, num_layers)
+    late = [
+      name
+      for name in weights
+      if engine.layer_number(encoder.rules, name) >= num_layers
+    ]
     unused[f"layers from {num_layers} on"] = late
+    weights = {name: x for name, x in weights.items() if name not in late}
   pooler = [name for name in weights if name.startswith(f"{POOLER_NAME}.")]
   if side == "text" and not any(weights[name].any() for name in pooler):
     unused["all 0, as in an export of a model without a pooler"] = pooler
-  for name in itertools.chain(*unused.values()):
-    del weights[name]
+    weights = {name: x for name, x in weights.items() if name not in pooler}
   expected = _expected_shapes(config, weights)
   params = engine.convert(weights, encoder.rules, expected, source.folder)
-  dropped = {
-    f"other parts than the {encoder.architecture}": others,
-    **unused,
-    **engine.dropped(weights, encoder.rules),
-  }
-  return Stream(
-    source,
-    config,
-    params,
-    {reason: names for reason, names in dropped.items() if names},
-    sources.record(source.name, paths),
-    notes,
-  )
+  unused |= engine.dropped(weights, encoder.rules)
+  dropped = {reason: names for reason, names in unused.items() if names}
+  record = sources.record(source.name, paths)
+  return Stream(source, config, params, dropped, record, notes)
 
 
 def default_partner(config: TextConfig | VisionConfig) -> Any:
@@ -123,7 +112,11 @@ def _read_config(source: Source, side: str) -> tuple[Encoder, Any, list[str]]:
     config = encoder.read(section)
   except ValueError as error:
     raise ValueError(f"{where}{error}") from None
-  notes = encoder.notes(section)
+  notes = [
+    f"{key} {shown(section[key])}: the visual stream is trained without dropout"
+    for key in encoder.ignored_dropout
+    if section.get(key) not in (None, 0)
+  ]
   if side == "vision":
     config, more = processor.read(source, encoder.architecture, config)
     notes += more
@@ -153,14 +146,12 @@ def _expected_shapes(
   config: TextConfig | VisionConfig, weights: Mapping[str, np.ndarray]
 ) -> dict[str, tuple[int, ...]]:
   """Returns path -> shape of a stream, and of the pooler if there is one."""
-  if isinstance(config, TextConfig):
-    model, root = ModelConfig(text=config, vision=None), "text/"
-  else:
-    text = default_partner(config)
-    model, root = ModelConfig(text=text, vision=config), "visual/"
+  root, model = "text/", {"text": config, "vision": None}
+  if isinstance(config, VisionConfig):
+    root, model = "visual/", {"text": default_partner(config), "vision": config}
   shapes = {
     path: shape
-    for path, shape in parameters.param_shapes(model).items()
+    for path, shape in parameters.param_shapes(ModelConfig(**model)).items()
     if path.startswith(root) and path not in CROP_POSITIONS
   }
   if root == "text/" and f"{POOLER_NAME}.weight" in weights:

@@ -9,7 +9,6 @@ from ifa_jax.convert.engine import PATCHES, Drop, Rule, Table, linear, norm
 from ifa_jax.convert.huggingface import settings
 from ifa_jax.convert.huggingface.settings import Config, Setting, only
 from ifa_jax.convert.store import POOLER
-from ifa_jax.files.shown import shown
 from ifa_jax.models.config import TextConfig, VisionConfig
 
 # In `BertModel` and in `ViTModel`.
@@ -17,10 +16,6 @@ POOLER_NAME = "pooler.dense"
 # In the `config.json` of an export: the ids of the markers, for which
 # transformers has no key.
 MARKERS_KEY = "entity_markers"
-
-
-def _whole_file(config: Config) -> tuple[str, Config]:
-  return "", config
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,7 +46,10 @@ class Encoder:
   unread: tuple[str, ...]
   constants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
   ignored_dropout: tuple[str, ...] = ()
-  find_section: Callable[[Config], tuple[str, Config]] = _whole_file
+  find_section: Callable[[Config], tuple[str, Config]] = lambda config: (
+    "",
+    config,
+  )
 
   def read(self, section: Config) -> Any:
     """Returns the `TextConfig` or `VisionConfig` of a section.
@@ -82,15 +80,6 @@ class Encoder:
       **self.constants,
       **{key: getattr(config, s.field) for key, s in self._stored()},
     }
-
-  def notes(self, section: Config) -> list[str]:
-    """Returns a sentence for each value that the model does not follow."""
-    return [
-      f"{key} {shown(section[key])}: the visual stream is trained without"
-      " dropout"
-      for key in self.ignored_dropout
-      if section.get(key) not in (None, 0)
-    ]
 
   def _stored(self) -> list[tuple[str, Any]]:
     return [(key, s) for key, s in self.settings.items() if s.field]

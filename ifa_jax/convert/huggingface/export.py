@@ -25,9 +25,8 @@ from ifa_jax.convert.huggingface import processor
 from ifa_jax.convert.huggingface.encoder_weights import CROP_POSITIONS
 from ifa_jax.convert.huggingface.encoders import (
   BERT,
-  CLIP,
+  ENCODERS,
   MARKERS_KEY,
-  VIT,
   Encoder,
 )
 from ifa_jax.data.text import markers
@@ -92,14 +91,14 @@ def export_huggingface(
 
 def _vision_encoder(config: VisionConfig) -> Encoder:
   found = (config.pre_norm, config.patch_bias)
-  encoders = {(True, False): CLIP, (False, True): VIT}
-  if found not in encoders:
-    raise ValueError(
-      "cannot express as an encoder of transformers: expected (pre_norm,"
-      " patch_bias) of CLIP, (True, False), or of ViT, (False, True), got"
-      f" {found}"
-    )
-  return encoders[found]
+  for encoder in ENCODERS["vision"]:
+    if (encoder.default.pre_norm, encoder.default.patch_bias) == found:
+      return encoder
+  raise ValueError(
+    "cannot express as an encoder of transformers: expected (pre_norm,"
+    " patch_bias) of CLIP, (True, False), or of ViT, (False, True), got"
+    f" {found}"
+  )
 
 
 def _write_encoder(

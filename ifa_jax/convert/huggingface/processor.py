@@ -22,7 +22,7 @@ from ifa_jax.models.config import CLIP_MEAN, CLIP_STD, RESIZES, VisionConfig
 
 FILE = "preprocessor_config.json"
 # Names of a class in different versions of transformers.
-_NAMES = r"{kind}(ImageProcessor(Fast|Pil)?|FeatureExtractor)"
+_NAMES = re.compile(r"(ViT|CLIP)(ImageProcessor(Fast|Pil)?|FeatureExtractor)")
 
 
 def _switch(value: Any) -> bool:
@@ -85,20 +85,20 @@ _NEEDED = {
   "do_normalize": ("image_mean", "image_std"),
 }
 
-# Values of missing keys, as in the classes of transformers.
+# The files of the classes of transformers that write every key.
 _VIT = {
   "do_resize": True,
   "size": 224,
   "default_to_square": True,
-  "resample": "bilinear",
+  "resample": Image.Resampling.BILINEAR.value,
   "do_center_crop": False,
   "crop_size": 224,
   "do_pad": False,
   "do_rescale": True,
   "rescale_factor": 1 / 255,
   "do_normalize": True,
-  "image_mean": (0.5, 0.5, 0.5),
-  "image_std": (0.5, 0.5, 0.5),
+  "image_mean": [0.5, 0.5, 0.5],
+  "image_std": [0.5, 0.5, 0.5],
 }
 CLASSES: dict[str, dict[str, Any]] = {
   "ViT": _VIT,
@@ -106,10 +106,10 @@ CLASSES: dict[str, dict[str, Any]] = {
   | {
     "size": {"shortest_edge": 224},
     "default_to_square": False,
-    "resample": "bicubic",
+    "resample": Image.Resampling.BICUBIC.value,
     "do_center_crop": True,
-    "image_mean": CLIP_MEAN,
-    "image_std": CLIP_STD,
+    "image_mean": [*CLIP_MEAN],
+    "image_std": [*CLIP_STD],
   },
 }
 
@@ -146,40 +146,26 @@ def read(
       f"no {FILE}: took the usual {config.image_mean} and {config.image_std} of"
       f" {label}"
     )
-  theirs = geometry(steps)
-  for resize in RESIZES:
+  ours, theirs = "", geometry(steps)
+  # If none is the same, the last one is used.
+  for resize in (*RESIZES, "fit"):
     config = dataclasses.replace(config, resize=resize)
-    if geometry(read_steps("CLIP", write(config))) == theirs:
+    ours = geometry(read_steps("CLIP", write(config)))
+    if ours == theirs:
       return config, notes
-  config = dataclasses.replace(config, resize="fit")
-  ours = geometry(read_steps("CLIP", write(config)))
   return config, [*notes, f"pictures are {ours}; {label} has them {theirs}"]
 
 
 def write(config: VisionConfig) -> dict[str, Any]:
   """Returns the file of a processor that treats pictures as this package."""
+  kind = "ViT" if config.resize == "squash" else "CLIP"
   side = config.image_size
   square = {"height": side, "width": side}
-  geometry = {
-    "image_processor_type": "CLIPImageProcessor",
-    "size": {"shortest_edge": side},
-    "resample": Image.Resampling.BICUBIC.value,
-    "do_center_crop": True,
+  return CLASSES[kind] | {
+    "image_processor_type": f"{kind}ImageProcessor",
+    "size": square if kind == "ViT" else {"shortest_edge": side},
     "crop_size": square,
-  }
-  if config.resize == "squash":
-    geometry = {
-      "image_processor_type": "ViTImageProcessor",
-      "size": square,
-      "resample": Image.Resampling.BILINEAR.value,
-      "do_center_crop": False,
-    }
-  return geometry | {
     "do_convert_rgb": True,
-    "do_resize": True,
-    "do_rescale": True,
-    "rescale_factor": 1 / 255,
-    "do_normalize": True,
     "image_mean": [*config.image_mean],
     "image_std": [*config.image_std],
   }
@@ -210,9 +196,8 @@ def _kind(given: Mapping[str, Any], own: str) -> tuple[str, list[str]]:
   named = next((given[key] for key in keys if given.get(key)), None)
   if named is None:
     return own, []
-  for kind in CLASSES:
-    if re.fullmatch(_NAMES.format(kind=kind), str(named)):
-      return kind, []
+  if found := _NAMES.fullmatch(str(named)):
+    return found[1], []
   return own, [f"processor {shown(named)} is read as {own}ImageProcessor"]
 
 
@@ -227,7 +212,7 @@ def read_steps(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in given.items()
     if value is not None or KEYS.get(key) == Setting(_switch)
   }
-  found = CLASSES[kind] | settings.read(KEYS, present)
+  found = settings.read(KEYS, CLASSES[kind] | present)
   for switch, keys in _NEEDED.items():
     for key in keys:
       if found[switch] and given.get(key, found[key]) is None:
