@@ -59,6 +59,8 @@ def plan(
   updates = built.epochs.num_steps
   fields = [field for field, *_ in built.config.model.picture_slots]
   source = _pixels(built.prepared, fields) if fields else "-"
+  if built.config.model.reads_caption:
+    source = "captions"
   epochs = updates / built.epochs.length
   return Row(variant, config, folders, epochs, updates, source)
 
