@@ -6,6 +6,7 @@ VERBS = (
   "mnre",
   "objects",
   "captions",
+  "published_boxes",
   "scenes",
   "mnre1_graphs",
   "quickstart",

@@ -122,6 +122,17 @@ def test_other_scenes_than_the_runs_are_refused(data_dir, tmp_path):
     tiny_run.build(config)
 
 
+def test_scenes_that_leak_the_relation_need_the_protocol_released(
+  data_dir, tmp_path
+):
+  tiny_systems.write_scenes(tmp_path, data_dir)
+  path = tmp_path / "train.json"
+  marked = json.loads(path.read_text()) | {"protocol": "released"}
+  path.write_text(json.dumps(marked))
+  with pytest.raises(ValueError, match="scenes for data.protocol=clean, got "):
+    tiny_run.build(config_of("mega", data_dir, tmp_path))
+
+
 def test_features_that_other_pictures_cannot_get_are_refused(
   data_dir, tmp_path
 ):

@@ -112,10 +112,11 @@ class Maker:
     self._settings = settings
     self._pictures = crops.Pictures(settings.raw_dir)
     self._found: Mapping[str, Any]
+    self._protocol: str | None = None
     self._make: Callable[..., store.Scene]
     if settings.boxes:
       self._files: Sequence[str] = [settings.boxes]
-      self._found = boxes.read_boxes(settings.boxes)
+      self._found, self._protocol = boxes.read_with_protocol(settings.boxes)
       self._make = scene_builder.make_scene
     else:
       self._files = settings.scene_graphs
@@ -157,7 +158,9 @@ class Maker:
     thresholds = {"object": settings.min_score}
     if settings.scene_graphs:
       thresholds["relation"] = scene_graphs.MIN_RELATION_SCORE
-    return {
+    # Only runs of this protocol may read the scenes.
+    marked = {"protocol": self._protocol} if self._protocol else {}
+    return marked | {
       "tool": "data_prep.scenes",
       # The files do not record which model found the boxes.
       "model": None,
