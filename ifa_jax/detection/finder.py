@@ -11,7 +11,7 @@ from typing import Any
 
 from PIL import Image
 
-from ifa_jax.detection import scene_builder, torch_models
+from ifa_jax.detection import region_encoder, scene_builder, torch_models
 from ifa_jax.detection.queries import Queries
 
 DETECTOR = "facebook/detr-resnet-50"
@@ -37,7 +37,7 @@ class ObjectFinder:
     grounder: str | None = GROUNDER,
     *,
     threshold: float = scene_builder.MIN_SCORE,
-    max_objects: int = scene_builder.NUM_OBJECTS,
+    max_objects: int = region_encoder.NUM_OBJECTS,
     batch_size: int | None = None,
     device: str | None = None,
   ):

@@ -3,13 +3,13 @@
     pixels   the crop resized to 8 x 8 pixels, for data without an encoder
     FOLDER   a vision encoder that `python -m ifa_jax.convert` wrote, or that a
              shared model brings
+    pyramid:RESNET   a ResNet-50, see `detection.pyramid_encoder`
 
 A shared model has its encoder in `region_encoder/`: the `config.json` of the
 model whose visual stream it is, and that stream's `model.safetensors`. Features
 of other detectors come with their scenes and are not made here.
 """
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,6 +23,8 @@ from PIL import Image
 
 from ifa_jax.convert import store
 from ifa_jax.data.images import decode
+from ifa_jax.detection import pyramid_encoder
+from ifa_jax.detection.pyramid_encoder import PyramidEncoder
 from ifa_jax.files import json_file, params_file
 from ifa_jax.models import ModelConfig, parameters, registry
 from ifa_jax.models.config import Exchange, VisionConfig
@@ -33,14 +35,26 @@ FOLDER = "region_encoder"
 _CONFIG = "config.json"
 # Side in pixels: 8 x 8 shows outlines, and 192 numbers are few.
 _SIDE = 8
-# Crops in a forward pass. A picture has 36 at most by default.
+# As many regions as ViLBERT reads (arXiv:1908.02265, section 3.1); MEGA reads
+# the first 10 of them.
+NUM_OBJECTS = 36
+# Crops in a forward pass.
 _BATCH_SIZE = 12
 # An encoder of single pictures reads neither of these.
 _CROP_TABLES = ("embed/grounded_position", "embed/detected_position")
 
 
 def load(source: str) -> "RegionEncoder":
-  """Returns the encoder "pixels", or that of a folder; raises as `read`."""
+  """Returns an encoder.
+
+  Args:
+    source: "pixels", "pyramid:" and a ResNet, or a folder.
+
+  Raises:
+    ValueError: as `read` or `pyramid_encoder.read`.
+  """
+  if source.startswith(pyramid_encoder.PREFIX):
+    return PyramidEncoder(source.removeprefix(pyramid_encoder.PREFIX))
   return Pixels() if source == "pixels" else VisionEncoder(source)
 
 
@@ -51,22 +65,21 @@ def find(features: Mapping[str, Any], folder: str | os.PathLike) -> str:
     features: `features` of the scenes' manifest.
     folder: of the trained model. A shared one brings the encoder.
   """
+  if "folder" not in features:
+    return "pixels"
   brought = os.path.join(folder, FOLDER)
-  if os.path.isdir(brought):
-    return brought
-  return features.get("folder", "pixels")
+  found = brought if os.path.isdir(brought) else features["folder"]
+  is_pyramid = features.get("kind") == "pyramid"
+  return f"{pyramid_encoder.PREFIX}{found}" if is_pyramid else found
 
 
-def write(
-  folder: str | os.PathLike, config: ModelConfig, visual: Mapping[str, Any]
-) -> None:
-  """Writes an encoder to a new folder of a shared model.
-
-  Args:
-    folder: is created.
-    config: of the model.
-    visual: parameters of its visual stream, nested dicts of arrays.
-  """
+def copy(source: str, folder: str | os.PathLike) -> None:
+  """Writes an encoder of `find` to a new folder of a shared model."""
+  if source.startswith(pyramid_encoder.PREFIX):
+    found = pyramid_encoder.read(source.removeprefix(pyramid_encoder.PREFIX))
+    pyramid_encoder.write(folder, *found)
+    return
+  config, visual = read(source)
   os.mkdir(folder)
   RunFolder(folder).write_json(_CONFIG, registry.to_dict(config))
   params_file.write(os.path.join(folder, params_file.FILE), visual)
@@ -76,7 +89,7 @@ def read(folder: str | os.PathLike) -> tuple[ModelConfig, dict[str, Any]]:
   """Returns a model's config and its visual stream's float32 parameters.
 
   Args:
-    folder: of converted weights, or written by `write`.
+    folder: of converted weights, or written by `copy`.
 
   Raises:
     ValueError: if the folder is neither, a file is damaged, or the visual
@@ -128,6 +141,8 @@ class Pixels:
   """
 
   dim = 3 * _SIDE**2
+  num_objects = NUM_OBJECTS
+  with_picture = False
 
   def encode(self, crops: Sequence[Image.Image]) -> np.ndarray:
     """Returns float32[n, dim] of n RGB pictures of any size."""
@@ -138,6 +153,9 @@ class Pixels:
     ]
     pixels = np.asarray(squares, np.float32).reshape(len(squares), self.dim)
     return pixels / 127.5 - 1
+
+  def absent(self) -> None:
+    """Absent regions have no features."""
 
   def describe(self) -> dict[str, Any]:
     """Returns `kind`, `dim`, and everything that identifies the encoder."""
@@ -151,6 +169,9 @@ class VisionEncoder:
   `hidden_states[-1][:, 0]` in transformers. IFAformer has no such norm, so none
   is converted.
   """
+
+  num_objects = NUM_OBJECTS
+  with_picture = False
 
   def __init__(self, folder: str | os.PathLike):
     """Loads the vision encoder onto the device; raises as `read`."""
@@ -166,7 +187,7 @@ class VisionEncoder:
       "dim": self.dim,
       "image_size": self._size,
       "num_params": sum(array.size for array in arrays.values()),
-      "sha256": _digest(arrays),
+      "sha256": params_file.digest(arrays),
     }
     if self._resize != "fit":
       self._description["resize"] = self._resize
@@ -186,12 +207,15 @@ class VisionEncoder:
       encoded.append(np.asarray(vectors)[: len(batch)])
     return np.concatenate(encoded)
 
+  def absent(self) -> None:
+    """As `Pixels.absent`."""
+
   def describe(self) -> dict[str, Any]:
     """As `Pixels.describe`; `sha256` is of the parameters."""
     return dict(self._description)
 
 
-RegionEncoder = Pixels | VisionEncoder
+RegionEncoder = Pixels | VisionEncoder | PyramidEncoder
 
 
 class _Encoder(nn.Module):
@@ -235,12 +259,3 @@ def _used_by_encoder(visual: Mapping[str, Any]) -> dict[str, np.ndarray]:
   """Returns path -> array of the parameters that the vectors depend on."""
   flat: dict[str, Any] = traverse_util.flatten_dict(visual, sep="/")
   return {path: flat[path] for path in sorted(flat) if path not in _CROP_TABLES}
-
-
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-  """Returns the sha256 of names, shapes and values."""
-  digest = hashlib.sha256()
-  for path, array in arrays.items():
-    digest.update(f"{path} {array.shape}\n".encode())
-    digest.update(np.ascontiguousarray(array, np.float32).data)
-  return digest.hexdigest()

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from ifa_jax.cli import app, settings_flags
 from ifa_jax.cli.settings_flags import setting
-from ifa_jax.detection import scene_builder
+from ifa_jax.detection import region_encoder, scene_builder
 from ifa_jax.detection.finder import DETECTOR, GROUNDER, ObjectFinder
 from ifa_jax.preparation import counts
 from ifa_jax.preparation.per_picture import pictures, work
@@ -41,7 +41,7 @@ class Settings(work.Settings):
   )
   max_objects: int = setting(
     "Maximum boxes of a picture, and of each name in it.",
-    scene_builder.NUM_OBJECTS,
+    region_encoder.NUM_OBJECTS,
     least=1,
   )
 

@@ -40,15 +40,19 @@ class Settings:
   scene_graphs: Sequence[str] = setting(
     "Files custom_prediction.json, each next to its custom_data_info.json.", ()
   )
-  encoder: str = setting("pixels, or a folder of converted weights.", "pixels")
+  encoder: str = setting(
+    "Source of the features: pixels, a folder of converted weights, or pyramid:"
+    " and the file or folder of a ResNet-50, for HVPNeT.",
+    "pixels",
+  )
   parser: str = setting(
     "Source of the sentences' trees.", "auto", choices=parser.KINDS
   )
   parser_model: str = setting(
     "Name or folder of a spaCy model.", "en_core_web_sm"
   )
-  num_objects: int = setting(
-    "Maximum objects of a picture.", scene_builder.NUM_OBJECTS, least=1
+  num_objects: int | None = setting(
+    "Maximum objects of a picture; default 36, of a pyramid 3.", None, least=1
   )
   min_score: float = setting(
     "An object is kept if its score is higher.", scene_builder.MIN_SCORE
@@ -89,12 +93,16 @@ def produce(settings: Settings) -> dict[str, dict[str, int]]:
         "counts": counts[split],
       }
       by_row = dict(zip((row.id for row in rows), heads, strict=True))
-      store.write_split(partial, split, scenes, by_row, manifest)
+      store.write_split(partial, split, scenes, by_row, manifest, maker.absent)
   return counts
 
 
 class Maker:
-  """Makes the scene of each picture, once for all splits."""
+  """Makes the scene of each picture, once for all splits.
+
+  Attributes:
+    absent: features of absent regions, if the encoder has any.
+  """
 
   def __init__(self, settings: Settings):
     """Opens lists and encoder.
@@ -102,10 +110,16 @@ class Maker:
     Raises:
       ValueError: if a file is missing or malformed.
     """
-    if bool(settings.boxes) == bool(settings.scene_graphs):
+    self._encoder = region_encoder.load(settings.encoder)
+    given = bool(settings.boxes) + bool(settings.scene_graphs)
+    if self._encoder.with_picture and settings.scene_graphs:
+      raise ValueError(
+        "expected --boxes or no objects for a pyramid, got --scene_graphs"
+      )
+    if given != 1 and not self._encoder.with_picture:
       raise ValueError(
         "expected one of --boxes and --scene_graphs, got"
-        f" {'both' if settings.boxes else 'neither'}"
+        f" {'both' if given else 'neither'}"
       )
     if not os.path.isdir(settings.raw_dir):
       raise ValueError(f"--raw_dir={settings.raw_dir}: there is no such folder")
@@ -114,15 +128,17 @@ class Maker:
     self._found: Mapping[str, Any]
     self._protocol: str | None = None
     self._make: Callable[..., store.Scene]
-    if settings.boxes:
-      self._files: Sequence[str] = [settings.boxes]
-      self._found, self._protocol = boxes.read_with_protocol(settings.boxes)
-      self._make = scene_builder.make_scene
-    else:
-      self._files = settings.scene_graphs
+    if settings.scene_graphs:
+      self._files: Sequence[str] = settings.scene_graphs
       self._found = _read_all_graphs(self._files)
       self._make = scene_graphs.make_scene
-    self._encoder = region_encoder.load(settings.encoder)
+    else:
+      self._files, self._found = [], {}
+      self._make = scene_builder.make_scene
+      if settings.boxes:
+        self._files = [settings.boxes]
+        self._found, self._protocol = boxes.read_with_protocol(settings.boxes)
+    self.absent = self._encoder.absent()
     self._made: dict[str, store.Scene | str] = {}
 
   def scene(self, row: Row) -> store.Scene | str:
@@ -147,6 +163,8 @@ class Maker:
     Raises:
       ValueError: if none matches.
     """
+    if not self._files:
+      return
     join = joins.Join.of_pictures(",".join(self._files), self._found)
     for row in rows:
       join.see(row)
@@ -166,9 +184,9 @@ class Maker:
       "model": None,
       "revision": None,
       "thresholds": thresholds,
-      "num_objects": settings.num_objects,
+      "num_objects": settings.num_objects or self._encoder.num_objects,
       "features": self._encoder.describe(),
-      "relations": "spatial" if settings.boxes else "detector",
+      "relations": "detector" if settings.scene_graphs else "spatial",
       "sources": [sha256(path) for path in self._files],
     }
 
@@ -176,11 +194,11 @@ class Maker:
     path, found = self._pictures.find(row), self._found.get(row.img_id)
     if path is None:
       return _NO_FILE
-    if not found:
+    if not found and not self._encoder.with_picture:
       return _NO_BOXES
     scene = self._make(
       decode.open_picture(path),
-      found,
+      found or (),
       self._encoder,
       self._settings.num_objects,
       self._settings.min_score,
