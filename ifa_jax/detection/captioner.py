@@ -68,12 +68,21 @@ class Captioner:
   def caption(self, pictures: Sequence[Image.Image]) -> list[str]:
     """Returns a caption of each RGB picture, without prompt and outer spaces.
 
+    A picture over 100 times longer than it is wide has an empty caption.
+
     Raises:
-      ValueError: in one line, if the device has not enough memory.
+      ValueError: in one line, if the device has not enough memory, or the model
+        cannot read a picture with this prompt.
     """
-    captions = []
-    for start in range(0, len(pictures), self.batch_size):
-      captions += self._write(list(pictures[start : start + self.batch_size]))
+    captions = [""] * len(pictures)
+    read = [
+      i for i, x in enumerate(pictures) if not torch_models.is_too_long(x)
+    ]
+    for start in range(0, len(read), self.batch_size):
+      batch = read[start : start + self.batch_size]
+      written = self._write([pictures[i] for i in batch])
+      for i, caption in zip(batch, written, strict=True):
+        captions[i] = caption
     return captions
 
   def settings(self) -> dict[str, Any]:
@@ -92,11 +101,23 @@ class Captioner:
       torch.inference_mode(),
       torch_models.enough_memory(self.device, self.batch_size),
     ):
-      inputs = self._prepare(pictures)
-      inputs = inputs.to(self.device, dtype=getattr(torch, self._dtype))
-      tokens = self._model.generate(
-        **inputs, do_sample=False, num_beams=1, max_new_tokens=self._max_tokens
-      )
+      try:
+        inputs = self._prepare(pictures)
+        inputs = inputs.to(self.device, dtype=getattr(torch, self._dtype))
+        tokens = self._model.generate(
+          **inputs,
+          do_sample=False,
+          num_beams=1,
+          max_new_tokens=self._max_tokens,
+        )
+      except torch.OutOfMemoryError:
+        raise
+      except Exception as error:  # Models raise nearly anything.
+        raise ValueError(
+          f"{self._source.name}: expected a model that reads pictures with"
+          f" prompt={self._prompt!r}, got {type(error).__name__}:"
+          f" {torch_models.one_line(error)}"
+        ) from None
     decode = self._tokenizer.batch_decode
     texts = decode(tokens, skip_special_tokens=True)
     asked = inputs.get("input_ids")

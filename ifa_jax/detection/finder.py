@@ -17,9 +17,6 @@ from ifa_jax.detection.queries import Queries
 DETECTOR = "facebook/detr-resnet-50"
 GROUNDER = "IDEA-Research/grounding-dino-tiny"
 
-# Beyond it, resizing the longer side leaves nothing of the shorter one.
-_MAX_ASPECT = 100
-
 Found = dict[str, Any]
 
 
@@ -183,7 +180,7 @@ def _same_size(pictures: Sequence[Image.Image]) -> Iterable[list[int]]:
   """
   groups: dict[tuple[int, int], list[int]] = {}
   for i, picture in enumerate(pictures):
-    if max(picture.size) <= _MAX_ASPECT * min(picture.size):
+    if not torch_models.is_too_long(picture):
       groups.setdefault(picture.size, []).append(i)
   return groups.values()
 

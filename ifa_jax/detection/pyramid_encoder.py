@@ -1,7 +1,7 @@
 """Pictures and crops to the pyramid of a ResNet: the features of HVPNeT.
 
 The weights are those of ResNet-50 as torchvision, timm and transformers publish
-them, or a folder that `write` made for a shared model. Pictures are prepared as
+them, or a folder that `copy` wrote for a shared model. Pictures are prepared as
 zjunlp/HVPNeT@410bd0c does (run.py:148-153): the shorter side to 256 pixels,
 bilinear, the centre of 224, ImageNet's mean and deviation.
 """
@@ -23,7 +23,6 @@ from ifa_jax.models.encoders import resnet
 from ifa_jax.models.encoders.resnet import ResNet, ResNetConfig
 from ifa_jax.workdir.run_folder import RunFolder
 
-PREFIX = "pyramid:"
 _CONFIG = "config.json"
 # A picture and three objects, HVPNeT's four regions.
 NUM_OBJECTS = 3
@@ -102,7 +101,7 @@ def read(source: str) -> tuple[ResNetConfig, dict[str, Any]]:
   """Returns a ResNet's sizes and float32 parameters.
 
   Args:
-    source: a file of weights, a folder of a model, or a folder of `write`.
+    source: a file of weights, a folder of a model, or a folder of `copy`.
 
   Raises:
     ValueError: if it is none of these, or damaged.
@@ -124,10 +123,9 @@ def read(source: str) -> tuple[ResNetConfig, dict[str, Any]]:
   return sizes, params_file.read(path, like["params"])
 
 
-def write(
-  folder: str | os.PathLike, config: ResNetConfig, params: Mapping[str, Any]
-) -> None:
+def copy(source: str, folder: str | os.PathLike) -> None:
   """Writes a ResNet to a new folder, for `read`."""
+  config, params = read(source)
   os.mkdir(folder)
   RunFolder(folder).write_json(_CONFIG, dataclasses.asdict(config))
   params_file.write(os.path.join(folder, params_file.FILE), params)

@@ -10,6 +10,8 @@ import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from PIL import Image
+
 from ifa_jax.convert import sources
 
 DETECTION, GROUNDING = "object-detection", "zero-shot-object-detection"
@@ -27,6 +29,9 @@ _MORE_FILES = (
   "tokenizer.model",
   "spiece.model",
 )
+# Beyond it, resizing the longer side leaves nothing of the shorter one, and
+# resizing the shorter side takes too much memory.
+_MAX_ASPECT = 100
 # On a CPU more pictures at once take more memory and no less time.
 _BATCH_SIZES = {"cpu": 1}
 _BATCH_SIZE = 8
@@ -71,6 +76,16 @@ def enough_memory(device: str, batch_size: int) -> Iterator[None]:
       f"{device}: not enough memory for {batch_size} pictures at once; give a"
       " smaller batch_size"
     ) from None
+
+
+def is_too_long(picture: Image.Image) -> bool:
+  """Returns whether a picture is over 100 times longer than it is wide."""
+  return max(picture.size) > _MAX_ASPECT * min(picture.size)
+
+
+def one_line(error: Exception) -> str:
+  """Returns the beginning of an error's text as one line."""
+  return " ".join(str(error).split())[:200]
 
 
 def load_pipeline(
@@ -205,11 +220,12 @@ def _loading(task: str, name: str) -> Iterator[None]:
       yield
   except ImportError as error:
     raise ValueError(
-      f"{name}: a package is missing ({_line(error)}): {_INSTALL}"
+      f"{name}: a package is missing ({one_line(error)}): {_INSTALL}"
     ) from None
   except Exception as error:  # From configs, weights, tokenizers.
     raise ValueError(
-      f"{name}: no model for {task} that transformers can load ({_line(error)})"
+      f"{name}: no model for {task} that transformers can load"
+      f" ({one_line(error)})"
     ) from None
 
 
@@ -225,8 +241,3 @@ def _without_bars() -> Iterator[None]:
   finally:
     if had_bars:
       logging.enable_progress_bar()
-
-
-def _line(error: Exception) -> str:
-  """Returns the beginning of an error's text as one line."""
-  return " ".join(str(error).split())[:200]

@@ -115,6 +115,25 @@ def test_prompts_that_a_model_lacks_or_cannot_read(folders):
     Captioner(folders["encoder_decoder"], prompt="what")
 
 
+def test_a_prompt_that_the_model_cannot_use_gives_one_line(tmp_path, opened):
+  folder = tmp_path / "llava"
+  captioners.write_llava(folder)
+  (folder / "chat_template.jinja").unlink()
+  # Without a template, the prompt must name the place of the picture.
+  made = Captioner(str(folder), prompt=PROMPT)
+  with pytest.raises(ValueError, match="llava: expected a model that reads"):
+    made.caption(opened)
+  placed = Captioner(str(folder), prompt=f"<image> {PROMPT}")
+  assert len(placed.caption(opened)) == len(opened)
+
+
+def test_pictures_of_any_shape_have_captions(folders):
+  made = Captioner(folders["blip"], max_tokens=2, batch_size=3)
+  sizes = [(1, 1), (3, 50), (9000, 2), (50, 3), (1, 90)]
+  found = made.caption([Image.new("RGB", size) for size in sizes])
+  assert [bool(caption) for caption in found] == [True, True, False, True, True]
+
+
 def test_models_that_cannot_be_loaded_are_refused(folders, tmp_path):
   detector = detectors.write_detector(tmp_path / "detector")
   with pytest.raises(ValueError, match="expected a model for image-text-to-te"):

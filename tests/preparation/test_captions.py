@@ -101,6 +101,11 @@ def test_a_tree_gives_captions_that_no_row_changes(
   assert describe(images=None, raw_dir=tree)["described now"] == 0
 
 
+def test_a_limit_reads_the_first_pictures(describe, tmp_path):
+  assert describe(limit=2)["pictures"] == 2
+  assert [*read(tmp_path / "c.json")] == ["a.jpg", "b.jpg"]
+
+
 def test_no_picture_is_described_twice(describe, images, tmp_path):
   describe()
   assert describe()["described now"] == 0

@@ -59,7 +59,7 @@ def produce(settings: Settings) -> dict[str, int]:
   def load() -> work.Work:
     model = captioner.Captioner(
       settings.model,
-      prompt=settings.prompt,
+      prompt=settings.prompt or None,
       max_tokens=settings.max_tokens,
       dtype=settings.dtype,
       batch_size=settings.batch_size,
@@ -92,7 +92,7 @@ def _find_pictures(settings: Settings) -> tuple[list[Wanted], int]:
       f" {'both' if settings.images else 'neither'}"
     )
   if settings.images:
-    return pictures.read_folder(settings.images), 0
+    return pictures.read_folder(settings.images)[: settings.limit], 0
   wanted, num_missing = pictures.read_tree(
     settings.raw_dir or "", settings.limit, settings.on_error
   )

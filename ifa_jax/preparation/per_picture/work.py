@@ -39,7 +39,9 @@ class Settings:
   device: str | None = setting(
     "PyTorch device; default a GPU if there is one.", None
   )
-  limit: int | None = setting("Rows to read of each split.", None, least=1)
+  limit: int | None = setting(
+    "Rows to read of each split, or pictures of a folder.", None, least=1
+  )
   on_error: str = setting(
     "An invalid row ends the run, or is left out.",
     "fail",

@@ -98,7 +98,7 @@ def produce(settings: Settings) -> dict[str, dict[str, int]]:
 
 
 class Maker:
-  """Makes the scene of each picture, once for all splits.
+  """Makes the scenes of pictures.
 
   Attributes:
     absent: features of absent regions, if the encoder has any.
@@ -139,7 +139,6 @@ class Maker:
         self._files = [settings.boxes]
         self._found, self._protocol = boxes.read_with_protocol(settings.boxes)
     self.absent = self._encoder.absent()
-    self._made: dict[str, store.Scene | str] = {}
 
   def scene(self, row: Row) -> store.Scene | str:
     """Returns the scene of a row's picture, or why it has none.
@@ -148,14 +147,24 @@ class Maker:
       ValueError: for a picture that cannot be read or a box outside of it;
         names the picture.
     """
-    if row.img_id not in self._made:
-      try:
-        self._made[row.img_id] = self._make_scene(row)
-      except ValueError as error:
-        raise ValueError(
-          f"{row.where}, picture {row.img_id!r}: {error}"
-        ) from None
-    return self._made[row.img_id]
+    path, found = self._pictures.find(row), self._found.get(row.img_id)
+    if path is None:
+      return _NO_FILE
+    if not found and not self._encoder.with_picture:
+      return _NO_BOXES
+    try:
+      scene = self._make(
+        decode.open_picture(path),
+        found or (),
+        self._encoder,
+        self._settings.num_objects,
+        self._settings.min_score,
+      )
+    except ValueError as error:
+      raise ValueError(
+        f"{row.where}, picture {row.img_id!r}: {error}"
+      ) from None
+    return scene if scene.num_objects else _NO_OBJECT
 
   def check_pictures(self, rows: Iterable[Row]) -> None:
     """Logs how many listed pictures match no row.
@@ -189,21 +198,6 @@ class Maker:
       "relations": "detector" if settings.scene_graphs else "spatial",
       "sources": [sha256(path) for path in self._files],
     }
-
-  def _make_scene(self, row: Row) -> store.Scene | str:
-    path, found = self._pictures.find(row), self._found.get(row.img_id)
-    if path is None:
-      return _NO_FILE
-    if not found and not self._encoder.with_picture:
-      return _NO_BOXES
-    scene = self._make(
-      decode.open_picture(path),
-      found or (),
-      self._encoder,
-      self._settings.num_objects,
-      self._settings.min_score,
-    )
-    return scene if scene.num_objects else _NO_OBJECT
 
 
 def _make_split(
