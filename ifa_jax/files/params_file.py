@@ -9,6 +9,7 @@ orientation, [in, out].
 # Neither safetensors nor Flax's traverse_util declare their results.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
+import hashlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -66,6 +67,15 @@ def read(
   except ValueError as error:
     raise ValueError(f"{path}: {error}") from None
   return traverse_util.unflatten_dict(found, sep=_SEPARATOR)
+
+
+def digest(arrays: Mapping[str, np.ndarray]) -> str:
+  """Returns the sha256 of names, shapes and float32 values, in their order."""
+  found = hashlib.sha256()
+  for path, array in arrays.items():
+    found.update(f"{path} {array.shape}\n".encode())
+    found.update(np.ascontiguousarray(array, np.float32).data)
+  return found.hexdigest()
 
 
 def _check(file: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:

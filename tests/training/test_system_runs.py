@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import own_runs
 import pytest
+import resnets
 import tiny_run
 import tiny_systems
 
@@ -21,8 +22,8 @@ from ifa_jax.workdir.run_folder import RunFolder
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 # One for each kind of input in addition to token ids.
-SYSTEMS = ("pcnn", "mtb", "mega", "vilbert", "mkgformer", "hvformer", "hvpnet")
-SYSTEMS += ("caption", "ifaformer_caption")
+SYSTEMS = ("pcnn", "mtb", "mega", "vilbert", "mkgformer", "hvformer")
+SYSTEMS += ("hvpnet_released", "caption", "ifaformer_caption")
 # The parts of a post that show its picture.
 SEEN = ("image", "boxes", "caption")
 
@@ -40,6 +41,14 @@ def scenes_of_the_tree(raw_dir):
   return own_runs.make_scenes(raw_dir, raw_dir.parent / "scenes")
 
 
+@pytest.fixture(scope="module")
+def pyramid_scenes(raw_dir):
+  """Scenes with the features of a tiny ResNet."""
+  encoder = resnets.write(raw_dir.parent / "resnet")
+  folder = raw_dir.parent / "pyramid_scenes"
+  return own_runs.make_scenes(raw_dir, folder, f"pyramid:{encoder}")
+
+
 def config_of(name, data_dir, scenes_dir, **changes):
   """Returns the config of a run of four updates."""
   model = tiny_systems.MODELS[name]
@@ -55,6 +64,8 @@ def config_of(name, data_dir, scenes_dir, **changes):
 def run_of_a_system(
   request, data_dir, scenes_dir, tmp_path_factory, fast_compilation
 ):
+  if request.param == "hvpnet_released":
+    scenes_dir = request.getfixturevalue("pyramid_scenes")
   built = tiny_run.build(config_of(request.param, data_dir, scenes_dir))
   workdir = tmp_path_factory.mktemp(request.param) / "run"
   loop.run(built, str(workdir))
@@ -149,6 +160,17 @@ def test_other_scenes_than_the_runs_are_refused(data_dir, tmp_path):
   config["model"]["regions"]["feature_dim"] = 192
   with pytest.raises(ValueError, match="feature_dim: expected 6, as in"):
     tiny_run.build(config)
+
+
+def test_scenes_that_leak_the_relation_need_the_protocol_released(
+  data_dir, tmp_path
+):
+  tiny_systems.write_scenes(tmp_path, data_dir)
+  path = tmp_path / "train.json"
+  marked = json.loads(path.read_text()) | {"protocol": "released"}
+  path.write_text(json.dumps(marked))
+  with pytest.raises(ValueError, match="that only released may use"):
+    tiny_run.build(config_of("mega", data_dir, tmp_path))
 
 
 def test_features_that_other_pictures_cannot_get_are_refused(
