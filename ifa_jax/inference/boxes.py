@@ -6,7 +6,7 @@ form of `ifa_jax.data.images.boxes`.
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
@@ -23,42 +23,37 @@ Fields = Mapping[str, Any]
 _NUM_PICTURES = 4
 
 
-class FoundObjects:
-  """The objects that a finder detects in the pictures of posts."""
+def complete_all(
+  posts: Iterable[Fields], finder: "ObjectFinder", grounds: bool
+) -> Iterator[Fields]:
+  """Yields each post, with boxes if it has a picture and no boxes.
 
-  def __init__(self, finder: "ObjectFinder", grounds: bool):
-    """Keeps the finder; `grounds` if it also searches for head and tail."""
-    self._finder = finder
-    self._grounds = grounds
+  An invalid post is passed on unchanged; reading it reports the error.
 
-  def complete_all(self, posts: Iterable[Fields]) -> Iterator[Fields]:
-    """Yields each post, with boxes if it has a picture and no boxes.
-
-    An invalid post is passed on unchanged; reading it reports the error.
-    """
-    posts = iter(posts)
-    while some := list(itertools.islice(posts, _NUM_PICTURES)):
-      questions = [self._question(post) for post in some]
-      asked = [question for question in questions if question]
-      found = iter(
-        self._finder.find(*zip(*asked, strict=True)) if asked else ()
-      )
-      for post, question in zip(some, questions, strict=True):
-        yield {**post, "boxes": next(found)} if question else post
-
-  def _question(self, post: Fields) -> "_Question | None":
-    """Returns the finder's input for a post, if it needs any."""
-    if post.get("boxes") is not None:
-      return None
-    try:
-      source = images.source(post)
-      names = read_post(post).names()
-      picture = None if source is None else decode.open_picture(source)
-    except (ValueError, OSError):
-      return None
-    return picture and _Question(picture, names if self._grounds else ())
+  Args:
+    posts: see `ifa_jax.inference`.
+    finder: of objects.
+    grounds: whether the finder also searches for head and tail.
+  """
+  posts = iter(posts)
+  while some := list(itertools.islice(posts, _NUM_PICTURES)):
+    questions = [_question(post, grounds) for post in some]
+    asked = [question for question in questions if question]
+    found = iter(finder.find(*zip(*asked, strict=True)) if asked else ())
+    for post, question in zip(some, questions, strict=True):
+      yield {**post, "boxes": next(found)} if question else post
 
 
-class _Question(NamedTuple):
-  picture: Image.Image
-  names: tuple[str, ...]
+def _question(
+  post: Fields, grounds: bool
+) -> tuple[Image.Image, tuple[str, ...]] | None:
+  """Returns the picture and the names to find in it, if it needs boxes."""
+  if post.get("boxes") is not None:
+    return None
+  try:
+    source = images.source(post)
+    names = read_post(post).names()
+    picture = None if source is None else decode.open_picture(source)
+  except (ValueError, OSError):
+    return None
+  return picture and (picture, names if grounds else ())

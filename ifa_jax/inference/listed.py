@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ifa_jax.data.images import boxes
@@ -14,32 +14,46 @@ _log = logging.getLogger("ifa_jax")
 Fields = Mapping[str, Any]
 
 
-class _Listed:
-  """Values of one field of a post, by the file names of pictures."""
+class Listed:
+  """Values of one field of posts, by the file names of their pictures.
 
-  field: str
-  _where: str  # The files, for messages.
-  _num_asked = _num_found = 0
+  Attributes:
+    name: of the files, without their folders.
+  """
 
-  def _find(self, name: str) -> Any:
-    """Returns the value of a picture, None if it is not listed."""
-    raise NotImplementedError
+  def __init__(
+    self,
+    field: str,
+    paths: Sequence[str],
+    find: Callable[[str], Any],
+    pictures: Sequence[str],
+  ):
+    """Takes the content of files; see `listed_boxes`.
 
-  def _first(self) -> str | None:
-    """Returns the first picture listed."""
-    raise NotImplementedError
+    Args:
+      field: "boxes" or "caption".
+      paths: of the files.
+      find: returns the value of a picture, None if it is not listed.
+      pictures: file names of the pictures listed.
+    """
+    self.name = ", ".join(map(os.path.basename, paths))
+    self._field, self._paths = field, paths
+    self._find, self._pictures = find, pictures
+    self._num_asked = self._num_found = 0
 
   def complete(self, post: Fields) -> Fields:
-    """Returns a post with its picture's value, if it has none of its own."""
-    image = post.get("image")
-    if post.get(self.field) is not None or not isinstance(
-      image, (str, os.PathLike)
-    ):
+    """Returns a post with its picture's value, if it has none of its own.
+
+    Raises:
+      ValueError: if the files have different captions of its picture.
+    """
+    image, field = post.get("image"), self._field
+    if post.get(field) is not None or not isinstance(image, (str, os.PathLike)):
       return post
     found = self._find(os.path.basename(image))
     self._num_asked += 1
     self._num_found += found is not None
-    return post if found is None else {**post, self.field: found}
+    return post if found is None else {**post, field: found}
 
   def warn_unused(self) -> None:
     """Logs a warning if none of the pictures asked for is listed."""
@@ -47,48 +61,26 @@ class _Listed:
       _log.warning(
         "%s: lists the picture of no post; expected file names as in 'image',"
         " got %r",
-        *(self._where, self._first()),
+        *(", ".join(self._paths), next(iter(self._pictures), None)),
       )
 
 
-class ListedObjects(_Listed):
-  """The boxes in a file; a post's own take precedence, even an empty list."""
+def listed_boxes(path: str | os.PathLike) -> Listed:
+  """Returns the boxes in a file; an empty list of a post's own counts as boxes.
 
-  field = "boxes"
-
-  def __init__(self, path: str | os.PathLike):
-    """Reads a boxes file.
-
-    Raises:
-      ValueError: for a malformed file; names the picture and index of a box.
-    """
-    boxes.read_boxes(path)
-    self._where = os.fspath(path)
-    self._listed = json_file.load(path)
-
-  def _find(self, name: str) -> Any:
-    return self._listed.get(name)
-
-  def _first(self) -> str | None:
-    return next(iter(self._listed), None)
+  Raises:
+    ValueError: for a malformed file; names the picture and index of a box.
+  """
+  boxes.read_boxes(path)
+  listed = json_file.load(path)
+  return Listed("boxes", [os.fspath(path)], listed.get, [*listed])
 
 
-class ListedCaptions(_Listed):
-  """The captions in some files."""
+def listed_captions(paths: Sequence[str]) -> Listed:
+  """Returns the captions in files, see `data.mnre.captions`.
 
-  field = "caption"
-
-  def __init__(self, paths: Sequence[str]):
-    """Reads files of captions, see `data.mnre.captions`.
-
-    Raises:
-      ValueError: for a malformed file; names the picture or the line.
-    """
-    self._where = ", ".join(paths)
-    self._captions = Captions(paths)
-
-  def _find(self, name: str) -> str | None:
-    return self._captions.of_picture(name)
-
-  def _first(self) -> str | None:
-    return next(iter(self._captions.pictures), None)
+  Raises:
+    ValueError: for a malformed file; names the picture or the line.
+  """
+  found = Captions(paths)
+  return Listed("caption", paths, found.of_picture, found.pictures)

@@ -20,10 +20,7 @@ from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.files.shown import shown
 from ifa_jax.inference.images import Opened, Opener
 from ifa_jax.inference.post import Post, read_post
-from ifa_jax.inference.sharing.prediction_settings import (
-  DataSettings,
-  PredictionSettings,
-)
+from ifa_jax.inference.sharing.record import DataSettings, PredictionSettings
 from ifa_jax.models.base import System
 from ifa_jax.workdir.run_folder import SCENES_FILE, VOCABULARY_FILE, RunFolder
 
@@ -126,16 +123,21 @@ class Reader:
     """
     post = read_post(fields)
     text = self._read_text(post, fields.get("caption"))
-    picture, listed = self._open_picture(fields, opener or Opener())
-    used = self._choose_boxes(post, listed)
-    scene = self._make_scene(picture, listed)
+    picture, listed, scene = None, [], None
+    if self.model.opens_pictures:
+      picture = (opener or Opener()).open(fields)
+    if picture is not None:
+      listed = boxes.read_list(fields.get("boxes") or [], "boxes")
+    if picture is not None and self.scenes is not None:
+      scene = self.scenes.scene(picture.image, listed)
+    chosen = self._choose_boxes(post, listed)
     return Example(
       text,
-      self._cut_squares(picture, used),
+      self._cut_squares(picture, chosen) if picture else {},
       self._find_regions(text, scene),
       post.names(),
       picture.image.size if picture else (0, 0),
-      {field: [box.edges for box in chosen] for field, chosen in used.items()},
+      chosen,
       scene,
     )
 
@@ -202,53 +204,33 @@ class Reader:
     most = self.data.caption_len
     return text._replace(caption=self.tokenizer.encode_caption(caption, most))
 
-  def _open_picture(
-    self, fields: Mapping[str, Any], opener: Opener
-  ) -> tuple[Opened | None, list[Box]]:
-    """Returns picture and boxes, or None if the model reads neither."""
-    picture = opener.open(fields) if self.model.opens_pictures else None
-    if picture is None:
-      return None, []
-    return picture, boxes.read_list(fields.get("boxes") or [], "boxes")
-
   def _choose_boxes(
     self, post: Post, listed: Sequence[Box]
-  ) -> dict[str, list[Box]]:
-    """Returns the boxes of the model's crops, by field."""
+  ) -> dict[str, list[tuple[float, ...]]]:
+    """Returns the edges of the model's crops, by field."""
     grounded = self.protocol != "none"
     found = {
       "detected": boxes.detected(listed),
       "grounded": boxes.grounded(listed, *post.names()) if grounded else [],
     }
     return {
-      field: found[field][:count]
+      field: [box.edges for box in found[field][:count]]
       for field, count, _ in self.model.picture_slots
       if field in found
     }
 
   def _cut_squares(
-    self, picture: Opened | None, used: Mapping[str, Sequence[Box]]
+    self, picture: Opened, chosen: Mapping[str, Sequence[tuple[float, ...]]]
   ) -> dict[str, list[np.ndarray]]:
     """Cuts the model's squares out of a picture."""
-    if picture is None:
-      return {}
-    squares = {}
-    for field, _, size in self.model.picture_slots:
-      places = (
-        [None] if field == "image" else [box.edges for box in used[field]]
-      )
-      squares[field] = [
-        picture.square(size, self._resize, edges) for edges in places
+    return {
+      field: [
+        picture.square(size, self._resize, edges)
+        # Only the whole picture has no box.
+        for edges in chosen.get(field, [None])
       ]
-    return squares
-
-  def _make_scene(
-    self, picture: Opened | None, listed: Sequence[Box]
-  ) -> Scene | None:
-    """Returns the objects of a picture, for a model of regions."""
-    if self.scenes is None or picture is None:
-      return None
-    return self.scenes.scene(picture.image, listed)
+      for field, _, size in self.model.picture_slots
+    }
 
   def _find_regions(
     self, text: RowText, scene: Scene | None

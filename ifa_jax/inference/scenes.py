@@ -14,6 +14,7 @@ from ifa_jax.data.text import dependency_parser
 from ifa_jax.detection import region_encoder, scene_builder
 from ifa_jax.files.json_file import is_finite
 from ifa_jax.files.shown import shown
+from ifa_jax.inference.sharing import record
 from ifa_jax.workdir.run_folder import SCENES_FILE
 
 # As `dependency_parser.Spacy` names itself. spaCy imports a package, or reads a
@@ -101,24 +102,28 @@ def _check(manifest: Any, where: str) -> None:
   path = os.path.join(where, SCENES_FILE)
   if not isinstance(manifest, Mapping):
     raise ValueError(f"{path}: expected a JSON object, got {shown(manifest)}")
-  features, thresholds = manifest.get("features"), manifest.get("thresholds")
+  features = manifest.get("features")
   kind = features.get("kind") if isinstance(features, Mapping) else features
   if kind not in ("pixels", "encoder"):
     raise ValueError(
       f"{where}: expected scenes with features of an encoder, which can be"
       f" computed for other pictures, got {shown(kind)}"
     )
-  named, count = manifest.get("parser"), manifest.get("num_objects", 1)
-  fits = {
-    "thresholds": isinstance(thresholds, Mapping)
-    and is_finite(thresholds.get("object")),
-    "parser": isinstance(named, str)
-    and (not named.startswith("spacy") or _SPACY.fullmatch(named)),
-    "num_objects": type(count) is int and count > 0,
-  }
-  for key, fit in fits.items():
-    if not fit:
-      raise ValueError(
-        f"{path}: {key}: expected a value that scenes have, got"
-        f" {shown(manifest.get(key))}"
-      )
+  given = {"num_objects": 1, **manifest}
+  record.check(given, _EXPECTED, path, may_have_more=True)
+
+
+_EXPECTED: record.Expected = {
+  "thresholds": (
+    "an object with a number as 'object'",
+    lambda value: isinstance(value, Mapping) and is_finite(value.get("object")),
+  ),
+  "parser": (
+    "the name of a parser, with a model of spaCy if it is one",
+    lambda value: (
+      isinstance(value, str)
+      and (not value.startswith("spacy") or _SPACY.fullmatch(value) is not None)
+    ),
+  ),
+  "num_objects": ("a number of objects", record.is_count),
+}

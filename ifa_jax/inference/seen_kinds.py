@@ -1,6 +1,7 @@
-"""Kinds of inputs, besides text, in training and in your own posts.
+"""Kinds of inputs of models, in training and in your own posts.
 
-The kinds are "pictures", whole ones, "objects" in them, and their "captions".
+The kinds besides text are "pictures", whole ones, "objects" in them, and their
+"captions".
 """
 
 import logging
@@ -11,6 +12,18 @@ from ifa_jax.models.base import System
 from ifa_jax.workdir.run_folder import SCENES_FILE, RunFolder
 
 _log = logging.getLogger("ifa_jax")
+
+
+def in_words(model: System) -> list[str]:
+  """Returns the inputs of a model, for a reader; the first is the text."""
+  fields = {field for field, _, _ in model.picture_slots}
+  read = {
+    "the text": True,
+    "the whole picture": "image" in fields,
+    "objects in the picture": bool(model.regions or fields - {"image"}),
+    "the picture's caption": model.reads_caption,
+  }
+  return [name for name, is_read in read.items() if is_read]
 
 
 def of_run(folder: RunFolder, model: System) -> set[str]:

@@ -93,7 +93,12 @@ def running(
     app_kwargs={
       "middleware": [Middleware(Gate, folder=os.environ["GRADIO_TEMP_DIR"])]
     },
-    theme=_theme(),
+    # Gradio's own with system fonts.
+    theme=themes.Default(
+      primary_hue="orange",
+      font=("system-ui", "sans-serif"),
+      font_mono=("ui-monospace", "monospace"),
+    ),
     css=css,
     head=_HEAD,
   )
@@ -101,15 +106,6 @@ def running(
     yield address
   finally:
     blocks.close(verbose=False)
-
-
-def _theme() -> themes.Base:
-  """Returns Gradio's default theme with system fonts."""
-  return themes.Default(
-    primary_hue="orange",
-    font=("system-ui", "sans-serif"),
-    font_mono=("ui-monospace", "monospace"),
-  )
 
 
 def _build(answerer: Answerer, samples: Sequence[Sample]) -> gr.Blocks:

@@ -8,8 +8,8 @@ import shutil
 import pytest
 from PIL import Image
 
-from ifa_jax.inference.boxes import FoundObjects
-from ifa_jax.inference.listed import ListedObjects
+from ifa_jax.inference import boxes
+from ifa_jax.inference.listed import listed_boxes
 from ifa_jax.inference.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -89,8 +89,8 @@ def test_a_finder_that_finds_nothing_is_believed(
 
 
 def test_names_are_asked_for_only_where_they_count(finder, posts):
-  objects = FoundObjects(finder, grounds=False)
-  completed = list(objects.complete_all(without(posts[:6], "boxes")))
+  bare = without(posts[:6], "boxes")
+  completed = list(boxes.complete_all(bare, finder, grounds=False))
   assert [post["boxes"] for post in completed] == [
     p["boxes"] for p in posts[:6]
   ]
@@ -101,7 +101,7 @@ def test_a_boxes_file_serves_pictures_by_their_file_names(tmp_path):
   path = tmp_path / "boxes.json"
   entries = [{"box": [0, 0, 9, 9], "score": 0.5}]
   path.write_text(json.dumps({"a.jpg": entries}))
-  listed = ListedObjects(path)
+  listed = listed_boxes(path)
   for image in ("a.jpg", "x/y/a.jpg", tmp_path / "a.jpg"):
     assert listed.complete({"image": image})["boxes"] == entries
   for post in (
@@ -117,7 +117,7 @@ def test_a_boxes_file_of_another_form_is_refused_at_once(tmp_path):
   path = tmp_path / "boxes.json"
   path.write_text(json.dumps({"a.jpg": [{"box": [0, 0, 9], "score": 1}]}))
   with pytest.raises(ValueError, match=r"boxes\.json: picture 'a.jpg', box 0"):
-    ListedObjects(path)
+    listed_boxes(path)
 
 
 @pytest.mark.silent_input
@@ -132,7 +132,7 @@ def test_boxes_in_parts_of_a_picture_are_refused(
   path = tmp_path / "boxes.json"
   path.write_text(json.dumps({"a.jpg": entries}))
   with pytest.raises(ValueError, match=r"'a\.jpg', box 0: expected pixels"):
-    ListedObjects(path)
+    listed_boxes(path)
 
 
 @pytest.mark.silent_input
@@ -157,8 +157,8 @@ def test_a_phrase_spelt_otherwise_is_a_grounded_box(finished, posts):
   predictor = Predictor(finished.workdir)
   found = []
   for phrase in (posts[0]["head"], f"{posts[0]['head'].upper()}. "):
-    boxes = [{"box": [0, 0, 9, 9], "score": 0.5, "phrase": phrase}]
-    example = predictor.reader.read(posts[0] | {"boxes": boxes})
+    listed = [{"box": [0, 0, 9, 9], "score": 0.5, "phrase": phrase}]
+    example = predictor.reader.read(posts[0] | {"boxes": listed})
     found.append(example.boxes["grounded"])
   assert found == [[(0, 0, 9, 9)]] * 2
 
@@ -167,7 +167,7 @@ def test_a_phrase_spelt_otherwise_is_a_grounded_box(finished, posts):
 def test_a_boxes_file_of_other_pictures_is_told(tmp_path, caplog):
   path = tmp_path / "boxes.json"
   path.write_text(json.dumps({"img/a.jpg": []}))
-  listed = ListedObjects(path)
+  listed = listed_boxes(path)
   listed.warn_unused()
   listed.complete({"image": "x/a.jpg", "boxes": []})
   listed.warn_unused()

@@ -11,7 +11,7 @@ from ifa_jax.files import checksums, params_file
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.inference.scenes import PostScenes
 from ifa_jax.inference.sharing import record
-from ifa_jax.inference.sharing.shared_model import SharedModel
+from ifa_jax.inference.sharing.sources import SharedModel
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -88,9 +88,17 @@ def test_a_folder_of_something_else_is_no_model(tmp_path):
 # Path in config.json, the value that is set there, and the message.
 REMOVED = object()
 CHANGES = {
-  "newer": ("format_version", 2, "expected format_version 1, got 2"),
-  "no version": ("format_version", REMOVED, "format_version 1, got None"),
-  "library": ("library_name", "timm", "library_name 'ifa_jax', got 'timm'"),
+  "newer": ("format_version", 2, "format_version: expected 1, got 2"),
+  "no version": (
+    "format_version",
+    REMOVED,
+    "the key .format_version., got none",
+  ),
+  "library": (
+    "library_name",
+    "timm",
+    "library_name: expected 'ifa_jax', got 'timm'",
+  ),
   "extra": ("color", "red", "'color' in addition"),
   "extra data": ("data.color", "red", "'color' in addition"),
   "missing": ("relations", REMOVED, "expected the key 'relations', got none"),
@@ -231,7 +239,7 @@ MANIFEST = {
       {"kind": "pixels", "dim": 3},
       "expected the encoder of the run's",
     ),
-    ("thresholds", None, "thresholds: expected a value that scenes have"),
+    ("thresholds", None, "thresholds: expected an object with a number"),
     ("parser", 3, "parser: expected"),
     ("parser", "spacy 3.8, /tmp/code 1.0", "parser: expected"),
     ("parser", "spacy 3.8, os 1.0", "parser: expected"),

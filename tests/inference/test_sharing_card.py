@@ -9,15 +9,15 @@ import pytest
 
 from ifa_jax import models
 from ifa_jax.analyze.compare import command
-from ifa_jax.inference.sharing import card, run_model, scores
-from ifa_jax.inference.sharing.run_model import RunModel
+from ifa_jax.inference.sharing import card, scores, sources
+from ifa_jax.inference.sharing.sources import RunModel
 from ifa_jax.statistics import systems
 from ifa_jax.workdir.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module", name="model")
 def model_of_the_finished_run(finished):
-  return RunModel(RunFolder(finished.workdir))
+  return RunModel(finished.workdir)
 
 
 @pytest.fixture(scope="module", name="step")
@@ -185,7 +185,7 @@ def test_damaged_scores_keep_a_run_from_being_shared(finished, step, tmp_path):
   with pytest.raises(
     ValueError, match=r"predictions_test\.jsonl: expected n=17"
   ):
-    RunModel(RunFolder(copied)).make_record(step)
+    RunModel(copied).make_record(step)
 
 
 @pytest.mark.parametrize(
@@ -204,4 +204,4 @@ def test_damaged_scores_keep_a_run_from_being_shared(finished, step, tmp_path):
   ],
 )
 def test_folders_of_the_machine_that_trained_are_not_shared(text, kept):
-  assert run_model._without_folders(text) == kept
+  assert sources._without_folders(text) == kept

@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from ifa_jax import serve
-from ifa_jax.inference.listed import ListedObjects
+from ifa_jax.inference.listed import listed_boxes
 from ifa_jax.inference.post import read_post
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.serving import answers, view
-from ifa_jax.serving.answers import Answerer, BoxSources
+from ifa_jax.serving.answers import Answerer
 from ifa_jax.serving.form import Form, read_form
 from ifa_jax.serving.samples import make_samples
 
@@ -52,8 +52,8 @@ def answerer_with_all_sources(
   path = tmp_path_factory.mktemp("boxes") / "boxes.json"
   listed = json.loads((raw_dir / "boxes.json").read_text())
   path.write_text(json.dumps(listed | {"one.png": []}))
-  sources = BoxSources("boxes.json", ListedObjects(path), "cats")
-  return Answerer(finished.workdir, predictor, sources, samples)
+  listed = listed_boxes(path)
+  return Answerer(finished.workdir, predictor, samples, listed, "cats")
 
 
 def form_of(post, **changes):
@@ -75,7 +75,7 @@ def picture_file(folder, picture, name="a.jpg", **options):
 def test_fields_become_a_post_and_empty_ones_are_left_out(tmp_path):
   path = tmp_path / "a"
   path.write_bytes(b"bytes")
-  assert read_form(Form("Ann", " ", "Bo", "", " 0:12 ", str(path))) == {
+  assert read_form(Form("Ann", " ", "Bo", "", " 0:12 ", " ", str(path))) == {
     "text": "Ann",
     "tail": "Bo",
     "tail_span": [0, 12],
@@ -138,7 +138,7 @@ def test_without_a_source_there_are_no_boxes(
   finished, predictor, posts, monkeypatch
 ):
   monkeypatch.setattr(answers, "PostAligner", refuse)
-  lone = Answerer(finished.workdir, predictor, BoxSources(), ())
+  lone = Answerer(finished.workdir, predictor)
   shown = view.render_answer(lone.answer(form_of(posts[0])))
   assert "No objects: nothing lists or looks for any." in shown
   assert "rect" not in Parsed(shown).found
@@ -274,7 +274,7 @@ def test_why_there_is_no_alignment_is_said(
   assert without.picture is without.alignment is None
   assert "without a picture there is nothing" in view.render_alignment(without)
   monkeypatch.setattr(answers, "PostAligner", refuse)
-  other = Answerer(finished.workdir, predictor, BoxSources(), ())
+  other = Answerer(finished.workdir, predictor)
   answer = other.answer(Form("Ann joins Acme", "Ann", "Acme"))
   assert answer.prediction == without.prediction
   shown = view.render_alignment(answer)

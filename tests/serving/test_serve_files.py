@@ -90,10 +90,10 @@ def submit(address, data):
   "path",
   ["/etc/hostname", "https://elsewhere.invalid/a.jpg", "{uploads}/../x"],
 )
-@pytest.mark.parametrize("place", [0, 5])
+@pytest.mark.parametrize("place", [0, 6])
 def test_no_file_is_read_that_nobody_uploaded(address, looked_up, path, place):
   path = path.format(uploads=os.environ["GRADIO_TEMP_DIR"])
-  data = ["Ann joins Acme", "Ann", "Acme", "", "", None]
+  data = ["Ann joins Acme", "Ann", "Acme", "", "", "", None]
   data[place] = {"path": path, "meta": {"_type": "gradio.FileData"}}
   with pytest.raises(urllib.error.HTTPError) as raised:
     submit(address, data)

@@ -7,8 +7,8 @@ import importlib.util
 import pytest
 from ports import free_port
 
-from ifa_jax.inference.listed import ListedObjects
-from ifa_jax.serving.answers import Answerer, BoxSources
+from ifa_jax.inference.listed import listed_boxes
+from ifa_jax.serving.answers import Answerer
 from ifa_jax.serving.samples import make_samples
 
 SECONDS_TO_ANSWER = 60
@@ -38,11 +38,8 @@ def import_page():
 def running(workdir, predictor, boxes, uploads):
   """Gives the address of the page of a run, with boxes of a file."""
   page = import_page()
-  sources, samples = (
-    BoxSources("boxes.json", ListedObjects(boxes)),
-    make_samples(),
-  )
-  answerer = Answerer(workdir, predictor, sources, samples)
+  samples = make_samples()
+  answerer = Answerer(workdir, predictor, samples, listed_boxes(boxes))
   with pytest.MonkeyPatch.context() as patch:
     for name, value in page.environment(uploads, "127.0.0.1").items():
       patch.setenv(name, value)

@@ -7,8 +7,7 @@ from typing import Any
 from ifa_jax.detection import region_encoder
 from ifa_jax.files import checksums, params_file, whole
 from ifa_jax.inference.sharing import card, record
-from ifa_jax.inference.sharing.run_model import RunModel
-from ifa_jax.inference.sharing.shared_model import SharedModel
+from ifa_jax.inference.sharing.sources import RunModel, SharedModel
 from ifa_jax.workdir.run_folder import SCENES_FILE, VOCABULARY_FILE, RunFolder
 
 
