@@ -52,7 +52,7 @@ def _question(
     return None
   try:
     source = images.source(post)
-    names = read_post(post).names()
+    names = read_post(post).names
     picture = None if source is None else decode.open_picture(source)
   except (ValueError, OSError):
     return None

@@ -74,7 +74,14 @@ class Predictor:
     self._finder = finder if "objects" in self._trained_with else None
     buckets = settings.data.text_buckets
     self._step = PredictionStep(self.model, params, buckets)
-    self._warn_of_leak()
+    fields = [field for field, _, _ in self.model.picture_slots]
+    if self.protocol == "released" and "grounded" in fields:
+      _log.warning(
+        "%s: protocol released, whose crops leak the label by their number: the"
+        " model reads the number of boxes with the name of head or tail as the"
+        " answer",
+        self._source.path,
+      )
 
   @classmethod
   def from_pretrained(
@@ -207,17 +214,6 @@ class Predictor:
         "%d of %d words of the posts are unknown to the tokenizer ([UNK]); is"
         " it for another language?",
         *(num_unknown, num_words),
-      )
-
-  def _warn_of_leak(self) -> None:
-    """Warns if the number of boxes biases the answer, by the protocol."""
-    fields = [field for field, _, _ in self.model.picture_slots]
-    if self.protocol == "released" and "grounded" in fields:
-      _log.warning(
-        "%s: protocol released, whose crops leak the label by their number: the"
-        " model reads the number of boxes with the name of head or tail as the"
-        " answer",
-        self._source.path,
       )
 
   def _complete_all(self, posts: Iterable[Fields]) -> Iterator[Fields]:

@@ -135,7 +135,7 @@ class Reader:
       text,
       self._cut_squares(picture, chosen) if picture else {},
       self._find_regions(text, scene),
-      post.names(),
+      post.names,
       picture.image.size if picture else (0, 0),
       chosen,
       scene,
@@ -211,7 +211,7 @@ class Reader:
     grounded = self.protocol != "none"
     found = {
       "detected": boxes.detected(listed),
-      "grounded": boxes.grounded(listed, *post.names()) if grounded else [],
+      "grounded": boxes.grounded(listed, *post.names) if grounded else [],
     }
     return {
       field: [box.edges for box in found[field][:count]]

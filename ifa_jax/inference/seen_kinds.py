@@ -14,8 +14,8 @@ from ifa_jax.workdir.run_folder import SCENES_FILE, RunFolder
 _log = logging.getLogger("ifa_jax")
 
 
-def in_words(model: System) -> list[str]:
-  """Returns the inputs of a model, for a reader; the first is the text."""
+def in_words(model: System) -> str:
+  """Returns the inputs of a model, "only the text" or "the text and ..."."""
   fields = {field for field, _, _ in model.picture_slots}
   read = {
     "the text": True,
@@ -23,7 +23,8 @@ def in_words(model: System) -> list[str]:
     "objects in the picture": bool(model.regions or fields - {"image"}),
     "the picture's caption": model.reads_caption,
   }
-  return [name for name, is_read in read.items() if is_read]
+  *others, last = [name for name, is_read in read.items() if is_read]
+  return f"{', '.join(others)} and {last}" if others else f"only {last}"
 
 
 def of_run(folder: RunFolder, model: System) -> set[str]:

@@ -72,15 +72,16 @@ class Answerer:
       self._aligner = PostAligner(predictor)
     except ValueError as error:
       self._no_alignment = str(error)
-    reads = ", ".join(seen_kinds.in_words(predictor.model))
+    reads = seen_kinds.in_words(predictor.model)
     if not predictor.model.sees_pictures:
-      reads = f"only {reads}: no picture and no object changes its answer"
+      reads += ": no picture and no object changes its answer"
     self.facts = {
       "Run": f"{workdir}, checkpoint at step {predictor.step}",
       "Protocol": f"{predictor.protocol}, that of the training data",
       "Model": f"{predictor.model.system}, reads {reads}",
-      "Objects": self._describe_sources(),
     }
+    if predictor.model.opens_pictures:
+      self.facts["Objects"] = self._describe_sources()
 
   def answer(self, form: Form) -> Answer:
     """Answers a filled-in form.

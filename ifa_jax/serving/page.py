@@ -178,7 +178,7 @@ def _offer(
     path = folder / f"example_{number}.jpg"
     path.write_bytes(sample.picture)
     fields[-1].keep_in_cache.add(str(path))
-    texts = [sample.text, sample.head, sample.tail, "", "", ""]
+    texts = [sample.text, sample.head, sample.tail, "", "", sample.caption]
     rows.append([*texts, str(path)])
   offered = gr.Examples(
     rows,
@@ -196,6 +196,8 @@ def _responder(answerer: Answerer) -> Callable[..., tuple[str, str]]:
 
   def respond(*fields):
     *texts, upload = fields
+    # A hidden field has no value.
+    texts = [text or "" for text in texts]
     picture = (upload["path"], upload["orig_name"] or "") if upload else ()
     try:
       answer = answerer.answer(Form(*texts, *picture))

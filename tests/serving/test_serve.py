@@ -95,7 +95,7 @@ def test_samples_hold_what_a_post_needs_and_are_the_same_each_time(samples):
   assert samples == make_samples()
   for sample in samples:
     # Each name is found, so it occurs once.
-    assert read_post(sample._asdict()).names() == (sample.head, sample.tail)
+    assert read_post(sample._asdict()).names == (sample.head, sample.tail)
     assert Image.open(io.BytesIO(sample.picture)).format == "JPEG"
     assert sample.boxes
 
@@ -153,7 +153,7 @@ def test_the_page_says_which_run_predicts(answerer, finished, predictor):
   shown = view.render_facts(answerer.facts)
   assert f"{finished.workdir}, checkpoint at step {predictor.step}" in shown
   assert "clean, that of the training data" in shown
-  assert "the whole picture, objects in the picture" in shown
+  assert "reads the text, the whole picture and objects in the picture" in shown
   assert "found by cats" in shown
 
 

@@ -29,7 +29,7 @@ pytestmark = [
 def address_of_the_page(finished, fast_compilation, raw_dir, tmp_path_factory):
   predictor = Predictor(finished.workdir)
   boxes, uploads = raw_dir / "boxes.json", tmp_path_factory.mktemp("uploads")
-  with served.running(finished.workdir, predictor, boxes, uploads) as address:
+  with served.running(finished.workdir, predictor, uploads, boxes) as address:
     yield address
 
 

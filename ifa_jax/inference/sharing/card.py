@@ -59,7 +59,6 @@ def render(record: Record, name: str, parser: str | None = None) -> str:
   """
   template = templates("ifa_jax.inference.sharing").get_template("card.md.j2")
   model = record.settings.model
-  *others, last = seen_kinds.in_words(model)
   try:
     return template.render(
       vars(record.settings),
@@ -69,7 +68,7 @@ def render(record: Record, name: str, parser: str | None = None) -> str:
       training=record.training,
       metadata=_front_matter(record, name),
       title=_TITLES.get(row := variants.name_of(model), row),
-      reads=f"{', '.join(others)} and {last}" if others else f"only {last}",
+      reads=seen_kinds.in_words(model),
       num_params=f"{parameters.count_params(model):,}",
       scores=[
         [split, scores["n"], *(_interval(*scores[key]) for key in SCORES)]
@@ -110,35 +109,29 @@ def _front_matter(record: Record, name: str) -> str:
   """Returns YAML by which the hub lists and compares models."""
   import huggingface_hub
 
-  model = record.settings.model
+  model, protocol = record.settings.model, record.settings.protocol
+  dataset = record.dataset or "posts in the format of MNRE"
+  results = [
+    huggingface_hub.EvalResult(
+      task_type=_TASK,
+      task_name=_TASK.replace("-", " ").capitalize(),
+      dataset_type="-".join(dataset.lower().split()),
+      # Tables on the hub show only the name, not the config.
+      dataset_name=f"{dataset} (protocol {protocol})",
+      dataset_config=protocol,
+      dataset_split={"dev": "validation"}.get(split, split),
+      metric_type=metric,
+      metric_value=round(scores[metric][0], 4),
+    )
+    for split, scores in record.scores.items()
+    for metric in SCORES
+  ]
   seen = (_MULTIMODAL,) if model.sees_pictures else ()
-  data = huggingface_hub.ModelCardData(
+  return huggingface_hub.ModelCardData(
     library_name=LIBRARY,
     license=record.license,
-    tags=[*_TAGS, *seen, model.system, f"protocol-{record.settings.protocol}"],
-    metrics=[*SCORES] if record.scores else None,
-    model_name=name if record.scores else None,
-    eval_results=[*_results(record)] or None,
-  )
-  return data.to_yaml()
-
-
-def _results(record: Record) -> Iterator[Any]:
-  """Yields a model-index entry for each score of each split."""
-  import huggingface_hub
-
-  protocol = record.settings.protocol
-  dataset = record.dataset or "posts in the format of MNRE"
-  for split, scores in record.scores.items():
-    for metric in SCORES:
-      yield huggingface_hub.EvalResult(
-        task_type=_TASK,
-        task_name=_TASK.replace("-", " ").capitalize(),
-        dataset_type="-".join(dataset.lower().split()),
-        # Tables on the hub show only the name, not the config.
-        dataset_name=f"{dataset} (protocol {protocol})",
-        dataset_config=protocol,
-        dataset_split={"dev": "validation"}.get(split, split),
-        metric_type=metric,
-        metric_value=round(scores[metric][0], 4),
-      )
+    tags=[*_TAGS, *seen, model.system, f"protocol-{protocol}"],
+    metrics=[*SCORES] if results else None,
+    model_name=name if results else None,
+    eval_results=results or None,
+  ).to_yaml()
