@@ -97,29 +97,6 @@ def test_names_are_asked_for_only_where_they_count(finder, posts):
   assert finder.asked == [()] * 6
 
 
-def test_a_boxes_file_serves_pictures_by_their_file_names(tmp_path):
-  path = tmp_path / "boxes.json"
-  entries = [{"box": [0, 0, 9, 9], "score": 0.5}]
-  path.write_text(json.dumps({"a.jpg": entries}))
-  listed = listed_boxes(path)
-  for image in ("a.jpg", "x/y/a.jpg", tmp_path / "a.jpg"):
-    assert listed.complete({"image": image})["boxes"] == entries
-  for post in (
-    {"image": "a.jpg", "boxes": []},
-    {"image": "b.jpg"},
-    {"image": b"a.jpg"},
-    {"text": "a.jpg"},
-  ):
-    assert listed.complete(post) is post
-
-
-def test_a_boxes_file_of_another_form_is_refused_at_once(tmp_path):
-  path = tmp_path / "boxes.json"
-  path.write_text(json.dumps({"a.jpg": [{"box": [0, 0, 9], "score": 1}]}))
-  with pytest.raises(ValueError, match=r"boxes\.json: picture 'a.jpg', box 0"):
-    listed_boxes(path)
-
-
 @pytest.mark.silent_input
 @pytest.mark.parametrize("edges", [[0.1, 0.1, 0.6, 0.8], [0, 0, 1, 1]])
 def test_boxes_in_parts_of_a_picture_are_refused(
@@ -161,22 +138,6 @@ def test_a_phrase_spelt_otherwise_is_a_grounded_box(finished, posts):
     example = predictor.reader.read(posts[0] | {"boxes": listed})
     found.append(example.boxes["grounded"])
   assert found == [[(0, 0, 9, 9)]] * 2
-
-
-@pytest.mark.silent_input
-def test_a_boxes_file_of_other_pictures_is_told(tmp_path, caplog):
-  path = tmp_path / "boxes.json"
-  path.write_text(json.dumps({"img/a.jpg": []}))
-  listed = listed_boxes(path)
-  listed.warn_unused()
-  listed.complete({"image": "x/a.jpg", "boxes": []})
-  listed.warn_unused()
-  assert caplog.messages == []
-  listed.complete({"image": "x/a.jpg"})
-  listed.warn_unused()
-  (message,) = caplog.messages
-  assert "boxes.json: lists the picture of no post" in message
-  assert message.endswith("got 'img/a.jpg'")
 
 
 @pytest.mark.silent_input
