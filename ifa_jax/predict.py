@@ -31,7 +31,7 @@ from absl import flags
 
 from ifa_jax.cli import app, progress, tables
 from ifa_jax.inference import jsonl, model_flags
-from ifa_jax.inference.listed import Listed, listed_boxes, listed_captions
+from ifa_jax.inference.completion import Listed, listed_boxes, listed_captions
 from ifa_jax.inference.post import read_post
 from ifa_jax.runtime import optional_imports
 

@@ -51,7 +51,7 @@ def main(_) -> None:
 def _serve(values, folder: str) -> None:
   page = _load_page()
   check_port(values.host, values.port)
-  from ifa_jax.inference.listed import listed_boxes
+  from ifa_jax.inference.completion import listed_boxes
   from ifa_jax.serving.answers import Answerer
   from ifa_jax.serving.samples import make_samples
 

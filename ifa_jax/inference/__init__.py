@@ -26,8 +26,8 @@ the post is itself the record of a prediction.
     reader          a post as model inputs; scenes for regions
     post            the text and its entities, found or marked
     records         a prediction or an error, with the post's own keys
-    images          the picture; boxes: its objects, as a detector finds them
-    listed          boxes and captions in files, by the names of pictures
+    images          the picture
+    completion      boxes and captions for posts without any
     jsonl           files of posts and of predictions
     seen_kinds      kinds of inputs of a model, in training and in posts
     model_flags     flags that name a model and its boxes

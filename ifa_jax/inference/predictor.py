@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import jax
 import numpy as np
 
-from ifa_jax.inference import boxes, records, seen_kinds
+from ifa_jax.inference import completion, records, seen_kinds
 from ifa_jax.inference.images import Opener
 from ifa_jax.inference.predict_step import PredictionStep
 from ifa_jax.inference.reader import Example, Reader
@@ -171,8 +171,8 @@ class Predictor:
       ValueError: for an invalid post, with the reason.
     """
     example = self.reader.read(self.complete(post))
-    some = [(post, example)]
-    return next(self._records(some, self._start([example], rows=1)))
+    started = self._step(self.reader.batch([example], rows=1))
+    return next(self._records([(post, example)], started))
 
   def predict_all(
     self, posts: Iterable[Fields], batch_size: int = 32
@@ -202,10 +202,13 @@ class Predictor:
       seen.update(*map(seen_kinds.of_post, examples))
       num_words += sum(len(example.text.words) for example in examples)
       num_unknown += sum(map(self.reader.num_unknown, examples))
-      started = some, self._start(examples, batch_size) if examples else None
+      started = None
+      if examples:
+        # Computed while the records of the batch before are made.
+        started = self._step(self.reader.batch(examples, batch_size))
       if waiting:
         yield from self._records(*waiting)
-      waiting = started
+      waiting = some, started
     if waiting:
       yield from self._records(*waiting)
       seen_kinds.log_missing(self._trained_with - seen)
@@ -219,7 +222,7 @@ class Predictor:
   def _complete_all(self, posts: Iterable[Fields]) -> Iterator[Fields]:
     if self._finder is None:
       return iter(posts)
-    return boxes.complete_all(posts, self._finder, self.protocol != "none")
+    return completion.find_boxes(posts, self._finder, self.protocol != "none")
 
   def _read(
     self, posts: Sequence[Fields]
@@ -232,10 +235,6 @@ class Predictor:
       except (ValueError, OSError) as error:
         read.append((post, str(error)))
     return read
-
-  def _start(self, examples: Sequence[Example], rows: int) -> jax.Array:
-    """Starts the computation of float32[rows, C] on the device."""
-    return self._step.start(self.reader.batch(examples, rows))
 
   def _records(
     self,

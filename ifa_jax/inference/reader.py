@@ -13,7 +13,7 @@ from ifa_jax.data.images.boxes import Box
 from ifa_jax.data.mnre.row import is_text
 from ifa_jax.data.scenes import region_features as regions
 from ifa_jax.data.scenes.store import Scene
-from ifa_jax.data.text import captions, layouts, row_text
+from ifa_jax.data.text import captions, layouts
 from ifa_jax.data.text import vocabulary as words
 from ifa_jax.data.text.row_text import RowText
 from ifa_jax.data.text.tokenizer import Tokenizer
@@ -167,10 +167,14 @@ class Reader:
     """
     filled = [*examples, *[examples[0]] * (rows - len(examples))]
     texts, every = [example.text for example in filled], np.arange(rows)
-    fields = self._text_reader(texts)(every, every)
+    text_len, caption_len = self.data.text_len, self.data.caption_len
+    if self.model.reads_caption == "segment":
+      read = captions.segment_reader(texts, text_len, caption_len)
+    else:
+      read = layouts.text_reader(texts, text_len)
+    fields = read(every, every)
     if self.model.reads_caption == "stream":
-      read = captions.stream_reader(texts, self.data.caption_len)
-      fields |= read(every, every)
+      fields |= captions.stream_reader(texts, caption_len)(every, every)
     if self.vocabulary is not None:
       most = self.model.max_words
       fields |= words.word_reader(texts, self.vocabulary, most)(every, every)
@@ -178,12 +182,6 @@ class Reader:
       fields[name] = np.stack([example.regions[name] for example in filled])
     fields.setdefault("token_type_ids", np.zeros_like(fields["input_ids"]))
     return Batch(**fields, **self._stack_squares(filled))
-
-  def _text_reader(self, texts: Sequence[RowText]) -> row_text.Reader:
-    text_len, caption_len = self.data.text_len, self.data.caption_len
-    if self.model.reads_caption == "segment":
-      return captions.segment_reader(texts, text_len, caption_len)
-    return layouts.text_reader(texts, text_len)
 
   @property
   def _resize(self) -> str:

@@ -17,8 +17,7 @@ from gradio.events import Dependency
 from starlette.middleware import Middleware
 
 from ifa_jax.serving import view
-from ifa_jax.serving.answers import Answerer
-from ifa_jax.serving.form import Form
+from ifa_jax.serving.answers import Answerer, Form
 from ifa_jax.serving.gate import Gate
 from ifa_jax.serving.samples import Sample
 

@@ -8,8 +8,8 @@ import shutil
 import pytest
 from PIL import Image
 
-from ifa_jax.inference import boxes
-from ifa_jax.inference.listed import listed_boxes
+from ifa_jax.inference import completion
+from ifa_jax.inference.completion import listed_boxes
 from ifa_jax.inference.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -90,7 +90,7 @@ def test_a_finder_that_finds_nothing_is_believed(
 
 def test_names_are_asked_for_only_where_they_count(finder, posts):
   bare = without(posts[:6], "boxes")
-  completed = list(boxes.complete_all(bare, finder, grounds=False))
+  completed = list(completion.find_boxes(bare, finder, grounds=False))
   assert [post["boxes"] for post in completed] == [
     p["boxes"] for p in posts[:6]
   ]

@@ -4,21 +4,16 @@ import html.parser
 import io
 import json
 import os
-import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ifa_jax import serve
-from ifa_jax.inference.listed import listed_boxes
+from ifa_jax.inference.completion import listed_boxes
 from ifa_jax.inference.post import read_post
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.serving import answers, view
-from ifa_jax.serving.answers import Answerer
-from ifa_jax.serving.form import Form, read_form
+from ifa_jax.serving.answers import Answerer, Form, read_form
 from ifa_jax.serving.samples import make_samples
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -279,30 +274,3 @@ def test_why_there_is_no_alignment_is_said(
   assert answer.prediction == without.prediction
   shown = view.render_alignment(answer)
   assert "No alignment: found a model that reads only text." in shown
-
-
-def test_a_port_in_use_is_named():
-  with socket.create_server(("127.0.0.1", 0)) as taken:
-    port = taken.getsockname()[1]
-    with pytest.raises(ValueError, match=f"127.0.0.1, got {port} .*in use"):
-      serve.check_port("127.0.0.1", port)
-  serve.check_port("127.0.0.1", port)
-
-
-def test_without_gradio_the_command_says_what_to_install():
-  code = (
-    "import sys; sys.modules['gradio'] = None\n"
-    "from ifa_jax import serve; serve.define_flags()\n"
-    "serve.app.run(serve.main)"
-  )
-  done = subprocess.run(
-    [sys.executable, "-c", code, "--workdir=none"],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  wanted = (
-    "error: serve: expected Gradio, got no such package; pip install gradio"
-    " (the extra serve)"
-  )
-  assert (done.returncode, done.stderr.strip()) == (1, wanted)

@@ -1,10 +1,12 @@
-"""The page's server gives away no file and keeps none; without a browser."""
+"""The command and its server, which gives away no file and keeps none."""
 
 import json
 import os
 import pathlib
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import types
@@ -161,3 +163,30 @@ def test_uploads_are_deleted_soon_and_with_ctrl_c(
   assert [*tmp_path.iterdir()] == []
   address = f"http://127.0.0.1:{flags.port}/"
   assert said == [f"{address} predicts posts; Ctrl-C ends it", "\nstopped"]
+
+
+def test_a_port_in_use_is_named():
+  with socket.create_server(("127.0.0.1", 0)) as taken:
+    port = taken.getsockname()[1]
+    with pytest.raises(ValueError, match=f"127.0.0.1, got {port} .*in use"):
+      serve.check_port("127.0.0.1", port)
+  serve.check_port("127.0.0.1", port)
+
+
+def test_without_gradio_the_command_says_what_to_install():
+  code = (
+    "import sys; sys.modules['gradio'] = None\n"
+    "from ifa_jax import serve; serve.define_flags()\n"
+    "serve.app.run(serve.main)"
+  )
+  done = subprocess.run(
+    [sys.executable, "-c", code, "--workdir=none"],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  wanted = (
+    "error: serve: expected Gradio, got no such package; pip install gradio"
+    " (the extra serve)"
+  )
+  assert (done.returncode, done.stderr.strip()) == (1, wanted)

@@ -9,7 +9,7 @@ import browser
 import pytest
 from ports import free_port
 
-from ifa_jax.inference.listed import listed_boxes
+from ifa_jax.inference.completion import listed_boxes
 from ifa_jax.serving.answers import Answerer
 from ifa_jax.serving.samples import make_samples
 

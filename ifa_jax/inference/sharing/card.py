@@ -89,20 +89,14 @@ def _interval(value: float, low: float, high: float) -> str:
 
 
 def _counts(data: Mapping[str, Any]) -> Iterator[list[Any]]:
-  """Yields the numbers of rows and pictures of each split."""
+  """Yields the numbers of rows, pictures and crops of each split."""
   for split, name in _SPLITS.items():
     counts = data["counts"][split]
-    yield [name, counts["rows"], *(_pixels(data, counts, k) for k in _KINDS)]
-
-
-def _pixels(
-  data: Mapping[str, Any], counts: Mapping[str, int], kind: str
-) -> int | str:
-  """Returns the number of pictures or crops, with grey ones separate."""
-  missing = counts[f"missing_{kind}"]
-  if data["missing_pixels"] != "grey" or not missing:
-    return counts[kind]
-  return f"{counts[kind]} + {missing} grey"
+    cells = [name, counts["rows"]]
+    for kind in _KINDS:
+      grey = data["missing_pixels"] == "grey" and counts[f"missing_{kind}"]
+      cells.append(f"{counts[kind]} + {grey} grey" if grey else counts[kind])
+    yield cells
 
 
 def _front_matter(record: Record, name: str) -> str:

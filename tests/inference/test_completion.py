@@ -8,7 +8,7 @@ import tiny_run
 import tiny_systems
 
 from ifa_jax import predict
-from ifa_jax.inference.listed import listed_boxes, listed_captions
+from ifa_jax.inference.completion import listed_boxes, listed_captions
 from ifa_jax.inference.predictor import Predictor
 
 VALUES = {

@@ -1,17 +1,68 @@
-"""Boxes and captions for posts without any, listed by the names of pictures."""
+"""Boxes and captions for posts without any: found, or listed in files.
 
+A post's own `boxes` take precedence, even an empty list. All boxes have the
+form of `ifa_jax.data.images.boxes`.
+"""
+
+import itertools
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from ifa_jax.data.images import boxes
+from PIL import Image
+
+from ifa_jax.data.images import boxes, decode
 from ifa_jax.data.mnre.captions import Captions
 from ifa_jax.files import json_file
+from ifa_jax.inference import images
+from ifa_jax.inference.post import read_post
+
+if TYPE_CHECKING:
+  from ifa_jax.detection.finder import ObjectFinder
 
 _log = logging.getLogger("ifa_jax")
 
 Fields = Mapping[str, Any]
+
+# Pictures open at a time, of up to 256 MB each.
+_NUM_PICTURES = 4
+
+
+def find_boxes(
+  posts: Iterable[Fields], finder: "ObjectFinder", grounds: bool
+) -> Iterator[Fields]:
+  """Yields each post, with found boxes if it has a picture and no boxes.
+
+  An invalid post is passed on unchanged; reading it reports the error.
+
+  Args:
+    posts: see `ifa_jax.inference`.
+    finder: of objects.
+    grounds: whether the finder also searches for head and tail.
+  """
+  posts = iter(posts)
+  while some := list(itertools.islice(posts, _NUM_PICTURES)):
+    questions = [_question(post, grounds) for post in some]
+    asked = [question for question in questions if question]
+    found = iter(finder.find(*zip(*asked, strict=True)) if asked else ())
+    for post, question in zip(some, questions, strict=True):
+      yield {**post, "boxes": next(found)} if question else post
+
+
+def _question(
+  post: Fields, grounds: bool
+) -> tuple[Image.Image, tuple[str, ...]] | None:
+  """Returns the picture and the names to find in it, if it needs boxes."""
+  if post.get("boxes") is not None:
+    return None
+  try:
+    source = images.source(post)
+    names = read_post(post).names
+    picture = None if source is None else decode.open_picture(source)
+  except (ValueError, OSError):
+    return None
+  return picture and (picture, names if grounds else ())
 
 
 class Listed:
@@ -66,7 +117,7 @@ class Listed:
 
 
 def listed_boxes(path: str | os.PathLike) -> Listed:
-  """Returns the boxes in a file; an empty list of a post's own counts as boxes.
+  """Returns the boxes in a file.
 
   Raises:
     ValueError: for a malformed file; names the picture and index of a box.
