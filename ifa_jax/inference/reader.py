@@ -90,8 +90,7 @@ class Reader:
     folder, model = RunFolder(path), settings.model
     vocabulary = scenes = None
     if model.reads_words:
-      path = folder.file(VOCABULARY_FILE)
-      vocabulary = words.Vocabulary.load(path)
+      vocabulary = words.Vocabulary.load(folder.file(VOCABULARY_FILE))
     if model.regions is not None:
       # Loads `convert`, for the encoder of objects.
       from ifa_jax.inference.scenes import PostScenes

@@ -6,6 +6,7 @@ import shutil
 
 import huggingface_hub
 import pytest
+import tiny_systems
 
 from ifa_jax import models
 from ifa_jax.analyze.compare import command
@@ -140,6 +141,18 @@ def test_a_text_model_asks_for_no_picture(record):
   assert "It reads only the text and" in text
   assert "ann.jpg" not in text
   assert "multimodal-relation-extraction" not in text
+
+
+@pytest.mark.parametrize("name", ["caption", "ifaformer_caption"])
+def test_a_model_of_captions_asks_for_one_instead_of_a_picture(record, name):
+  settings = dataclasses.replace(
+    record.settings, model=tiny_systems.MODELS[name]
+  )
+  text = card.render(record._replace(settings=settings), "model")
+  assert "It reads the text and the picture's caption and" in text
+  assert '"caption": "a woman at a desk"}' in text
+  assert '--tail=Acme --caption="a woman at a desk"\n' in text
+  assert "ann.jpg" not in text
 
 
 def test_shuffled_pictures_are_told(record):
