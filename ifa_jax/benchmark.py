@@ -73,6 +73,8 @@ def make_model(row: str, size: str, dtype: str) -> System:
     "vocab_size": _NUM_WORDS,
     "dtype": dtype,
   }
+  if row == "ifaformer_caption":
+    shared["caption"] = shared["text"]
   if row == "vilbert":
     heads: dict[str, Any] = {k: v for k, v in sizes.items() if k != "mlp_dim"}
     shared["vision"] = RegionStreamConfig(**sizes)

@@ -31,7 +31,7 @@ from absl import flags
 
 from ifa_jax.cli import app, progress, tables
 from ifa_jax.inference import jsonl, model_flags
-from ifa_jax.inference.listed import ListedCaptions, ListedObjects
+from ifa_jax.inference.completion import Listed, listed_boxes, listed_captions
 from ifa_jax.inference.post import read_post
 from ifa_jax.runtime import optional_imports
 
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
   from ifa_jax.inference.predictor import Predictor
 
 COMPILES = True
-
-Listed = ListedObjects | ListedCaptions
 
 _ONE_POST = ("text", "head", "tail", "head_span", "tail_span", "image")
 _ONE_POST += ("caption",)
@@ -93,7 +91,9 @@ def main(_) -> None:
     read_post(post)
   else:
     _check_files(values.input, values.output)
-  listed = _read_listed(values)
+  listed = [listed_boxes(values.boxes)] if values.boxes else []
+  if values.captions:
+    listed.append(listed_captions(values.captions))
   with optional_imports.uncollected():
     predictor = model_flags.load(values)
   if post is not None:
@@ -105,16 +105,6 @@ def main(_) -> None:
     f"{values.output}: {count} posts, {errors} of them invalid",
     file=sys.stderr if values.output == jsonl.STANDARD else sys.stdout,
   )
-
-
-def _read_listed(values: flags.FlagValues) -> list[Listed]:
-  """Reads --boxes and --captions."""
-  listed: list[Listed] = []
-  if values.boxes:
-    listed.append(ListedObjects(values.boxes))
-  if values.captions:
-    listed.append(ListedCaptions(values.captions))
-  return listed
 
 
 def _check_files(source: str, target: str) -> None:
@@ -145,7 +135,7 @@ def _post_of_flags(values) -> dict[str, Any]:
 
 
 def _predict_one(
-  predictor: "Predictor", post, listed: Sequence[Listed]
+  predictor: "Predictor", post: Mapping[str, Any], listed: Sequence[Listed]
 ) -> None:
   """Predicts a post and prints it; raises ValueError if it is invalid."""
   for values in listed:

@@ -51,21 +51,16 @@ def main(_) -> None:
 def _serve(values, folder: str) -> None:
   page = _load_page()
   check_port(values.host, values.port)
-  from ifa_jax.inference.listed import ListedObjects
-  from ifa_jax.serving.answers import Answerer, BoxSources
+  from ifa_jax.inference.completion import listed_boxes
+  from ifa_jax.serving.answers import Answerer
   from ifa_jax.serving.samples import make_samples
 
   os.environ.update(page.environment(folder, values.host))
-  named = [name for name in (values.detector, values.grounder) if name]
-  sources = BoxSources(
-    values.boxes and os.path.basename(values.boxes),
-    values.boxes and ListedObjects(values.boxes),
-    " and ".join(named) or None,
-  )
-  predictor = model_flags.load(values)
-  samples = make_samples()
+  listed = listed_boxes(values.boxes) if values.boxes else None
+  finder = " and ".join(filter(None, (values.detector, values.grounder)))
+  predictor, samples = model_flags.load(values), make_samples()
   name = values.workdir or values.model
-  answerer = Answerer(name, predictor, sources, samples)
+  answerer = Answerer(name, predictor, samples, listed, finder or None)
   with page.running(answerer, samples, values.host, values.port) as address:
     print(f"{address} predicts posts; Ctrl-C ends it", flush=True)
     threading.Event().wait()

@@ -25,11 +25,11 @@ the post is itself the record of a prediction.
     predict_step    a batch of posts to probabilities
     reader          a post as model inputs; scenes for regions
     post            the text and its entities, found or marked
-    kept            the part of a post that its record keeps
-    images          the picture; boxes: its objects, as a detector finds them
-    listed          boxes and captions in files, by the names of pictures
+    records         a prediction or an error, with the post's own keys
+    images          the picture
+    completion      boxes and captions for posts without any
     jsonl           files of posts and of predictions
-    seen_kinds      kinds of inputs that a model had in training
+    seen_kinds      kinds of inputs of a model, in training and in posts
     model_flags     flags that name a model and its boxes
     sharing/        models as folders that the Hugging Face hub understands
 """

@@ -1,6 +1,7 @@
 """A post's picture: a file, or bytes in the post itself."""
 
 import base64
+import functools
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -84,8 +85,7 @@ class Opener:
 
   def __init__(self):
     """Starts with an empty cache."""
-    self._source: Any = None
-    self._opened: Opened | None = None
+    self._open = functools.lru_cache(maxsize=1)(_open)
 
   def open(self, fields: Mapping[str, Any]) -> Opened | None:
     """Returns a post's picture, or None without one.
@@ -94,12 +94,11 @@ class Opener:
       ValueError: as `source` and `decode.open_picture`.
     """
     wanted = source(fields)
-    if wanted is None:
-      return None
-    if self._opened is None or wanted != self._source:
-      self._opened = Opened(decode.open_picture(wanted))
-      self._source = wanted
-    return self._opened
+    return None if wanted is None else self._open(wanted)
+
+
+def _open(wanted: str | os.PathLike | bytes) -> Opened:
+  return Opened(decode.open_picture(wanted))
 
 
 def _decode(encoded: Any) -> bytes:

@@ -34,8 +34,16 @@ def read(file: BinaryIO) -> Iterator[dict[str, Any]]:
   for number, line in enumerate(_bounded_lines(file), start=1):
     if not line.strip():
       continue
+    where = f"line {number}"
     try:
-      yield _parse(line, f"line {number}")
+      if len(line.rstrip(b"\n")) > MAX_BYTES:
+        raise ValueError(f"{where}: longer than {MAX_BYTES >> 20} MB")
+      value = json_file.parse(line.rstrip(), where, strict=True)
+      if not isinstance(value, dict):
+        raise ValueError(
+          f"{where}: expected a JSON object, got a {type(value).__name__}"
+        )
+      yield value
     except ValueError as error:
       start = line.decode(errors="replace").strip()[:_NUM_SHOWN]
       yield {"line": number, "not_json": start, "reason": str(error)}
@@ -101,18 +109,6 @@ def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
     while rest and not rest.endswith(b"\n"):
       rest = file.readline(MAX_BYTES)
     yield line
-
-
-def _parse(line: bytes, where: str) -> dict[str, Any]:
-  """Returns the object of a line; raises ValueError for all else."""
-  if len(line.rstrip(b"\n")) > MAX_BYTES:
-    raise ValueError(f"{where}: longer than {MAX_BYTES >> 20} MB")
-  value = json_file.parse(line.rstrip(), where, strict=True)
-  if not isinstance(value, dict):
-    raise ValueError(
-      f"{where}: expected a JSON object, got a {type(value).__name__}"
-    )
-  return value
 
 
 def _line(record: Mapping[str, Any]) -> str:

@@ -30,19 +30,13 @@ class Post(NamedTuple):
     words: n words.
     head: words [begin, end).
     tail: words [begin, end).
-    head_name: as it occurs in the text, with single spaces.
-    tail_name: likewise.
+    names: of head and tail, as they occur in the text, with single spaces.
   """
 
   words: list[str]
   head: Span
   tail: Span
-  head_name: str
-  tail_name: str
-
-  def names(self) -> tuple[str, str]:
-    """Returns the names of head and tail."""
-    return self.head_name, self.tail_name
+  names: tuple[str, str]
 
 
 def read_post(fields: Mapping[str, Any]) -> Post:
@@ -236,5 +230,5 @@ def _cut_at(text: str, head: Span, tail: Span) -> Post:
       starts.append(begin + match.start())
   place = functools.partial(bisect.bisect_left, starts)
   first, last = ((place(begin), place(end)) for begin, end in (head, tail))
-  names = [" ".join(text[slice(*chars)].split()) for chars in (head, tail)]
-  return Post(words, first, last, *names)
+  name, other = (" ".join(text[slice(*x)].split()) for x in (head, tail))
+  return Post(words, first, last, (name, other))

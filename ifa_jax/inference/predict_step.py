@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import numpy as np
 
 from ifa_jax import models
 from ifa_jax.batch import Batch, drop_absent, trim_captions, trim_text
@@ -47,12 +46,8 @@ class PredictionStep:
     compiled = jax.jit(lambda p, *batches: function(read(p), *batches))
     return functools.partial(compiled, self._stored)
 
-  def __call__(self, batch: Batch) -> np.ndarray:
-    """Returns the relations' probabilities, float32[B, C]."""
-    return np.asarray(self.start(batch))
-
-  def start(self, batch: Batch) -> jax.Array:
-    """Returns the same without waiting for the device."""
+  def __call__(self, batch: Batch) -> jax.Array:
+    """Returns float32[B, C], without waiting for the device."""
     return self._step(self.shrink(batch))
 
   def shrink(self, batch: Batch) -> Batch:

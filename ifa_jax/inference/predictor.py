@@ -9,19 +9,18 @@ predictor.predict({"text": "Ann joins Acme", "head": "Ann", "tail": "Acme",
 import itertools
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import jax
 import numpy as np
 
-from ifa_jax.inference import seen_kinds
-from ifa_jax.inference.boxes import FoundObjects
+from ifa_jax.inference import completion, records, seen_kinds
 from ifa_jax.inference.images import Opener
-from ifa_jax.inference.kept import kept
 from ifa_jax.inference.predict_step import PredictionStep
 from ifa_jax.inference.reader import Example, Reader
-from ifa_jax.inference.sharing.shareable import Shareable, open_folder
+from ifa_jax.inference.sharing import hub, sources
 from ifa_jax.runtime.prefetch import read_ahead
 
 _log = logging.getLogger("ifa_jax")
@@ -40,11 +39,8 @@ _MAX_UNKNOWN = 0.1
 Fields = Mapping[str, Any]
 
 
-class Predictor(Shareable):
+class Predictor:
   """A trained model that predicts posts; holds its parameters on one device.
-
-  `from_pretrained`, `save_pretrained` and `push_to_hub` are those of
-  `Shareable`.
 
   Attributes:
     model: config of the model.
@@ -67,7 +63,7 @@ class Predictor(Shareable):
     Raises:
       ValueError: if the folder holds no run, or one without a checkpoint.
     """
-    self._source = open_folder(workdir)
+    self._source = sources.open_folder(workdir)
     settings = self._source.settings
     self.model = settings.model
     self.relations = settings.relations
@@ -75,13 +71,85 @@ class Predictor(Shareable):
     self.reader = Reader.open(self._source.path, settings)
     self.step, params = self._source.load()
     self._trained_with = settings.trained_with
-    self._objects = None
-    if finder and "objects" in self._trained_with:
-      grounds = self.protocol != "none"
-      self._objects = FoundObjects(finder, grounds)
+    self._finder = finder if "objects" in self._trained_with else None
     buckets = settings.data.text_buckets
     self._step = PredictionStep(self.model, params, buckets)
-    self._warn_of_leak()
+    fields = [field for field, _, _ in self.model.picture_slots]
+    if self.protocol == "released" and "grounded" in fields:
+      _log.warning(
+        "%s: protocol released, whose crops leak the label by their number: the"
+        " model reads the number of boxes with the name of head or tail as the"
+        " answer",
+        self._source.path,
+      )
+
+  @classmethod
+  def from_pretrained(
+    cls,
+    folder_or_hub_id: str | os.PathLike,
+    finder: "ObjectFinder | None" = None,
+    revision: str | None = None,
+  ) -> Self:
+    """Loads a model that `save_pretrained` or `push_to_hub` wrote.
+
+    Args:
+      folder_or_hub_id: a folder, or else "user/name" on the Hugging Face Hub.
+      finder: finds objects, see `Predictor`.
+      revision: branch, tag or commit on the hub; None: its main branch.
+
+    Raises:
+      ValueError: if it can be neither found nor fetched, or is damaged.
+    """
+    return cls(hub.find(folder_or_hub_id, revision), finder)
+
+  def save_pretrained(
+    self,
+    folder: str | os.PathLike,
+    license: str | None = None,
+    dataset: str | None = None,
+  ) -> None:
+    """Writes a shared folder (`inference.sharing`), completely or not at all.
+
+    Args:
+      folder: new or empty; its name is the model's name in the card.
+      license: identifier for the model card, such as "apache-2.0".
+      dataset: name of the training data for the card, such as "MNRE".
+
+    Raises:
+      ValueError: if the folder is not empty, or the run's scores are damaged.
+    """
+    from ifa_jax.inference.sharing import saving
+
+    name = os.path.basename(os.path.abspath(folder))
+    saving.save(self._source, self.step, folder, name, license, dataset)
+
+  def push_to_hub(
+    self,
+    repo_id: str,
+    private: bool = False,
+    license: str | None = None,
+    dataset: str | None = None,
+  ) -> str:
+    """Uploads the folder of `save_pretrained`; returns the URL of the commit.
+
+    The token comes from `hf auth login` or the variable HF_TOKEN.
+
+    Args:
+      repo_id: "user/name"; created if it is not there.
+      private: whether a repository that is created is private.
+      license: see `save_pretrained`.
+      dataset: see `save_pretrained`.
+
+    Raises:
+      ValueError: if the hub cannot be reached or refuses.
+    """
+    from ifa_jax.inference.sharing import saving
+
+    with tempfile.TemporaryDirectory(prefix="ifa_jax-") as temporary:
+      folder = os.path.join(temporary, "model")
+      # Comes first, so that an error leaves no empty repository.
+      saving.save(self._source, self.step, folder, repo_id, license, dataset)
+      return hub.upload(folder, repo_id, private)
 
   def bind(self, function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a function of parameters and batches; see `PredictionStep`."""
@@ -103,8 +171,8 @@ class Predictor(Shareable):
       ValueError: for an invalid post, with the reason.
     """
     example = self.reader.read(self.complete(post))
-    (probabilities,) = self._collect(self._start([example], rows=1))
-    return self._record(post, example, probabilities)
+    started = self._step(self.reader.batch([example], rows=1))
+    return next(self._records([(post, example)], started))
 
   def predict_all(
     self, posts: Iterable[Fields], batch_size: int = 32
@@ -127,17 +195,20 @@ class Predictor(Shareable):
     )
     read = itertools.chain.from_iterable(groups)
     # With a finder, pictures without objects are no sign of missing boxes.
-    seen = {"objects"} if self._objects else set()
+    seen = {"objects"} if self._finder else set()
     waiting, num_words, num_unknown = None, 0, 0
     while some := list(itertools.islice(read, batch_size)):
       examples = [found for _, found in some if isinstance(found, Example)]
       seen.update(*map(seen_kinds.of_post, examples))
       num_words += sum(len(example.text.words) for example in examples)
       num_unknown += sum(map(self.reader.num_unknown, examples))
-      started = some, examples and self._start(examples, batch_size)
+      started = None
+      if examples:
+        # Computed while the records of the batch before are made.
+        started = self._step(self.reader.batch(examples, batch_size))
       if waiting:
         yield from self._records(*waiting)
-      waiting = started
+      waiting = some, started
     if waiting:
       yield from self._records(*waiting)
       seen_kinds.log_missing(self._trained_with - seen)
@@ -148,19 +219,10 @@ class Predictor(Shareable):
         *(num_unknown, num_words),
       )
 
-  def _warn_of_leak(self) -> None:
-    """Warns if the number of boxes biases the answer, by the protocol."""
-    fields = [field for field, _, _ in self.model.picture_slots]
-    if self.protocol == "released" and "grounded" in fields:
-      _log.warning(
-        "%s: protocol released, whose crops leak the label by their number: the"
-        " model reads the number of boxes with the name of head or tail as the"
-        " answer",
-        self._source.path,
-      )
-
   def _complete_all(self, posts: Iterable[Fields]) -> Iterator[Fields]:
-    return self._objects.complete_all(posts) if self._objects else iter(posts)
+    if self._finder is None:
+      return iter(posts)
+    return completion.find_boxes(posts, self._finder, self.protocol != "none")
 
   def _read(
     self, posts: Sequence[Fields]
@@ -174,44 +236,25 @@ class Predictor(Shareable):
         read.append((post, str(error)))
     return read
 
-  def _start(self, examples: Sequence[Example], rows: int) -> jax.Array:
-    """Starts the computation of float32[rows, C] on the device."""
-    return self._step.start(self.reader.batch(examples, rows))
-
-  def _collect(self, started: jax.Array) -> np.ndarray:
-    """Waits for float32[rows, C]."""
-    probabilities = np.asarray(started)
-    if not np.all(np.isfinite(probabilities)):
-      raise ValueError(
-        "expected finite probabilities, got others: training has diverged"
-      )
-    return probabilities
-
-  def _records(self, some, started) -> Iterator[dict[str, Any]]:
-    """Yields the records of a batch of read posts."""
-    rows = iter(self._collect(started) if len(started) else ())
+  def _records(
+    self,
+    some: Sequence[tuple[Fields, Example | str]],
+    started: jax.Array | None,
+  ) -> Iterator[dict[str, Any]]:
+    """Yields the records of a batch; `started` has a row for each example."""
+    rows = iter(() if started is None else np.asarray(started))
     for post, found in some:
-      if isinstance(found, Example):
-        yield self._record(post, found, next(rows))
-      else:
-        yield kept(post, found) | {"error": found}
-
-  def _record(
-    self, post: Fields, example: Example, probabilities: np.ndarray
-  ) -> dict[str, Any]:
-    head, tail = example.names
-    own = {k: v for k, v in kept(post).items() if k not in _BULKY}
-    best = int(probabilities.argmax())
-    rounded = [round(float(p), 6) for p in probabilities]
-    return {
-      **own,
-      "head": head,
-      "tail": tail,
-      "relation": self.relations[best],
-      "probability": rounded[best],
-      "probabilities": dict(zip(self.relations, rounded, strict=True)),
-      "protocol": self.protocol,
-    }
+      if isinstance(found, str):
+        yield records.failed(post, found)
+        continue
+      probabilities = next(rows)
+      if not np.all(np.isfinite(probabilities)):
+        raise ValueError(
+          "expected finite probabilities, got others: training has diverged"
+        )
+      yield records.answered(
+        post, found.names, probabilities, self.relations, self.protocol
+      )
 
 
 def _groups(posts: Iterable[Fields]) -> Iterator[list[Fields]]:
@@ -223,7 +266,3 @@ def _groups(posts: Iterable[Fields]) -> Iterator[list[Fields]]:
 
 def _file(post: Fields) -> str | None:
   return image if isinstance(image := post.get("image"), str) else None
-
-
-# Long values that a record omits; the record of an error keeps them.
-_BULKY = ("boxes", "image_base64")

@@ -13,17 +13,14 @@ from ifa_jax.data.images.boxes import Box
 from ifa_jax.data.mnre.row import is_text
 from ifa_jax.data.scenes import region_features as regions
 from ifa_jax.data.scenes.store import Scene
-from ifa_jax.data.text import captions, layouts, row_text
+from ifa_jax.data.text import captions, layouts
 from ifa_jax.data.text import vocabulary as words
 from ifa_jax.data.text.row_text import RowText
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.files.shown import shown
 from ifa_jax.inference.images import Opened, Opener
 from ifa_jax.inference.post import Post, read_post
-from ifa_jax.inference.sharing.prediction_settings import (
-  DataSettings,
-  PredictionSettings,
-)
+from ifa_jax.inference.sharing.record import DataSettings, PredictionSettings
 from ifa_jax.models.base import System
 from ifa_jax.workdir.run_folder import SCENES_FILE, VOCABULARY_FILE, RunFolder
 
@@ -93,8 +90,7 @@ class Reader:
     folder, model = RunFolder(path), settings.model
     vocabulary = scenes = None
     if model.reads_words:
-      path = folder.file(VOCABULARY_FILE)
-      vocabulary = words.Vocabulary.load(path)
+      vocabulary = words.Vocabulary.load(folder.file(VOCABULARY_FILE))
     if model.regions is not None:
       # Loads `convert`, for the encoder of objects.
       from ifa_jax.inference.scenes import PostScenes
@@ -126,16 +122,21 @@ class Reader:
     """
     post = read_post(fields)
     text = self._read_text(post, fields.get("caption"))
-    picture, listed = self._open_picture(fields, opener or Opener())
-    used = self._choose_boxes(post, listed)
-    scene = self._make_scene(picture, listed)
+    picture, listed, scene = None, [], None
+    if self.model.opens_pictures:
+      picture = (opener or Opener()).open(fields)
+    if picture is not None:
+      listed = boxes.read_list(fields.get("boxes") or [], "boxes")
+    if picture is not None and self.scenes is not None:
+      scene = self.scenes.scene(picture.image, listed)
+    chosen = self._choose_boxes(post, listed)
     return Example(
       text,
-      self._cut_squares(picture, used),
+      self._cut_squares(picture, chosen) if picture else {},
       self._find_regions(text, scene),
-      post.names(),
+      post.names,
       picture.image.size if picture else (0, 0),
-      {field: [box.edges for box in chosen] for field, chosen in used.items()},
+      chosen,
       scene,
     )
 
@@ -165,10 +166,14 @@ class Reader:
     """
     filled = [*examples, *[examples[0]] * (rows - len(examples))]
     texts, every = [example.text for example in filled], np.arange(rows)
-    fields = self._text_reader(texts)(every, every)
+    text_len, caption_len = self.data.text_len, self.data.caption_len
+    if self.model.reads_caption == "segment":
+      read = captions.segment_reader(texts, text_len, caption_len)
+    else:
+      read = layouts.text_reader(texts, text_len)
+    fields = read(every, every)
     if self.model.reads_caption == "stream":
-      read = captions.stream_reader(texts, self.data.caption_len)
-      fields |= read(every, every)
+      fields |= captions.stream_reader(texts, caption_len)(every, every)
     if self.vocabulary is not None:
       most = self.model.max_words
       fields |= words.word_reader(texts, self.vocabulary, most)(every, every)
@@ -176,12 +181,6 @@ class Reader:
       fields[name] = np.stack([example.regions[name] for example in filled])
     fields.setdefault("token_type_ids", np.zeros_like(fields["input_ids"]))
     return Batch(**fields, **self._stack_squares(filled))
-
-  def _text_reader(self, texts: Sequence[RowText]) -> row_text.Reader:
-    text_len, caption_len = self.data.text_len, self.data.caption_len
-    if self.model.reads_caption == "segment":
-      return captions.segment_reader(texts, text_len, caption_len)
-    return layouts.text_reader(texts, text_len)
 
   @property
   def _resize(self) -> str:
@@ -202,53 +201,33 @@ class Reader:
     most = self.data.caption_len
     return text._replace(caption=self.tokenizer.encode_caption(caption, most))
 
-  def _open_picture(
-    self, fields: Mapping[str, Any], opener: Opener
-  ) -> tuple[Opened | None, list[Box]]:
-    """Returns picture and boxes, or None if the model reads neither."""
-    picture = opener.open(fields) if self.model.opens_pictures else None
-    if picture is None:
-      return None, []
-    return picture, boxes.read_list(fields.get("boxes") or [], "boxes")
-
   def _choose_boxes(
     self, post: Post, listed: Sequence[Box]
-  ) -> dict[str, list[Box]]:
-    """Returns the boxes of the model's crops, by field."""
+  ) -> dict[str, list[tuple[float, ...]]]:
+    """Returns the edges of the model's crops, by field."""
     grounded = self.protocol != "none"
     found = {
       "detected": boxes.detected(listed),
-      "grounded": boxes.grounded(listed, *post.names()) if grounded else [],
+      "grounded": boxes.grounded(listed, *post.names) if grounded else [],
     }
     return {
-      field: found[field][:count]
+      field: [box.edges for box in found[field][:count]]
       for field, count, _ in self.model.picture_slots
       if field in found
     }
 
   def _cut_squares(
-    self, picture: Opened | None, used: Mapping[str, Sequence[Box]]
+    self, picture: Opened, chosen: Mapping[str, Sequence[tuple[float, ...]]]
   ) -> dict[str, list[np.ndarray]]:
     """Cuts the model's squares out of a picture."""
-    if picture is None:
-      return {}
-    squares = {}
-    for field, _, size in self.model.picture_slots:
-      places = (
-        [None] if field == "image" else [box.edges for box in used[field]]
-      )
-      squares[field] = [
-        picture.square(size, self._resize, edges) for edges in places
+    return {
+      field: [
+        picture.square(size, self._resize, edges)
+        # Only the whole picture has no box.
+        for edges in chosen.get(field, [None])
       ]
-    return squares
-
-  def _make_scene(
-    self, picture: Opened | None, listed: Sequence[Box]
-  ) -> Scene | None:
-    """Returns the objects of a picture, for a model of regions."""
-    if self.scenes is None or picture is None:
-      return None
-    return self.scenes.scene(picture.image, listed)
+      for field, _, size in self.model.picture_slots
+    }
 
   def _find_regions(
     self, text: RowText, scene: Scene | None

@@ -14,7 +14,7 @@ from ifa_jax.data.scenes.store import Scene
 from ifa_jax.data.text import dependency_parser
 from ifa_jax.detection import region_encoder, scene_builder
 from ifa_jax.files.json_file import is_finite
-from ifa_jax.files.shown import shown
+from ifa_jax.inference.sharing import record
 from ifa_jax.workdir.run_folder import SCENES_FILE
 
 # As `dependency_parser.Spacy` names itself. spaCy imports a package, or reads a
@@ -40,15 +40,17 @@ class PostScenes:
       where: the run folder, for errors.
 
     Raises:
-      ValueError: if the encoder is not found or another one, or the parser is
-        not installed.
+      ValueError: for a malformed manifest, features that cannot be computed
+        for other pictures, or a parser that is not installed.
     """
-    self._manifest = manifest
-    self._parser = None
+    self._manifest = self._parser = None
     if manifest is None:
       return
-    _check(manifest, where)
-    features = manifest["features"]
+    if isinstance(manifest, Mapping):
+      manifest = {"num_objects": region_encoder.NUM_OBJECTS, **manifest}
+    path = os.path.join(where, SCENES_FILE)
+    record.check(manifest, _EXPECTED, path, may_have_more=True)
+    self._manifest, features = manifest, manifest["features"]
     source = region_encoder.find(features, where)
     self._encoder = region_encoder.load(source)
     found = self._encoder.describe()
@@ -80,7 +82,7 @@ class PostScenes:
       picture,
       listed,
       self._encoder,
-      self._manifest.get("num_objects"),
+      self._manifest["num_objects"],
       self._manifest["thresholds"]["object"],
     )
 
@@ -104,34 +106,27 @@ class PostScenes:
     return next(iter(self._parser.parse([words])))
 
 
-def _check(manifest: Any, where: str) -> None:
-  """Checks the parts of a manifest that are read; it may come from anyone.
+def _is_of_encoder(features: Any) -> bool:
+  kind = features.get("kind") if isinstance(features, Mapping) else None
+  return kind in ("pixels", "encoder", "pyramid")
 
-  Raises:
-    ValueError: for features that cannot be computed for other pictures, or a
-      malformed value; names the file.
-  """
-  path = os.path.join(where, SCENES_FILE)
-  if not isinstance(manifest, Mapping):
-    raise ValueError(f"{path}: expected a JSON object, got {shown(manifest)}")
-  features, thresholds = manifest.get("features"), manifest.get("thresholds")
-  kind = features.get("kind") if isinstance(features, Mapping) else features
-  if kind not in ("pixels", "encoder", "pyramid"):
-    raise ValueError(
-      f"{where}: expected scenes with features of an encoder, which can be"
-      f" computed for other pictures, got {shown(kind)}"
-    )
-  named, count = manifest.get("parser"), manifest.get("num_objects", 1)
-  fits = {
-    "thresholds": isinstance(thresholds, Mapping)
-    and is_finite(thresholds.get("object")),
-    "parser": isinstance(named, str)
-    and (not named.startswith("spacy") or _SPACY.fullmatch(named)),
-    "num_objects": type(count) is int and count > 0,
-  }
-  for key, fit in fits.items():
-    if not fit:
-      raise ValueError(
-        f"{path}: {key}: expected a value that scenes have, got"
-        f" {shown(manifest.get(key))}"
-      )
+
+# The parts of a manifest that are read; it may come from anyone.
+_EXPECTED: record.Expected = {
+  "features": (
+    "those of an encoder, which can be computed for other pictures",
+    _is_of_encoder,
+  ),
+  "thresholds": (
+    "an object with a number as 'object'",
+    lambda value: isinstance(value, Mapping) and is_finite(value.get("object")),
+  ),
+  "parser": (
+    "the name of a parser, with a model of spaCy if it is one",
+    lambda value: (
+      isinstance(value, str)
+      and (not value.startswith("spacy") or _SPACY.fullmatch(value) is not None)
+    ),
+  ),
+  "num_objects": ("a number of objects", record.is_count),
+}

@@ -1,6 +1,7 @@
-"""Kinds of inputs, besides text, in training and in your own posts.
+"""Kinds of inputs of models, in training and in your own posts.
 
-The kinds are "pictures", whole ones, "objects" in them, and their "captions".
+The kinds besides text are "pictures", whole ones, "objects" in them, and their
+"captions".
 """
 
 import logging
@@ -11,6 +12,19 @@ from ifa_jax.models.base import System
 from ifa_jax.workdir.run_folder import SCENES_FILE, RunFolder
 
 _log = logging.getLogger("ifa_jax")
+
+
+def in_words(model: System) -> str:
+  """Returns the inputs of a model, "only the text" or "the text and ..."."""
+  fields = {field for field, _, _ in model.picture_slots}
+  read = {
+    "the text": True,
+    "the whole picture": "image" in fields,
+    "objects in the picture": bool(model.regions or fields - {"image"}),
+    "the picture's caption": model.reads_caption,
+  }
+  *others, last = [name for name, is_read in read.items() if is_read]
+  return f"{', '.join(others)} and {last}" if others else f"only {last}"
 
 
 def of_run(folder: RunFolder, model: System) -> set[str]:

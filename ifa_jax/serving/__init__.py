@@ -1,7 +1,6 @@
 """The local page of `python -m ifa_jax.serve`.
 
-form       the fields of the page, as a post
-answers    a post to the contents of the page
+answers    the form's post to the contents of the page
 view       answers to HTML, by answer.html.j2 and page.css
 samples    generated posts to click on
 page       the Gradio page and its server

@@ -1,6 +1,7 @@
-"""Relations, objects and alignment of a post, for the page."""
+"""The page's form as a post; its relations, objects and alignment."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -10,11 +11,64 @@ from ifa_jax.analyze.alignment import page
 from ifa_jax.analyze.alignment.own_posts import PostAligner
 from ifa_jax.data.images import boxes, decode
 from ifa_jax.data.images.boxes import Box
-from ifa_jax.inference.listed import ListedObjects
+from ifa_jax.inference import seen_kinds
+from ifa_jax.inference.completion import Listed
 from ifa_jax.inference.predictor import Predictor
-from ifa_jax.models.base import System
-from ifa_jax.serving.form import Form, read_form
 from ifa_jax.serving.samples import Sample
+
+
+class Form(NamedTuple):
+  """The fields of the page; empty text fields are "".
+
+  Attributes:
+    text: of the post.
+    head: its name, "" if the text is marked.
+    tail: its name, "" if the text is marked.
+    head_span: "3:5" for words [3, 5), instead of the name.
+    tail_span: the same of the tail.
+    caption: the picture in words, "" without them.
+    picture: path of the uploaded file, or None.
+    picture_name: original name of the file, "" without one.
+  """
+
+  text: str
+  head: str = ""
+  tail: str = ""
+  head_span: str = ""
+  tail_span: str = ""
+  caption: str = ""
+  picture: str | None = None
+  picture_name: str = ""
+
+
+def read_form(form: Form) -> dict[str, Any]:
+  """Returns the post of a form, as `inference` describes it, without boxes.
+
+  Raises:
+    ValueError: for a malformed span.
+    OSError: if the uploaded file cannot be read.
+  """
+  post: dict[str, Any] = {"text": form.text}
+  for role in ("head", "tail"):
+    name, span = getattr(form, role), getattr(form, f"{role}_span")
+    if name.strip():
+      post[role] = name
+    if span.strip():
+      post[f"{role}_span"] = _read_span(f"{role}_span", span)
+  if form.caption.strip():
+    post["caption"] = form.caption
+  if form.picture is not None:
+    # As bytes, so that no message names a folder of this machine.
+    with open(form.picture, "rb") as file:
+      post["image"] = file.read()
+  return post
+
+
+def _read_span(name: str, text: str) -> list[int]:
+  ends = re.fullmatch(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*", text, re.ASCII)
+  if ends is None:
+    raise ValueError(f"{name}: expected BEGIN:END in words, got {text!r}")
+  return [*map(int, ends.groups())]
 
 
 class Answer(NamedTuple):
@@ -37,29 +91,6 @@ class Answer(NamedTuple):
   no_alignment: str | None
 
 
-class BoxSources(NamedTuple):
-  """Sources of the objects in pictures.
-
-  Attributes:
-    file: name of the boxes file, or None.
-    listed: its contents, or None.
-    finder: names of the models that find objects in other pictures, or None.
-  """
-
-  file: str | None = None
-  listed: ListedObjects | None = None
-  finder: str | None = None
-
-  def __str__(self) -> str:
-    """Names the sources in one line."""
-    found = self.finder and f"found by {self.finder}"
-    if self.file is None:
-      nothing = "none in a picture of yours; --boxes or --detector gives some"
-      return found or nothing
-    rest = found or "none in other pictures"
-    return f"of pictures by file name in {self.file}; {rest}"
-
-
 class Answerer:
   """Answers posts with one run.
 
@@ -72,20 +103,22 @@ class Answerer:
     self,
     workdir: str | os.PathLike,
     predictor: Predictor,
-    sources: BoxSources,
-    samples: Sequence[Sample],
+    samples: Sequence[Sample] = (),
+    listed: Listed | None = None,
+    finder: str | None = None,
   ):
     """Creates the aligner, if the model has an alignment.
 
     Args:
       workdir: the run folder, as named on the page.
-      predictor: of the run, with the finder that `sources` names.
-      sources: of boxes.
+      predictor: of the run, with the finder.
       samples: posts whose pictures have their own boxes.
+      listed: boxes of pictures by file name.
+      finder: names of the models that find objects in other pictures.
     """
     self._run = str(workdir)
     self._predictor = predictor
-    self._sources = sources
+    self._listed, self._finder = listed, finder
     self.reads_caption = predictor.model.reads_caption is not None
     self._of_samples = {sample.picture: sample.boxes for sample in samples}
     self._aligner = self._no_alignment = None
@@ -93,12 +126,16 @@ class Answerer:
       self._aligner = PostAligner(predictor)
     except ValueError as error:
       self._no_alignment = str(error)
+    reads = seen_kinds.in_words(predictor.model)
+    if not predictor.model.sees_pictures:
+      reads += ": no picture and no object changes its answer"
     self.facts = {
       "Run": f"{workdir}, checkpoint at step {predictor.step}",
       "Protocol": f"{predictor.protocol}, that of the training data",
-      "Model": f"{predictor.model.system}, reads {_reads(predictor.model)}",
-      "Objects": str(sources),
+      "Model": f"{predictor.model.system}, reads {reads}",
     }
+    if predictor.model.opens_pictures:
+      self.facts["Objects"] = self._describe_sources()
 
   def answer(self, form: Form) -> Answer:
     """Answers a filled-in form.
@@ -119,49 +156,43 @@ class Answerer:
       *self._align(post),
     )
 
+  def _describe_sources(self) -> str:
+    """Names the sources of the objects in pictures."""
+    found = self._finder and f"found by {self._finder}"
+    if self._listed is None:
+      nothing = "none in a picture of yours; --boxes or --detector gives some"
+      return found or nothing
+    rest = found or "none in other pictures"
+    return f"of pictures by file name in {self._listed.name}; {rest}"
+
   def _with_boxes(
     self, post: Mapping[str, Any], picture_name: str
   ) -> tuple[Mapping[str, Any], str]:
     """Returns a post with its boxes, and their source."""
-    sources = self._sources
     if post.get("image") in self._of_samples:
       given = self._of_samples[post["image"]]
       return {**post, "boxes": given}, "given with the example"
-    if sources.listed is not None:
-      listed = sources.listed.complete({"image": picture_name})
+    if self._listed is not None:
+      listed = self._listed.complete({"image": picture_name})
       if "boxes" in listed:
-        where = f"of {picture_name} in {sources.file}"
+        where = f"of {picture_name} in {self._listed.name}"
         return {**post, "boxes": listed["boxes"]}, where
-    if sources.finder is not None:
-      found = self._predictor.complete(post)
-      if "boxes" not in found:
-        return post, "not looked for, as the run was trained without any"
-      return found, f"found by {sources.finder}"
-    return post, "nothing lists or looks for any"
+    if self._finder is None:
+      return post, "nothing lists or looks for any"
+    found = self._predictor.complete(post)
+    if "boxes" not in found:
+      return post, "not looked for, as the run was trained without any"
+    return found, f"found by {self._finder}"
 
   def _align(self, post: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Returns the alignment page of a post, or the reason for none."""
     if self._aligner is None:
       return None, self._no_alignment
-    read = "caption" if self._predictor.model.reads_caption else "image"
+    read, name = "image", "picture"
+    if self.reads_caption:
+      read = name = "caption"
     if post.get(read) is None:
-      missing = {"image": "picture", "caption": "caption"}[read]
-      return None, f"without a {missing} there is nothing to align"
+      return None, f"without a {name} there is nothing to align"
     aligned = self._aligner.post(post)
     source = self._aligner.source(self._run)
     return page.render(source, [aligned], shown=0), None
-
-
-def _reads(model: System) -> str:
-  """Lists the inputs of a model in words."""
-  fields = [field for field, _, _ in model.picture_slots]
-  parts = ["the text"]
-  if "image" in fields:
-    parts.append("the whole picture")
-  if model.regions is not None or {*fields} - {"image"}:
-    parts.append("objects in the picture")
-  if model.reads_caption:
-    parts.append("the picture's caption")
-  if len(parts) == 1:
-    return "only the text: no picture and no object changes its answer"
-  return ", ".join(parts)

@@ -17,8 +17,7 @@ from gradio.events import Dependency
 from starlette.middleware import Middleware
 
 from ifa_jax.serving import view
-from ifa_jax.serving.answers import Answerer
-from ifa_jax.serving.form import Form
+from ifa_jax.serving.answers import Answerer, Form
 from ifa_jax.serving.gate import Gate
 from ifa_jax.serving.samples import Sample
 
@@ -93,7 +92,12 @@ def running(
     app_kwargs={
       "middleware": [Middleware(Gate, folder=os.environ["GRADIO_TEMP_DIR"])]
     },
-    theme=_theme(),
+    # Gradio's own with system fonts.
+    theme=themes.Default(
+      primary_hue="orange",
+      font=("system-ui", "sans-serif"),
+      font_mono=("ui-monospace", "monospace"),
+    ),
     css=css,
     head=_HEAD,
   )
@@ -101,15 +105,6 @@ def running(
     yield address
   finally:
     blocks.close(verbose=False)
-
-
-def _theme() -> themes.Base:
-  """Returns Gradio's default theme with system fonts."""
-  return themes.Default(
-    primary_hue="orange",
-    font=("system-ui", "sans-serif"),
-    font_mono=("ui-monospace", "monospace"),
-  )
 
 
 def _build(answerer: Answerer, samples: Sequence[Sample]) -> gr.Blocks:
@@ -182,7 +177,7 @@ def _offer(
     path = folder / f"example_{number}.jpg"
     path.write_bytes(sample.picture)
     fields[-1].keep_in_cache.add(str(path))
-    texts = [sample.text, sample.head, sample.tail, "", "", ""]
+    texts = [sample.text, sample.head, sample.tail, "", "", sample.caption]
     rows.append([*texts, str(path)])
   offered = gr.Examples(
     rows,
@@ -200,6 +195,8 @@ def _responder(answerer: Answerer) -> Callable[..., tuple[str, str]]:
 
   def respond(*fields):
     *texts, upload = fields
+    # A hidden field has no value.
+    texts = [text or "" for text in texts]
     picture = (upload["path"], upload["orig_name"] or "") if upload else ()
     try:
       answer = answerer.answer(Form(*texts, *picture))

@@ -19,6 +19,7 @@ class Sample(NamedTuple):
     tail: its name, which occurs once.
     picture: the bytes of a JPEG file.
     boxes: as `ifa_jax.data.images.boxes` describes them.
+    caption: the picture in words.
   """
 
   text: str
@@ -26,6 +27,7 @@ class Sample(NamedTuple):
   tail: str
   picture: bytes
   boxes: list[dict[str, Any]]
+  caption: str
 
 
 def make_samples() -> list[Sample]:
@@ -39,5 +41,6 @@ def make_samples() -> list[Sample]:
     post = command.make_post(*cell, f"sample_{number}.jpg", rng)
     head, tail = (post.row[role]["name"] for role in "ht")
     text = " ".join(post.row["token"])
-    samples.append(Sample(text, head, tail, post.image, post.boxes))
+    picture = (post.image, post.boxes, post.caption)
+    samples.append(Sample(text, head, tail, *picture))
   return samples

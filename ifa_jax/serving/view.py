@@ -56,22 +56,16 @@ def _render(macro: str, **values: Any) -> str:
 
 def _draw(picture: Image.Image, listed: Sequence[Box]) -> dict[str, Any]:
   """Returns a picture with its boxes, scaled to `_SIDE`."""
-  scale = _SIDE / max(picture.size)
+  scale, small, file = _SIDE / max(picture.size), picture.copy(), io.BytesIO()
+  small.thumbnail((_SIDE, _SIDE))
+  small.save(file, "PNG")
+  encoded = base64.b64encode(file.getvalue()).decode()
   return {
     "width": scale * picture.width,
     "height": scale * picture.height,
-    "uri": _encode(picture),
+    "uri": f"data:image/png;base64,{encoded}",
     "boxes": [
       {"edges": [scale * edge for edge in box.edges], "box": box}
       for box in listed
     ],
   }
-
-
-def _encode(picture: Image.Image) -> str:
-  """Returns a picture, at most `_SIDE` large, as a data URI."""
-  small = picture.copy()
-  small.thumbnail((_SIDE, _SIDE))
-  file = io.BytesIO()
-  small.save(file, "PNG")
-  return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -50,38 +50,28 @@ def main(_):
 '''
 
 CONFIG = "--config=configs/mnre.py"
-WORKDIR = "--workdir=/nowhere/run"
-CASES = {
-  "done": ["TOOL"],
-  "help": ["TOOL", "--help"],
-  "value": ["TOOL", "--error=value"],
-  "key": ["TOOL", "--error=key"],
-  "file": ["TOOL", "--error=file"],
-  "bug": ["TOOL", "--error=bug"],
-  "bug of a key": ["TOOL", "--error=bug of a key"],
-  "stop": ["TOOL", "--error=stop"],
-  "unknown flag": ["TOOL", "--nubmer=2"],
-  "wrong type": ["TOOL", "--number=two"],
-  "stray word": ["TOOL", "train"],
-  "no workdir": ["launch.py", "--mode=evaluate"],
-  "no config": ["launch.py", WORKDIR],
-  "no such config": ["launch.py", "--config=configs/none.py", WORKDIR],
-  "unknown variant": ["launch.py", f"{CONFIG}:tiyn", WORKDIR],
-  "unknown setting": ["launch.py", CONFIG, WORKDIR, "--config.train.step=1"],
-  "misspelt setting": [
-    "launch.py",
-    CONFIG,
-    WORKDIR,
-    "--config.train.batch_sze=1",
-  ],
-  "unknown section": [
-    "launch.py",
-    CONFIG,
-    WORKDIR,
-    "--config.trin.batch_size=1",
-  ],
-  "wrong setting": ["launch.py", CONFIG, WORKDIR, "--config.seed=one"],
-  "unknown mode": ["launch.py", CONFIG, WORKDIR, "--mode=predict"],
+RUN = ["launch.py", CONFIG, "--workdir=/nowhere/run"]
+# A mistake of the user at work, and its line.
+FAILURES = {
+  "value": "data: expected 1, got 2",
+  "key": "model.foo: no such setting",
+  "file": "[Errno 2] No such file or directory: '/nowhere/file'",
+  "stop": "stopped",
+}
+BUGS = {"bug": "AssertionError: cannot be", "bug of a key": "KeyError: 'foo'"}
+# A wrong command line, and a part of its line.
+USAGE = {
+  "nubmer": ["TOOL", "--nubmer=2"],
+  "--number=two": ["TOOL", "--number=two"],
+  "got 'train'": ["TOOL", "train"],
+  "--mode=evaluate with --workdir": ["launch.py", "--mode=evaluate"],
+  CONFIG: ["launch.py", "--workdir=/nowhere/run"],
+  "got 'tiyn'": ["launch.py", f"{CONFIG}:tiyn"],
+  "no such setting: 'step'": [*RUN, "--config.train.step=1"],
+  'Did you mean "batch_size"': [*RUN, "--config.train.batch_sze=1"],
+  'Did you mean "train"': [*RUN, "--config.trin.batch_size=1"],
+  "seed": [*RUN, "--config.seed=one"],
+  "predict": [*RUN, "--mode=predict"],
 }
 
 
@@ -89,11 +79,19 @@ CASES = {
 def outcomes_of_all_cases(tmp_path_factory):
   tool = tmp_path_factory.mktemp("command") / "tool.py"
   tool.write_text(TOOL)
-  lines = {
-    name: [str(tool) if word == "TOOL" else word for word in line]
-    for name, line in CASES.items()
+  cases = {
+    "done": ["TOOL"],
+    "help": ["TOOL", "--help"],
+    "no config": ["launch.py", "--config=configs/none.py"],
+    **{case: ["TOOL", f"--error={case}"] for case in FAILURES | BUGS},
+    **USAGE,
   }
-  return command_lines.run_all(lines)
+  return command_lines.run_all(
+    {
+      case: [str(tool) if word == "TOOL" else word for word in line]
+      for case, line in cases.items()
+    }
+  )
 
 
 def test_successful_command_exits_0(outcomes):
@@ -108,55 +106,29 @@ def test_help_exits_0_and_names_every_flag(outcomes):
   assert "(default: '1')" in out
 
 
-@pytest.mark.parametrize(
-  ("case", "line"),
-  [
-    ("value", "data: expected 1, got 2"),
-    ("key", "model.foo: no such setting"),
-    ("file", "[Errno 2] No such file or directory: '/nowhere/file'"),
-    ("stop", "stopped"),
-  ],
-)
-def test_user_error_exits_1_with_one_line(outcomes, case, line):
-  assert outcomes[case] == (1, "at work\n", f"error: {line}\n")
+@pytest.mark.parametrize("case", FAILURES)
+def test_user_error_exits_1_with_one_line(outcomes, case):
+  assert outcomes[case] == (1, "at work\n", f"error: {FAILURES[case]}\n")
 
 
 def test_missing_config_is_named_in_one_line(outcomes):
-  status, out, err = outcomes["no such config"]
+  status, out, err = outcomes["no config"]
   assert (status, out) == (1, "")
   (line,) = err.splitlines()
   assert line.endswith("one of minilm, mnre, quickstart, got 'configs/none.py'")
 
 
-@pytest.mark.parametrize(
-  ("case", "line"),
-  [("bug", "AssertionError: cannot be"), ("bug of a key", "KeyError: 'foo'")],
-)
-def test_a_bug_exits_1_with_its_traceback(outcomes, case, line):
+@pytest.mark.parametrize("case", BUGS)
+def test_a_bug_exits_1_with_its_traceback(outcomes, case):
   status, _, err = outcomes[case]
   assert status == 1
   assert "Traceback" in err
-  assert line in err
+  assert BUGS[case] in err
 
 
-@pytest.mark.parametrize(
-  ("case", "named"),
-  [
-    ("unknown flag", "nubmer"),
-    ("wrong type", "--number=two"),
-    ("stray word", "got 'train'"),
-    ("no workdir", "--mode=evaluate with --workdir"),
-    ("no config", "--config=configs/mnre.py"),
-    ("unknown variant", "got 'tiyn'"),
-    ("unknown setting", "no such setting: 'step'"),
-    ("misspelt setting", 'Did you mean "batch_size"'),
-    ("unknown section", 'Did you mean "train"'),
-    ("wrong setting", "seed"),
-    ("unknown mode", "predict"),
-  ],
-)
-def test_wrong_usage_exits_2_with_one_line(outcomes, case, named):
-  status, out, err = outcomes[case]
+@pytest.mark.parametrize("named", USAGE)
+def test_wrong_usage_exits_2_with_one_line(outcomes, named):
+  status, out, err = outcomes[named]
   assert (status, out) == (2, "")
   (line,) = err.splitlines()
   assert line.startswith("error: ")

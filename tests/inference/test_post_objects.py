@@ -8,8 +8,8 @@ import shutil
 import pytest
 from PIL import Image
 
-from ifa_jax.inference.boxes import FoundObjects
-from ifa_jax.inference.listed import ListedObjects
+from ifa_jax.inference import completion
+from ifa_jax.inference.completion import listed_boxes
 from ifa_jax.inference.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -89,35 +89,12 @@ def test_a_finder_that_finds_nothing_is_believed(
 
 
 def test_names_are_asked_for_only_where_they_count(finder, posts):
-  objects = FoundObjects(finder, grounds=False)
-  completed = list(objects.complete_all(without(posts[:6], "boxes")))
+  bare = without(posts[:6], "boxes")
+  completed = list(completion.find_boxes(bare, finder, grounds=False))
   assert [post["boxes"] for post in completed] == [
     p["boxes"] for p in posts[:6]
   ]
   assert finder.asked == [()] * 6
-
-
-def test_a_boxes_file_serves_pictures_by_their_file_names(tmp_path):
-  path = tmp_path / "boxes.json"
-  entries = [{"box": [0, 0, 9, 9], "score": 0.5}]
-  path.write_text(json.dumps({"a.jpg": entries}))
-  listed = ListedObjects(path)
-  for image in ("a.jpg", "x/y/a.jpg", tmp_path / "a.jpg"):
-    assert listed.complete({"image": image})["boxes"] == entries
-  for post in (
-    {"image": "a.jpg", "boxes": []},
-    {"image": "b.jpg"},
-    {"image": b"a.jpg"},
-    {"text": "a.jpg"},
-  ):
-    assert listed.complete(post) is post
-
-
-def test_a_boxes_file_of_another_form_is_refused_at_once(tmp_path):
-  path = tmp_path / "boxes.json"
-  path.write_text(json.dumps({"a.jpg": [{"box": [0, 0, 9], "score": 1}]}))
-  with pytest.raises(ValueError, match=r"boxes\.json: picture 'a.jpg', box 0"):
-    ListedObjects(path)
 
 
 @pytest.mark.silent_input
@@ -132,7 +109,7 @@ def test_boxes_in_parts_of_a_picture_are_refused(
   path = tmp_path / "boxes.json"
   path.write_text(json.dumps({"a.jpg": entries}))
   with pytest.raises(ValueError, match=r"'a\.jpg', box 0: expected pixels"):
-    ListedObjects(path)
+    listed_boxes(path)
 
 
 @pytest.mark.silent_input
@@ -157,26 +134,10 @@ def test_a_phrase_spelt_otherwise_is_a_grounded_box(finished, posts):
   predictor = Predictor(finished.workdir)
   found = []
   for phrase in (posts[0]["head"], f"{posts[0]['head'].upper()}. "):
-    boxes = [{"box": [0, 0, 9, 9], "score": 0.5, "phrase": phrase}]
-    example = predictor.reader.read(posts[0] | {"boxes": boxes})
+    listed = [{"box": [0, 0, 9, 9], "score": 0.5, "phrase": phrase}]
+    example = predictor.reader.read(posts[0] | {"boxes": listed})
     found.append(example.boxes["grounded"])
   assert found == [[(0, 0, 9, 9)]] * 2
-
-
-@pytest.mark.silent_input
-def test_a_boxes_file_of_other_pictures_is_told(tmp_path, caplog):
-  path = tmp_path / "boxes.json"
-  path.write_text(json.dumps({"img/a.jpg": []}))
-  listed = ListedObjects(path)
-  listed.warn_unused()
-  listed.complete({"image": "x/a.jpg", "boxes": []})
-  listed.warn_unused()
-  assert caplog.messages == []
-  listed.complete({"image": "x/a.jpg"})
-  listed.warn_unused()
-  (message,) = caplog.messages
-  assert "boxes.json: lists the picture of no post" in message
-  assert message.endswith("got 'img/a.jpg'")
 
 
 @pytest.mark.silent_input

@@ -3,8 +3,10 @@
 import json
 
 import command_lines
+import own_runs
 import pytest
 import tiny_run
+import tiny_systems
 
 from ifa_jax.inference.predictor import Predictor
 
@@ -15,6 +17,7 @@ USAGE = {
   "both": [*TEXT, "--input=a.jsonl", "--output=b.jsonl"],
   "no output": ["--input=a.jsonl"],
   "file with a head": ["--input=a.jsonl", "--output=b.jsonl", "--head=Ann"],
+  "file with a caption": ["--input=a", "--output=b", "--caption=a cat"],
   "span of letters": [*TEXT, "--head_span=a:b"],
   "span of one": [*TEXT, "--tail_span=3"],
   "batch of none": [*TEXT, "--batch_size=0"],
@@ -34,12 +37,20 @@ def folder_of_posts(tmp_path_factory, posts):
 
 
 @pytest.fixture(scope="module", name="outcomes")
-def outcomes_of_all_command_lines(folder, raw_dir, finished, compiled_dir):
+def outcomes_of_all_command_lines(
+  folder, raw_dir, data_dir, finished, compiled_dir
+):
   run = ["ifa_jax/predict.py", f"--workdir={finished.workdir}"]
   (picture,) = sorted((raw_dir / "img_org" / "test").iterdir())[:1]
   boxes = f"--boxes={raw_dir / 'boxes.json'}"
   Predictor(finished.workdir).save_pretrained(folder / "shared")
   file = "--input=posts.jsonl"
+  built = tiny_systems.build("caption", data_dir)
+  own_runs.write(built, tiny_systems.params(built), folder / "reader")
+  (folder / "captions.json").write_text('{"a.jpg": "two cats"}')
+  (folder / "others.json").write_text('{"a.jpg": "two dogs"}')
+  reader = ["ifa_jax/predict.py", "--workdir=reader", *TEXT]
+  shown = [*reader, "--image=img/a.jpg", "--captions=captions.json"]
   lines = {
     "help": ["ifa_jax/predict.py", "--help"],
     "no run": ["ifa_jax/predict.py", "--workdir=taken", *TEXT],
@@ -56,6 +67,10 @@ def outcomes_of_all_command_lines(folder, raw_dir, finished, compiled_dir):
     "same partial": [*run, "--input=same.jsonl.partial", "--output=same.jsonl"],
     "folder": [*run, file, "--output=taken"],
     "no input": [*run, "--input=gone.jsonl", "--output=out2.jsonl"],
+    "caption": [*reader, "--caption=two cats"],
+    "captions": shown,
+    "no caption": reader,
+    "two captions": [*shown[:-1], "--captions=captions.json,others.json"],
     "no boxes": [*run, *TEXT, "--boxes=gone.json"],
     **{name: [*run, *flags] for name, flags in USAGE.items()},
   }
@@ -102,6 +117,19 @@ def test_a_post_without_what_the_run_saw_is_told_of_it(outcomes):
   )
 
 
+def test_a_caption_is_given_or_listed(outcomes):
+  given, listed, without = (
+    outcomes[name] for name in ("caption", "captions", "no caption")
+  )
+  assert given == listed
+  assert (given.status, given.err, without.status) == (0, "", 0)
+  assert given.out != without.out
+  assert without.err == (
+    "no post has a caption; the run was trained with captions: give them in"
+    " the posts, or by --captions\n"
+  )
+
+
 def test_a_file_of_posts_is_predicted(outcomes, folder, finished, posts):
   found = outcomes["file"]
   assert found.status == 0
@@ -132,6 +160,7 @@ def test_a_file_of_posts_is_predicted(outcomes, folder, finished, posts):
     ("folder", "--output: expected a file, got the folder taken"),
     ("no input", "gone.jsonl"),
     ("no boxes", "gone.json"),
+    ("two captions", "expected one caption of a.jpg, got ['two cats', 'two do"),
   ],
 )
 def test_a_mistake_gets_one_line(outcomes, folder, name, message):
@@ -161,6 +190,8 @@ def test_help_explains_every_flag(outcomes):
     "model",
     "head_span",
     "image",
+    "caption",
+    "captions",
     "boxes",
     "detector",
     "grounder",

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 import tiny_run
 
-from ifa_jax import predict
 from ifa_jax.data.images import decode
 from ifa_jax.inference.images import Opener
 from ifa_jax.inference.predictor import Predictor
@@ -193,7 +192,7 @@ def test_a_model_that_diverged_is_told(predictor, monkeypatch):
   def diverged(batch):
     return np.full((len(batch.input_ids), 10), np.nan)
 
-  monkeypatch.setattr(predictor._step, "start", diverged)
+  monkeypatch.setattr(predictor, "_step", diverged)
   with pytest.raises(ValueError, match="training has diverged"):
     predictor.predict(POST)
 
@@ -205,98 +204,6 @@ def test_the_run_needs_no_dataset(finished, predictor, tmp_path):
   record["config"]["data"]["data_dir"] = "gone"
   (moved / "config.json").write_text(json.dumps(record))
   assert Predictor(moved).predict(POST) == predictor.predict(POST)
-
-
-BAD_LINES = {
-  "not JSON": '{"text": "Ann',
-  "no object": '["Ann"]',
-  "no text": json.dumps({"head": "Ann", "tail": "Acme"}),
-  "name not in text": json.dumps(POST | {"head": "Bob"}),
-  "no picture": json.dumps(POST | {"image": "nowhere.jpg"}),
-  "picture is a folder": json.dumps(POST | {"image": "."}),
-  "box of three": json.dumps(
-    POST | {"boxes": [{"box": [0, 0, 9], "score": 1}]}
-  ),
-  "too long": json.dumps(
-    {"text": "x " * 200, "head_span": [0, 150], "tail_span": [150, 200]}
-  ),
-}
-
-
-@pytest.fixture(name="write")
-def write_posts_file(tmp_path):
-  """Writes lines to a file; returns its path and one for the predictions."""
-
-  def make(lines):
-    source, target = tmp_path / "posts.jsonl", tmp_path / "predictions.jsonl"
-    source.write_text("".join(f"{line}\n" for line in lines))
-    return str(source), str(target)
-
-  return make
-
-
-def test_bad_lines_become_errors_and_the_rest_goes_on_in_order(
-  predictor, posts, predicted, write, raw_dir
-):
-  picture = posts[0]["image"]
-  bad = [
-    line.replace('"boxes"', f'"image": "{picture}", "boxes"')
-    for line in BAD_LINES.values()
-  ]
-  lines = [json.dumps(posts[0]), ""]
-  named = [*BAD_LINES][2:]
-  posts_of_bad = dict(zip(named, map(json.loads, bad[2:]), strict=True))
-  for line, post in zip(bad, posts[1:], strict=False):
-    lines += [line, json.dumps(post)]
-  source, target = write(lines)
-  count, errors = predict.predict_file(predictor, source, target, batch_size=4)
-  assert (count, errors) == (2 * len(bad) + 1, len(bad))
-  with open(target) as file:
-    records = [json.loads(line) for line in file]
-  for found, wanted in zip(records[::2], predicted, strict=False):
-    assert found["id"] == wanted["id"]
-    assert_close(found, wanted, atol=1.5e-6)
-  failed = dict(zip(BAD_LINES, records[1::2], strict=True))
-  assert all("relation" not in record for record in failed.values())
-  assert failed["not JSON"]["line"] == 3
-  assert failed["not JSON"]["not_json"] == '{"text": "Ann'
-  for name in ("not JSON", "no object"):
-    assert "; expected a JSON object in a line, got" in failed[name]["error"]
-  for name, named in {
-    "no text": "text: expected",
-    "name not in text": "head: 'Bob' does not occur",
-    "no picture": "nowhere.jpg: there is no such file",
-    "picture is a folder": ".: ",
-    "box of three": "box 0",
-    "too long": "only 34 fit",
-  }.items():
-    assert named in failed[name]["error"], name
-    # An error's record is the whole post.
-    assert failed[name].items() >= posts_of_bad[name].items(), name
-
-
-@pytest.mark.parametrize(
-  "post",
-  [
-    POST | {"image": 5},
-    POST | {"image": ["a.jpg"]},
-    POST | {"image": "a\0b.jpg"},
-    POST | {"text": "Ann Lee \ud83d joins Acme"},
-    POST | {"boxes": 5, "image": "PICTURE"},
-    POST | {"head_span": [0, 10**30]},
-    {},
-  ],
-  ids=["number", "list", "NUL", "half a character", "boxes", "span", "empty"],
-)
-def test_no_line_of_json_stops_the_file(predictor, posts, write, post):
-  picture = json.dumps(posts[0]["image"])
-  line = json.dumps(post).replace('"PICTURE"', picture)
-  source, target = write([json.dumps(POST), line, json.dumps(POST)])
-  assert predict.predict_file(predictor, source, target, 3)[0] == 3
-  with open(target) as file:
-    first, second, third = (json.loads(line) for line in file)
-  assert first == third
-  assert "error" in second or "relation" in second
 
 
 def test_a_record_may_be_predicted_again(predictor):
@@ -342,22 +249,3 @@ def test_a_posts_own_answer_comes_back_under_given(predictor):
   (failed,) = predictor.predict_all([found | {"tail": "Bob"}])
   error = "tail: 'Bob' does not occur in the text"
   assert failed == POST | {"tail": "Bob", "given": own, "error": error}
-
-
-def test_a_file_that_is_not_there_leaves_nothing(predictor, tmp_path):
-  target = tmp_path / "predictions.jsonl"
-  with pytest.raises(FileNotFoundError):
-    predict.predict_file(predictor, str(tmp_path / "none"), str(target), 1)
-  assert list(tmp_path.iterdir()) == []
-
-
-def test_the_likeliest_relations_are_printed_first(predictor, capsys):
-  found = predictor.predict(POST)
-  predict.print_prediction(found, most=3)
-  shown = capsys.readouterr().out
-  assert "Ann Lee -> Acme" in shown
-  best = sorted(found["probabilities"].values(), reverse=True)[:3]
-  rows = [line for line in shown.splitlines() if line.startswith("│")]
-  assert [row.strip("│ ").split()[-1] for row in rows] == [
-    f"{p:.4f}" for p in best
-  ]

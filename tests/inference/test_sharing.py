@@ -47,6 +47,16 @@ def probabilities(predictor, posts):
   return np.asarray(predict(predictor.reader.batch(examples, len(posts))))
 
 
+def share(built, folder, params=None):
+  """Writes a run and shares it; returns its predictor and the folder."""
+  if params is None:
+    params = tiny.perturbed_params(built.config.model)
+  own_runs.write(built, params, folder / "run")
+  run = Predictor(folder / "run")
+  run.save_pretrained(folder / "shared")
+  return run, folder / "shared"
+
+
 def assert_same(found, wanted, posts):
   """Two predictors give the same records and bits, which differ by row."""
   bits = probabilities(wanted, posts[:4])
@@ -101,21 +111,15 @@ def test_other_systems_are_shared_whole(
   name, extra, data_dir, scenes_dir, posts, tmp_path
 ):
   built = own_runs.build(name, data_dir, scenes_dir)
-  own_runs.write(built, tiny_systems.params(built), tmp_path / "run")
-  run = Predictor(tmp_path / "run")
-  run.save_pretrained(tmp_path / "shared")
+  run, shared = share(built, tmp_path, tiny_systems.params(built))
   shutil.move(tmp_path / "run", tmp_path / "gone")
-  assert files_of(tmp_path / "shared") == FILES | extra
-  assert_same(Predictor(tmp_path / "shared"), run, posts)
+  assert files_of(shared) == FILES | extra
+  assert_same(Predictor(shared), run, posts)
 
 
 def test_a_text_model_is_shared_whole(build, posts, tmp_path):
-  built = build(model={"vision": None})
-  params = tiny.perturbed_params(built.config.model)
-  own_runs.write(built, params, tmp_path / "run")
-  run = Predictor(tmp_path / "run")
-  run.save_pretrained(tmp_path / "shared")
-  assert_same(Predictor.from_pretrained(tmp_path / "shared"), run, posts)
+  run, shared = share(build(model={"vision": None}), tmp_path)
+  assert_same(Predictor.from_pretrained(shared), run, posts)
 
 
 def test_a_model_brings_the_encoder_of_its_objects(
@@ -135,16 +139,12 @@ def test_a_model_brings_the_encoder_of_its_objects(
   )
   built = own_runs.build("bert_sg_att", data_dir, scenes)
   assert built.config.model.regions.feature_dim == 16
-  params = tiny.perturbed_params(built.config.model)
-  own_runs.write(built, params, tmp_path / "run")
-  run = Predictor(tmp_path / "run")
-  run.save_pretrained(tmp_path / "shared")
+  run, shared = share(built, tmp_path)
   # Not even its name is left.
   shutil.rmtree(encoder)
-  assert str(tmp_path) not in (tmp_path / "shared" / "scenes.json").read_text()
-  shared = Predictor(tmp_path / "shared")
-  assert_same(shared, run, posts)
-  shared.save_pretrained(tmp_path / "again")
+  assert str(tmp_path) not in (shared / "scenes.json").read_text()
+  assert_same(Predictor(shared), run, posts)
+  Predictor(shared).save_pretrained(tmp_path / "again")
   assert_same(Predictor(tmp_path / "again"), run, posts)
 
 
@@ -183,11 +183,9 @@ def test_a_shared_model_is_shared_again_alike(finished, tmp_path):
 
 def test_no_path_of_this_machine_is_shared(build, data_dir, tmp_path):
   built = build(data={"word_vectors": "/home/me/secret/vectors.txt"})
-  params = tiny.perturbed_params(built.config.model)
-  own_runs.write(built, params, tmp_path / "run")
-  Predictor(tmp_path / "run").save_pretrained(tmp_path / "shared")
+  _, shared = share(built, tmp_path)
   for name in ("config.json", "README.md"):
-    text = (tmp_path / "shared" / name).read_text()
+    text = (shared / name).read_text()
     assert "vectors.txt" in text
     assert "secret" not in text
     assert str(tmp_path) not in text
@@ -196,13 +194,11 @@ def test_no_path_of_this_machine_is_shared(build, data_dir, tmp_path):
 def test_a_run_in_bfloat16_keeps_its_parameters(build, posts, tmp_path):
   built = build(model={"dtype": "bfloat16"})
   params = tiny.perturbed_params(built.config.model)
-  own_runs.write(built, params, tmp_path / "run")
-  run = Predictor(tmp_path / "run")
-  run.save_pretrained(tmp_path / "shared")
-  found = safetensors.load_file(tmp_path / "shared" / "model.safetensors")
+  run, shared = share(built, tmp_path, params)
+  found = safetensors.load_file(shared / "model.safetensors")
   wanted = traverse_util.flatten_dict(params, sep=".")
   assert jax.tree.all(jax.tree.map(np.array_equal, found, wanted))
-  assert_same(Predictor(tmp_path / "shared"), run, posts)
+  assert_same(Predictor(shared), run, posts)
 
 
 def test_a_run_that_has_gone_on_is_not_shared_by_halves(build, tmp_path):

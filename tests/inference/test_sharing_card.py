@@ -6,18 +6,19 @@ import shutil
 
 import huggingface_hub
 import pytest
+import tiny_systems
 
 from ifa_jax import models
 from ifa_jax.analyze.compare import command
-from ifa_jax.inference.sharing import card, run_model, scores
-from ifa_jax.inference.sharing.run_model import RunModel
+from ifa_jax.inference.sharing import card, scores, sources
+from ifa_jax.inference.sharing.sources import RunModel
 from ifa_jax.statistics import systems
 from ifa_jax.workdir.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module", name="model")
 def model_of_the_finished_run(finished):
-  return RunModel(RunFolder(finished.workdir))
+  return RunModel(finished.workdir)
 
 
 @pytest.fixture(scope="module", name="step")
@@ -142,6 +143,18 @@ def test_a_text_model_asks_for_no_picture(record):
   assert "multimodal-relation-extraction" not in text
 
 
+@pytest.mark.parametrize("name", ["caption", "ifaformer_caption"])
+def test_a_model_of_captions_asks_for_one_instead_of_a_picture(record, name):
+  settings = dataclasses.replace(
+    record.settings, model=tiny_systems.MODELS[name]
+  )
+  text = card.render(record._replace(settings=settings), "model")
+  assert "It reads the text and the picture's caption and" in text
+  assert '"caption": "a woman at a desk"}' in text
+  assert '--tail=Acme --caption="a woman at a desk"\n' in text
+  assert "ann.jpg" not in text
+
+
 def test_shuffled_pictures_are_told(record):
   config = record.training["config"]
   data = config["data"] | {"visual_shuffle_seed": 5}
@@ -185,7 +198,7 @@ def test_damaged_scores_keep_a_run_from_being_shared(finished, step, tmp_path):
   with pytest.raises(
     ValueError, match=r"predictions_test\.jsonl: expected n=17"
   ):
-    RunModel(RunFolder(copied)).make_record(step)
+    RunModel(copied).make_record(step)
 
 
 @pytest.mark.parametrize(
@@ -204,4 +217,4 @@ def test_damaged_scores_keep_a_run_from_being_shared(finished, step, tmp_path):
   ],
 )
 def test_folders_of_the_machine_that_trained_are_not_shared(text, kept):
-  assert run_model._without_folders(text) == kept
+  assert sources._without_folders(text) == kept

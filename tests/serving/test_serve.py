@@ -4,21 +4,16 @@ import html.parser
 import io
 import json
 import os
-import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ifa_jax import serve
-from ifa_jax.inference.listed import ListedObjects
+from ifa_jax.inference.completion import listed_boxes
 from ifa_jax.inference.post import read_post
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.serving import answers, view
-from ifa_jax.serving.answers import Answerer, BoxSources
-from ifa_jax.serving.form import Form, read_form
+from ifa_jax.serving.answers import Answerer, Form, read_form
 from ifa_jax.serving.samples import make_samples
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
@@ -52,8 +47,8 @@ def answerer_with_all_sources(
   path = tmp_path_factory.mktemp("boxes") / "boxes.json"
   listed = json.loads((raw_dir / "boxes.json").read_text())
   path.write_text(json.dumps(listed | {"one.png": []}))
-  sources = BoxSources("boxes.json", ListedObjects(path), "cats")
-  return Answerer(finished.workdir, predictor, sources, samples)
+  listed = listed_boxes(path)
+  return Answerer(finished.workdir, predictor, samples, listed, "cats")
 
 
 def form_of(post, **changes):
@@ -75,7 +70,7 @@ def picture_file(folder, picture, name="a.jpg", **options):
 def test_fields_become_a_post_and_empty_ones_are_left_out(tmp_path):
   path = tmp_path / "a"
   path.write_bytes(b"bytes")
-  assert read_form(Form("Ann", " ", "Bo", "", " 0:12 ", str(path))) == {
+  assert read_form(Form("Ann", " ", "Bo", "", " 0:12 ", " ", str(path))) == {
     "text": "Ann",
     "tail": "Bo",
     "tail_span": [0, 12],
@@ -95,7 +90,7 @@ def test_samples_hold_what_a_post_needs_and_are_the_same_each_time(samples):
   assert samples == make_samples()
   for sample in samples:
     # Each name is found, so it occurs once.
-    assert read_post(sample._asdict()).names() == (sample.head, sample.tail)
+    assert read_post(sample._asdict()).names == (sample.head, sample.tail)
     assert Image.open(io.BytesIO(sample.picture)).format == "JPEG"
     assert sample.boxes
 
@@ -138,7 +133,7 @@ def test_without_a_source_there_are_no_boxes(
   finished, predictor, posts, monkeypatch
 ):
   monkeypatch.setattr(answers, "PostAligner", refuse)
-  lone = Answerer(finished.workdir, predictor, BoxSources(), ())
+  lone = Answerer(finished.workdir, predictor)
   shown = view.render_answer(lone.answer(form_of(posts[0])))
   assert "No objects: nothing lists or looks for any." in shown
   assert "rect" not in Parsed(shown).found
@@ -153,7 +148,7 @@ def test_the_page_says_which_run_predicts(answerer, finished, predictor):
   shown = view.render_facts(answerer.facts)
   assert f"{finished.workdir}, checkpoint at step {predictor.step}" in shown
   assert "clean, that of the training data" in shown
-  assert "the whole picture, objects in the picture" in shown
+  assert "reads the text, the whole picture and objects in the picture" in shown
   assert "found by cats" in shown
 
 
@@ -274,35 +269,8 @@ def test_why_there_is_no_alignment_is_said(
   assert without.picture is without.alignment is None
   assert "without a picture there is nothing" in view.render_alignment(without)
   monkeypatch.setattr(answers, "PostAligner", refuse)
-  other = Answerer(finished.workdir, predictor, BoxSources(), ())
+  other = Answerer(finished.workdir, predictor)
   answer = other.answer(Form("Ann joins Acme", "Ann", "Acme"))
   assert answer.prediction == without.prediction
   shown = view.render_alignment(answer)
   assert "No alignment: found a model that reads only text." in shown
-
-
-def test_a_port_in_use_is_named():
-  with socket.create_server(("127.0.0.1", 0)) as taken:
-    port = taken.getsockname()[1]
-    with pytest.raises(ValueError, match=f"127.0.0.1, got {port} .*in use"):
-      serve.check_port("127.0.0.1", port)
-  serve.check_port("127.0.0.1", port)
-
-
-def test_without_gradio_the_command_says_what_to_install():
-  code = (
-    "import sys; sys.modules['gradio'] = None\n"
-    "from ifa_jax import serve; serve.define_flags()\n"
-    "serve.app.run(serve.main)"
-  )
-  done = subprocess.run(
-    [sys.executable, "-c", code, "--workdir=none"],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  wanted = (
-    "error: serve: expected Gradio, got no such package; pip install gradio"
-    " (the extra serve)"
-  )
-  assert (done.returncode, done.stderr.strip()) == (1, wanted)

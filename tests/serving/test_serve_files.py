@@ -1,10 +1,12 @@
-"""The page's server gives away no file and keeps none; without a browser."""
+"""The command and its server, which gives away no file and keeps none."""
 
 import json
 import os
 import pathlib
 import signal
 import socket
+import subprocess
+import sys
 import threading
 import time
 import types
@@ -29,7 +31,7 @@ pytestmark = [
 def address_of_the_page(finished, fast_compilation, raw_dir, tmp_path_factory):
   predictor = Predictor(finished.workdir)
   boxes, uploads = raw_dir / "boxes.json", tmp_path_factory.mktemp("uploads")
-  with served.running(finished.workdir, predictor, boxes, uploads) as address:
+  with served.running(finished.workdir, predictor, uploads, boxes) as address:
     yield address
 
 
@@ -90,10 +92,10 @@ def submit(address, data):
   "path",
   ["/etc/hostname", "https://elsewhere.invalid/a.jpg", "{uploads}/../x"],
 )
-@pytest.mark.parametrize("place", [0, 5])
+@pytest.mark.parametrize("place", [0, 6])
 def test_no_file_is_read_that_nobody_uploaded(address, looked_up, path, place):
   path = path.format(uploads=os.environ["GRADIO_TEMP_DIR"])
-  data = ["Ann joins Acme", "Ann", "Acme", "", "", None]
+  data = ["Ann joins Acme", "Ann", "Acme", "", "", "", None]
   data[place] = {"path": path, "meta": {"_type": "gradio.FileData"}}
   with pytest.raises(urllib.error.HTTPError) as raised:
     submit(address, data)
@@ -161,3 +163,30 @@ def test_uploads_are_deleted_soon_and_with_ctrl_c(
   assert [*tmp_path.iterdir()] == []
   address = f"http://127.0.0.1:{flags.port}/"
   assert said == [f"{address} predicts posts; Ctrl-C ends it", "\nstopped"]
+
+
+def test_a_port_in_use_is_named():
+  with socket.create_server(("127.0.0.1", 0)) as taken:
+    port = taken.getsockname()[1]
+    with pytest.raises(ValueError, match=f"127.0.0.1, got {port} .*in use"):
+      serve.check_port("127.0.0.1", port)
+  serve.check_port("127.0.0.1", port)
+
+
+def test_without_gradio_the_command_says_what_to_install():
+  code = (
+    "import sys; sys.modules['gradio'] = None\n"
+    "from ifa_jax import serve; serve.define_flags()\n"
+    "serve.app.run(serve.main)"
+  )
+  done = subprocess.run(
+    [sys.executable, "-c", code, "--workdir=none"],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  wanted = (
+    "error: serve: expected Gradio, got no such package; pip install gradio"
+    " (the extra serve)"
+  )
+  assert (done.returncode, done.stderr.strip()) == (1, wanted)

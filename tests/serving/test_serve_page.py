@@ -1,29 +1,19 @@
 """The page of `python -m ifa_jax.serve`, used in a headless Chromium."""
 
-import contextlib
-import importlib.util
 import os
 import re
 
-import browser
 import pytest
 import served
+from served import fill, probabilities, rounded
 
 from ifa_jax.inference.predictor import Predictor
 
 pytestmark = [
-  browser.needs_browser,
-  pytest.mark.skipif(
-    importlib.util.find_spec("playwright") is None,
-    reason="not installed: playwright",
-  ),
-  served.needs_gradio,
-  served.ignores_pandas,
+  *served.needs_page_and_browser,
   pytest.mark.usefixtures("fast_compilation"),
 ]
 
-# A page that is still loading loses the first choice of a file.
-UPLOAD_ATTEMPTS = 4
 SCRIPT = "<img src=x>${1+1}"
 
 
@@ -35,7 +25,7 @@ def predictor_of_the_finished_run(finished, fast_compilation):
 @pytest.fixture(scope="module", name="address")
 def address_of_the_page(finished, predictor, raw_dir, tmp_path_factory):
   boxes, uploads = raw_dir / "boxes.json", tmp_path_factory.mktemp("uploads")
-  with served.running(finished.workdir, predictor, boxes, uploads) as address:
+  with served.running(finished.workdir, predictor, uploads, boxes) as address:
     yield address
 
 
@@ -46,76 +36,11 @@ def all_that_the_browser_asked_for():
 
 @pytest.fixture(scope="module", name="page")
 def page_in_the_browser(address, asked):
-  from playwright import sync_api
-
-  with sync_api.sync_playwright() as playwright:
-    chromium = playwright.chromium.launch(
-      executable_path=browser.CHROMIUM,
-      args=["--no-sandbox", "--disable-dev-shm-usage"],
-    )
-    page = chromium.new_page(viewport={"width": 1280, "height": 900})
-    page.set_default_timeout(1000 * served.SECONDS_TO_ANSWER)
+  with served.opened(address) as page:
     page.on("request", lambda request: asked.append(request.url))
-    page.goto(address)
+    page.reload()
     page.get_by_label("text", exact=True).wait_for()
     yield page
-    chromium.close()
-
-
-def upload(page, picture):
-  """Chooses a picture, again if Gradio was not listening yet.
-
-  The page has no input while a file is uploaded, which may take long on a busy
-  machine. Its name is shown during the upload too, and as stem and suffix
-  after it; only the row of an uploaded file has it as label.
-  """
-  from playwright import sync_api
-
-  uploaded = page.get_by_label(os.path.basename(picture), exact=True)
-  for _ in range(UPLOAD_ATTEMPTS):
-    with contextlib.suppress(sync_api.TimeoutError):
-      chooser = page.locator("input[type=file]")
-      chooser.set_input_files(picture, timeout=1000)
-    with contextlib.suppress(sync_api.TimeoutError):
-      uploaded.wait_for(
-        timeout=1000 * served.SECONDS_TO_ANSWER / UPLOAD_ATTEMPTS
-      )
-      return
-  raise AssertionError(f"not uploaded; the page: {page.inner_text('body')}")
-
-
-def fill(page, text, picture=None, **fields):
-  """Fills in the form, other fields being empty, and predicts."""
-  page.get_by_label("text", exact=True).fill(text)
-  for name in ("head", "tail", "head_span", "tail_span"):
-    page.get_by_label(name, exact=True).fill(fields.get(name, ""))
-  clear = page.get_by_role("button", name="Clear")
-  if clear.count():
-    clear.click()
-    page.get_by_text("Drop File Here").wait_for()
-  if picture is not None:
-    upload(page, picture)
-  page.evaluate(
-    "document.querySelectorAll('.answer, .message').forEach(x => x.remove())"
-  )
-  page.get_by_role("button", name="Predict").click()
-  page.locator(".answer, .message").wait_for()
-
-
-def probabilities(page):
-  """Reads the tables of relations."""
-  rows = page.locator(".relations tbody tr").all()
-  return {
-    row.locator("th").text_content(): row.locator("td").last.text_content()
-    for row in rows
-  }
-
-
-def rounded(prediction):
-  return {
-    name: f"{probability:.4f}"
-    for name, probability in prediction["probabilities"].items()
-  }
 
 
 def name_once(posts):

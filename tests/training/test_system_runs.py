@@ -180,7 +180,7 @@ def test_features_that_other_pictures_cannot_get_are_refused(
   tiny_systems.write_scenes(scenes, data_dir)
   built = tiny_run.build(config_of("bert_sg", data_dir, scenes))
   own_runs.write(built, tiny_systems.params(built), tmp_path / "run")
-  with pytest.raises(ValueError, match="expected scenes with features of an"):
+  with pytest.raises(ValueError, match="features: expected those of"):
     Predictor(tmp_path / "run")
 
 

@@ -1,14 +1,11 @@
 """Trained models as folders that can be shared.
 
-    prediction_settings   settings that prediction needs, checked
-    run_model             a model in its run folder
-    shared_model          a model in a shared folder
-    record                the shared folder's config.json
-    saving                writes a shared folder
-    shareable             opens either; methods of `Predictor`
-    scores                dev and test scores with bootstrap intervals
-    card                  the model card, README.md
-    hub                   the Hugging Face Hub
+    record      the shared folder's config.json: settings and history, checked
+    sources     a model in its run folder, or in a shared folder
+    saving      writes a shared folder
+    scores      dev and test scores with bootstrap intervals
+    card        the model card, README.md
+    hub         the Hugging Face Hub
 
 A shared folder, on disk or on the hub, holds
 

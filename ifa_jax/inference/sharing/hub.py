@@ -1,8 +1,6 @@
 """Shared folders on the Hugging Face Hub."""
 
 import os
-import tempfile
-from collections.abc import Callable
 
 # Files that are read; a repository may contain more.
 _FILES = (
@@ -49,11 +47,11 @@ def find(
     ) from None
 
 
-def push(write: Callable[[str], None], repo_id: str, private: bool) -> str:
+def upload(folder: str, repo_id: str, private: bool) -> str:
   """Uploads a folder to a repository; returns the URL of the commit.
 
   Args:
-    write: creates and fills a folder.
+    folder: its files replace all in the repository.
     repo_id: "user/name"; created if it does not exist.
     private: whether a new repository is private.
 
@@ -63,24 +61,20 @@ def push(write: Callable[[str], None], repo_id: str, private: bool) -> str:
   import huggingface_hub
 
   api = huggingface_hub.HfApi()
-  with tempfile.TemporaryDirectory(prefix="ifa_jax-") as temporary:
-    folder = os.path.join(temporary, "model")
-    # Comes first, so that an error leaves no empty repository.
-    write(folder)
-    try:
-      api.create_repo(repo_id, private=private, exist_ok=True)
-      commit = api.upload_folder(
-        repo_id=repo_id,
-        folder_path=folder,
-        commit_message="Upload model and card",
-        # Files of a model that was uploaded earlier.
-        delete_patterns="*",
-      )
-    except Exception as error:  # Of the hub, of the network, of the account.
-      raise ValueError(
-        f"{repo_id}: expected a repository to upload to, got an error"
-        f" ({_one_line(error)})"
-      ) from None
+  try:
+    api.create_repo(repo_id, private=private, exist_ok=True)
+    commit = api.upload_folder(
+      repo_id=repo_id,
+      folder_path=folder,
+      commit_message="Upload model and card",
+      # Files of a model that was uploaded earlier.
+      delete_patterns="*",
+    )
+  except Exception as error:  # Of the hub, of the network, of the account.
+    raise ValueError(
+      f"{repo_id}: expected a repository to upload to, got an error"
+      f" ({_one_line(error)})"
+    ) from None
   return commit.commit_url
 
 

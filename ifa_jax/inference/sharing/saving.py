@@ -2,13 +2,11 @@
 
 import os
 import shutil
-from typing import Any
 
 from ifa_jax.detection import region_encoder
 from ifa_jax.files import checksums, params_file, whole
 from ifa_jax.inference.sharing import card, record
-from ifa_jax.inference.sharing.run_model import RunModel
-from ifa_jax.inference.sharing.shared_model import SharedModel
+from ifa_jax.inference.sharing.sources import RunModel, SharedModel
 from ifa_jax.workdir.run_folder import SCENES_FILE, VOCABULARY_FILE, RunFolder
 
 
@@ -50,7 +48,7 @@ def save(
 
 
 def _copy_inputs(source: RunModel | SharedModel, target: str) -> str | None:
-  """Copies the files that are needed to read a post.
+  """Copies the files that are needed to read a post, and the region encoder.
 
   Returns:
     The dependency parser that is needed in addition, if any.
@@ -62,24 +60,11 @@ def _copy_inputs(source: RunModel | SharedModel, target: str) -> str | None:
   manifest = folder.read_json(SCENES_FILE)
   if model.regions is None or manifest is None:
     return None
-  manifest = _bring_encoder(manifest, source.path, target)
+  features, parser = manifest["features"], manifest["parser"]
+  if features is not None and "folder" in features:
+    found = region_encoder.find(features, source.path)
+    encoder = os.path.join(target, region_encoder.FOLDER)
+    region_encoder.copy(found, encoder)
+    manifest["features"] = features | {"folder": region_encoder.FOLDER}
   RunFolder(target).write_json(SCENES_FILE, manifest)
-  parser = manifest["parser"]
   return parser if parser.startswith("spacy") else None
-
-
-def _bring_encoder(
-  manifest: dict[str, Any], source: str, target: str
-) -> dict[str, Any]:
-  """Writes the encoder that a manifest of scenes names, if any.
-
-  Returns:
-    The manifest, with the encoder's path in the shared folder.
-  """
-  features = manifest["features"]
-  if features is None or "folder" not in features:
-    return manifest
-  found = region_encoder.find(features, source)
-  region_encoder.copy(found, os.path.join(target, region_encoder.FOLDER))
-  placed = features | {"folder": region_encoder.FOLDER}
-  return manifest | {"features": placed}

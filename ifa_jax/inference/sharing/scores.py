@@ -44,33 +44,16 @@ def _of_split(folder: RunFolder, split: str, step: int) -> dict[str, Any]:
       f" --workdir={folder.path}"
     )
   rows = paired.align([PredictedSystem(split, (seed,))])
+  counts = bootstrap.row_counts(rows.gold, rows.predicted[0])
+  statistic = functools.partial(bootstrap.mean_scores, counts)
+  values = low = high = statistic(np.ones(len(rows.gold)))
+  # With a single post, all resamples are equal.
+  if rows.posts.any():
+    low, high, _ = bootstrap.interval(statistic, rows.posts)
+  bounds = zip(values.tolist(), low.tolist(), high.tolist(), strict=True)
   source = written.get("visual_source")
   return {
     "n": len(rows.gold),
-    **_intervals(rows.gold, rows.predicted[0], rows.posts),
+    **dict(zip(bootstrap.SCORES, map(list, bounds), strict=True)),
     **({} if source is None else {"visual_source": source}),
-  }
-
-
-def _intervals(
-  gold: np.ndarray, predicted: np.ndarray, posts: np.ndarray
-) -> dict[str, list[float]]:
-  """Returns score -> [value, low, high].
-
-  Args:
-    gold: int[n] relation ids.
-    predicted: int[1, n] relation ids.
-    posts: int[n], see `bootstrap.number_posts`.
-  """
-  statistic = functools.partial(
-    bootstrap.mean_scores, bootstrap.row_counts(gold, predicted)
-  )
-  values = statistic(np.ones(len(gold)))
-  low = high = values
-  # With a single post, all resamples are equal.
-  if posts.any():
-    low, high, _ = bootstrap.interval(statistic, posts)
-  return {
-    name: [float(values[i]), float(low[i]), float(high[i])]
-    for i, name in enumerate(bootstrap.SCORES)
   }

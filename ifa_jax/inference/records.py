@@ -1,12 +1,51 @@
-"""The part of a post that the record of its prediction keeps."""
+"""Records of predictions: the post, and its answer or its error."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 # Keys of the model's answer.
 ANSWER = ("relation", "probability", "probabilities", "protocol")
 # The key under which a post's own values of these keys are returned.
 GIVEN = "given"
+# Long values that a record omits; the record of an error keeps them.
+_BULKY = ("boxes", "image_base64")
+
+
+def answered(
+  post: Mapping[str, Any],
+  names: tuple[str, str],
+  probabilities: np.ndarray,
+  relations: Sequence[str],
+  protocol: str,
+) -> dict[str, Any]:
+  """Returns the record of a prediction.
+
+  Args:
+    post: as `ifa_jax.inference` describes it.
+    names: of head and tail, as they occur in the text.
+    probabilities: float32[C].
+    relations: names by id.
+    protocol: of the training data.
+  """
+  own = {k: v for k, v in kept(post).items() if k not in _BULKY}
+  best = int(probabilities.argmax())
+  rounded = [round(float(p), 6) for p in probabilities]
+  return {
+    **own,
+    "head": names[0],
+    "tail": names[1],
+    "relation": relations[best],
+    "probability": rounded[best],
+    "probabilities": dict(zip(relations, rounded, strict=True)),
+    "protocol": protocol,
+  }
+
+
+def failed(post: Mapping[str, Any], error: str) -> dict[str, Any]:
+  """Returns the record of an invalid post."""
+  return kept(post, error) | {"error": error}
 
 
 def kept(post: Mapping[str, Any], error: str | None = None) -> dict[str, Any]:
@@ -18,10 +57,6 @@ def kept(post: Mapping[str, Any], error: str | None = None) -> dict[str, Any]:
 
       {"id": 1, "relation": "/per/per/couple"}
       {"id": 1, "given": {"relation": "/per/per/couple"}}
-
-  Args:
-    post: as `ifa_jax.inference` describes it.
-    error: of this prediction, if it failed.
   """
   rest = {k: v for k, v in post.items() if not isinstance(v, bytes)}
   if error is not None and rest.get("error") == error:

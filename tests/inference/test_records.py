@@ -2,7 +2,7 @@
 
 import pytest
 
-from ifa_jax.inference.kept import kept
+from ifa_jax.inference.records import kept
 
 POST = {"id": 1, "text": "Ann at Acme", "head": "Ann", "tail": "Acme"}
 ANSWER = {
