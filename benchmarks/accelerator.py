@@ -22,22 +22,23 @@ import time
 from collections.abc import Mapping, Sequence
 
 from benchmarks import harness, pytorch
-from benchmarks.harness import flag
 from ifa_jax import benchmark
+from ifa_jax.cli.settings_flags import setting
 
-_ROWS = ("ours", "eager", "compiled")
 PARTS = ("training", "inference", "epochs_cold", "epochs")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Settings:
   """Flags of the command."""
 
-  out: str = flag(dataclasses.MISSING, "Folder for the JSON files.")
-  only: tuple[str, ...] = flag(PARTS, "Parts to run.", PARTS)
-  rows: tuple[str, ...] = flag(_ROWS, "Rows to compare.", pytorch.ROWS)
-  size: str = flag("base", "Size of the encoders.", benchmark.SIZES)
-  batch_size: int = flag(256, "Rows per step.")
+  out: str = setting("Folder for the JSON files.")
+  only: tuple[str, ...] = setting("Parts to run.", PARTS, choices=PARTS)
+  rows: tuple[str, ...] = setting(
+    "Rows to compare.", ("ours", "eager", "compiled"), choices=pytorch.ROWS
+  )
+  size: str = setting("Size of encoders.", "base", choices=[*benchmark.SIZES])
+  batch_size: int = setting("Rows per step.", 256, least=1)
 
 
 def command_lines(settings: Settings) -> dict[str, list[str]]:
@@ -46,9 +47,8 @@ def command_lines(settings: Settings) -> dict[str, list[str]]:
   shared.append("--dtype=bfloat16")
   compared = ["pytorch", *shared, f"--rows={','.join(settings.rows)}"]
   compared += ["--visual_tokens=110", "--rounds=3", "--seconds=5"]
-  trained = ["epochs", *shared]
-  if settings.size == "toy":
-    trained += ["--num_rows=40,10,10", "--epochs=2"]
+  small = ["--num_rows=40,10,10", "--epochs=2"]
+  trained = ["epochs", *shared, *(small if settings.size == "toy" else ())]
   parts = {
     "training": [*compared, "--task=train"],
     "inference": [*compared, "--task=predict"],
@@ -66,11 +66,9 @@ def command_lines(settings: Settings) -> dict[str, list[str]]:
 
 
 def run_all(lines: Mapping[str, Sequence[str]], cache: str) -> list[str]:
-  """Runs commands one after the other; returns the parts that failed.
+  """Runs the command of each part in turn; returns the parts that failed.
 
-  Args:
-    lines: part -> command.
-    cache: folder for compiled code, shared by the parts.
+  All parts share the folder `cache` for compiled code.
   """
   environment = os.environ | {
     "JAX_COMPILATION_CACHE_DIR": cache,

@@ -14,6 +14,7 @@ repeated and nothing else is done.
 import collections
 import dataclasses
 import functools
+import operator
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -22,9 +23,9 @@ import jax
 import numpy as np
 
 from benchmarks import harness, random_posts
-from benchmarks.harness import flag
 from ifa_jax import benchmark
 from ifa_jax.batch import Batch, trim_text
+from ifa_jax.cli.settings_flags import setting
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.device_cache import DeviceRows
 from ifa_jax.models import build
@@ -34,24 +35,25 @@ from ifa_jax.statistics import metrics
 from ifa_jax.training.eval_step import EvalStep
 from ifa_jax.training.steps import TrainStep
 
-# Train, dev and test of MNRE-2.
-NUM_ROWS = (12_247, 1_624, 1_614)
-_TEXT_FIELDS = ("input_ids", "attention_mask", "token_type_ids")
-_TEXT_FIELDS += ("head_start", "tail_start", "label")
-
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
   """Flags of the command."""
 
-  size: str = flag("base", "Size of the encoders.", benchmark.SIZES)
-  dtype: str = flag("bfloat16", "Dtype of the computation.", benchmark.DTYPES)
-  parallel: str = flag("pmap", "Form of data parallelism.", FORMS)
-  num_rows: tuple[int, ...] = flag(NUM_ROWS, "Rows of train, dev and test.")
-  epochs: int = flag(12, "Epochs of training.")
-  batch_size: int = flag(256, "Rows per step, over all devices.")
-  seconds: float = flag(2.0, "Time to repeat updates for at the end.")
-  out: str | None = flag(None, "JSON file to write.")
+  size: str = setting("Size of encoders.", "base", choices=[*benchmark.SIZES])
+  dtype: str = setting(
+    "Dtype of the computation.", "bfloat16", choices=benchmark.DTYPES
+  )
+  parallel: str = setting("Form of data parallelism.", "pmap", choices=[*FORMS])
+  num_rows: tuple[int, ...] = setting(
+    "Rows of train, dev and test (MNRE-2's).", (12_247, 1_624, 1_614), least=1
+  )
+  epochs: int = setting("Epochs of training.", 12, least=1)
+  batch_size: int = setting("Rows per step, over all devices.", 256, least=1)
+  seconds: float = setting(
+    "Time to repeat updates for at the end.", 2.0, least=0
+  )
+  out: str | None = setting("JSON file to write.", None)
 
 
 class Split:
@@ -61,25 +63,19 @@ class Split:
     """Draws all posts and sends their pictures to the devices."""
     lengths = random_posts.draw_lengths(num_rows, random_posts.TEXT_LEN)
     posts = random_posts.make_batch(model, lengths, random_posts.TEXT_LEN)
-    slots = [name for name, _, _ in model.picture_slots]
-    on_host = (*_TEXT_FIELDS, *(f"{name}_mask" for name in slots))
-    self._arrays = {name: getattr(posts, name) for name in on_host}
-    pixels = {name: getattr(posts, name) for name in slots}
+    pixels = {name: getattr(posts, name) for name, *_ in model.picture_slots}
+    self._posts = posts.replace(**dict.fromkeys(pixels))
     self._pictures = DeviceRows(pixels, parallel)
     self.num_picture_bytes = sum(x.nbytes for x in pixels.values())
     self.num_rows = num_rows
 
   def batches(self, order: np.ndarray) -> Iterator[Batch]:
-    """Yields batches; pixels are on the devices, the rest is numpy arrays.
-
-    Args:
-      order: int64[steps, B] of row numbers, see `data.pipeline.sampling`.
-    """
+    """Yields batches of int64[steps, B] row numbers, pixels on the devices."""
     for rows in order:
       valid = rows != sampling.FILLER
       rows = np.where(valid, rows, 0)
-      fields = {name: array[rows] for name, array in self._arrays.items()}
-      batch = trim_text(Batch(**fields, valid=valid), random_posts.BUCKETS)
+      posts = jax.tree.map(operator.itemgetter(rows), self._posts)
+      batch = trim_text(posts.replace(valid=valid), random_posts.BUCKETS)
       yield batch.replace(**self._pictures.take(rows))
 
 
@@ -87,11 +83,7 @@ class Training:
   """Training from random parameters, on random posts."""
 
   def __init__(self, settings: Settings):
-    """Makes the posts, starts the clock (`began`), and makes the state.
-
-    Raises:
-      ValueError: unless `num_rows` is for three splits.
-    """
+    """Makes the posts, starts the clock (`began`), and makes the state."""
     self._settings = settings
     model = random_posts.make_model(settings.size, settings.dtype, "110")
     self._parallel = parallel = make_parallel(settings.parallel)
@@ -119,9 +111,6 @@ class Training:
   def run_epoch(self, epoch: int) -> dict[str, float]:
     """Trains on all rows once and predicts dev.
 
-    Args:
-      epoch: number, from 0.
-
     Returns:
       Seconds of `train` and `dev`, and the mean `loss`.
     """
@@ -140,28 +129,30 @@ class Training:
     loss, count = np.sum(pairs, axis=0)
     trained = time.perf_counter()
     self.evaluate(self.dev)
-    dev = time.perf_counter() - trained
-    loss = float(loss / count)
-    return {"train": trained - began, "dev": dev, "loss": loss}
+    return {
+      "train": trained - began,
+      "dev": time.perf_counter() - trained,
+      "loss": float(loss / count),
+    }
 
   def evaluate(self, split: Split) -> dict[str, float]:
     """Predicts a split; returns precision, recall and F1 (of random labels)."""
-    num_rows = split.num_rows
-    order = sampling.evaluation_order(num_rows, self._settings.batch_size)
-    results = [
-      (batch.label, self._predict(self._state.params, sent))
-      for batch, sent in self._parallel.ahead(split.batches(order))
-    ]
-    rows = [self._parallel.rows(result) for _, result in results]
-    gold = np.concatenate([label for label, _ in results])[:num_rows]
-    predicted = np.concatenate(rows).argmax(axis=-1)[:num_rows]
-    return metrics.micro_f1(gold, predicted)
+    order = sampling.evaluation_order(split.num_rows, self._settings.batch_size)
+    gold, results = zip(
+      *(
+        (batch.label, self._predict(self._state.params, sent))
+        for batch, sent in self._parallel.ahead(split.batches(order))
+      ),
+      strict=True,
+    )
+    predicted = np.concatenate([*map(self._parallel.rows, results)]).argmax(-1)
+    rows = slice(split.num_rows)
+    return metrics.micro_f1(np.concatenate(gold)[rows], predicted[rows])
 
   def step_seconds(self, seconds: float) -> float:
     """Returns the time of an epoch's updates on batches already on the device.
 
-    Args:
-      seconds: to repeat the batch of each length for.
+    The batch of each text length is repeated for some `seconds`.
     """
     total = 0.0
     for text_len, batch in self._batch_of.items():

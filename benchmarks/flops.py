@@ -4,6 +4,7 @@ A product of [m, k] and [k, n] has 2 m k n. Axis letters: `ifa_jax.models`.
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -43,11 +44,7 @@ def of_update(model: ModelConfig, text_len: int) -> float:
   """Returns the FLOPs of the products of one example, forward and backward.
 
   A product has two in the backward pass, one for the gradient of each operand;
-  pixels need no gradient.
-
-  Args:
-    model: IFAformer with a visual stream.
-    text_len: T, including padding.
+  pixels, which the model must read, need no gradient.
   """
   pixels = _patch_embedding(model.vision, num_patches(model))
   return 3 * of_prediction(model, text_len) - pixels
@@ -73,28 +70,25 @@ def _layer(stream: TextConfig | VisionConfig, queries: int, keys: int) -> int:
   return projections + attention + 2 * 2 * queries * width * stream.mlp_dim
 
 
-class Product:
-  """A large matrix product, which measures the peak rate of the device."""
+def make_product(
+  dtype: str = "float32", side: int | None = None
+) -> Callable[[float], float]:
+  """Compiles a large matrix product, which measures the peak of the device.
 
-  def __init__(self, dtype: str = "float32", side: int | None = None):
-    """Compiles the product of two square matrices of a size fit for the device.
+  The square matrices have 2048 rows on a CPU, 8192 on an accelerator.
 
-    Args:
-      dtype: of the matrices.
-      side: of the matrices; None: 2048 on a CPU, 8192 on an accelerator.
-    """
-    side = side or (2048 if jax.default_backend() == "cpu" else 8192)
-    rng = np.random.default_rng(0)
-    left, right = (
-      jnp.asarray(rng.normal(size=(side, side)), dtype) for _ in range(2)
-    )
-    # As the model multiplies; a CPU is slow at bfloat16 with other outputs.
-    matmul = functools.partial(jnp.matmul, preferred_element_type=jnp.float32)
-    multiply = jax.jit(matmul).lower(left, right).compile()
-    self._once = functools.partial(multiply, left, right)
-    self._flops = 2 * side**3
-    self.run(0)
-
-  def run(self, seconds: float) -> float:
-    """Multiplies for at least `seconds`, at least once; returns FLOP/s."""
-    return self._flops * benchmark.steps_per_second(self._once, seconds)
+  Returns:
+    A function that multiplies for at least some seconds, at least once, and
+    returns FLOP/s.
+  """
+  side = side or (2048 if jax.default_backend() == "cpu" else 8192)
+  rng = np.random.default_rng(0)
+  left, right = (
+    jnp.asarray(rng.normal(size=(side, side)), dtype) for _ in range(2)
+  )
+  # As the model multiplies; a CPU is slow at bfloat16 with other outputs.
+  matmul = functools.partial(jnp.matmul, preferred_element_type=jnp.float32)
+  multiply = jax.jit(matmul).lower(left, right).compile()
+  once = functools.partial(multiply, left, right)
+  jax.block_until_ready(once())
+  return lambda seconds: 2 * side**3 * benchmark.steps_per_second(once, seconds)

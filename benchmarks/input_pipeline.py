@@ -9,10 +9,9 @@ one row on one thread. The dataset is one of `data_prep.mnre`.
 
 import dataclasses
 import functools
-import itertools
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -21,14 +20,15 @@ import tensorflow as tf
 from absl import logging
 
 from benchmarks import harness
-from benchmarks.harness import flag
 from ifa_jax.batch import Geometry
 from ifa_jax.cli import tables
+from ifa_jax.cli.settings_flags import setting
 from ifa_jax.data import schema
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.cache import PLACES, RowCache
 from ifa_jax.data.pipeline.dataset import Split
 from ifa_jax.data.pipeline.host_cache import HostRows
+from ifa_jax.models.config import ModelConfig, VisionConfig
 from ifa_jax.runtime import data_parallel
 
 _SPLIT = "train"
@@ -37,41 +37,31 @@ _PLACES = tuple(place for place in PLACES if place != "auto")
 _NUM_TIMED = 200
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Settings:
   """Flags of the command."""
 
-  data_dir: str = flag(dataclasses.MISSING, "Prepared dataset.")
-  places: tuple[str, ...] = flag(_PLACES, "Where to cache rows.", _PLACES)
-  batch_sizes: tuple[int, ...] = flag((32, 256), "Rows per batch.")
-  later: int = flag(3, "Epochs after the first.")
-  out: str | None = flag(None, "JSON file to write.")
+  data_dir: str = setting("Prepared dataset.")
+  places: tuple[str, ...] = setting(
+    "Where to cache rows.", _PLACES, choices=_PLACES
+  )
+  batch_sizes: tuple[int, ...] = setting("Rows per batch.", (32, 256), least=1)
+  later: int = setting("Epochs after the first.", 3, least=1)
+  out: str | None = setting("JSON file to write.", None)
 
 
 def geometry_of(prepared: schema.Prepared) -> Geometry:
   """Returns the shapes of everything in a dataset's records."""
-  sizes = schema.crop_sizes(prepared.metadata["patch_size"])
-  num_crops = prepared.metadata["num_crops"]
-  return Geometry(
-    text_len=prepared.metadata["text_len"],
-    slots=(
-      ("image", 1, prepared.metadata["image_size"]),
-      ("grounded", num_crops, sizes["grounded"]),
-      ("detected", num_crops, sizes["detected"]),
-    ),
-  )
+  sizes = ("image_size", "patch_size", "num_crops")
+  vision = VisionConfig(**{name: prepared.metadata[name] for name in sizes})
+  slots = ModelConfig(vision=vision).picture_slots
+  return Geometry(prepared.metadata["text_len"], slots=slots)
 
 
 def measure_epochs(
   prepared: schema.Prepared, place: str, batch_size: int, later: int
 ) -> dict[str, Any]:
-  """Reads epochs of the training rows, cached in one place.
-
-  Args:
-    prepared: the dataset.
-    place: of the cache.
-    batch_size: rows per batch.
-    later: epochs after the first.
+  """Reads the training rows once and `later` times more, cached in one place.
 
   Returns:
     `first`, and a list `later`, of `rows_per_second` by the wall clock and
@@ -92,8 +82,8 @@ def measure_epochs(
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     rate = {"rows_per_second": num_rows / wall, "cpu_seconds": cpu / num_rows}
     rates.append(rate)
-  setting = {"cache": place, "batch_size": batch_size}
-  return setting | {"first": rates[0], "later": rates[1:]}
+  found = {"cache": place, "batch_size": batch_size}
+  return found | {"first": rates[0], "later": rates[1:]}
 
 
 def measure_parts(prepared: schema.Prepared) -> dict[str, float]:
@@ -123,21 +113,18 @@ def measure_parts(prepared: schema.Prepared) -> dict[str, float]:
     "read and check the record": lambda i: split[i],
     "find its pictures": lambda i: parse(records[i]),
     "decode them": decode,
-    "cache the pixels": lambda i: store.write(rows[i : i + 1], [pixels]),
-    "copy them into a batch": lambda i: store.take(
-      rows[i : i + 1], rows[:0], []
-    ),
+    "cache the pixels": lambda i: store.write(rows[[i]], [pixels]),
+    "copy them into a batch": lambda i: store.take(rows[[i]], rows[:0], []),
   }
-  return {name: _mean_seconds(part, rows) for name, part in parts.items()}
-
-
-def _mean_seconds(part: Callable[[int], Any], rows: np.ndarray) -> float:
-  # The first call may initialise something.
-  part(0)
-  began = time.perf_counter()
-  for row in rows:
-    part(int(row))
-  return (time.perf_counter() - began) / len(rows)
+  seconds = {}
+  for name, part in parts.items():
+    # The first call may initialise something.
+    part(0)
+    began = time.perf_counter()
+    for row in rows.tolist():
+      part(row)
+    seconds[name] = (time.perf_counter() - began) / len(rows)
+  return seconds
 
 
 def _cells(rates: Sequence[dict[str, float]]) -> list[str]:
@@ -156,9 +143,8 @@ def main(settings: Settings) -> None:
   # One after the other, because two caches may not fit into memory.
   epochs = [
     measure_epochs(prepared, place, batch_size, settings.later)
-    for place, batch_size in itertools.product(
-      settings.places, settings.batch_sizes
-    )
+    for place in settings.places
+    for batch_size in settings.batch_sizes
   ]
   parts = measure_parts(prepared)
   total = sum(parts.values())
@@ -171,7 +157,7 @@ def main(settings: Settings) -> None:
   rows = [
     [
       x["cache"],
-      str(x["batch_size"]),
+      f"{x['batch_size']}",
       *_cells([x["first"]]),
       *_cells(x["later"]),
     ]

@@ -25,9 +25,9 @@ import jax
 import numpy as np
 
 from benchmarks import flops, harness, photo_tree
-from benchmarks.harness import flag
 from ifa_jax import benchmark
 from ifa_jax.cli import progress
+from ifa_jax.cli.settings_flags import setting
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.models import parameters
@@ -40,29 +40,24 @@ from ifa_jax.workdir.state import TrainState
 _PERCENTILES = (50, 95)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Settings:
   """Flags of the command."""
 
-  row: str = flag("objects", "Model to measure.", ("objects", "text"))
-  size: str = flag("base", "Size of the encoders.", benchmark.SIZES)
-  raw_dir: str = flag(dataclasses.MISSING, "Raw tree of the posts.")
-  boxes: str | None = flag(None, "Boxes file; default: in --raw_dir.")
-  tokenizer: str | None = flag(
-    None, "Hub id or folder; default: `tokenizer` in --raw_dir."
+  raw_dir: str = setting("Raw tree of the posts.")
+  row: str = setting("Model.", "objects", choices=("objects", "text"))
+  size: str = setting("Size of encoders.", "base", choices=[*benchmark.SIZES])
+  boxes: str | None = setting("Boxes file; default: in --raw_dir.", None)
+  tokenizer: str | None = setting(
+    "Hub id or folder; default: `tokenizer` in --raw_dir.", None
   )
-  num_posts: int = flag(20, "Maximum number of posts.")
-  rounds: int = flag(5, "Measurements of each post.")
-  out: str | None = flag(None, "JSON file to write.")
+  num_posts: int = setting("Maximum number of posts.", 20, least=1)
+  rounds: int = setting("Measurements of each post.", 5, least=1)
+  out: str | None = setting("JSON file to write.", None)
 
 
 def write_run(workdir: str, model: ModelConfig, tokenizer: str) -> None:
   """Writes the folder of a run with random parameters, for `Predictor`.
-
-  Args:
-    workdir: a new folder.
-    model: a config.
-    tokenizer: hub id or folder.
 
   Raises:
     ValueError: if the tokenizer has more ids than the model.
@@ -96,11 +91,8 @@ def count_flops(predictor: Predictor, post: Mapping[str, Any]) -> float:
   """Returns the FLOPs of a post's own tokens, picture and crops."""
   example = predictor.reader.read(predictor.complete(post))
   vision = predictor.model.vision
-  patches = sum(
-    (square.shape[0] // vision.patch_size) ** 2
-    for squares in example.squares.values()
-    for square in squares
-  )
+  squares = itertools.chain(*example.squares.values())
+  patches = sum((len(x) // vision.patch_size) ** 2 for x in squares)
   num_tokens = len(example.text.encoded.input_ids)
   return flops.of_prediction(predictor.model, num_tokens, patches)
 
@@ -114,37 +106,31 @@ def measure(
     float64[rounds * posts, 3]: seconds and FLOPs of a prediction, and FLOP/s of
     the product before it.
   """
-  product = flops.Product()
+  product = flops.make_product()
   needed = [count_flops(predictor, post) for post in posts]
   for post in progress.bar(posts, "first round", unit=" posts"):
     predictor.predict(post)
   found = []
   for _ in progress.bar(range(rounds), "rounds", unit=" rounds"):
     for post, count in zip(posts, needed, strict=True):
-      rate, began = product.run(0), time.perf_counter()
+      rate, began = product(0), time.perf_counter()
       predictor.predict(post)
       found.append((time.perf_counter() - began, count, rate))
   return np.array(found)
 
 
 def summarise(found: np.ndarray) -> dict[str, float]:
-  """Returns percentiles of latency and floor in milliseconds, and their ratio.
-
-  Args:
-    found: see `measure`.
-  """
+  """Returns percentiles of the results of `measure`, times in milliseconds."""
   # A single product is too short for a stable rate.
   rate = float(np.median(found[:, 2]))
   latencies, floors = 1e3 * found[:, 0], 1e3 * found[:, 1] / rate
-  summary = {"product_gflops_per_second": round(rate / 1e9, 1)}
-  for name, values in (
-    ("latency_ms", latencies),
-    ("floor_ms", floors),
-    ("ratio", latencies / floors),
-  ):
-    for q in _PERCENTILES:
-      summary[f"{name}_p{q}"] = round(float(np.percentile(values, q)), 3)
-  return summary
+  values = {"latency_ms": latencies, "floor_ms": floors}
+  values["ratio"] = latencies / floors
+  return {"product_gflops_per_second": round(rate / 1e9, 1)} | {
+    f"{name}_p{q}": round(float(np.percentile(found, q)), 3)
+    for name, found in values.items()
+    for q in _PERCENTILES
+  }
 
 
 def main(settings: Settings) -> None:
@@ -162,13 +148,9 @@ def main(settings: Settings) -> None:
     f" posts, {settings.rounds} rounds, product"
     f" {found['product_gflops_per_second']:.0f} GFLOP/s"
   )
+  digits = {"latency_ms": 1, "floor_ms": 1, "ratio": 2}
   rows = [
-    [
-      f"{q} %",
-      f"{found[f'latency_ms_p{q}']:.1f}",
-      f"{found[f'floor_ms_p{q}']:.1f}",
-      f"{found[f'ratio_p{q}']:.2f}",
-    ]
+    [f"{q} %", *(f"{found[f'{k}_p{q}']:.{n}f}" for k, n in digits.items())]
     for q in _PERCENTILES
   ]
   columns = ("percentile", "latency, ms", "floor, ms", "latency / floor")

@@ -12,6 +12,7 @@ counted. Nothing is computed, and no accelerator is needed.
 """
 
 import dataclasses
+import functools
 import math
 from typing import Any
 
@@ -20,8 +21,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from benchmarks import harness
-from benchmarks.harness import flag
 from ifa_jax.cli import tables
+from ifa_jax.cli.settings_flags import setting
 from ifa_jax.models import build, parameters
 from ifa_jax.models.base import System
 from ifa_jax.models.layers.layer_layout import LayerLayout
@@ -35,8 +36,8 @@ from ifa_jax.training.steps import row_sums
 class Settings:
   """Flags of the command, in addition to `--config`."""
 
-  num_devices: int = flag(1, "Devices that share a batch.")
-  text_len: int = flag(48, "Tokens per text.")
+  num_devices: int = setting("Devices that share a batch.", 1, least=1)
+  text_len: int = setting("Tokens per text.", 48, least=1)
 
 
 def size_of(tree: Any) -> int:
@@ -61,10 +62,8 @@ def residual_bytes(model: System, text_len: int) -> int:
     return jax.vjp(loss, params)[1]
 
   def size(rows):
-    batch = jax.eval_shape(
-      lambda: parameters.blank_batch(model, rows, text_len)
-    )
-    return size_of(jax.eval_shape(forward, shapes, batch))
+    make = functools.partial(parameters.blank_batch, model, rows, text_len)
+    return size_of(jax.eval_shape(forward, shapes, jax.eval_shape(make)))
 
   # The residuals that do not grow with the rows are parameters, which are
   # counted elsewhere.
@@ -76,10 +75,7 @@ def estimate(
 ) -> dict[str, float]:
   """Returns the bytes of each part of an update on one device.
 
-  Args:
-    config: with a resolved dtype.
-    num_devices: that share a batch.
-    text_len: of the longest batch.
+  The dtype of the config is resolved; `text_len` is that of the longest batch.
 
   Raises:
     ValueError: if devices and slices do not divide the batch.

@@ -15,6 +15,7 @@ import dataclasses
 import io
 import json
 import os
+import pathlib
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,8 +25,8 @@ import numpy as np
 from PIL import Image
 
 from benchmarks import harness
-from benchmarks.harness import flag
 from ifa_jax.cli import progress
+from ifa_jax.cli.settings_flags import setting
 from ifa_jax.data import schema
 from ifa_jax.data.mnre import crops, tree
 from ifa_jax.preparation.quickstart import command as quickstart
@@ -41,13 +42,17 @@ _NUM_BOXES = 3
 _SHARES = (0.15, 0.57)
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Settings:
   """Flags of the command."""
 
-  out: str = flag(dataclasses.MISSING, "Folder of the new tree.")
-  raw_dir: str | None = flag(None, "Raw tree as published; default: generated.")
-  rows: int = flag(12_247, "Training rows to generate without --raw_dir.")
+  out: str = setting("Folder of the new tree.")
+  raw_dir: str | None = setting(
+    "Raw tree as published; default: generated.", None
+  )
+  rows: int = setting(
+    "Training rows to generate without --raw_dir.", 12_247, least=1
+  )
 
 
 def make_photo(seed: int, size: tuple[int, int] = PHOTO_SIZE) -> bytes:
@@ -80,21 +85,19 @@ def _to_image(pixels: np.ndarray) -> Image.Image:
 
 
 def complete_tree(source: str, folder: str, keep_pictures: bool = True) -> int:
-  """Copies a raw tree; generates missing pictures, and boxes for all rows.
+  """Copies a raw tree, with or without its pictures, into a new folder.
 
-  Args:
-    source: a tree as published.
-    folder: the copy.
-    keep_pictures: whether to use the pictures of the source.
+  Generates missing pictures, and boxes for all rows.
 
   Returns:
     The number of generated pictures.
   """
-  os.makedirs(os.path.join(folder, "txt"))
+  copy = pathlib.Path(folder)
+  (copy / "txt").mkdir(parents=True)
   for path in tree.text_paths(source):
-    shutil.copy(path, os.path.join(folder, "txt"))
+    shutil.copy(path, copy / "txt")
   if relations := tree.relations_path(source):
-    shutil.copy(relations, folder)
+    shutil.copy(relations, copy)
   pictures, rows, names = crops.Pictures(source), {}, {}
   for split in schema.SPLITS:
     for row in tree.read_rows(folder, split, None):
@@ -103,18 +106,16 @@ def complete_tree(source: str, folder: str, keep_pictures: bool = True) -> int:
       phrases |= {row.head_name, row.tail_name}
   boxes, num_generated = {}, 0
   for seed, row in enumerate(progress.bar(rows.values(), "pictures")):
-    target = os.path.join(folder, "img_org", row.split, row.img_id)
-    os.makedirs(os.path.dirname(target), exist_ok=True)
+    target = copy / "img_org" / row.split / row.img_id
+    target.parent.mkdir(parents=True, exist_ok=True)
     if found := pictures.find(row) if keep_pictures else None:
       shutil.copyfile(found, target)
     else:
       num_generated += 1
-      with open(target, "wb") as file:
-        file.write(make_photo(seed, PHOTO_SIZE))
+      target.write_bytes(make_photo(seed, PHOTO_SIZE))
     with Image.open(target) as opened:
       boxes[row.img_id] = _draw_boxes(opened.size, names[row.img_id], seed)
-  with open(os.path.join(folder, "boxes.json"), "w", encoding="utf-8") as file:
-    json.dump(boxes, file)
+  (copy / "boxes.json").write_text(json.dumps(boxes))
   return num_generated
 
 
@@ -137,9 +138,7 @@ def read_posts(
 ) -> Iterator[dict[str, Any]]:
   """Yields the test rows of a raw tree as posts for `ifa_jax.predict`.
 
-  Args:
-    raw_dir: a tree as published.
-    boxes: a boxes file, or None for `boxes.json` in the tree.
+  Their boxes are those of a file, by default `boxes.json` in the tree.
   """
   path = boxes or os.path.join(raw_dir, "boxes.json")
   with open(path, encoding="utf-8") as file:

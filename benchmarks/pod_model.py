@@ -13,13 +13,14 @@ of a few milliseconds, and input are not modelled.
 """
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+import itertools
+from typing import NamedTuple
 
 from benchmarks import flops, harness
-from benchmarks.harness import flag
 from ifa_jax import benchmark
 from ifa_jax.cli import tables
+from ifa_jax.cli.settings_flags import setting
+from ifa_jax.files import json_file
 from ifa_jax.models import parameters
 
 # Gradients are read for their norm; gradients, parameters and both moments are
@@ -36,8 +37,8 @@ _COLUMNS += ("rows/s", "compute %", "in turn %", "batch, 90 %")
 class Settings:
   """Flags of the command."""
 
-  share: float = flag(0.45, "Share of the peak that is reached.")
-  out: str | None = flag(None, "JSON file to write.")
+  share: float = setting("Share of the peak that is reached.", 0.45, least=0)
+  out: str | None = setting("JSON file to write.", None)
 
 
 class Chip(NamedTuple):
@@ -45,13 +46,10 @@ class Chip(NamedTuple):
 
   peak: float
   memory: float
-  # To others of its node, over all links.
-  links: float
+  links: float  # To others of its node, over all links.
   source: str
-  # Devices per node; 0 if one network connects all.
-  node: int = 0
-  # To other nodes.
-  between: float = 0.0
+  node: int = 0  # Devices per node; 0 if one network connects all.
+  between: float = 0.0  # To other nodes.
   max_devices: int = 4096
 
 
@@ -100,18 +98,17 @@ class Update(NamedTuple):
     return visible + self.optimizer
 
 
-def ring_seconds(num_bytes: float, devices: int, bandwidth: float) -> float:
-  """Returns the seconds of a sum over a ring of devices."""
-  return 2 * (devices - 1) / devices * num_bytes / bandwidth
-
-
 def sum_seconds(chip: Chip, devices: int, num_bytes: float) -> float:
-  """Returns the seconds of a sum over all devices."""
+  """Returns the seconds of a sum over all devices, in rings."""
+
+  def ring(num_bytes, devices, bandwidth):
+    return 2 * (devices - 1) / devices * num_bytes / bandwidth
+
   if not chip.node or devices <= chip.node:
-    return ring_seconds(num_bytes, devices, chip.links)
-  inside = ring_seconds(num_bytes, chip.node, chip.links)
+    return ring(num_bytes, devices, chip.links)
   part, nodes = num_bytes / chip.node, devices // chip.node
-  return inside + ring_seconds(part, nodes, chip.between)
+  inside = ring(num_bytes, chip.node, chip.links)
+  return inside + ring(part, nodes, chip.between)
 
 
 class Work(NamedTuple):
@@ -131,13 +128,6 @@ class Work(NamedTuple):
     )
 
 
-def count_work(share: float) -> Work:
-  """Returns the work of the model of full size."""
-  model = benchmark.make_model("objects", "base", "bfloat16")
-  num_params = parameters.count_params(model)
-  return Work(flops.of_update(model, _TEXT_LEN), 4.0 * num_params, share)
-
-
 def min_batch(chip: Chip, devices: int, work: Work, efficiency: float) -> float:
   """Returns the batch size at which compute is this share of an update."""
   other = work.on(chip, devices, 0)
@@ -148,50 +138,41 @@ def min_batch(chip: Chip, devices: int, work: Work, efficiency: float) -> float:
   return devices * rows
 
 
-def describe(chip: str, devices: int, batch_size: int, work: Work) -> dict:
-  """Returns the figures of an update."""
-  return {
-    "chip": chip,
-    "devices": devices,
-    "batch_size": batch_size,
-    **work.on(CHIPS[chip], devices, batch_size)._asdict(),
-    "batch_for_90": min_batch(CHIPS[chip], devices, work, 0.9),
-  }
-
-
-def cells(line: Mapping[str, Any]) -> list[str]:
-  """Returns a line of the table."""
-  update = Update(*(line[name] for name in Update._fields))
-  shares = (update.compute / x for x in (update.overlapped, update.in_turn))
-  return [
-    *(str(line[name]) for name in ("chip", "devices", "batch_size")),
-    *(f"{1e3 * seconds:.1f}" for seconds in (*update, update.overlapped)),
-    f"{line['batch_size'] / update.overlapped:,.0f}",
-    *(f"{100 * share:.0f}" for share in shares),
-    f"{line['batch_for_90']:,.0f}",
-  ]
-
-
 def main(settings: Settings) -> None:
   """Runs the command."""
-  work = count_work(settings.share)
-  lines = [
-    describe(name, devices, batch_size, work)
-    for name, chip in CHIPS.items()
-    for devices in _DEVICES
-    for batch_size in _BATCH_SIZES
+  model = benchmark.make_model("objects", "base", "bfloat16")
+  gradient_bytes = 4.0 * parameters.count_params(model)
+  work = Work(flops.of_update(model, _TEXT_LEN), gradient_bytes, settings.share)
+  lines, rows = [], []
+  for (name, chip), devices, batch_size in itertools.product(
+    CHIPS.items(), _DEVICES, _BATCH_SIZES
+  ):
     # Whole rows on each device, and no more devices than a pod has.
-    if batch_size % devices == 0 and devices <= chip.max_devices
-  ]
+    if batch_size % devices or devices > chip.max_devices:
+      continue
+    update = work.on(chip, devices, batch_size)
+    enough = min_batch(chip, devices, work, 0.9)
+    line = {"chip": name, "devices": devices, "batch_size": batch_size}
+    lines.append(line | update._asdict() | {"batch_for_90": enough})
+    shares = (update.compute / x for x in (update.overlapped, update.in_turn))
+    rows.append(
+      [
+        *map(str, line.values()),
+        *(f"{1e3 * seconds:.1f}" for seconds in (*update, update.overlapped)),
+        f"{batch_size / update.overlapped:,.0f}",
+        *(f"{100 * share:.0f}" for share in shares),
+        f"{enough:,.0f}",
+      ]
+    )
   title = (
     f"An update by the model, not measured: {work.flops / 1e9:.1f} GFLOP per"
     f" example, {work.gradient_bytes / 1e9:.2f} GB of gradients"
   )
-  tables.print_table(tables.make_table(title, _COLUMNS, map(cells, lines)))
+  tables.print_table(tables.make_table(title, _COLUMNS, rows))
   if settings.out:
     sources = {name: chip.source for name, chip in CHIPS.items()}
     found = {"work": work._asdict(), "lines": lines, "sources": sources}
-    tables.write_json(settings.out, found)
+    json_file.write(settings.out, found)
 
 
 if __name__ == "__main__":

@@ -36,9 +36,9 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 
 from benchmarks import flops, harness, random_posts  # noqa: E402
-from benchmarks.harness import flag  # noqa: E402
 from ifa_jax import benchmark  # noqa: E402
 from ifa_jax.batch import pack_text  # noqa: E402
+from ifa_jax.cli.settings_flags import setting  # noqa: E402
 from ifa_jax.runtime.data_parallel import FORMS, make_parallel  # noqa: E402
 
 ROWS = ("ours", "eager80", "eager", "compiled")
@@ -50,21 +50,27 @@ _COLUMNS += ("GFLOP/s", "of peak, %", "ours / row", "memory, GB")
 class Settings:
   """Flags of the command."""
 
-  task: str = flag("train", "Step to measure.", ("train", "predict"))
-  size: str = flag("base", "Size of the encoders.", benchmark.SIZES)
-  visual_tokens: str = flag(
-    "61",
+  task: str = setting("Step.", "train", choices=("train", "predict"))
+  size: str = setting("Size of encoders.", "base", choices=[*benchmark.SIZES])
+  visual_tokens: str = setting(
     "Class token and crops, or these and the picture.",
-    random_posts.VISUAL_TOKENS,
+    "61",
+    choices=random_posts.VISUAL_TOKENS,
   )
-  batch_size: int = flag(32, "Rows per step, over all devices.")
-  text_len: int = flag(0, "Padded length; 0: the most frequent bucket.")
-  dtype: str = flag("float32", "Dtype of our computation.", benchmark.DTYPES)
-  rows: tuple[str, ...] = flag(ROWS[:3], "Rows to measure.", ROWS)
-  parallel: str = flag("pmap", "Form of data parallelism.", FORMS)
-  rounds: int = flag(3, "Measurements of each row.")
-  seconds: float = flag(0.0, "Minimum duration of each measurement.")
-  out: str | None = flag(None, "JSON file to write.")
+  batch_size: int = setting("Rows per step, over all devices.", 32, least=1)
+  text_len: int = setting(
+    "Padded length; 0: the most frequent bucket.", 0, least=0
+  )
+  dtype: str = setting(
+    "Dtype of our computation.", "float32", choices=benchmark.DTYPES
+  )
+  rows: tuple[str, ...] = setting("Rows to measure.", ROWS[:3], choices=ROWS)
+  parallel: str = setting("Form of data parallelism.", "pmap", choices=[*FORMS])
+  rounds: int = setting("Measurements of each row.", 3, least=1)
+  seconds: float = setting(
+    "Minimum duration of each measurement.", 0.0, least=0
+  )
+  out: str | None = setting("JSON file to write.", None)
 
   @property
   def model(self) -> Any:
@@ -75,12 +81,7 @@ class Settings:
 def make_row(
   settings: Settings, name: str, text_len: int
 ) -> tuple[Callable[[float], float], dict[str, Any]]:
-  """Builds a row and runs its step once.
-
-  Args:
-    settings: flags of the command.
-    name: one of `ROWS`.
-    text_len: T, or at least the length of the longest text.
+  """Builds one of `ROWS` for texts of at most `text_len`; runs its step once.
 
   Returns:
     A function of seconds that returns examples per second, and properties of
@@ -101,22 +102,18 @@ def make_row(
     dtype, memory = settings.dtype, stats.get("peak_bytes_in_use")
   else:
     try:
-      from benchmarks import yardstick_runner
+      from benchmarks import yardstick
     except ImportError as error:
       raise ValueError(
         f"--rows={name}: expected torch and transformers (the extra dev), got"
         f" no {error.name}; --rows=ours needs neither"
       ) from None
     form = name.removesuffix("80")
-    runner = yardstick_runner.TorchRunner(model, batch, form, train)
+    runner = yardstick.TorchRunner(model, batch, form, train)
     dtype = "float32" if form == "eager" else "bfloat16"
     memory = runner.memory_bytes
-  return runner.run, {
-    "text_len": text_len,
-    "dtype": dtype,
-    "compile_seconds": runner.compile_seconds,
-    "device_memory_bytes": memory,
-  }
+  row = {"text_len": text_len, "dtype": dtype, "device_memory_bytes": memory}
+  return runner.run, row | {"compile_seconds": runner.compile_seconds}
 
 
 def measure(settings: Settings) -> dict[str, Any]:
@@ -134,14 +131,10 @@ def measure(settings: Settings) -> dict[str, Any]:
   names = dict.fromkeys(settings.rows)
   rows = {name: make_row(settings, name, text_len) for name in names}
   runs = {name: run for name, (run, _) in rows.items()}
-  runs["product"] = flops.Product(settings.dtype).run
-  timed = benchmark.take_turns(
-    {
-      name: functools.partial(run_timed, run, settings.seconds)
-      for name, run in runs.items()
-    },
-    settings.rounds,
-  )
+  runs["product"] = flops.make_product(settings.dtype)
+  for name, run in runs.items():
+    runs[name] = functools.partial(run_timed, run, settings.seconds)
+  timed = benchmark.take_turns(runs, settings.rounds)
   count = flops.of_update if settings.task == "train" else flops.of_prediction
   peaks = [rate for rate, _ in timed["product"]]
   ours = [rate for rate, _ in timed.get("ours", ())]
@@ -193,7 +186,7 @@ def summarise(
     rates: examples per second of the row.
     ours: of `ours`; empty if it is not measured.
     peaks: FLOP/s of the product; None if its dtype differs from the row's.
-    flops_per_example: needed by the model.
+    flops_per_example: of the model's products.
   """
   achieved = np.multiply(rates, flops_per_example)
   return {

@@ -13,7 +13,6 @@ import dataclasses
 import functools
 import tempfile
 import time
-from typing import Literal
 
 import jax
 import jax.numpy as jnp
@@ -21,8 +20,8 @@ import numpy as np
 import optax
 
 from benchmarks import harness
-from benchmarks.harness import flag
 from ifa_jax import benchmark
+from ifa_jax.cli.settings_flags import setting
 from ifa_jax.models import parameters
 from ifa_jax.models.base import System
 from ifa_jax.runtime.data_parallel import make_parallel
@@ -30,25 +29,22 @@ from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.state import TrainState
 
 _SIDE = 1024
+WAYS = ("none", "late", "fetched")
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
   """Flags of the command."""
 
-  size: str = flag("base", "Size of the encoders.", benchmark.SIZES)
-  products: int = flag(30, "Products of 1024 x 1024 per update.")
-  updates: int = flag(4, "Updates per measurement.")
-  rounds: int = flag(3, "Measurements of each way.")
-  out: str | None = flag(None, "JSON file to write.")
+  size: str = setting("Size of encoders.", "base", choices=[*benchmark.SIZES])
+  products: int = setting("Products of 1024 x 1024 per update.", 30, least=1)
+  updates: int = setting("Updates per measurement.", 4, least=1)
+  rounds: int = setting("Measurements of each way.", 3, least=1)
+  out: str | None = setting("JSON file to write.", None)
 
 
 class Loop:
-  """Updates a state and saves it.
-
-  Attributes:
-    num_bytes: of the state.
-  """
+  """Updates a state of `num_bytes`, and saves it."""
 
   def __init__(self, model: System, products: int):
     """Copies a random state to the devices and compiles the update."""
@@ -81,12 +77,7 @@ class Loop:
     self._state, result = self._update(self._state, rows)
     return result
 
-  def run(
-    self,
-    way: Literal["none", "late", "fetched"],
-    checkpoints: Checkpoints,
-    updates: int,
-  ) -> float:
+  def run(self, way: str, checkpoints: Checkpoints, updates: int) -> float:
     """Returns the seconds of some updates, the state of the first one saved."""
     began = time.monotonic()
     result = self._run_update()
@@ -111,8 +102,7 @@ def measure(loop: Loop, rounds: int, updates: int) -> dict[str, list[float]]:
       # On exit the background write ends, before the next way runs.
       return loop.run(way, saved, updates)
 
-  ways = ("none", "late", "fetched")
-  runs = {way: functools.partial(run, way) for way in ways}
+  runs = {way: functools.partial(run, way) for way in WAYS}
   return benchmark.take_turns(runs, rounds)
 
 

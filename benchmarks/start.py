@@ -26,14 +26,11 @@ _LAUNCH = pathlib.Path(__file__).parents[1] / "launch.py"
 
 
 class Stopwatch:
-  """Times the parts of this process, from its start.
-
-  Attributes:
-    parts: name -> (wall-clock seconds, CPU seconds of all threads).
-  """
+  """Times the parts of this process, from its start."""
 
   def __init__(self):
     """Starts with the process, before Python was loaded."""
+    # Name -> wall-clock seconds, CPU seconds of all threads.
     self.parts: dict[str, tuple[float, float]] = {}
     self._last = psutil.Process().create_time(), 0.0
 

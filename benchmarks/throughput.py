@@ -20,8 +20,8 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks import harness, photo_tree
-from benchmarks.harness import flag
 from ifa_jax import benchmark, predict
+from ifa_jax.cli.settings_flags import setting
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.training import evaluation, experiment
 from ifa_jax.training.config import run_record
@@ -31,26 +31,22 @@ from ifa_jax.workdir.run_folder import RunFolder
 _SPLIT = "test"
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Settings:
   """Flags of the command."""
 
-  workdir: str = flag(dataclasses.MISSING, "Folder of a finished run.")
-  raw_dir: str = flag(dataclasses.MISSING, "Raw tree of the run's dataset.")
-  boxes: str | None = flag(None, "Boxes file; default: in --raw_dir.")
-  batch_size: int = flag(64, "Posts per batch.")
-  rounds: int = flag(5, "Measurements of each.")
-  out: str | None = flag(None, "JSON file to write.")
+  workdir: str = setting("Folder of a finished run.")
+  raw_dir: str = setting("Raw tree of the run's dataset.")
+  boxes: str | None = setting("Boxes file; default: in --raw_dir.", None)
+  batch_size: int = setting("Posts per batch.", 64, least=1)
+  rounds: int = setting("Measurements of each.", 5, least=1)
+  out: str | None = setting("JSON file to write.", None)
 
 
 def make_runs(
   settings: Settings, folder: str
 ) -> tuple[int, dict[str, Callable[[], None]]]:
-  """Loads the run twice.
-
-  Args:
-    settings: flags of the command.
-    folder: for the posts and all results.
+  """Loads the run twice; `folder` gets the posts and all results.
 
   Returns:
     The number of rows, and functions that `evaluate` and `predict` them.

@@ -41,7 +41,7 @@ from ifa_jax.training.config import baselines
 from ifa_jax.training.config.defaults import base, model_section
 from ifa_jax.training.config.run_config import RANDOM
 
-VARIANTS = ("shuffled", *variants.ROWS)
+VARIANTS = (*variants.ROWS, "shuffled")
 
 _SIZES: dict[str, Any] = {
   "hidden_dim": 64,

@@ -30,6 +30,7 @@ from absl import flags
 
 from ifa_jax.batch import Batch
 from ifa_jax.cli import app, tables
+from ifa_jax.files import json_file
 from ifa_jax.models import build, parameters, variants
 from ifa_jax.models.base import RegionConfig, System
 from ifa_jax.models.config import TextConfig, VisionConfig
@@ -76,6 +77,8 @@ def make_model(row: str, size: str, dtype: str) -> System:
     heads: dict[str, Any] = {k: v for k, v in sizes.items() if k != "mlp_dim"}
     shared["vision"] = RegionStreamConfig(**sizes)
     shared["connection"] = CoAttentionConfig(**heads)
+  if row == "ifaformer_caption":
+    shared["caption"] = shared["text"]
   model = variants.make(row, **shared)
   if model.regions is None or model.regions.feature_dim is not None:
     return model
@@ -287,7 +290,7 @@ def main(_: Sequence[str]) -> None:
       "settings": {name: values[name].value for name in settings},
       "examples_per_second": rates,
     }
-    tables.write_json(values.out, found)
+    json_file.write(values.out, found)
 
 
 if __name__ == "__main__":

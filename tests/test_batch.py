@@ -26,27 +26,40 @@ def full_batch():
     region_boxes=rng.uniform(size=(4, 3, 5)).astype(np.float32),
     region_mask=np.ones((4, 3), bool),
     alignment=rng.uniform(0.1, 1, (4, 12, 3)).astype(np.float32),
+    caption_ids=rng.integers(1, 9, (4, 6), np.int32),
+    caption_mask=np.ones((4, 6), bool),
   )
 
 
 # The only fields that make a picture, a crop or an object count in a model.
 PICTURES = {
   *("image_mask", "grounded_mask", "detected_mask"),
-  *("regions", "region_mask", "alignment"),
+  *("regions", "region_mask", "alignment", "caption_mask"),
 }
 
 
 def test_blank_pictures_leave_nothing_to_look_at_and_the_text_alone():
   before = full_batch()
+  before = before.replace(token_type_ids=np.zeros_like(before.input_ids))
   after = batches.blank_pictures(before)
+  np.testing.assert_array_equal(after.attention_mask, before.attention_mask)
   for field in dataclasses.fields(before):
     old, new = (getattr(x, field.name) for x in (before, after))
     if field.name in PICTURES:
       assert np.any(old), field.name
       assert not np.any(new), field.name
       assert (old.shape, old.dtype) == (new.shape, new.dtype)
-    else:
+    elif field.name != "attention_mask":
       assert new is old, field.name
+
+
+def test_a_caption_that_follows_the_text_is_blanked_too():
+  before = full_batch()
+  types = np.zeros_like(before.token_type_ids)
+  types[1, 5:] = 1
+  after = batches.blank_pictures(before.replace(token_type_ids=types))
+  expected = before.attention_mask & (types == 0)
+  np.testing.assert_array_equal(after.attention_mask, expected)
 
 
 @pytest.mark.parametrize("name", ["image", "grounded", "detected"])

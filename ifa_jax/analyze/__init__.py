@@ -6,7 +6,7 @@
     compare/      systems on the same rows: differences, disagreements
     alignment/    Figure 1: the attention of each word to the picture
     table2/       Table 2: variants of one config file, next to the paper
-    published     the scores that the paper prints
+    published     scores that the paper and later ones print
     tables        tables that several of them print
 
 `command` in each folder is the verb; the other modules are the same in Python.

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ifa_jax.cli import tables as report
+from ifa_jax.cli.tables import percent
 
 # Expected share of chance among the differences that are marked.
 FALSE_DISCOVERIES = 0.05
@@ -82,23 +83,18 @@ def describe(
     )
 
 
-def difference(found: Mapping[str, Any]) -> str:
-  """Returns "+1.20 [-0.30, 2.70]", or "* +1.20 [0.30, 2.10]".
-
-  Args:
-    found: `difference`, `low`, `high`, `excludes_0` and perhaps `adjusted_p`
-      of `compare.compare`.
-  """
-  return f"{points(found)} {interval(found)}"
-
-
 def points(found: Mapping[str, Any]) -> str:
-  """Returns a difference without its interval: "+1.20", or "* +1.20"."""
+  """Returns a difference of `compare.compare`: "-1.20", or "* +1.20"."""
   marked = found["excludes_0"]
   if "adjusted_p" in found:
     marked = found["adjusted_p"] < FALSE_DISCOVERIES
   shown = percent(found["difference"], "+")
   return "* " * marked + ("0.00" if shown == "+0.00" else shown)
+
+
+def difference(found: Mapping[str, Any]) -> str:
+  """Returns "* +1.20 [0.30, 2.10]": `points` and `interval`."""
+  return f"{points(found)} {interval(found)}"
 
 
 def interval(found: Mapping[str, Any]) -> str:
@@ -112,8 +108,3 @@ def mean(by_seed: Sequence[float]) -> str:
   if len(by_seed) == 1:
     return text
   return f"{text} ± {percent(statistics.stdev(by_seed))}"
-
-
-def percent(fraction: float, sign: str = "-") -> str:
-  """Returns 0.81671 as "81.67", or "+81.67"; a rounded 0 has no minus."""
-  return f"{round(100 * fraction, 2) + 0.0:{sign}.2f}"

@@ -1,7 +1,6 @@
-"""Tables of scores for the terminal and Markdown, and results as JSON files."""
+"""Tables of scores for the terminal and Markdown."""
 
 import functools
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 
 
-def percent(fraction: float) -> str:
-  """Returns 0.81671 as "81.67", the format of the paper."""
-  return f"{100 * fraction:.2f}"
+def percent(fraction: float, sign: str = "-") -> str:
+  """Returns 0.81671 as "81.67", or "+81.67"; a rounded 0 has no minus."""
+  return f"{round(100 * fraction, 2) + 0.0:{sign}.2f}"
 
 
 def print_scores(scores: Mapping[str, Any], title: str) -> None:
@@ -71,13 +70,6 @@ def markdown_table(
     for cells in (columns, rule, *rows)
   ]
   return "\n".join([*title.splitlines(), "", *lines, ""])
-
-
-def write_json(path: str, value: Any) -> None:
-  """Writes a value as indented JSON."""
-  with open(path, "w", encoding="utf-8") as file:
-    json.dump(value, file, indent=2)
-    file.write("\n")
 
 
 def print_table(table: Table) -> None:

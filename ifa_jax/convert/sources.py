@@ -110,11 +110,11 @@ def read_object(path: str) -> dict[str, Any]:
   return value
 
 
-def find(id_or_dir: str | os.PathLike) -> Source:
+def find(id_or_dir: str | os.PathLike, more: Sequence[str] = ()) -> Source:
   """Returns a folder, or the hub's copy of a model that is no folder.
 
-  Only files that are read are fetched from the hub, and PyTorch's only if
-  there are no safetensors.
+  Only files that are read (`more` of them, if given) are fetched from the hub,
+  and PyTorch's only if there are no safetensors.
 
   Raises:
     ValueError: if there is no such folder and the hub gives no such model.
@@ -125,7 +125,7 @@ def find(id_or_dir: str | os.PathLike) -> Source:
   if not is_hub_id(name):
     raise ValueError(f"{name}: there is no such folder")
   try:
-    return Source(name, _fetch(name))
+    return Source(name, _fetch(name, *more))
   except Exception as error:  # Of the hub, of the network, of the cache.
     # The hub's own errors explain its cache at length.
     cause: BaseException = error
@@ -143,11 +143,11 @@ def is_hub_id(name: str) -> bool:
   return not name.startswith((".", "/", "~")) and name.count("/") <= 1
 
 
-def _fetch(hub_id: str) -> str:
+def _fetch(hub_id: str, *more: str) -> str:
   import huggingface_hub
 
   fetch = functools.partial(huggingface_hub.snapshot_download, hub_id)
-  folder = fetch(allow_patterns=[*_SMALL_FILES, "model*.safetensors*"])
+  folder = fetch(allow_patterns=[*_SMALL_FILES, *more, "model*.safetensors*"])
   if not any(".safetensors" in name for name in os.listdir(folder)):
     folder = fetch(allow_patterns=["pytorch_model*.bin*"])
   return folder

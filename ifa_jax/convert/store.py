@@ -13,7 +13,6 @@ hold BERT's pooler, which IFAformer does not have and the system "bert" reads:
 """
 
 import importlib.metadata
-import json
 import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -91,17 +90,10 @@ def save_converted(
   }
   with whole.folder(folder) as partial:
     for name, value in written.items():
-      write_json(os.path.join(partial, name), value)
+      json_file.write(os.path.join(partial, name), value)
     if tokenizer is not None:
       tokenizer.save(os.path.join(partial, _TOKENIZER))
     _checkpointer().save(os.path.join(partial, _PARAMS), params)
-
-
-def write_json(path: str, value: Any) -> None:
-  """Writes a JSON file, indented."""
-  with open(path, "w", encoding="utf-8") as file:
-    json.dump(value, file, indent=2, ensure_ascii=False)
-    file.write("\n")
 
 
 def load_converted(

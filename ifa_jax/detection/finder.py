@@ -11,17 +11,11 @@ from typing import Any
 
 from PIL import Image
 
-from ifa_jax.detection import pipelines, scene_builder
+from ifa_jax.detection import region_encoder, scene_builder, torch_models
 from ifa_jax.detection.queries import Queries
 
 DETECTOR = "facebook/detr-resnet-50"
 GROUNDER = "IDEA-Research/grounding-dino-tiny"
-
-# On a CPU more pictures at once take more memory and no less time.
-_BATCH_SIZES = {"cpu": 1}
-_BATCH_SIZE = 8
-# Beyond it, resizing the longer side leaves nothing of the shorter one.
-_MAX_ASPECT = 100
 
 Found = dict[str, Any]
 
@@ -40,7 +34,7 @@ class ObjectFinder:
     grounder: str | None = GROUNDER,
     *,
     threshold: float = scene_builder.MIN_SCORE,
-    max_objects: int = scene_builder.NUM_OBJECTS,
+    max_objects: int = region_encoder.NUM_OBJECTS,
     batch_size: int | None = None,
     device: str | None = None,
   ):
@@ -61,17 +55,17 @@ class ObjectFinder:
     """
     if not detector and not grounder:
       raise ValueError("expected a detector, a grounder or both, got neither")
-    self.device = pipelines.pick_device(device)
-    self.batch_size = batch_size or _BATCH_SIZES.get(self.device, _BATCH_SIZE)
+    self.device = torch_models.pick_device(device)
+    self.batch_size = torch_models.pick_batch_size(batch_size, self.device)
     self._threshold = threshold
     self._max_objects = max_objects
     # Tokenizers fail if two threads use them at once.
     self._lock = threading.Lock()
     self._detect, self._detector = _load(
-      pipelines.DETECTION, detector, self.device
+      torch_models.DETECTION, detector, self.device
     )
     self._ground, self._grounder = _load(
-      pipelines.GROUNDING, grounder, self.device
+      torch_models.GROUNDING, grounder, self.device
     )
     if self._ground:
       self._queries = Queries(
@@ -110,7 +104,7 @@ class ObjectFinder:
     models = {"detector": self._detector, "grounder": self._grounder}
     return {
       **{
-        kind: pipelines.describe(source) if source else None
+        kind: torch_models.describe(source) if source else None
         for kind, source in models.items()
       },
       "threshold": self._threshold,
@@ -118,17 +112,10 @@ class ObjectFinder:
     }
 
   def _run(self, pipeline: Any, items: list[Any]) -> list[list[Found]]:
-    import torch
-
-    try:
+    with torch_models.enough_memory(self.device, self.batch_size):
       return pipeline(
         items, threshold=self._threshold, batch_size=self.batch_size
       )
-    except torch.OutOfMemoryError:
-      raise ValueError(
-        f"{self.device}: not enough memory for {self.batch_size} pictures at"
-        " once; give a smaller batch_size"
-      ) from None
 
   def _detected(self, pictures: list[Image.Image]) -> list[list[Found]]:
     if not self._detect:
@@ -180,7 +167,9 @@ class ObjectFinder:
 
 def _load(task: str, name: str | None, device: str) -> tuple[Any, Any]:
   """Returns a pipeline and its source, or None twice."""
-  return pipelines.load(task, name, device) if name else (None, None)
+  return (
+    torch_models.load_pipeline(task, name, device) if name else (None, None)
+  )
 
 
 def _same_size(pictures: Sequence[Image.Image]) -> Iterable[list[int]]:
@@ -191,7 +180,7 @@ def _same_size(pictures: Sequence[Image.Image]) -> Iterable[list[int]]:
   """
   groups: dict[tuple[int, int], list[int]] = {}
   for i, picture in enumerate(pictures):
-    if max(picture.size) <= _MAX_ASPECT * min(picture.size):
+    if not torch_models.is_too_long(picture):
       groups.setdefault(picture.size, []).append(i)
   return groups.values()
 

@@ -1,46 +1,42 @@
 """Crops of a picture to vectors: the features of a scene's regions.
 
-    pixels   the crop resized to 8 x 8 pixels, for data without an encoder
-    FOLDER   a vision encoder that `python -m ifa_jax.convert` wrote, or that a
-             shared model brings
+    pixels           the crop resized to 8 x 8 pixels, for data without an
+                     encoder
+    FOLDER           a vision encoder, see `detection.vision_encoder`
+    pyramid:RESNET   a ResNet-50, see `detection.pyramid_encoder`
 
-A shared model has its encoder in `region_encoder/`: the `config.json` of the
-model whose visual stream it is, and that stream's `model.safetensors`. Features
-of other detectors come with their scenes and are not made here.
+A shared model has its encoder in `region_encoder/`. Features of other detectors
+come with their scenes and are not made here.
 """
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from flax import linen as nn
-from flax import traverse_util
 from PIL import Image
 
-from ifa_jax.convert import store
-from ifa_jax.data.images import decode
-from ifa_jax.files import json_file, params_file
-from ifa_jax.models import ModelConfig, parameters, registry
-from ifa_jax.models.config import Exchange, VisionConfig
-from ifa_jax.models.encoders.vision import VisualStream
-from ifa_jax.workdir.run_folder import RunFolder
+from ifa_jax.detection import pyramid_encoder, vision_encoder
+from ifa_jax.detection.pyramid_encoder import PyramidEncoder
+from ifa_jax.detection.vision_encoder import NUM_OBJECTS, VisionEncoder
 
 FOLDER = "region_encoder"
-_CONFIG = "config.json"
+_PYRAMID = "pyramid:"
 # Side in pixels: 8 x 8 shows outlines, and 192 numbers are few.
 _SIDE = 8
-# Crops in a forward pass. A picture has 36 at most by default.
-_BATCH_SIZE = 12
-# An encoder of single pictures reads neither of these.
-_CROP_TABLES = ("embed/grounded_position", "embed/detected_position")
 
 
 def load(source: str) -> "RegionEncoder":
-  """Returns the encoder "pixels", or that of a folder; raises as `read`."""
+  """Returns an encoder.
+
+  Args:
+    source: "pixels", "pyramid:" and a ResNet, or a folder.
+
+  Raises:
+    ValueError: if it cannot be read, see `read` of its module.
+  """
+  if source.startswith(_PYRAMID):
+    return PyramidEncoder(source.removeprefix(_PYRAMID))
   return Pixels() if source == "pixels" else VisionEncoder(source)
 
 
@@ -51,73 +47,20 @@ def find(features: Mapping[str, Any], folder: str | os.PathLike) -> str:
     features: `features` of the scenes' manifest.
     folder: of the trained model. A shared one brings the encoder.
   """
+  if "folder" not in features:
+    return "pixels"
   brought = os.path.join(folder, FOLDER)
-  if os.path.isdir(brought):
-    return brought
-  return features.get("folder", "pixels")
+  found = brought if os.path.isdir(brought) else features["folder"]
+  is_pyramid = features.get("kind") == "pyramid"
+  return f"{_PYRAMID}{found}" if is_pyramid else found
 
 
-def write(
-  folder: str | os.PathLike, config: ModelConfig, visual: Mapping[str, Any]
-) -> None:
-  """Writes an encoder to a new folder of a shared model.
-
-  Args:
-    folder: is created.
-    config: of the model.
-    visual: parameters of its visual stream, nested dicts of arrays.
-  """
-  os.mkdir(folder)
-  RunFolder(folder).write_json(_CONFIG, registry.to_dict(config))
-  params_file.write(os.path.join(folder, params_file.FILE), visual)
-
-
-def read(folder: str | os.PathLike) -> tuple[ModelConfig, dict[str, Any]]:
-  """Returns a model's config and its visual stream's float32 parameters.
-
-  Args:
-    folder: of converted weights, or written by `write`.
-
-  Raises:
-    ValueError: if the folder is neither, a file is damaged, or the visual
-      stream is missing or randomly initialised.
-  """
-  weights = os.path.join(folder, params_file.FILE)
-  if os.path.isfile(weights):
-    config = _read_config(os.path.join(folder, _CONFIG))
-    like = parameters.abstract_params(config)["visual"]
-    return config, params_file.read(weights, like)
-  config, params, provenance = store.load_converted(folder)
-  config = _check_visual(config, os.fspath(folder))
-  arrays = _used_by_encoder(params["visual"])
-  fresh = {f"visual/{path}" for path in arrays} & {
-    *provenance.get("initialised", ())
-  }
-  if fresh:
-    raise ValueError(
-      f"{folder}: expected a converted vision encoder, got {len(fresh)}"
-      f" parameters with random initialisation ({min(fresh)} first)"
-    )
-  return config, params["visual"]
-
-
-def _read_config(path: str) -> ModelConfig:
-  try:
-    config = registry.from_dict(json_file.load(path))
-  except (OSError, KeyError, TypeError, AttributeError) as error:
-    raise ValueError(
-      f"{path}: expected the settings of a model, got others ({error})"
-    ) from None
-  return _check_visual(config, path)
-
-
-def _check_visual(config: Any, where: str) -> ModelConfig:
-  if not isinstance(config, ModelConfig) or config.vision is None:
-    raise ValueError(
-      f"{where}: expected a model with a vision encoder, got one without"
-      f" ({config.system})"
-    )
-  return config
+def copy(source: str, folder: str | os.PathLike) -> None:
+  """Writes an encoder of `find` to a new folder of a shared model."""
+  if source.startswith(_PYRAMID):
+    pyramid_encoder.copy(source.removeprefix(_PYRAMID), folder)
+  else:
+    vision_encoder.copy(source, folder)
 
 
 class Pixels:
@@ -128,6 +71,8 @@ class Pixels:
   """
 
   dim = 3 * _SIDE**2
+  num_objects = NUM_OBJECTS
+  with_picture = False
 
   def encode(self, crops: Sequence[Image.Image]) -> np.ndarray:
     """Returns float32[n, dim] of n RGB pictures of any size."""
@@ -139,108 +84,12 @@ class Pixels:
     pixels = np.asarray(squares, np.float32).reshape(len(squares), self.dim)
     return pixels / 127.5 - 1
 
+  def absent(self) -> None:
+    """Absent regions have no features."""
+
   def describe(self) -> dict[str, Any]:
     """Returns `kind`, `dim`, and everything that identifies the encoder."""
     return {"kind": "pixels", "side": _SIDE, "dim": self.dim}
 
 
-class VisionEncoder:
-  """The class token of a ViT or CLIP after its last layer.
-
-  That is the residual stream before the final norm of ViT and CLIP:
-  `hidden_states[-1][:, 0]` in transformers. IFAformer has no such norm, so none
-  is converted.
-  """
-
-  def __init__(self, folder: str | os.PathLike):
-    """Loads the vision encoder onto the device; raises as `read`."""
-    config, visual = read(folder)
-    arrays = _used_by_encoder(visual)
-    vision: Any = config.vision  # `read` refuses a model without.
-    self.dim = vision.hidden_dim
-    self._size, self._resize = vision.image_size, vision.resize
-    self._description = {
-      "kind": "encoder",
-      "folder": os.fspath(folder),
-      "state": "class token of the last layer, before the final norm",
-      "dim": self.dim,
-      "image_size": self._size,
-      "num_params": sum(array.size for array in arrays.values()),
-      "sha256": _digest(arrays),
-    }
-    if self._resize != "fit":
-      self._description["resize"] = self._resize
-    self._params = jax.device_put({"visual": visual})
-    self._step = _make_step(config)
-
-  def encode(self, crops: Sequence[Image.Image]) -> np.ndarray:
-    """As `Pixels.encode`; the longer side of a crop is cut off."""
-    encoded = [np.zeros((0, self.dim), np.float32)]
-    for start in range(0, len(crops), _BATCH_SIZE):
-      batch = crops[start : start + _BATCH_SIZE]
-      # One shape is one compilation: a short batch is padded with black.
-      squares = np.zeros((_BATCH_SIZE, self._size, self._size, 3), np.uint8)
-      for i, crop in enumerate(batch):
-        squares[i] = decode.fit(crop, self._size, self._resize)
-      vectors = self._step(self._params, squares)
-      encoded.append(np.asarray(vectors)[: len(batch)])
-    return np.concatenate(encoded)
-
-  def describe(self) -> dict[str, Any]:
-    """As `Pixels.describe`; `sha256` is of the parameters."""
-    return dict(self._description)
-
-
-RegionEncoder = Pixels | VisionEncoder
-
-
-class _Encoder(nn.Module):
-  """The visual stream, under the names of stored weights."""
-
-  config: VisionConfig
-
-  def setup(self):
-    # The whole picture with its class token, as ViT and CLIP read it.
-    self.visual = VisualStream(self.config, Exchange(), jnp.float32)
-
-  def __call__(self, batch: Any) -> jax.Array:
-    """Returns the class tokens of a batch's pictures, float32[B, D]."""
-    hidden = self.visual.embed(batch, use_image=True, use_objects=False).hidden
-    no_bias = jnp.zeros(hidden.shape[:2], jnp.float32)
-    for layer in self.visual.layer:
-      query, own = layer.project(hidden)
-      attended = layer.attend(query, own, None, no_bias)
-      hidden = layer.update(hidden, attended.values)
-    return hidden[:, 0]
-
-
-def _make_step(config: ModelConfig) -> Any:
-  """Compiles (params, uint8[B, size, size, 3]) -> float32[B, D]."""
-  encoder: Any = _Encoder(config.vision)  # pyright: ignore[reportArgumentType]
-
-  @jax.jit
-  def step(params: Mapping[str, Any], squares: jax.Array) -> jax.Array:
-    rows = len(squares)
-    batch = parameters.blank_batch(config, rows).replace(
-      image=squares, image_mask=jnp.ones(rows, bool)
-    )
-    # GPUs and TPUs round the factors of float32 products by default.
-    with jax.default_matmul_precision("float32"):
-      return encoder.apply({"params": params}, batch)
-
-  return step
-
-
-def _used_by_encoder(visual: Mapping[str, Any]) -> dict[str, np.ndarray]:
-  """Returns path -> array of the parameters that the vectors depend on."""
-  flat: dict[str, Any] = traverse_util.flatten_dict(visual, sep="/")
-  return {path: flat[path] for path in sorted(flat) if path not in _CROP_TABLES}
-
-
-def _digest(arrays: Mapping[str, np.ndarray]) -> str:
-  """Returns the sha256 of names, shapes and values."""
-  digest = hashlib.sha256()
-  for path, array in arrays.items():
-    digest.update(f"{path} {array.shape}\n".encode())
-    digest.update(np.ascontiguousarray(array, np.float32).data)
-  return digest.hexdigest()
+RegionEncoder = Pixels | VisionEncoder | PyramidEncoder

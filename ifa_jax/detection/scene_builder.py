@@ -15,9 +15,7 @@ from ifa_jax.data.scenes import spatial
 from ifa_jax.data.scenes.store import Scene
 from ifa_jax.detection.region_encoder import RegionEncoder
 
-# The threshold is that of Scene Graph Benchmark's detector; ViLBERT reads up to
-# 36 regions (arXiv:1908.02265, section 3.1), MEGA the first 10 of them.
-NUM_OBJECTS = 36
+# That of Scene Graph Benchmark's detector.
 MIN_SCORE = 0.2
 
 
@@ -25,23 +23,31 @@ def make_scene(
   picture: Image.Image,
   listed: Sequence[Box],
   encoder: RegionEncoder,
-  num_objects: int = NUM_OBJECTS,
+  num_objects: int | None = None,
   min_score: float = MIN_SCORE,
 ) -> Scene:
   """Returns a picture's best objects, connected where they are close together.
+
+  A pyramid's scene begins with the whole picture.
 
   Args:
     picture: RGB.
     listed: the picture's boxes. Those found for a phrase are objects as well:
       all phrases are names in some row of the picture, whatever its relation.
     encoder: gives the objects' features.
-    num_objects: maximum number of objects.
+    num_objects: maximum number of boxes; None: the encoder's default.
     min_score: boxes are kept if their score is higher.
 
   Raises:
     ValueError: for a box outside of the picture.
   """
-  scene = describe(picture, choose(listed, num_objects, min_score), encoder)
+  most = encoder.num_objects if num_objects is None else num_objects
+  chosen = choose(listed, most, min_score)
+  if encoder.with_picture:
+    # Scores are in descending order.
+    best = max([1.0, *(box.score for box in chosen)])
+    chosen = [Box((0.0, 0.0, *picture.size), best, None, -1), *chosen]
+  scene = describe(picture, chosen, encoder)
   return scene._replace(edges=spatial.edges(scene.boxes, scene.size))
 
 

@@ -9,6 +9,8 @@ import os
 
 import google_crc32c
 
+from ifa_jax.files import json_file
+
 FILE = "crc32c.json"
 
 _CHUNK_BYTES = 1 << 22
@@ -24,18 +26,14 @@ def write(folder: str | os.PathLike[str]) -> None:
       for name in names
     )
   }
-  with open(os.path.join(folder, FILE), "w", encoding="utf-8") as file:
-    json.dump(checksums, file, indent=2)
-    file.flush()
-    os.fsync(file.fileno())
+  json_file.write(os.path.join(folder, FILE), checksums)
 
 
 def damage(folder: str | os.PathLike[str], below: str = "") -> str | None:
   """Returns the first difference from `crc32c.json`, naming a file, or None.
 
-  Args:
-    folder: files added after `write` are ignored.
-    below: prefix of the relative paths to check; all by default.
+  Files added after `write` are ignored. `below` is a prefix of the relative
+  paths to check.
   """
   path = os.path.join(folder, FILE)
   try:

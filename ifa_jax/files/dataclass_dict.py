@@ -35,13 +35,10 @@ def to_dict(settings: Any) -> dict[str, Any]:
 
 
 def from_dict(kind: type[T], settings: Mapping[str, Any], where: str = "") -> T:
-  """Returns a dataclass with the values of nested dicts.
+  """Returns a dataclass with the values of nested dicts, or its defaults.
 
-  Args:
-    kind: the dataclass.
-    settings: omitted fields take their defaults; a value may already be an
-      object of the declared class.
-    where: name of the section, for errors; empty for the outermost.
+  A value may already be an object of the declared class. `where` is the name of
+  the section, for errors; empty for the outermost.
 
   Raises:
     UnknownSettingError: for a key that is no field; names the nearest one.

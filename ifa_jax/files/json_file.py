@@ -1,4 +1,4 @@
-"""Reads untrusted JSON: a value, or a one-line error that names the place.
+"""JSON files: untrusted ones give a value, or a one-line error with the place.
 
 A repeated key of an object is an error; Python would keep the last.
 """
@@ -35,6 +35,15 @@ def load(path: str | os.PathLike[str]) -> Any:
   """
   with open(path, "rb") as file:
     return parse(file.read(), os.fspath(path))
+
+
+def write(path: str | os.PathLike[str], value: Any) -> None:
+  """Writes a value as indented JSON, and waits until it is on disk."""
+  with open(path, "w", encoding="utf-8") as file:
+    json.dump(value, file, indent=2, ensure_ascii=False)
+    file.write("\n")
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def parse(text: bytes | str, where: str, strict: bool = False) -> Any:

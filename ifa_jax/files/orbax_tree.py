@@ -14,11 +14,7 @@ _FILE = "_METADATA"
 
 
 def read(folder: str | os.PathLike[str], part: str) -> dict[str, Any]:
-  """Returns the structure below one key of a checkpoint's tree.
-
-  Args:
-    folder: with Orbax's `_METADATA`.
-    part: key at the top, of a tree of dicts.
+  """Returns the structure below one key, `part`, of a checkpoint's tree.
 
   Returns:
     Nested dicts; each leaf is the path of an array, such as "text/norm/bias".

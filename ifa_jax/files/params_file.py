@@ -9,6 +9,7 @@ orientation, [in, out].
 # Neither safetensors nor Flax's traverse_util declare their results.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
+import hashlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -44,9 +45,7 @@ def read(
 ) -> dict[str, Any]:
   """Returns the parameters in a file, nested dicts of float32 arrays.
 
-  Args:
-    path: of the file.
-    like: the expected parameters: nested dicts of objects with a `shape`.
+  The expected ones are nested dicts of objects with a `shape`.
 
   Raises:
     ValueError: if the file is missing, damaged, or holds other tensors than
@@ -70,19 +69,24 @@ def read(
   return traverse_util.unflatten_dict(found, sep=_SEPARATOR)
 
 
+def digest(arrays: Mapping[str, np.ndarray]) -> str:
+  """Returns the sha256 of names, shapes and float32 values, in their order."""
+  found = hashlib.sha256()
+  for path, array in arrays.items():
+    found.update(f"{path} {array.shape}\n".encode())
+    found.update(np.ascontiguousarray(array, np.float32).data)
+  return found.hexdigest()
+
+
 def _check(file: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
   """Compares names, shapes and dtypes in the header of a file."""
-  names = {*file.keys()}
+  names, reason = {*file.keys()}, ""
   if missing := sorted(shapes.keys() - names):
-    raise ValueError(
-      f"expected {len(shapes)} tensors, got none named {missing[0]}"
-      f" ({len(missing)} are missing)"
-    )
-  if extra := sorted(names - shapes.keys()):
-    raise ValueError(
-      f"expected {len(shapes)} tensors, got {extra[0]!r:.80} in addition"
-      f" ({len(extra)} are not in the model)"
-    )
+    reason = f"none named {missing[0]} ({len(missing)} are missing)"
+  elif extra := sorted(names - shapes.keys()):
+    reason = f"{extra[0]!r:.80} in addition ({len(extra)} are not in the model)"
+  if reason:
+    raise ValueError(f"expected {len(shapes)} tensors, got {reason}")
   for name, shape in shapes.items():
     found = file.get_slice(name)
     got = (found.get_dtype(), tuple(found.get_shape()))

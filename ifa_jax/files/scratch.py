@@ -15,12 +15,8 @@ _LOCK = "lock"
 def folder(parent: str | os.PathLike[str], prefix: str) -> Generator[str]:
   """Yields a new folder, and deletes it afterwards.
 
-  First deletes the folders that killed processes have left in `parent`. A
-  process holds a lock while it runs, and its folder is kept.
-
-  Args:
-    parent: an existing folder.
-    prefix: of the names of these folders only.
+  First deletes the folders with this prefix that killed processes have left in
+  `parent`. A process holds a lock while it runs, and its folder is kept.
   """
   for name in os.listdir(parent):
     if name.startswith(prefix):

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from ifa_jax.data.images.boxes import Box
@@ -22,7 +23,13 @@ _SPACY = re.compile(r"spacy [^,]+, ([a-z]{2,3}_\w+) \S+", re.ASCII)
 
 
 class PostScenes:
-  """Makes scenes by the manifest of the training scenes."""
+  """Makes scenes by the manifest of the training scenes.
+
+  Attributes:
+    absent: features of absent regions, as in `data.scenes.store`.
+  """
+
+  absent: np.ndarray | None = None
 
   def __init__(self, manifest: Mapping[str, Any] | None, where: str):
     """Loads the region encoder and the parser that the manifest names.
@@ -51,6 +58,10 @@ class PostScenes:
         f"{source}: expected the encoder of the run's scenes {features}, got"
         f" {found}"
       )
+    absent = self._encoder.absent()
+    if absent is not None:
+      # As in the files of scenes.
+      self.absent = absent.astype(np.float16)
     if named := _SPACY.fullmatch(manifest["parser"]):
       self._parser = dependency_parser.load("spacy", named[1])
 
@@ -61,13 +72,15 @@ class PostScenes:
       picture: RGB.
       listed: the boxes found in it.
     """
-    if self._manifest is None or not listed:
+    if self._manifest is None:
+      return None
+    if not listed and not self._encoder.with_picture:
       return None
     return scene_builder.make_scene(
       picture,
       listed,
       self._encoder,
-      self._manifest.get("num_objects", scene_builder.NUM_OBJECTS),
+      self._manifest.get("num_objects"),
       self._manifest["thresholds"]["object"],
     )
 
@@ -103,7 +116,7 @@ def _check(manifest: Any, where: str) -> None:
     raise ValueError(f"{path}: expected a JSON object, got {shown(manifest)}")
   features, thresholds = manifest.get("features"), manifest.get("thresholds")
   kind = features.get("kind") if isinstance(features, Mapping) else features
-  if kind not in ("pixels", "encoder"):
+  if kind not in ("pixels", "encoder", "pyramid"):
     raise ValueError(
       f"{where}: expected scenes with features of an encoder, which can be"
       f" computed for other pictures, got {shown(kind)}"

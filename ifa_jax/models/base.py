@@ -37,8 +37,9 @@ class System:
     regions: a `RegionConfig`, or None for a model without regions.
     reads_words: whether it reads whole words of the run's own vocabulary.
     vision: settings of a stream of pixels or of regions, or None.
-    caption: whether, or by which stream, it reads captions; see
-      `reads_caption`.
+    caption: whether, or by which stream, it reads captions.
+    reads_caption: how it reads the picture's caption: "segment" as the second
+      segment of the text, "stream" in a stream of its own, None not at all.
     num_relations: C, the label "None" included.
     dtype: of the computation, "float32" or "bfloat16".
     vocab_size: size of the vocabulary of words; None takes the data's.
@@ -55,6 +56,7 @@ class System:
   regions: RegionConfig | Any = None
   vision: Any = None
   caption: Any = None
+  reads_caption: str | Any = None
   num_relations: int
   dtype: str = "float32"
   vocab_size: int | None
@@ -66,15 +68,6 @@ class System:
   def picture_slots(self) -> tuple[tuple[str, int, int], ...]:
     """Pixels: (field of a batch, pictures per row, side in pixels) each."""
     return ()
-
-  @property
-  def reads_caption(self) -> str | None:
-    """How it reads the picture's caption.
-
-    "segment" as the second segment of the text, "stream" in a stream of its
-    own, None not at all.
-    """
-    return None
 
   @property
   def reads_alignment(self) -> bool:

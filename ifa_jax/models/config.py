@@ -277,6 +277,7 @@ class CaptionConfig(TextSystem):
   text_attention: bool = True
 
   system = "ifaformer_caption"
+  reads_caption = "stream"
   rules = FUSIONS["paper"]
 
   def __post_init__(self):
@@ -285,11 +286,6 @@ class CaptionConfig(TextSystem):
     check_heads("caption", self.caption)
     for name in ("hidden_dim", "num_layers", "vocab_size"):
       _check_equal("caption", name, self.text, self.caption)
-
-  @property
-  def reads_caption(self) -> str | None:
-    """In a stream of its own."""
-    return "stream"
 
   @property
   def scans_layers(self) -> bool:

@@ -2,7 +2,15 @@
 
 from ifa_jax.cli import app
 
-VERBS = ("mnre", "objects", "scenes", "mnre1_graphs", "quickstart")
+VERBS = (
+  "mnre",
+  "objects",
+  "captions",
+  "published_boxes",
+  "scenes",
+  "mnre1_graphs",
+  "quickstart",
+)
 
 
 def run() -> None:

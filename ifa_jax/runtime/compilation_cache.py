@@ -65,8 +65,7 @@ def default_folder() -> pathlib.Path:
 def describe_cpu(path: str = "/proc/cpuinfo") -> str:
   """Returns a text that is equal for CPUs with the same instructions.
 
-  Args:
-    path: Linux's description of its processors; other systems have none.
+  Linux describes its processors in a file; other systems have none.
   """
   found = [platform.machine(), platform.processor()]
   try:

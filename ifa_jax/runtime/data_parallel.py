@@ -27,10 +27,6 @@ Change = Callable[[Any], Any]
 Step = Callable[[Any, Any], Any]
 
 
-def _same(tree: Any) -> Any:
-  return tree
-
-
 # Cached, since jax.jit compiles once for each function object.
 @functools.cache
 def _copying(change: Change) -> Change:
@@ -38,12 +34,9 @@ def _copying(change: Change) -> Change:
 
 
 class Parallel:
-  """`jax.jit` over a mesh of all devices with the one axis "data".
+  """`jax.jit` over a mesh of all devices with the one axis "data"."""
 
-  Attributes:
-    axis: name of the axis that a step must sum over, or None.
-  """
-
+  # Name of the axis that a step must sum over.
   axis: str | None = None
 
   def __init__(self):
@@ -95,10 +88,7 @@ class Parallel:
     return np.split(order, jax.process_count(), axis=1)[jax.process_index()]
 
   def all_columns(self, own: np.ndarray) -> np.ndarray:
-    """Gathers [steps, B / processes, ...] of all processes, [steps * B, ...].
-
-    The inverse of `own_columns`, batch by batch.
-    """
+    """Gathers [steps, B / processes, ...] of processes: [steps * B, ...]."""
     if jax.process_count() > 1:
       gathered = multihost_utils.process_allgather(own)
       own = np.concatenate(list(gathered), axis=1)
@@ -165,28 +155,24 @@ class Parallel:
     first = lambda x: np.array(x.addressable_shards[0].data)  # noqa: E731
     return jax.tree.map(first, tree)
 
-  def snapshot(self, tree: Any, change: Change = _same) -> Any:
-    """Returns a copy of a tree that is on every device, spread over them.
+  def snapshot(self, tree: Any, change: Change = lambda tree: tree) -> Any:
+    """Returns a changed copy of a tree on every device, spread over them.
 
     The devices compute it in turn: nothing waits, and later steps may reuse the
     tree's memory. Each device keeps an equal part of every array that can be
     divided.
-
-    Args:
-      tree: arrays, the same on every device.
-      change: applied to the tree; its result is copied.
     """
-    tree = jax.tree.map(self._globally, tree)
+
+    def on_all(x: jax.Array) -> jax.Array:
+      parts = [shard.data for shard in x.addressable_shards]
+      return jax.make_array_from_single_device_arrays(
+        x.shape, self._copied, parts
+      )
+
+    tree = jax.tree.map(on_all, tree)
     copy = _copying(change)
     spread = jax.tree.map(self._spread, jax.eval_shape(copy, tree))
     return jax.jit(copy, out_shardings=spread)(tree)
-
-  def _globally(self, x: jax.Array) -> jax.Array:
-    """Returns an array on this process's devices as one on all devices."""
-    parts = [shard.data for shard in x.addressable_shards]
-    return jax.make_array_from_single_device_arrays(
-      x.shape, self._copied, parts
-    )
 
   def _spread(self, x: jax.ShapeDtypeStruct) -> NamedSharding:
     """Returns the sharding along the first axis that the devices divide."""

@@ -53,15 +53,17 @@ def join(**flags: str | int | None) -> None:
     return
   if given:
     _check(given)
+    address = given["coordinator_address"]
     if given["process_id"]:
-      _wait_for_listener(given["coordinator_address"])
+      _wait_for_listener(address)
     else:
-      _log.info(
-        "Waiting for the other processes at %s", given["coordinator_address"]
-      )
+      _log.info("Waiting for the other processes at %s", address)
     _connect(given | {"cluster_detection_method": "deactivate"})
   elif _has_neighbours():
-    _connect({"local_device_ids": _own_devices()})
+    # JAX gives each SLURM task one GPU; the only task of a node uses all: [].
+    tasks = os.environ.get("SLURM_STEP_NUM_TASKS")
+    one_a_node = tasks and tasks == os.environ.get("SLURM_STEP_NUM_NODES")
+    _connect({"local_device_ids": [] if one_a_node else None})
   if not collectives.is_first():
     _log.setLevel(logging.ERROR)
 
@@ -130,16 +132,6 @@ def _has_neighbours() -> bool:
   # JAX asks Kubernetes through this client; otherwise `VARIABLES` are used.
   has_client = importlib.util.find_spec("kubernetes") is not None
   return "JOB_COMPLETION_INDEX" in variables and has_client
-
-
-def _own_devices() -> list[int] | None:
-  """Returns the devices of this process: [] for all, None for JAX's choice.
-
-  JAX gives each SLURM task one GPU; the only task of a node should use all.
-  """
-  tasks = os.environ.get("SLURM_STEP_NUM_TASKS")
-  one_a_node = tasks and tasks == os.environ.get("SLURM_STEP_NUM_NODES")
-  return [] if one_a_node else None
 
 
 def _connect(settings: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ def read_ahead(
     read: called from several threads at once.
     items: iterated by the caller's thread only; may be endless.
     most: items that are read, or being read, before their turn.
-    num_threads: number of threads that read.
+    num_threads: that read.
   """
   with ThreadPoolExecutor(num_threads) as pool:
     waiting: collections.deque[Future[Result]] = collections.deque()

@@ -14,7 +14,6 @@ a rough estimate. Intervals of a single seed are conditional on its weights.
 """
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import NamedTuple
 
 import numpy as np
 import scipy.stats
@@ -25,20 +24,6 @@ from ifa_jax.statistics import metrics
 SCORES = ("accuracy", "precision", "recall", "f1")
 
 NUM_RESAMPLES = 9999
-
-
-class Interval(NamedTuple):
-  """The bounds of 95 % intervals, and tests on the same draws.
-
-  Attributes:
-    low: float64[...].
-    high: float64[...].
-    p_value: float64[...], two-sided, for a statistic of 0.
-  """
-
-  low: np.ndarray
-  high: np.ndarray
-  p_value: np.ndarray
 
 
 def row_counts(
@@ -113,7 +98,7 @@ def interval(
   posts: np.ndarray,
   num_seeds: Sequence[int] = (),
   seed: int = 0,
-) -> Interval:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Returns the bootstrap interval of a statistic of rows.
 
   Args:
@@ -124,6 +109,9 @@ def interval(
     posts: int[n], see `number_posts`; rows of a post are drawn together.
     num_seeds: S of each system. A single seed always has weight 1.
     seed: of the draws.
+
+  Returns:
+    The 95 % interval's bounds, and the two-sided p value of 0: float64[...].
 
   Raises:
     ValueError: if all rows are of one post.
@@ -151,7 +139,7 @@ def interval(
     rng=np.random.default_rng(seed),
   )
   low, high = found.confidence_interval
-  return Interval(low, high, _p_value(found.bootstrap_distribution))
+  return low, high, _p_value(found.bootstrap_distribution)
 
 
 def _times_drawn(drawn: np.ndarray, most: int) -> np.ndarray:

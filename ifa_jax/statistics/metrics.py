@@ -55,9 +55,9 @@ def score(
     for i, name in enumerate(relations)
   }
   occurring = [
-    per_relation[name]["f1"]
-    for i, name in enumerate(relations)
-    if i != NONE and support[i]
+    x["f1"]
+    for i, x in enumerate(per_relation.values())
+    if i != NONE and x["support"]
   ]
   found = matrix[1:, 1:].sum()
   return {

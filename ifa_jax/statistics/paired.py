@@ -13,7 +13,7 @@ import numpy as np
 
 from ifa_jax.statistics import bootstrap, metrics
 from ifa_jax.statistics.predictions import NONE
-from ifa_jax.statistics.systems import System
+from ifa_jax.statistics.systems import PredictedSystem
 
 # Measures of a system: the scores over all rows, accuracy on rows without a
 # relation, and F1 of each relation.
@@ -22,42 +22,27 @@ FIRST_F1 = NONE_ACCURACY + 1
 
 
 class Rows(NamedTuple):
-  """Predictions of systems for the same n rows.
+  """Predictions of systems for the same n rows."""
 
-  Attributes:
-    relations: C names by id; "None", then those of gold rows, the most frequent
-      first.
-    support: number of rows of each relation.
-    gold: int[n] relation ids.
-    predicted: int[S, n] of each system, by its S seeds; -1 for a relation that
-      no gold row has.
-    posts: int[n], see `bootstrap.number_posts`.
-  """
-
+  # C names by id: "None", then those of gold rows, the most frequent first.
   relations: list[str]
-  support: list[int]
-  gold: np.ndarray
+  support: list[int]  # Rows of each relation.
+  gold: np.ndarray  # int[n] relation ids.
+  # int[S, n] of each system by its S seeds; -1 if no gold row has the relation.
   predicted: list[np.ndarray]
-  posts: np.ndarray
+  posts: np.ndarray  # int[n], see `bootstrap.number_posts`.
 
 
 class Estimates(NamedTuple):
-  """Measures, or differences, of K systems with 95 % intervals.
-
-  Attributes:
-    value: float64[K, M].
-    low: float64[K, M].
-    high: float64[K, M].
-    p_value: float64[K, M], for a measure of 0.
-  """
+  """Measures, or differences, of K systems: float64[K, M] with 95 % bounds."""
 
   value: np.ndarray
   low: np.ndarray
   high: np.ndarray
-  p_value: np.ndarray
+  p_value: np.ndarray  # For a measure of 0.
 
 
-def align(systems: Sequence[System]) -> Rows:
+def align(systems: Sequence[PredictedSystem]) -> Rows:
   """Sorts the rows of all files in the order of the first file."""
   order = list(systems[0].seeds[0].lines)
   gold = [systems[0].seeds[0].lines[row]["gold"] for row in order]
@@ -120,11 +105,7 @@ def measure(
 
 
 def estimate(rows: Rows, seed: int = 0) -> tuple[Estimates, Estimates]:
-  """Returns the measures of K systems, and K - 1 differences from the first.
-
-  Args:
-    seed: of the draws.
-  """
+  """Returns the measures of K systems, and K - 1 differences from the first."""
   systems = [
     measure(rows.gold, predicted, len(rows.relations))
     for predicted in rows.predicted
@@ -137,25 +118,18 @@ def estimate(rows: Rows, seed: int = 0) -> tuple[Estimates, Estimates]:
     return np.concatenate([measures, measures[1:] - measures[:1]])
 
   num_seeds = [len(predicted) for predicted in rows.predicted]
-  found = Estimates(
-    statistic(np.ones(len(rows.gold))),
-    *bootstrap.interval(statistic, rows.posts, num_seeds, seed),
-  )
-  return (
-    Estimates(*(values[: len(systems)] for values in found)),
-    Estimates(*(values[len(systems) :] for values in found)),
-  )
+  values = statistic(np.ones(len(rows.gold)))
+  bounds = bootstrap.interval(statistic, rows.posts, num_seeds, seed)
+  parts = (np.split(x, [len(systems)]) for x in (values, *bounds))
+  measures, differences = map(Estimates._make, zip(*parts, strict=True))
+  return measures, differences
 
 
 def by_seed(rows: Rows) -> list[np.ndarray]:
   """Returns `bootstrap.SCORES` of each system, float64[S, 4] by its seeds."""
-  once = np.ones(len(rows.gold))
-  return [
-    np.stack(
-      [
-        bootstrap.mean_scores(bootstrap.row_counts(rows.gold, one), once)
-        for one in predicted[:, None]
-      ]
-    )
-    for predicted in rows.predicted
-  ]
+
+  def scores(predicted):
+    counts = bootstrap.row_counts(rows.gold, predicted[None])
+    return bootstrap.mean_scores(counts, np.ones(len(rows.gold)))
+
+  return [np.stack([*map(scores, seeds)]) for seeds in rows.predicted]

@@ -31,17 +31,11 @@ _TYPES = {
 
 
 class Seed(NamedTuple):
-  """The predictions of one model.
-
-  Attributes:
-    path: of the JSON lines file.
-    protocol: of the evaluation, or "unknown".
-    lines: row id -> object of the line, in the order of the file.
-  """
+  """The predictions of one model."""
 
   path: str
-  protocol: str
-  lines: Mapping[str | int, Mapping[str, Any]]
+  protocol: str  # Of the evaluation, or "unknown".
+  lines: Mapping[str | int, Mapping[str, Any]]  # By row, in the file's order.
 
 
 def read(path: str, split: str, none: Collection[str] = (NONE,)) -> Seed:
@@ -50,8 +44,7 @@ def read(path: str, split: str, none: Collection[str] = (NONE,)) -> Seed:
   Args:
     path: of a run's directory or a JSON lines file.
     split: "dev" or "test"; selects the file in a run's directory.
-    none: names of the negative class, case-insensitive; all of them are
-      returned as "None".
+    none: names of the negative class in any case; they become "None".
 
   Raises:
     ValueError: for an invalid line or an unfinished run; names the file.

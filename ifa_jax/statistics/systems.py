@@ -19,16 +19,11 @@ _NUM_LISTED = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class System:
-  """Models that differ only in their seed.
-
-  Attributes:
-    name: for tables.
-    seeds: one or more, of one protocol.
-  """
+class PredictedSystem:
+  """Predictions of models that differ only in their seed."""
 
   name: str
-  seeds: tuple[Seed, ...]
+  seeds: tuple[Seed, ...]  # One or more, of one protocol.
 
   @property
   def protocol(self) -> str:
@@ -40,13 +35,10 @@ def read(
   words: Sequence[str],
   split: str = "test",
   none: Collection[str] = (predictions.NONE,),
-) -> list[System]:
-  """Reads systems and checks that they predicted the same rows.
+) -> list[PredictedSystem]:
+  """Reads systems `[name=]PATH[,PATH...]`, which predicted the same rows.
 
-  Args:
-    words: `[name=]PATH[,PATH...]` each.
-    split: "dev" or "test"; selects the file in a run's directory.
-    none: names of the negative class, case-insensitive.
+  For `split` and `none` see `predictions.read`.
 
   Raises:
     ValueError: names the file and the line, or the first rows, that do not fit.
@@ -55,7 +47,7 @@ def read(
   for word in words:
     name, paths = parse(word)
     seeds = (predictions.read(path, split, none) for path in paths)
-    systems.append(System(name, tuple(seeds)))
+    systems.append(PredictedSystem(name, tuple(seeds)))
   check(systems)
   return systems
 
@@ -93,7 +85,7 @@ def _split(paths: str) -> list[str]:
   return [first, *_split(rest)] if len(first) < len(paths) else [first]
 
 
-def check(systems: Sequence[System]) -> None:
+def check(systems: Sequence[PredictedSystem]) -> None:
   """Checks that systems can be compared.
 
   Raises:
@@ -145,7 +137,7 @@ def _listed(items: Sequence[Any]) -> str:
   return f"{len(items)} ({', '.join(names)})" if names else "none"
 
 
-def describe_protocols(systems: Sequence[System]) -> str:
+def describe_protocols(systems: Sequence[PredictedSystem]) -> str:
   """Returns the protocol of all systems, or "protocols differ: ...".
 
   Unknown protocols count as different, even from each other.

@@ -150,7 +150,15 @@ class Inputs:
   @_per_split
   def _read_scenes(self, split_name: str) -> Scenes | None:
     folder = self._data.scenes
-    return store.read_split(folder, split_name) if folder else None
+    scenes = store.read_split(folder, split_name) if folder else None
+    # Set for objects that depend on relations, see `data_prep.published_boxes`.
+    marked = scenes and scenes.manifest.get("protocol")
+    if marked and marked != self._data.protocol:
+      raise ValueError(
+        f"data.scenes: expected scenes for data.protocol={self._data.protocol},"
+        f" got {folder} of boxes that only {marked} may use"
+      )
+    return scenes
 
   @functools.cached_property
   def _label_vectors(self) -> "LabelVectors | None":

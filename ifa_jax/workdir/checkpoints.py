@@ -201,12 +201,10 @@ class Checkpoints(contextlib.AbstractContextManager):
     """
     self._delete_old()
     step = int(state.step)
-    if dev_scores is not None:
-      dev_scores = {**dev_scores, "step": step}
     self._manager.save(
       step,
       args=ocp.args.PyTreeSave(state),
-      metrics=dev_scores,
+      metrics=None if dev_scores is None else {**dev_scores, "step": step},
       custom_metadata={"window": window} if window else None,
     )
 

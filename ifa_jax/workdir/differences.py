@@ -25,12 +25,8 @@ _NUM_NAMED = 3
 def find(recorded: Mapping[str, Any], asked: Mapping[str, Any]) -> str | None:
   """Returns the first difference and a remedy, or None for the same run.
 
-  Args:
-    recorded: the recorded `config` and `dataset`, plain values.
-    asked: the same for the run that is asked for.
-
-  Returns:
-    "seed: expected 1 as recorded, got 2; choose another --workdir, or ...".
+  Both sides are `config` and `dataset` as plain values. "seed: expected 1 as
+  recorded, got 2; choose another --workdir, or ...".
   """
   # Through JSON, as the record was: tuples become lists.
   old, new = (

@@ -123,16 +123,15 @@ class RunFolder:
       ValueError: on every process, if the folder holds another run or other
         files, or if the processes do not share it. Nothing is written.
     """
+    asked = {"config": config, "dataset": dataset}
 
     def claim() -> None:
-      if os.path.exists(self.file(_RECORD)):
-        recorded = self.read_record()
-        self._compare(
-          recorded | {"config": read_config(recorded["config"])},
-          {"config": config, "dataset": dataset},
-        )
-      else:
-        self._begin({"config": config, "dataset": dataset}, describe_start)
+      if not os.path.exists(self.file(_RECORD)):
+        self._begin({**asked, **describe_start()})
+        return
+      recorded = self.read_record()
+      recorded["config"] = read_config(recorded["config"])
+      self._compare(recorded, asked)
 
     # The first process writes the record that the others then compare.
     collectives.run_on_first(claim)
@@ -145,14 +144,13 @@ class RunFolder:
     Raises:
       ValueError: if they differ; names those that do.
     """
-    if os.path.exists(self.file(_RECORD)):
-      dataset = self.read_record()["dataset"]
-      # Other values of the record are compared by `claim`.
-      if isinstance(dataset, dict) and "relations" in dataset:
-        self._compare(
-          {"dataset": {"relations": dataset["relations"]}},
-          {"dataset": {"relations": [*relations]}},
-        )
+    if not os.path.exists(self.file(_RECORD)):
+      return
+    dataset = self.read_record()["dataset"]
+    # Other values of the record are compared by `claim`.
+    if isinstance(dataset, dict) and "relations" in dataset:
+      sides = (dataset["relations"], [*relations])
+      self._compare(*({"dataset": {"relations": side}} for side in sides))
 
   def _compare(
     self, recorded: Mapping[str, Any], asked: Mapping[str, Any]
@@ -161,12 +159,7 @@ class RunFolder:
     if found := differences.find(*sides):
       raise ValueError(f"{self.path}: holds another run: {found}")
 
-  def _begin(
-    self,
-    record: Mapping[str, Any],
-    describe_start: Callable[[], Mapping[str, Any]],
-  ) -> None:
-    described = describe_start()
+  def _begin(self, record: Mapping[str, Any]) -> None:
     os.makedirs(self.path, exist_ok=True)
     # A start that was killed here leaves a partial record, and nothing else.
     if {*os.listdir(self.path)} - {_partial(_RECORD)}:
@@ -179,7 +172,7 @@ class RunFolder:
       "versions": {"python": platform.python_version(), **versions},
       "git_commit": _git_commit(),
     }
-    self.write_json(_RECORD, {**record, **described, **made_by})
+    self.write_json(_RECORD, {**record, **made_by})
 
   @contextlib.contextmanager
   def held(self) -> Iterator[None]:
@@ -212,10 +205,12 @@ def _partial(path: str) -> str:
 
 def _git_commit() -> str | None:
   """Returns the commit of the code, if known; "-dirty" if it was changed."""
-  here = os.path.dirname(os.path.abspath(__file__))
-  ask = lambda *args: subprocess.run(  # noqa: E731
-    ["git", "-C", here, *args], capture_output=True, text=True, check=True
-  ).stdout.strip()
+
+  def ask(*words: str) -> str:
+    line = ["git", "-C", os.path.dirname(os.path.abspath(__file__)), *words]
+    run = subprocess.run(line, capture_output=True, text=True, check=True)
+    return run.stdout.strip()
+
   try:
     # Fails if the package is not part of the repository around it.
     ask("ls-files", "--error-unmatch", os.path.abspath(__file__))

@@ -102,7 +102,7 @@ def test_odd_names_are_shown_as_they_are(tmp_path, capsys):
     two_systems.write(tmp_path, "y", [gold[::-1]], gold),
   ]
   read = [
-    systems.System(f"[red]{system.name}", system.seeds)
+    systems.PredictedSystem(f"[red]{system.name}", system.seeds)
     for system in systems.read(words)
   ]
   found = command.compare(read)
@@ -165,7 +165,8 @@ def test_relations_are_marked_at_a_rate_of_false_discoveries(
 
 def test_adjusted_p_values_are_benjamini_hochbergs():
   p_values = [0.01, 0.04, 0.03, 0.9]
-  found = command._adjust([{"p_value": p} for p in p_values])
+  found = [{"p_value": p} for p in p_values]
+  command._adjust(found)
   wanted = [0.04, 0.16 / 3, 0.16 / 3, 0.9]
   np.testing.assert_allclose([one["adjusted_p"] for one in found], wanted)
   difference = {"difference": 0.1, "low": 0.01, "high": 0.2, "excludes_0": True}

@@ -18,7 +18,10 @@ MISTAKES = {
     ["--config=ifa_jax/training/config/defaults.py"],
     "expected a function get_config",
   ),
-  "unknown row": (["--rows=objcts"], "objects, vanilla, text, shuffled"),
+  "unknown row": (
+    ["--rows=objcts"],
+    "objects, vanilla, no_text_attention, text, ",
+  ),
   "same row": (
     ["--rows=text,text"],
     "expected every row once, got 'text' again",

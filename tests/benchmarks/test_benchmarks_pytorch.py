@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import functools
 import json
 import os
 import time
@@ -166,8 +167,8 @@ def fast_models(monkeypatch):
   """Makes "toy" and the product so small that they run at once."""
   sizes = {"hidden_dim": 16, "num_layers": 1, "num_heads": 2, "mlp_dim": 32}
   monkeypatch.setitem(benchmark.SIZES, "toy", sizes)
-  product = flops.Product
-  monkeypatch.setattr(flops, "Product", lambda dtype: product(dtype, side=64))
+  make = functools.partial(flops.make_product, side=64)
+  monkeypatch.setattr(flops, "make_product", make)
   # Two threads that wait busily for each other are slow next to other tests.
   torch.set_num_threads(1)
 

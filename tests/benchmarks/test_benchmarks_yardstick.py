@@ -10,7 +10,7 @@ import reference_data
 import torch
 import torch_reference
 
-from benchmarks import yardstick, yardstick_runner
+from benchmarks import yardstick
 from ifa_jax import models
 from ifa_jax.training import steps
 
@@ -99,11 +99,11 @@ def test_updates_lower_the_loss_and_predictions_are_probabilities():
   config = parity.model_config(GEOMETRY)
   inputs = reference_data.random_inputs(GEOMETRY, seed=2, batch_size=4)
   batch = parity.to_batch(inputs)
-  trained = yardstick_runner.TorchRunner(config, batch, "eager")
+  trained = yardstick.TorchRunner(config, batch, "eager")
   losses = [trained.step().item() for _ in range(200)]
   assert np.mean(losses[-20:]) < np.mean(losses[:20]) - 0.02
   assert trained.compile_seconds is trained.memory_bytes is None
-  predicted = yardstick_runner.TorchRunner(config, batch, "eager", train=False)
+  predicted = yardstick.TorchRunner(config, batch, "eager", train=False)
   found = predicted.step()
   assert found.shape == (4, GEOMETRY.num_relations)
   np.testing.assert_allclose(found.sum(dim=-1), 1, atol=1e-6)

@@ -1,5 +1,7 @@
 """The model of a pod's update, compared with computations by hand."""
 
+import json
+
 import pytest
 
 from benchmarks import pod_model
@@ -13,9 +15,9 @@ NODES = Chip(1.0, 16.0, 4.0, "", node=4, between=1.0)
 
 def test_a_ring_sends_all_but_its_own_part_twice():
   # Two devices swap halves, then whole halves: 4 + 4 bytes at 2 bytes/s.
-  assert pod_model.ring_seconds(8.0, 2, 2.0) == 4.0
-  assert pod_model.ring_seconds(8.0, 4, 2.0) == 6.0
-  assert pod_model.ring_seconds(8.0, 1, 2.0) == 0.0
+  assert pod_model.sum_seconds(RING, 2, 8.0) == 4.0
+  assert pod_model.sum_seconds(RING, 4, 8.0) == 6.0
+  assert pod_model.sum_seconds(RING, 1, 8.0) == 0.0
 
 
 def test_nodes_sum_inside_and_then_each_part_between_them():
@@ -46,18 +48,19 @@ def test_compute_has_its_share_at_the_minimum_batch(chip, efficiency):
   assert update.compute / update.overlapped == pytest.approx(efficiency)
 
 
-def test_the_work_is_that_of_the_full_size():
-  work = pod_model.count_work(share=0.45)
+def test_figures_are_those_of_the_full_size(tmp_path, capsys):
+  out = tmp_path / "found.json"
+  pod_model.main(pod_model.Settings(share=0.45, out=str(out)))
+  found = json.loads(out.read_text())
+  work = Work(**found["work"])
   # BERT-base, CLIP ViT-B/32 and the head have 0.2 B parameters.
   assert work.gradient_bytes == pytest.approx(0.79e9, rel=0.01)
   # Three times the 23.5 GFLOP of a prediction.
   assert work.flops == pytest.approx(70.5e9, rel=0.01)
-
-
-def test_a_line_has_the_figures_of_its_update():
-  line = pod_model.describe("H100 SXM", 64, 256, WORK)
-  update = WORK.on(CHIPS["H100 SXM"], 64, 256)
+  line = next(x for x in found["lines"] if x["chip"] == "H100 SXM")
+  update = work.on(CHIPS["H100 SXM"], line["devices"], line["batch_size"])
   assert line["sums"] == update.sums
-  cells = pod_model.cells(line)
-  assert cells[:3] == ["H100 SXM", "64", "256"]
-  assert cells[-2] == f"{100 * update.compute / update.in_turn:.0f}"
+  shown = next(x for x in capsys.readouterr().out.splitlines() if "H100" in x)
+  cells = [cell.strip() for cell in shown.split("│")]
+  assert cells[1:4] == ["H100 SXM", "8", "256"]
+  assert cells[-3] == f"{100 * update.compute / update.in_turn:.0f}"

@@ -1,7 +1,5 @@
 """Contents of tables, and the number format of the paper."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -93,15 +91,6 @@ def test_a_markdown_table_aligns_numbers_and_keeps_the_title_above():
     "Of x\nprotocol: none\n\n"
     "| by | F1 |\n| --- | --: |\n| standard | 92.38 |\n| blank | 9.00 ± 0.1 |\n"
   )
-
-
-def test_json_files_are_indented(tmp_path):
-  path, value = tmp_path / "x.json", {"a": [1.5, None], "b": {"c": "d"}}
-  tables.write_json(str(path), value)
-  text = path.read_text()
-  assert json.loads(text) == value
-  assert text.startswith('{\n  "a": [\n')
-  assert text.endswith("}\n")
 
 
 # Markup or emoji for rich, or the end of a cell in Markdown.

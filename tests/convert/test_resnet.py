@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 import pytest
+import resnets
 import torch
-import transformers
 
 from ifa_jax.convert import resnet as converter
 from ifa_jax.models.encoders.resnet import ResNet, ResNetConfig, pyramid
@@ -12,44 +12,11 @@ from ifa_jax.models.encoders.resnet import ResNet, ResNetConfig, pyramid
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 TOLERANCE = 5e-6
-TINY = {
-  "depths": [2, 1, 2, 1],
-  "embedding_size": 8,
-  "hidden_sizes": [16, 24, 32, 40],
-}
 
 
 @pytest.fixture(scope="module")
 def theirs():
-  """A model of transformers whose norms are no identity."""
-  torch.manual_seed(0)
-  config = transformers.ResNetConfig(layer_type="bottleneck", **TINY)
-  model = transformers.ResNetModel(config).eval()
-  with torch.no_grad():
-    for name, array in (*model.named_parameters(), *model.named_buffers()):
-      if "running_var" in name:
-        array.uniform_(0.5, 1.5)
-      elif array.dtype.is_floating_point:
-        array.add_(0.1 * torch.randn_like(array))
-  return model
-
-
-def as_torchvision(name):
-  """Returns torchvision's name of an array of transformers'."""
-  parts = name.removeprefix("resnet.").split(".")
-  kinds = {"convolution": "conv", "normalization": "bn"}
-  if parts[0] == "embedder":
-    return ".".join([f"{kinds[parts[2]]}1", parts[3]])
-  stage, block, rest = int(parts[2]) + 1, parts[4], parts[5:]
-  if rest[0] == "shortcut":
-    part = f"downsample.{[*kinds].index(rest[1])}"
-  else:
-    part = f"{kinds[rest[2]]}{int(rest[1]) + 1}"
-  return f"layer{stage}.{block}.{part}.{rest[-1]}"
-
-
-def arrays_of(model):
-  return {name: x.numpy() for name, x in model.state_dict().items()}
+  return resnets.make((16, 24, 32, 40))
 
 
 def run(arrays, pixels):
@@ -60,9 +27,9 @@ def run(arrays, pixels):
 
 @pytest.mark.parametrize("renamed", [False, True])
 def test_maps_of_all_stages(theirs, renamed):
-  arrays = arrays_of(theirs)
+  arrays = resnets.arrays_of(theirs)
   if renamed:
-    arrays = {as_torchvision(name): x for name, x in arrays.items()}
+    arrays = {resnets.as_torchvision(name): x for name, x in arrays.items()}
     arrays["fc.weight"] = np.zeros((3, 40), np.float32)
   pixels = np.random.default_rng(0).normal(size=(2, 64, 64, 3))
   pixels = pixels.astype(np.float32)
@@ -118,7 +85,7 @@ def test_number_of_parameters_of_resnet_50():
   ],
 )
 def test_other_checkpoints_are_refused(theirs, change, message):
-  arrays = arrays_of(theirs)
+  arrays = resnets.arrays_of(theirs)
   change(arrays)
   with pytest.raises(ValueError, match=message):
     converter.convert(arrays, "resnet")

@@ -47,3 +47,12 @@ def test_strict_parsing_refuses_nan_and_infinity():
   ):
     json_file.parse(text, "x", strict=True)
   assert json_file.parse('["NaN"]', "x", strict=True) == ["NaN"]
+
+
+def test_json_files_are_indented(tmp_path):
+  path, value = tmp_path / "x.json", {"a": [1.5, None], "b": {"c": "d"}}
+  json_file.write(path, value)
+  text = path.read_text()
+  assert json_file.load(path) == value
+  assert text.startswith('{\n  "a": [\n')
+  assert text.endswith("}\n")

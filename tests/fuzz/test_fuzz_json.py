@@ -19,7 +19,7 @@ from ifa_jax.data.images import boxes
 from ifa_jax.inference import images, jsonl
 from ifa_jax.inference.post import read_post
 from ifa_jax.preparation.mnre1_graphs import command
-from ifa_jax.preparation.objects.journal import Journal
+from ifa_jax.preparation.per_picture.journal import Journal
 from ifa_jax.preparation.scenes import graphs as scene_graphs
 from ifa_jax.statistics import predictions
 
@@ -57,7 +57,8 @@ class Kind(NamedTuple):
 
 
 def read_journal(folder):
-  with Journal(str(folder / "j.jsonl"), {"threshold": 0.2}, {}) as journal:
+  path = str(folder / "j.jsonl")
+  with Journal(path, "boxes", {"threshold": 0.2}, {}) as journal:
     return journal
 
 

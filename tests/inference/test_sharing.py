@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import own_runs
 import pytest
+import resnets
 import tiny
 import tiny_systems
 from flax import traverse_util
@@ -145,6 +146,23 @@ def test_a_model_brings_the_encoder_of_its_objects(
   assert_same(shared, run, posts)
   shared.save_pretrained(tmp_path / "again")
   assert_same(Predictor(tmp_path / "again"), run, posts)
+
+
+def test_a_model_brings_the_encoder_of_its_pyramid(
+  raw_dir, data_dir, posts, tmp_path
+):
+  encoder = resnets.write(tmp_path / "resnet")
+  scenes = own_runs.make_scenes(
+    raw_dir, tmp_path / "scenes", f"pyramid:{encoder}"
+  )
+  built = own_runs.build("hvpnet_released", data_dir, scenes)
+  params = tiny_systems.params(built)
+  own_runs.write(built, params, tmp_path / "run")
+  run = Predictor(tmp_path / "run")
+  run.save_pretrained(tmp_path / "shared")
+  shutil.rmtree(encoder)
+  assert str(tmp_path) not in (tmp_path / "shared" / "scenes.json").read_text()
+  assert_same(Predictor(tmp_path / "shared"), run, posts)
 
 
 def test_a_shared_model_is_shared_again_alike(finished, tmp_path):

@@ -92,6 +92,8 @@ def test_parameter_counts(name):
   assert size(tree["relation_head"]) == 2 * sizes[0] * 23 + 23
   if name == "text":
     assert set(tree) == {"text", "relation_head"}
+  elif name == "ifaformer_caption":
+    assert size(tree["caption"]) == text_size(*sizes)
   else:
     patch_size = 14 if name == "large" else 32
     assert size(tree["visual"]) == visual_size(*sizes, patch_size)
@@ -126,7 +128,7 @@ def test_optimizer_groups_cover_the_model(name):
   groups = optimizer.group_parameters(tree, patterns)
   assert set(jax.tree.leaves(groups["text"])) == {"encoder"}
   assert set(jax.tree.leaves(groups["relation_head"])) == {"new"}
-  if name != "text":
+  if name not in ("text", "ifaformer_caption"):
     embed = groups["visual"]["embed"]
     crops = "encoder" if name == "released" else "new"
     assert embed["grounded_position"] == embed["detected_position"] == crops
@@ -206,5 +208,7 @@ def test_an_exchange_switch_can_be_set_from_the_config():
 
 @pytest.mark.parametrize("name", [*variants.ROWS])
 def test_a_model_is_named_after_its_row(name):
-  made = variants.make(name, text=TextConfig(num_layers=12, vocab_size=7))
+  text = TextConfig(num_layers=12, vocab_size=7)
+  streams = {"caption": text} if name == "ifaformer_caption" else {}
+  made = variants.make(name, text=text, **streams)
   assert variants.name_of(made) == name

@@ -82,28 +82,24 @@ def make_batch(name, padding=0):
     tail_start=np.array([7, 4, 1], np.int32),
     label=np.array([0, 3, 5], np.int32),
     valid=np.ones(ROWS, bool),
-    regions=features.astype(np.float32) * there[..., None],
+    # Absent regions have features of their own.
+    regions=np.where(there[..., None], features, features[0, 0]).astype(
+      np.float32
+    ),
     region_mask=there,
   )
 
 
 def compute(name, params, batch):
   """Returns the yardstick's logits and states."""
-  config, params = SYSTEMS[name], dict(params)
+  config = SYSTEMS[name]
   width, num_heads = config.text.hidden_dim, config.text.num_heads
-  absent, released = None, config.variant == "released"
-  if released:
-    pyramid = dict(params["pyramid"])
-    absent = pyramid.pop("absent")
-    params["pyramid"] = pyramid
+  released = config.variant == "released"
   weights = engine.restore(
     traverse_util.flatten_dict(params, sep="/"), RULES, "the yardstick"
   )
   w = {key: np.asarray(value, np.float64) for key, value in weights.items()}
-  features = batch.regions.astype(np.float64)
-  if absent is not None:
-    features = np.where(batch.region_mask[..., None], features, absent)
-  maps = features.reshape(ROWS, REGIONS, -1, 2, 2)
+  maps = batch.regions.astype(np.float64).reshape(ROWS, REGIONS, -1, 2, 2)
   bias = np.zeros((ROWS, 4 * REGIONS))
   pad = -10000.0
   if released:

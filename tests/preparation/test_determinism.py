@@ -52,8 +52,11 @@ def test_a_record_has_sorted_fields_and_lossless_squares(data_dir):
   raw = next(iter(tf.data.TFRecordDataset(str(shard)))).numpy()
   example = tf.train.Example.FromString(raw)
   assert len(example.features.feature) > 5
+  # A name follows its length: "caption" is also in "caption_ids".
   places = [
-    raw.index(name.encode()) for name in sorted(example.features.feature)
+    raw.index(bytes([0x0A, len(name)]) + name.encode())
+    # Protobuf puts a name after those that it begins.
+    for name in sorted(example.features.feature, key="{}~".format)
   ]
   assert places == sorted(places)
   (png,) = example.features.feature["image"].bytes_list.value

@@ -1,9 +1,9 @@
-"""The journal of found objects: continued, damaged, and refused ones."""
+"""The journal of results by picture: continued, damaged, and refused ones."""
 
 import pytest
 
-from ifa_jax.preparation.objects.journal import Journal
-from ifa_jax.preparation.objects.tree import Wanted
+from ifa_jax.preparation.per_picture.journal import Journal
+from ifa_jax.preparation.per_picture.pictures import Wanted
 
 MODEL = {"name": "detr", "commit": None, "sha256": "ab" * 32}
 SETTINGS = {"threshold": 0.1, "detector": MODEL, "grounder": None}
@@ -15,7 +15,7 @@ BOX = {"box": [0, 0, 9, 9], "score": 0.5, "label": "dog"}
 def path(tmp_path):
   """A journal with two batches of one picture each."""
   path = tmp_path / "journal.jsonl"
-  with Journal(str(path), SETTINGS, {"torch": "2"}) as journal:
+  with Journal(str(path), "boxes", SETTINGS, {"torch": "2"}) as journal:
     journal.write([FIRST], [[BOX]], [None])
     journal.write([SECOND], [[]], ["not a picture"])
   return path
@@ -23,7 +23,7 @@ def path(tmp_path):
 
 def reopen(path, **changes):
   """Returns the entries of both pictures."""
-  with Journal(str(path), SETTINGS | changes, {}) as journal:
+  with Journal(str(path), "boxes", SETTINGS | changes, {}) as journal:
     return [journal.entry(picture) for picture in (FIRST, SECOND)]
 
 
@@ -31,7 +31,7 @@ def test_entries_come_back_unless_the_picture_has_changed(path):
   first, second = reopen(path)
   assert (first["boxes"], first["reason"]) == ([BOX], None)
   assert (second["boxes"], second["reason"]) == ([], "not a picture")
-  with Journal(str(path), SETTINGS, {}) as journal:
+  with Journal(str(path), "boxes", SETTINGS, {}) as journal:
     assert journal.entry(FIRST._replace(path="/moved.jpg")) == first
     for changes in ({"name": "c"}, {"num_bytes": 8}, {"names": ("Ann",)}):
       assert journal.entry(FIRST._replace(**changes)) is None
@@ -44,7 +44,7 @@ def test_a_line_that_a_kill_cut_off_is_dropped(path):
   path.write_bytes(whole[:-9])
   first, second = reopen(path)
   assert (first["boxes"], second) == ([BOX], None)
-  with Journal(str(path), SETTINGS, {}) as journal:
+  with Journal(str(path), "boxes", SETTINGS, {}) as journal:
     journal.write([SECOND], [[]], ["not a picture"])
   assert path.read_bytes() == whole
   path.write_bytes(whole[:7])
@@ -78,7 +78,12 @@ def test_other_settings_are_refused(path, changes, message):
 
 def test_two_processes_do_not_write_one_journal(path):
   with (
-    Journal(str(path), SETTINGS, {}),
+    Journal(str(path), "boxes", SETTINGS, {}),
     pytest.raises(ValueError, match="another process is writing to it"),
   ):
     reopen(path)
+
+
+def test_results_of_another_kind_are_refused(path):
+  with pytest.raises(ValueError, match=r"jsonl:2: expected a journal's line"):
+    Journal(str(path), "caption", SETTINGS, {})

@@ -5,13 +5,9 @@ import json
 import logging
 import os
 import pathlib
-import signal
-import subprocess
-import sys
-import time
 
-import command_lines
 import detectors
+import kills
 import pytest
 import raw_tree
 import transformers
@@ -21,13 +17,12 @@ from ifa_jax.detection.finder import ObjectFinder
 from ifa_jax.preparation import counts
 from ifa_jax.preparation.mnre.plan import Settings as Preparation
 from ifa_jax.preparation.mnre.prepare import prepare
-from ifa_jax.preparation.objects import boxes as object_boxes
-from ifa_jax.preparation.objects.boxes import Settings, produce
+from ifa_jax.preparation.objects import command
+from ifa_jax.preparation.objects.command import Settings, produce
 
 pytestmark = pytest.mark.slow
 
 MNRE_DIR = os.environ.get("MNRE_DIR")
-SECONDS_TO_START = 120
 ROWS = [
   raw_tree.row(),
   raw_tree.row(img_id="b.jpg", relation="None"),
@@ -64,7 +59,7 @@ def load():
 @pytest.fixture
 def find(tree, models, tmp_path, monkeypatch, load):
   """Runs the command's work with some settings changed."""
-  monkeypatch.setattr(object_boxes, "ObjectFinder", load)
+  monkeypatch.setattr(command, "ObjectFinder", load)
 
   def run(**changes):
     given = {"raw_dir": tree, "out": str(tmp_path / "boxes.json")}
@@ -175,30 +170,8 @@ def test_a_killed_run_ends_as_an_uninterrupted_one(find, models, tmp_path):
   }
   tree = raw_tree.write_tree(tmp_path / "many", rows, pictures)
   out = tmp_path / "killed.json"
-  journal = pathlib.Path(object_boxes.journal_path(out))
   given = {"raw_dir": tree, "out": str(out), "batch_size": 2, **models}
-  with open(tmp_path / "stderr", "w") as stderr:
-    process = subprocess.Popen(
-      [
-        sys.executable,
-        "data_prep/objects.py",
-        *(f"--{name}={value}" for name, value in given.items()),
-      ],
-      cwd=command_lines.ROOT,
-      env=os.environ
-      | {"PYTHONPATH": command_lines.PATHS, "OMP_NUM_THREADS": "1"},
-      stdout=subprocess.DEVNULL,
-      stderr=stderr,
-    )
-  until = time.monotonic() + SECONDS_TO_START
-  while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
-    assert process.poll() is None, (tmp_path / "stderr").read_text()
-    assert time.monotonic() < until, "it did not start in time"
-    time.sleep(0.002)
-  process.send_signal(signal.SIGKILL)
-  assert process.wait() == -signal.SIGKILL
-  assert not out.exists()
-  before = journal.read_bytes().count(b"\n") - 1
+  before = kills.stop_after_a_batch("objects", given, out)
   counts = find(**given)
   assert counts["searched before"] == 2 * before < 24
   alone = str(tmp_path / "alone.json")

@@ -23,7 +23,13 @@ def planner(tmp_path):
   def plan(*rows):
     tree = raw_tree.write_tree(tmp_path / "raw", [*rows])
     return Planner(
-      Settings(tree, str(tmp_path), "none", None, tokenizer, "absent")
+      Settings(
+        tree,
+        str(tmp_path),
+        "none",
+        tokenizer=tokenizer,
+        missing_pixels="absent",
+      )
     )
 
   return plan

@@ -233,7 +233,7 @@ def test_seeds_of_several_protocols_raise(tmp_path, file):
 )
 def test_unknown_protocols_differ(protocols, described):
   compared = [
-    systems.System(f"s{i}", (predictions.Seed("x", protocol, {}),))
+    systems.PredictedSystem(f"s{i}", (predictions.Seed("x", protocol, {}),))
     for i, protocol in enumerate(protocols)
   ]
   assert systems.describe_protocols(compared) == described

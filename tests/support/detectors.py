@@ -42,7 +42,7 @@ def write_detector(folder, seed=5):
     **_layers(2, 16),
   )
   model = transformers.DetrForObjectDetection(config)
-  _perturbed(model, seed).save_pretrained(folder)
+  perturbed(model, seed).save_pretrained(folder)
   transformers.DetrImageProcessorPil(size=SIDES).save_pretrained(folder)
   return os.fspath(folder)
 
@@ -72,7 +72,7 @@ def write_grounder(folder, seed=5):
     max_text_len=24,
     **_layers(2, 16),
   )
-  model = _perturbed(transformers.GroundingDinoForObjectDetection(config), seed)
+  model = perturbed(transformers.GroundingDinoForObjectDetection(config), seed)
   with torch.no_grad():
     # Else no box is as wide as a pixel.
     model.bbox_embed[0].layers[-1].bias[2:] += 2
@@ -105,7 +105,7 @@ def write_owl(folder, seed=0):
     projection_dim=16,
   )
   model = transformers.OwlViTForObjectDetection(config)
-  _perturbed(model, seed).save_pretrained(folder)
+  perturbed(model, seed).save_pretrained(folder)
   square = {"height": 32, "width": 32}
   transformers.OwlViTImageProcessorPil(
     size=square, crop_size=square
@@ -158,7 +158,7 @@ def _layers(num, width):
   }
 
 
-def _perturbed(model, seed):
+def perturbed(model, seed):
   """Draws all weights again, so that queries differ in box and score."""
   rng = torch.Generator().manual_seed(seed)
   with torch.no_grad():

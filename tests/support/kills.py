@@ -3,14 +3,19 @@
 import contextlib
 import json
 import os
+import pathlib
 import random
 import signal
 import subprocess
 import sys
+import tempfile
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import command_lines
+
+_SECONDS_TO_START = 120
 
 
 class Ended(NamedTuple):
@@ -90,3 +95,38 @@ def killer(
   ) as server:
     yield Killer(server)
     server.stdin.close()
+
+
+def stop_after_a_batch(
+  command: str, flags: Mapping[str, Any], out: pathlib.Path
+) -> int:
+  """Kills a command of `data_prep` as soon as its journal has a batch.
+
+  Returns:
+    The number of batches in the journal.
+  """
+  journal = pathlib.Path(f"{out}.journal.jsonl")
+  environment = {"PYTHONPATH": command_lines.PATHS, "OMP_NUM_THREADS": "1"}
+  with tempfile.TemporaryFile("w+") as stderr:
+    process = subprocess.Popen(
+      [
+        sys.executable,
+        f"data_prep/{command}.py",
+        *(f"--{name}={value}" for name, value in flags.items()),
+      ],
+      cwd=command_lines.ROOT,
+      env=os.environ | environment,
+      stdout=subprocess.DEVNULL,
+      stderr=stderr,
+    )
+    until = time.monotonic() + _SECONDS_TO_START
+    while not journal.exists() or journal.read_bytes().count(b"\n") < 2:
+      if process.poll() is not None:
+        stderr.seek(0)
+        raise AssertionError(stderr.read())
+      assert time.monotonic() < until, "it did not start in time"
+      time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+  assert not out.exists()
+  return journal.read_bytes().count(b"\n") - 1

@@ -17,12 +17,13 @@ from ifa_jax.workdir.state import TrainState
 STEP = 7
 
 
-def make_scenes(raw_dir, folder):
-  """Makes scenes of a tree's boxes file, with pixels as features."""
+def make_scenes(raw_dir, folder, encoder="pixels"):
+  """Makes scenes of a tree's boxes file."""
   made = splits.Settings(
     raw_dir=str(raw_dir),
     out=str(folder),
     boxes=str(raw_dir / "boxes.json"),
+    encoder=encoder,
     parser="chain",
   )
   splits.produce(made)

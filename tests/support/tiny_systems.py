@@ -62,8 +62,11 @@ MODELS = {
     caption=True, **_BERT | {"text": dataclasses.replace(_TEXT, max_len=64)}
   ),
   "ifaformer_caption": CaptionConfig(caption=_TEXT, **_BERT),
-  # Its features are those of pixels, read as a pyramid.
+  # Features of pixels are as wide as this pyramid, and can be read as one.
   "hvpnet": HVPNeTConfig(stage_dims=(8, 8, 16, 16), **_REGIONS),
+  "hvpnet_released": HVPNeTConfig(
+    stage_dims=(8, 8, 16, 16), variant="released", projection_dim=8, **_REGIONS
+  ),
 }
 TEXT_ONLY = ("pcnn", "bert", "mtb")
 

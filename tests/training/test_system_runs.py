@@ -7,9 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import own_runs
 import pytest
+import resnets
 import tiny_run
 import tiny_systems
 
+from ifa_jax.batch import blank_pictures
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.models import registry
 from ifa_jax.training import evaluation, loop
@@ -20,8 +22,10 @@ from ifa_jax.workdir.run_folder import RunFolder
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 # One for each kind of input in addition to token ids.
-SYSTEMS = ("pcnn", "mtb", "mega", "vilbert", "mkgformer", "hvformer", "hvpnet")
-SYSTEMS += ("caption", "ifaformer_caption")
+SYSTEMS = ("pcnn", "mtb", "mega", "vilbert", "mkgformer", "hvformer")
+SYSTEMS += ("hvpnet_released", "caption", "ifaformer_caption")
+# The parts of a post that show its picture.
+SEEN = ("image", "boxes", "caption")
 
 
 class Run(NamedTuple):
@@ -35,6 +39,14 @@ class Run(NamedTuple):
 def scenes_of_the_tree(raw_dir):
   """Scenes of the boxes file: pixels as features, spatial edges, chains."""
   return own_runs.make_scenes(raw_dir, raw_dir.parent / "scenes")
+
+
+@pytest.fixture(scope="module")
+def pyramid_scenes(raw_dir):
+  """Scenes with the features of a tiny ResNet."""
+  encoder = resnets.write(raw_dir.parent / "resnet")
+  folder = raw_dir.parent / "pyramid_scenes"
+  return own_runs.make_scenes(raw_dir, folder, f"pyramid:{encoder}")
 
 
 def config_of(name, data_dir, scenes_dir, **changes):
@@ -52,6 +64,8 @@ def config_of(name, data_dir, scenes_dir, **changes):
 def run_of_a_system(
   request, data_dir, scenes_dir, tmp_path_factory, fast_compilation
 ):
+  if request.param == "hvpnet_released":
+    scenes_dir = request.getfixturevalue("pyramid_scenes")
   built = tiny_run.build(config_of(request.param, data_dir, scenes_dir))
   workdir = tmp_path_factory.mktemp(request.param) / "run"
   loop.run(built, str(workdir))
@@ -74,8 +88,7 @@ def test_posts_are_predicted_as_the_test_split_was(run, posts):
 
 def test_a_post_without_a_picture_is_predicted_too(run, posts):
   predictor = Predictor(run.workdir)
-  seen = ("image", "boxes", "caption")
-  bare = {k: x for k, x in posts[0].items() if k not in seen}
+  bare = {k: x for k, x in posts[0].items() if k not in SEEN}
   found, whole = predictor.predict(bare), predictor.predict(posts[0])
   gap = abs(found["probability"] - whole["probability"])
   assert (gap > 1e-6) == run.experiment.config.model.sees_pictures
@@ -116,12 +129,48 @@ def test_a_finished_run_scores_again_alike(run):
   np.testing.assert_allclose(found.probabilities, wanted, atol=1e-6)
 
 
+def test_pictures_move_and_go_with_all_that_shows_them(run, posts):
+  built = run.experiment
+  with evaluation.Checkpoints(run.workdir / "checkpoints") as checkpoints:
+    params = evaluation.load_best(built, checkpoints).params
+  evaluator, split = evaluation.Evaluator(built), built.data.split("test")
+  others = np.roll(np.arange(len(split)), 1)
+  moved = evaluator.predict(params, split, others).probabilities
+  blank = evaluator.predict(params, split, change=blank_pictures)
+  exchanged = [
+    {**post, **{k: posts[i][k] for k in SEEN}}
+    for post, i in zip(posts, others, strict=True)
+  ]
+  bare = [{k: x for k, x in p.items() if k not in SEEN} for p in posts]
+  predictor, pairs = Predictor(run.workdir), [(blank.probabilities, bare)]
+  # A crop that is grounded for the names of one row is for no other post.
+  if "grounded" not in [slot[0] for slot in built.data.geometry.slots]:
+    pairs.append((moved, exchanged))
+  for ours, shown in pairs:
+    records = predictor.predict_all(shown, batch_size=5)
+    theirs = [[*record["probabilities"].values()] for record in records]
+    np.testing.assert_allclose(ours, theirs, atol=1e-5)
+  changes = np.abs(moved - blank.probabilities).max() > 1e-6
+  assert changes == built.config.model.sees_pictures
+
+
 def test_other_scenes_than_the_runs_are_refused(data_dir, tmp_path):
   tiny_systems.write_scenes(tmp_path, data_dir)
   config = config_of("mega", data_dir, tmp_path)
   config["model"]["regions"]["feature_dim"] = 192
   with pytest.raises(ValueError, match="feature_dim: expected 6, as in"):
     tiny_run.build(config)
+
+
+def test_scenes_that_leak_the_relation_need_the_protocol_released(
+  data_dir, tmp_path
+):
+  tiny_systems.write_scenes(tmp_path, data_dir)
+  path = tmp_path / "train.json"
+  marked = json.loads(path.read_text()) | {"protocol": "released"}
+  path.write_text(json.dumps(marked))
+  with pytest.raises(ValueError, match="that only released may use"):
+    tiny_run.build(config_of("mega", data_dir, tmp_path))
 
 
 def test_features_that_other_pictures_cannot_get_are_refused(

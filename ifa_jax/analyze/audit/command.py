@@ -6,9 +6,9 @@ r"""Numbers of rows that round to a printed row of scores, if there are any.
 
 Lists the whole numbers (right, predicted, None rows right) that round to the
 row, or names the figures that no numbers give. Without a row: audits every row
-of the paper's tables on MNRE's test split, and on its val split those that test
-cannot give. A figure printed as 92.38 means 92.375 to 92.385, both ends
-included.
+of the paper's tables and of later systems' papers on MNRE's test split, and on
+its val split those that test cannot give. A figure printed as 92.38 means
+92.375 to 92.385, both ends included; a missing figure may have any value.
 """
 
 import json
@@ -23,13 +23,12 @@ from ifa_jax.analyze.audit.whole_numbers import Audit
 from ifa_jax.analyze.published import ClassCounts, Figures
 from ifa_jax.cli import tables
 
-_ROW = ("accuracy", "precision", "recall")
 _ROUNDING = "to two decimals, half a unit of the last either way"
 
 
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
-  for name in (*_ROW, "f1"):
+  for name in Figures._fields:
     text = f"{name.capitalize()} as printed: percent, two decimals."
     flags.DEFINE_float(name, None, text)
     flags.register_validator(
@@ -48,12 +47,12 @@ def define_flags() -> None:
   )
   flags.DEFINE_bool("json", False, "Print one JSON object instead of tables.")
   flags.register_multi_flags_validator(
-    (*_ROW, "f1"),
+    Figures._fields,
     lambda row: (
-      len({row[name] is None for name in _ROW}) == 1
-      and (row["f1"] is None or row["accuracy"] is not None)
+      not any(row[name] is None for name in ("precision", "recall"))
+      or all(value is None for value in row.values())
     ),
-    "expected --accuracy, --precision and --recall, or none of them",
+    "expected --precision and --recall, or no figure",
   )
   flags.register_multi_flags_validator(
     ("num_rows", "num_relations"),
@@ -65,7 +64,7 @@ def define_flags() -> None:
 def main(_) -> None:
   """Runs the command."""
   values = flags.FLAGS
-  if values.accuracy is None:
+  if values.precision is None:
     _show_published(values.json)
     return
   figures = Figures(values.accuracy, values.precision, values.recall, values.f1)
@@ -74,7 +73,7 @@ def main(_) -> None:
 
 
 def audit_published() -> list[tuple[published.PublishedRow, str, Audit]]:
-  """Audits the paper's rows on test, and on val where test has no solution.
+  """Audits `published.ROWS` on test, and on val where test has no solution.
 
   Returns:
     (row, "test" or "val", audit), val after test.
@@ -93,8 +92,13 @@ def _show_published(as_json: bool) -> None:
   audits = audit_published()
   if as_json:
     rows = [
-      {"table": row.table, "name": row.name, "split": split}
-      | _values(row.figures, found)
+      {
+        "table": row.table,
+        "name": row.name,
+        "reported_by": row.reported_by,
+        "split": split,
+        **_values(row.figures, found),
+      }
       for row, split, found in audits
     ]
     values = {"protocol": published.PROTOCOL, "rounding": _ROUNDING}
@@ -106,12 +110,17 @@ def _show_published(as_json: bool) -> None:
       for row, split, found in audits
       if row.table == name
     ]
-    _print(f"{name} of arXiv:2211.07504, protocol: {published.PROTOCOL}", cells)
+    source = "" if name == published.LATER else f" of {published.PAPER}"
+    _print(f"{name}{source}, protocol: {published.PROTOCOL}", cells)
   sizes = (
     f"{name} has {counts.num_rows} rows, {counts.num_relations} with a relation"
     for name, counts in (("test", published.TEST), ("val", published.VAL))
   )
   print(f"{'; '.join(sizes)}. Rounded {_ROUNDING}.")
+  for source in dict.fromkeys(row.reported_by for row in published.ROWS):
+    names = [row.name for row in published.ROWS if row.reported_by == source]
+    if source != published.PAPER:
+      print(f"Reported by {source}: {'; '.join(names)}.")
 
 
 def _show_row(figures: Figures, found: Audit, as_json: bool) -> None:
@@ -153,7 +162,7 @@ def _values(figures: Figures, found: Audit) -> dict[str, Any]:
     "num_solutions": found.num_solutions,
     "solutions": [solution._asdict() for solution in found.solutions],
     "unreachable": found.unreachable,
-    "finding": _finding(found),
+    "finding": _finding(figures, found),
   }
 
 
@@ -163,7 +172,7 @@ def _cells(figures: Figures, found: Audit) -> list[str]:
   columns = [[*dict.fromkeys(x)] for x in zip(*found.solutions, strict=True)]
   right, predicted, none_right = columns or (found.rights[:1], [], [])
   pair = f"{_few(right)} / {_few(predicted)}"
-  return [*printed, pair, _few(none_right), _finding(found)]
+  return [*printed, pair, _few(none_right), _finding(figures, found)]
 
 
 def _few(numbers: Sequence[int]) -> str:
@@ -173,13 +182,15 @@ def _few(numbers: Sequence[int]) -> str:
   return f"{numbers[0]} ..." if len(numbers) > 1 else str(numbers[0])
 
 
-def _finding(found: Audit) -> str:
+def _finding(figures: Figures, found: Audit) -> str:
   if found.unreachable:
     reasons = found.unreachable.items()
     texts = (f"{name}: {reason}" for name, reason in reasons)
     return "; ".join(texts).replace("f1:", "F1:")
   num_none = found.counts.num_rows - found.counts.num_relations
   several = f", {found.num_solutions} ways" if found.num_solutions > 1 else ""
+  if several and figures.accuracy is None:
+    several += " without an accuracy"
   listed = found.num_solutions == len(found.solutions)
   if listed and all(s.none_right == num_none for s in found.solutions):
     return f"only with all {num_none} None rows right{several}"

@@ -20,44 +20,27 @@ _OTHER_F1 = "the counts of precision and recall give another"
 
 
 class Solution(NamedTuple):
-  """Numbers of rows that round to the figures.
+  """Numbers of rows that round to the figures."""
 
-  Attributes:
-    right: rows with a relation that is predicted.
-    predicted: rows for which a relation is predicted.
-    none_right: rows without a relation for which None is predicted.
-  """
-
-  right: int
-  predicted: int
-  none_right: int
+  right: int  # Rows with a relation that is predicted.
+  predicted: int  # Rows for which a relation is predicted.
+  none_right: int  # Rows without a relation for which None is predicted.
 
 
 class Audit(NamedTuple):
-  """Numbers of rows that give a row of scores on a split.
-
-  Attributes:
-    counts: of the split.
-    num_solutions: 0 if no whole numbers give the row.
-    solutions: the first `MAX_LISTED` of them.
-    rights: the numbers of right rows that give the recall.
-    unreachable: figure -> reason; empty if there is a solution. "together" is
-      there only if each figure can be reached by itself.
-  """
+  """Numbers of rows that give a row of scores on a split."""
 
   counts: ClassCounts
   num_solutions: int
-  solutions: list[Solution]
-  rights: list[int]
+  solutions: list[Solution]  # The first `MAX_LISTED` of them.
+  rights: list[int]  # Numbers of right rows that give the recall.
+  # Figure -> reason; empty if there is a solution. "together" is there only if
+  # each figure can be reached by itself.
   unreachable: dict[str, str]
 
 
 def audit(figures: Figures, counts: ClassCounts) -> Audit:
-  """Searches the numbers of rows that give a row of scores.
-
-  Args:
-    figures: as printed, in percent.
-    counts: of the split that was scored.
+  """Searches the numbers of rows of a split that give printed figures.
 
   Raises:
     ValueError: if a figure is no percentage of two decimals, or the split has
@@ -69,8 +52,11 @@ def audit(figures: Figures, counts: ClassCounts) -> Audit:
       f"expected 1 to {num_rows} rows with a relation of {num_rows}, got"
       f" {num_relations}"
     )
-  accuracy, precision, recall = map(_hundredths, figures[:3])
-  f1 = None if figures.f1 is None else _hundredths(figures.f1)
+  precision, recall = map(_hundredths, figures[1:3])
+  accuracy, f1 = (
+    None if percent is None else _hundredths(percent)
+    for percent in (figures.accuracy, figures.f1)
+  )
   num_none, rows = num_rows - num_relations, np.arange(num_rows + 1)
   correct = rows[_rounds(rows, num_rows, accuracy)].tolist()
   parts = rows[: num_relations + 1]
@@ -134,7 +120,7 @@ def _rounds(part, whole, percent: int | None) -> np.ndarray:
   return abs(20_000 * part - 2 * percent * whole) <= whole
 
 
-def _no_number(num_rows: int, percent: float) -> str:
+def _no_number(num_rows: int, percent: float | None) -> str:
   return f"no number of {num_rows} rows is {percent:.2f} %"
 
 

@@ -39,7 +39,7 @@ from ifa_jax.statistics import (
   systems,
 )
 from ifa_jax.statistics.paired import Estimates, Rows
-from ifa_jax.statistics.systems import System
+from ifa_jax.statistics.systems import PredictedSystem
 from ifa_jax.workdir.run_folder import RunFolder
 
 TAKES_WORDS = True
@@ -52,15 +52,12 @@ def define_flags() -> None:
   flags.DEFINE_enum(
     "split", "test", ["dev", "test"], "Predictions of a run's folder to read."
   )
-  flags.DEFINE_string("json", None, "File to write the result to, as JSON.")
-  flags.DEFINE_string(
-    "markdown", None, "File to write the tables to, as Markdown."
-  )
-  flags.DEFINE_string(
-    "disagreements",
-    None,
-    "File to write the rows to on which systems disagree.",
-  )
+  for name, content in (
+    ("json", "the result, as JSON"),
+    ("markdown", "the tables, as Markdown"),
+    ("disagreements", "the rows on which systems disagree, as JSON lines"),
+  ):
+    flags.DEFINE_string(name, None, f"File for {content}.")
   flags.DEFINE_integer(
     "num_shown", 5, "Number of these rows to print.", lower_bound=0
   )
@@ -107,13 +104,9 @@ def main(argv: Sequence[str]) -> int | None:
 
 
 def compare(
-  compared: Sequence[System], bootstrap_seed: int = 0
+  compared: Sequence[PredictedSystem], bootstrap_seed: int = 0
 ) -> dict[str, Any]:
-  """Compares systems with the first of them.
-
-  Args:
-    compared: one or more, as `statistics.systems.read` returns them.
-    bootstrap_seed: of the resamples that intervals are made from.
+  """Compares one or more systems with the first of them.
 
   Returns:
     Plain values ready for JSON: `protocol`, which is "protocols differ: ..."
@@ -134,7 +127,7 @@ def compare(
       f" {len(rows.gold)} rows of 1"
     )
   scores, differences = paired.estimate(rows, bootstrap_seed)
-  seeds = paired.by_seed(rows)
+  by_seed = paired.by_seed(rows)
   return {
     "protocol": systems.describe_protocols(compared),
     "n": len(rows.gold),
@@ -148,7 +141,7 @@ def compare(
         "name": system.name,
         "protocol": system.protocol,
         "paths": [seed.path for seed in system.seeds],
-        "scores": _scores(scores, i, seeds[i]),
+        "scores": _scores(scores, i, by_seed[i]),
         "unknown": _unknown(system, rows.relations),
       }
       for i, system in enumerate(compared)
@@ -163,20 +156,22 @@ def compare(
 
 def _scores(scores: Estimates, i: int, seeds: np.ndarray) -> dict[str, Any]:
   """Describes the scores of system i, whose seeds score float64[S, 4]."""
-  found = {}
-  for j, name in enumerate(bootstrap.SCORES):
-    values = seeds[:, j].tolist()
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    found[name] = _interval(scores, i, j, "mean")
-    found[name] |= {"deviation": deviation, "seeds": values}
-  return found
+  return {
+    name: {
+      **_interval(scores, i, j, "mean"),
+      "deviation": statistics.stdev(column) if len(column) > 1 else None,
+      "seeds": column,
+    }
+    for j, (name, column) in enumerate(
+      zip(bootstrap.SCORES, seeds.T.tolist(), strict=True)
+    )
+  }
 
 
-def _unknown(system: System, known: Sequence[str]) -> dict[str, int]:
+def _unknown(system: PredictedSystem, known: Sequence[str]) -> dict[str, int]:
   """Counts predictions of relations that no row has, most frequent first."""
-  counts = collections.Counter(
-    line["pred"] for seed in system.seeds for line in seed.lines.values()
-  )
+  lines = (line for seed in system.seeds for line in seed.lines.values())
+  counts = collections.Counter(line["pred"] for line in lines)
   return {name: n for name, n in counts.most_common() if name not in known}
 
 
@@ -196,11 +191,13 @@ def _pair(
     found = {"support": rows.support[relation], "first": first}
     return found | {"second": second} | difference(measure)
 
-  occurring = [j for j, support in enumerate(rows.support) if support]
-  by_relation = [of_relation(paired.FIRST_F1 + j, j) for j in occurring]
+  by_relation = {
+    rows.relations[j]: of_relation(paired.FIRST_F1 + j, j)
+    for j, support in enumerate(rows.support)
+    if support
+  }
   none = of_relation(paired.NONE_ACCURACY, metrics.NONE)
-  *by_relation, none = _adjust([*by_relation, none])
-  names = [rows.relations[j] for j in occurring]
+  _adjust([*by_relation.values(), none])
   first, second = rows.predicted[0], rows.predicted[i]
   p_value = None
   if len(first) == len(second) == 1:
@@ -211,27 +208,25 @@ def _pair(
       name: difference(j) for j, name in enumerate(bootstrap.SCORES)
     },
     "none_accuracy": none,
-    "f1_by_relation": dict(zip(names, by_relation, strict=True)),
+    "f1_by_relation": by_relation,
     "rows": disagreement.count(rows.gold, first, second),
     "mcnemar_p": p_value,
   }
 
 
-def _adjust(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _adjust(found: Sequence[dict[str, Any]]) -> None:
   """Adds `adjusted_p`, by Benjamini and Hochberg (1995, JRSS B 57, 289-300).
 
   Of those below 0.05, at most 1 in 20 is expected to be chance.
   """
   p_values = [one["p_value"] for one in found]
   adjusted = scipy.stats.false_discovery_control(p_values).tolist()
-  pairs = zip(found, adjusted, strict=True)
-  return [{**one, "adjusted_p": p} for one, p in pairs]
+  for one, p_value in zip(found, adjusted, strict=True):
+    one["adjusted_p"] = p_value
 
 
-def _interval(
-  found: Estimates, i: int, measure: int, name: str
-) -> dict[str, float]:
-  value, low, high = (float(bound[i, measure]) for bound in found[:3])
+def _interval(found: Estimates, i: int, j: int, name: str) -> dict[str, float]:
+  value, low, high = (float(bound[i, j]) for bound in found[:3])
   return {name: value, "low": low, "high": high}
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
-from ifa_jax.statistics.systems import System
+from ifa_jax.statistics.systems import PredictedSystem
 
 _READABLE = ("head", "tail", "text", "img_id")
 
@@ -14,10 +14,10 @@ _READABLE = ("head", "tail", "text", "img_id")
 def count(
   gold: np.ndarray, first: np.ndarray, second: np.ndarray
 ) -> dict[str, float]:
-  """Counts rows by the systems that are right.
+  """Counts rows, int[n], by the systems that are right.
 
   Args:
-    gold: int[n] relation ids.
+    gold: relation ids.
     first: int[S, n], by S seeds of a system.
     second: int[Z, n], by Z seeds of another.
 
@@ -62,7 +62,7 @@ def mcnemar(advantages: np.ndarray) -> float:
   return min(1.0, float(chances[as_far].sum()))
 
 
-def rows(systems: Sequence[System]) -> Iterator[dict[str, Any]]:
+def rows(systems: Sequence[PredictedSystem]) -> Iterator[dict[str, Any]]:
   """Yields the rows that not all seeds of all systems label the same.
 
   Yields:
@@ -91,8 +91,5 @@ def rows(systems: Sequence[System]) -> Iterator[dict[str, Any]]:
       for seed in reversed(seeds)
       if key in seed.lines[row]
     }
-    yield {
-      "id": row,
-      "gold": line["gold"],
-      "predictions": predictions,
-    } | readable
+    found = {"id": row, "gold": line["gold"], "predictions": predictions}
+    yield found | readable

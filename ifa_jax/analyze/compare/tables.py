@@ -114,18 +114,12 @@ def _relations(pair: Mapping[str, Any], title: str) -> Table:
   found = dict(pair["f1_by_relation"])
   none = {"None": found.pop("None")} if "None" in found else {}
   none["None, accuracy"] = pair["none_accuracy"]
-  sections = [
-    [
-      [
-        name,
-        str(x["support"]),
-        *(tables.percent(x[key]) for key in ("first", "second")),
-        tables.difference(x),
-      ]
-      for name, x in part.items()
-    ]
-    for part in (found, none)
-  ]
+
+  def cells(name, x):
+    scores = (tables.percent(x[key]) for key in ("first", "second"))
+    return [name, str(x["support"]), *scores, tables.difference(x)]
+
+  sections = [[cells(*item) for item in x.items()] for x in (found, none)]
   return Table(title, ("relation", "rows", "A", "B", "B - A"), sections)
 
 

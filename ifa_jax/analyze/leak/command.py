@@ -92,11 +92,8 @@ def measure(
 ) -> dict[str, Any]:
   """Measures the information about labels in the counts of a dataset.
 
-  Args:
-    data_dir: a tree as published, or a prepared dataset.
-    protocol: the dataset to read if several are prepared there.
-    tolerance: maximal share of the bits of a label, in [0, 1].
-    counts_file: see `sources.add_counts`.
+  `data_dir` and `protocol` are those of `sources.read`, `counts_file` that of
+  `sources.add_counts`; `tolerance` is the maximal share of the bits of a label.
 
   Returns:
     Plain values ready for JSON: `data_dir`, `source` and `protocol`;
@@ -160,9 +157,8 @@ def summary(found: Mapping[str, Any]) -> str:
       name
       for name, counted in found["counts"].items()
       if any(
-        tests[question] and tests[question]["p_value"] <= found["level"]
-        for tests in (counted["held_out"], *counted["within"].values())
-        for question in leak_counts.QUESTIONS
+        test["p_value"] <= found["level"]
+        for *_, test in leak_counts.tests_of(counted)
       )
     ]
     if significant:
@@ -178,22 +174,17 @@ def _numbers(
   related = sorted({row.relation for row in rows if row.has_relation})
   ids = {name: i for i, name in enumerate(related, start=1)}
   labels = np.array([ids.get(row.relation, 0) for row in rows], np.int64)
-  posts = {
-    split: bootstrap.number_posts([row.img_id for row in rows])
-    for split, rows in splits.items()
-  }
+  posts = [
+    bootstrap.number_posts([row.img_id for row in rows])
+    for rows in splits.values()
+  ]
   ends = np.cumsum([len(rows) for rows in splits.values()])[:-1]
   found, seen = {}, set()
   for name in rows[0].counts:
     values = _group(np.array([row.counts[name] for row in rows], np.float64))
     if name in supplied or (values.any() and values.tobytes() not in seen):
-      parts = zip(
-        np.split(values, ends),
-        np.split(labels, ends),
-        posts.values(),
-        strict=True,
-      )
-      found[name] = dict(zip(splits, map(Sample._make, parts), strict=True))
+      parts = map(Sample, np.split(values, ends), np.split(labels, ends), posts)
+      found[name] = dict(zip(splits, parts, strict=True))
     seen.add(values.tobytes())
   return found
 
@@ -225,21 +216,26 @@ def _by_class(splits: Mapping[str, Sequence[Row]], condition) -> dict[str, Any]:
 
 def _queries(splits: Mapping[str, Sequence[Row]]) -> dict[str, Any] | None:
   """Counts queries that end in exactly the types of the gold relation."""
-  compared, judged = {}, np.zeros(2, int)
+  compared = {}
   for split, rows in splits.items():
     if not rows or rows[0].asked is None:
       continue
-    types = {row.relation: queries.gold_types(row.relation) for row in rows}
-    kinds = {
-      "none": [row for row in rows if not row.has_relation],
-      "relation": [row for row in rows if row.has_relation],
+    found = compared[split] = {
+      f"{kind}_{counted}": 0
+      for kind in ("none", "relation", "typed")
+      for counted in ("rows", "equal")
     }
-    kinds["typed"] = [row for row in kinds["relation"] if types[row.relation]]
-    found = compared[split] = {}
-    for kind, members in kinds.items():
-      equal = sum(row.asked == types[row.relation] for row in members)
-      found |= {f"{kind}_rows": len(members), f"{kind}_equal": equal}
-    judged += [found["typed_equal"], found["typed_rows"]]
+    for row in rows:
+      types = queries.gold_types(row.relation)
+      kinds = ["relation" if row.has_relation else "none"]
+      kinds += ["typed"] * (row.has_relation and bool(types))
+      for kind in kinds:
+        found[f"{kind}_rows"] += 1
+        found[f"{kind}_equal"] += row.asked == types
   if not compared:
     return None
-  return compared | {"judged": queries.judge(*judged.tolist())}
+  equal, total = (
+    sum(found[name] for found in compared.values())
+    for name in ("typed_equal", "typed_rows")
+  )
+  return compared | {"judged": queries.judge(equal, total)}

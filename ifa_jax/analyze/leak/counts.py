@@ -7,7 +7,7 @@ leaks that train does not show.
 """
 
 import collections
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -30,10 +30,8 @@ def measure(
 ) -> dict[str, Any]:
   """Measures the information in a number; returns plain values ready for JSON.
 
-  Args:
-    splits: train, val and test; labels are relation ids.
-    tolerance: maximal share of the bits of a label, in [0, 1].
-    level: false positive rate of each test.
+  The splits are train, val and test, and their labels relation ids; `level` is
+  the false positive rate of each test.
 
   Returns:
     `table`: split -> {"none", "relation"} -> number -> rows. `threshold`: the
@@ -53,10 +51,9 @@ def measure(
     found["threshold"] = f"{'more than' if more else 'at most'} {least:.10g}"
   for name, split in splits.items():
     numbers, gold = split.numbers, split.labels != NONE
-    tables = {"none": numbers[~gold], "relation": numbers[gold]}
     found["table"][name] = {
-      kind: dict(sorted(collections.Counter(values.tolist()).items()))
-      for kind, values in tables.items()
+      kind: dict(sorted(collections.Counter(numbers[rows].tolist()).items()))
+      for kind, rows in (("none", ~gold), ("relation", gold))
     }
     if threshold:
       told = (numbers > least) == more
@@ -139,6 +136,15 @@ def judge(
   leaks = information.LEAK in inside
   verdict = information.LEAK if leaks else held_out["verdict"]
   return {"held_out": held_out, "within": within, "verdict": verdict}
+
+
+def tests_of(found: Mapping[str, Any]) -> Iterator[tuple[str, str, Any]]:
+  """Yields (place, question, test) of a result of `measure`."""
+  places = {"val, test": found["held_out"], **found["within"]}
+  for place, tests in places.items():
+    for question in QUESTIONS:
+      if tests[question]:
+        yield place, question, tests[question]
 
 
 def _finding(split: Sample) -> Sample:

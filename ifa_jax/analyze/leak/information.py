@@ -41,17 +41,11 @@ _FOLDS = 5
 
 
 class Sample(NamedTuple):
-  """Rows of a split.
+  """Rows of a split."""
 
-  Attributes:
-    numbers: int or float [n], the number under test.
-    labels: int[n], from 0.
-    posts: int[n], from 0.
-  """
-
-  numbers: np.ndarray
-  labels: np.ndarray
-  posts: np.ndarray
+  numbers: np.ndarray  # int[n] or float[n], the number under test.
+  labels: np.ndarray  # int[n], from 0.
+  posts: np.ndarray  # int[n], from 0.
 
 
 def verdict_of_bounds(low: float, high: float, tolerance: float) -> str:
@@ -83,7 +77,7 @@ def judge(
   tolerance: float,
   level: float,
 ) -> dict[str, Any]:
-  """Tests the information in a number about the labels of a sample.
+  """Tests the information in a number about the C labels of a sample.
 
   Args:
     sample: the rows to test on.
@@ -107,13 +101,18 @@ def judge(
   bits, left = (table[0] for table in test.learn(counts))
   gains = bits[test.folds, test.places, sample.labels]
   most = left[test.folds, 0, sample.labels]
+  # With few posts, all of small gain, the variance is underestimated: one more.
+  by_post = (
+    np.append(np.bincount(sample.posts, gains), bits.max()),
+    np.append(np.bincount(sample.posts, most), most.mean()),
+  )
   found = {
     "rows": len(gains),
     "posts": len(np.unique(sample.posts)),
     "open": float(most.mean()),
     "told": float(gains.mean()),
     "share": float(gains.sum() / most.sum()),
-    "high": _upper_bound(gains, most, sample.posts, bits.max(), level),
+    "high": _upper_bound(*by_post, level),
     "p_value": test.p_value(gains.sum(), level),
   }
   if len(np.unique(sample.labels)) == 1:
@@ -123,22 +122,19 @@ def judge(
 
 
 class _Test:
-  """Counts of rows by fold, number and label, observed and permuted.
-
-  Attributes:
-    places: int[n], the index of each row's number among all numbers.
-    folds: int[n], all 0 if there are rows to learn from.
-  """
+  """Counts of rows by fold, number and label, observed and permuted."""
 
   def __init__(self, sample: Sample, train: Sample | None, num_labels: int):
     learned = train or Sample(*(values[:0] for values in sample))
     numbers, places = np.unique(
       np.concatenate([sample.numbers, learned.numbers]), return_inverse=True
     )
+    # int[n], the index of each row's number among all numbers.
     self.places, theirs = np.split(places, [len(sample.numbers)])
-    self.folds = sample.posts % (1 if train else _FOLDS)
+    num_folds = 1 if train else _FOLDS
+    self.folds = sample.posts % num_folds
     self._labels, self._posts = sample.labels, sample.posts
-    self._shape = (1 if train else _FOLDS, len(numbers), num_labels)
+    self._shape = (num_folds, len(numbers), num_labels)
     self._train = None
     if train:
       self._train = np.zeros((1, 1, *self._shape[1:]))
@@ -157,9 +153,8 @@ class _Test:
   def learn(self, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns the gain of each fold, number and label, and bits given nothing.
 
-    Args:
-      counts: float64[B, F, K, C]; the other folds are learned from, unless
-        there are rows of train.
+    Learns from rows of train or, for each fold of float64[B, F, K, C] counts,
+    from the others.
 
     Returns:
       float64[B, F, K, C] and float64[B, F, 1, C]. A number that does not occur
@@ -207,17 +202,8 @@ def _blocks(posts: np.ndarray) -> Iterator[np.ndarray]:
     yield order[starts[sizes == size][:, None] + np.arange(size)]
 
 
-def _upper_bound(
-  gains: np.ndarray,
-  most: np.ndarray,
-  posts: np.ndarray,
-  max_gain: float,
-  level: float,
-) -> float:
-  """Returns the upper bound of the share of float64[n] gains in `most`."""
-  # With few posts, all of small gain, the variance is underestimated.
-  gain = np.append(np.bincount(posts, gains), max_gain)
-  left = np.append(np.bincount(posts, most), most.mean())
+def _upper_bound(gain: np.ndarray, left: np.ndarray, level: float) -> float:
+  """Returns the upper bound of the share of posts' gains in their bits left."""
   share = gain.sum() / left.sum()
   error = np.sqrt(np.sum((gain - share * left) ** 2)) / left.sum()
   return float(share + scipy.stats.norm.isf(level) * error)

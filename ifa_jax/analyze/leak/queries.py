@@ -38,9 +38,7 @@ def gold_types(relation: str) -> tuple[str, ...]:
 def query_types(query: str, tail: str) -> tuple[str, ...]:
   """Returns the types at the end of a query, after the tail's name.
 
-  Args:
-    query: "Jungkook BTS person organization".
-    tail: its name in the text, which may itself end in such a word.
+  The name in the text may itself end in such a word.
   """
   is_type = set(_WORDS.values()).__contains__
   asked, named = (

@@ -28,47 +28,27 @@ KINDS = ("grounded", "detected")
 
 
 class Row(NamedTuple):
-  """One row.
+  """One row of a split."""
 
-  Attributes:
-    id: "test/12", the split and the line of its text file, from 1.
-    relation: its name.
-    img_id: of its picture, "" if it names none.
-    has_relation: whether it is not None.
-    counts: name of a count -> its value.
-    repeats: kind of crop -> crops that are copies of another of the row.
-    asked: types in its query; None without queries.
-  """
-
-  id: str
+  id: str  # "test/12": the split, and the line of its text file from 1.
   relation: str
-  img_id: str
+  img_id: str  # "" if it names no picture.
   has_relation: bool
-  counts: dict[str, float]
-  repeats: dict[str, int]
-  asked: tuple[str, ...] | None = None
+  counts: dict[str, float]  # By name.
+  repeats: dict[str, int]  # Kind of crop -> copies of other crops of the row.
+  asked: tuple[str, ...] | None = None  # Types in its query, if it has one.
 
 
 class Source(NamedTuple):
-  """A dataset.
+  """A dataset."""
 
-  Attributes:
-    description: "raw tree: protocol released".
-    protocol: origin of its grounded crops.
-    splits: name -> rows in order.
-  """
-
-  description: str
+  description: str  # "raw tree: protocol released"
   protocol: str
-  splits: Mapping[str, Sequence[Row]]
+  splits: Mapping[str, Sequence[Row]]  # Rows in order.
 
 
 def read(data_dir: str, protocol: str | None = None) -> Source:
-  """Reads a tree as published, or a prepared dataset.
-
-  Args:
-    data_dir: either.
-    protocol: the dataset to read if several are prepared there.
+  """Reads a tree as published, or the prepared dataset of a protocol.
 
   Raises:
     ValueError: for another kind of folder, another protocol, and malformed
@@ -107,13 +87,14 @@ def add_counts(source: Source, path: str) -> list[str]:
       f"{path}: expected {{name: {{row or img_id: number}}}}, got"
       f" {shown(supplied)}"
     )
+  rows = [*itertools.chain(*source.splits.values())]
   for name, numbers in supplied.items():
-    for row in itertools.chain(*source.splits.values()):
-      if name in row.counts:
-        raise ValueError(
-          f"{path}: expected names other than {', '.join(row.counts)}, got"
-          f" {name!r}"
-        )
+    if rows and name in rows[0].counts:
+      raise ValueError(
+        f"{path}: expected names other than {', '.join(rows[0].counts)}, got"
+        f" {name!r}"
+      )
+    for row in rows:
       number = numbers.get(row.id, numbers.get(row.img_id))
       if not json_file.is_finite(number):
         raise ValueError(

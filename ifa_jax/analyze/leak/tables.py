@@ -47,15 +47,15 @@ def _show_count(name: str, counted: Mapping[str, Any]) -> None:
   cells = []
   for split, table in counted["table"].items():
     found = counted["finding"].get(split)
-    pair = [f"{found[k]:.3f}" for k in ("precision", "recall")] if found else []
+    pair = [
+      f"{found[k]:.3f}" if found else "-" for k in ("precision", "recall")
+    ]
     accuracy = [tables.percent(x) for x in counted["accuracy"][split].values()]
     numbers = [
-      ", ".join(
-        f"{number:.10g}: {rows}" for number, rows in table[kind].items()
-      )
-      for kind in ("none", "relation")
+      ", ".join(f"{number:.10g}: {rows}" for number, rows in listed.items())
+      for listed in table.values()
     ]
-    cells.append([split, *numbers, *(pair or ["-", "-"]), *accuracy])
+    cells.append([split, *numbers, *pair, *accuracy])
   title = (
     f"Rows by {name} (number: rows)\naccuracy of each number's majority class"
     " on train"
@@ -71,17 +71,12 @@ def _show_queries(queries: Mapping[str, Any]) -> None:
     "Queries that end in exactly the types of the gold relation\nNone rows: in"
     " no type"
   )
-  cells = [
-    [
-      split,
-      *(
-        f"{counts[f'{kind}_equal']} of {counts[f'{kind}_rows']}"
-        for kind in ("none", "relation", "typed")
-      ),
-    ]
-    for split, counts in queries.items()
-    if split != "judged"
-  ]
+  cells = []
+  for split, found in queries.items():
+    if split != "judged":
+      kinds = ("none", "relation", "typed")
+      pairs = ((found[f"{k}_equal"], found[f"{k}_rows"]) for k in kinds)
+      cells.append([split, *(f"{equal} of {rows}" for equal, rows in pairs)])
   _print(title, ("split", *_CLASSES, "of these with types"), cells)
 
 
@@ -95,23 +90,19 @@ def _show_tests(found: Mapping[str, Any]) -> None:
   )
   columns = ("number", "of", "in", "rows", "posts", "bits", "share %")
   columns += ("at most %", "p", "verdict")
-  cells = []
-  for name, counted in found["counts"].items():
-    tests = {"val, test": counted["held_out"], **counted["within"]}
-    cells += [
-      [
-        name,
-        question,
-        place,
-        *(str(test[key]) for key in ("rows", "posts")),
-        f"{test['open']:.2f}",
-        *(tables.percent(test[key]) for key in ("share", "high")),
-        f"{test['p_value']:.1g}",
-        test["verdict"],
-      ]
-      for place, found_there in tests.items()
-      for question in counts.QUESTIONS
-      if (test := found_there[question])
-      and (place == "val, test" or test["p_value"] <= level)
+  cells = [
+    [
+      name,
+      question,
+      place,
+      *(str(test[key]) for key in ("rows", "posts")),
+      f"{test['open']:.2f}",
+      *(tables.percent(test[key]) for key in ("share", "high")),
+      f"{test['p_value']:.1g}",
+      test["verdict"],
     ]
+    for name, counted in found["counts"].items()
+    for place, question, test in counts.tests_of(counted)
+    if place == "val, test" or test["p_value"] <= level
+  ]
   _print(title, columns, cells)

@@ -9,6 +9,9 @@ as launch.py would: its folder is an ordinary run's. Finished runs are not
 trained again, and a table that was stopped is resumed. `--set` changes settings
 of all variants; a setting that a variant does not have is an error.
 
+Later systems (mkgformer, hvformer, hvpnet) are rows if --rows names them, in a
+table of their own.
+
 Scores are means over seeds, with standard deviations; 95 % intervals are those
 of `compare`, bootstrapped over test posts and paired for differences. Writes
 `table2.md` and `table2.json` into WORKDIR.
@@ -25,7 +28,7 @@ from ifa_jax.analyze.table2 import configs as table2_configs
 from ifa_jax.analyze.table2 import runs, tables
 from ifa_jax.analyze.table2.runs import Row
 from ifa_jax.statistics import predictions
-from ifa_jax.statistics.systems import System
+from ifa_jax.statistics.systems import PredictedSystem
 from ifa_jax.workdir.run_folder import RunFolder
 
 COMPILES = True
@@ -88,10 +91,6 @@ def main(_) -> None:
 def table2(rows: Sequence[Row], against: str | None = None) -> dict[str, Any]:
   """Collects the scores of finished runs and the published ones.
 
-  Args:
-    rows: as `runs.plan` returns them, all trained.
-    against: the variant that others are compared with, if any.
-
   Returns:
     Plain values: `protocol`, `split`, `n`, `num_relations` (test rows that have
     one), `bootstrap`, `against`, and `rows`. Each of these has `variant`,
@@ -103,11 +102,13 @@ def table2(rows: Sequence[Row], against: str | None = None) -> dict[str, Any]:
     ValueError: if a run is not finished, or runs have other test rows or gold
       relations than the first one.
   """
-  systems = {}
-  for row in rows:
-    folders = row.folders.values()
-    seeds = (predictions.read(folder.path, runs.SPLIT) for folder in folders)
-    systems[row.variant] = System(row.variant, tuple(seeds))
+  systems = {
+    row.variant: PredictedSystem(
+      row.variant,
+      tuple(predictions.read(x.path, runs.SPLIT) for x in row.folders.values()),
+    )
+    for row in rows
+  }
   reference = systems[against or rows[0].variant]
   others = [system for system in systems.values() if system is not reference]
   result = command.compare([reference, *others])
@@ -133,7 +134,7 @@ def table2(rows: Sequence[Row], against: str | None = None) -> dict[str, Any]:
   }
 
 
-def _describe(row: Row, system: System) -> dict[str, Any]:
+def _describe(row: Row, system: PredictedSystem) -> dict[str, Any]:
   """Describes a row's runs, each with the update that was selected on dev."""
   name = f"eval_{runs.SPLIT}.json"
   found: dict[int, Any] = {
@@ -160,6 +161,8 @@ def _published(variant: str) -> dict[str, Any] | None:
     return None
   row = published.VARIANTS[variant]
   figures = {
-    name: round(value / 100, 4) for name, value in row.figures._asdict().items()
+    name: None if value is None else round(value / 100, 4)
+    for name, value in row.figures._asdict().items()
   }
-  return {"table": row.table, "name": row.name, **figures}
+  found = {"table": row.table, "name": row.name, "reported_by": row.reported_by}
+  return found | figures

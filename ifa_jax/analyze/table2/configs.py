@@ -30,11 +30,10 @@ def load(path: str) -> ModuleType:
 
 
 def choose(module: ModuleType, names: Sequence[str]) -> list[str]:
-  """Returns the variants that become rows.
+  """Returns the variants of a config file that become rows: those named.
 
-  Args:
-    module: of the config file.
-    names: of variants; empty: those of the rows of Table 2, in its order.
+  Without names, the rows of Table 2 in its order; later systems read other
+  scenes.
 
   Raises:
     ValueError: for an unknown or repeated name, or if there is no row.
@@ -92,12 +91,7 @@ def parse(changes: Sequence[str]) -> dict[str, str]:
 def read(
   module: ModuleType, variant: str, changes: Mapping[str, str]
 ) -> RunConfig:
-  """Returns a variant's config, as launch.py reads it.
-
-  Args:
-    module: of the config file.
-    variant: one of its `VARIANTS`.
-    changes: setting -> text, parsed by the type of the setting.
+  """Returns a variant's config, as launch.py reads it, with `parse`d changes.
 
   Raises:
     ValueError: for a value of another type, or a setting that the variant does

@@ -24,24 +24,15 @@ SPLIT = "test"
 
 
 class Row(NamedTuple):
-  """A variant and its runs.
-
-  Attributes:
-    variant: its name.
-    config: resolved, but for the seed.
-    folders: seed -> a run's folder.
-    epochs: of each run; fractional if `train.max_steps` ends it.
-    updates: of each run.
-    visual_source: the model's input from pictures, as far as the dataset
-      reports it: "pixels", how many of them are constant grey, or "-". For a
-      model of regions, it is in the scores.
-  """
+  """A variant and its runs."""
 
   variant: str
-  config: RunConfig
-  folders: Mapping[int, RunFolder]
-  epochs: float
-  updates: int
+  config: RunConfig  # Resolved, but for the seed.
+  folders: Mapping[int, RunFolder]  # By seed.
+  epochs: float  # Of each run; fractional if `train.max_steps` ends it.
+  updates: int  # Of each run.
+  # Input from pictures as far as the dataset reports it: "pixels", how many of
+  # them are constant grey, or "-". Scores have that of a model of regions.
   visual_source: str
 
 
@@ -68,6 +59,8 @@ def plan(
   updates = built.epochs.num_steps
   fields = [field for field, *_ in built.config.model.picture_slots]
   source = _pixels(built.prepared, fields) if fields else "-"
+  if built.config.model.reads_caption:
+    source = "captions"
   epochs = updates / built.epochs.length
   return Row(variant, config, folders, epochs, updates, source)
 
@@ -91,13 +84,7 @@ def train_all(rows: Sequence[Row]) -> None:
   """Trains the runs of planned rows that are not finished, in order."""
   runs = [(row, *run) for row in rows for run in row.folders.items()]
   for i, (row, seed, folder) in enumerate(runs, start=1):
-    _log.info(
-      "run %d of %d: %s, seed %d, in %s",
-      i,
-      len(runs),
-      row.variant,
-      seed,
-      folder.path,
-    )
+    place = f"run {i} of {len(runs)}: {row.variant}, seed {seed}"
+    _log.info("%s, in %s", place, folder.path)
     config = dataclasses.replace(row.config, seed=seed)
     loop.run(experiment.build(config, folder), folder.path)

@@ -1,6 +1,6 @@
 """Table 2, printed or as Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ifa_jax.analyze import published, tables
@@ -8,20 +8,20 @@ from ifa_jax.analyze.tables import Table
 from ifa_jax.statistics import bootstrap
 
 _LEAK = (
-  "the paper's figures of w/ Visual Objects depend on the label leak of"
-  " protocol released, and so do those here if they are under it: README.md,"
-  " The label leak"
+  "the published figures of {} depend on crops that leak the label (protocol"
+  " released), and so do those here if they are under it: README.md, The label"
+  " leak"
 )
 
 
 def show(table: Mapping[str, Any]) -> None:
   """Prints the result of `table2.table2`; the first line is the protocol."""
-  tables.show(_head(table), [_scores(table), _runs(table)])
+  tables.show(_head(table), _tables(table))
 
 
 def markdown(table: Mapping[str, Any]) -> str:
   """Returns the result as Markdown; the first line is the protocol."""
-  return tables.markdown(_head(table), [_scores(table), _runs(table)])
+  return tables.markdown(_head(table), _tables(table))
 
 
 def _head(table: Mapping[str, Any]) -> list[str]:
@@ -36,22 +36,41 @@ def _head(table: Mapping[str, Any]) -> list[str]:
       f" relations, not {published.TEST.num_rows} with"
       f" {published.TEST.num_relations}"
     )
-  if any(row["variant"] in published.READ_CROPS for row in table["rows"]):
-    lines.append(_LEAK)
+  leaking = dict.fromkeys(
+    row["published"]["name"]
+    for row in table["rows"]
+    if row["variant"] in published.READ_CROPS
+  )
+  if leaking:
+    lines.append(_LEAK.format(", ".join(leaking)))
   if table["against"]:
     lines.append("* where the interval of a difference excludes 0")
   return lines
 
 
-def _scores(table: Mapping[str, Any]) -> Table:
+def _tables(table: Mapping[str, Any]) -> list[Table]:
+  """Returns Table 2, later systems if there are any, and the runs."""
+  titles = {"Table 2": [], published.LATER: []}
+  for row in table["rows"]:
+    is_later = row["published"] and row["published"]["table"] == published.LATER
+    titles[published.LATER if is_later else "Table 2"].append(row)
+  scores = [
+    _scores(title, rows, table["against"])
+    for title, rows in titles.items()
+    if rows
+  ]
+  return [*scores, _runs(table["rows"])]
+
+
+def _scores(
+  title: str, rows: Sequence[Mapping[str, Any]], against: str | None
+) -> Table:
   columns = ["system", "of", "protocol", "accuracy", "precision", "recall"]
   columns += ["F1"]
-  if table["against"]:
-    columns += [f"F1 - {table['against']}"]
-  sections = [
-    [line[: len(columns)] for line in _section(row)] for row in table["rows"]
-  ]
-  return Table("Table 2", columns, sections)
+  if against:
+    columns += [f"F1 - {against}"]
+  sections = [[line[: len(columns)] for line in _section(row)] for row in rows]
+  return Table(title, columns, sections)
 
 
 def _section(row: Mapping[str, Any]) -> list[list[str]]:
@@ -68,27 +87,26 @@ def _section(row: Mapping[str, Any]) -> list[list[str]]:
     ["95 %", "", *map(tables.interval, scores), second],
   ]
   if row["published"]:
-    figures = (row["published"][name] for name in bootstrap.SCORES)
+    figures = [row["published"][name] for name in bootstrap.SCORES]
     # A protocol is the origin of crops; the paper's other rows read none.
     reads_crops = row["variant"] in published.READ_CROPS
     protocol = published.PROTOCOL if reads_crops else ""
-    lines.append(["paper", protocol, *map(tables.percent, figures), ""])
+    cells = ["-" if x is None else tables.percent(x) for x in figures]
+    lines.append(["paper", protocol, *cells, ""])
   return tables.named([row["variant"]], lines)
 
 
-def _runs(table: Mapping[str, Any]) -> Table:
-  lines = []
-  for row in table["rows"]:
-    paper = row["published"]
-    lines.append(
-      [
-        row["variant"],
-        f"{paper['name']} ({paper['table']})" if paper else "",
-        row["visual_source"],
-        ", ".join(str(run["seed"]) for run in row["runs"]),
-        f"{round(row['epochs'], 2):g}",
-        str(row["updates"]),
-      ]
-    )
-  columns = ("system", "paper's row", "visual input", "seeds", "epochs")
+def _runs(rows: Sequence[Mapping[str, Any]]) -> Table:
+  lines = [
+    [
+      row["variant"],
+      "{name} ({table})".format(**x) if (x := row["published"]) else "",
+      row["visual_source"],
+      ", ".join(str(run["seed"]) for run in row["runs"]),
+      f"{round(row['epochs'], 2):g}",
+      str(row["updates"]),
+    ]
+    for row in rows
+  ]
+  columns = ("system", "published row", "visual input", "seeds", "epochs")
   return Table("Runs", [*columns, "updates"], [lines])

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import engine, sources, store
+from ifa_jax.convert import engine, sources
 from ifa_jax.convert.huggingface import processor
 from ifa_jax.convert.huggingface.encoder_weights import CROP_POSITIONS
 from ifa_jax.convert.huggingface.encoders import (
@@ -81,7 +81,7 @@ def export_huggingface(
       out = os.path.join(partial, "vision")
       _write_encoder(out, encoder, vision, parts["visual"], {})
       path = os.path.join(out, processor.FILE)
-      store.write_json(path, processor.write(vision))
+      json_file.write(path, processor.write(vision))
     metadata = {_MODEL: json.dumps(registry.to_dict(config))}
     if relations is not None:
       metadata[_RELATIONS] = json.dumps([*relations], ensure_ascii=False)
@@ -119,7 +119,7 @@ def _write_encoder(
     {"format": "pt"},
   )
   path = os.path.join(folder, "config.json")
-  store.write_json(path, {**encoder.write(config), **extra})
+  json_file.write(path, {**encoder.write(config), **extra})
 
 
 def read_rest(

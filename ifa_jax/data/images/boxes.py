@@ -8,6 +8,11 @@ its EXIF orientation applied. A box without a phrase is a detected object of
 every row of its picture; one with a phrase is a grounded object of the rows
 whose head or tail has that name (see `name_key`). So neither can depend on a
 row's relation. "label" may give a detector's class name.
+
+    {"protocol": "released", "boxes": {"a.jpg": [...]}}
+
+holds boxes that do depend on relations (see `preparation.published_boxes`).
+Only scenes of runs of that protocol can be made of it.
 """
 
 import os
@@ -17,6 +22,8 @@ from typing import Any, NamedTuple
 
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
+
+RELEASED = "released"
 
 
 class Box(NamedTuple):
@@ -43,18 +50,42 @@ def read_boxes(path: str | os.PathLike) -> dict[str, list[Box]]:
   Boxes of equal score keep the order of the file.
 
   Raises:
-    ValueError: for a malformed file; names picture and index of the box.
+    ValueError: for a malformed file, or boxes that depend on relations; names
+      picture and index of the box.
   """
+  listed, protocol = read_with_protocol(path)
+  if protocol is not None:
+    raise ValueError(
+      f"{path}: expected boxes that do not depend on relations, got those of"
+      f" the protocol {protocol}, of which only data_prep.scenes makes use"
+    )
+  return listed
+
+
+def read_with_protocol(
+  path: str | os.PathLike,
+) -> tuple[dict[str, list[Box]], str | None]:
+  """As `read_boxes`, with the only protocol that the boxes serve, if any."""
   listed = json_file.load(path)
+  protocol = None
+  # A picture of this name would have a list.
+  if isinstance(listed, dict) and isinstance(listed.get("boxes"), dict):
+    if listed.keys() != {"protocol", "boxes"} or listed["protocol"] != RELEASED:
+      raise ValueError(
+        f"{path}: expected {RELEASED!r} as 'protocol' next to 'boxes', got"
+        f" {shown(listed.get('protocol'))}"
+      )
+    protocol, listed = RELEASED, listed["boxes"]
   if not isinstance(listed, dict):
     raise ValueError(
       f"{path}: expected an object of picture names to lists of boxes, got a"
       f" {type(listed).__name__}"
     )
-  return {
+  read = {
     name: read_list(entries, f"{path}: picture {name!r}")
     for name, entries in listed.items()
   }
+  return read, protocol
 
 
 def read_list(entries: Any, where: str) -> list[Box]:

@@ -32,6 +32,13 @@ _KEYS = {
   "img_id": (str, int),
   "relation": str,
 }
+_DESCRIBED = {
+  "token": "a list of words",
+  "h": "an object",
+  "t": "an object",
+  "img_id": "a file name or a number",
+  "relation": "a name",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -212,9 +219,11 @@ def _parse(text: bytes, where: str, parse: notation.Parse) -> dict[str, Any]:
       raise _missing(where, repr(key), fields)
     value = fields[key]
     if not isinstance(value, kind) or isinstance(value, bool):
-      raise RowError(
-        where, "wrong type", f"{key!r} is a {type(value).__name__}"
-      )
+      hint = "; a post without a picture names a file that does not exist, see"
+      hint += " --missing_pixels=absent"
+      message = f"expected {_DESCRIBED[key]} in {key!r}, got {shown(value)}"
+      message += hint * (key == "img_id" and value is None)
+      raise RowError(where, "wrong type", message)
   return fields
 
 
@@ -254,15 +263,15 @@ def _read_entity(
     raise RowError(
       where,
       "bad span",
-      f"{key!r} has pos [{shown(begin)}, {shown(end)}), empty or outside the"
-      f" {len(words)} words",
+      f"expected {key!r} in words [begin, end) of the {len(words)}, not in"
+      f" characters, got pos [{shown(begin)}, {shown(end)})",
     )
   # MNRE-1 splits "#Bears" into two words and keeps the name whole.
   if "".join(name.split()) != "".join("".join(words[begin:end]).split()):
     raise RowError(
       where,
       "name differs from span",
-      f"{key!r} is named {name[:80]!r}, its words are"
-      f" {' '.join(words[begin:end])[:80]!r}",
+      f"expected {key!r} to be named {' '.join(words[begin:end])[:80]!r}, as"
+      f" its words [{begin}, {end}), the end exclusive, got {name[:80]!r}",
     )
   return (begin, end), name

@@ -13,6 +13,9 @@ import numpy as np
 # The parts of a scene that may be missing; `given` has a column for each.
 PARTS = ("boxes", "features", "edges", "edge_scores")
 
+# Features of absent regions, the only array that a file may lack: [Dv].
+ABSENT = "absent"
+
 # Name -> kind of its entries and axes; "N+1" is one more than "N".
 FORM = {
   "images": ("U", "N"),  # the pictures' file names

@@ -17,6 +17,9 @@ relations               the source of the edges: "detector", "spatial" or "none"
 parser                  the source of the heads: "spacy ...", "chain", "mnre1"
                         or "none"
 
+`train.npz` may have "absent", the features of absent regions [Dv], for models
+that attend to them.
+
 The writer of a split gives these keys and may add others; the last five are
 added automatically.
 """
@@ -71,6 +74,11 @@ class Scenes:
     return self._arrays["features"].shape[1]
 
   @property
+  def absent(self) -> np.ndarray | None:
+    """Features of absent regions [Dv], if they are not zero."""
+    return self._arrays.get(scene_arrays.ABSENT)
+
+  @property
   def has_labels(self) -> bool:
     """Whether any object has a class name."""
     return bool((self._arrays["labels"] >= 0).any())
@@ -98,6 +106,7 @@ def write_split(
   scenes: Mapping[str, Scene],
   heads: Mapping[str, Sequence[int]],
   manifest: Mapping[str, Any],
+  absent: np.ndarray | None = None,
 ) -> None:
   """Writes a split's two files, each of them atomically.
 
@@ -107,12 +116,15 @@ def write_split(
     scenes: by the picture's file name.
     heads: by the row's id, "test/12"; see `Scenes.heads`.
     manifest: the documented keys, and others.
+    absent: see `Scenes.absent`; kept as float16.
 
   Raises:
     ValueError: if `read_split` would reject the files; nothing is written.
   """
   path, manifest_path = _paths(folder, split)
   arrays = scene_arrays.pack(scenes, heads, path)
+  if absent is not None:
+    arrays[scene_arrays.ABSENT] = absent.astype(np.float16)
   manifest = {**manifest, **_facts(arrays)}
   _check_manifest(manifest, manifest_path, _KEYS)
   validate.check(arrays, path)

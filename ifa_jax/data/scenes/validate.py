@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ifa_jax.data.scenes.arrays import FORM, PARTS
+from ifa_jax.data.scenes.arrays import ABSENT, FORM, PARTS
 
 Arrays = Mapping[str, np.ndarray]
 # A condition, where entries violate it, and the values to show.
@@ -15,6 +15,7 @@ Rule = tuple[str, Any, np.ndarray]
 def check(arrays: Arrays, where: str) -> None:
   """Raises ValueError for the first error, naming `where` and image or row."""
   _check_form(arrays, where)
+  _check_absent(arrays, where)
   for name in ("images", "rows"):
     names, counts = np.unique(arrays[name], return_counts=True)
     if (counts > 1).any():
@@ -70,6 +71,19 @@ def _check_form(arrays: Arrays, where: str) -> None:
         f"{where}: expected {unit}_offsets rising from 0 to {length}, got"
         f" {str(offsets.tolist())[:80]}"
       )
+
+
+def _check_absent(arrays: Arrays, where: str) -> None:
+  absent, width = arrays.get(ABSENT), arrays["features"].shape[1]
+  if absent is None:
+    return
+  # A split without an object has no width.
+  fits = absent.ndim == 1 and width in (0, len(absent))
+  if absent.dtype.kind != "f" or not fits or not np.isfinite(absent).all():
+    raise ValueError(
+      f"{where}: expected {ABSENT} of {width} finite numbers, got"
+      f" {absent.dtype} of shape {absent.shape}"
+    )
 
 
 def _object_rules(arrays: Arrays, owners: np.ndarray) -> Iterator[Rule]:

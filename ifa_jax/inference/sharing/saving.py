@@ -80,9 +80,6 @@ def _bring_encoder(
   if features is None or "folder" not in features:
     return manifest
   found = region_encoder.find(features, source)
-  config, visual = region_encoder.read(found)
-  region_encoder.write(
-    os.path.join(target, region_encoder.FOLDER), config, visual
-  )
+  region_encoder.copy(found, os.path.join(target, region_encoder.FOLDER))
   placed = features | {"folder": region_encoder.FOLDER}
   return manifest | {"features": placed}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ifa_jax.statistics import bootstrap, paired, predictions
-from ifa_jax.statistics.systems import System
+from ifa_jax.statistics.systems import PredictedSystem
 from ifa_jax.workdir.run_folder import RunFolder
 
 SPLITS = ("dev", "test")
@@ -43,7 +43,7 @@ def _of_split(folder: RunFolder, split: str, step: int) -> dict[str, Any]:
       f" python launch.py --mode=evaluate --split={split}"
       f" --workdir={folder.path}"
     )
-  rows = paired.align([System(split, (seed,))])
+  rows = paired.align([PredictedSystem(split, (seed,))])
   source = written.get("visual_source")
   return {
     "n": len(rows.gold),

@@ -1,7 +1,1 @@
-"""Boxes around the objects of a tree's pictures.
-
-command    python -m data_prep.objects
-boxes      the search, picture by picture
-journal    boxes found so far, kept for an interrupted run
-tree       the pictures of a tree, and the names to look for
-"""
+"""Boxes around objects of a tree's pictures: `python -m data_prep.objects`."""

@@ -97,7 +97,7 @@ def make_scene(
   picture: Image.Image,
   graph: Graph,
   encoder: RegionEncoder,
-  num_objects: int = scene_builder.NUM_OBJECTS,
+  num_objects: int | None = None,
   min_score: float = scene_builder.MIN_SCORE,
 ) -> Scene:
   """Returns a picture's best objects with the relations found among them.
@@ -108,13 +108,14 @@ def make_scene(
     picture: RGB.
     graph: of this picture.
     encoder: gives the objects' features.
-    num_objects: maximum number of objects.
+    num_objects: maximum number of objects; None: the encoder's default.
     min_score: objects are kept if their score is higher.
 
   Raises:
     ValueError: if the boxes are not those of this picture.
   """
-  chosen = scene_builder.choose(graph.boxes, num_objects, min_score)
+  most = encoder.num_objects if num_objects is None else num_objects
+  chosen = scene_builder.choose(graph.boxes, most, min_score)
   place = {box.index: i for i, box in enumerate(chosen)}
   kept = [
     relation

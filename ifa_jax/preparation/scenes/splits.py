@@ -40,15 +40,19 @@ class Settings:
   scene_graphs: Sequence[str] = setting(
     "Files custom_prediction.json, each next to its custom_data_info.json.", ()
   )
-  encoder: str = setting("pixels, or a folder of converted weights.", "pixels")
+  encoder: str = setting(
+    "Source of the features: pixels, a folder of converted weights, or pyramid:"
+    " and the file or folder of a ResNet-50, for HVPNeT.",
+    "pixels",
+  )
   parser: str = setting(
     "Source of the sentences' trees.", "auto", choices=parser.KINDS
   )
   parser_model: str = setting(
     "Name or folder of a spaCy model.", "en_core_web_sm"
   )
-  num_objects: int = setting(
-    "Maximum objects of a picture.", scene_builder.NUM_OBJECTS, least=1
+  num_objects: int | None = setting(
+    "Maximum objects of a picture; default 36, of a pyramid 3.", None, least=1
   )
   min_score: float = setting(
     "An object is kept if its score is higher.", scene_builder.MIN_SCORE
@@ -89,12 +93,16 @@ def produce(settings: Settings) -> dict[str, dict[str, int]]:
         "counts": counts[split],
       }
       by_row = dict(zip((row.id for row in rows), heads, strict=True))
-      store.write_split(partial, split, scenes, by_row, manifest)
+      store.write_split(partial, split, scenes, by_row, manifest, maker.absent)
   return counts
 
 
 class Maker:
-  """Makes the scene of each picture, once for all splits."""
+  """Makes the scenes of pictures.
+
+  Attributes:
+    absent: features of absent regions, if the encoder has any.
+  """
 
   def __init__(self, settings: Settings):
     """Opens lists and encoder.
@@ -102,27 +110,35 @@ class Maker:
     Raises:
       ValueError: if a file is missing or malformed.
     """
-    if bool(settings.boxes) == bool(settings.scene_graphs):
+    self._encoder = region_encoder.load(settings.encoder)
+    given = bool(settings.boxes) + bool(settings.scene_graphs)
+    if self._encoder.with_picture and settings.scene_graphs:
+      raise ValueError(
+        "expected --boxes or no objects for a pyramid, got --scene_graphs"
+      )
+    if given != 1 and not self._encoder.with_picture:
       raise ValueError(
         "expected one of --boxes and --scene_graphs, got"
-        f" {'both' if settings.boxes else 'neither'}"
+        f" {'both' if given else 'neither'}"
       )
     if not os.path.isdir(settings.raw_dir):
       raise ValueError(f"--raw_dir={settings.raw_dir}: there is no such folder")
     self._settings = settings
     self._pictures = crops.Pictures(settings.raw_dir)
     self._found: Mapping[str, Any]
+    self._protocol: str | None = None
     self._make: Callable[..., store.Scene]
-    if settings.boxes:
-      self._files: Sequence[str] = [settings.boxes]
-      self._found = boxes.read_boxes(settings.boxes)
-      self._make = scene_builder.make_scene
-    else:
-      self._files = settings.scene_graphs
+    if settings.scene_graphs:
+      self._files: Sequence[str] = settings.scene_graphs
       self._found = _read_all_graphs(self._files)
       self._make = scene_graphs.make_scene
-    self._encoder = region_encoder.load(settings.encoder)
-    self._made: dict[str, store.Scene | str] = {}
+    else:
+      self._files, self._found = [], {}
+      self._make = scene_builder.make_scene
+      if settings.boxes:
+        self._files = [settings.boxes]
+        self._found, self._protocol = boxes.read_with_protocol(settings.boxes)
+    self.absent = self._encoder.absent()
 
   def scene(self, row: Row) -> store.Scene | str:
     """Returns the scene of a row's picture, or why it has none.
@@ -131,14 +147,24 @@ class Maker:
       ValueError: for a picture that cannot be read or a box outside of it;
         names the picture.
     """
-    if row.img_id not in self._made:
-      try:
-        self._made[row.img_id] = self._make_scene(row)
-      except ValueError as error:
-        raise ValueError(
-          f"{row.where}, picture {row.img_id!r}: {error}"
-        ) from None
-    return self._made[row.img_id]
+    path, found = self._pictures.find(row), self._found.get(row.img_id)
+    if path is None:
+      return _NO_FILE
+    if not found and not self._encoder.with_picture:
+      return _NO_BOXES
+    try:
+      scene = self._make(
+        decode.open_picture(path),
+        found or (),
+        self._encoder,
+        self._settings.num_objects,
+        self._settings.min_score,
+      )
+    except ValueError as error:
+      raise ValueError(
+        f"{row.where}, picture {row.img_id!r}: {error}"
+      ) from None
+    return scene if scene.num_objects else _NO_OBJECT
 
   def check_pictures(self, rows: Iterable[Row]) -> None:
     """Logs how many listed pictures match no row.
@@ -146,6 +172,8 @@ class Maker:
     Raises:
       ValueError: if none matches.
     """
+    if not self._files:
+      return
     join = joins.Join.of_pictures(",".join(self._files), self._found)
     for row in rows:
       join.see(row)
@@ -157,32 +185,19 @@ class Maker:
     thresholds = {"object": settings.min_score}
     if settings.scene_graphs:
       thresholds["relation"] = scene_graphs.MIN_RELATION_SCORE
-    return {
+    # Only runs of this protocol may read the scenes.
+    marked = {"protocol": self._protocol} if self._protocol else {}
+    return marked | {
       "tool": "data_prep.scenes",
       # The files do not record which model found the boxes.
       "model": None,
       "revision": None,
       "thresholds": thresholds,
-      "num_objects": settings.num_objects,
+      "num_objects": settings.num_objects or self._encoder.num_objects,
       "features": self._encoder.describe(),
-      "relations": "spatial" if settings.boxes else "detector",
+      "relations": "detector" if settings.scene_graphs else "spatial",
       "sources": [sha256(path) for path in self._files],
     }
-
-  def _make_scene(self, row: Row) -> store.Scene | str:
-    path, found = self._pictures.find(row), self._found.get(row.img_id)
-    if path is None:
-      return _NO_FILE
-    if not found:
-      return _NO_BOXES
-    scene = self._make(
-      decode.open_picture(path),
-      found,
-      self._encoder,
-      self._settings.num_objects,
-      self._settings.min_score,
-    )
-    return scene if scene.num_objects else _NO_OBJECT
 
 
 def _make_split(

@@ -58,17 +58,22 @@ BAD = {
   repr(without("t")): "missing key: expected 't', got",
   repr(without("token")): "missing key: expected 'token'",
   repr({**ROW, "h": {"name": "Bill"}}): "missing key: expected 'pos' in 'h'",
-  repr({**ROW, "token": "Bill"}): "wrong type: 'token' is a str",
-  repr({**ROW, "img_id": True}): "wrong type: 'img_id' is a bool",
+  repr({**ROW, "token": "Bill"}): "wrong type: expected a list of words in",
+  repr({**ROW, "img_id": True}): "wrong type: expected a file name",
   repr({**ROW, "h": entity("Bill", "0", "1")}): "wrong type: expected a name",
   repr({**ROW, "h": entity("Bill", 0, True)}): "wrong type: expected a name",
   repr({**ROW, "h": entity("Bill", 0)}): "wrong type: expected a name",
   repr({**ROW, "token": []}): "bad token list",
   repr({**ROW, "token": ["a", 3, "b", "c"]}): "bad token list",
-  repr({**ROW, "h": entity("x", 3, 9)}): r"bad span: 'h' has pos \[3, 9\)",
+  repr(
+    {**ROW, "h": entity("x", 3, 9)}
+  ): r"bad span: expected 'h' .*pos \[3, 9\)",
   repr({**ROW, "h": entity("", 2, 2)}): "bad span",
-  repr({**ROW, "t": entity("x", -2, 1)}): "bad span: 't'",
-  repr({**ROW, "t": entity("in", 3, 4)}): "name differs from span: 't'",
+  repr({**ROW, "t": entity("x", -2, 1)}): "bad span: expected 't'",
+  repr({**ROW, "img_id": None}): "got None; a post without a picture names",
+  repr(
+    {**ROW, "t": entity("in", 3, 4)}
+  ): "name differs from span: expected 't'",
   repr(
     {**ROW, "relation": "/per/per/enemy"}
   ): "unknown relation: expected .*, got '/per/per/en",

@@ -169,16 +169,15 @@ def test_texts_in_another_layout_have_lengths_of_their_own(make, monkeypatch):
     for text, length in zip(texts, lengths, strict=True)
   ]
   monkeypatch.setattr(built.data.inputs, "texts", lambda split: doubled)
-  assert built.data._longest(split, np.array([[3, 5], [4, -1]])).tolist() == [
+  longest = lambda order: built.data._longest(split, np.array(order), None)  # noqa: E731
+  assert longest([[3, 5], [4, -1]]).text.tolist() == [
     max(lengths[3], lengths[5]),
     max(lengths[4], lengths[0]),
   ]
   data = dataclasses.replace(built.config.data, layout="opennre")
   config = dataclasses.replace(built.config, data=data)
   monkeypatch.setattr(built.data, "_config", config)
-  assert built.data._longest(split, np.array([[3, 5]])).tolist() == [
-    2 * max(lengths[3], lengths[5])
-  ]
+  assert longest([[3, 5]]).text.tolist() == [2 * max(lengths[3], lengths[5])]
 
 
 def fake_memory(monkeypatch, host, device=None):

@@ -207,7 +207,7 @@ def test_a_bucket_beyond_the_text_changes_nothing(whole):
 
 
 def test_rows_are_described_in_words(split):
-  *described, encoded = split.describe(3)
+  *described, encoded, caption = split.describe(3)
   assert described == [
     "train/4",
     "twitter_é.jpg",
@@ -217,6 +217,7 @@ def test_rows_are_described_in_words(split):
     {"image": 1, "grounded": 5, "detected": 3},
   ]
   assert encoded.input_ids == token_ids(3)
+  assert not any(caption)
 
 
 def test_a_row_can_be_read_as_it_is_stored(split):

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import scene_trees
 
+from ifa_jax.data.scenes import store
+
 BAD_SCENES = {
   "labels of another length": ({"labels": ["dog"]}, r"labels of shape \(4,\)"),
   "boxes of another length": (
@@ -86,3 +88,22 @@ def test_heads_are_other_words(heads, message, tmp_path):
   sentences = {"test/1": [-1, 0, 1], "test/7": heads}
   with pytest.raises(ValueError, match=message):
     scene_trees.write(tmp_path, {}, sentences)
+
+
+@pytest.mark.parametrize(
+  "absent", [np.ones(5), np.ones((1, 6)), np.array([1.0] * 5 + [np.inf])]
+)
+def test_absent_features_are_as_wide_as_the_others(absent, tmp_path):
+  pictures = {"a.jpg": scene_trees.scene(np.random.default_rng(0))}
+  with pytest.raises(ValueError, match="expected absent of 6 finite numbers"):
+    store.write_split(
+      tmp_path, "test", pictures, {}, scene_trees.MANIFEST, absent
+    )
+
+
+def test_a_split_without_objects_has_absent_features(tmp_path):
+  absent = np.arange(6.0)
+  store.write_split(tmp_path, "test", {}, {}, scene_trees.MANIFEST, absent)
+  np.testing.assert_array_equal(
+    store.read_split(tmp_path, "test").absent, absent
+  )

@@ -67,7 +67,7 @@ def test_devices_that_are_not_there_are_refused(folders):
 def test_without_torch_it_says_what_to_install(folders, monkeypatch):
   monkeypatch.setitem(sys.modules, "torch", None)
   command = re.escape("pip install torch timm")
-  with pytest.raises(ValueError, match=f"needs PyTorch .*{command}$"):
+  with pytest.raises(ValueError, match=f"need PyTorch .*{command}$"):
     ObjectFinder(folders["detector"], None)
 
 

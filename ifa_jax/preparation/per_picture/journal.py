@@ -1,4 +1,4 @@
-"""The boxes found so far, in a file of JSON lines next to the boxes file.
+"""The results so far, in a file of JSON lines next to the file to write.
 
     {"settings": {"threshold": 0.2, ...}, "versions": {"torch": "2.13.0", ...}}
     {"pictures": [{"name": "a.jpg", "num_bytes": 9120, "names": ["Rome"],
@@ -17,31 +17,36 @@ from typing import Any
 
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
-from ifa_jax.preparation.objects.tree import Wanted
+from ifa_jax.preparation.per_picture.pictures import Wanted
 
-# A model's place and name change no box.
+# A model's place and name change no result.
 _IGNORED = ("name", "commit")
-_ENTRY_KEYS = {"name", "num_bytes", "names", "boxes", "reason"}
+_ENTRY_KEYS = {"name", "num_bytes", "names", "reason"}
 
 
 class Journal:
   """Opens a journal, or starts one. Use as a context manager."""
 
   def __init__(
-    self, path: str, settings: Mapping[str, Any], versions: Mapping[str, str]
+    self,
+    path: str,
+    kind: str,
+    settings: Mapping[str, Any],
+    versions: Mapping[str, str],
   ):
     """Reads all entries, and keeps other processes out.
 
     Args:
       path: of the file.
-      settings: everything that boxes depend on; plain values.
+      kind: key of the results in an entry, "boxes" above.
+      settings: everything that results depend on; plain values.
       versions: of the packages; may differ from those of the first run.
 
     Raises:
       ValueError: if the journal has other settings, is damaged, or is in use by
         another process.
     """
-    self._path = path
+    self._path, self._kind = path, kind
     self._file = open(path, "a+b")  # noqa: SIM115
     try:
       fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -68,7 +73,7 @@ class Journal:
     self._file.close()
 
   def entry(self, picture: Wanted) -> dict[str, Any] | None:
-    """Returns the entry of a picture, None if it must be searched.
+    """Returns the entry of a picture, None if it must be read.
 
     That is so for a new picture, and if its file or its names have changed.
     """
@@ -82,14 +87,14 @@ class Journal:
   def write(
     self,
     pictures: Sequence[Wanted],
-    boxes: Sequence[list[dict[str, Any]]],
+    results: Sequence[Any],
     reasons: Sequence[str | None],
   ) -> None:
     """Adds a batch, and returns when it is on the disk.
 
     Args:
-      pictures: that were searched.
-      boxes: found in each.
+      pictures: that were read.
+      results: of each.
       reasons: why a picture could not be read, None for those that could.
     """
     entries = [
@@ -97,10 +102,12 @@ class Journal:
         "name": picture.name,
         "num_bytes": picture.num_bytes,
         "names": list(picture.names),
-        "boxes": found,
+        self._kind: result,
         "reason": reason,
       }
-      for picture, found, reason in zip(pictures, boxes, reasons, strict=True)
+      for picture, result, reason in zip(
+        pictures, results, reasons, strict=True
+      )
     ]
     self._append({"pictures": entries})
     self._keep(entries)
@@ -134,7 +141,10 @@ class Journal:
       line = None
     line = line if isinstance(line, dict) else {}
     found = line.get(key)
-    if not (isinstance(found, dict) if number == 1 else _are_entries(found)):
+    is_valid = (
+      isinstance(found, dict) if number == 1 else self._are_entries(found)
+    )
+    if not is_valid:
       raise ValueError(
         f"{where}: expected a journal's line with {key!r}, got {text[:60]!r};"
         " move the file away to start again"
@@ -147,18 +157,17 @@ class Journal:
       if _without_ignored(found.get(key)) != _without_ignored(wanted):
         raise ValueError(
           f"{self._path}: expected {key} {_show(wanted)}, got"
-          f" {_show(found.get(key))}; set that again, choose another --out, or"
-          " move the file away to search all pictures again"
+          f" {_show(found.get(key))}; set that again, choose another file to"
+          " write, or move the journal away to start again"
         )
 
-
-def _are_entries(found: Any) -> bool:
-  return isinstance(found, list) and all(
-    isinstance(entry, dict)
-    and entry.keys() >= _ENTRY_KEYS
-    and isinstance(entry["name"], str)
-    for entry in found
-  )
+  def _are_entries(self, found: Any) -> bool:
+    return isinstance(found, list) and all(
+      isinstance(entry, dict)
+      and entry.keys() >= _ENTRY_KEYS | {self._kind}
+      and isinstance(entry["name"], str)
+      for entry in found
+    )
 
 
 def _without_ignored(value: Any) -> Any:

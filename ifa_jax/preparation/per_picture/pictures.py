@@ -1,7 +1,7 @@
-"""The pictures of a tree, and the names of entities to look for in each."""
+"""The pictures of a tree or of a folder, and the names in each."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from PIL import Image
@@ -9,15 +9,17 @@ from PIL import Image
 from ifa_jax.data import schema
 from ifa_jax.data.mnre import crops, tree
 from ifa_jax.data.mnre.row import RowError
+from ifa_jax.preparation import joins
 
 
 class Wanted(NamedTuple):
-  """A picture to search.
+  """A picture to read.
 
   Attributes:
     name: its file name.
     path: of the file.
-    names: of heads and tails of all its rows, in their order, each once.
+    names: of heads and tails of all its rows, in their order, each once; none
+      where results do not depend on them.
     num_bytes: size of the file; reveals a changed file of the same name.
   """
 
@@ -28,33 +30,34 @@ class Wanted(NamedTuple):
 
 
 def read_tree(
-  raw_dir: str, limit: int | None, on_error: Callable[[RowError], None]
-) -> tuple[list[Wanted], list[str]]:
-  """Returns the pictures of all splits, and the names of those without a file.
+  raw_dir: str, limit: int | None, on_error: str
+) -> tuple[list[Wanted], int]:
+  """Returns the pictures of all splits, and the number of those without a file.
 
-  Both are in the order of the rows. Of a row, only its picture and its names
+  They are in the order of the rows. Of a row, only its picture and its names
   are read.
 
   Args:
     raw_dir: a tree as published.
     limit: rows to read of each split, None for all.
-    on_error: called for an invalid row; if it returns, the row is left out.
+    on_error: "fail" raises for an invalid row, "skip" leaves it out.
 
   Raises:
-    ValueError: if there is no such tree.
+    ValueError: if there is no such tree, or no picture has a file.
   """
   if not os.path.isdir(raw_dir):
     raise ValueError(f"--raw_dir={raw_dir}: there is no such folder")
+  report = (lambda error: None) if on_error == "skip" else tree.raise_error
   pictures = crops.Pictures(raw_dir)
   paths: dict[str, str | None] = {}
   names: dict[str, dict[str, None]] = {}
   for split in schema.SPLITS:
-    for row in tree.read_rows(raw_dir, split, None, limit, on_error):
+    for row in tree.read_rows(raw_dir, split, None, limit, report):
       if row.img_id not in paths:
         try:
           paths[row.img_id] = pictures.find(row)
         except RowError as error:
-          on_error(error)
+          report(error)
           continue
       found = names.setdefault(row.img_id, {})
       found |= dict.fromkeys((row.head_name, row.tail_name))
@@ -63,7 +66,33 @@ def read_tree(
     for name, path in paths.items()
     if path is not None
   ]
-  return wanted, [name for name, path in paths.items() if path is None]
+  if not wanted:
+    raise ValueError(
+      f"{raw_dir}: expected pictures of its rows in img_org, got none of"
+      f" {len(paths)}"
+    )
+  has_file = {name: path is not None for name, path in paths.items()}
+  joins.log_pictures(raw_dir, has_file)
+  return wanted, len(paths) - len(wanted)
+
+
+def read_folder(folder: str) -> list[Wanted]:
+  """Returns the files of a folder, sorted, without hidden ones.
+
+  Raises:
+    ValueError: if there is no such folder, or no file in it.
+  """
+  if not os.path.isdir(folder):
+    raise ValueError(f"{folder}: there is no such folder")
+  paths = {name: os.path.join(folder, name) for name in os.listdir(folder)}
+  wanted = [
+    Wanted(name, path, (), os.path.getsize(path))
+    for name, path in sorted(paths.items())
+    if os.path.isfile(path) and not name.startswith(".")
+  ]
+  if not wanted:
+    raise ValueError(f"{folder}: expected pictures, got no file")
+  return wanted
 
 
 def batches(wanted: Sequence[Wanted], size: int) -> Iterator[list[Wanted]]:

@@ -1,0 +1,1 @@
+"""Captions of pictures: `python -m data_prep.captions`."""

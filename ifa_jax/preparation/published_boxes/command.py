@@ -1,0 +1,246 @@
+r"""Writes a boxes file from the published coordinates of MNRE's crops.
+
+    python -m data_prep.published_boxes --raw_dir=data --out=boxes.json \
+        --boxes=train_detect_box_dict.pth,dev_detect_box_dict.pth,...
+
+The files are those of FocalMRE (see `preparation.published_boxes.box_files`).
+Boxes are converted to pixels, so that pictures without a file are left out.
+No file has scores: each box has 1, and a picture's boxes keep their order.
+
+Detected crops depend on the picture only. The number and the order of the
+grounded crops follow the row's relation: they are read by --crops=grounded
+--protocol=released, and the file is marked so that only scenes of runs of that
+protocol can be made of it.
+
+Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
+"""
+
+import dataclasses
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+
+from ifa_jax.cli import app, progress, settings_flags
+from ifa_jax.cli.settings_flags import setting
+from ifa_jax.data import schema
+from ifa_jax.data.images import decode
+from ifa_jax.data.mnre import crops, tree
+from ifa_jax.data.mnre.row import Row
+from ifa_jax.files.shown import shown
+from ifa_jax.preparation import counts
+from ifa_jax.preparation.published_boxes import box_files
+from ifa_jax.preparation.published_boxes.box_files import BoxFile, Edges
+from ifa_jax.workdir.run_folder import RunFolder
+
+_log = logging.getLogger("ifa_jax")
+# Digits of a pixel. Without rounding, an edge at 325 becomes 325.00000000001,
+# and a crop has one row of pixels more.
+_DIGITS = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """The flags of `data_prep.published_boxes`."""
+
+  boxes: Sequence[str] = setting("Published files, *_box_dict.pth.")
+  raw_dir: str = setting("The tree as published (DeepKE's data/).")
+  out: str = setting("Boxes file to write, JSON.")
+  crops: str = setting(
+    "Kind of the crops in the files.",
+    box_files.DETECTED,
+    choices=box_files.KINDS,
+  )
+  protocol: str = setting(
+    "Protocol of the runs to use the boxes in; grounded crops need released.",
+    "clean",
+    choices=schema.PROTOCOLS,
+  )
+
+
+def produce(settings: Settings) -> dict[str, int]:
+  """Writes the boxes file; it appears complete, or stays as it was.
+
+  Returns:
+    Counts, as the command shows them.
+
+  Raises:
+    ValueError: for anything wrong with files or tree, or for crops that the
+      protocol must not use.
+  """
+  if not os.path.isdir(settings.raw_dir):
+    raise ValueError(f"--raw_dir={settings.raw_dir}: there is no such folder")
+  files = _read_files(settings)
+  rows = [
+    row
+    for split in schema.SPLITS
+    for row in tree.read_rows(settings.raw_dir, split, None)
+  ]
+  is_grounded = settings.crops == box_files.GROUNDED
+  if is_grounded:
+    found = _by_rows(settings.raw_dir, files, rows)
+  else:
+    found = _by_pictures(files, rows)
+  in_pixels, lost = _to_pixels(settings.raw_dir, found, rows)
+  text = _as_text(in_pixels)
+  if is_grounded:
+    text = f'{{"protocol": "released", "boxes": {text}}}'
+  folder, name = os.path.split(os.path.abspath(settings.out))
+  os.makedirs(folder, exist_ok=True)
+  RunFolder(folder).write_text(name, f"{text}\n")
+  return {
+    "boxes in the files": sum(len(file.boxes) for file in files),
+    "pictures of the tree": len(found),
+    "without a box": sum(not listed for listed in found.values()),
+    "without a file": lost,
+    "pictures written": len(in_pixels),
+    "boxes written": sum(map(len, in_pixels.values())),
+  }
+
+
+def _read_files(settings: Settings) -> list[BoxFile]:
+  """Reads the files, whose crops must be of the kind that was asked for."""
+  files = [box_files.read(path) for path in settings.boxes]
+  for file in files:
+    if file.kind != settings.crops:
+      raise ValueError(
+        f"{file.path}: expected --crops={file.kind}, as the names of its crops,"
+        f" got {settings.crops}"
+      )
+  if settings.crops == box_files.GROUNDED and settings.protocol != "released":
+    raise ValueError(
+      f"{files[0].path}: the number and the order of grounded crops follow the"
+      " relation of their row; expected --protocol=released for them, got"
+      f" {settings.protocol}"
+    )
+  return files
+
+
+def _by_pictures(
+  files: Sequence[BoxFile], rows: Sequence[Row]
+) -> dict[str, list[Edges]]:
+  """Returns picture's file name -> its detected boxes, for all pictures.
+
+  Raises:
+    ValueError: if two files have boxes of one picture, or none of a picture of
+      the tree.
+  """
+  by_stem: dict[str, list[Edges]] = {}
+  for file in files:
+    found = file.by_picture()
+    if twice := sorted(found.keys() & by_stem.keys()):
+      raise ValueError(
+        f"{file.path}: expected each picture in one file, got {twice[0]!r} in"
+        " another file as well"
+      )
+    by_stem |= found
+  pictures = {row.img_id: os.path.splitext(row.img_id)[0] for row in rows}
+  unknown = sorted(by_stem.keys() - {*pictures.values()})
+  if len(unknown) == len(by_stem):
+    raise ValueError(
+      f"{files[0].path}: expected crops of the tree's pictures, got"
+      f" {len(unknown)} others, first {unknown[0]!r}"
+    )
+  if unknown:
+    _log.warning(
+      "%d of %d pictures with boxes are of no row, first %r",
+      *(len(unknown), len(by_stem), unknown[0]),
+    )
+  return {name: by_stem.get(stem, []) for name, stem in pictures.items()}
+
+
+def _by_rows(
+  raw_dir: str, files: Sequence[BoxFile], rows: Sequence[Row]
+) -> dict[str, list[Edges]]:
+  """Returns picture's file name -> the grounded boxes of all its rows.
+
+  The published dictionaries list the crops of each row.
+
+  Raises:
+    ValueError: if a file is of no split of the tree.
+  """
+  listed = crops.Crops(raw_dir, "released", boxes={})
+  names = {
+    row.id: [os.path.basename(crop.path or "") for crop in listed.grounded(row)]
+    for row in rows
+  }
+  of_split: dict[str, Mapping[str, Edges]] = {}
+  for file in files:
+    for split in schema.SPLITS:
+      of_rows = {
+        name for row in rows if row.split == split for name in names[row.id]
+      }
+      if file.boxes.keys() <= of_rows:
+        of_split[split] = file.boxes
+        break
+    else:
+      raise ValueError(
+        f"{file.path}: expected the crops of one split's"
+        f" txt/mre_*_dict.pth, got {shown(next(iter(file.boxes)))} and"
+        f" {len(file.boxes) - 1} others"
+      )
+  found: dict[str, dict[Edges, None]] = {}
+  for row in rows:
+    boxes = of_split.get(row.split, {})
+    own = [boxes[name] for name in names[row.id] if name in boxes]
+    # Rows of one picture often have the same box.
+    found[row.img_id] = found.get(row.img_id, {}) | dict.fromkeys(own)
+  return {name: [*edges] for name, edges in found.items()}
+
+
+def _to_pixels(
+  raw_dir: str, found: Mapping[str, Sequence[Edges]], rows: Sequence[Row]
+) -> tuple[dict[str, list[list[float]]], int]:
+  """Returns picture -> boxes in pixels, and the number of pictures left out."""
+  files = crops.Pictures(raw_dir)
+  in_pixels: dict[str, list[list[float]]] = {}
+  missing: list[str] = []
+  by_picture = {row.img_id: row for row in reversed(rows)}
+  for name, listed in progress.bar(found.items(), "sizes", unit=" pictures"):
+    path = files.find(by_picture[name])
+    if path is None:
+      missing.append(name)
+      continue
+    width, height = decode.open_picture(path).size
+    sides = (width, height, width, height)
+    in_pixels[name] = [
+      [
+        min(max(round(edge * side, _DIGITS), 0), side)
+        for edge, side in zip(edges, sides, strict=True)
+      ]
+      for edges in listed
+    ]
+  if missing:
+    _log.warning(
+      "%s: %d of %d pictures have no file, and so no size; their boxes are left"
+      " out, first %r",
+      *(raw_dir, len(missing), len(found), missing[0]),
+    )
+  if not in_pixels:
+    raise ValueError(
+      f"{raw_dir}: expected pictures of its rows in img_org, got none of"
+      f" {len(found)}"
+    )
+  return in_pixels, len(missing)
+
+
+def _as_text(in_pixels: Mapping[str, Sequence[Sequence[float]]]) -> str:
+  """Returns the JSON object of a boxes file, one picture per line."""
+  lines = [
+    f"{json.dumps(name)}:"
+    f" {json.dumps([{'box': box, 'score': 1.0} for box in boxes])}"
+    for name, boxes in in_pixels.items()
+  ]
+  return "{\n" + ",\n".join(lines) + "\n}"
+
+
+def define_flags() -> None:
+  """Defines the flags; importing this module defines none."""
+  settings_flags.define(Settings)
+
+
+def main(_: Sequence[str]) -> None:
+  """Runs the command."""
+  settings = app.read_settings(Settings)
+  title = f"Published boxes: {settings.crops} crops"
+  counts.show(title, {"": produce(settings)}, settings.out)
