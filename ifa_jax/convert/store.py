@@ -21,7 +21,7 @@ import numpy as np
 from flax import traverse_util
 
 from ifa_jax.convert import engine, sources
-from ifa_jax.files import whole
+from ifa_jax.files import json_file, whole
 from ifa_jax.models import parameters, registry
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
