@@ -157,13 +157,14 @@ def convert(
 
   Raises:
     ValueError: listing every name without exactly one rule, every wrong shape,
-      and the parameters that are missing, by their number if names lack rules.
+      and every parameter that is missing, or their number if it is not above
+      that of the names without a rule.
   """
-  params, problems, unknown = {}, [], False
+  params, problems, unknown = {}, [], 0
   for name, array in source.items():
     found = matching(rules, name)
     if len(found) != 1:
-      unknown = True
+      unknown += 1
       problems.append(
         f"{name}: expected one rule that matches, got {len(found)}"
       )
@@ -176,8 +177,8 @@ def convert(
       if problem:
         problems.append(f"{name} -> {path}: {problem}")
   missing = sorted(expected.keys() - params.keys())
-  if unknown and len(missing) > _MAX_NAMES:
-    # Most of them are the same weights, listed above by their names.
+  if _MAX_NAMES < len(missing) <= unknown:
+    # Most likely the same weights, which are listed above by their names.
     problems.append(f"{listed(missing)}: got nothing in the checkpoint")
   else:
     problems += [

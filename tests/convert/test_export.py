@@ -82,8 +82,7 @@ def test_relations_are_exported(tmp_path):
   names = ["None", *(f"/é/{i}" for i in range(6))]
   for out, relations in (("a", names), ("b", None)):
     export_huggingface(tmp_path / out, config, params, relations=relations)
-    options = conversion.Options()
-    converted = conversion.convert(**parts_of(tmp_path / out), options=options)
+    converted = conversion.convert(**parts_of(tmp_path / out))
     assert converted.info["relations"] == relations
 
 
@@ -125,9 +124,7 @@ def test_the_vocabulary_does_not_grow_twice(tmp_path):
   model.resize_token_embeddings(tokenizer.vocab_size - 4)
   model.save_pretrained(tmp_path / "text")
   vision = hf_models.save(tmp_path / "vision", "ViTModel")
-  first = conversion.convert(
-    tmp_path / "text", vision, None, conversion.Options()
-  )
+  first = conversion.convert(tmp_path / "text", vision)
   for out, given in (("a", first.tokenizer), ("b", None)):
     export_huggingface(tmp_path / out, first.model_config, first.params, given)
     config, params = from_huggingface(

@@ -12,8 +12,6 @@ from ifa_jax.convert.huggingface.encoder_weights import read_stream
 
 pytestmark = pytest.mark.slow
 
-OPTIONS = conversion.Options()
-
 
 @pytest.fixture
 def text(folders):
@@ -31,7 +29,7 @@ def pooler(width, rows=None):
 
 
 def test_a_conversion_keeps_the_pooler(text):
-  kept = conversion.convert(text, None, None, OPTIONS)
+  kept = conversion.convert(text)
   weights = load_file(f"{text}/model.safetensors")
   np.testing.assert_array_equal(
     kept.params["pooler"]["kernel"], weights["pooler.dense.weight"].T
@@ -43,7 +41,7 @@ def test_a_conversion_keeps_the_pooler(text):
 
 
 def test_a_model_has_no_pooler(text, folders):
-  plain = conversion.convert(folders["BertForMaskedLM"], None, None, OPTIONS)
+  plain = conversion.convert(folders["BertForMaskedLM"])
   for params in (plain.params, from_huggingface(text)[1]):
     assert set(params) == {"text", "visual", "relation_head"}
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import ifa_jax
-from ifa_jax.convert import successors
+from ifa_jax.convert import deepke, successors
 from ifa_jax.models import build
 
 REFERENCE_DIR = os.environ.get("REFERENCE_DIR")
@@ -20,9 +20,13 @@ pytestmark = pytest.mark.skipif(
   not REFERENCE_DIR, reason="set REFERENCE_DIR to the released codes' outputs"
 )
 TOLERANCE = 5e-6  # Of the largest logit or state.
+HEADS = 4
 READERS = {
-  "mkgformer": successors.from_mkgformer,
-  "hvformer": successors.from_hvformer,
+  "mkgformer": (
+    successors.convert_mkgformer,
+    successors.MKGformerOptions(HEADS),
+  ),
+  "hvformer": (successors.convert_hvformer, deepke.Heads(HEADS)),
 }
 
 
@@ -49,7 +53,8 @@ def test_logits_are_those_of_the_released_code(name, tmp_path):
   weights = np.load(folder / "weights.npz")
   path = tmp_path / "best_model.pth"
   torch.save({k: torch.from_numpy(weights[k]) for k in weights}, path)
-  config, params = READERS[name](path, num_heads=4)
+  convert, options = READERS[name]
+  config, params, *_ = convert(path, options)
   batch = make_batch(np.load(folder / "inputs.npz"))
   output = build(config).apply({"params": params}, batch, capture=True)
   expected = np.load(folder / "expected.npz")

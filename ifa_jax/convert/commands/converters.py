@@ -15,19 +15,12 @@ from ifa_jax.files import whole
 
 @dataclasses.dataclass
 class Converter:
-  """A verb, in the form that `app.run_module` runs.
+  """A verb, in the form that `app.run_module` runs."""
 
-  Attributes:
-    doc: the head of --help.
-    files: flag -> help; a single one is required.
-    convert: converts files with options.
-    options: the class of the options; each field is a flag.
-  """
-
-  doc: str
-  files: Mapping[str, str]
-  convert: Callable[..., Converted]
-  options: type
+  doc: str  # The head of --help.
+  files: Mapping[str, str]  # Flag -> help; a single one is required.
+  convert: Callable[..., Converted]  # Takes the files and the options.
+  options: type  # The class of the options; each field is a flag.
 
   def __post_init__(self):
     """Puts `doc` where `app.run_module` reads it."""

@@ -20,32 +20,25 @@ MARKERS_KEY = "entity_markers"
 
 @dataclasses.dataclass(frozen=True)
 class Encoder:
-  """An encoder class, with its `config.json` in both directions.
+  """An encoder class, with its `config.json` in both directions."""
 
-  Attributes:
-    architecture: name of the class.
-    model_types: `model_type` of checkpoints that contain one, its own first.
-    prefixes: of its weights, on its own and inside larger models.
-    anchor: a weight of every checkpoint, which shows the prefix.
-    rules: for names without prefix.
-    settings: the keys of its section of `config.json` that are followed.
-    default: config of a section without keys, as in transformers.
-    constants: further keys that are written.
-    ignored_dropout: keys of rates that the model does not follow.
-    find_section: returns the name of the section, or "", and the section.
-    unread: modules of the class that no model here has, see `engine.blank`.
-  """
-
-  architecture: str
+  architecture: str  # Name of the class.
+  # `model_type` of checkpoints that contain one, its own first.
   model_types: tuple[str, ...]
-  prefixes: tuple[str, ...]
-  anchor: str
-  rules: Table
+  prefixes: tuple[str, ...]  # Of its weights, alone and inside larger models.
+  anchor: str  # A weight of every checkpoint, which shows the prefix.
+  rules: Table  # For names without prefix.
+  # The keys of its section of `config.json` that are followed.
   settings: Mapping[str, Setting]
+  # Config of a section without keys, as in transformers.
   default: TextConfig | VisionConfig
+  # Modules of the class that no model here has, see `engine.blank`.
   unread: tuple[str, ...]
+  # Further keys that are written.
   constants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+  # Keys of rates that the model does not follow.
   ignored_dropout: tuple[str, ...] = ()
+  # Returns the name of the section, or "", and the section.
   find_section: Callable[[Config], tuple[str, Config]] = lambda config: (
     "",
     config,

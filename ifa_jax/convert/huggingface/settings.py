@@ -14,15 +14,11 @@ Config = Mapping[str, Any]
 
 
 class Setting(NamedTuple):
-  """A key of a file.
+  """A key of a file."""
 
-  Attributes:
-    check: returns the value, or raises ValueError with the expected ones.
-    field: of the model's config, or None.
-  """
-
+  # Returns the value, or raises ValueError with the expected ones.
   check: Callable[[Any], Any]
-  field: str | None = None
+  field: str | None = None  # Of the model's config, if it has one.
 
 
 def read(table: Mapping[str, Setting], config: Config) -> dict[str, Any]:
