@@ -6,6 +6,7 @@ predictor.predict({"text": "Ann joins Acme", "head": "Ann", "tail": "Acme",
 -> {"relation": "/per/org/member_of", "probability": 0.93, ...}
 """
 
+import collections
 import itertools
 import logging
 import os
@@ -197,9 +198,12 @@ class Predictor:
     # With a finder, pictures without objects are no sign of missing boxes.
     seen = {"objects"} if self._finder else set()
     waiting, num_words, num_unknown = None, 0, 0
+    meant = collections.Counter()
     while some := list(itertools.islice(read, batch_size)):
       examples = [found for _, found in some if isinstance(found, Example)]
       seen.update(*map(seen_kinds.of_post, examples))
+      for post, _ in some:
+        meant.update(seen_kinds.likely_meant(post, self.model))
       num_words += sum(len(example.text.words) for example in examples)
       num_unknown += sum(map(self.reader.num_unknown, examples))
       started = None
@@ -212,6 +216,7 @@ class Predictor:
     if waiting:
       yield from self._records(*waiting)
       seen_kinds.log_missing(self._trained_with - seen)
+    seen_kinds.log_likely_meant(meant)
     if num_unknown > _MAX_UNKNOWN * num_words:
       _log.warning(
         "%d of %d words of the posts are unknown to the tokenizer ([UNK]); is"

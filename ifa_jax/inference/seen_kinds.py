@@ -4,7 +4,10 @@ The kinds besides text are "pictures", whole ones, "objects" in them, and their
 "captions".
 """
 
+import difflib
 import logging
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from ifa_jax.data.schema import Prepared
 from ifa_jax.inference.reader import Example
@@ -12,6 +15,13 @@ from ifa_jax.models.base import System
 from ifa_jax.workdir.run_folder import SCENES_FILE, RunFolder
 
 _log = logging.getLogger("ifa_jax")
+
+# Keys that other tools have for a field.
+_OTHER_NAMES = {
+  "image": ("picture", "img", "photo", "image_path", "img_path", "img_id"),
+  "boxes": ("objects", "bboxes", "bbox", "detections"),
+  "caption": ("description", "captions"),
+}
 
 
 def in_words(model: System) -> str:
@@ -50,6 +60,30 @@ def of_post(example: Example) -> set[str]:
   if example.text.caption.words:
     kinds.add("captions")
   return kinds
+
+
+def likely_meant(post: Mapping[str, Any], model: System) -> Iterator[tuple]:
+  """Yields (key, field) for keys of a post that may be meant as a field.
+
+  Only fields that the model reads and the post lacks. Other keys are returned
+  with the prediction, so that a misspelled one is no error.
+  """
+  read = ["image", "boxes"] * model.opens_pictures
+  read += ["caption"] if model.reads_caption else []
+  for field in read:
+    if field not in post and f"{field}_base64" not in post:
+      near = difflib.get_close_matches(field, map(str, post), 1, cutoff=0.8)
+      near = near or [key for key in _OTHER_NAMES[field] if key in post]
+      yield from ((key, field) for key in near[:1])
+
+
+def log_likely_meant(found: Mapping[tuple, int]) -> None:
+  """Logs a warning for each (key, field) and its number of posts."""
+  for (key, field), count in found.items():
+    _log.warning(
+      "%d posts have %r and no %r, which the model reads: expected the key %r",
+      *(count, key, field, field),
+    )
 
 
 def log_missing(missing: frozenset[str]) -> None:

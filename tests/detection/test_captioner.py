@@ -12,7 +12,7 @@ from ifa_jax.detection.captioner import Captioner
 
 pytestmark = pytest.mark.slow
 
-PROMPT = "what thing7 of"
+PROMPT = "thing7 of a"
 SOURCES = {
   "blip": captioners.write_blip,
   "encoder_decoder": captioners.write_encoder_decoder,
