@@ -40,7 +40,7 @@ class Captioner:
 
     Args:
       model: a folder, or an id of the hub.
-      prompt: text before the caption, None for none.
+      prompt: text before the caption, or a chat model's question; optional.
       max_tokens: maximum tokens of a caption.
       dtype: of the weights, one of `DTYPES`.
       batch_size: None for 1 on a CPU and 8 on a GPU.
@@ -59,10 +59,13 @@ class Captioner:
     self._tokenizer.padding_side = "left"
     self._chats = bool(getattr(self._processor, "chat_template", None))
     if self._chats and not prompt:
-      raise ValueError(f"{model}: expected a prompt for its chats, got none")
+      raise ValueError(
+        f"{model}: expected a prompt, as for any chat model, got none"
+      )
     if prompt and not hasattr(self._processor, "image_processor"):
       raise ValueError(
-        f"{model}: expected no prompt, which it cannot read, got {prompt!r}"
+        f"{model}: expected no prompt, which this model cannot read, got"
+        f" {prompt!r}"
       )
 
   def caption(self, pictures: Sequence[Image.Image]) -> list[str]:

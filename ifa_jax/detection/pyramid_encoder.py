@@ -132,7 +132,7 @@ def copy(source: str, folder: str | os.PathLike) -> None:
 
 
 def _normalised(picture: Image.Image) -> np.ndarray:
-  """Returns float32[size, size, 3], as torchvision's transforms on PIL."""
+  """Returns float32[size, size, 3], as torchvision transforms a PIL image."""
   picture = _without_ends(picture)
   short = min(picture.size)
   width, height = (

@@ -20,7 +20,7 @@ CAPTIONING = "image-text-to-text"
 _INSTALL = "pip install torch timm"
 # The files of a folder that models, processors and tokenizers are read from.
 _SUFFIXES = (".json", ".txt", ".jinja", ".model", ".safetensors")
-# Files of models that write texts, in addition to those of encoders.
+# Files of models that generate text, in addition to those of encoders.
 _MORE_FILES = (
   "generation_config.json",
   "chat_template.jinja",
@@ -47,7 +47,7 @@ def pick_device(device: str | None) -> str:
     import torch
   except ImportError as error:
     raise ValueError(
-      f"models of pictures need PyTorch ({error}): {_INSTALL}"
+      f"models that read pictures need PyTorch ({error}): {_INSTALL}"
     ) from None
   has_gpu = torch.cuda.is_available()
   try:
@@ -119,7 +119,7 @@ def load_pipeline(
 
 
 class CaptionParts(NamedTuple):
-  """A model for image-text-to-text and everything around it.
+  """A model for image-text-to-text with its processor and tokenizer.
 
   Attributes:
     model: on its device.
@@ -135,7 +135,7 @@ class CaptionParts(NamedTuple):
 
 
 def load_captioner(name: str, device: str, dtype: str) -> CaptionParts:
-  """Returns a model that writes texts about pictures; as `load_pipeline`.
+  """Returns a model that describes pictures; raises as `load_pipeline`.
 
   Args:
     name: a folder, or an id of the hub.
@@ -154,7 +154,7 @@ def load_captioner(name: str, device: str, dtype: str) -> CaptionParts:
       processor.image_processor = pictures
       tokenizer = processor.tokenizer
     else:
-      # A VisionEncoderDecoder has both parts and nothing that joins them.
+      # VisionEncoderDecoder has no processor that combines the two.
       processor = pictures
       tokenizer = transformers.AutoTokenizer.from_pretrained(
         found.folder, trust_remote_code=False

@@ -109,7 +109,7 @@ def test_settings_name_all_that_captions_depend_on(folders, tmp_path):
 
 
 def test_prompts_that_a_model_lacks_or_cannot_read(folders):
-  with pytest.raises(ValueError, match="expected a prompt for its chats, got"):
+  with pytest.raises(ValueError, match="expected a prompt, as for any"):
     Captioner(folders["llava"])
   with pytest.raises(ValueError, match=r"expected no prompt, .* got 'what'"):
     Captioner(folders["encoder_decoder"], prompt="what")

@@ -99,7 +99,7 @@ def test_the_centre_is_rounded_as_by_torchvision():
 def test_pictures_of_any_shape_are_encoded(encoder):
   thin = picture(60_000, 2)
   assert np.isfinite(encoder.encode([thin, picture(1, 1)])).all()
-  # Of a long picture, the middle.
+  # Only the middle of a long picture counts.
   middle = thin.crop((29_950, 0, 30_050, 2))
   found = encoder.encode([thin, middle])
   np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-5)

@@ -56,8 +56,8 @@ def read_boxes(path: str | os.PathLike) -> dict[str, list[Box]]:
   listed, protocol = read_with_protocol(path)
   if protocol is not None:
     raise ValueError(
-      f"{path}: expected boxes that do not depend on relations, got those of"
-      f" the protocol {protocol}, of which only data_prep.scenes makes use"
+      f"{path}: expected boxes that do not depend on relations, got boxes for"
+      f" protocol {protocol}, which only data_prep.scenes reads"
     )
   return listed
 
@@ -65,7 +65,7 @@ def read_boxes(path: str | os.PathLike) -> dict[str, list[Box]]:
 def read_with_protocol(
   path: str | os.PathLike,
 ) -> tuple[dict[str, list[Box]], str | None]:
-  """As `read_boxes`, with the only protocol that the boxes serve, if any."""
+  """As `read_boxes`; adds the protocol that the boxes are restricted to."""
   listed = json_file.load(path)
   protocol = None
   # A picture of this name would have a list.

@@ -5,9 +5,9 @@ r"""Writes a caption of every picture of a tree or of a folder.
 
 The model is any of transformers for image-text-to-text; chat models need
 `--prompt` ("Describe the image in one sentence."). The file has one JSON
-object, {picture's file name: caption}, sorted by name. No row is read except
-for the name of its picture, so captions cannot depend on a relation. PyTorch is
-needed: the extra `objects`.
+object, {picture's file name: caption}, sorted by name. Only the name of a row's
+picture is read, so captions cannot depend on a relation. PyTorch is needed: the
+extra `objects`.
 
 The same command continues an interrupted run, and describes pictures that were
 added; all others are in CAPTIONS.journal.jsonl.
@@ -41,7 +41,7 @@ class Settings(work.Settings):
     "Maximum tokens of a caption.", captioner.MAX_TOKENS, least=1
   )
   dtype: str = setting(
-    "Of the weights.", captioner.DTYPES[0], choices=captioner.DTYPES
+    "Data type of the weights.", captioner.DTYPES[0], choices=captioner.DTYPES
   )
 
 
