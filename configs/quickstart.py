@@ -25,6 +25,16 @@ regions need scenes:
 
     python -m data_prep.scenes --raw_dir=runs/quickstart/raw \
         --boxes=runs/quickstart/raw/boxes.json --out=runs/quickstart/scenes
+
+and `hvpnet` and `hvpnet_released` need those of a small, random ResNet, which
+transformers makes with PyTorch:
+
+    python -c "import transformers as t; t.ResNetModel(t.ResNetConfig(
+        embedding_size=16, hidden_sizes=[16, 32, 64, 128], depths=[1, 1, 1, 1]
+        )).save_pretrained('runs/quickstart/resnet')"
+    python -m data_prep.scenes --raw_dir=runs/quickstart/raw \
+        --boxes=runs/quickstart/raw/boxes.json \
+        --encoder=pyramid:runs/quickstart/resnet --out=runs/quickstart/pyramids
 """
 
 import dataclasses
@@ -118,6 +128,8 @@ def _set_other(
     shared["vision"] = RegionStreamConfig(
       **_SIZES, dropout_rate=0.0, attention_dropout_rate=0.0
     )
+  if variant.startswith("hvpnet"):
+    shared["stage_dims"] = (16, 32, 64, 128)
   if variant == "caption":
     # A text with its caption.
     text = dataclasses.replace(text, max_len=64)
@@ -126,5 +138,6 @@ def _set_other(
   # The generated vocabulary has no [unused0].
   config.data.layout = "nested"
   if model.regions is not None:
-    config.data.scenes = "runs/quickstart/scenes"
+    kind = "pyramids" if variant.startswith("hvpnet") else "scenes"
+    config.data.scenes = f"runs/quickstart/{kind}"
   config.optim.groups = {"all": {"pattern": ".*", "peak_lr": _PEAK_LR}}
