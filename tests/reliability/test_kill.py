@@ -138,6 +138,7 @@ def preparation(raw_dir, tmp_path):
     f"--data_dir={tmp_path / 'data'}",
     "--protocol=clean",
     f"--boxes={raw_dir / 'boxes.json'}",
+    f"--captions={raw_dir / 'captions.json'}",
     f"--tokenizer={raw_dir / 'tokenizer'}",
     *(f"--{name}={value}" for name, value in sizes.items()),
   ]
