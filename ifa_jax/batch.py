@@ -38,8 +38,8 @@ class Batch(struct.PyTreeNode):
     word_mask: bool[B, W].
     head_word: int32[B], index of the head's first word.
     tail_word: int32[B], index of the tail's first word.
-    regions: float32[B, M, Dv], features of the picture's objects, best first;
-      those of absent ones are 0, or a blank picture's.
+    regions: float32[B, M, Dv], features of the picture's objects, best first; 0
+      for absent ones.
     region_boxes: float32[B, M, 5]: x0, y0, x1, y1 and area, as fractions of the
       picture's.
     region_mask: bool[B, M].

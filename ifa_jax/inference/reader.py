@@ -240,7 +240,6 @@ class Reader:
       len(text.words),
       text.encoded.word_ids,
       regions.RegionGeometry.of(self.model, self.data.text_len),
-      self.scenes.absent,
     )
 
   def _stack_squares(self, examples: Sequence[Example]) -> dict[str, Any]:

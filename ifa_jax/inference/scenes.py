@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
 from ifa_jax.data.images.boxes import Box
@@ -23,13 +22,7 @@ _SPACY = re.compile(r"spacy [^,]+, ([a-z]{2,3}_\w+) \S+", re.ASCII)
 
 
 class PostScenes:
-  """Makes scenes by the manifest of the training scenes.
-
-  Attributes:
-    absent: features of absent regions, as in `data.scenes.store`.
-  """
-
-  absent: np.ndarray | None = None
+  """Makes scenes by the manifest of the training scenes."""
 
   def __init__(self, manifest: Mapping[str, Any] | None, where: str):
     """Loads the region encoder and the parser that the manifest names.
@@ -60,10 +53,6 @@ class PostScenes:
         f"{source}: expected the encoder of the run's scenes {features}, got"
         f" {found}"
       )
-    absent = self._encoder.absent()
-    if absent is not None:
-      # As in the files of scenes.
-      self.absent = absent.astype(np.float16)
     if named := _SPACY.fullmatch(manifest["parser"]):
       self._parser = dependency_parser.load("spacy", named[1])
 

@@ -88,7 +88,16 @@ class Inputs:
     return region_features.feature_dim(self._read_scenes("train"), dim)
 
   def start_params(self, params: dict[str, Any]) -> dict[str, Any]:
-    """Returns initial parameters with pretrained word vectors, if any."""
+    """Returns initial parameters with those that the data brings.
+
+    These are pretrained word vectors and the features of absent regions.
+    """
+    scenes = self._model.regions and self._read_scenes("train")
+    if scenes and scenes.absent is not None and "pyramid" in params:
+      # Only HVPNeT's released form has the parameter.
+      found = {"absent": scenes.absent.astype(np.float32)}
+      kept = {k: found.get(k, x) for k, x in params["pyramid"].items()}
+      return {**params, "pyramid": kept}
     if self._vectors is None:
       return params
     fresh = np.asarray(params["word"]["embedding"])

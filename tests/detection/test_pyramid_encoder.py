@@ -1,19 +1,15 @@
 """Features of HVPNeT against transformers' ResNet, and scenes of them."""
 
 import numpy as np
-import own_runs
 import pytest
 import raw_tree
 import resnets
 import safetensors.torch
-import scene_trees
 import torch
 import transformers
 from PIL import Image
 
 from ifa_jax.data.images.boxes import read_list
-from ifa_jax.data.scenes import store
-from ifa_jax.data.scenes.region_features import RegionGeometry, RegionReader
 from ifa_jax.detection import pyramid_encoder, region_encoder, scene_builder
 from ifa_jax.models.encoders import resnet
 from ifa_jax.preparation.scenes import splits
@@ -164,26 +160,6 @@ def test_a_scene_begins_with_the_whole_picture(encoder):
   np.testing.assert_array_equal(scene.features[:3], expected)
   alone = scene_builder.make_scene(opened, [], encoder)
   np.testing.assert_array_equal(alone.features, expected[:1])
-
-
-def test_absent_features_are_in_a_batch(encoder, raw_dir, tmp_path, folder):
-  own_runs.make_scenes(raw_dir, tmp_path / "scenes", f"pyramid:{folder}")
-  scenes = store.read_split(tmp_path / "scenes", "test")
-  assert scenes.manifest["num_objects"] == 3
-  absent = encoder.absent().astype(np.float16)
-  np.testing.assert_array_equal(scenes.absent, absent)
-  name = next(iter(scenes.pictures))
-  texts = [scene_trees.row(1, img_id, 3) for img_id in (name, "lost.jpg")]
-  reader = RegionReader(scenes, texts, RegionGeometry(6, DIM, 8))
-  fields = reader(np.arange(2), np.arange(2))
-  regions, mask = fields["regions"], fields["region_mask"]
-  num = mask[0].sum()
-  assert 1 < num < 6
-  assert not mask[1].any()
-  np.testing.assert_array_equal(regions[0, :num], scenes.scene(name).features)
-  np.testing.assert_array_equal(
-    regions[~mask], np.broadcast_to(absent, regions[~mask].shape)
-  )
 
 
 def test_pictures_need_no_boxes(folder, tmp_path):

@@ -82,24 +82,28 @@ def make_batch(name, padding=0):
     tail_start=np.array([7, 4, 1], np.int32),
     label=np.array([0, 3, 5], np.int32),
     valid=np.ones(ROWS, bool),
-    # Absent regions have features of their own.
-    regions=np.where(there[..., None], features, features[0, 0]).astype(
-      np.float32
-    ),
+    regions=features.astype(np.float32) * there[..., None],
     region_mask=there,
   )
 
 
 def compute(name, params, batch):
   """Returns the yardstick's logits and states."""
-  config = SYSTEMS[name]
+  config, params = SYSTEMS[name], dict(params)
   width, num_heads = config.text.hidden_dim, config.text.num_heads
-  released = config.variant == "released"
+  absent, released = None, config.variant == "released"
+  if released:
+    pyramid = dict(params["pyramid"])
+    absent = pyramid.pop("absent")
+    params["pyramid"] = pyramid
   weights = engine.restore(
     traverse_util.flatten_dict(params, sep="/"), RULES, "the yardstick"
   )
   w = {key: np.asarray(value, np.float64) for key, value in weights.items()}
-  maps = batch.regions.astype(np.float64).reshape(ROWS, REGIONS, -1, 2, 2)
+  features = batch.regions.astype(np.float64)
+  if absent is not None:
+    features = np.where(batch.region_mask[..., None], features, absent)
+  maps = features.reshape(ROWS, REGIONS, -1, 2, 2)
   bias = np.zeros((ROWS, 4 * REGIONS))
   pad = -10000.0
   if released:

@@ -12,6 +12,7 @@ import tiny_run
 import tiny_systems
 
 from ifa_jax.batch import blank_pictures
+from ifa_jax.data.scenes import store
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.models import registry
 from ifa_jax.training import evaluation, loop
@@ -56,7 +57,14 @@ def config_of(name, data_dir, scenes_dir, **changes):
   parts = {"train": {"total_epochs": 1}, "data": data} | changes
   config = tiny_run.tiny_run_config(data_dir, **parts)
   config["model"] = registry.to_dict(model)
-  config["optim"]["groups"] = {"all": {"pattern": ".*", "peak_lr": 0.03}}
+  constant = "pyramid/absent"
+  config["optim"]["groups"] = {
+    "all": {"pattern": f"(?!{constant}).*", "peak_lr": 0.03}
+  }
+  if name == "hvpnet_released":
+    # As in the published config.
+    frozen = {"pattern": constant, "peak_lr": 0.0}
+    config["optim"]["groups"]["frozen"] = frozen
   return config
 
 
@@ -127,6 +135,11 @@ def test_a_finished_run_scores_again_alike(run):
   rows = tiny_run.read_lines(run.workdir / "predictions_test.jsonl")
   wanted = [[*row["probabilities"].values()] for row in rows]
   np.testing.assert_allclose(found.probabilities, wanted, atol=1e-6)
+  if again.config.model.system == "hvpnet":
+    # Training keeps this constant of the scenes.
+    scenes = store.read_split(again.config.data.scenes, "train")
+    absent = best.params["pyramid"]["absent"]
+    np.testing.assert_array_equal(absent, scenes.absent)
 
 
 def test_pictures_move_and_go_with_all_that_shows_them(run, posts):
@@ -226,3 +239,18 @@ def test_pretrained_word_vectors_start_the_table(data_dir, tmp_path, posts):
   table = {"word": {"embedding": np.zeros((4, 4), np.float32)}}
   started = built.data.inputs.start_params(table)["word"]["embedding"]
   np.testing.assert_array_equal(started[2:], [*rows.values()])
+
+
+def test_absent_regions_start_as_the_scenes_say(data_dir, pyramid_scenes):
+  scenes = store.read_split(pyramid_scenes, "train")
+  assert scenes.manifest["num_objects"] == 3
+  assert np.abs(scenes.absent).max() > 0.1
+  config = config_of("hvpnet_released", data_dir, pyramid_scenes)
+  built = tiny_run.build(config)
+  params = built.data.inputs.start_params(tiny_systems.params(built))
+  np.testing.assert_array_equal(params["pyramid"]["absent"], scenes.absent)
+  # The equations have no such parameter.
+  config = config_of("hvpnet", data_dir, pyramid_scenes)
+  built = tiny_run.build(config)
+  params = built.data.inputs.start_params(tiny_systems.params(built))
+  assert "absent" not in params["pyramid"]

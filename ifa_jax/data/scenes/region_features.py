@@ -104,7 +104,6 @@ class RegionReader:
         f" {next(iter(pictures))!r}"
       )
     self._geometry = geometry
-    self._absent = scenes.absent if scenes else None
     self._texts = texts
     # Rows of one picture share its objects.
     self._objects: dict[str, Objects] = {}
@@ -144,8 +143,7 @@ class RegionReader:
     Returns:
       regions: float32[B, M, Dv].
       region_boxes: float32[B, M, 5], see `fallbacks.Objects`.
-      region_mask: bool[B, M], True = an object; other entries are zero, and
-        their features `Scenes.absent`, if there are any.
+      region_mask: bool[B, M], True = an object; other entries are zero.
       alignment: float32[B, T, M], only with `align`.
     """
     rows = []
@@ -155,9 +153,7 @@ class RegionReader:
       if self._geometry.align:
         words = self._structures[text_row]
         word_ids = self._texts[text_row].encoded.word_ids
-      rows.append(
-        _fields(objects, words, word_ids, self._geometry, self._absent)
-      )
+      rows.append(_fields(objects, words, word_ids, self._geometry))
     return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
   def _read_words(self, scenes: Scenes | None, text: Any) -> frozenset[str]:
@@ -177,12 +173,10 @@ def one_row(
   num_words: int,
   word_ids: Sequence[int],
   geometry: RegionGeometry,
-  absent: np.ndarray | None = None,
 ) -> dict[str, np.ndarray]:
   """Returns the region fields of one post, as `RegionReader`, without axis B.
 
-  Heads are as in `Scenes.heads`, word ids as in `tokenizer.Encoded`, and
-  features of absent regions as in `Scenes.absent`.
+  Heads are as in `Scenes.heads`, word ids as in `tokenizer.Encoded`.
 
   Raises:
     ValueError: if the vectors, the heads or the tokens do not fit.
@@ -191,7 +185,7 @@ def one_row(
   words = None
   if geometry.align:
     words, _ = fallbacks.word_structure(heads, num_words)
-  return _fields(objects, words, word_ids, geometry, absent)
+  return _fields(objects, words, word_ids, geometry)
 
 
 def _read_objects(
@@ -217,7 +211,6 @@ def _fields(
   words: np.ndarray | None,
   word_ids: Sequence[int],
   geometry: RegionGeometry,
-  absent: np.ndarray | None,
 ) -> dict[str, np.ndarray]:
   """Returns the fields of one row; `words` is None without an alignment."""
   num, width = objects.vectors.shape
@@ -227,8 +220,6 @@ def _fields(
     "region_boxes": np.zeros((num_regions, 5), np.float32),
     "region_mask": np.arange(num_regions) < num,
   }
-  if absent is not None:
-    fields["regions"][num:] = absent
   fields["regions"][:num, :width] = objects.vectors
   fields["region_boxes"][:num] = objects.boxes
   if words is not None:

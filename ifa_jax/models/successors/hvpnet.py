@@ -64,7 +64,7 @@ class HVPNeT(nn.Module):
   ) -> ModelOutput:
     """Returns logits; `capture` adds states, attention and its maps."""
     regions, mask = self._regions(batch)
-    prefix = self.pyramid(regions)
+    prefix = self.pyramid(regions, mask)
     bias = self._bias(batch.attention_mask, mask)
     if capture:
       read = self._read_all(batch, prefix, bias, train)

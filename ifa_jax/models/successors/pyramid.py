@@ -145,7 +145,7 @@ class Pyramid(nn.Module):
   config: HVPNeTConfig
 
   def setup(self):
-    """Declares projections and gates."""
+    """Declares projections, gates, and the features of absent regions."""
     config, rules = self.config, self.config.rules
     dtype = jnp.dtype(config.dtype)
     width = config.text.hidden_dim
@@ -160,15 +160,24 @@ class Pyramid(nn.Module):
     self.gate = [linear(len(config.stage_dims)) for _ in layers]
     if rules.projected:
       self.prefix = [linear(2 * width) for _ in layers]
+    if not rules.absent_masked:
+      # Of a blank picture; scenes bring them (`training.model_inputs`).
+      self.absent = self.param(
+        "absent",
+        nn.initializers.zeros_init(),
+        (NUM_PLACES * sum(config.stage_dims),),
+      )
 
-  def __call__(self, features: jax.Array) -> KeyValue:
+  def __call__(self, features: jax.Array, mask: jax.Array) -> KeyValue:
     """Returns keys and values to lend, float[layers, B, 4M, D] each.
 
     Args:
       features: float[B, M, 4 * channels]: channel by channel, its four places
-        row by row; of absent regions, which released code does not mask, those
-        of a blank picture (`data.scenes.store.Scenes.absent`).
+        row by row.
+      mask: bool[B, M], True = real.
     """
+    if not self.config.rules.absent_masked:
+      features = jnp.where(mask[..., None], features, self.absent)
     levels = self._levels(features.astype(self.config.dtype))
     pairs = [self._prefix(layer, levels) for layer in range(len(self.gate))]
     return KeyValue(*map(jnp.stack, zip(*pairs, strict=True)))

@@ -61,7 +61,7 @@ def _groups(variant: str) -> dict[str, dict[str, Any]]:
     "hvformer": ("frozen", "visual/.*", 0.0, 1e-5),
     "hvpnet": ("new", rf"pyramid/.*|{_HEAD}", 1e-4, 3e-5),
     # The optimizer selects BERT, the projections and the gates.
-    "hvpnet_released": ("frozen", _HEAD, 0.0, 3e-5),
+    "hvpnet_released": ("frozen", rf"pyramid/absent|{_HEAD}", 0.0, 3e-5),
   }
   name, pattern, rate, others = split[variant]
   return {
