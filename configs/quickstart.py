@@ -44,6 +44,7 @@ from ml_collections import config_dict
 
 from ifa_jax.files.dataclass_dict import check_choice
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, variants
+from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.config import CaptionConfig
 from ifa_jax.models.encoders.co_attention import CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
@@ -129,7 +130,10 @@ def _set_other(
       **_SIZES, dropout_rate=0.0, attention_dropout_rate=0.0
     )
   if variant.startswith("hvpnet"):
-    shared["stage_dims"] = (16, 32, 64, 128)
+    stages = (16, 32, 64, 128)
+    shared["stage_dims"] = stages
+    # The picture and three objects, each of 2 x 2 places.
+    shared["regions"] = RegionConfig(4, 4 * sum(stages))
   if variant == "caption":
     # A text with its caption.
     text = dataclasses.replace(text, max_len=64)
