@@ -59,7 +59,7 @@ from ml_collections import config_dict
 
 from ifa_jax.files.dataclass_dict import check_choice
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, variants
-from ifa_jax.models.config import CaptionConfig
+from ifa_jax.models.ifaformer.caption import CaptionConfig
 from ifa_jax.training.config import baselines, successors
 from ifa_jax.training.config.defaults import (
   BERT_BASE,

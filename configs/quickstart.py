@@ -45,9 +45,9 @@ from ml_collections import config_dict
 from ifa_jax.files.dataclass_dict import check_choice
 from ifa_jax.models import ModelConfig, TextConfig, VisionConfig, variants
 from ifa_jax.models.base import RegionConfig
-from ifa_jax.models.config import CaptionConfig
 from ifa_jax.models.encoders.co_attention import CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
+from ifa_jax.models.ifaformer.caption import CaptionConfig
 from ifa_jax.training.config import baselines
 from ifa_jax.training.config.defaults import base, model_section
 from ifa_jax.training.config.run_config import RANDOM

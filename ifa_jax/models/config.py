@@ -264,40 +264,6 @@ class ModelConfig(TextSystem):
     return self.vision is not None and not self.rules.absent_masked
 
 
-@dataclasses.dataclass(frozen=True)
-class CaptionConfig(TextSystem):
-  """IFAformer whose second stream is BERT and reads the picture's caption.
-
-  Attributes:
-    caption: the second stream.
-    text_attention: whether it attends to the text.
-  """
-
-  caption: TextConfig = TextConfig()
-  text_attention: bool = True
-
-  system = "ifaformer_caption"
-  reads_caption = "stream"
-  rules = FUSIONS["paper"]
-
-  def __post_init__(self):
-    """Raises ValueError for streams that cannot lend to each other."""
-    super().__post_init__()
-    check_heads("caption", self.caption)
-    for name in ("hidden_dim", "num_layers", "vocab_size"):
-      _check_equal("caption", name, self.text, self.caption)
-
-  @property
-  def scans_layers(self) -> bool:
-    """Always."""
-    return True
-
-  @property
-  def packs_texts(self) -> bool:
-    """Always; captions remain padded."""
-    return True
-
-
 def check_heads(name: str, stream: Any) -> None:
   """Raises ValueError unless the heads divide a stream's width evenly."""
   if stream.hidden_dim % stream.num_heads:
@@ -307,7 +273,8 @@ def check_heads(name: str, stream: Any) -> None:
     )
 
 
-def _check_equal(stream: str, name: str, text: Any, other: Any) -> None:
+def check_equal(stream: str, name: str, text: Any, other: Any) -> None:
+  """Raises ValueError unless a stream has the same size as the text stream."""
   if getattr(text, name) != getattr(other, name):
     raise ValueError(
       f"model.{stream}.{name}: expected the text stream's"
@@ -317,11 +284,11 @@ def _check_equal(stream: str, name: str, text: Any, other: Any) -> None:
 
 def _check_vision(text: TextConfig, vision: VisionConfig, rules: Exchange):
   """Raises ValueError for streams whose keys and values do not fit."""
-  _check_equal("vision", "hidden_dim", text, vision)
-  _check_equal("vision", "num_layers", text, vision)
+  check_equal("vision", "hidden_dim", text, vision)
+  check_equal("vision", "num_layers", text, vision)
   if rules.raw_first_layer:
     # A stream's embeddings are split into the *other* stream's heads.
-    _check_equal("vision", "num_heads", text, vision)
+    check_equal("vision", "num_heads", text, vision)
   check_heads("vision", vision)
   if vision.image_size % vision.patch_size:
     raise ValueError(

@@ -8,7 +8,8 @@ from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.baselines.pcnn import PCNNConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
-from ifa_jax.models.config import CaptionConfig, ModelConfig, VisionConfig
+from ifa_jax.models.config import ModelConfig, VisionConfig
+from ifa_jax.models.ifaformer.caption import CaptionConfig
 from ifa_jax.models.successors.hvformer import HVFormerConfig
 from ifa_jax.models.successors.mkgformer import MKGformerConfig
 from ifa_jax.models.successors.pyramid import HVPNeTConfig

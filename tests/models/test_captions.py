@@ -13,8 +13,8 @@ from ifa_jax import batch as batches
 from ifa_jax.batch import Batch
 from ifa_jax.models import ModelConfig, TextConfig, build, parameters
 from ifa_jax.models.baselines.bert import BertConfig
-from ifa_jax.models.config import CaptionConfig
 from ifa_jax.models.ifaformer import model as ifaformer
+from ifa_jax.models.ifaformer.caption import CaptionConfig
 from ifa_jax.models.ifaformer.layer_pair import KeyBiases, Streams
 from ifa_jax.models.layers.layer_layout import LayerLayout
 

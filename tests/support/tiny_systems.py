@@ -16,9 +16,9 @@ from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.baselines.pcnn import PCNNConfig
 from ifa_jax.models.baselines.vilbert import ViLBERTConfig
-from ifa_jax.models.config import CaptionConfig
 from ifa_jax.models.encoders.co_attention import CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
+from ifa_jax.models.ifaformer.caption import CaptionConfig
 from ifa_jax.models.successors import mkgformer
 from ifa_jax.models.successors.hvformer import HVFormerConfig
 from ifa_jax.models.successors.mkgformer import MKGformerConfig

@@ -4,13 +4,55 @@ Equation (2) of arXiv:2211.07504 with keys and values of the caption's tokens.
 No source but this one: neither the paper nor its code reads captions.
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.config import CaptionConfig
+from ifa_jax.models.config import (
+  FUSIONS,
+  TextConfig,
+  TextSystem,
+  check_equal,
+  check_heads,
+)
 from ifa_jax.models.encoders.text import TextStream
 from ifa_jax.models.ifaformer.model import IFAformer
+
+
+@dataclasses.dataclass(frozen=True)
+class CaptionConfig(TextSystem):
+  """IFAformer whose second stream is BERT and reads the picture's caption.
+
+  Attributes:
+    caption: the second stream.
+    text_attention: whether it attends to the text.
+  """
+
+  caption: TextConfig = TextConfig()  # noqa: RUF009
+  text_attention: bool = True
+
+  system = "ifaformer_caption"
+  reads_caption = "stream"
+  rules = FUSIONS["paper"]
+
+  def __post_init__(self):
+    """Raises ValueError for streams that cannot lend to each other."""
+    super().__post_init__()
+    check_heads("caption", self.caption)
+    for name in ("hidden_dim", "num_layers", "vocab_size"):
+      check_equal("caption", name, self.text, self.caption)
+
+  @property
+  def scans_layers(self) -> bool:
+    """Always."""
+    return True
+
+  @property
+  def packs_texts(self) -> bool:
+    """Always; captions remain padded."""
+    return True
 
 
 class CaptionIFAformer(IFAformer):
@@ -20,7 +62,7 @@ class CaptionIFAformer(IFAformer):
   text stream without a second one.
   """
 
-  config: CaptionConfig  # pyright: ignore[reportIncompatibleVariableOverride]
+  config: CaptionConfig
 
   def setup(self):
     """Declares `text`, `caption` and `relation_head`."""

@@ -1,16 +1,15 @@
 """One text layer and one visual layer, which lend each other keys and values.
 
 Equation (2) of arXiv:2211.07504. Differences of the released code are fields of
-`config.Exchange`. With `CaptionConfig`, the visual layer is BERT's and P is the
-length of captions.
+`config.Exchange`. In `caption`, the visual layer is BERT's and P is the length
+of captions.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from ifa_jax.models.config import CaptionConfig, ModelConfig
 from ifa_jax.models.encoders.text_layer import TextLayer
 from ifa_jax.models.encoders.vision import VisualLayer
 from ifa_jax.models.layers import transformer
@@ -51,14 +50,14 @@ class LayerPair(NamedTuple):
   Attributes:
     text: BERT's.
     visual: ViT's, or BERT's for captions.
-    config: of the model.
+    config: `ModelConfig`, or `caption.CaptionConfig`.
     first: whether they are the streams' first.
     packing: of a packed batch.
   """
 
   text: TextLayer
   visual: VisualLayer | TextLayer
-  config: ModelConfig | CaptionConfig
+  config: Any
   first: bool = False
   packing: Packing | None = None
 
@@ -129,7 +128,7 @@ def _raw(embedded: jax.Array, num_heads: int) -> KeyValue:
 def key_biases(
   text_mask: jax.Array,
   visual_mask: jax.Array,
-  config: ModelConfig | CaptionConfig,
+  config: Any,
 ) -> KeyBiases:
   """Returns the biases for bool[B, T] and bool[B, P] (True = real)."""
   rules = config.rules

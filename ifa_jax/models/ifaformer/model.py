@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.config import CaptionConfig, ModelConfig
+from ifa_jax.models.config import ModelConfig
 from ifa_jax.models.encoders.text import TextStream
 from ifa_jax.models.encoders.text_layer import TextLayer, read_rows
 from ifa_jax.models.encoders.vision import VisualLayer, VisualStream
@@ -38,11 +38,11 @@ class IFAformer(nn.Module):
   initialisation, which must create every parameter.
 
   Attributes:
-    config: shapes and switches.
+    config: `ModelConfig`, or `caption.CaptionConfig`.
     remat: see `layers.scan.scan_layers`; applies to stacked layers.
   """
 
-  config: ModelConfig | CaptionConfig
+  config: Any
   remat: bool = False
 
   def setup(self):
@@ -93,7 +93,7 @@ class IFAformer(nn.Module):
   ) -> tuple[jax.Array, jax.Array]:
     """Returns the second stream's input, float[B, P, D], and bool[B, P]."""
     del train  # ViT has no dropout.
-    config: Any = self.config
+    config = self.config
     return self.visual.embed(batch, config.use_image, config.use_objects)
 
   def _embed(self, batch: Batch, packing: Packing | None, train: bool):
@@ -182,7 +182,7 @@ class IFAformer(nn.Module):
 # the compiler inlines the calls.
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _run_pair(
-  config: ModelConfig | CaptionConfig,
+  config: Any,
   first: bool,
   params: tuple[Any, Any],
   packing: Packing | None,
@@ -194,7 +194,7 @@ def _run_pair(
 
 
 def _bind_pair(
-  config: ModelConfig | CaptionConfig,
+  config: Any,
   params: tuple[Any, Any],
   rng: jax.Array | None,
   packing: Packing | None,
@@ -202,7 +202,7 @@ def _bind_pair(
   """Returns a pair with parameters of a text layer and a visual layer."""
   dtype = jnp.dtype(config.dtype)
   text = TextLayer(config.text, dtype, parent=None)
-  if isinstance(config, CaptionConfig):
+  if config.reads_caption:
     second = TextLayer(config.caption, dtype, parent=None)
   else:
     second = VisualLayer(config.vision, dtype, parent=None)
