@@ -164,9 +164,18 @@ def numpy_segment(params, batch):
   return linear(params["relation_head"]["out"], hidden)
 
 
-def apply(config, batch, params=None, **options):
-  variables = {"params": params or perturbed(config)}
-  return build(config).apply(variables, batch, **options)
+@functools.cache
+def applied(config, capture):
+  model = build(config)
+  return jax.jit(
+    lambda params, batch: model.apply(
+      {"params": params}, batch, capture=capture
+    )
+  )
+
+
+def apply(config, batch, params=None, capture=False):
+  return applied(config, capture)(params or perturbed(config), batch)
 
 
 def assert_near(ours, theirs):
