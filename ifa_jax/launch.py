@@ -39,7 +39,6 @@ _STRINGS = {
   ),
   "raw_dir": "A raw MNRE tree, to prepare the dataset from.",
   "boxes": "With --raw_dir: boxes file, see data_prep.mnre.",
-  "captions": "With --raw_dir: files of captions, see data_prep.mnre.",
   "coordinator_address": (
     "HOST:PORT of process 0 of several. Default: JAX_COORDINATOR_ADDRESS."
   ),
@@ -72,6 +71,9 @@ def define_flags() -> None:
   )
   for name, text in _STRINGS.items():
     flags.DEFINE_string(name, None, text)
+  flags.DEFINE_list(
+    "captions", [], "With --raw_dir: files of captions, see data_prep.mnre."
+  )
   for name, (choices, text) in _CHOICES.items():
     flags.DEFINE_enum(name, choices[0], choices, text)
   for name, (least, text) in _COUNTS.items():

@@ -67,7 +67,7 @@ def hvformer_rules(config: HVFormerConfig) -> list[Rule | Drop]:
 
 @dataclasses.dataclass(frozen=True)
 class MKGformerOptions(deepke.Heads):
-  """Likewise; "equations" reads the same weights by the equations."""
+  """Options of MKGformer; "equations" are a variant for the same weights."""
 
   variant: str = setting(
     "See models.successors.mkgformer.", "released", choices=[*VARIANTS]

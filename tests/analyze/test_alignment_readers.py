@@ -8,7 +8,7 @@ import pytest
 import scene_trees
 import tiny_systems
 
-from ifa_jax.analyze.alignment import command, maps, readers
+from ifa_jax.analyze.alignment import command, map_kinds, maps, readers
 from ifa_jax.analyze.alignment.maps import Column
 from ifa_jax.data.scenes import graph_similarity
 from ifa_jax.data.text import layouts
@@ -55,7 +55,7 @@ def test_words_of_both_entities_sum_all_their_tokens():
   kept = np.array([[0.3, 0.0], [0.0, 0.8], [0.5, 0.0]])
   alpha = graph_similarity.on_tokens(kept, text.encoded.word_ids, 14)
   mega = tiny_systems.MODELS["mega"]
-  kind = readers.region_kind(replace(mega, semantic=False))
+  kind = map_kinds.of_regions(replace(mega, semantic=False))
   objects = [Column("object", i, i) for i in range(2)]
   got = maps.align(alpha[None], text, objects, kind)
   np.testing.assert_allclose(got.words.pictures[0], kept, atol=1e-7)
@@ -64,7 +64,7 @@ def test_words_of_both_entities_sum_all_their_tokens():
 def test_layouts_keep_a_token_of_each_entity(raw_dir):
   """OpenNRE's layout repeats the entities and may cut the repetition."""
   tokenizer = tokenization.Tokenizer.load(raw_dir / "tokenizer")
-  kind = readers.region_kind(
+  kind = map_kinds.of_regions(
     replace(tiny_systems.MODELS["mega"], semantic=False)
   )
   kind = kind._replace(pool=np.mean)
@@ -91,7 +91,7 @@ def test_layouts_keep_a_token_of_each_entity(raw_dir):
   ("shape", "num_objects"), [((1, 5, 4), 4), ((2, 5, 3), 4), ((3, 5, 4), 2)]
 )
 def test_mismatched_weights_raise(shape, num_objects):
-  kind = readers.region_kind(tiny_systems.MODELS["mega"])
+  kind = map_kinds.of_regions(tiny_systems.MODELS["mega"])
   spans = {"head": (0, 1), "tail": (1, 2)}
   text = aligned.make_text([-1, 0, 1, -1], "ab", spans, (0, 3))
   objects = [Column("object", i, i) for i in range(num_objects)]
@@ -172,7 +172,7 @@ def test_every_system_of_regions_describes_its_maps(data_dir, made):
   for system in SYSTEMS.values():
     config = system[0]()
     if config.regions is not None:
-      kind = readers.region_kind(config)
+      kind = map_kinds.of_regions(config)
       own = [*kind.titles][kind.combine is not None :]
       assert tuple(own) == config.weight_names
 

@@ -26,7 +26,7 @@ def files_of_captions(tmp_path):
   whole, lines = tmp_path / "a.json", tmp_path / "b.txt"
   whole.write_text(json.dumps({"a.jpg": "Bill in Hollywood", "else.jpg": "x"}))
   lines.write_text("{'img_id': 'b.jpg', 'text': 'in'}\n")
-  return f"{whole},{lines}"
+  return [str(whole), str(lines)]
 
 
 @pytest.mark.slow
@@ -49,7 +49,7 @@ def test_captions_are_in_the_records(settings, captions, caplog, capsys):
   assert "1 of 3 pictures match no row, first 'else.jpg'" in caplog.text
   # Other captions are another dataset.
   with pytest.raises(ValueError, match=r"expected captions\.sha256"):
-    prepare(settings(captions=captions.split(",")[0], caption_len=4))
+    prepare(settings(captions=captions[:1], caption_len=4))
   with pytest.raises(ValueError, match=r"captions\.caption_len 64, got 4"):
     prepare(settings(captions=captions))
 
@@ -80,7 +80,7 @@ def test_captions_of_other_pictures_are_refused(settings, tmp_path):
   path = tmp_path / "captions.json"
   path.write_text('{"other.jpg": "x"}')
   with pytest.raises(ValueError, match="1 that match no row, first 'other"):
-    prepare(settings(captions=str(path)))
+    prepare(settings(captions=[str(path)]))
   assert not pathlib.Path(settings().data_dir).exists()
 
 

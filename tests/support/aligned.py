@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ifa_jax.analyze.alignment import maps, readers
+from ifa_jax.analyze.alignment import map_kinds, maps, readers
 from ifa_jax.analyze.alignment.posts import AlignedPost, DisplayRow
 from ifa_jax.data.images import decode
 from ifa_jax.data.text.row_text import RowText
@@ -39,7 +39,7 @@ def align_pixels(attention, text, slots, masks):
     masks: field -> True for each of its slots with a picture.
   """
   there = [slot for slot in slots if masks[slot.field][slot.index]]
-  kind = readers.attention_kind(len(attention), slots)
+  kind = map_kinds.of_attention(len(attention), slots)
   return maps.align(attention, text, there, kind)
 
 

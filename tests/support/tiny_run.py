@@ -70,7 +70,7 @@ def dataset_settings(
     data_dir=str(data_dir),
     protocol="clean",
     boxes=str(raw_dir / "boxes.json"),
-    captions=str(raw_dir / "captions.json"),
+    captions=[str(raw_dir / "captions.json")],
     tokenizer=str(raw_dir / "tokenizer"),
     text_len=40,
     num_workers=num_workers,

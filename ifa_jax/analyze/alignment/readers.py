@@ -1,18 +1,15 @@
-"""How to read the captured weights of each system as maps."""
+"""The fields and the keys of the captured weights that are a system's maps."""
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from ifa_jax.analyze.alignment import maps
+from ifa_jax.analyze.alignment import map_kinds, maps
 from ifa_jax.analyze.alignment.maps import Alignment, Column, MapKind
 from ifa_jax.analyze.alignment.posts import DisplayRow
 from ifa_jax.batch import Batch
 from ifa_jax.models.base import System
-from ifa_jax.models.baselines.mega import MEGAConfig
-from ifa_jax.models.baselines.vilbert import ViLBERTConfig
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.models.successors.pyramid import HVPNeTConfig
 
@@ -67,9 +64,8 @@ def reader(
     ValueError: for a model without an alignment, with the reason.
   """
   if model.reads_caption:
-    return MapReader(
-      _to_caption(model), "text_attention", {"image": image_size}
-    )
+    kind = map_kinds.of_caption(model)
+    return MapReader(kind, "text_attention", {"image": image_size})
   if reason := _no_map(model):
     raise ValueError(
       f"expected a model that aligns words with pictures, got one that {reason}"
@@ -83,16 +79,17 @@ def reader(
     }
     columns = place_pictures(slots, vision.patch_size)
     if isinstance(model, ModelConfig):
-      kind = attention_kind(model.text.num_layers, columns)
+      kind = map_kinds.of_attention(model.text.num_layers, columns)
     else:
-      kind = _looks(model.map_titles, columns)
+      kind = map_kinds.of_looks(model.map_titles, columns)
     return MapReader(kind, "text_attention", sizes, columns, vision.resize)
   if not scenes:
     raise ValueError(
       "data.scenes: expected a directory of scenes, whose objects the words are"
       " aligned with, got none"
     )
-  return MapReader(region_kind(model), "region_weights", {"image": image_size})
+  kind = map_kinds.of_regions(model)
+  return MapReader(kind, "region_weights", {"image": image_size})
 
 
 def _no_map(model: System) -> str | None:
@@ -118,203 +115,3 @@ def place_pictures(
       placed.append(Column(field, index, start, side))
       start += side**2
   return placed
-
-
-def attention_kind(num_layers: int, columns: Sequence[Column]) -> MapKind:
-  """Describes attention to the patches of pictures and crops."""
-  layers = {str(i): f"layer {i}" for i in range(num_layers)}
-  return MapKind(
-    titles={"mean": "mean over layers"} | layers,
-    combine=np.mean,
-    pool=np.mean,
-    cell=(
-      "share of a word's attention (softmax over visual and text keys, mean"
-      " over heads and over the word's WordPieces) that goes to a picture,"
-      " summed over its patches; not renormalised, so pictures and elsewhere"
-      " add up to 1"
-    ),
-    unit="% of a word's attention",
-    elsewhere={
-      "class token": "the visual key that belongs to no picture",
-      "absent": "empty slots, which the model attends to as well",
-      "text": "the post's own text, including special tokens and markers",
-    },
-    markers=_MARKERS + _READ + ".",
-    parts=(
-      "Attention of the head's or tail's words to each patch. All patches of a"
-      " post share one scale. Crops are drawn where they were cut; only the"
-      " centre of a crop that is not square is read."
-    ),
-    picture="as the model sees it",
-    nothing="No picture and no crop: there is nothing to align.",
-    num_visual=1 + sum(column.side**2 for column in columns),
-  )
-
-
-def _looks(names: Sequence[str], columns: Sequence[Column]) -> MapKind:
-  """Describes weights of visual tokens only, which add up to 1."""
-  titles = {str(i): name for i, name in enumerate(names)}
-  return attention_kind(0, columns)._replace(
-    titles={"mean": "mean over maps"} | titles,
-    cell=(
-      "share of a word's look at the visual tokens (softmax over them, mean"
-      " over heads and over the word's WordPieces) that goes to a picture,"
-      " summed over its patches; pictures and elsewhere add up to 1"
-    ),
-    unit="% of a word's look",
-    elsewhere={
-      "class token": "the visual token that belongs to no picture",
-      "absent": "empty slots, which the model looks at as well",
-    },
-  )
-
-
-def _to_caption(model: System) -> MapKind:
-  """Describes attention to the words of a caption, by layer."""
-  num_layers = model.text.num_layers
-  layers = {str(i): f"layer {i}" for i in range(num_layers)}
-  by_entity = getattr(model, "pooling", "entity_start") == "entity_start"
-  return MapKind(
-    titles={"mean": "mean over layers"} | layers,
-    combine=np.mean,
-    pool=np.mean,
-    cell=(
-      "share of a word's attention (softmax over text and caption, mean over"
-      " heads and over the word's WordPieces) that goes to a word of the"
-      " caption, summed over its WordPieces; not renormalised, so the caption's"
-      " words and elsewhere add up to 1"
-    ),
-    unit="% of a word's attention",
-    elsewhere={
-      "text": "the post's own text, special tokens of text and caption included"
-    },
-    markers=_MARKERS + (_READ if by_entity else "") + ".",
-    parts="The model reads the words of the caption, not the picture.",
-    picture="not read by the model, which reads its caption",
-    nothing="No caption: there is nothing to align.",
-  )
-
-
-_MARKERS = "The last two rows are the opening markers of the two entities"
-_READ = ", from which the relation is predicted"
-_of_regions = functools.partial(
-  MapKind,
-  picture="centre of the picture, with objects",
-  nothing="No object of the picture is known: there is nothing to align.",
-)
-_PARTS = (
-  "Weight of each object for the head or tail, the {} over the entity's"
-  " WordPieces. All objects of a post share one scale. The picture is cropped"
-  " to its centre; some objects may be outside."
-)
-
-
-def _co_attention(config: ViLBERTConfig) -> MapKind:
-  """Describes the attention of text to the other stream, by connection."""
-  titles = {name: f"connection {name}" for name in config.weight_names}
-  by_entity = config.pooling == "entity_start"
-  return _of_regions(
-    titles={"mean": "mean over connections"} | titles,
-    combine=np.mean,
-    pool=np.mean,
-    cell=(
-      "share of a word's co-attention (softmax over the whole picture and its"
-      " objects, mean over heads and over the word's WordPieces) that goes to"
-      " an object; not renormalised, so objects and the whole picture add up"
-      " to 1"
-    ),
-    unit="% of a word's co-attention",
-    elsewhere={"whole picture": "the token that precedes the objects"},
-    markers=_MARKERS + (_READ if by_entity else "") + ".",
-    parts=_PARTS.format("mean"),
-  )
-
-
-_MIXTURES = {
-  "cell": (
-    "weight that an object gives to a word, summed over the word's WordPieces"
-  ),
-  "structural": (
-    "structural: similarity between a word's position in the dependency graph"
-    " and an object's in the scene graph, for the objects that the word keeps"
-  ),
-  "semantic": (
-    "semantic: the share of an object's attention (softmax over tokens) that"
-    " goes to a word; the rest goes to tokens that belong to no word"
-  ),
-  "sum": (
-    "sum: structural + semantic, the weights by which an object mixes the"
-    " text's values; the total is not fixed"
-  ),
-  "absent": "absent objects are read as well, but have no column",
-}
-
-
-def _mixtures(config: MEGAConfig) -> MapKind:
-  """Describes the weights by which objects mix the text's tokens.
-
-  Tokens are keys, so a word has the sum of its tokens' weights: the structural
-  alignment is divided among them, as is attention.
-  """
-  titles = {name: name for name in config.weight_names}
-  # Joined mixtures pass through a layer side by side and are never added.
-  added = len(titles) > 1 and not config.rules.joined
-  unmarked = " They have no structural weight." if config.structural else ""
-  meanings = ["cell", *titles, *(["sum"] if added else [])]
-  meanings += [] if config.rules.mask_objects else ["absent"]
-  return _of_regions(
-    titles=({"sum": "structural + semantic"} if added else {}) | titles,
-    combine=np.sum if added else None,
-    pool=np.sum,
-    cell="; ".join(_MIXTURES[name] for name in meanings),
-    unit="weight of a word, %",
-    elsewhere={},
-    markers=_MARKERS + _READ + "." + unmarked,
-    parts=_PARTS.format("sum"),
-  )
-
-
-def _prefix(config: HVPNeTConfig) -> MapKind:
-  """Describes the attention to the prefix of each region, by layer."""
-  titles = {name: f"layer {name}" for name in config.weight_names}
-  by_entity = config.pooling == "entity_start"
-  return _of_regions(
-    titles={"mean": "mean over layers"} | titles,
-    combine=np.mean,
-    pool=np.mean,
-    cell=(
-      "share of a word's attention (softmax over the prefix and the text, mean"
-      " over heads and over the word's WordPieces) that goes to the four prefix"
-      " tokens of a region; the rest goes to the text"
-    ),
-    unit="% of a word's attention",
-    elsewhere={},
-    markers=_MARKERS + (_READ if by_entity else "") + ".",
-    parts=_PARTS.format("mean"),
-  )
-
-
-def _weights(config: System) -> MapKind:
-  """Describes the maps of a system that has no entry in `_KINDS`."""
-  return _of_regions(
-    titles={name: name for name in config.weight_names},
-    combine=None,
-    pool=np.mean,
-    cell="weight of an object for a word, mean over the word's WordPieces",
-    unit="weight for a word, %",
-    elsewhere={},
-    markers=_MARKERS + ".",
-    parts=_PARTS.format("mean"),
-  )
-
-
-_KINDS: dict[str, Callable[..., MapKind]] = {
-  ViLBERTConfig.system: _co_attention,
-  MEGAConfig.system: _mixtures,
-  HVPNeTConfig.system: _prefix,
-}
-
-
-def region_kind(model: System) -> MapKind:
-  """Describes `ModelOutput.region_weights` of a model with `weight_names`."""
-  return _KINDS.get(model.system, _weights)(model)

@@ -68,7 +68,8 @@ def from_huggingface(
     text: a `BertModel`, also inside a `BertFor...`. If it is None, the text
       stream is initialised, with the vision encoder's depth and width.
     vision: a `CLIPVisionModel`, also inside a `CLIPModel`, or a `ViTModel`,
-      also inside a `ViTFor...`; None: likewise.
+      also inside a `ViTFor...`. If it is None, the vision stream is
+      initialised.
     rest: the `rest.safetensors` of an export with these encoders. The result is
       the exported model, and there are no options.
     **options: settings that encoders do not determine, the flags of

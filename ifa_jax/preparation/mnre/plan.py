@@ -6,7 +6,7 @@ seconds, so that hours of work do not end at a typing error in the last line.
 
 import dataclasses
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from ifa_jax.cli.settings_flags import setting
 from ifa_jax.data import schema
@@ -33,10 +33,8 @@ class Settings:
     "JSON of boxes by picture: detected crops and, for clean, grounded ones.",
     None,
   )
-  captions: str | None = setting(
-    "Files of captions by picture, separated by commas, for models that read"
-    " them.",
-    None,
+  captions: Sequence[str] = setting(
+    "Files of captions by picture, for models that read them.", ()
   )
   tokenizer: str = setting("WordPiece folder or hub id.", "bert-base-uncased")
   missing_pixels: str = setting(
@@ -126,11 +124,10 @@ class Planner:
       self._joins.append(joins.Join.of_pictures(settings.boxes, listed))
       if settings.protocol == "clean":
         self._joins.append(joins.Join.of_phrases(settings.boxes, listed))
-    paths = settings.captions.split(",") if settings.captions else []
-    self._captions = Captions(paths)
-    if paths:
-      pictures = self._captions.pictures
-      self._joins.append(joins.Join.of_pictures(", ".join(paths), pictures))
+    self._captions = Captions(settings.captions)
+    if settings.captions:
+      path, pictures = ", ".join(settings.captions), self._captions.pictures
+      self._joins.append(joins.Join.of_pictures(path, pictures))
     self._crops = crops.Crops(settings.raw_dir, settings.protocol, listed)
     self._pictures = crops.Pictures(settings.raw_dir)
     self._has_file: dict[str, bool] = {}

@@ -162,10 +162,9 @@ def _metadata(planner: Planner, surveyed: Survey) -> dict[str, Any]:
   if settings.resize != "fit":
     optional["resize"] = settings.resize
   if surveyed.num_captions:
-    paths = settings.captions.split(",") if settings.captions else []
     optional["captions"] = {
       "caption_len": settings.caption_len,
-      "sha256": [sha256(path) for path in paths],
+      "sha256": [sha256(path) for path in settings.captions],
     }
   return optional | {
     "format_version": schema.FORMAT_VERSION,
