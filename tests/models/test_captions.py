@@ -5,9 +5,9 @@ import functools
 
 import jax
 import numpy as np
+import numpy_captions
 import pytest
 from flax import traverse_util
-from numpy_successors import attention, gelu, heads
 
 from ifa_jax import batch as batches
 from ifa_jax.batch import Batch
@@ -92,78 +92,6 @@ def as_segment(batch):
   )
 
 
-def linear(w, x):
-  return x @ w["kernel"].astype(np.float64) + w["bias"]
-
-
-def norm(w, x):
-  mean, variance = x.mean(-1, keepdims=True), x.var(-1, keepdims=True)
-  return (x - mean) / np.sqrt(variance + 1e-12) * w["scale"] + w["bias"]
-
-
-def embed(w, ids, types):
-  w = w["embed"]
-  table = {k: w[k]["embedding"] for k in ("word", "position", "token_type")}
-  x = table["word"][ids].astype(np.float64) + table["token_type"][types]
-  return norm(w["norm"], x + table["position"][: ids.shape[1]])
-
-
-def project(w, x):
-  w = w["attention"]
-  parts = (linear(w[k], x) for k in ("query", "key", "value"))
-  return [heads(part, HEADS) for part in parts]
-
-
-def update(w, x, attended):
-  x = norm(w["attention_norm"], x + linear(w["attention"]["out"], attended))
-  return norm(
-    w["mlp_norm"], x + linear(w["mlp_out"], gelu(linear(w["mlp_in"], x)))
-  )
-
-
-def bias(mask):
-  return np.where(mask, 0.0, -np.inf)[:, None, None]
-
-
-def numpy_streams(config, params, batch):
-  """Returns the logits, and both streams' states after each layer."""
-  types = np.zeros_like(batch.caption_ids)
-  text = embed(params["text"], batch.input_ids, batch.token_type_ids)
-  caption = embed(params["caption"], batch.caption_ids, types)
-  # A caption stream that reads nothing reads its padding, which none reads.
-  seen = batch.caption_mask
-  alone = bias(seen | ~seen.any(1, keepdims=True))
-  real, states = bias(batch.attention_mask), [(text, caption)]
-  for i in range(config.text.num_layers):
-    own, other = params["text"][f"layer_{i}"], params["caption"][f"layer_{i}"]
-    q, k, v = project(own, text)
-    query, key, value = project(other, caption)
-    both = [np.concatenate(x, 2) for x in ((key, k), (value, v))]
-    read = attention(q, *both, np.concatenate([bias(seen), real], -1))
-    if config.text_attention:
-      both = [np.concatenate(x, 2) for x in ((k, key), (v, value))]
-      looked = attention(query, *both, np.concatenate([real, bias(seen)], -1))
-    else:
-      looked = attention(query, key, value, alone)
-    text, caption = update(own, text, read), update(other, caption, looked)
-    states.append((text, caption))
-  rows = np.arange(len(text))
-  pair = [text[rows, x] for x in (batch.head_start, batch.tail_start)]
-  return linear(params["relation_head"], np.concatenate(pair, -1)), states
-
-
-def numpy_segment(params, batch):
-  text = embed(params["text"], batch.input_ids, batch.token_type_ids)
-  for i in range(TEXT.num_layers):
-    w = params["text"][f"layer_{i}"]
-    read = attention(*project(w, text), bias(batch.attention_mask))
-    text = update(w, text, read)
-  rows = np.arange(len(text))
-  pair = [text[rows, x] for x in (batch.head_start, batch.tail_start)]
-  hidden = linear(params["relation_head"]["hidden"], np.concatenate(pair, -1))
-  return linear(params["relation_head"]["out"], hidden)
-
-
 @functools.cache
 def applied(config, capture):
   model = build(config)
@@ -186,7 +114,7 @@ def assert_near(ours, theirs):
 @pytest.mark.parametrize("config", [STREAMS, DEAF], ids=["whole", "deaf"])
 def test_two_streams_are_those_of_equation_two(config):
   batch = make_batch()
-  logits, states = numpy_streams(config, perturbed(config), batch)
+  logits, states = numpy_captions.streams(config, perturbed(config), batch)
   assert_near(apply(config, batch).logits, logits)
   output = apply(config, batch, capture=True)
   assert_near(output.logits, logits)
@@ -215,7 +143,7 @@ def test_gradients_are_those_of_finite_differences_of_the_numpy_form():
       moved = {k: np.array(x, np.float64) for k, x in moved.items()}
       moved[path][place] += step
       moved = traverse_util.unflatten_dict(moved, sep="/")
-      logits, _ = numpy_streams(STREAMS, moved, batch)
+      logits, _ = numpy_captions.streams(STREAMS, moved, batch)
       ends.append((logits * weights).sum())
     expected = (ends[0] - ends[1]) / 2e-6
     assert gradient[place] == pytest.approx(expected, rel=1e-4)
@@ -224,7 +152,8 @@ def test_gradients_are_those_of_finite_differences_of_the_numpy_form():
 def test_a_caption_as_second_segment_is_bert_on_both():
   batch = as_segment(make_batch())
   assert_near(
-    apply(SEGMENT, batch).logits, numpy_segment(perturbed(SEGMENT), batch)
+    apply(SEGMENT, batch).logits,
+    numpy_captions.segment(SEGMENT, perturbed(SEGMENT), batch),
   )
 
 
