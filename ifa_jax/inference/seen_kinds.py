@@ -5,8 +5,9 @@ The kinds besides text are "pictures", whole ones, "objects" in them, and their
 """
 
 import difflib
+import functools
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from ifa_jax.data.schema import Prepared
@@ -62,27 +63,40 @@ def of_post(example: Example) -> set[str]:
   return kinds
 
 
-def likely_meant(post: Mapping[str, Any], model: System) -> Iterator[tuple]:
-  """Yields (key, field) for keys of a post that may be meant as a field.
+def likely_meant(
+  post: Mapping[str, Any], model: System
+) -> list[tuple[str, str]]:
+  """Returns (key, field) for keys of a post that may be meant as a field.
 
   Only fields that the model reads and the post lacks. Other keys are returned
   with the prediction, so that a misspelled one is no error.
   """
-  read = ["image", "boxes"] * model.opens_pictures
-  read += ["caption"] if model.reads_caption else []
-  for field in read:
-    if field not in post and f"{field}_base64" not in post:
-      near = difflib.get_close_matches(field, map(str, post), 1, cutoff=0.8)
-      near = near or [key for key in _OTHER_NAMES[field] if key in post]
-      yield from ((key, field) for key in near[:1])
+  fields = ("image", "boxes") * model.opens_pictures
+  fields += ("caption",) if model.reads_caption else ()
+  return _near(tuple(map(str, post)), fields)
 
 
-def log_likely_meant(found: Mapping[tuple, int]) -> None:
+# The posts of a file have the same keys, mostly.
+@functools.lru_cache
+def _near(
+  keys: tuple[str, ...], fields: tuple[str, ...]
+) -> list[tuple[str, str]]:
+  found = []
+  for field in fields:
+    if field not in keys and f"{field}_base64" not in keys:
+      near = difflib.get_close_matches(field, keys, 1, cutoff=0.8)
+      near = near or [key for key in _OTHER_NAMES[field] if key in keys]
+      found += [(key, field) for key in near[:1]]
+  return found
+
+
+def log_likely_meant(found: Mapping[tuple[str, str], int]) -> None:
   """Logs a warning for each (key, field) and its number of posts."""
   for (key, field), count in found.items():
     _log.warning(
-      "%d posts have %r and no %r, which the model reads: expected the key %r",
-      *(count, key, field, field),
+      "posts: expected the key %r, which the model reads, got %r in its place,"
+      " %d times",
+      *(field, key, count),
     )
 
 

@@ -33,7 +33,7 @@ POST = {"text": "<s> Ann </s> joins <o> Acme </o>"}
 )
 def test_a_key_that_a_model_would_read(name, keys, meant):
   post = {**POST, **dict.fromkeys(keys, "x")}
-  assert [*seen_kinds.likely_meant(post, MODELS[name])] == meant
+  assert seen_kinds.likely_meant(post, MODELS[name]) == meant
 
 
 @pytest.mark.silent_input
@@ -45,6 +45,6 @@ def test_predictions_warn_once(finished, posts, caplog):
     list(Predictor(finished.workdir).predict_all(named))
   lines = [x.message for x in caplog.records if "expected the key" in x.message]
   assert lines == [
-    "2 posts have 'picture' and no 'image', which the model reads: expected the"
-    " key 'image'"
+    "posts: expected the key 'image', which the model reads, got 'picture' in"
+    " its place, 2 times"
   ]

@@ -172,16 +172,8 @@ def _records(
         for kind in ("grounded", "detected")
       }
       row, pngs = plan.row, drawn.squares
-      captions = {
-        "caption": list(plan.caption.words),
-        "caption_ids": list(plan.caption.input_ids),
-        "caption_word_ids": list(plan.caption.word_ids),
-      }
-      if has_captions:
-        counts["captions"] += bool(plan.caption.words)
-        longest = max(counts["longest_caption"], len(plan.caption.input_ids))
-        counts["longest_caption"] = longest
-      yield (captions if has_captions else {}) | {
+      caption = _caption_fields(counts, plan) if has_captions else {}
+      yield caption | {
         "id": row.id,
         "img_id": row.img_id,
         "words": list(row.words),
@@ -197,6 +189,19 @@ def _records(
         "num_grounded": plan.num_grounded,
         "num_detected": plan.num_detected,
       }
+
+
+def _caption_fields(counts: collections.Counter, plan: Plan) -> dict[str, Any]:
+  """Returns a record's fields of a caption, and counts it."""
+  words, input_ids, word_ids = map(list, plan.caption)
+  counts["captions"] += bool(words)
+  longest = max(counts["longest_caption"], len(input_ids))
+  counts["longest_caption"] = longest
+  return {
+    "caption": words,
+    "caption_ids": input_ids,
+    "caption_word_ids": word_ids,
+  }
 
 
 def _count(counts: collections.Counter, plan: Plan, num_crops: int) -> None:
