@@ -13,7 +13,8 @@ sentence-transformers/all-MiniLM-L6-v2, the default of `weights`:
     python launch.py --config=configs/minilm.py --config.weights=text=MINILM
 
 Variants: `objects`; `text`, without crops; `shuffled`, which is `objects`
-trained on other rows' pictures (shuffle(train) of Table 1); and the systems of
+trained on other rows' pictures (shuffle(train) of Table 1);
+`ifaformer_caption`, whose second stream reads captions; and the systems of
 `ifa_jax.training.config.baselines` with the same encoder, trained for three
 epochs instead of their published budget. PCNN has no encoder and keeps its own.
 """
@@ -26,7 +27,8 @@ from ifa_jax.training.config import baselines
 from ifa_jax.training.config.defaults import base, model_section
 from ifa_jax.training.config.run_config import NEW
 
-VARIANTS = ("objects", "text", "shuffled", *baselines.VARIANTS)
+VARIANTS = ("objects", "text", "shuffled", "ifaformer_caption")
+VARIANTS += baselines.VARIANTS
 
 # Randomly initialised, but diverges at the rate of `new`.
 _VISUAL = r"visual/(?!embed/(grounded|detected)_position).*"
@@ -57,6 +59,15 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
     baselines.set_model(config, variant, variants.make(variant))
     new = {"pattern": "(?!text/).*", "peak_lr": 1e-3}
     config.optim.groups = {"new": new, "text": text}
+    config.train.total_epochs = 3
+    config.lock()
+    return config
+  if variant == "ifaformer_caption":
+    config.data.protocol = "none"
+    config.model = model_section(variants.make(variant))
+    encoders = {"pattern": "(text|caption)/.*", "peak_lr": 1e-4}
+    new = {"pattern": NEW, "peak_lr": 1e-3}
+    config.optim.groups = {"new": new, "encoders": encoders}
     config.train.total_epochs = 3
     config.lock()
     return config
