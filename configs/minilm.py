@@ -30,6 +30,7 @@ from ifa_jax.training.config.run_config import NEW
 VARIANTS = ("objects", "text", "shuffled", "ifaformer_caption")
 VARIANTS += baselines.VARIANTS
 
+_TEXT = 1e-4  # Learning rate of pretrained encoders of text.
 # Randomly initialised, but diverges at the rate of `new`.
 _VISUAL = r"visual/(?!embed/(grounded|detected)_position).*"
 
@@ -53,28 +54,39 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
     return config
   config.optim.warmup_percent = 0.1
   config.optim.b2 = 0.98
-  text = {"pattern": "text/.*", "peak_lr": 1e-4}
+  if variant in baselines.VARIANTS or variant == "ifaformer_caption":
+    _set_text(config, variant)
+  else:
+    _set_crops(config, variant)
+  config.lock()
+  return config
+
+
+def _set_text(config: config_dict.ConfigDict, variant: str) -> None:
+  """Sets a system that reads no crops."""
+  config.data.protocol = "none"
+  model = variants.make(variant)
   if variant in baselines.VARIANTS:
-    config.data.protocol = "none"
-    baselines.set_model(config, variant, variants.make(variant))
-    new = {"pattern": "(?!text/).*", "peak_lr": 1e-3}
-    config.optim.groups = {"new": new, "text": text}
-    config.train.total_epochs = 3
-    config.lock()
-    return config
-  if variant == "ifaformer_caption":
-    config.data.protocol = "none"
-    config.model = model_section(variants.make(variant))
-    encoders = {"pattern": "(text|caption)/.*", "peak_lr": 1e-4}
-    new = {"pattern": NEW, "peak_lr": 1e-3}
-    config.optim.groups = {"new": new, "encoders": encoders}
-    config.train.total_epochs = 3
-    config.lock()
-    return config
+    baselines.set_model(config, variant, model)
+  else:
+    config.model = model_section(model)
+  encoders = "(text|caption)/"
+  config.optim.groups = {
+    "new": {"pattern": f"(?!{encoders}).*", "peak_lr": 1e-3},
+    "text": {"pattern": f"{encoders}.*", "peak_lr": _TEXT},
+  }
+  config.train.total_epochs = 3
+
+
+def _set_crops(config: config_dict.ConfigDict, variant: str) -> None:
+  """Sets a variant of IFAformer on the published crops."""
   # Depth, width and heads come with the weights.
   vision = VisionConfig(image_size=8, patch_size=8, mlp_dim=384)
   config.model = model_section(ModelConfig(vision=vision))
-  groups = {"new": {"pattern": NEW, "peak_lr": 1e-3}, "text": text}
+  groups = {
+    "new": {"pattern": NEW, "peak_lr": 1e-3},
+    "text": {"pattern": "text/.*", "peak_lr": _TEXT},
+  }
   if variant == "text":
     config.model.vision = None
   else:
@@ -83,5 +95,3 @@ def get_config(variant: str = "objects") -> config_dict.ConfigDict:
   config.train.total_epochs = 2
   if variant == "shuffled":
     config.data.visual_shuffle_seed = 0
-  config.lock()
-  return config

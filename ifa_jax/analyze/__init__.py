@@ -2,10 +2,12 @@
 
     leak/         does the number of crops reveal the label of a row?
     audit/        whole numbers of rows that can produce printed scores
-    shuffle/      Table 1: scores with the pictures of other rows, with none
+    shuffle/      a run's scores with the pictures of other rows, with none
     compare/      systems on the same rows: differences, disagreements
     alignment/    Figure 1: the attention of each word to the picture
+    table1/       Table 1: variants of one config file, under shuffles
     table2/       Table 2: variants of one config file, next to the paper
+    rows/         variants of one config file as trained runs, for both
     published     scores that the paper and later ones print
     tables        tables that several of them print
 

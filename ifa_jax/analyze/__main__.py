@@ -2,7 +2,15 @@
 
 from ifa_jax.cli import app
 
-VERBS = ("leak", "audit", "shuffle", "compare", "alignment", "table2")
+VERBS = (
+  "leak",
+  "audit",
+  "shuffle",
+  "compare",
+  "alignment",
+  "table1",
+  "table2",
+)
 
 
 def run() -> None:

@@ -58,15 +58,15 @@ LATER = "Later systems"
 # Row | accuracy, precision, recall, F1 | variants | first printed by.
 _PRINTED = {
   "Table 1": """
-    MTB, standard             | 75.34 63.28 65.16 64.20 | |
-    MTB, shuffle(train)       | 75.34 63.28 65.16 64.20 | |
-    MTB, shuffle(test)        | 75.34 63.28 65.16 64.20 | |
-    MEGA, standard            | 76.15 64.51 68.44 66.41 | | MEGA
-    MEGA, shuffle(train)      | 76.15 65.35 64.53 64.94 | |
-    MEGA, shuffle(test)       | 75.40 63.30 66.56 64.89 | |
-    IFAformer, standard       | 92.38 82.59 80.78 81.67 | |
-    IFAformer, shuffle(train) | 74.23 60.84 67.97 64.21 | |
-    IFAformer, shuffle(test)  | 47.71 29.82 29.22 29.52 | |
+    MTB, standard             | 75.34 63.28 65.16 64.20 | mtb |
+    MTB, shuffle(train)       | 75.34 63.28 65.16 64.20 | mtb |
+    MTB, shuffle(test)        | 75.34 63.28 65.16 64.20 | mtb |
+    MEGA, standard            | 76.15 64.51 68.44 66.41 | mega | MEGA
+    MEGA, shuffle(train)      | 76.15 65.35 64.53 64.94 | mega |
+    MEGA, shuffle(test)       | 75.40 63.30 66.56 64.89 | mega |
+    IFAformer, standard       | 92.38 82.59 80.78 81.67 | objects |
+    IFAformer, shuffle(train) | 74.23 60.84 67.97 64.21 | objects |
+    IFAformer, shuffle(test)  | 47.71 29.82 29.22 29.52 | objects |
   """,
   "Table 2": """
     PCNN              | 73.36 69.14 43.75 53.59 | pcnn |
@@ -98,10 +98,16 @@ def _read(table: str) -> Iterator[PublishedRow]:
     )
 
 
-# The rows to audit, and those of all variants.
+# The rows to audit, and those of all variants, in Table 2 rather than Table 1.
 ROWS = tuple(row for x in ("Table 1", "Table 2", LATER) for row in _read(x))
 VARIANTS = {
   name: row for x in _PRINTED for row in _read(x) for name in row.variants
+}
+# Table 1, by variant and condition.
+SHUFFLED = {
+  (name, row.name.split(", ")[1]): row.figures
+  for row in _read("Table 1")
+  for name in row.variants
 }
 # Variants that read the published crops, whose number reveals the label.
 READ_CROPS = tuple(
@@ -109,3 +115,8 @@ READ_CROPS = tuple(
   for name, row in VARIANTS.items()
   if row.table == LATER or row.name == "w/ Visual Objects"
 )
+
+
+def of_table(table: str) -> list[str]:
+  """Returns the variants that reproduce rows of a table, in its order."""
+  return [*dict.fromkeys(x for row in _read(table) for x in row.variants)]

@@ -117,18 +117,18 @@ def write(
   scores |= {} if source is None else {"visual_source": source}
 
   def write_files():
-    lines = _lines(experiment, rows, predictions)
-    folder.write_lines(f"predictions_{split}.jsonl", lines)
+    written = lines(experiment, rows, predictions)
+    folder.write_lines(f"predictions_{split}.jsonl", written)
     folder.write_json(f"eval_{split}.json", scores)
 
   collectives.run_on_all(write_files)
   return scores
 
 
-def _lines(
+def lines(
   experiment: Experiment, split: "Split", predictions: Predictions
 ) -> Iterator[dict[str, Any]]:
-  """Yields the lines of `predictions_{split}.jsonl`."""
+  """Yields a line of `predictions_{split}.jsonl` for each row of a split."""
   relations = experiment.prepared.relations
   # Float32 softmax agrees to six digits across batch shapes.
   rounded = lambda p: round(float(p), 6)  # noqa: E731

@@ -11,8 +11,9 @@ import tiny_table
 import whole_run
 
 from ifa_jax.analyze.compare import command as compare
+from ifa_jax.analyze.rows import runs
 from ifa_jax.analyze.table2 import command as table2
-from ifa_jax.analyze.table2 import runs, tables
+from ifa_jax.analyze.table2 import tables
 from ifa_jax.statistics import bootstrap, systems
 from ifa_jax.training import loop
 from ifa_jax.training.config.run_config import RunConfig

@@ -7,7 +7,7 @@ import tiny_table
 from absl import flags
 
 from ifa_jax.analyze import published
-from ifa_jax.analyze.table2 import configs
+from ifa_jax.analyze.rows import configs
 from ifa_jax.models import variants
 
 
@@ -30,12 +30,12 @@ def test_published_rows_are_those_of_the_paper():
 def test_rows_are_those_of_table_2_unless_they_are_chosen():
   names = ("text", "objects", "bert", "hvformer")
   file = SimpleNamespace(__file__="x.py", VARIANTS=names)
-  assert configs.choose(file, []) == ["bert", "objects"]
+  assert configs.choose(file, [], "Table 2") == ["bert", "objects"]
   chosen = ["hvformer", "text", "objects"]
-  assert configs.choose(file, chosen) == chosen
+  assert configs.choose(file, chosen, "Table 2") == chosen
   file.VARIANTS = ("text", "bert_sg")
   with pytest.raises(ValueError, match="no variant is a row of Table"):
-    configs.choose(file, [])
+    configs.choose(file, [], "Table 2")
 
 
 def test_settings_keep_their_types():

@@ -5,7 +5,7 @@ import pytest
 import tiny_run
 import whole_run
 
-from ifa_jax.analyze.table2 import configs, runs
+from ifa_jax.analyze.rows import configs, runs
 from ifa_jax.training import loop as training
 
 CONFIG = str(command_lines.ROOT / "configs" / "quickstart.py")

@@ -29,7 +29,7 @@ from typing import Any
 from absl import flags
 
 from ifa_jax.analyze import tables
-from ifa_jax.analyze.shuffle import conditions
+from ifa_jax.analyze.shuffle import conditions, summary
 from ifa_jax.cli import tables as report
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.sampling import Shuffle
@@ -109,7 +109,7 @@ def shuffle_table(
 
   Returns:
     Plain values: `run`, `protocol`, `split`, `n` rows, their `posts`, and
-    under `rows` the result of `conditions.summarise`.
+    under `rows` the result of `summary.summarise`.
 
   Raises:
     ValueError: if a folder has no finished run, or one on other data.
@@ -123,7 +123,7 @@ def shuffle_table(
     "split": "test",
     "n": len(gold),
     "posts": int(posts.max()) + 1,
-    "rows": conditions.summarise(gold, found, posts),
+    "rows": summary.summarise(gold, found, posts),
   }
 
 

@@ -8,7 +8,7 @@ shuffle(train)   another run, trained on shuffled pictures
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,16 +18,25 @@ from ifa_jax.data.pipeline.sampling import Shuffle
 from ifa_jax.models import variants
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
-from ifa_jax.statistics import bootstrap, metrics, predictions
+from ifa_jax.statistics import metrics, predictions
 from ifa_jax.training import evaluation, experiment, loop
 from ifa_jax.training.config import run_record
 from ifa_jax.training.config.run_config import RunConfig
 from ifa_jax.training.epochs import pictures, shuffled_rows
+from ifa_jax.training.evaluation import Predictions
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
 
 _SPLIT = "test"
+# Parts of the names of the files of predictions.
+_FILES = {
+  Shuffle(unit, keep): "_".join(
+    ["shuffle"] + ["image"] * (unit == "image") + ["count"] * (keep == "count")
+  )
+  for unit in sampling.UNITS
+  for keep in sampling.KEEPS
+}
 
 
 class Condition(NamedTuple):
@@ -35,7 +44,8 @@ class Condition(NamedTuple):
 
   Attributes:
     name: as in the table.
-    predicted: int[S, n] relation ids, one line per permutation.
+    predicted: int[S, P, n] relation ids, by S runs that differ in their seed
+      and P permutations.
     seeds: of the permutations; empty if nothing is permuted.
     own: fraction of rows that keep their own picture, mean over permutations;
       None if nothing is permuted.
@@ -55,6 +65,10 @@ def predict(
 ) -> tuple[np.ndarray, list[Condition]]:
   """Predicts a run's test split under each condition, standard first.
 
+  Writes the predictions of shuffle(test) and blank into the run's folder:
+  `predictions_test_shuffle_0.jsonl`, like `predictions_test.jsonl`, for the
+  first permutation.
+
   Args:
     built: from the run's own config.
     folder: the run's.
@@ -71,22 +85,41 @@ def predict(
   evaluator = evaluation.Evaluator(built)
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
     params = evaluation.load_best(built, checkpoints).params
+
+  def write(predictions: Predictions, *names: object) -> np.ndarray:
+    name = "_".join(map(str, ("predictions", _SPLIT, *names)))
+    lines = evaluation.lines(built, split, predictions)
+    folder.write_lines(f"{name}.jsonl", lines)
+    return predictions.predicted
+
   standard = evaluator.predict(params, split)
-  found = [Condition("standard", standard.predicted[None])]
+  found = [Condition("standard", standard.predicted[None, None])]
   seeds, names = tuple(range(num_seeds)), pictures(split)
   for shuffle in shuffles:
     orders = [shuffled_rows(built.data, split, seed, shuffle) for seed in seeds]
+    file = _FILES[shuffle]
     predicted = np.stack(
-      [evaluator.predict(params, split, rows).predicted for rows in orders]
+      [
+        write(evaluator.predict(params, split, rows), file, seed)
+        for seed, rows in zip(seeds, orders, strict=True)
+      ]
     )
     own = np.mean([sampling.share_of_own(rows, names) for rows in orders])
     name = "shuffle(test)"
     name += ", by image" * (shuffle.unit == "image")
     name += ", count kept" * (shuffle.keep == "count")
-    found.append(Condition(name, predicted, seeds, float(own)))
+    found.append(Condition(name, predicted[None], seeds, float(own)))
   blank = evaluator.predict(params, split, change=blank_pictures)
-  found.append(Condition("blank", blank.predicted[None]))
+  found.append(Condition("blank", write(blank, "blank")[None, None]))
   return standard.gold, found
+
+
+def stack(runs: Sequence[Sequence[Condition]]) -> list[Condition]:
+  """Joins the conditions of runs that differ in their seed."""
+  return [
+    same[0]._replace(predicted=np.concatenate([x.predicted for x in same]))
+    for same in zip(*runs, strict=True)
+  ]
 
 
 def train_shuffled(
@@ -126,7 +159,7 @@ def read_run(
       f" {found.protocol})"
     )
   # A relation that the dataset does not have is wrong for every row.
-  predicted = np.array([[ids.get(line["pred"], -1) for line in lines]])
+  predicted = np.array([[[ids.get(line["pred"], -1) for line in lines]]])
   name = _describe(run_record.read(folder), built.config.model)
   return Condition(name, predicted)
 
@@ -142,52 +175,3 @@ def _describe(theirs: RunConfig, ours: System) -> str:
   if theirs.data.visual_shuffle_seed is not None:
     return f"{prefix}shuffle(train)"
   return f"{prefix}standard, another run"
-
-
-def summarise(
-  gold: np.ndarray, found: Sequence[Condition], posts: np.ndarray
-) -> list[dict[str, Any]]:
-  """Returns each condition's scores with intervals, plain values for JSON.
-
-  Args:
-    gold: int[n].
-    found: standard first; the others are compared with it on the same
-      resamples.
-    posts: int[n], see `bootstrap.number_posts`.
-
-  Returns:
-    For each condition `condition`, `seeds`, `own_pictures` (fraction of rows
-    that a permutation leaves with theirs, or None), `scores`, and
-    `minus_standard` unless it is that. Both of these map a name of
-    `bootstrap.SCORES` to `mean` over seeds, `low` and `high`; `scores` also to
-    `by_seed`.
-  """
-  standard = bootstrap.row_counts(gold, found[0].predicted)
-  once = np.ones(len(posts))
-  rows = []
-  for condition in found:
-    counts = bootstrap.row_counts(gold, condition.predicted)
-
-    def statistic(drawn, seeds=None, counts=counts):
-      scores = bootstrap.mean_scores(counts, drawn, seeds)
-      return np.stack([scores, scores - bootstrap.mean_scores(standard, drawn)])
-
-    low, high, _ = bootstrap.interval(statistic, posts, [len(counts)])
-    bounds = {"mean": statistic(once), "low": low, "high": high}
-    parts: list[dict[str, Any]] = [
-      {
-        name: {key: float(bound[part, i]) for key, bound in bounds.items()}
-        for i, name in enumerate(bootstrap.SCORES)
-      }
-      for part in range(2)
-    ]
-    scores, minus_standard = parts
-    by_seed = [bootstrap.mean_scores(one[None], once) for one in counts]
-    for i, name in enumerate(bootstrap.SCORES):
-      scores[name]["by_seed"] = [float(one[i]) for one in by_seed]
-    row = {"condition": condition.name, "seeds": list(condition.seeds)}
-    row |= {"own_pictures": condition.own, "scores": scores}
-    if condition is not found[0]:
-      row["minus_standard"] = minus_standard
-    rows.append(row)
-  return rows

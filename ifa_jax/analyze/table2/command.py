@@ -18,15 +18,16 @@ of `compare`, bootstrapped over test posts and paired for differences. Writes
 """
 
 from collections.abc import Sequence
+from types import ModuleType
 from typing import Any
 
 from absl import flags
 
 from ifa_jax.analyze import published
 from ifa_jax.analyze.compare import command
-from ifa_jax.analyze.table2 import configs as table2_configs
-from ifa_jax.analyze.table2 import runs, tables
-from ifa_jax.analyze.table2.runs import Row
+from ifa_jax.analyze.rows import command_flags, configs, runs
+from ifa_jax.analyze.rows.runs import Row
+from ifa_jax.analyze.table2 import tables
 from ifa_jax.statistics import predictions
 from ifa_jax.statistics.systems import PredictedSystem
 from ifa_jax.workdir.run_folder import RunFolder
@@ -36,48 +37,16 @@ COMPILES = True
 
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
-  flags.DEFINE_string("config", None, "A config file, without a variant.")
-  flags.DEFINE_string("workdir", None, "The table's folder.")
-  flags.DEFINE_list("rows", [], "Variants. Default: all rows of Table 2.")
-  flags.DEFINE_list("seeds", ["1234"], "Seeds; every variant is run with each.")
-  flags.DEFINE_list(
-    "set",
-    [],
-    "setting=value for all variants, e.g. data.text_buckets=(40,48); in double"
-    " quotes if the value has a comma and an =: '\"weights=text=A,vision=B\"'.",
-  )
+  command_flags.define()
   flags.DEFINE_string(
     "against", None, "The row that the others' F1 is compared with."
   )
-  flags.mark_flags_as_required(["config", "workdir"])
-  flags.register_validator(
-    "seeds", _are_seeds, "expected different whole numbers, e.g. 1,49,1234"
-  )
-
-
-def _are_seeds(seeds: Sequence[str]) -> bool:
-  # "01" would be another name of 1.
-  known = (seed.isdecimal() and seed == str(int(seed)) for seed in seeds)
-  return bool(seeds) and all(known) and len({*seeds}) == len(seeds)
 
 
 def main(_) -> None:
   """Runs the command."""
   values = flags.FLAGS
-  module = table2_configs.load(values.config)
-  names = table2_configs.choose(module, values.rows)
-  if values.against not in (None, *names):
-    raise ValueError(
-      f"--against: expected one of the rows {', '.join(names)}, got"
-      f" {values.against!r}"
-    )
-  changes = table2_configs.parse(values.set)
-  configs = {name: table2_configs.read(module, name, changes) for name in names}
-  seeds = [int(seed) for seed in values.seeds]
-  rows = [
-    runs.plan(name, config, seeds, values.workdir)
-    for name, config in configs.items()
-  ]
+  rows, changes = command_flags.plan(_choose)
   runs.train_all(rows)
   table = table2(rows, values.against)
   table |= {"config": values.config, "set": changes}
@@ -86,6 +55,17 @@ def main(_) -> None:
   folder.write_json("table2.json", table)
   folder.write_text("table2.md", tables.markdown(table))
   print(f"written to {folder.file('table2.md')} and table2.json")
+
+
+def _choose(module: ModuleType) -> list[str]:
+  values = flags.FLAGS
+  names = configs.choose(module, values.rows, "Table 2")
+  if values.against not in (None, *names):
+    raise ValueError(
+      f"--against: expected one of the rows {', '.join(names)}, got"
+      f" {values.against!r}"
+    )
+  return names
 
 
 def table2(rows: Sequence[Row], against: str | None = None) -> dict[str, Any]:

@@ -29,11 +29,11 @@ def load(path: str) -> ModuleType:
   return module
 
 
-def choose(module: ModuleType, names: Sequence[str]) -> list[str]:
+def choose(module: ModuleType, names: Sequence[str], table: str) -> list[str]:
   """Returns the variants of a config file that become rows: those named.
 
-  Without names, the rows of Table 2 in its order; later systems read other
-  scenes.
+  Without names, the rows of a table of the paper, in its order; later systems
+  read other scenes.
 
   Raises:
     ValueError: for an unknown or repeated name, or if there is no row.
@@ -44,14 +44,10 @@ def choose(module: ModuleType, names: Sequence[str]) -> list[str]:
       raise ValueError(f"--rows: expected any of {choices}, got {name!r}")
     if names.count(name) > 1:
       raise ValueError(f"--rows: expected every row once, got {name!r} again")
-  known = [
-    name
-    for name, row in published.VARIANTS.items()
-    if row.table == "Table 2" and name in module.VARIANTS
-  ]
+  known = [x for x in published.of_table(table) if x in module.VARIANTS]
   if not names and not known:
     raise ValueError(
-      f"{module.__file__}: no variant is a row of Table 2; choose --rows from"
+      f"{module.__file__}: no variant is a row of {table}; choose --rows from"
       f" {choices}"
     )
   return [*names] or known

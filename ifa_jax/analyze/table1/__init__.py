@@ -1,0 +1,1 @@
+"""Table 1: rows of one config file under shuffled pictures, over seeds."""
