@@ -66,14 +66,15 @@ def _set_text(config: config_dict.ConfigDict, variant: str) -> None:
   """Sets a system that reads no crops."""
   config.data.protocol = "none"
   model = variants.make(variant)
-  if variant in baselines.VARIANTS:
-    baselines.set_model(config, variant, model)
-  else:
+  if variant == "ifaformer_caption":
     config.model = model_section(model)
-  encoders = "(text|caption)/"
+    new, encoders = NEW, "(text|caption)/.*"
+  else:
+    baselines.set_model(config, variant, model)
+    new, encoders = "(?!text/).*", "text/.*"
   config.optim.groups = {
-    "new": {"pattern": f"(?!{encoders}).*", "peak_lr": 1e-3},
-    "text": {"pattern": f"{encoders}.*", "peak_lr": _TEXT},
+    "new": {"pattern": new, "peak_lr": 1e-3},
+    "text": {"pattern": encoders, "peak_lr": _TEXT},
   }
   config.train.total_epochs = 3
 
