@@ -8,6 +8,7 @@
     table1/       Table 1: variants of one config file, under shuffles
     table2/       Table 2: variants of one config file, next to the paper
     rows/         variants of one config file as trained runs, for both
+    pack/         the predictions of runs as one archive
     published     scores that the paper and later ones print
     tables        tables that several of them print
 

@@ -10,6 +10,7 @@ VERBS = (
   "alignment",
   "table1",
   "table2",
+  "pack",
 )
 
 

@@ -1,0 +1,1 @@
+"""The predictions of runs as one archive, to publish with a table."""
