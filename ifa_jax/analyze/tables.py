@@ -83,13 +83,17 @@ def describe(
     )
 
 
+def is_marked(found: Mapping[str, Any]) -> bool:
+  """Returns whether a difference of `compare.compare` is one from 0."""
+  if "adjusted_p" in found:
+    return found["adjusted_p"] < FALSE_DISCOVERIES
+  return found["excludes_0"]
+
+
 def points(found: Mapping[str, Any]) -> str:
   """Returns a difference of `compare.compare`: "-1.20", or "* +1.20"."""
-  marked = found["excludes_0"]
-  if "adjusted_p" in found:
-    marked = found["adjusted_p"] < FALSE_DISCOVERIES
   shown = percent(found["difference"], "+")
-  return "* " * marked + ("0.00" if shown == "+0.00" else shown)
+  return "* " * is_marked(found) + ("0.00" if shown == "+0.00" else shown)
 
 
 def difference(found: Mapping[str, Any]) -> str:

@@ -126,6 +126,23 @@ def test_tables_and_json_agree(outcomes, folder):
   assert "Who is right (mean over pairs of seeds)" in text
 
 
+def test_relations_that_gain_and_lose_are_counted():
+  changes = {"a": (0.2, 0.01), "b": (-0.1, 0.04), "c": (-0.3, 0.2), "d": (0, 1)}
+  changes["None"] = (0.3, 0.01)
+  pair = {
+    "first": "text",
+    "second": "objects",
+    "f1_by_relation": {
+      name: {"difference": difference, "adjusted_p": p}
+      for name, (difference, p) in changes.items()
+    },
+  }
+  assert compare_tables._changes(pair) == (
+    "objects against text, F1 by relation: higher for 1, 1 of them marked (a);"
+    " lower for 2, 1 of them marked (b)"
+  )
+
+
 def test_rows_of_disagreement_are_written_and_the_first_shown(outcomes, folder):
   lines = (folder / "rows.jsonl").read_text().splitlines()
   rows = [json.loads(line) for line in lines]
@@ -196,7 +213,7 @@ def test_mnres_longest_relation_fits_into_80_columns(
   monkeypatch.setattr(report, "Console", lambda **_: console)
   compare_tables.show(found)
   lines = capsys.readouterr().out.splitlines()
-  (line,) = [line for line in lines if name in line]
+  (line,) = [line for line in lines if f"│ {name}" in line]
   assert len(line) <= 80
   interval = found["pairs"][0]["f1_by_relation"][name]
   assert line.rstrip("│ ").endswith(f", {report.percent(interval['high'])}]")

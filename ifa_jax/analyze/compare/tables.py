@@ -6,6 +6,7 @@ from typing import Any
 
 from ifa_jax.analyze import tables
 from ifa_jax.analyze.tables import Table
+from ifa_jax.statistics.predictions import NONE
 
 # Relations in a line; the JSON has all.
 _MAX_NAMED = 5
@@ -67,7 +68,23 @@ def _head(result: Mapping[str, Any]) -> list[str]:
       f" difference is not 0 at a false discovery rate of"
       f" {100 * tables.FALSE_DISCOVERIES:g} % (Benjamini-Hochberg)"
     )
-  return lines
+  return [*lines, *map(_changes, result["pairs"])]
+
+
+def _changes(pair: Mapping[str, Any]) -> str:
+  """Returns how many relations a system wins and loses, naming those marked."""
+  rows = [x for x in pair["f1_by_relation"].items() if x[0] != NONE]
+
+  def side(word, sign):
+    found = [(name, x) for name, x in rows if sign * x["difference"] > 0]
+    marked = [name for name, x in found if tables.is_marked(x)]
+    named = f" ({', '.join(marked)})" if marked else ""
+    return f"{word} for {len(found)}, {len(marked)} of them marked{named}"
+
+  return (
+    f"{pair['second']} against {pair['first']}, F1 by relation:"
+    f" {side('higher', 1)}; {side('lower', -1)}"
+  )
 
 
 def _tables(result: Mapping[str, Any]) -> Iterator[Table]:
