@@ -23,6 +23,7 @@ from absl import flags  # noqa: E402
 from ml_collections import config_flags  # noqa: E402
 
 from ifa_jax.cli import app  # noqa: E402
+from ifa_jax.data.schema import PROTOCOLS  # noqa: E402
 from ifa_jax.training.config import files  # noqa: E402
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ _STRINGS = {
     " runs/<config>/<variant>."
   ),
   "raw_dir": "A raw MNRE tree, to prepare the dataset from.",
+  "data_dir": (
+    "With --mode=evaluate: another prepared dataset to score the run on;"
+    " relations are matched by name."
+  ),
   "boxes": "With --raw_dir: boxes file, see data_prep.mnre.",
   "coordinator_address": (
     "HOST:PORT of process 0 of several. Default: JAX_COORDINATOR_ADDRESS."
@@ -50,6 +55,11 @@ _CHOICES = {
     ["error", "absent", "grey"],
     "With --raw_dir: a picture or crop without a file is an error, left out, or"
     " grey.",
+  ),
+  "unknown_relations": (
+    ["wrong", "skip"],
+    "With --data_dir: rows of relations that the run does not know are wrong,"
+    " or left out.",
   ),
 }
 _COUNTS = {
@@ -78,6 +88,18 @@ def define_flags() -> None:
     flags.DEFINE_enum(name, choices[0], choices, text)
   for name, (least, text) in _COUNTS.items():
     flags.DEFINE_integer(name, None, text, lower_bound=least)
+  flags.DEFINE_enum(
+    "protocol",
+    None,
+    [*PROTOCOLS],
+    "With --data_dir: the dataset's protocol. Default: the run's.",
+  )
+  flags.register_multi_flags_validator(
+    ["data_dir", "mode"],
+    lambda values: values["data_dir"] is None or values["mode"] == "evaluate",
+    "expected --data_dir with --mode=evaluate; to train on another dataset:"
+    " --config.data.data_dir",
+  )
   flags.register_multi_flags_validator(
     ["config", "mode", "workdir"],
     lambda values: (
@@ -118,7 +140,7 @@ def main(_) -> None:
     workdir = workdir or files.default_workdir(name)
   # After the flags: --help and usage errors do not wait for these imports.
   from ifa_jax.runtime import collectives, distributed
-  from ifa_jax.training import evaluation, experiment, loop
+  from ifa_jax.training import evaluation, experiment, loop, transfer
   from ifa_jax.training.config import resolve, run_record
   from ifa_jax.training.config.run_config import RunConfig
   from ifa_jax.workdir.run_folder import RunFolder
@@ -133,6 +155,16 @@ def main(_) -> None:
     return resolve.resolve(RunConfig.from_dict(given), folder)
 
   config = collectives.run_on_all(read)
+  if values.data_dir:
+    transfer.run(
+      config,
+      folder,
+      values.data_dir,
+      values.split,
+      values.protocol,
+      values.unknown_relations,
+    )
+    return
   if given is not None and values.raw_dir:
     collectives.run_on_first(lambda: _prepare(config, values))
   built = collectives.run_on_all(lambda: experiment.build(config, folder))

@@ -1,7 +1,7 @@
 """Scores and predictions of a split; every row counts once."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -98,11 +98,24 @@ def write(
   split: str,
   predictions: Predictions,
   step: int,
+  kept: Sequence[int] | None = None,
+  others: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
   """Writes `eval_{split}.json` and `predictions_{split}.jsonl`.
 
-  The first process writes; no process returns before. `step` is that of the
-  checkpoint. Returns the scores, as written.
+  The first process writes; no process returns before.
+
+  Args:
+    experiment: the run's.
+    folder: for the files.
+    split: "dev" or "test".
+    predictions: of `kept`.
+    step: that of the checkpoint.
+    kept: rows of the split; None: all.
+    others: values to add to the scores.
+
+  Returns:
+    The scores, as written.
   """
   rows = experiment.data.split(split)
   scores: dict[str, Any] = {
@@ -115,9 +128,10 @@ def write(
   }
   source = experiment.data.inputs.visual_source(rows)
   scores |= {} if source is None else {"visual_source": source}
+  scores |= others or {}
 
   def write_files():
-    written = lines(experiment, rows, predictions)
+    written = lines(experiment, rows, predictions, kept)
     folder.write_lines(f"predictions_{split}.jsonl", written)
     folder.write_json(f"eval_{split}.json", scores)
 
@@ -126,14 +140,22 @@ def write(
 
 
 def lines(
-  experiment: Experiment, split: "Split", predictions: Predictions
+  experiment: Experiment,
+  split: "Split",
+  predictions: Predictions,
+  kept: Sequence[int] | None = None,
 ) -> Iterator[dict[str, Any]]:
-  """Yields a line of `predictions_{split}.jsonl` for each row of a split."""
+  """Yields a line of `predictions_{split}.jsonl` for each of the rows `kept`.
+
+  The dataset may have relations after those that are predicted.
+  """
   relations = experiment.prepared.relations
   # Float32 softmax agrees to six digits across batch shapes.
   rounded = lambda p: round(float(p), 6)  # noqa: E731
-  for i, probabilities in enumerate(predictions.probabilities):
-    row = split.describe(i)
+  rows = range(len(split)) if kept is None else kept
+  predicted = relations[: predictions.probabilities.shape[-1]]
+  for i, number in enumerate(rows):
+    row, probabilities = split.describe(number), predictions.probabilities[i]
     best = int(probabilities.argmax())
     yield {
       "id": row.id,
@@ -146,7 +168,7 @@ def lines(
       "text": " ".join(row.words),
       "img_id": row.img_id,
       "probabilities": dict(
-        zip(relations, map(rounded, probabilities), strict=True)
+        zip(predicted, map(rounded, probabilities), strict=True)
       ),
     }
 

@@ -96,6 +96,15 @@ def build(config: RunConfig, folder: RunFolder | None = None) -> Experiment:
   # wrong size would not show which relations differ.
   if folder is not None:
     folder.check_relations(prepared.relations)
+  return of_dataset(config, prepared)
+
+
+def of_dataset(config: RunConfig, prepared: schema.Prepared) -> Experiment:
+  """Builds the experiment of a resolved config on a dataset.
+
+  Raises:
+    ValueError: as `build`.
+  """
   # Before the checks, which compare all sizes.
   config = model_inputs.sized(config, prepared)
   check_tokenizer(prepared, config)
