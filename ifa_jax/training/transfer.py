@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ifa_jax.cli import tables
-from ifa_jax.data import schema
+from ifa_jax.data import relation_names, schema
 from ifa_jax.runtime import collectives
 from ifa_jax.training import evaluation, experiment
 from ifa_jax.training.config import dataset_settings
@@ -111,7 +111,11 @@ def _build(
   prepared = schema.read_metadata(
     data_dir, data.protocol, lambda: dataset_settings.command(config)
   )
-  names = prepared.relations
+  # "none" is "None".
+  spelled = {relation_names.look(name): name for name in known}
+  names = [
+    spelled.get(relation_names.look(name), name) for name in prepared.relations
+  ]
   return experiment.of_dataset(config, _renamed(prepared, known)), names
 
 

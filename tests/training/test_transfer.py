@@ -29,17 +29,22 @@ def relation_that_only_the_other_data_has(finished):
 
 @pytest.fixture(scope="module", name="other")
 def other_dataset(raw_dir, renamed, tmp_path_factory):
-  """The same rows under another order of ids, and with a new name."""
+  """The same rows under another order of ids, and with new names.
+
+  The negative class is spelled "none".
+  """
   tree = tmp_path_factory.mktemp("other") / "tree"
   shutil.copytree(raw_dir, tree)
   old, new = renamed
   for split in ("train", "val", "test"):
     path = tree / "txt" / f"ours_{split}.txt"
-    path.write_text(path.read_text().replace(f"'{old}'", f"'{new}'"))
+    text = path.read_text().replace(f"'{old}'", f"'{new}'")
+    path.write_text(text.replace("'relation': 'None'", "'relation': 'none'"))
   path = tree / "ours_rel2id.json"
   none, *names = json.loads(path.read_text())
   names = [new if name == old else name for name in reversed(names)]
-  path.write_text(json.dumps({x: i for i, x in enumerate([none, *names])}))
+  ids = {name: i for i, name in enumerate([none.lower(), *names])}
+  path.write_text(json.dumps(ids))
   prepare.prepare(tiny_run.dataset_settings(tree, tree.parent / "other"))
   return str(tree.parent / "other")
 
