@@ -1,5 +1,6 @@
 """The page of alignments, read as text and opened in a headless Chromium."""
 
+import dataclasses
 import html.parser
 import re
 
@@ -94,6 +95,19 @@ def test_title_has_run_split_protocol_and_step(text):
   assert f"<title>{line}</title>" in text
   body = text[text.index("<body>") :]
   assert body.startswith(f"<body>\n<h1>{line}</h1>")
+
+
+def test_the_inputs_that_are_masked_are_named():
+  post = aligned.make_post()
+  kind = post.alignment.kind._replace(inputs="captions")
+  aligned_post = post.alignment._replace(kind=kind)
+  post = dataclasses.replace(post, alignment=aligned_post)
+  text = alignment_page.render(SOURCE, [post], shown=0)
+  assert '<th scope="col">with captions</th>' in text
+  assert "change without captions <b>" in text
+  assert "with the captions and without any: half" in text
+  assert "with pictures" not in text
+  assert "without pictures" not in text
 
 
 def test_page_loads_nothing_external(text):

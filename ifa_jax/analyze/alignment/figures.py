@@ -84,8 +84,9 @@ def _title(post: AlignedPost, width: float) -> str:
   verdict = f", {post.verdict}" if post.gold else ""
   facts = (
     f"{name}{gold}predicted {post.predicted}"
-    f" ({post.probabilities[post.predicted]:.2f}{verdict}); without pictures"
-    f" the probabilities change by {post.change:.2f}"
+    f" ({post.probabilities[post.predicted]:.2f}{verdict}); without"
+    f" {post.alignment.kind.inputs} the probabilities change by"
+    f" {post.change:.2f}"
   )
   words = textwrap.wrap(" ".join(text.words), max_characters, max_lines=3)
   return "\n".join([*words, *textwrap.wrap(facts, max_characters)])
@@ -160,7 +161,7 @@ def _relations(post: AlignedPost) -> str:
     f"{post.probabilities[name]:.2f}  {post.blanked[name]:.2f}  {name}"
     for name in post.ranked[:_NUM_RELATIONS]
   ]
-  return "\n".join(["with, without pictures", *lines])
+  return "\n".join([f"with, without {post.alignment.kind.inputs}", *lines])
 
 
 def _draw_picture(axes: Axes, post: AlignedPost) -> None:

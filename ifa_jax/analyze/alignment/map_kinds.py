@@ -93,6 +93,7 @@ def of_caption(model: System) -> MapKind:
     nothing="No caption: there is nothing to align.",
     # Where the keys of the text begin depends on the batch.
     num_visual=None,
+    inputs="captions",
   )
 
 

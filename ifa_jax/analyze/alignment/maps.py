@@ -84,6 +84,7 @@ class MapKind(NamedTuple):
     nothing: shown if there is no column.
     num_visual: visual keys, of which text keys follow if `elsewhere` has
       "text"; None if the keys are objects.
+    inputs: the inputs next to the text, in a word.
   """
 
   titles: dict[str, str]
@@ -97,6 +98,7 @@ class MapKind(NamedTuple):
   picture: str
   nothing: str
   num_visual: int | None = None
+  inputs: str = "pictures"
 
 
 class Shares(NamedTuple):

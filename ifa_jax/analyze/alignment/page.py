@@ -8,7 +8,11 @@ import numpy as np
 
 from ifa_jax.analyze.alignment.boxes import Edges
 from ifa_jax.analyze.alignment.maps import ENTITIES, Shares
-from ifa_jax.analyze.alignment.posts import CHANGE, AlignedPost, PostSource
+from ifa_jax.analyze.alignment.posts import (
+  AlignedPost,
+  PostSource,
+  describe_change,
+)
 from ifa_jax.cli import templates
 
 # The most probable relations of a post are shown, and the gold one.
@@ -34,7 +38,7 @@ def render(source: PostSource, posts: Sequence[AlignedPost], shown: int) -> str:
     is_scored=any(post.gold for post in posts),
     kind=posts[0].alignment.kind,
     shown=shown,
-    change=CHANGE,
+    change=describe_change(posts[0].alignment.kind),
   )
 
 

@@ -9,15 +9,21 @@ import numpy as np
 
 from ifa_jax.analyze.alignment import boxes as alignment_boxes
 from ifa_jax.analyze.alignment.boxes import Edges
-from ifa_jax.analyze.alignment.maps import Alignment, Column
+from ifa_jax.analyze.alignment.maps import Alignment, Column, MapKind
 from ifa_jax.data.scenes.store import Scene
 from ifa_jax.data.text.row_text import RowText
 
 # Written next to the numbers, so that a JSON file explains itself.
-CHANGE = (
-  "total variation between the relation probabilities with the pictures and"
-  " with every picture masked: half the sum of absolute differences, 0 to 1"
+_CHANGE = (
+  "total variation between the relation probabilities with the {} and without"
+  " any: half the sum of absolute differences, 0 to 1"
 )
+
+
+def describe_change(kind: MapKind) -> str:
+  """Returns the meaning of `AlignedPost.change`."""
+  return _CHANGE.format(kind.inputs)
+
 
 # At most 4 bytes each; file systems allow names of 255 bytes.
 _MAX_CHARACTERS = 50
@@ -156,7 +162,7 @@ class AlignedPost:
 
   @property
   def change(self) -> float:
-    """The effect of the pictures on the prediction, see `CHANGE`."""
+    """The effect of the pictures on the prediction, see `describe_change`."""
     pairs = zip(self.probabilities.values(), self.blanked.values(), strict=True)
     return sum(abs(p - q) for p, q in pairs) / 2
 
@@ -250,7 +256,10 @@ class AlignedPost:
       },
       "picture_size": list(self.row.picture_size),
       "boxes": self._boxes(),
-      "notes": {"cell": aligned.kind.cell, "change": CHANGE},
+      "notes": {
+        "cell": aligned.kind.cell,
+        "change": describe_change(aligned.kind),
+      },
     }
 
   def _boxes(self) -> dict[str, Any]:
