@@ -2,6 +2,7 @@
 # make check        installs, then runs linters, types and the quick tests
 # make test         installs, then runs linters, types and the whole suite
 # make site         installs, then builds the documentation into site/
+# make results      the experiments of docs/image.md: hours; see docs/results.mk
 #
 # PYTHON chooses the interpreter of .venv (3.11 or newer): make PYTHON=python3.12
 
@@ -11,10 +12,10 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 QUICK := runs/quickstart
 
-.PHONY: help install install-dev quickstart check test oldest lint style types \
-  site quick constraints
+.PHONY: help install install-dev quickstart results check test oldest lint style \
+  types site quick constraints
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -6
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
@@ -46,6 +47,9 @@ quickstart: install
 	$(RUN) -m ifa_jax.analyze shuffle --workdir=$(QUICK)/objects \
 	  --beside=$(QUICK)/shuffled,$(QUICK)/text
 	$(RUN) -m ifa_jax.analyze alignment --workdir=$(QUICK)/objects --num_posts=12
+
+results: install
+	$(MAKE) --file docs/results.mk PYTHON=$(RUN)
 
 lint: style types
 

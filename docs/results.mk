@@ -27,8 +27,8 @@ PREPARE = $(PYTHON) -m data_prep.mnre --raw_dir=$(OUT)/raw --tokenizer=$(MINILM)
 FILES = $(foreach split,train val test,$(CAPTIONS)/$(1)_$(split).txt)
 LIST = $(subst $(eval ) ,$(comma),$(strip $(1)))
 
-.PHONY: all text released ifaformer pack $(addprefix caption-,$(CAPTIONERS))
-all: text $(addprefix caption-,$(CAPTIONERS)) released ifaformer pack
+.PHONY: all text float32 released ifaformer pack $(addprefix caption-,$(CAPTIONERS))
+all: text $(addprefix caption-,$(CAPTIONERS)) released ifaformer float32 pack
 
 # Neither text nor label of a row is changed; pictures are not needed.
 $(OUT)/raw:
@@ -47,6 +47,12 @@ $(addprefix $(OUT)/data/,$(CAPTIONERS)): $(OUT)/data/%: | $(OUT)/raw
 FIRST := $(firstword $(CAPTIONERS))
 text: $(OUT)/data/$(FIRST)
 	$(ANALYZE) table1 $(TABLE) --rows=mtb --workdir=$(OUT)/text \
+	  --set=$(SET),data.data_dir=$(OUT)/data/$(FIRST)
+
+# The effect of DTYPE.
+float32: override DTYPE := float32
+float32: $(OUT)/data/$(FIRST)
+	$(ANALYZE) table1 $(TABLE) --rows=mtb --workdir=$(OUT)/float32 \
 	  --set=$(SET),data.data_dir=$(OUT)/data/$(FIRST)
 
 $(addprefix caption-,$(CAPTIONERS)): caption-%: $(OUT)/data/%
