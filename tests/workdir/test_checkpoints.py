@@ -113,3 +113,14 @@ def test_an_unfinished_checkpoint_is_passed_over(tmp_path):
     assert checkpoints.newest == checkpoints.best == 2
     found = checkpoints.restore(2, jax.eval_shape(fresh))
   np.testing.assert_array_equal(found.step, 2)
+
+
+def test_a_run_within_an_epoch_is_saved_and_resumed_without_a_warning(
+  tmp_path, caplog
+):
+  with Checkpoints(tmp_path / "runs") as checkpoints:
+    checkpoints.save(state(1), window=[{"loss": 0.5}])
+  with Checkpoints(tmp_path / "runs") as checkpoints:
+    assert checkpoints.window(1) == [{"loss": 0.5}]
+    checkpoints.restore(1, fresh())
+  assert [x.getMessage() for x in caplog.records if x.levelno >= 30] == []
