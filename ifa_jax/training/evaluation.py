@@ -117,15 +117,15 @@ def write(
   scores |= {} if source is None else {"visual_source": source}
 
   def write_files():
-    lines = _lines(experiment, rows, predictions)
-    folder.write_lines(f"predictions_{split}.jsonl", lines)
+    found = lines(experiment, rows, predictions)
+    folder.write_lines(f"predictions_{split}.jsonl", found)
     folder.write_json(f"eval_{split}.json", scores)
 
   collectives.run_on_all(write_files)
   return scores
 
 
-def _lines(
+def lines(
   experiment: Experiment, split: "Split", predictions: Predictions
 ) -> Iterator[dict[str, Any]]:
   """Yields the lines of `predictions_{split}.jsonl`."""
