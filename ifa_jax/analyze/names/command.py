@@ -31,17 +31,20 @@ remain as they are. The label may be false of the new names; it remains the
 meaning of the text.
 
 `--rewritten=FILE` scores rows that others rewrote instead: posts as JSON lines
-(docs/posts.md) with the `id` of their row.
+(docs/posts.md) with the `id` of their row. `--rumie=FILE` does so for the files
+of RUMIE that rewrite the text of MNRE's rows.
 
 Intervals are of bootstrap resamples of posts and draws, given the weights, and
 paired. Writes `names.json`, `names.md` and the predictions of each draw,
 `predictions_test_names_0.jsonl`, to the run's folder or `--out`.
 """
 
+import os
+
 from absl import flags
 
 from ifa_jax.analyze import tables
-from ifa_jax.analyze.names import draw, draws, outside, predict, report
+from ifa_jax.analyze.names import draw, draws, outside, predict, report, rumie
 from ifa_jax.analyze.names.draws import Compared
 from ifa_jax.training import evaluation, experiment
 from ifa_jax.training.config import run_record
@@ -61,6 +64,7 @@ def define_flags() -> None:
     "types", None, "JSON file {relation: [head type, tail type]}."
   )
   flags.DEFINE_string("rewritten", None, "JSON lines of rewritten rows.")
+  flags.DEFINE_string("rumie", None, "A file of RUMIE, for a run on MNRE.")
   flags.DEFINE_string("out", None, "Folder of the results; default: --workdir.")
   flags.mark_flag_as_required("workdir")
 
@@ -68,22 +72,33 @@ def define_flags() -> None:
 def main(_) -> None:
   """Runs the command."""
   values = flags.FLAGS
+  if values.rewritten and values.rumie:
+    raise ValueError("--rumie: expected none with --rewritten, got both")
   folder = RunFolder(values.workdir)
+  out = RunFolder(values.out or folder.path)
+  os.makedirs(out.path, exist_ok=True)
   built = experiment.build(run_record.read(folder), folder)
   run = predict.open_run(built, folder)
-  if values.rewritten:
-    compared = outside.compare(run, values.rewritten)
-  else:
-    compared = draws.compare(run, values.names, values.num_seeds, values.types)
+  compared = _compare(run)
   result = {"protocol": built.prepared.protocol, "run": folder.path}
   result |= compared.result
-  out = RunFolder(values.out or folder.path)
   head, shown = report.head(result), report.tables_of(result)
   tables.show(head, shown)
   out.write_json("names.json", result)
   out.write_text("names.md", tables.markdown(head, shown))
   _write_lines(run, out, compared)
   print(f"written to {out.file('names.md')}, names.json and predictions of it")
+
+
+def _compare(run: predict.Run) -> Compared:
+  values = flags.FLAGS
+  if values.rewritten:
+    return outside.compare(run, values.rewritten)
+  if values.rumie:
+    found = rumie.read(run, values.rumie)
+    name = f"rows of {values.rumie}"
+    return outside.compare_texts(run, found.texts, name, found.left_out)
+  return draws.compare(run, values.names, values.num_seeds, values.types)
 
 
 def _write_lines(run: predict.Run, out: RunFolder, compared: Compared) -> None:

@@ -24,9 +24,15 @@ def compare(run: Run, path: str) -> Compared:
 
 
 def compare_texts(
-  run: Run, texts: Mapping[int, RowText], rewriting: str
+  run: Run,
+  texts: Mapping[int, RowText],
+  rewriting: str,
+  left_out: Mapping[str, int] | None = None,
 ) -> Compared:
-  """Scores rewritten rows, number of row -> text, next to their originals."""
+  """Scores rewritten rows, number of row -> text, next to their originals.
+
+  `left_out` counts other lines of their file, reason -> number.
+  """
   rows = [*texts]
   made = [predict.rewritten(run, text) for text in texts.values()]
   (found,) = draws.predict_draws(run, rows, [made])
@@ -42,6 +48,7 @@ def compare_texts(
     "n": len(rows),
     "posts": int(answers.posts.max()) + 1,
     "cut": sum(rewrite.is_cut(text, run.tokenizer) for text in made),
+    "left_out": dict(left_out or {}),
   }
   groups = {"relation": answers.gold != 0, "None": answers.gold == 0}
   result |= scores.compare(answers, groups)
