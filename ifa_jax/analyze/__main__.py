@@ -2,8 +2,8 @@
 
 from ifa_jax.cli import app
 
-VERBS = ("leak", "audit", "shuffle", "names", "compare")
-VERBS += ("alignment", "table2")
+VERBS = ("leak", "audit", "shuffle", "names", "compare", "alignment")
+VERBS += ("table2",)
 
 
 def run() -> None:
