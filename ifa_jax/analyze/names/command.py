@@ -16,7 +16,8 @@ Types are those of the relation (/per/org/member_of: per, org), or of a file
 {relation: [head type, tail type]}, `--types`. Names of a row without a relation
 get the type that they have most often in other rows, or else one drawn by the
 frequency of types. Names are drawn alike for all labels, a post at a time, and
-no new pair is in any split.
+no new pair is in any split. The table's pairs in training are of names in any
+order and case.
 
 Limits. Most names of rows without a relation are in no row with one, so that
 their type is drawn and may be wrong, which makes these rows easier or harder to
@@ -36,7 +37,8 @@ of RUMIE that rewrite the text of MNRE's rows.
 
 Intervals are of bootstrap resamples of posts and draws, given the weights, and
 paired. Writes `names.json`, `names.md` and the predictions of each draw,
-`predictions_test_names_0.jsonl`, to the run's folder or `--out`.
+`predictions_test_names_0.jsonl`, to the run's folder or `--out`; a later run of
+the command replaces them.
 """
 
 import os
