@@ -64,6 +64,16 @@ def test_a_name_has_the_type_that_it_has_most_often():
   }
 
 
+def test_unknown_types_are_drawn_by_the_frequency_of_their_role():
+  pairs = [pair("Ann", "Acme", RELATIONS[1])]
+  pairs += [pair("Ann", "Paris", RELATIONS[2])] * 3
+  types, rng = Types(pairs, KINDS), np.random.default_rng(0)
+  assert {types.draw(0, rng) for _ in range(50)} == {"per"}
+  drawn = collections.Counter(types.draw(1, rng) for _ in range(2000))
+  assert drawn["loc"] / 2000 == pytest.approx(3 / 4, abs=0.04)
+  assert drawn.keys() == {"loc", "org"}
+
+
 @pytest.mark.parametrize("way", draw.WAYS)
 def test_the_label_of_a_row_does_not_change_its_new_names(dataset, way):
   options = np.arange(4), dataset, way, 3

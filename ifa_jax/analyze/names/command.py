@@ -14,10 +14,10 @@ their own pictures, boxes and captions, next to the original ones.
 
 Types are those of the relation (/per/org/member_of: per, org), or of a file
 {relation: [head type, tail type]}, `--types`. Names of a row without a relation
-get the type that they have most often in other rows, or else one drawn by the
-frequency of types. Names are drawn alike for all labels, a post at a time, and
-no new pair is in any split. The table's pairs in training are of names in any
-order and case.
+get the type that they have most often in other rows, or else one drawn by its
+frequency among heads, or among tails. Names are drawn alike for all labels, a
+post at a time, and no new pair is in any split. Pairs in training, in the
+table, are of names in any order and case.
 
 Limits. Most names of rows without a relation are in no row with one, so that
 their type is drawn and may be wrong, which makes these rows easier or harder to

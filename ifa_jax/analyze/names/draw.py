@@ -94,7 +94,8 @@ def _kinds(
 ) -> tuple[dict[str, str], set[str]]:
   """Returns the type of each name of a post, and the names of drawn types."""
   here, kinds, unsure = types.count(rows), {}, set()
-  for name in (name for pair in rows for name in pair[:2]):
+  names = ((i, name) for pair in rows for i, name in enumerate(pair[:2]))
+  for role, name in names:
     own = spelling(name)
     if own in kinds:
       continue
@@ -104,7 +105,7 @@ def _kinds(
       found = max(sorted(counted), key=counted.__getitem__)
     if found is None:
       unsure.add(own)
-    kinds[own] = types.draw(rng) if found is None else found
+    kinds[own] = types.draw(role, rng) if found is None else found
   return kinds, unsure
 
 

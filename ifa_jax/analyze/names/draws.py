@@ -68,6 +68,7 @@ def compare(
     "posts": int(posts.max()) + 1,
     "unchanged": sum(map(rewrite.overlaps, run.texts)),
     "cut": sum(cut) / num_seeds,
+    "guessed": int(guessed.sum()) * (way == "exchange"),
   }
   answers = Answers(
     run.original.gold,

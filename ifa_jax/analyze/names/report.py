@@ -34,6 +34,11 @@ def head(result: Mapping[str, Any]) -> list[str]:
   ):
     if result.get(key):
       lines.append(f"{text}: {result[key]:g}")
+  if result.get("guessed"):
+    lines.append(
+      f"rows without a relation whose names got a type by chance:"
+      f" {result['guessed']} (recall does not depend on them)"
+    )
   lines += [f"{k}: {n}" for k, n in result.get("left_out", {}).items() if n]
   return lines
 

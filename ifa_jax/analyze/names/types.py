@@ -3,7 +3,8 @@
 The relation /per/org/member_of has a head of type per and a tail of type org;
 for relations with other names, a file has the types. A row without a relation
 has none, so its names get the type that the same name has most often in rows
-with a relation, or else one drawn by the frequency of the types.
+with a relation, or else one drawn by the frequency of the types of heads, or of
+tails.
 """
 
 import collections
@@ -82,11 +83,15 @@ class Types:
     """Counts the types of the names of all splits."""
     self._of_relation = of_relation
     self._counts = self.count(pairs := [*pairs])
-    total = sum(self._counts.values(), collections.Counter())
-    self._kinds = sorted(total)
-    shares = np.array([total[kind] for kind in self._kinds], float)
-    self._shares = shares / shares.sum() if len(shares) else shares
-    self.names: dict[str, list[Words]] = {kind: [] for kind in self._kinds}
+    related = [
+      of_relation[x.relation] for x in pairs if x.relation in of_relation
+    ]
+    # Those of heads, and those of tails; drawing one of them is drawing by
+    # frequency.
+    self._drawn_from = [*zip(*related, strict=True)]
+    self.names: dict[str, list[Words]] = {
+      kind: [] for kind in sorted({kind for kinds in related for kind in kinds})
+    }
     for name in sorted({name for pair in pairs for name in pair[:2]}):
       kind = self.most_frequent(name)
       if kind is not None:
@@ -108,6 +113,10 @@ class Types:
     counted = self._counts.get(spelling(name))
     return max(sorted(counted), key=counted.__getitem__) if counted else None
 
-  def draw(self, rng: np.random.Generator) -> str:
-    """Returns a type, drawn by the frequencies in rows with a relation."""
-    return str(rng.choice(self._kinds, p=self._shares))
+  def draw(self, role: int, rng: np.random.Generator) -> str:
+    """Returns a type, drawn by the frequencies in rows with a relation.
+
+    `role` is 0 for a type among those of heads, 1 for tails.
+    """
+    drawn_from = self._drawn_from[role]
+    return drawn_from[rng.integers(len(drawn_from))]
