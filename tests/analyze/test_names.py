@@ -183,6 +183,14 @@ def test_rows_without_an_original_of_their_own_are_refused(ids, run, tmp_path):
     outside.read(run, path)
 
 
+@pytest.mark.silent_input
+def test_rewritten_rows_with_another_picture_are_refused(run, tmp_path):
+  post = as_post(run.texts[0], image="b.jpg")
+  path = write_lines(tmp_path / "rows.jsonl", [post])
+  with pytest.raises(ValueError, match="post 1: expected no image"):
+    outside.read(run, path)
+
+
 def chat(run, row, text, head, tail, folder="datasets/MNRE-V2/img"):
   name = run.built.prepared.relations[run.original.gold[row]]
   relation = name.rsplit("/", 1)[-1].replace("_", " ").lower()

@@ -8,17 +8,21 @@ from ifa_jax.analyze.names.draws import Compared
 from ifa_jax.analyze.names.predict import Run
 from ifa_jax.analyze.names.scores import Answers
 from ifa_jax.data.text.row_text import RowText
+from ifa_jax.files.shown import shown
 from ifa_jax.inference import jsonl
 from ifa_jax.inference.post import read_post
-from ifa_jax.statistics import bootstrap
+from ifa_jax.statistics import bootstrap, metrics
+
+# Keys of a post that would replace the row's own picture.
+_PICTURE = ("image", "image_base64", "boxes", "caption")
 
 
 def compare(run: Run, path: str) -> Compared:
   """Scores the rewritten rows of a file, posts with the `id` of their row.
 
   Raises:
-    ValueError: for an invalid post, or one of no test row or of one that the
-      file has already; names the line.
+    ValueError: for an invalid post, one with a picture, one of no test row, or
+      of one that the file has already; names the line.
   """
   return compare_texts(run, read(run, path), f"rows of {path}")
 
@@ -50,7 +54,8 @@ def compare_texts(
     "cut": sum(rewrite.is_cut(text, run.tokenizer) for text in made),
     "left_out": dict(left_out or {}),
   }
-  groups = {"relation": answers.gold != 0, "None": answers.gold == 0}
+  groups = {"relation": answers.gold != metrics.NONE}
+  groups["None"] = ~groups["relation"]
   result |= scores.compare(answers, groups)
   return Compared(result, rows, [(made, found)])
 
@@ -69,6 +74,12 @@ def read(run: Run, path: str) -> dict[int, RowText]:
           f"{where}: expected the id of a test row{once}, such as"
           f" {run.texts[0].id!r}, got {post.get('id')!r}"
         )
+      for key in _PICTURE:
+        if post.get(key) is not None:
+          raise ValueError(
+            f"{where}: expected no {key}, since a row keeps its own, got"
+            f" {shown(post[key])}"
+          )
       texts[row] = with_post(run.texts[row], post, where)
   if not texts:
     raise ValueError(f"{path}: expected a post in each line, got an empty file")
