@@ -6,6 +6,7 @@ VERBS = (
   "leak",
   "audit",
   "shuffle",
+  "names",
   "compare",
   "alignment",
   "table1",

@@ -60,7 +60,7 @@ class Split:
 
   def describe(self, row: int) -> RowText:
     """Returns a row without its pixels."""
-    fields = tf.train.Example.FromString(self._shards[row]).features.feature
+    fields = tf.train.Example.FromString(self[row]).features.feature
     text = lambda key: [v.decode() for v in fields[key].bytes_list.value]  # noqa: E731
     numbers = lambda key: list(fields[key].int64_list.value)  # noqa: E731
     return RowText(
@@ -142,7 +142,7 @@ class Split:
     new_text = stores.text.missing(text_rows)
     new_pictures = stores.pictures.missing(seen_rows)
     reading = decode_records.read(
-      self._shards.__getitem__,
+      self.__getitem__,
       [*zip(new_text, new_pictures, strict=True)],
       geometry,
       f"split {self.name!r}",

@@ -1,0 +1,1 @@
+"""Scores when both names of every row are replaced, the label kept."""
