@@ -72,7 +72,7 @@ def read_tree(
       f" {len(paths)}"
     )
   has_file = {name: path is not None for name, path in paths.items()}
-  joins.log_pictures(raw_dir, has_file)
+  joins.log_pictures(pictures.folder, has_file)
   return wanted, len(paths) - len(wanted)
 
 
