@@ -15,7 +15,7 @@ from ifa_jax.analyze.leak import command as leak
 from ifa_jax.data import schema
 from ifa_jax.preparation.mnre import command as mnre
 from ifa_jax.preparation.mnre.plan import Planner
-from ifa_jax.preparation.mnre.prepare import prepare
+from ifa_jax.preparation.mnre.prepare import prepare, survey
 
 pytestmark = pytest.mark.slow
 
@@ -169,14 +169,42 @@ def test_a_missing_picture_is_named_by_its_folder(settings, tmp_path):
     prepare(settings(format="jsonl", raw_dir=raw_dir, missing_pixels="error"))
 
 
-def test_scripts_without_spaces(settings, tmp_path, caplog):
-  """Thai: a run of letters is one word, and unknown to most vocabularies."""
-  thai = line("สมชายอยู่เชียงใหม่", (0, 5), (9, 18))
+THAI = line("สมชายอยู่เชียงใหม่", (0, 5), (9, 18))
+
+
+@pytest.mark.silent_input
+def test_words_of_thai_are_counted_as_unknown(settings, tmp_path, caplog):
   words = line(["สมชาย", "อยู่", "เชียงใหม่"], (0, 1), (2, 3))
-  raw_dir = write_jsonl(tmp_path / "lines", [thai, words])
+  raw_dir = write_jsonl(tmp_path / "lines", [THAI, words])
   planner = Planner(settings(format="jsonl", raw_dir=raw_dir))
   first, second = planner.plans("train")
   assert first.encoded == second.encoded
   assert (first.num_unknown, len(first.row.words)) == (3, 3)
-  prepare(settings(format="jsonl", raw_dir=raw_dir))
+  survey(planner)
   assert "18 of 18 words are unknown to it" in caplog.text
+
+
+@pytest.mark.silent_input
+def test_strings_without_spaces_have_long_words(settings, tmp_path):
+  """A character is a piece, but a word is kept or dropped as a whole."""
+  characters = ("安", "北")
+  tokenizer = raw_tree.write_tokenizer(tmp_path / "chinese", characters)
+  spans = {"head": (0, 1), "tail": (31, 32)}
+  text = f"北{'安' * 30}北"
+  rows = [
+    line(text, **spans),
+    line([*text], **spans),
+    # WordPiece takes no word of more than 100 letters.
+    *(line(f"in {'a' * n} Rome", (0, 2), (4 + n, 8 + n)) for n in (100, 101)),
+  ]
+  values = {
+    "format": "jsonl",
+    "raw_dir": write_jsonl(tmp_path / "lines", rows),
+    "tokenizer": tokenizer,
+  }
+  plans = [*Planner(settings(**values, text_len=150)).plans("train")]
+  # With [CLS], [SEP] and four markers.
+  assert [len(plan.encoded.input_ids) for plan in plans[:2]] == [38, 38]
+  assert [plan.num_unknown for plan in plans] == [0, 0, 0, 1]
+  plans = [*Planner(settings(**values, text_len=28)).plans("train")]
+  assert [len(plan.encoded.input_ids) for plan in plans[:2]] == [8, 28]

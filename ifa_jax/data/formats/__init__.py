@@ -1,6 +1,6 @@
 """Readers of datasets: each gives rows of a split and the relations by id.
 
-reader    what all readers share
+reader    relations and bad rows, for all readers
 registry  the formats by name
 mnre      the files of MNRE
 jsonl     JSON lines, the format of your own data

@@ -48,7 +48,7 @@ def check_keys(
 
 
 def _unit(where: str, fields: Mapping[str, Any]) -> str:
-  """Returns what the offsets of a line count."""
+  """Returns the unit of a line's offsets."""
   is_list = isinstance(fields["text"], list)
   allowed = _UNITS[1:] if is_list else _UNITS
   unit = fields.get("offsets") or allowed[0]

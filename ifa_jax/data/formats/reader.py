@@ -1,4 +1,4 @@
-"""What readers of datasets share: relations, their order, and bad rows."""
+"""The base of readers of datasets: relations, their order, and bad rows."""
 
 import abc
 import dataclasses
@@ -36,7 +36,7 @@ class Reader(abc.ABC):
   protocols: tuple[str, ...] = ("clean", "none")
 
   def __init__(self, raw_dir: str, files: Iterable[str], folder: str):
-    """Stores what a reader opens.
+    """Stores paths; opens nothing.
 
     Args:
       raw_dir: the folder of the dataset.
@@ -93,7 +93,7 @@ class Reader(abc.ABC):
       raise ValueError(f"{self.raw_dir}: expected rows of {split}, got none")
 
   def describe(self) -> dict[str, Any]:
-    """Returns what a dataset's metadata records of the format."""
+    """Returns the format's part of a dataset's metadata."""
     renamed = self.negative not in (None, NONE)
     return {"name": self.name} | (
       {"negative": self.negative} if renamed else {}
@@ -101,7 +101,7 @@ class Reader(abc.ABC):
 
   @abc.abstractmethod
   def read(self, split: str) -> Iterator[Row | RowError]:
-    """Yields the rows of a split, or what is wrong with them."""
+    """Yields the rows of a split, and an error for each bad one."""
 
   @functools.cached_property
   def _spelled(self) -> dict[str, str]:

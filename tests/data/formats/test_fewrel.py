@@ -23,7 +23,7 @@ def read(folder, content):
 
 
 def test_rows_are_read_in_the_order_of_the_file(tmp_path):
-  several = few("New York lies in New York state", [0, 1], [4, 5, 6])
+  several = few("New York is in New York state", [0, 1], [4, 5, 6])
   several["h"][2] += [[4, 5]]
   first, second = read(tmp_path, {"P17": [GOOD], "P131": [several]})
   assert first == Row(

@@ -1,4 +1,4 @@
-"""JSON lines: offsets by characters and by words, and what is refused."""
+"""JSON lines: offsets by characters and by words, and bad lines."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What all readers share: the relations, their order, and bad rows."""
+"""The base of all readers: the relations, their order, and bad rows."""
 
 import pytest
 from format_files import NO_FILES, line, open_reader, write_jsonl
