@@ -37,14 +37,15 @@ class Jmere(Reader):
     Raises:
       ValueError: if one is missing.
     """
-    self._paths = {
+    paths = {
       split: file_of(raw_dir, f"{split}.json") for split in schema.SPLITS
     }
-    super().__init__(raw_dir, self._paths.values(), "img_org")
+    super().__init__(raw_dir, paths.values(), "img_org")
+    self.paths = paths
 
   def read(self, split: str) -> Iterator[Row | RowError]:
     """Yields a row for each relation of each text."""
-    path = self._paths[split]
+    path = self.paths[split]
     texts = json_file.load(path)
     if not isinstance(texts, list):
       raise ValueError(f"{path}: expected a list of texts, got {shown(texts)}")

@@ -46,15 +46,14 @@ class Jsonl(Reader):
     Raises:
       ValueError: if one is missing.
     """
-    self._paths = {
-      split: file_of(raw_dir, *names) for split, names in _FILES.items()
-    }
-    super().__init__(raw_dir, self._paths.values(), "images")
+    paths = {split: file_of(raw_dir, *names) for split, names in _FILES.items()}
+    super().__init__(raw_dir, paths.values(), "images")
+    self.paths = paths
 
   def read(self, split: str) -> Iterator[Row | RowError]:
     """Yields the rows of a split; holds one line in memory."""
-    name = os.path.basename(self._paths[split])
-    with open(self._paths[split], "rb") as file:
+    name = os.path.basename(self.paths[split])
+    with open(self.paths[split], "rb") as file:
       read = iter(lambda: file.readline(lines.MAX_BYTES + 1), b"")
       for line, text in enumerate(read, start=1):
         where = f"{name}:{line}"

@@ -23,8 +23,10 @@ class Mnre(Reader):
       ValueError: if one is missing.
     """
     relations = tree.relations_path(raw_dir)
-    files = [*tree.text_paths(raw_dir), *([relations] if relations else [])]
+    paths = {split: tree.text_path(raw_dir, split) for split in schema.SPLITS}
+    files = [*paths.values(), *([relations] if relations else [])]
     super().__init__(raw_dir, files, "img_org")
+    self.paths = paths
 
   @functools.cached_property
   def relations(self) -> list[str]:
@@ -39,6 +41,15 @@ class Mnre(Reader):
   ) -> Iterator[Row]:
     """As `tree.read_rows`."""
     return tree.read_rows(self.raw_dir, split, self.relations, limit, on_error)
+
+  def posts(
+    self,
+    split: str,
+    limit: int | None = None,
+    on_error: Callable[[RowError], None] = tree.raise_error,
+  ) -> Iterator[Row]:
+    """As `tree.read_rows`, with any relation."""
+    return tree.read_rows(self.raw_dir, split, None, limit, on_error)
 
   def read(self, split: str) -> Iterator[Row | RowError]:
     """Yields the rows of a split; the first bad one is an error."""

@@ -6,7 +6,7 @@ import functools
 import itertools
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ifa_jax.data import relation_names, schema
@@ -28,6 +28,7 @@ class Reader(abc.ABC):
     name: of the format.
     protocols: that a dataset of the format can have.
     files: paths of all files that rows depend on.
+    paths: split -> its file, for a format with a file for each.
     pictures: finds the pictures of rows.
     boxes: picture's file name -> objects that the rows list, best first.
   """
@@ -45,6 +46,7 @@ class Reader(abc.ABC):
     """
     self.raw_dir = raw_dir
     self.files = [*files]
+    self.paths: Mapping[str, str] = {}
     self.pictures = crops.Pictures(raw_dir, folder)
     self.boxes: dict[str, list[Box]] = {}
 
@@ -91,6 +93,15 @@ class Reader(abc.ABC):
         on_error(found if isinstance(found, RowError) else _repeated(found))
     if found is None:
       raise ValueError(f"{self.raw_dir}: expected rows of {split}, got none")
+
+  def posts(
+    self,
+    split: str,
+    limit: int | None = None,
+    on_error: Callable[[RowError], None] = tree.raise_error,
+  ) -> Iterator[Row]:
+    """As `rows`, for results that do not depend on relations."""
+    return self.rows(split, limit, on_error)
 
   def describe(self) -> dict[str, Any]:
     """Returns the format's part of a dataset's metadata."""

@@ -1,5 +1,6 @@
 """The formats of datasets by name."""
 
+import os
 from collections.abc import Mapping, Sequence
 
 from ifa_jax.data.formats.fewrel import Fewrel
@@ -9,7 +10,19 @@ from ifa_jax.data.formats.mnre import Mnre
 from ifa_jax.data.formats.reader import Reader
 
 _OF_FOLDER = {"mnre": Mnre, "jsonl": Jsonl, "jmere": Jmere}
-FORMATS = (*_OF_FOLDER, "fewrel")
+# Formats that name their files, and may have pictures.
+OF_FOLDER = tuple(_OF_FOLDER)
+FORMATS = (*OF_FOLDER, "fewrel")
+
+
+def open_folder(name: str, raw_dir: str) -> Reader:
+  """Opens a dataset of a format that names its files, one of `OF_FOLDER`.
+
+  Raises:
+    ValueError: if a folder or file is missing.
+  """
+  _check_folder(raw_dir)
+  return _OF_FOLDER[name](raw_dir)
 
 
 def open_reader(
@@ -29,6 +42,7 @@ def open_reader(
   Raises:
     ValueError: if a file is missing, or for files of a format that names them.
   """
+  _check_folder(raw_dir)
   if name == "fewrel":
     return Fewrel(raw_dir, files, shares)
   given = [f"--{split}_files" for split, names in files.items() if names]
@@ -37,4 +51,9 @@ def open_reader(
     raise ValueError(
       f"{given[0]}: expected it with --format=fewrel, got --format={name}"
     )
-  return _OF_FOLDER[name](raw_dir)
+  return open_folder(name, raw_dir)
+
+
+def _check_folder(raw_dir: str) -> None:
+  if not os.path.isdir(raw_dir):
+    raise ValueError(f"--raw_dir={raw_dir}: there is no such folder")

@@ -33,9 +33,7 @@ class Settings:
   format: str = setting(
     "Format of the dataset.", "mnre", choices=registry.FORMATS
   )
-  train_files: Sequence[str] = setting(
-    "fewrel: files of train in --raw_dir.", ()
-  )
+  train_files: Sequence[str] = setting("fewrel: files of train.", ())
   val_files: Sequence[str] = setting("fewrel: files of val.", ())
   test_files: Sequence[str] = setting("fewrel: files of test.", ())
   split: Sequence[int] = setting(
@@ -128,8 +126,6 @@ class Planner:
     Raises:
       ValueError: if a file is missing or malformed.
     """
-    if not os.path.isdir(settings.raw_dir):
-      raise ValueError(f"--raw_dir={settings.raw_dir}: there is no such folder")
     self.settings = settings
     self.reader = registry.open_reader(
       settings.format,
