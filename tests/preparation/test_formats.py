@@ -244,5 +244,5 @@ def test_scenes_are_made_of_the_pictures_of_lines(tmp_path):
   assert counts["train"]["rows"] == 2
   assert counts["train"]["scenes"] == counts["train"]["pictures"] == 1
   scenes = store.read_split(out, "train")
-  assert scenes.scene("a.jpg").num_objects == 3
+  assert scenes.scene("a.jpg").num_objects == 2
   assert len(scenes.heads("mine")) == 4

@@ -95,9 +95,8 @@ class Jsonl(Reader):
     if name is not None:
       lines.check_bare_name(where, "image", name)
     elif listed or fields.get("caption"):
-      raise RowError(
-        where, "missing key", "expected 'image' with 'boxes' or 'caption'"
-      )
+      message = "expected 'image' with 'boxes' or 'caption', got"
+      raise RowError(where, "missing key", f"{message} {shown([*fields])}")
     if listed is not None and name is not None:
       self._keep_boxes(listed, name, where)
     return name or ""
