@@ -132,8 +132,9 @@ class Reader(abc.ABC):
         f"{self.raw_dir}: expected one name of the negative class, got"
         f" {' and '.join(map(repr, negative))}"
       )
-    relation_names.check(names, self.raw_dir)
-    return {name: NONE if name in negative else name for name in names}
+    spelled = {name: NONE if name in negative else name for name in names}
+    relation_names.check([NONE, *spelled.values()], self.raw_dir)
+    return spelled
 
 
 def file_of(raw_dir: str, *names: str) -> str:

@@ -41,6 +41,7 @@ def test_without_a_negative_class_none_has_no_row(tmp_path):
   [
     (("NA", "Other"), "one name of the negative class, got 'NA' and 'Other'"),
     (("none", "None"), "one name of the negative class, got"),
+    (("Other", "none "), "one spelling of each relation, got 'None' and 'none"),
     (("a", "a "), "one spelling of each relation, got 'a' and 'a '"),
   ],
 )
