@@ -114,7 +114,8 @@ def features(
   sizes = crop_sizes(patch_size)
   return tfds.features.FeaturesDict(
     {
-      # "test/12": the split, and the line of its text file, from 1.
+      # "test/12": the split, and the line of its text file, from 1; or an id
+      # that the file gives the row.
       "id": tfds.features.Text(),
       "img_id": tfds.features.Text(),
       "words": tfds.features.Sequence(tfds.features.Text()),

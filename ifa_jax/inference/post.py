@@ -1,26 +1,17 @@
 """The text of a post and its two entities, checked; see `ifa_jax.inference`."""
 
-import bisect
-import functools
-import itertools
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from ifa_jax.data.text import markers
+from ifa_jax.data.text import cut, markers
+from ifa_jax.data.text.markers import Span
 from ifa_jax.files.shown import shown
-
-Span = tuple[int, int]
 
 ROLES = ("head", "tail")
 # Occurrences of a name that an error lists.
 _MAX_PLACES = 5
 _MARKED = "mark head and tail in the text: <s> ... </s>, <o> ... </o>"
-# Unicode names of letters in scripts without spaces begin with these. Katakana
-# is not among them: a run of it is one word.
-_UNSPACED = ("CJK ", "IDEOGRAPHIC ", "HIRAGANA ", "BOPOMOFO ")
-_UNSPACED += ("THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ")
 
 
 class Post(NamedTuple):
@@ -59,7 +50,7 @@ def read_post(fields: Mapping[str, Any]) -> Post:
       _check_marked(fields, role, text[begin:end])
   else:
     head, tail = (_chars(fields, role, text) for role in ROLES)
-  return _cut_at(text, head, tail)
+  return Post(*cut.cut_at(text, head, tail))
 
 
 def _read_text(text: Any) -> str:
@@ -99,11 +90,11 @@ def _chars(fields: Mapping[str, Any], role: str, text: str) -> Span:
   begin, end = _chars_of_words(span, role, text)
   if name is None or _is_name(name, text[begin:end]):
     return begin, end
-  words = _words(text)
+  words = cut.words(text)
   inside = [
     place
     for place in _find(name, role, text)
-    if _touched(words, place) == tuple(span)
+    if cut.touched(words, place) == tuple(span)
   ]
   if not inside:
     raise ValueError(
@@ -115,7 +106,7 @@ def _chars(fields: Mapping[str, Any], role: str, text: str) -> Span:
 
 def _chars_of_words(span: Any, role: str, text: str) -> Span:
   """Returns the characters [begin, end) of words [begin, end)."""
-  words = _words(text)
+  words = cut.words(text)
   is_pair = isinstance(span, Sequence) and len(span) == 2
   if (
     not is_pair
@@ -139,9 +130,9 @@ def _find(name: Any, role: str, text: str) -> list[Span]:
   return [
     (begin, end)
     for begin, end in _occurrences(name, text)
-    if not _splits_word(text, begin)
-    and not _splits_word(text, end)
-    and not _goes_on(text, end)
+    if not cut.splits_word(text, begin)
+    and not cut.splits_word(text, end)
+    and not cut.goes_on(text, end)
   ]
 
 
@@ -151,23 +142,15 @@ def _occurrences(name: str, text: str) -> list[Span]:
   return [m.span(1) for m in re.finditer(rf"(?=({spaced}))", text)]
 
 
-def _splits_word(text: str, place: int) -> bool:
-  """Returns whether a place is inside a word."""
-  around = text[place - 1 : place + 1] if place else ""
-  return bool(re.fullmatch(r"\w\w", around)) and not any(
-    unicodedata.name(letter, "").startswith(_UNSPACED) for letter in around
-  )
-
-
 def _only(places: Sequence[Span], name: Any, role: str, text: str) -> Span:
   """Returns the only place; an error for several lists the words around."""
   if len(places) == 1:
     return places[0]
-  words, listed = _words(text), []
+  words, listed = cut.words(text), []
   if not places:
     raise ValueError(f"{role}: {shown(name)} {_why_none(name, text, words)}")
   for place in places[:_MAX_PLACES]:
-    begin, end = _touched(words, place)
+    begin, end = cut.touched(words, place)
     around = " ".join(m.group() for m in words[max(0, begin - 2) : end + 2])
     listed.append(f"{begin}:{end} ({shown(around)})")
   more = len(places) - len(listed)
@@ -183,52 +166,12 @@ def _why_none(name: str, text: str, words: Sequence[re.Match]) -> str:
   parts = _occurrences(name, text)
   if not parts:
     return "does not occur in the text"
-  begin, end = _touched(words, parts[0])
+  begin, end = cut.touched(words, parts[0])
   longer = text[words[begin].start() : words[end - 1].end()]
   return (
     f"occurs only as part of {shown(longer)}; give the whole word, or {_MARKED}"
   )
 
 
-def _goes_on(text: str, end: int) -> bool:
-  """Returns whether a letter or emoji continues at the end of a name.
-
-  Combining marks, joiners and skin tones are not \\w to `re`.
-  """
-  after = text[end : end + 1]
-  return bool(after) and (
-    unicodedata.category(after).startswith("M")
-    or after == "\u200d"
-    or "\U0001f3fb" <= after <= "\U0001f3ff"
-  )
-
-
 def _is_name(name: Any, found: str) -> bool:
   return isinstance(name, str) and name.split() == found.split()
-
-
-def _words(text: str) -> list[re.Match]:
-  return list(re.finditer(r"\S+", text))
-
-
-def _touched(words: Sequence[re.Match], chars: Span) -> Span:
-  """Returns the words [begin, end) that characters [begin, end) touch."""
-  begin = bisect.bisect_right(words, chars[0], key=re.Match.end)
-  return begin, bisect.bisect_left(words, chars[1], key=re.Match.start)
-
-
-def _cut_at(text: str, head: Span, tail: Span) -> Post:
-  """Splits a text at spaces and at the ends of its entities.
-
-  "Ann, of Acme." with "Ann" and "Acme" gives Ann | , | of | Acme | .
-  """
-  cuts = sorted({0, *head, *tail, len(text)})
-  words, starts = [], []
-  for begin, end in itertools.pairwise(cuts):
-    for match in _words(text[begin:end]):
-      words.append(match.group())
-      starts.append(begin + match.start())
-  place = functools.partial(bisect.bisect_left, starts)
-  first, last = ((place(begin), place(end)) for begin, end in (head, tail))
-  name, other = (" ".join(text[slice(*x)].split()) for x in (head, tail))
-  return Post(words, first, last, (name, other))

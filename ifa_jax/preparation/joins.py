@@ -5,7 +5,6 @@ preparation reports the entries that match no row.
 """
 
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from ifa_jax.data.images.boxes import Box, name_key
@@ -79,11 +78,11 @@ class Join:
     )
 
 
-def log_pictures(raw_dir: str, has_file: Mapping[str, bool]) -> None:
+def log_pictures(folder: str, has_file: Mapping[str, bool]) -> None:
   """Logs how many pictures were found; a warning if most are missing.
 
   Args:
-    raw_dir: the tree.
+    folder: of the pictures.
     has_file: picture's file name -> whether it has a file.
   """
   found = sum(has_file.values())
@@ -92,6 +91,6 @@ def log_pictures(raw_dir: str, has_file: Mapping[str, bool]) -> None:
   _log.log(
     logging.WARNING if most_missing else logging.INFO,
     "%s: %d of %d pictures found%s",
-    *(os.path.join(raw_dir, "img_org"), found, len(has_file)),
+    *(folder, found, len(has_file)),
     f"; most are missing, first {first!r}" if most_missing else "",
   )

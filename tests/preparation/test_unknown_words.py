@@ -73,6 +73,7 @@ def test_the_summary_shows_the_count_if_the_dataset_has_it(
   metadata = {
     "protocol": "none",
     "missing_pixels": "absent",
+    "relations": ["None", "/a"],
     "counts": dict.fromkeys(schema.SPLITS, counts | counted),
   }
   command.show(

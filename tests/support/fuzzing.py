@@ -189,3 +189,13 @@ def json_texts(sound: Any) -> st.SearchStrategy:
     ),
     st.sampled_from([b"[" * 100_000, b'{"a":' * 50_000, b"9" * 5000, b"\xff"]),
   )
+
+
+def check_row(row: Any) -> None:
+  """Checks the invariants of a row of a dataset."""
+  for begin, end in (row.head, row.tail):
+    assert 0 <= begin < end <= len(row.words)
+  assert not set(row.img_id) & set("/\\\0")
+  assert row.img_id not in (".", "..")
+  "".join((*row.words, row.img_id, row.relation)).encode()
+  assert row.relation.isprintable()

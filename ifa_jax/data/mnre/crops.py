@@ -183,10 +183,20 @@ class Pictures:
   Published pictures may be in another split's folder than their rows. Without
   an `a.xyz.jpg`, `a.xyz` is used: rows get MNRE-1's omitted suffix unless they
   have a known one.
+
+  Attributes:
+    folder: the folder of all pictures.
   """
 
-  def __init__(self, raw_dir: str):
-    """Stores the tree's path; reads nothing."""
+  def __init__(self, raw_dir: str, folder: str = "img_org"):
+    """Stores the tree's path; reads nothing.
+
+    Args:
+      raw_dir: the tree.
+      folder: where pictures are; only `img_org` is divided by split.
+    """
+    self.folder = os.path.join(raw_dir, folder)
+    self._by_split = folder == "img_org"
     self._raw_dir = raw_dir
     # Rows that share a picture follow each other.
     self._last: tuple[tuple[str, str], str | None] | None = None
@@ -207,13 +217,22 @@ class Pictures:
       self._last = (key, path)
     return self._last[1]
 
-  def _find_name(self, row: Row, name: str) -> str | None:
+  def expected(self, row: Row) -> str:
+    """Returns the path that a row's picture should have."""
+    return self._paths(row, row.img_id)[0]
+
+  def _paths(self, row: Row, name: str) -> list[str]:
+    if not self._by_split:
+      return [os.path.join(self.folder, name)]
     splits = sorted(schema.SPLITS, key=lambda split: split != row.split)
-    paths = [
-      os.path.join(self._raw_dir, "img_org", folder, name)
+    return [
+      os.path.join(self.folder, folder, name)
       for split in splits
       for folder in _SPLIT_NAMES[split]
     ]
+
+  def _find_name(self, row: Row, name: str) -> str | None:
+    paths = self._paths(row, name)
     for path in paths:
       _check_link(row.where, self._raw_dir, path)
     files = [path for path in paths if os.path.isfile(path)]

@@ -54,9 +54,12 @@ class Row:
     head_name: the head in the file's spelling, whose spaces may differ from
       those between the words.
     tail_name: likewise.
-    img_id: the picture's file name.
+    img_id: the picture's file name; "" for a row without one, which MNRE has
+      none of.
     relation: one of `read_relations`.
     caption: the picture in words, "" without one.
+    place: the row's file and place in it, "" for a line of MNRE's text files.
+    name: the id that the file gives the row, "" for none.
   """
 
   split: str
@@ -69,16 +72,18 @@ class Row:
   img_id: str
   relation: str
   caption: str = ""
+  place: str = ""
+  name: str = ""
 
   @property
   def id(self) -> str:
-    """ "test/12": the split and the line."""
-    return f"{self.split}/{self.line}"
+    """Its own id, or "test/12": the split and the line."""
+    return self.name or f"{self.split}/{self.line}"
 
   @property
   def where(self) -> str:
     """ "ours_test.txt:12": the file and the line."""
-    return f"{file_name(self.split)}:{self.line}"
+    return self.place or f"{file_name(self.split)}:{self.line}"
 
 
 class RowError(ValueError):
@@ -123,14 +128,9 @@ def read_line(
   where = f"{file_name(split)}:{line}"
   fields = _parse(text, where, parse)
   words, relation = fields["token"], fields["relation"]
-  if not words or not all(map(is_text, words)):
-    raise RowError(
-      where,
-      "bad token list",
-      f"expected words in whole characters, got {shown(words)}",
-    )
-  head, head_name = _read_entity(where, "h", fields["h"], words)
-  tail, tail_name = _read_entity(where, "t", fields["t"], words)
+  check_words(where, words)
+  head, head_name = read_entity(where, "h", fields["h"], words)
+  tail, tail_name = read_entity(where, "t", fields["t"], words)
   if relations is not None and relation not in relations:
     look = relation_names.look
     alike = [name for name in relations if look(name) == look(relation)]
@@ -142,16 +142,6 @@ def read_line(
       f" {relation[:80]!r}",
     )
   check_relation(where, relation)
-  img_id = fields["img_id"]
-  if isinstance(img_id, int) and not 0 <= img_id < _MAX_NUMBER:
-    raise RowError(
-      where, "wrong type", f"expected 'img_id' below 2^63, got {shown(img_id)}"
-    )
-  img_id = str(img_id)
-  # MNRE-1 leaves the suffix out: 64738 is "64738.jpg".
-  if not img_id.lower().endswith(_PICTURE_SUFFIXES):
-    img_id += ".jpg"
-  check_bare_name(where, "img_id", img_id)
   return Row(
     split=split,
     line=line,
@@ -160,10 +150,21 @@ def read_line(
     tail=tail,
     head_name=head_name,
     tail_name=tail_name,
-    img_id=img_id,
+    img_id=_read_picture(where, fields["img_id"]),
     relation=relation,
-    caption=_read_caption(where, fields.get("caption")),
+    caption=read_caption(where, fields.get("caption")),
   )
+
+
+def check_words(where: str, words: Any) -> None:
+  """Raises RowError unless it is a list of words."""
+  is_list = isinstance(words, list) and len(words) > 0
+  if not is_list or not all(map(is_text, words)):
+    raise RowError(
+      where,
+      "bad token list",
+      f"expected words in whole characters, got {shown(words)}",
+    )
 
 
 def check_relation(where: str, relation: str) -> None:
@@ -227,8 +228,12 @@ def _parse(text: bytes, where: str, parse: notation.Parse) -> dict[str, Any]:
   return fields
 
 
-def _read_caption(where: str, caption: Any) -> str:
-  """Returns the caption that a row may have, "" without one."""
+def read_caption(where: str, caption: Any) -> str:
+  """Returns the caption that a row may have, "" without one.
+
+  Raises:
+    RowError: unless it is a text.
+  """
   if caption is None:
     return ""
   if not is_text(caption):
@@ -237,15 +242,32 @@ def _read_caption(where: str, caption: Any) -> str:
   return caption.strip()
 
 
+def _read_picture(where: str, img_id: str | int) -> str:
+  if isinstance(img_id, int) and not 0 <= img_id < _MAX_NUMBER:
+    raise RowError(
+      where, "wrong type", f"expected 'img_id' below 2^63, got {shown(img_id)}"
+    )
+  img_id = str(img_id)
+  # MNRE-1 leaves the suffix out: 64738 is "64738.jpg".
+  if not img_id.lower().endswith(_PICTURE_SUFFIXES):
+    img_id += ".jpg"
+  check_bare_name(where, "img_id", img_id)
+  return img_id
+
+
 def _missing(where: str, key: str, fields: dict[str, Any]) -> RowError:
   message = f"expected {key}, got {shown(list(fields))}"
   return RowError(where, "missing key", message)
 
 
-def _read_entity(
+def read_entity(
   where: str, key: str, entity: dict[str, Any], words: list[str]
 ) -> tuple[markers.Span, str]:
-  """Returns the span and the name of an entity."""
+  """Returns the span and the name of an entity.
+
+  Raises:
+    RowError: if it is no span of the words, or has another name than these.
+  """
   for wanted in ("name", "pos"):
     if wanted not in entity:
       raise _missing(where, f"{wanted!r} in {key!r}", entity)

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 
 from ifa_jax.cli import app, settings_flags
 from ifa_jax.cli.settings_flags import setting
+from ifa_jax.data.formats import registry
 from ifa_jax.detection import captioner
 from ifa_jax.preparation import counts
 from ifa_jax.preparation.per_picture import pictures, work
@@ -30,7 +31,12 @@ from ifa_jax.preparation.per_picture.pictures import Wanted
 class Settings(work.Settings):
   """The flags of `data_prep.captions`."""
 
-  raw_dir: str | None = setting("A tree as published (DeepKE's data/).", None)
+  raw_dir: str | None = setting(
+    "The folder of a dataset (MNRE: DeepKE's data/).", None
+  )
+  format: str = setting(
+    "Format of the dataset.", "mnre", choices=registry.OF_FOLDER
+  )
   images: str | None = setting("A folder of pictures, instead.", None)
   captions: str = setting("File to write, JSON.")
   model: str = setting("Folder or hub id of a model.")
@@ -94,7 +100,10 @@ def _find_pictures(settings: Settings) -> tuple[list[Wanted], int]:
   if settings.images:
     return pictures.read_folder(settings.images)[: settings.limit], 0
   wanted, num_missing = pictures.read_tree(
-    settings.raw_dir or "", settings.limit, settings.on_error
+    settings.raw_dir or "",
+    settings.limit,
+    settings.on_error,
+    settings.format,
   )
   return [picture._replace(names=()) for picture in sorted(wanted)], num_missing
 

@@ -104,7 +104,9 @@ def _info(
       config_name=settings.protocol,
       config_description=f"Grounded crops: protocol {settings.protocol}.",
     ),
-    description="MNRE: relations between two entities of a post.",
+    description=(
+      f"{settings.format.upper()}: relations between two entities of a post."
+    ),
     features=schema.features(
       settings.image_size,
       settings.patch_size,
@@ -216,7 +218,7 @@ def _count(counts: collections.Counter, plan: Plan, num_crops: int) -> None:
   counts["shortened_texts"] += len(kept) < len(plan.row.words)
   counts["unknown_words"] += plan.num_unknown
   counts["pictures"] += plan.picture is not None
-  counts["missing_pictures"] += plan.picture is None
+  counts["missing_pictures"] += bool(plan.row.img_id) and not plan.picture
   listed = {"grounded": plan.num_grounded, "detected": plan.num_detected}
   for kind, num_listed in listed.items():
     drawn = sum(crop is not None for crop in plan.squares[kind])

@@ -1,7 +1,11 @@
-r"""Prepares MNRE: the published files to a TensorFlow Datasets folder.
+r"""Prepares a dataset: MNRE, or one of another format, for TensorFlow Datasets.
 
     python -m data_prep.mnre --raw_dir=data --data_dir=prepared \
         --protocol=clean --boxes=boxes.json
+    python -m data_prep.mnre --format=jsonl --raw_dir=data --data_dir=prepared \
+        --protocol=none
+
+The modules of `ifa_jax.data.formats` describe the formats.
 
 The protocol decides where grounded crops come from, and is part of every number
 that is computed from the result:
@@ -16,6 +20,7 @@ error, 2 wrong usage.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from absl import logging
 
@@ -59,6 +64,7 @@ def main(_: Sequence[str]) -> None:
 def show(prepared: schema.Prepared, is_new: bool) -> None:
   """Prints the counts of a dataset, one split in each column."""
   metadata = prepared.metadata
+  _show_relations(metadata)
   splits = metadata["counts"]
   reasons = sorted({r for split in splits.values() for r in split["skipped"]})
   shown = {
@@ -75,3 +81,15 @@ def show(prepared: schema.Prepared, is_new: bool) -> None:
     f" {metadata['protocol']}, missing pixels {metadata['missing_pixels']}"
   )
   counts.show(title, shown, prepared.folder)
+
+
+def _show_relations(metadata: dict[str, Any]) -> None:
+  """Prints the number of relations, which a config needs, and their names."""
+  relations = metadata["relations"]
+  negative = metadata.get("format", {}).get("negative")
+  renamed = f" ({negative} in the files)" if negative else ""
+  none, *others = relations
+  print(
+    f"{len(relations)} relations by id (model.num_relations):"
+    f" {', '.join([none + renamed, *others])}"
+  )

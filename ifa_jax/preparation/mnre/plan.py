@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ifa_jax.cli.settings_flags import setting
 from ifa_jax.data import schema
+from ifa_jax.data.formats import registry
 from ifa_jax.data.images import boxes
 from ifa_jax.data.mnre import crops, tree
 from ifa_jax.data.mnre.captions import Captions
@@ -24,10 +25,21 @@ from ifa_jax.preparation import joins
 class Settings:
   """The flags of `data_prep.mnre`."""
 
-  raw_dir: str = setting("The tree as published (DeepKE's data/).")
+  raw_dir: str = setting("The folder of the dataset (MNRE: DeepKE's data/).")
   data_dir: str = setting("Folder for prepared datasets.")
   protocol: str = setting(
     "Source of the grounded crops.", choices=schema.PROTOCOLS
+  )
+  format: str = setting(
+    "Format of the dataset.", "mnre", choices=registry.FORMATS
+  )
+  train_files: Sequence[str] = setting("fewrel: files of train.", ())
+  val_files: Sequence[str] = setting("fewrel: files of val.", ())
+  test_files: Sequence[str] = setting("fewrel: files of test.", ())
+  split: Sequence[int] = setting(
+    "fewrel: percents of the rows of --train_files for train, val and test,"
+    " e.g. 80,10,10, in place of the other two.",
+    (),
   )
   boxes: str | None = setting(
     "JSON of boxes by picture: detected crops and, for clean, grounded ones.",
@@ -102,6 +114,7 @@ class Planner:
 
   Attributes:
     settings: as given.
+    reader: of the rows.
     relations: names in the order of their ids.
     tokenizer: that of the texts.
     sources: paths of all lists and texts that rows depend on.
@@ -113,31 +126,46 @@ class Planner:
     Raises:
       ValueError: if a file is missing or malformed.
     """
-    if not os.path.isdir(settings.raw_dir):
-      raise ValueError(f"--raw_dir={settings.raw_dir}: there is no such folder")
     self.settings = settings
-    self.relations = tree.read_relations(settings.raw_dir)
+    self.reader = registry.open_reader(
+      settings.format,
+      settings.raw_dir,
+      {x: getattr(settings, f"{x}_files") for x in schema.SPLITS},
+      settings.split,
+    )
+    if settings.protocol not in self.reader.protocols:
+      raise ValueError(
+        f"--protocol: expected {' or '.join(self.reader.protocols)} with"
+        f" --format={settings.format}, got {settings.protocol}"
+      )
+    self.relations = self.reader.relations
     self._joins: list[joins.Join] = []
-    listed = None
-    if settings.boxes:
-      listed = boxes.read_boxes(settings.boxes)
-      self._joins.append(joins.Join.of_pictures(settings.boxes, listed))
-      if settings.protocol == "clean":
-        self._joins.append(joins.Join.of_phrases(settings.boxes, listed))
+    listed = self._read_boxes()
     self._captions = Captions(settings.captions)
     if settings.captions:
       path, pictures = ", ".join(settings.captions), self._captions.pictures
       self._joins.append(joins.Join.of_pictures(path, pictures))
     self._crops = crops.Crops(settings.raw_dir, settings.protocol, listed)
-    self._pictures = crops.Pictures(settings.raw_dir)
+    self._pictures = self.reader.pictures
     self._has_file: dict[str, bool] = {}
     self.tokenizer = Tokenizer.load(settings.tokenizer)
-    relations = tree.relations_path(settings.raw_dir)
-    self.sources = [
-      *tree.text_paths(settings.raw_dir),
-      *([relations] if relations else []),
-      *self._crops.files,
-    ]
+    self.sources = [*self.reader.files, *self._crops.files]
+
+  def _read_boxes(self) -> dict[str, list[boxes.Box]] | None:
+    """Returns the boxes of a file, or those of the rows; None without any."""
+    path, of_rows = self.settings.boxes, self.reader.boxes
+    if path and of_rows:
+      raise ValueError(
+        f"--boxes: expected none, as the rows have boxes, got {path}"
+      )
+    if not path and not of_rows:
+      return None
+    listed = boxes.read_boxes(path) if path else of_rows
+    where = path or self.settings.raw_dir
+    self._joins.append(joins.Join.of_pictures(where, listed))
+    if self.settings.protocol == "clean":
+      self._joins.append(joins.Join.of_phrases(where, listed))
+    return listed
 
   def plans(
     self, split: str, on_error: Callable[[RowError], None] = tree.raise_error
@@ -148,11 +176,7 @@ class Planner:
       split: train, val or test.
       on_error: called for an invalid row; if it returns, the row is dropped.
     """
-    settings = self.settings
-    rows = tree.read_rows(
-      settings.raw_dir, split, self.relations, settings.limit, on_error
-    )
-    for row in rows:
+    for row in self.reader.rows(split, self.settings.limit, on_error):
       try:
         plan = self._plan(row)
       except RowError as error:
@@ -166,7 +190,8 @@ class Planner:
     Raises:
       ValueError: for a boxes file of which nothing matches a row.
     """
-    joins.log_pictures(self.settings.raw_dir, self._has_file)
+    if self._has_file:
+      joins.log_pictures(self._pictures.folder, self._has_file)
     for join in self._joins:
       join.report(saw_all=self.settings.limit is None)
 
@@ -174,11 +199,14 @@ class Planner:
     settings = self.settings
     for join in self._joins:
       join.see(row)
-    picture = self._pictures.find(row)
-    self._has_file[row.img_id] = picture is not None
-    expected = os.path.join(settings.raw_dir, "img_org", row.split, row.img_id)
+    picture, image = None, []
+    if row.img_id:
+      picture = self._pictures.find(row)
+      self._has_file[row.img_id] = picture is not None
+      expected = self._pictures.expected(row)
+      image = [Crop(picture or expected, None, row.img_id)]
     listed = {
-      "image": [Crop(picture or expected, None, row.img_id)],
+      "image": image,
       "grounded": self._crops.grounded(row),
       "detected": self._crops.detected(row),
     }

@@ -157,8 +157,10 @@ def _metadata(planner: Planner, surveyed: Survey) -> dict[str, Any]:
   Nothing in it depends on where files are on this machine.
   """
   settings, tokenizer = planner.settings, planner.tokenizer
-  # Datasets without these keys are fitted, and have no captions.
+  # Datasets without these keys are of MNRE, fitted, and have no captions.
   optional: dict[str, Any] = {}
+  if described := planner.reader.describe():
+    optional["format"] = described
   if settings.resize != "fit":
     optional["resize"] = settings.resize
   if surveyed.num_captions:

@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from ifa_jax.cli import app, settings_flags
 from ifa_jax.cli.settings_flags import setting
+from ifa_jax.data.formats import registry
 from ifa_jax.detection import region_encoder, scene_builder
 from ifa_jax.detection.finder import DETECTOR, GROUNDER, ObjectFinder
 from ifa_jax.preparation import counts
@@ -28,7 +29,10 @@ from ifa_jax.preparation.per_picture import pictures, work
 class Settings(work.Settings):
   """The flags of `data_prep.objects`."""
 
-  raw_dir: str = setting("The tree as published (DeepKE's data/).")
+  raw_dir: str = setting("The folder of the dataset (MNRE: DeepKE's data/).")
+  format: str = setting(
+    "Format of the dataset.", "mnre", choices=registry.OF_FOLDER
+  )
   out: str = setting("Boxes file to write, JSON.")
   detector: str = setting(
     "Folder or hub id of a detector; empty for none.", DETECTOR
@@ -56,7 +60,7 @@ def produce(settings: Settings) -> dict[str, int]:
     ValueError: for anything wrong with tree, models or journal.
   """
   wanted, num_missing = pictures.read_tree(
-    settings.raw_dir, settings.limit, settings.on_error
+    settings.raw_dir, settings.limit, settings.on_error, settings.format
   )
 
   def load() -> work.Work:

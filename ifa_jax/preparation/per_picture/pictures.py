@@ -7,7 +7,8 @@ from typing import NamedTuple
 from PIL import Image
 
 from ifa_jax.data import schema
-from ifa_jax.data.mnre import crops, tree
+from ifa_jax.data.formats import registry
+from ifa_jax.data.mnre import tree
 from ifa_jax.data.mnre.row import RowError
 from ifa_jax.preparation import joins
 
@@ -30,7 +31,7 @@ class Wanted(NamedTuple):
 
 
 def read_tree(
-  raw_dir: str, limit: int | None, on_error: str
+  raw_dir: str, limit: int | None, on_error: str, name: str = "mnre"
 ) -> tuple[list[Wanted], int]:
   """Returns the pictures of all splits, and the number of those without a file.
 
@@ -38,21 +39,23 @@ def read_tree(
   are read.
 
   Args:
-    raw_dir: a tree as published.
+    raw_dir: the folder of a dataset.
     limit: rows to read of each split, None for all.
     on_error: "fail" raises for an invalid row, "skip" leaves it out.
+    name: of its format.
 
   Raises:
-    ValueError: if there is no such tree, or no picture has a file.
+    ValueError: if there is no such dataset, or no picture has a file.
   """
-  if not os.path.isdir(raw_dir):
-    raise ValueError(f"--raw_dir={raw_dir}: there is no such folder")
+  reader = registry.open_folder(name, raw_dir)
   report = (lambda error: None) if on_error == "skip" else tree.raise_error
-  pictures = crops.Pictures(raw_dir)
+  pictures = reader.pictures
   paths: dict[str, str | None] = {}
   names: dict[str, dict[str, None]] = {}
   for split in schema.SPLITS:
-    for row in tree.read_rows(raw_dir, split, None, limit, report):
+    for row in reader.posts(split, limit, report):
+      if not row.img_id:
+        continue
       if row.img_id not in paths:
         try:
           paths[row.img_id] = pictures.find(row)
@@ -68,11 +71,11 @@ def read_tree(
   ]
   if not wanted:
     raise ValueError(
-      f"{raw_dir}: expected pictures of its rows in img_org, got none of"
-      f" {len(paths)}"
+      f"{raw_dir}: expected pictures of its rows in"
+      f" {os.path.basename(pictures.folder)}, got none of {len(paths)}"
     )
   has_file = {name: path is not None for name, path in paths.items()}
-  joins.log_pictures(raw_dir, has_file)
+  joins.log_pictures(pictures.folder, has_file)
   return wanted, len(paths) - len(wanted)
 
 

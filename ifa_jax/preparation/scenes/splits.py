@@ -4,7 +4,6 @@ import collections
 import dataclasses
 import itertools
 import logging
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,8 +11,9 @@ from ifa_jax.cli import progress
 from ifa_jax.cli.settings_flags import setting
 from ifa_jax.convert.sources import sha256
 from ifa_jax.data import schema
+from ifa_jax.data.formats import registry
 from ifa_jax.data.images import boxes, decode
-from ifa_jax.data.mnre import crops, tree
+from ifa_jax.data.mnre import tree
 from ifa_jax.data.mnre.row import Row
 from ifa_jax.data.scenes import store
 from ifa_jax.data.text import dependency_parser as parser
@@ -34,7 +34,7 @@ _log = logging.getLogger("ifa_jax")
 class Settings:
   """The flags of `data_prep.scenes`."""
 
-  raw_dir: str = setting("The tree as published (DeepKE's data/).")
+  raw_dir: str = setting("The folder of the dataset (MNRE: DeepKE's data/).")
   out: str = setting("Folder to write, new or empty.")
   boxes: str | None = setting("JSON of boxes by picture.", None)
   scene_graphs: Sequence[str] = setting(
@@ -50,6 +50,9 @@ class Settings:
   )
   parser_model: str = setting(
     "Name or folder of a spaCy model.", "en_core_web_sm"
+  )
+  format: str = setting(
+    "Format of the dataset.", "mnre", choices=registry.OF_FOLDER
   )
   num_objects: int | None = setting(
     "Maximum objects of a picture; default 36, of a pyramid 3.", None, least=1
@@ -79,7 +82,7 @@ def produce(settings: Settings) -> dict[str, dict[str, int]]:
     maker = Maker(settings)
     parse = parser.load(settings.parser, settings.parser_model)
     by_split = {
-      split: list(tree.read_rows(settings.raw_dir, split, None, None, on_error))
+      split: list(maker.reader.posts(split, None, on_error))
       for split in schema.SPLITS
     }
     maker.check_pictures(itertools.chain(*by_split.values()))
@@ -89,7 +92,7 @@ def produce(settings: Settings) -> dict[str, dict[str, int]]:
       heads = parse.parse([row.words for row in rows])
       manifest = maker.manifest() | {
         "parser": parse.name,
-        "text": sha256(tree.text_path(settings.raw_dir, split)),
+        "text": sha256(maker.reader.paths[split]),
         "counts": counts[split],
       }
       by_row = dict(zip((row.id for row in rows), heads, strict=True))
@@ -102,6 +105,7 @@ class Maker:
 
   Attributes:
     absent: features of absent regions, if the encoder has any.
+    reader: of the rows.
   """
 
   def __init__(self, settings: Settings):
@@ -121,10 +125,8 @@ class Maker:
         "expected one of --boxes and --scene_graphs, got"
         f" {'both' if given else 'neither'}"
       )
-    if not os.path.isdir(settings.raw_dir):
-      raise ValueError(f"--raw_dir={settings.raw_dir}: there is no such folder")
     self._settings = settings
-    self._pictures = crops.Pictures(settings.raw_dir)
+    self.reader = registry.open_folder(settings.format, settings.raw_dir)
     self._found: Mapping[str, Any]
     self._protocol: str | None = None
     self._make: Callable[..., store.Scene]
@@ -147,7 +149,8 @@ class Maker:
       ValueError: for a picture that cannot be read or a box outside of it;
         names the picture.
     """
-    path, found = self._pictures.find(row), self._found.get(row.img_id)
+    path = self.reader.pictures.find(row)
+    found = self._found.get(row.img_id)
     if path is None:
       return _NO_FILE
     if not found and not self._encoder.with_picture:
@@ -206,7 +209,8 @@ def _make_split(
   """Returns a split's scenes by the picture's file name, and its counts."""
   by_picture = {}
   for row in rows:
-    by_picture.setdefault(row.img_id, row)
+    if row.img_id:
+      by_picture.setdefault(row.img_id, row)
   scenes, lost = {}, collections.Counter()
   for img_id, row in progress.bar(
     by_picture.items(), f"scenes of {split}", unit=" pictures"

@@ -1,0 +1,152 @@
+"""JSON lines, the format of your own data.
+
+    {"text": "Ann joins Acme today", "relation": "/per/org/member_of",
+     "head": {"start": 0, "end": 3}, "tail": {"start": 10, "end": 14}}
+
+`train.jsonl`, `val.jsonl` (or `dev.jsonl`) and `test.jsonl` have a row per
+line. A text is a string or a list of words. Offsets begin with 0 and exclude
+the end; they count characters (Unicode code points) of a string and words of a
+list, or with `"offsets": "words"` those of a string between spaces.
+
+A head or tail may have a `name`, which must be its part of the text, and a
+`type`, which is not read. A row may have an `image`, the name of a file in
+`images/`; `boxes` of the picture, as in a file of boxes; a `caption` of it; and
+an `id`. Any other key is an error.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from ifa_jax.data.formats import offsets
+from ifa_jax.data.formats.reader import Reader, file_of
+from ifa_jax.data.images import boxes
+from ifa_jax.data.mnre import row as lines
+from ifa_jax.data.mnre.row import Row, RowError
+from ifa_jax.files import json_file
+from ifa_jax.files.shown import shown
+
+_FILES = {
+  "train": ("train.jsonl",),
+  "val": ("val.jsonl", "dev.jsonl"),
+  "test": ("test.jsonl",),
+}
+_REQUIRED = ("text", "head", "tail", "relation")
+_KEYS = (*_REQUIRED, "offsets", "image", "boxes", "caption", "id")
+
+
+class Jsonl(Reader):
+  """A folder of JSON lines."""
+
+  name = "jsonl"
+
+  def __init__(self, raw_dir: str):
+    """Finds the files.
+
+    Raises:
+      ValueError: if one is missing.
+    """
+    paths = {split: file_of(raw_dir, *names) for split, names in _FILES.items()}
+    super().__init__(raw_dir, paths.values(), "images")
+    self.paths = paths
+
+  def read(self, split: str) -> Iterator[Row | RowError]:
+    """Yields the rows of a split; holds one line in memory."""
+    name = os.path.basename(self.paths[split])
+    with open(self.paths[split], "rb") as file:
+      read = iter(lambda: file.readline(lines.MAX_BYTES + 1), b"")
+      for line, text in enumerate(read, start=1):
+        where = f"{name}:{line}"
+        try:
+          yield self._row(_parse(text, where), split, line, where)
+        except RowError as error:
+          if len(text) > lines.MAX_BYTES:
+            raise  # The beginning of the next line is unknown.
+          yield error
+
+  def _row(
+    self, fields: dict[str, Any], split: str, line: int, where: str
+  ) -> Row:
+    cut = offsets.read(where, fields)
+    relation = fields["relation"]
+    if not isinstance(relation, str):
+      raise RowError(
+        where, "wrong type", f"expected a relation, got {shown(relation)}"
+      )
+    lines.check_relation(where, relation)
+    return Row(
+      split=split,
+      line=line,
+      words=tuple(cut.words),
+      head=cut.head,
+      tail=cut.tail,
+      head_name=cut.names[0],
+      tail_name=cut.names[1],
+      img_id=self._picture(fields, where),
+      relation=relation,
+      caption=lines.read_caption(where, fields.get("caption")),
+      place=where,
+      name=_read_id(fields, where),
+    )
+
+  def _picture(self, fields: dict[str, Any], where: str) -> str:
+    """Returns the name of a row's picture, "" without one."""
+    name, listed = fields.get("image"), fields.get("boxes")
+    if name is not None:
+      lines.check_bare_name(where, "image", name)
+    elif listed or fields.get("caption"):
+      message = "expected 'image' with 'boxes' or 'caption', got"
+      raise RowError(where, "missing key", f"{message} {shown([*fields])}")
+    if listed is not None and name is not None:
+      self._keep_boxes(listed, name, where)
+    return name or ""
+
+  def _keep_boxes(self, listed: Any, name: str, where: str) -> None:
+    """Keeps the boxes of a picture, the same ones in all its rows.
+
+    Otherwise their number could depend on a row's relation.
+    """
+    try:
+      found = boxes.read_list(listed, "boxes")
+    except ValueError as error:
+      raise RowError(where, "bad boxes", str(error)) from None
+    if self.boxes.setdefault(name, found) != found:
+      raise RowError(
+        where,
+        "bad boxes",
+        f"expected the boxes of {name!r} that an earlier row has, got"
+        f" {shown(listed)}",
+      )
+
+
+def _parse(text: bytes, where: str) -> dict[str, Any]:
+  """Returns the object of a line, with known keys only."""
+  try:
+    if len(text) > lines.MAX_BYTES:
+      raise ValueError(f"longer than {lines.MAX_BYTES} bytes")
+    fields = json_file.parse(text.strip(), "expected JSON", strict=True)
+  except json_file.RepeatedKey as error:
+    raise RowError(where, "repeated key", str(error)) from None
+  except ValueError as error:
+    raise RowError(where, "not a JSON object", str(error)) from None
+  if not isinstance(fields, dict):
+    raise RowError(where, "not a JSON object", f"got {shown(fields)}")
+  for key in _REQUIRED:
+    if key not in fields:
+      raise RowError(
+        where, "missing key", f"expected {key!r}, got {shown([*fields])}"
+      )
+  offsets.check_keys(where, "a row", fields, _KEYS)
+  return fields
+
+
+def _read_id(fields: dict[str, Any], where: str) -> str:
+  """Returns the row's own id, "" without one."""
+  name = fields.get("id")
+  if name is None:
+    return ""
+  if not lines.is_text(name) or not name.strip():
+    raise RowError(
+      where, "wrong type", f"expected a text as 'id', got {shown(name)}"
+    )
+  return name
