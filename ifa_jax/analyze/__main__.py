@@ -2,7 +2,8 @@
 
 from ifa_jax.cli import app
 
-VERBS = ("leak", "audit", "shuffle", "compare", "alignment", "table2")
+VERBS = ("leak", "audit", "shuffle", "objects", "compare", "alignment")
+VERBS += ("table2",)
 
 
 def run() -> None:
