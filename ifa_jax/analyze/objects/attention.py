@@ -20,56 +20,63 @@ def of_repeats(
   """Compares the repeats' share of the attention with that of their number.
 
   Over the rows with a repeat: of each word's weights for the objects, the mean
-  over words, in the map that `analyze alignment` shows first.
+  over words. A repeat is a later object, with a lower score than the first.
 
   Returns:
-    `map`, `rows`, `of_attention`, `of_number`, and the interval `low` to `high`
-    of their difference by posts; or `missing`, the reason why there is none.
+    `rows`, `of_number`, and `maps`: title of a map of `analyze alignment` ->
+    `of_attention`, and the interval `low` to `high` by posts of its difference
+    from `of_number`; or `missing`, the reason why there is none.
   """
   repeated = [x.any(axis=1) for x in objects.repeats.values()]
   rows = np.flatnonzero(np.any(repeated, axis=0))
   try:
-    aligner = alignment_split.SplitAligner(
-      built, alignment_split.load_best(folder).params
-    )
-    title = next(iter(alignment_split.reader(built).kind.titles.values()))
+    titles = alignment_split.reader(built).kind.titles.values()
   except ValueError as error:
     return {"missing": str(error)}
   posts = bootstrap.number_posts([pictures(split)[row] for row in rows])
   if len({*posts.tolist()}) < 2:
     return {"missing": "expected repeats in several posts, got fewer than two"}
-  found = aligner.posts(split, rows.tolist())
+  params = alignment_split.load_best(folder).params
+  aligner = alignment_split.SplitAligner(built, params)
   pairs = [
     _shares(post, objects, int(row))
-    for post, row in zip(found, rows, strict=True)
+    for post, row in zip(aligner.posts(split, rows.tolist()), rows, strict=True)
   ]
-  shares = np.array(pairs)
-  apart = shares[:, 0] - shares[:, 1]
+  of_attention, of_number = map(np.array, zip(*pairs, strict=True))
+  return {
+    "rows": len(rows),
+    "of_number": float(of_number.mean()),
+    "maps": {
+      title: _compare(of_attention[:, i], of_number, posts)
+      for i, title in enumerate(titles)
+    },
+  }
+
+
+def _compare(
+  of_attention: np.ndarray, of_number: np.ndarray, posts: np.ndarray
+) -> dict[str, float]:
+  apart = of_attention - of_number
   low, high, _ = bootstrap.interval(
     lambda drawn: drawn @ apart / drawn.sum(axis=-1), posts
   )
-  return {
-    "map": title,
-    "rows": len(rows),
-    "of_attention": float(shares[:, 0].mean()),
-    "of_number": float(shares[:, 1].mean()),
-    "low": float(low),
-    "high": float(high),
-  }
+  mean = float(of_attention.mean())
+  return {"of_attention": mean, "low": float(low), "high": float(high)}
 
 
 def _shares(
   post: AlignedPost, objects: Objects, row: int
-) -> tuple[float, float]:
-  """Returns the repeats' shares of the weights and of the number of objects."""
-  weights = np.nanmean(post.alignment.words.pictures[0], axis=0)
+) -> tuple[np.ndarray, float]:
+  """Returns the repeats' share of each map's weights, and of the objects."""
+  weights = np.nanmean(post.alignment.words.pictures, axis=1)
   flags = []
   for i, column in enumerate(post.alignment.columns):
-    field = objects.present.get(column.field)
-    if field is not None and field[row, column.index]:
+    present = objects.present.get(column.field)
+    if present is not None and present[row, column.index]:
       flags.append((i, objects.repeats[column.field][row, column.index]))
   columns, repeats = map(np.array, zip(*flags, strict=True))
-  total = weights[columns].sum()
-  # No weight for any object: the repeats draw none.
-  drawn = weights[columns][repeats].sum() / total if total else 0.0
-  return float(drawn), float(repeats.mean())
+  total = weights[:, columns].sum(axis=1)
+  drawn = weights[:, columns[repeats]].sum(axis=1)
+  # Without any weight for an object, the repeats draw none.
+  shares = np.divide(drawn, total, out=np.zeros_like(drawn), where=total > 0)
+  return shares, float(repeats.mean())

@@ -43,6 +43,8 @@ from ifa_jax.workdir.run_folder import RunFolder
 COMPILES = True
 
 _SPLIT = "test"
+# All are in the JSON file.
+_FEW_MAPS = 3
 COLUMNS = ("objects", "rows changed, %", "accuracy", "precision", "recall")
 COLUMNS += ("F1", "F1, 95 %", "F1 - standard, 95 %")
 
@@ -194,16 +196,26 @@ def _lines(table: Mapping[str, Any]) -> Iterator[str]:
   if "missing" in drawn:
     yield f"attention to repeats: none, {drawn['missing']}"
   else:
-    apart = {"low": drawn["low"], "high": drawn["high"]}
-    difference = drawn["of_attention"] - drawn["of_number"]
-    yield (
-      f"attention ({drawn['map']}): in {drawn['rows']} rows with repeats, these"
-      f" draw {report.percent(drawn['of_attention'])} % of the attention to"
-      f" objects and are {report.percent(drawn['of_number'])} % of them;"
-      f" difference {report.percent(difference, '+')} {tables.interval(apart)}"
-    )
+    yield from _attention(drawn)
   if not table["reads_labels"]:
     yield labels.NOT_READ
+
+
+def _attention(drawn: Mapping[str, Any]) -> Iterator[str]:
+  """Yields a line for the first map, and for others if they are few."""
+  number = drawn["of_number"]
+  yield (
+    f"attention in {drawn['rows']} rows with repeats, which are"
+    f" {report.percent(number)} % of the objects there and draw this share of"
+    " the words' attention to objects (difference):"
+  )
+  most = len(drawn["maps"]) if len(drawn["maps"]) <= _FEW_MAPS else 1
+  for title, one in [*drawn["maps"].items()][:most]:
+    apart = report.percent(one["of_attention"] - number, "+")
+    yield (
+      f"{title}: {report.percent(one['of_attention'])} %"
+      f" ({apart} {tables.interval(one)})"
+    )
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
