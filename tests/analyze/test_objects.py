@@ -173,6 +173,51 @@ def test_the_attention_to_repeats(regions):
     assert result["low"] <= mean <= result["high"]
 
 
+def test_the_attention_to_crops(finished, crops):
+  built, folder = finished.experiment, crops[0]
+  split, batch = built.data.split("test"), whole_split(built)
+  objects = found.read(built, split, 0.7)
+  for field, present in objects.present.items():
+    objects.repeats[field][:] = present & (np.arange(2) == 1)
+  result = attention.of_repeats(built, folder, split, objects)
+  params = alignment_split.load_best(folder).params
+  output = built.model.apply({"params": params}, batch, capture=True)
+  weights = np.asarray(output.text_attention, np.float64).mean(axis=0)
+  # [CLS], 4 x 4 patches of the picture and of each grounded crop, then 2 x 2.
+  keys = {"grounded": (17, 16), "detected": (49, 4)}
+  drawn = []
+  for row in range(NUM_ROWS):
+    owners = np.array(split.describe(row).encoded.word_ids)
+    words = [w for w in {*owners.tolist()} if w >= 0]
+    rows = weights[row, : len(owners)]
+    of_words = np.mean([rows[owners == w].mean(axis=0) for w in words], axis=0)
+    sums = {True: 0.0, False: 0.0}
+    for field, (start, size) in keys.items():
+      for slot in np.flatnonzero(objects.present[field][row]):
+        begin = start + slot * size
+        sums[slot == 1] += of_words[begin : begin + size].sum()
+    if any(objects.repeats[field][row].any() for field in keys):
+      drawn.append(sums[True] / (sums[True] + sums[False]))
+  assert 1 < len(drawn) == result["rows"]
+  mean = result["maps"]["mean over layers"]["of_attention"]
+  assert mean == pytest.approx(np.mean(drawn), abs=1e-5)
+
+
+def test_the_whole_picture_of_a_pyramid_is_no_object(
+  data_dir, tmp_path, regions
+):
+  scenes = tmp_path / "scenes"
+  shutil.copytree(regions[0].config.data.scenes, scenes)
+  for path in scenes.glob("*.json"):
+    manifest = json.loads(path.read_text())
+    manifest["features"] = {"kind": "pyramid"}
+    path.write_text(json.dumps(manifest))
+  built = tiny_systems.build("mega", data_dir, scenes)
+  objects = found.read(built, built.data.split("test"), 0.7)
+  assert objects.kept == 1
+  assert {item.slot for row in objects.rows for item in row} == {1, 2}
+
+
 def test_the_report_names_what_is_not_known(crops, regions):
   lines = [*command._lines(regions[-1])]
   assert "mislabelled objects are left out" in lines[-1]
@@ -183,7 +228,9 @@ def test_the_report_names_what_is_not_known(crops, regions):
     "semantic",
   ]
   missing = crops[1] | {"attention": {"missing": "no map"}}
-  assert [*command._lines(missing)][2] == "attention to repeats: none, no map"
+  assert [*command._lines(missing)][
+    2
+  ] == "attention to repeats is left out: no map"
   cells = [command._cells(row) for row in crops[1]["rows"]]
   assert [line[0] for line in cells] == NAMES
   assert cells[0][1] == cells[0][-1] == ""

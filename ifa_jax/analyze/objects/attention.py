@@ -35,7 +35,7 @@ def of_repeats(
     return {"missing": str(error)}
   posts = bootstrap.number_posts([pictures(split)[row] for row in rows])
   if len({*posts.tolist()}) < 2:
-    return {"missing": "expected repeats in several posts, got fewer than two"}
+    return {"missing": "fewer than two posts have repeats"}
   params = alignment_split.load_best(folder).params
   aligner = alignment_split.SplitAligner(built, params)
   pairs = [

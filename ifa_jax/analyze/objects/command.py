@@ -194,7 +194,7 @@ def _lines(table: Mapping[str, Any]) -> Iterator[str]:
     f" more than {table['overlap']}"
   )
   if "missing" in drawn:
-    yield f"attention to repeats: none, {drawn['missing']}"
+    yield f"attention to repeats is left out: {drawn['missing']}"
   else:
     yield from _attention(drawn)
   if not table["reads_labels"]:
