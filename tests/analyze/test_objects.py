@@ -3,23 +3,28 @@
 import json
 import shutil
 
-import jax
 import numpy as np
 import own_runs
 import pytest
 import tiny_run
 import tiny_systems
+from changed_objects import (
+  NUM_ROWS,
+  apart,
+  predict,
+  repeats_of,
+  whole_split,
+  written,
+)
 
 from ifa_jax.analyze.alignment import split as alignment_split
 from ifa_jax.analyze.objects import attention, command, found
 from ifa_jax.data.pipeline import sampling
-from ifa_jax.statistics import predictions
 from ifa_jax.training.epochs import pictures
 from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
-NUM_ROWS = 17
 # Files have six digits.
 TOLERANCE, DIFFERENT = 1e-5, 1e-4
 NAMES = ["standard", "no objects", "without repeats", "doubled", "exchanged"]
@@ -45,28 +50,6 @@ def table_of_mega(data_dir, tmp_path_factory, fast_compilation):
   own_runs.write(built, params, folder.path)
   table = command.objects_table(built, folder, num_seeds=1)
   return built, params, by_picture["test"], folder, table
-
-
-def whole_split(built, visual_rows=None):
-  order = sampling.evaluation_order(NUM_ROWS, NUM_ROWS)
-  split = built.data.split("test")
-  (batch,) = built.data.batches(split, order, visual_rows, on_host=True)
-  return batch
-
-
-def predict(built, params, batch):
-  logits = jax.jit(built.model.apply)({"params": params}, batch).logits
-  return np.asarray(jax.nn.softmax(logits))
-
-
-def written(folder, name):
-  """Returns float64[n, C], the probabilities in a condition's file."""
-  lines = predictions.read(folder.file(f"objects/{name}"), "test").lines
-  return np.array([[*x["probabilities"].values()] for x in lines.values()])
-
-
-def apart(one, other):
-  return np.abs(one - other).max()
 
 
 def test_the_crops_of_a_model_of_pixels(finished, crops):
@@ -96,23 +79,16 @@ def test_predictions_without_crops_and_with_those_of_others(finished, crops):
   names = pictures(built.data.split("test"))
   for seed in range(2):
     rows = sampling.visual_shuffle(NUM_ROWS, seed, own=names)
-    own, other = whole_split(built), whole_split(built, rows)
+    own, other = (
+      whole_split(built),
+      whole_split(built, rows),
+    )
     mixed = other.replace(image=own.image, image_mask=own.image_mask)
     exchanged = written(folder, f"exchanged_{seed}")
     assert apart(exchanged, predict(built, params, mixed)) < TOLERANCE
     # It differs from both of its parts.
     assert apart(exchanged, standard) > DIFFERENT
     assert apart(exchanged, predict(built, params, other)) > DIFFERENT
-
-
-def repeats_of(scene, num):
-  """Returns whether each of the first objects repeats an earlier one."""
-  flags = []
-  for i in range(num):
-    same = [scene.labels[i] == scene.labels[j] for j in range(i)]
-    near = [found.iou(scene.boxes[i], scene.boxes[j]) > 0.7 for j in range(i)]
-    flags.append(any(same) or any(near))
-  return flags
 
 
 def test_the_objects_of_scenes(regions):
