@@ -4,6 +4,7 @@
     audit/        whole numbers of rows that can produce printed scores
     shuffle/      a run's scores with the pictures of other rows, with none
     names/        scores with the names of other entities
+    objects/      Figure 1: scores with objects dropped, doubled, exchanged
     compare/      systems on the same rows: differences, disagreements
     alignment/    Figure 1: the attention of each word to the picture
     table1/       Table 1: variants of one config file, under shuffles

@@ -7,6 +7,7 @@ VERBS = (
   "audit",
   "shuffle",
   "names",
+  "objects",
   "compare",
   "alignment",
   "table1",

@@ -2,6 +2,7 @@
 
     pixels           the crop resized to 8 x 8 pixels, for data without an
                      encoder
+    geometry         the place and the size of the crop, without its pixels
     FOLDER           a vision encoder, see `detection.vision_encoder`
     pyramid:RESNET   a ResNet-50, see `detection.pyramid_encoder`
 
@@ -24,20 +25,24 @@ FOLDER = "region_encoder"
 _PYRAMID = "pyramid:"
 # Side in pixels: 8 x 8 shows outlines, and 192 numbers are few.
 _SIDE = 8
+# Of the square that boxes are on if the form of their picture is unknown.
+_SQUARE = 1000
 
 
 def load(source: str) -> "RegionEncoder":
   """Returns an encoder.
 
   Args:
-    source: "pixels", "pyramid:" and a ResNet, or a folder.
+    source: "pixels", "geometry", "pyramid:" and a ResNet, or a folder.
 
   Raises:
     ValueError: if it cannot be read, see `read` of its module.
   """
   if source.startswith(_PYRAMID):
     return PyramidEncoder(source.removeprefix(_PYRAMID))
-  return Pixels() if source == "pixels" else VisionEncoder(source)
+  if source in _WITHOUT_FOLDER:
+    return _WITHOUT_FOLDER[source]()
+  return VisionEncoder(source)
 
 
 def find(features: Mapping[str, Any], folder: str | os.PathLike) -> str:
@@ -48,7 +53,7 @@ def find(features: Mapping[str, Any], folder: str | os.PathLike) -> str:
     folder: of the trained model. A shared one brings the encoder.
   """
   if "folder" not in features:
-    return "pixels"
+    return features.get("kind", "pixels")
   brought = os.path.join(folder, FOLDER)
   found = brought if os.path.isdir(brought) else features["folder"]
   is_pyramid = features.get("kind") == "pyramid"
@@ -92,4 +97,36 @@ class Pixels:
     return {"kind": "pixels", "side": _SIDE, "dim": self.dim}
 
 
-RegionEncoder = Pixels | VisionEncoder | PyramidEncoder
+class Geometry:
+  """The place and the size of a box, so that no picture is needed.
+
+  Seven numbers from 0 to 1: x0, y0, x1, y1, width, height and area, as
+  fractions of the picture's width, height and area. ViLBERT's five and the two
+  sides, as UNITER. Neither label nor score is among them; a scene has both.
+
+  Scenes have boxes on a square, whatever the form of the picture, which a
+  dataset without pictures does not know.
+  """
+
+  dim = 7
+  num_objects = NUM_OBJECTS
+  with_picture = False
+  size = (_SQUARE, _SQUARE)
+
+  def encode(self, boxes: np.ndarray) -> np.ndarray:
+    """Returns float32[n, 7] of float[n, 4] boxes on the square."""
+    edges = np.asarray(boxes, np.float32) / _SQUARE
+    sides = edges[:, 2:] - edges[:, :2]
+    area = sides.prod(axis=1, keepdims=True)
+    return np.concatenate([edges, sides, area], axis=1)
+
+  def absent(self) -> None:
+    """Absent regions have no features."""
+
+  def describe(self) -> dict[str, Any]:
+    """Returns `kind`, `dim`, and everything that identifies the encoder."""
+    return {"kind": "geometry", "side": _SQUARE, "dim": self.dim}
+
+
+RegionEncoder = Pixels | Geometry | VisionEncoder | PyramidEncoder
+_WITHOUT_FOLDER = {"pixels": Pixels, "geometry": Geometry}

@@ -97,7 +97,7 @@ class PostScenes:
 
 def _is_of_encoder(features: Any) -> bool:
   kind = features.get("kind") if isinstance(features, Mapping) else None
-  return kind in ("pixels", "encoder", "pyramid")
+  return kind in ("pixels", "geometry", "encoder", "pyramid")
 
 
 # The parts of a manifest that are read; it may come from anyone.

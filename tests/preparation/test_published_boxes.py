@@ -127,6 +127,34 @@ def test_detected_boxes_are_in_pixels_and_in_their_order(
   ]
 
 
+def test_fractions_need_no_picture_and_become_the_same_pixels(
+  convert, write, tmp_path
+):
+  convert(write(DETECTED))
+  in_pixels = boxes.read_boxes(tmp_path / "boxes.json")
+  counts = convert(write(DETECTED), unit="fraction")
+  found = json.loads((tmp_path / "boxes.json").read_text())
+  assert found["unit"] == "fraction"
+  assert found["boxes"]["b.jpg"] == [
+    {"box": [0.25, 0.333333333, 0.75, 0.666666667], "score": 1.0}
+  ]
+  assert [*found["boxes"]] == ["a.jpg", "b.jpg", "lost.jpg", "d.jpg"]
+  assert (counts["without a file"], counts["pictures written"]) == (0, 4)
+  read = boxes.read_file(tmp_path / "boxes.json")
+  for name, size in (("a.jpg", (64, 48)), ("b.jpg", (60, 40))):
+    assert read.in_pixels(name, size) == in_pixels[name]
+  with pytest.raises(ValueError, match=r"boxes.json: expected boxes in pixels"):
+    boxes.read_boxes(tmp_path / "boxes.json")
+
+
+def test_grounded_fractions_are_marked_as_well(convert, write, tmp_path):
+  convert(
+    write(GROUNDED), crops="grounded", protocol="released", unit="fraction"
+  )
+  found = boxes.read_file(tmp_path / "boxes.json")
+  assert (found.protocol, found.unit) == ("released", "fraction")
+
+
 def test_the_tree_can_be_prepared_with_detected_boxes(
   convert, write, tree, tmp_path
 ):

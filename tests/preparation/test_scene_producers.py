@@ -15,7 +15,7 @@ from ifa_jax.data.images import boxes
 from ifa_jax.data.images.decode import open_picture
 from ifa_jax.data.scenes.store import read_split
 from ifa_jax.detection import region_encoder, scene_builder
-from ifa_jax.preparation.scenes import splits
+from ifa_jax.preparation.scenes import maker
 from ifa_jax.preparation.scenes.splits import Settings, produce
 
 PIXELS = region_encoder.load("pixels")
@@ -99,7 +99,7 @@ def made(raw_dir, tmp_path_factory, opened):
     return open_picture(path)
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(splits.decode, "open_picture", open_and_note)
+    patch.setattr(maker.decode, "open_picture", open_and_note)
     counts = produce(
       Settings(
         raw_dir=str(raw_dir),

@@ -13,6 +13,12 @@ row's relation. "label" may give a detector's class name.
 
 holds boxes that do depend on relations (see `preparation.published_boxes`).
 Only scenes of runs of that protocol can be made of it.
+
+    {"unit": "fraction", "boxes": {"a.jpg": [...]}}
+
+has edges from 0 to 1, fractions of the picture's width and height, for pictures
+whose size is unknown. Only `data_prep.scenes` reads it. It may have a protocol
+as well.
 """
 
 import os
@@ -20,6 +26,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from ifa_jax.data.images import units
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
 
@@ -30,7 +37,8 @@ class Box(NamedTuple):
   """One object.
 
   Attributes:
-    edges: (x0, y0, x1, y1) in pixels of the upright picture.
+    edges: (x0, y0, x1, y1) in pixels of the upright picture, or fractions of
+      it in a `BoxesFile` of them.
     score: higher is better.
     phrase: the grounder's query, or None.
     index: position in the picture's list, from 0.
@@ -44,51 +52,73 @@ class Box(NamedTuple):
   label: str | None = None
 
 
+class BoxesFile(NamedTuple):
+  """The contents of a boxes file.
+
+  Attributes:
+    boxes: picture's file name -> its boxes, best score first.
+    protocol: the only one that may use the boxes, or None.
+    unit: of the edges, "pixel" or "fraction".
+  """
+
+  boxes: dict[str, list[Box]]
+  protocol: str | None
+  unit: str
+
+  def in_pixels(self, name: str, size: tuple[int, int]) -> list[Box]:
+    """Returns the boxes of a picture of (width, height) in its pixels."""
+    listed = self.boxes.get(name, [])
+    if self.unit == units.PIXEL:
+      return listed
+    return [
+      box._replace(edges=units.to_pixels(box.edges, size)) for box in listed
+    ]
+
+
 def read_boxes(path: str | os.PathLike) -> dict[str, list[Box]]:
   """Reads a boxes file: picture's file name -> its boxes, best score first.
 
   Boxes of equal score keep the order of the file.
 
   Raises:
-    ValueError: for a malformed file, or boxes that depend on relations; names
-      picture and index of the box.
+    ValueError: for a malformed file, boxes that depend on relations, or
+      fractions; names picture and index of the box.
   """
-  listed, protocol = read_with_protocol(path)
-  if protocol is not None:
+  found = read_file(path)
+  if found.protocol is not None:
     raise ValueError(
       f"{path}: expected boxes that do not depend on relations, got boxes for"
-      f" protocol {protocol}, which only data_prep.scenes reads"
+      f" protocol {found.protocol}, which only data_prep.scenes reads"
     )
-  return listed
+  if found.unit != units.PIXEL:
+    raise ValueError(
+      f"{path}: expected boxes in pixels, got fractions of the pictures, which"
+      " only data_prep.scenes reads"
+    )
+  return found.boxes
 
 
-def read_with_protocol(
-  path: str | os.PathLike,
-) -> tuple[dict[str, list[Box]], str | None]:
-  """As `read_boxes`; adds the protocol that the boxes are restricted to."""
+def read_file(path: str | os.PathLike) -> BoxesFile:
+  """As `read_boxes`, for boxes of any protocol and unit."""
   listed = json_file.load(path)
-  protocol = None
+  protocol, unit = None, units.PIXEL
   # A picture of this name would have a list.
   if isinstance(listed, dict) and isinstance(listed.get("boxes"), dict):
-    if listed.keys() != {"protocol", "boxes"} or listed["protocol"] != RELEASED:
-      raise ValueError(
-        f"{path}: expected {RELEASED!r} as 'protocol' next to 'boxes', got"
-        f" {shown(listed.get('protocol'))}"
-      )
-    protocol, listed = RELEASED, listed["boxes"]
+    protocol, unit = _read_marks(path, listed)
+    listed = listed["boxes"]
   if not isinstance(listed, dict):
     raise ValueError(
       f"{path}: expected an object of picture names to lists of boxes, got a"
       f" {type(listed).__name__}"
     )
   read = {
-    name: read_list(entries, f"{path}: picture {name!r}")
+    name: read_list(entries, f"{path}: picture {name!r}", unit)
     for name, entries in listed.items()
   }
-  return read, protocol
+  return BoxesFile(read, protocol, unit)
 
 
-def read_list(entries: Any, where: str) -> list[Box]:
+def read_list(entries: Any, where: str, unit: str = units.PIXEL) -> list[Box]:
   """Reads the boxes of one picture from JSON values, best score first.
 
   Raises:
@@ -102,7 +132,8 @@ def read_list(entries: Any, where: str) -> list[Box]:
     _read_box(f"{where}, box {index}", index, entry)
     for index, entry in enumerate(entries)
   ]
-  check_pixels([list(box.edges) for box in read], where)
+  edges = [list(box.edges) for box in read]
+  units.check(edges, unit, where)
   return sorted(read, key=lambda box: -box.score)
 
 
@@ -144,25 +175,23 @@ def name_key(name: str) -> str:
   return kept or "".join(folded.split())
 
 
-def check_pixels(listed: Sequence[Any], where: str) -> None:
-  """Raises ValueError for boxes in fractions of the picture, not in pixels.
-
-  Fractions end before 2: they may slightly exceed 1. A box of one whole pixel
-  in the corner, a detector's failure, is accepted among others. Malformed boxes
-  are ignored.
-  """
-  small = [_are_edges(edges) and max(edges) < 2 for edges in listed]
-  for index, edges in enumerate(listed):
-    if small[index] and (all(small) or any(edge % 1 for edge in edges)):
+def _read_marks(
+  path: str | os.PathLike, listed: dict[str, Any]
+) -> tuple[str | None, str]:
+  """Returns the protocol and the unit of a file that has either."""
+  marks = {key: value for key, value in listed.items() if key != "boxes"}
+  for key, known in (("protocol", (RELEASED,)), ("unit", units.UNITS)):
+    if key in marks and marks[key] not in known:
       raise ValueError(
-        f"{where}, box {index}: expected pixels of the picture, got"
-        f" {shown(edges)}, fractions of its width and height; multiply by these"
+        f"{path}: expected {' or '.join(map(repr, known))} as {key!r} next to"
+        f" 'boxes', got {shown(marks[key])}"
       )
-
-
-def _are_edges(value: Any) -> bool:
-  is_list = isinstance(value, (list, tuple)) and len(value) == 4
-  return is_list and all(map(json_file.is_finite, value))
+  if not marks or marks.keys() - {"protocol", "unit"}:
+    raise ValueError(
+      f"{path}: expected 'protocol' or 'unit' next to 'boxes', got"
+      f" {shown([*marks])}"
+    )
+  return marks.get("protocol"), marks.get("unit", units.PIXEL)
 
 
 def _read_box(where: str, index: int, entry: Any) -> Box:
@@ -173,7 +202,7 @@ def _read_box(where: str, index: int, entry: Any) -> Box:
   check(isinstance(entry, dict), "an object", entry)
   edges: Any = entry.get("box")
   score: Any = entry.get("score")
-  check(_are_edges(edges), "four finite numbers as 'box'", edges)
+  check(units.are_edges(edges), "four finite numbers as 'box'", edges)
   x0, y0, x1, y1 = edges
   check(x0 < x1 and y0 < y1, "x0 < x1 and y0 < y1", edges)
   check(json_file.is_finite(score), "a finite number as 'score'", score)

@@ -2,4 +2,5 @@
 
 command      the conversion to a boxes file
 box_files    the published files
+boxes_text   the boxes file
 """

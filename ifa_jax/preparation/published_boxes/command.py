@@ -5,6 +5,8 @@ r"""Writes a boxes file from the published coordinates of MNRE's crops.
 
 The files are those of FocalMRE (see `preparation.published_boxes.box_files`).
 Boxes are converted to pixels, so that pictures without a file are left out.
+`--unit=fraction` needs no picture: it writes the boxes of all pictures, for
+`data_prep.scenes`, whose `--encoder=geometry` needs none as well.
 No file has scores: each box has 1, and a picture's boxes keep their order.
 
 Detected crops depend on the picture only. The number and the order of the
@@ -16,7 +18,6 @@ Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
 """
 
 import dataclasses
-import json
 import logging
 import os
 from collections.abc import Mapping, Sequence
@@ -24,19 +25,17 @@ from collections.abc import Mapping, Sequence
 from ifa_jax.cli import app, progress, settings_flags
 from ifa_jax.cli.settings_flags import setting
 from ifa_jax.data import schema
-from ifa_jax.data.images import decode
+from ifa_jax.data.images import decode, units
+from ifa_jax.data.images.boxes import RELEASED
 from ifa_jax.data.mnre import crops, tree
 from ifa_jax.data.mnre.row import Row
 from ifa_jax.files.shown import shown
 from ifa_jax.preparation import counts
-from ifa_jax.preparation.published_boxes import box_files
+from ifa_jax.preparation.published_boxes import box_files, boxes_text
 from ifa_jax.preparation.published_boxes.box_files import BoxFile, Edges
 from ifa_jax.workdir.run_folder import RunFolder
 
 _log = logging.getLogger("ifa_jax")
-# Digits of a pixel. Without rounding, an edge at 325 becomes 325.00000000001,
-# and a crop has one row of pixels more.
-_DIGITS = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +54,9 @@ class Settings:
     "Protocol of the runs to use the boxes in; grounded crops need released.",
     "clean",
     choices=schema.PROTOCOLS,
+  )
+  unit: str = setting(
+    "Unit of the edges to write.", units.PIXEL, choices=units.UNITS
   )
 
 
@@ -81,10 +83,13 @@ def produce(settings: Settings) -> dict[str, int]:
     found = _by_rows(settings.raw_dir, files, rows)
   else:
     found = _by_pictures(files, rows)
-  in_pixels, lost = _to_pixels(settings.raw_dir, found, rows)
-  text = _as_text(in_pixels)
-  if is_grounded:
-    text = f'{{"protocol": "released", "boxes": {text}}}'
+  marks = {"protocol": RELEASED} if is_grounded else {}
+  if settings.unit == units.PIXEL:
+    written, lost = _to_pixels(settings.raw_dir, found, rows)
+  else:
+    marks["unit"] = settings.unit
+    written, lost = boxes_text.to_fractions(found), 0
+  text = boxes_text.write(written, marks)
   folder, name = os.path.split(os.path.abspath(settings.out))
   os.makedirs(folder, exist_ok=True)
   RunFolder(folder).write_text(name, f"{text}\n")
@@ -93,8 +98,8 @@ def produce(settings: Settings) -> dict[str, int]:
     "pictures of the tree": len(found),
     "without a box": sum(not listed for listed in found.values()),
     "without a file": lost,
-    "pictures written": len(in_pixels),
-    "boxes written": sum(map(len, in_pixels.values())),
+    "pictures written": len(written),
+    "boxes written": sum(map(len, written.values())),
   }
 
 
@@ -181,8 +186,8 @@ def _by_rows(
       )
   found: dict[str, dict[Edges, None]] = {}
   for row in rows:
-    boxes = of_split.get(row.split, {})
-    own = [boxes[name] for name in names[row.id] if name in boxes]
+    of_crops = of_split.get(row.split, {})
+    own = [of_crops[name] for name in names[row.id] if name in of_crops]
     # Rows of one picture often have the same box.
     found[row.img_id] = found.get(row.img_id, {}) | dict.fromkeys(own)
   return {name: [*edges] for name, edges in found.items()}
@@ -201,15 +206,8 @@ def _to_pixels(
     if path is None:
       missing.append(name)
       continue
-    width, height = decode.open_picture(path).size
-    sides = (width, height, width, height)
-    in_pixels[name] = [
-      [
-        min(max(round(edge * side, _DIGITS), 0), side)
-        for edge, side in zip(edges, sides, strict=True)
-      ]
-      for edges in listed
-    ]
+    size = decode.open_picture(path).size
+    in_pixels[name] = [[*units.to_pixels(edges, size)] for edges in listed]
   if missing:
     _log.warning(
       "%s: %d of %d pictures have no file, and so no size; their boxes are left"
@@ -222,16 +220,6 @@ def _to_pixels(
       f" {len(found)}"
     )
   return in_pixels, len(missing)
-
-
-def _as_text(in_pixels: Mapping[str, Sequence[Sequence[float]]]) -> str:
-  """Returns the JSON object of a boxes file, one picture per line."""
-  lines = [
-    f"{json.dumps(name)}:"
-    f" {json.dumps([{'box': box, 'score': 1.0} for box in boxes])}"
-    for name, boxes in in_pixels.items()
-  ]
-  return "{\n" + ",\n".join(lines) + "\n}"
 
 
 def define_flags() -> None:

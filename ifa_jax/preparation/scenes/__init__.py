@@ -2,5 +2,6 @@
 
 command    python -m data_prep.scenes
 splits     the scenes of all splits
+maker      the scene of a picture
 graphs     scene graphs of a detector
 """

@@ -1,0 +1,1 @@
+"""Do objects mislead? Repeated, missing, doubled and exchanged objects."""
