@@ -31,7 +31,8 @@ from ifa_jax.analyze import tables
 from ifa_jax.analyze.objects import attention, found, labels
 from ifa_jax.analyze.objects.conditions import Changed, Conditions
 from ifa_jax.analyze.objects.found import Objects
-from ifa_jax.analyze.shuffle import conditions as shuffled
+from ifa_jax.analyze.shuffle import summary
+from ifa_jax.analyze.shuffle.conditions import Condition
 from ifa_jax.cli import tables as report
 from ifa_jax.statistics import bootstrap
 from ifa_jax.training import evaluation, experiment
@@ -104,7 +105,7 @@ def objects_table(
   Returns:
     Plain values: `run`, `protocol`, `split`, `n` rows, their `posts`,
     `objects` (`count`), `attention` (`attention.of_repeats`), and under `rows`
-    the result of `shuffle.conditions.summarise` with `changed`, the share of
+    the result of `shuffle.summary.summarise` with `changed`, the share of
     rows whose objects change.
 
   Raises:
@@ -153,9 +154,9 @@ def count(objects: Objects) -> dict[str, int]:
 def _summarise(every: list[Changed], posts: np.ndarray) -> list[dict[str, Any]]:
   gold = every[0].predictions[0].gold
   as_shuffled = [
-    shuffled.Condition(one.name, one.predicted, one.seeds) for one in every
+    Condition(one.name, one.predicted[None], one.seeds) for one in every
   ]
-  rows = shuffled.summarise(gold, as_shuffled, posts)
+  rows = summary.summarise(gold, as_shuffled, posts)
   return [
     {k: v for k, v in row.items() if k != "own_pictures"}
     | {"changed": one.changed}
