@@ -51,7 +51,7 @@ def read_post(fields: Mapping[str, Any]) -> Post:
     raise ValueError(
       f"{where}; expected a JSON object in a line, got {fields['not_json']!r}"
     )
-  text = _read_text(fields.get("text"))
+  text = read_text(fields.get("text"))
   given = [fields.get(role + part) for role in ROLES for part in ("", "_span")]
   if markers.is_marked(text) or given == [None] * 4:
     text, head, tail = markers.unmark(text)
@@ -59,10 +59,10 @@ def read_post(fields: Mapping[str, Any]) -> Post:
       _check_marked(fields, role, text[begin:end])
   else:
     head, tail = (_chars(fields, role, text) for role in ROLES)
-  return _cut_at(text, head, tail)
+  return cut_at(text, head, tail)
 
 
-def _read_text(text: Any) -> str:
+def read_text(text: Any) -> str:
   """Returns the text of a string, or of a list of words without spaces."""
   if isinstance(text, list) and all(
     isinstance(word, str) and len(word.split()) == 1 for word in text
@@ -80,7 +80,7 @@ def _read_text(text: Any) -> str:
 def _check_marked(fields: Mapping[str, Any], role: str, marked: str) -> None:
   """Raises ValueError if name or span contradict a marked entity."""
   name, key = fields.get(role), f"{role}_span"
-  if name is not None and not _is_name(name, marked):
+  if name is not None and not is_name(name, marked):
     raise ValueError(
       f"{role}: expected {shown(marked)}, which the text marks, or none, got"
       f" {shown(name)}"
@@ -96,14 +96,14 @@ def _chars(fields: Mapping[str, Any], role: str, text: str) -> Span:
   name, span = fields.get(role), fields.get(f"{role}_span")
   if span is None:
     return _only(_find(name, role, text), name, role, text)
-  begin, end = _chars_of_words(span, role, text)
-  if name is None or _is_name(name, text[begin:end]):
+  begin, end = chars_of_words(span, role, text)
+  if name is None or is_name(name, text[begin:end]):
     return begin, end
-  words = _words(text)
+  words = find_words(text)
   inside = [
     place
     for place in _find(name, role, text)
-    if _touched(words, place) == tuple(span)
+    if touched(words, place) == tuple(span)
   ]
   if not inside:
     raise ValueError(
@@ -113,9 +113,9 @@ def _chars(fields: Mapping[str, Any], role: str, text: str) -> Span:
   return _only(inside, name, role, text)
 
 
-def _chars_of_words(span: Any, role: str, text: str) -> Span:
+def chars_of_words(span: Any, role: str, text: str) -> Span:
   """Returns the characters [begin, end) of words [begin, end)."""
-  words = _words(text)
+  words = find_words(text)
   is_pair = isinstance(span, Sequence) and len(span) == 2
   if (
     not is_pair
@@ -138,20 +138,20 @@ def _find(name: Any, role: str, text: str) -> list[Span]:
     raise ValueError(f"{role}: expected a name in the text, got {shown(name)}")
   return [
     (begin, end)
-    for begin, end in _occurrences(name, text)
-    if not _splits_word(text, begin)
-    and not _splits_word(text, end)
-    and not _goes_on(text, end)
+    for begin, end in occurrences(name, text)
+    if not splits_word(text, begin)
+    and not splits_word(text, end)
+    and not goes_on(text, end)
   ]
 
 
-def _occurrences(name: str, text: str) -> list[Span]:
+def occurrences(name: str, text: str) -> list[Span]:
   """Finds a name anywhere, also within words and overlapping itself."""
   spaced = r"\s+".join(re.escape(part) for part in name.split())
   return [m.span(1) for m in re.finditer(rf"(?=({spaced}))", text)]
 
 
-def _splits_word(text: str, place: int) -> bool:
+def splits_word(text: str, place: int) -> bool:
   """Returns whether a place is inside a word."""
   around = text[place - 1 : place + 1] if place else ""
   return bool(re.fullmatch(r"\w\w", around)) and not any(
@@ -163,11 +163,11 @@ def _only(places: Sequence[Span], name: Any, role: str, text: str) -> Span:
   """Returns the only place; an error for several lists the words around."""
   if len(places) == 1:
     return places[0]
-  words, listed = _words(text), []
+  words, listed = find_words(text), []
   if not places:
     raise ValueError(f"{role}: {shown(name)} {_why_none(name, text, words)}")
   for place in places[:_MAX_PLACES]:
-    begin, end = _touched(words, place)
+    begin, end = touched(words, place)
     around = " ".join(m.group() for m in words[max(0, begin - 2) : end + 2])
     listed.append(f"{begin}:{end} ({shown(around)})")
   more = len(places) - len(listed)
@@ -180,17 +180,17 @@ def _only(places: Sequence[Span], name: Any, role: str, text: str) -> Span:
 
 def _why_none(name: str, text: str, words: Sequence[re.Match]) -> str:
   """Returns the reason for a name without any place."""
-  parts = _occurrences(name, text)
+  parts = occurrences(name, text)
   if not parts:
     return "does not occur in the text"
-  begin, end = _touched(words, parts[0])
+  begin, end = touched(words, parts[0])
   longer = text[words[begin].start() : words[end - 1].end()]
   return (
     f"occurs only as part of {shown(longer)}; give the whole word, or {_MARKED}"
   )
 
 
-def _goes_on(text: str, end: int) -> bool:
+def goes_on(text: str, end: int) -> bool:
   """Returns whether a letter or emoji continues at the end of a name.
 
   Combining marks, joiners and skin tones are not \\w to `re`.
@@ -203,21 +203,21 @@ def _goes_on(text: str, end: int) -> bool:
   )
 
 
-def _is_name(name: Any, found: str) -> bool:
+def is_name(name: Any, found: str) -> bool:
   return isinstance(name, str) and name.split() == found.split()
 
 
-def _words(text: str) -> list[re.Match]:
+def find_words(text: str) -> list[re.Match]:
   return list(re.finditer(r"\S+", text))
 
 
-def _touched(words: Sequence[re.Match], chars: Span) -> Span:
+def touched(words: Sequence[re.Match], chars: Span) -> Span:
   """Returns the words [begin, end) that characters [begin, end) touch."""
   begin = bisect.bisect_right(words, chars[0], key=re.Match.end)
   return begin, bisect.bisect_left(words, chars[1], key=re.Match.start)
 
 
-def _cut_at(text: str, head: Span, tail: Span) -> Post:
+def cut_at(text: str, head: Span, tail: Span) -> Post:
   """Splits a text at spaces and at the ends of its entities.
 
   "Ann, of Acme." with "Ann" and "Acme" gives Ann | , | of | Acme | .
@@ -225,7 +225,7 @@ def _cut_at(text: str, head: Span, tail: Span) -> Post:
   cuts = sorted({0, *head, *tail, len(text)})
   words, starts = [], []
   for begin, end in itertools.pairwise(cuts):
-    for match in _words(text[begin:end]):
+    for match in find_words(text[begin:end]):
       words.append(match.group())
       starts.append(begin + match.start())
   place = functools.partial(bisect.bisect_left, starts)
