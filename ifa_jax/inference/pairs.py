@@ -18,7 +18,7 @@ from ifa_jax.files.shown import shown
 from ifa_jax.inference import post as posts
 from ifa_jax.inference.post import Post, Span
 
-# More are more than 9 900 pairs.
+# They have 9 900 pairs.
 MAX_ENTITIES = 100
 
 _HEAD_AND_TAIL = ("head", "tail", "head_span", "tail_span")
@@ -200,12 +200,11 @@ def _other_units(name: Any, given: Any, unit: str, text: str) -> str:
   if unit == "words" or not isinstance(name, str) or not is_span:
     return ""
   begin, end = given
-  wide, narrow = text.encode("utf-16-le"), text.encode()
+  wide = text.encode("utf-16-le")[2 * begin : 2 * end]
+  narrow = text.encode()[begin:end]
   readings = {
-    "in UTF-16 code units": wide[2 * begin : 2 * end].decode(
-      "utf-16-le", "replace"
-    ),
-    "in bytes of UTF-8": narrow[begin:end].decode(errors="replace"),
+    "in UTF-16 code units": wide.decode("utf-16-le", "replace"),
+    "in bytes of UTF-8": narrow.decode(errors="replace"),
     "if CRLF were one character": text.replace("\r\n", "\n")[begin:end],
     "in words": " ".join(text.split()[begin:end]),
   }

@@ -204,10 +204,12 @@ def goes_on(text: str, end: int) -> bool:
 
 
 def is_name(name: Any, found: str) -> bool:
+  """Returns whether a text is a name, apart from the width of spaces."""
   return isinstance(name, str) and name.split() == found.split()
 
 
 def find_words(text: str) -> list[re.Match]:
+  """Returns the words, which are separated by spaces."""
   return list(re.finditer(r"\S+", text))
 
 

@@ -265,9 +265,9 @@ class Predictor:
     self, group: Sequence[Question]
   ) -> list[tuple[Question, Example | str | None]]:
     """Returns questions with their model inputs, or with their errors."""
-    opener, read = Opener(), []
     if group[0].entities is not None:
       return self._read_pairs(group)
+    opener, read = Opener(), []
     for question in group:
       try:
         read.append((question, self.reader.read(question.post, opener)))
@@ -279,11 +279,12 @@ class Predictor:
     self, group: Sequence[Question]
   ) -> list[tuple[Question, Example | str | None]]:
     """Reads questions about one post; its picture is opened once."""
-    if group[0].error or group[0].pair is None:
-      return [(group[0], group[0].error)]
-    posts = [question.text() for question in group]
+    post, entities, pair, _, error = group[0]
+    if entities is None or pair is None:
+      return [(group[0], error)]
+    texts = [entities.post(*question.pair) for question in group]
     try:
-      found = [*self.reader.read_pairs(posts, group[0].post)]
+      found = [*self.reader.read_pairs(texts, post)]
     except (ValueError, OSError) as error:
       return [(question, str(error)) for question in group]
     return [*zip(group, found, strict=True)]

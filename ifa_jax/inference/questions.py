@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ifa_jax.inference.pairs import Entities, read_entities
-from ifa_jax.inference.post import Post
 
 # Consecutive posts that one thread reads; a shared picture is opened once.
 _MAX_SHARING = 8
@@ -33,11 +32,6 @@ class Question(NamedTuple):
   pair: tuple[int, int] | None = None
   is_last: bool = True
   error: str | None = None
-
-  def text(self) -> Post:
-    """Returns the text with the pair of entities."""
-    assert self.entities is not None and self.pair is not None
-    return self.entities.post(*self.pair)
 
 
 def grouped(posts: Iterable[Fields]) -> Iterator[list[Question]]:
