@@ -5,7 +5,7 @@
         {"start": 10, "end": 14, "type": "org", "name": "Acme"}]}
 
 Offsets are in characters (Unicode code points) if the text is a string, and in
-words if it is a list; `offsets` says "characters" or "words" otherwise. The end
+words if it is a list; `offsets` may be "characters" or "words" instead. The end
 is exclusive. Entities may overlap. One whose offsets cut a word needs its name.
 """
 

@@ -12,12 +12,10 @@ import logging
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import jax
-import numpy as np
-
-from ifa_jax.inference import completion, questions, records, seen_kinds
+from ifa_jax.inference import answers, completion, questions, seen_kinds
+from ifa_jax.inference.answers import Answer
 from ifa_jax.inference.choose import Choice
 from ifa_jax.inference.images import Opener
 from ifa_jax.inference.predict_step import PredictionStep
@@ -184,8 +182,8 @@ class Predictor:
       return record
     example = self.reader.read(self.complete(post))
     started = self._step(self.reader.batch([example], rows=1))
-    (answer,) = _answers([(Question(post), example)], started)
-    return self._record([answer], Choice())
+    found = [*answers.of_batch([(Question(post), example)], started)]
+    return answers.record(found, self.relations, self.protocol)
 
   def predict_all(
     self,
@@ -206,16 +204,16 @@ class Predictor:
     """
     choice = choice or Choice()
     choice.check(self.relations)
-    answers = []
+    found = []
     for answer in self._answer_all(posts, batch_size):
-      answers.append(answer)
+      found.append(answer)
       if answer.question.is_last:
-        yield self._record(answers, choice)
-        answers = []
+        yield answers.record(found, self.relations, self.protocol, choice)
+        found = []
 
   def _answer_all(
     self, posts: Iterable[Fields], batch_size: int
-  ) -> Iterator["_Answer"]:
+  ) -> Iterator[Answer]:
     """Yields the answer to each question about each post, in order."""
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
     groups = read_ahead(
@@ -243,10 +241,10 @@ class Predictor:
         # Computed while the records of the batch before are made.
         started = self._step(self.reader.batch(examples, batch_size))
       if waiting:
-        yield from _answers(*waiting)
+        yield from answers.of_batch(*waiting)
       waiting = some, started
     if waiting:
-      yield from _answers(*waiting)
+      yield from answers.of_batch(*waiting)
       seen_kinds.log_missing(self._trained_with - seen)
     seen_kinds.log_likely_meant(meant)
     if num_unknown > _MAX_UNKNOWN * num_words:
@@ -288,46 +286,3 @@ class Predictor:
     except (ValueError, OSError) as error:
       return [(question, str(error)) for question in group]
     return [*zip(group, found, strict=True)]
-
-  def _record(
-    self, answers: Sequence["_Answer"], choice: Choice
-  ) -> dict[str, Any]:
-    """Returns the record of a post from the answers to its questions."""
-    (post, entities, *_), found, probabilities = answers[0]
-    errors = [x.found for x in answers if isinstance(x.found, str)]
-    if errors:
-      return records.failed(post, errors[0])
-    if entities is None:
-      return records.answered(
-        *(post, found.names, probabilities, self.relations, self.protocol)
-      )
-    pairs = [
-      (*x.question.pair, x.probabilities) for x in answers if x.question.pair
-    ]
-    relations = choice.relations(pairs, entities.types, self.relations)
-    return records.answered_pairs(
-      post, entities.names, relations, self.protocol
-    )
-
-
-class _Answer(NamedTuple):
-  """The probabilities of a question, or the error of its post."""
-
-  question: Question
-  found: Any
-  probabilities: Any
-
-
-def _answers(
-  some: Sequence[tuple[Question, Example | str | None]],
-  started: jax.Array | None,
-) -> Iterator[_Answer]:
-  """Yields the answers of a batch; `started` has a row for each example."""
-  rows = iter(() if started is None else np.asarray(started))
-  for question, found in some:
-    probabilities = next(rows) if isinstance(found, Example) else None
-    if probabilities is not None and not np.all(np.isfinite(probabilities)):
-      raise ValueError(
-        "expected finite probabilities, got others: training has diverged"
-      )
-    yield _Answer(question, found, probabilities)

@@ -1,4 +1,4 @@
-"""What a model is asked about posts: one pair of entities at a time."""
+"""Posts as questions for a model: one pair of entities at a time."""
 
 import itertools
 from collections.abc import Iterable, Iterator, Mapping

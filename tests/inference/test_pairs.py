@@ -1,11 +1,15 @@
 """All pairs of a post: as single posts, with offsets that are checked."""
 
 import itertools
+import json
 import re
+import types
 
 import numpy as np
 import pytest
 
+from ifa_jax import predict
+from ifa_jax.inference import choose_flags
 from ifa_jax.inference.choose import Choice
 from ifa_jax.inference.pairs import read_entities
 from ifa_jax.inference.predictor import Predictor
@@ -138,3 +142,32 @@ def test_words_are_narrowed_to_the_name():
   listed = [{"start": 1, "end": 2, "name": "Lee"}, {"start": 4, "end": 5}]
   for post in ({"text": TEXT.split()}, {"text": TEXT, "offsets": "words"}):
     assert read_entities({**post, "entities": listed}).names == ["Lee", "joins"]
+
+
+def test_a_file_becomes_a_folder_for_brat(predictor, tmp_path):
+  source, folder = tmp_path / "posts.jsonl", tmp_path / "brat"
+  source.write_text(f"{json.dumps(ALL)}\n{json.dumps({'text': TEXT})}\n")
+  choice = Choice(allowed=dict.fromkeys(["None"], ([], [])), top_k=3)
+  found = predict.predict_file(
+    *(predictor, str(source), str(folder), 4), choice=choice, form="brat"
+  )
+  assert found == (2, 1)
+  names = sorted(path.name for path in folder.iterdir())
+  assert names == ["7.ann", "7.txt", "annotation.conf"]
+  lines = (folder / "7.ann").read_text().splitlines()
+  assert [line.split("\t")[0] for line in lines] == (
+    ["T1", "T2", "T3", "T4", "R1", "R2", "R3"]
+  )
+
+
+def test_flags_are_a_choice(tmp_path):
+  file = tmp_path / "thresholds.json"
+  file.write_text('{"/per/per/couple": 0.5}')
+  given = {"threshold": str(file), "top_k": 2, "allowed": "names"}
+  given |= {"symmetric": ["/per/per/couple"], "probabilities": True}
+  choice = choose_flags.read(types.SimpleNamespace(**given))
+  thresholds = {"/per/per/couple": 0.5}
+  assert choice == Choice(thresholds, 2, "names", ["/per/per/couple"], True)
+  file.write_text("[]")
+  with pytest.raises(ValueError, match="--threshold: expected an object"):
+    choose_flags.read(types.SimpleNamespace(**given))
