@@ -18,13 +18,13 @@ class Answer(NamedTuple):
   Attributes:
     question: that was asked.
     names: of head and tail; empty without a pair.
-    probabilities: float32[C], None without a pair or after an error.
+    probabilities: float32[C]; empty without a pair or after an error.
     error: of the post, None if it is valid.
   """
 
   question: Question
   names: tuple[str, ...]
-  probabilities: np.ndarray | None
+  probabilities: np.ndarray
   error: str | None
 
 
@@ -44,7 +44,7 @@ def of_batch(
   rows = iter(() if started is None else np.asarray(started))
   for question, found in some:
     if not isinstance(found, Example):
-      yield Answer(question, (), None, found)
+      yield Answer(question, (), np.zeros(0, np.float32), found)
       continue
     probabilities = next(rows)
     if not np.all(np.isfinite(probabilities)):
@@ -74,9 +74,7 @@ def record(
     return records.failed(post, errors[0])
   if entities is not None:
     pairs = [
-      (*pair, x.probabilities)
-      for x in answers
-      if (pair := x.question.pair) and x.probabilities is not None
+      (*pair, x.probabilities) for x in answers if (pair := x.question.pair)
     ]
     chosen = (choice or Choice()).relations(pairs, entities.types, relations)
     return records.answered_pairs(post, entities.names, chosen, protocol)

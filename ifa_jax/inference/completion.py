@@ -16,7 +16,7 @@ from ifa_jax.data.images import boxes, decode
 from ifa_jax.data.mnre.captions import Captions
 from ifa_jax.files import json_file
 from ifa_jax.inference import images
-from ifa_jax.inference.pairs import read_entities
+from ifa_jax.inference.pairs import has_entities, read_entities
 from ifa_jax.inference.post import read_post
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _question(
 
 
 def _names(post: Fields) -> tuple[str, ...]:
-  if "entities" in post:
+  if has_entities(post):
     return tuple(dict.fromkeys(read_entities(post).names))
   return read_post(post).names
 

@@ -58,6 +58,11 @@ class Entities:
     return posts.cut_at(self.text, self.spans[head], self.spans[tail])
 
 
+def has_entities(fields: Mapping[str, Any]) -> bool:
+  """Returns whether a post has entities instead of head and tail."""
+  return fields.get("entities") is not None
+
+
 def read_entities(fields: Mapping[str, Any]) -> Entities:
   """Checks the entities of a post.
 

@@ -18,6 +18,7 @@ from ifa_jax.inference import answers, completion, questions, seen_kinds
 from ifa_jax.inference.answers import Answer
 from ifa_jax.inference.choose import Choice
 from ifa_jax.inference.images import Opener
+from ifa_jax.inference.pairs import has_entities
 from ifa_jax.inference.predict_step import PredictionStep
 from ifa_jax.inference.questions import Question
 from ifa_jax.inference.reader import Example, Reader
@@ -175,7 +176,7 @@ class Predictor:
     Raises:
       ValueError: for an invalid post, with the reason.
     """
-    if "entities" in post:
+    if has_entities(post):
       (record,) = self.predict_all([post], choice=choice)
       if "error" in record:
         raise ValueError(record["error"])
@@ -280,7 +281,7 @@ class Predictor:
     post, entities, pair, _, error = group[0]
     if entities is None or pair is None:
       return [(group[0], error)]
-    texts = [entities.post(*question.pair) for question in group]
+    texts = [entities.post(*x.pair) for x in group if x.pair]
     try:
       found = [*self.reader.read_pairs(texts, post)]
     except (ValueError, OSError) as error:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ifa_jax.inference.pairs import Entities, read_entities
+from ifa_jax.inference.pairs import Entities, has_entities, read_entities
 
 # Consecutive posts that one thread reads; a shared picture is opened once.
 _MAX_SHARING = 8
@@ -39,8 +39,8 @@ def grouped(posts: Iterable[Fields]) -> Iterator[list[Question]]:
 
   The pairs of a post with entities are groups of their own.
   """
-  for has_entities, alike in itertools.groupby(posts, key=_has_entities):
-    if has_entities:
+  for of_pairs, alike in itertools.groupby(posts, key=has_entities):
+    if of_pairs:
       for post in alike:
         pairs = _of_pairs(post)
         while some := list(itertools.islice(pairs, _MAX_PAIRS)):
@@ -62,10 +62,6 @@ def _of_pairs(post: Fields) -> Iterator[Question]:
     yield Question(post, entities)
   for number, pair in enumerate(entities.pairs(), start=1):
     yield Question(post, entities, pair, number == count)
-
-
-def _has_entities(post: Fields) -> bool:
-  return "entities" in post
 
 
 def _file(post: Fields) -> str | None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from ifa_jax.inference.pairs import has_entities
+
 # Keys of the model's answer.
 ANSWER = ("relation", "probability", "probabilities", "protocol")
 # Keys of the answer to a post with entities.
@@ -86,7 +88,7 @@ def kept(post: Mapping[str, Any], error: str | None = None) -> dict[str, Any]:
   rest = {k: v for k, v in post.items() if not isinstance(v, bytes)}
   if error is not None and rest.get("error") == error:
     del rest["error"]
-  answer = ANSWER_OF_PAIRS if "entities" in post else ANSWER
+  answer = ANSWER_OF_PAIRS if has_entities(post) else ANSWER
   own = {key: rest.pop(key) for key in (*answer, "error") if key in rest}
   if not own or _is_answer(own):
     return rest

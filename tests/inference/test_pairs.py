@@ -68,6 +68,7 @@ def test_a_record_holds_the_post_and_its_relations(predictor):
 
 def test_posts_of_both_kinds_keep_their_order(predictor):
   one = {"text": "Ann joins Acme", "head": "Ann", "tail": "Acme"}
+  one["entities"] = None
   bad = {"text": TEXT, "entities": [{"start": 3, "end": 3}]}
   none = {"text": TEXT, "entities": []}
   found = list(predictor.predict_all([one, ALL, bad, none, one], 3))
@@ -171,3 +172,24 @@ def test_flags_are_a_choice(tmp_path):
   file.write_text("[]")
   with pytest.raises(ValueError, match="--threshold: expected an object"):
     choose_flags.read(types.SimpleNamespace(**given))
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("more", "message"),
+  [
+    ({"head": "Ann Lee"}, "head: expected none in a post with entities"),
+    ({"entities": {}}, "entities: expected a list"),
+    ({"entities": [entity("Bob")] * 101}, "at most 100, got 101"),
+    ({"entities": [[0, 3]]}, r"entities\[0\]: expected an object"),
+    ({"entities": [entity("Bob", type=3)]}, r"entities\[0\].type: expected"),
+    ({"offsets": "bytes"}, "offsets: expected words or characters"),
+    (
+      {"offsets": "characters", "text": ["Bob"]},
+      "offsets: expected words, got",
+    ),
+  ],
+)
+def test_malformed_entities_are_an_error(more, message):
+  with pytest.raises(ValueError, match=message):
+    read_entities(ALL | more)
