@@ -12,6 +12,9 @@ r"""Predicts the relations of your own posts with a trained run.
 
     python -m ifa_jax.predict --model=user/name --text=... --head=... --tail=...
 
+    python -m ifa_jax.predict --workdir=runs/objects \
+        --input=posts.jsonl --output=annotated --format=brat
+
 A line of posts.jsonl is a post as `ifa_jax.inference` describes it; paths of
 pictures are relative to the working directory. An invalid line produces a
 record with an `error` field; the remaining lines are still processed. The
@@ -21,16 +24,18 @@ reads captions gets a post's own `caption`, otherwise that of its picture in
 --captions.
 """
 
+import contextlib
 import os
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 from ifa_jax.cli import app, progress, tables
-from ifa_jax.inference import jsonl, model_flags
+from ifa_jax.inference import brat, choose_flags, jsonl, model_flags
+from ifa_jax.inference.choose import Choice
 from ifa_jax.inference.completion import Listed, listed_boxes, listed_captions
 from ifa_jax.inference.post import read_post
 from ifa_jax.runtime import optional_imports
@@ -49,6 +54,7 @@ def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   string = flags.DEFINE_string
   model_flags.define_flags()
+  choose_flags.define_flags()
   string("text", None, "Text of the post, may be marked: <s> Ann </s> ...")
   string("head", None, "Head entity, as it occurs in the text.")
   string("tail", None, "Tail entity, as it occurs in the text.")
@@ -61,6 +67,9 @@ def define_flags() -> None:
   )
   string("input", None, "JSON lines of posts; - is stdin.")
   string("output", None, "File for the predictions of --input; - is stdout.")
+  flags.DEFINE_enum(
+    "format", "jsonl", ["jsonl", "brat"], "Of --output; brat is a folder."
+  )
   flags.DEFINE_integer("batch_size", 32, "Posts per batch.", lower_bound=1)
   for name in ("head_span", "tail_span"):
     flags.register_validator(
@@ -90,7 +99,8 @@ def main(_) -> None:
     post = _post_of_flags(values)
     read_post(post)
   else:
-    _check_files(values.input, values.output)
+    _check_files(values.input, values.output, values.format)
+  choice = choose_flags.read(values)
   listed = [listed_boxes(values.boxes)] if values.boxes else []
   if values.captions:
     listed.append(listed_captions(values.captions))
@@ -100,21 +110,26 @@ def main(_) -> None:
     _predict_one(predictor, post, listed)
     return
   files = (values.input, values.output)
-  count, errors = predict_file(predictor, *files, values.batch_size, listed)
+  count, errors = predict_file(
+    predictor, *files, values.batch_size, listed, choice, values.format
+  )
   print(
     f"{values.output}: {count} posts, {errors} of them invalid",
     file=sys.stderr if values.output == jsonl.STANDARD else sys.stdout,
   )
 
 
-def _check_files(source: str, target: str) -> None:
+def _check_files(source: str, target: str, form: str) -> None:
   """Checks paths.
 
   Raises:
-    ValueError: if the input would be overwritten, or the output is a folder.
+    ValueError: if the input would be overwritten, or the output is a folder;
+      for brat, if the output is neither a new folder nor an empty one.
     OSError: if the input does not exist.
   """
-  if os.path.isdir(target):
+  if form == "brat":
+    brat.check_folder(target)
+  elif os.path.isdir(target):
     raise ValueError(f"--output: expected a file, got the folder {target}")
   if source == jsonl.STANDARD:
     return
@@ -162,6 +177,8 @@ def predict_file(
   target: str,
   batch_size: int,
   listed: Sequence[Listed] = (),
+  choice: Choice | None = None,
+  form: str = "jsonl",
 ) -> tuple[int, int]:
   """Predicts a file of posts line by line, in constant memory.
 
@@ -171,6 +188,8 @@ def predict_file(
     target: appears after all posts have been predicted.
     batch_size: posts per batch.
     listed: boxes and captions of posts without any.
+    choice: of the relations of posts with entities.
+    form: "jsonl", or "brat" for a folder.
 
   Returns:
     The numbers of posts and of invalid ones.
@@ -178,11 +197,11 @@ def predict_file(
   count = errors = 0
   with (
     jsonl.reading(source) as posts,
-    jsonl.writing(target) as write,
+    _writing(target, form, predictor.relations) as write,
   ):
     for values in listed:
       posts = map(values.complete, posts)
-    records = predictor.predict_all(posts, batch_size)
+    records = predictor.predict_all(posts, batch_size, choice)
     for record in progress.bar(records, unit=" posts"):
       count += 1
       errors += "error" in record
@@ -190,6 +209,14 @@ def predict_file(
   for values in listed:
     values.warn_unused()
   return count, errors
+
+
+def _writing(
+  target: str, form: str, relations: Sequence[str]
+) -> contextlib.AbstractContextManager[Callable[[Mapping[str, Any]], None]]:
+  if form == "brat":
+    return brat.writing(target, relations)
+  return jsonl.writing(target)
 
 
 def run() -> None:

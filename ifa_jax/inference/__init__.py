@@ -21,10 +21,19 @@ Any other key is returned with the prediction. A post's own `relation`,
 `probability`, `probabilities` and `protocol` are returned in `given`, unless
 the post is itself the record of a prediction.
 
+A post with `entities` (see `pairs`) instead of head and tail gets `relations`
+of all pairs.
+
     predictor       the class `Predictor`
     predict_step    a batch of posts to probabilities
     reader          a post as model inputs; scenes for regions
     post            the text and its entities, found or marked
+    pairs           entities by their offsets, and the pairs of them
+    questions       posts as pairs to predict, grouped by picture
+    answers         probabilities of questions, joined to records of posts
+    choose          the relations of a post among those of its pairs
+    choose_flags    flags of this choice
+    brat            records as a folder for the annotation tool brat
     records         a prediction or an error, with the post's own keys
     images          the picture
     completion      boxes and captions for posts without any

@@ -16,6 +16,7 @@ from ifa_jax.data.images import boxes, decode
 from ifa_jax.data.mnre.captions import Captions
 from ifa_jax.files import json_file
 from ifa_jax.inference import images
+from ifa_jax.inference.pairs import has_entities, read_entities
 from ifa_jax.inference.post import read_post
 
 if TYPE_CHECKING:
@@ -58,11 +59,17 @@ def _question(
     return None
   try:
     source = images.source(post)
-    names = read_post(post).names
+    names = _names(post)
     picture = None if source is None else decode.open_picture(source)
   except (ValueError, OSError):
     return None
   return picture and (picture, names if grounds else ())
+
+
+def _names(post: Fields) -> tuple[str, ...]:
+  if has_entities(post):
+    return tuple(dict.fromkeys(read_entities(post).names))
+  return read_post(post).names
 
 
 class Listed:

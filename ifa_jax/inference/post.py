@@ -42,7 +42,7 @@ def read_post(fields: Mapping[str, Any]) -> Post:
     raise ValueError(
       f"{where}; expected a JSON object in a line, got {fields['not_json']!r}"
     )
-  text = _read_text(fields.get("text"))
+  text = read_text(fields.get("text"))
   given = [fields.get(role + part) for role in ROLES for part in ("", "_span")]
   if markers.is_marked(text) or given == [None] * 4:
     text, head, tail = markers.unmark(text)
@@ -53,7 +53,7 @@ def read_post(fields: Mapping[str, Any]) -> Post:
   return Post(*cut.cut_at(text, head, tail))
 
 
-def _read_text(text: Any) -> str:
+def read_text(text: Any) -> str:
   """Returns the text of a string, or of a list of words without spaces."""
   if isinstance(text, list) and all(
     isinstance(word, str) and len(word.split()) == 1 for word in text
@@ -71,7 +71,7 @@ def _read_text(text: Any) -> str:
 def _check_marked(fields: Mapping[str, Any], role: str, marked: str) -> None:
   """Raises ValueError if name or span contradict a marked entity."""
   name, key = fields.get(role), f"{role}_span"
-  if name is not None and not _is_name(name, marked):
+  if name is not None and not is_name(name, marked):
     raise ValueError(
       f"{role}: expected {shown(marked)}, which the text marks, or none, got"
       f" {shown(name)}"
@@ -87,8 +87,8 @@ def _chars(fields: Mapping[str, Any], role: str, text: str) -> Span:
   name, span = fields.get(role), fields.get(f"{role}_span")
   if span is None:
     return _only(_find(name, role, text), name, role, text)
-  begin, end = _chars_of_words(span, role, text)
-  if name is None or _is_name(name, text[begin:end]):
+  begin, end = chars_of_words(span, role, text)
+  if name is None or is_name(name, text[begin:end]):
     return begin, end
   words = cut.words(text)
   inside = [
@@ -104,7 +104,7 @@ def _chars(fields: Mapping[str, Any], role: str, text: str) -> Span:
   return _only(inside, name, role, text)
 
 
-def _chars_of_words(span: Any, role: str, text: str) -> Span:
+def chars_of_words(span: Any, role: str, text: str) -> Span:
   """Returns the characters [begin, end) of words [begin, end)."""
   words = cut.words(text)
   is_pair = isinstance(span, Sequence) and len(span) == 2
@@ -129,14 +129,14 @@ def _find(name: Any, role: str, text: str) -> list[Span]:
     raise ValueError(f"{role}: expected a name in the text, got {shown(name)}")
   return [
     (begin, end)
-    for begin, end in _occurrences(name, text)
+    for begin, end in occurrences(name, text)
     if not cut.splits_word(text, begin)
     and not cut.splits_word(text, end)
     and not cut.goes_on(text, end)
   ]
 
 
-def _occurrences(name: str, text: str) -> list[Span]:
+def occurrences(name: str, text: str) -> list[Span]:
   """Finds a name anywhere, also within words and overlapping itself."""
   spaced = r"\s+".join(re.escape(part) for part in name.split())
   return [m.span(1) for m in re.finditer(rf"(?=({spaced}))", text)]
@@ -163,7 +163,7 @@ def _only(places: Sequence[Span], name: Any, role: str, text: str) -> Span:
 
 def _why_none(name: str, text: str, words: Sequence[re.Match]) -> str:
   """Returns the reason for a name without any place."""
-  parts = _occurrences(name, text)
+  parts = occurrences(name, text)
   if not parts:
     return "does not occur in the text"
   begin, end = cut.touched(words, parts[0])
@@ -173,5 +173,6 @@ def _why_none(name: str, text: str, words: Sequence[re.Match]) -> str:
   )
 
 
-def _is_name(name: Any, found: str) -> bool:
+def is_name(name: Any, found: str) -> bool:
+  """Returns whether a text is a name, apart from the width of spaces."""
   return isinstance(name, str) and name.split() == found.split()

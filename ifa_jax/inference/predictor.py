@@ -14,12 +14,13 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-import jax
-import numpy as np
-
-from ifa_jax.inference import completion, records, seen_kinds
+from ifa_jax.inference import answers, completion, questions, seen_kinds
+from ifa_jax.inference.answers import Answer
+from ifa_jax.inference.choose import Choice
 from ifa_jax.inference.images import Opener
+from ifa_jax.inference.pairs import has_entities
 from ifa_jax.inference.predict_step import PredictionStep
+from ifa_jax.inference.questions import Question
 from ifa_jax.inference.reader import Example, Reader
 from ifa_jax.inference.sharing import hub, sources
 from ifa_jax.runtime.prefetch import read_ahead
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 # Each may hold an open picture of up to 256 MB.
 _MAX_THREADS = 8
-# Consecutive posts that one thread reads; a shared picture is opened once.
-_MAX_SHARING = 8
 
 # Share of unknown words above which a warning is logged.
 _MAX_UNKNOWN = 0.1
@@ -165,20 +164,38 @@ class Predictor:
     """
     return next(self._complete_all([post]))
 
-  def predict(self, post: Fields) -> dict[str, Any]:
+  def predict(
+    self, post: Fields, choice: Choice | None = None
+  ) -> dict[str, Any]:
     """Returns a post's relation and all probabilities; see `ifa_jax.inference`.
+
+    Args:
+      post: with head and tail, or with entities.
+      choice: of the relations of entities, see `predict_all`.
 
     Raises:
       ValueError: for an invalid post, with the reason.
     """
+    if has_entities(post):
+      (record,) = self.predict_all([post], choice=choice)
+      if "error" in record:
+        raise ValueError(record["error"])
+      return record
     example = self.reader.read(self.complete(post))
     started = self._step(self.reader.batch([example], rows=1))
-    return next(self._records([(post, example)], started))
+    found = [*answers.of_batch([(Question(post), example)], started)]
+    return answers.record(found, self.relations, self.protocol)
 
   def predict_all(
-    self, posts: Iterable[Fields], batch_size: int = 32
+    self,
+    posts: Iterable[Fields],
+    batch_size: int = 32,
+    choice: Choice | None = None,
   ) -> Iterator[dict[str, Any]]:
     """Yields a record for each post, in order, computed in batches.
+
+    The record of a post with `entities` has their `relations` instead of one
+    answer. Its pairs share batches with those of other posts.
 
     A record holds the post's own keys except `boxes` and pictures in bytes,
     `head` and `tail` by name, `relation`, `probability`, `probabilities` and
@@ -186,10 +203,23 @@ class Predictor:
     values under these names are in `given`. Posts are read in threads while the
     model computes.
     """
+    choice = choice or Choice()
+    choice.check(self.relations)
+    found = []
+    for answer in self._answer_all(posts, batch_size):
+      found.append(answer)
+      if answer.question.is_last:
+        yield answers.record(found, self.relations, self.protocol, choice)
+        found = []
+
+  def _answer_all(
+    self, posts: Iterable[Fields], batch_size: int
+  ) -> Iterator[Answer]:
+    """Yields the answer to each question about each post, in order."""
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
     groups = read_ahead(
       self._read,
-      _groups(self._complete_all(posts)),
+      questions.grouped(self._complete_all(posts)),
       most=batch_size,
       # The dependency parser may not be thread-safe.
       num_threads=threads if self.reader.scenes is None else 1,
@@ -202,8 +232,9 @@ class Predictor:
     while some := list(itertools.islice(read, batch_size)):
       examples = [found for _, found in some if isinstance(found, Example)]
       seen.update(*map(seen_kinds.of_post, examples))
-      for post, _ in some:
-        meant.update(seen_kinds.likely_meant(post, self.model))
+      for question, _ in some:
+        if question.is_last:
+          meant.update(seen_kinds.likely_meant(question.post, self.model))
       num_words += sum(len(example.text.words) for example in examples)
       num_unknown += sum(map(self.reader.num_unknown, examples))
       started = None
@@ -211,10 +242,10 @@ class Predictor:
         # Computed while the records of the batch before are made.
         started = self._step(self.reader.batch(examples, batch_size))
       if waiting:
-        yield from self._records(*waiting)
+        yield from answers.of_batch(*waiting)
       waiting = some, started
     if waiting:
-      yield from self._records(*waiting)
+      yield from answers.of_batch(*waiting)
       seen_kinds.log_missing(self._trained_with - seen)
     seen_kinds.log_likely_meant(meant)
     if num_unknown > _MAX_UNKNOWN * num_words:
@@ -230,44 +261,29 @@ class Predictor:
     return completion.find_boxes(posts, self._finder, self.protocol != "none")
 
   def _read(
-    self, posts: Sequence[Fields]
-  ) -> list[tuple[Fields, Example | str]]:
-    """Returns posts with their model inputs, or with their errors."""
+    self, group: Sequence[Question]
+  ) -> list[tuple[Question, Example | str | None]]:
+    """Returns questions with their model inputs, or with their errors."""
+    if group[0].entities is not None:
+      return self._read_pairs(group)
     opener, read = Opener(), []
-    for post in posts:
+    for question in group:
       try:
-        read.append((post, self.reader.read(post, opener)))
+        read.append((question, self.reader.read(question.post, opener)))
       except (ValueError, OSError) as error:
-        read.append((post, str(error)))
+        read.append((question, str(error)))
     return read
 
-  def _records(
-    self,
-    some: Sequence[tuple[Fields, Example | str]],
-    started: jax.Array | None,
-  ) -> Iterator[dict[str, Any]]:
-    """Yields the records of a batch; `started` has a row for each example."""
-    rows = iter(() if started is None else np.asarray(started))
-    for post, found in some:
-      if isinstance(found, str):
-        yield records.failed(post, found)
-        continue
-      probabilities = next(rows)
-      if not np.all(np.isfinite(probabilities)):
-        raise ValueError(
-          "expected finite probabilities, got others: training has diverged"
-        )
-      yield records.answered(
-        post, found.names, probabilities, self.relations, self.protocol
-      )
-
-
-def _groups(posts: Iterable[Fields]) -> Iterator[list[Fields]]:
-  """Groups consecutive posts that share a picture's file."""
-  for _, sharing in itertools.groupby(posts, key=_file):
-    while some := list(itertools.islice(sharing, _MAX_SHARING)):
-      yield some
-
-
-def _file(post: Fields) -> str | None:
-  return image if isinstance(image := post.get("image"), str) else None
+  def _read_pairs(
+    self, group: Sequence[Question]
+  ) -> list[tuple[Question, Example | str | None]]:
+    """Reads questions about one post; its picture is opened once."""
+    post, entities, pair, _, error = group[0]
+    if entities is None or pair is None:
+      return [(group[0], error)]
+    texts = [entities.post(*x.pair) for x in group if x.pair]
+    try:
+      found = [*self.reader.read_pairs(texts, post)]
+    except (ValueError, OSError) as error:
+      return [(question, str(error)) for question in group]
+    return [*zip(group, found, strict=True)]

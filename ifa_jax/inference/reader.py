@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -120,8 +120,21 @@ class Reader:
       ValueError: for an invalid post, with the reason.
       OSError: if its picture cannot be opened.
     """
-    post = read_post(fields)
-    text = self._read_text(post, fields.get("caption"))
+    return next(self.read_pairs([read_post(fields)], fields, opener))
+
+  def read_pairs(
+    self,
+    posts: Iterable[Post],
+    fields: Mapping[str, Any],
+    opener: Opener | None = None,
+  ) -> Iterator[Example]:
+    """Yields the inputs of pairs of entities of one post; see `read`.
+
+    Args:
+      posts: the post's text with each pair.
+      fields: of the post; its picture is read once.
+      opener: shared by posts that may have the same picture.
+    """
     picture, listed, scene = None, [], None
     if self.model.opens_pictures:
       picture = (opener or Opener()).open(fields)
@@ -129,16 +142,18 @@ class Reader:
       listed = boxes.read_list(fields.get("boxes") or [], "boxes")
     if picture is not None and self.scenes is not None:
       scene = self.scenes.scene(picture.image, listed)
-    chosen = self._choose_boxes(post, listed)
-    return Example(
-      text,
-      self._cut_squares(picture, chosen) if picture else {},
-      self._find_regions(text, scene),
-      post.names,
-      picture.image.size if picture else (0, 0),
-      chosen,
-      scene,
-    )
+    for post in posts:
+      text = self._read_text(post, fields.get("caption"))
+      chosen = self._choose_boxes(post, listed)
+      yield Example(
+        text,
+        self._cut_squares(picture, chosen) if picture else {},
+        self._find_regions(text, scene),
+        post.names,
+        picture.image.size if picture else (0, 0),
+        chosen,
+        scene,
+      )
 
   def num_unknown(self, example: Example) -> int:
     """Returns the number of words with an [UNK], for a model of WordPieces."""

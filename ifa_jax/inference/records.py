@@ -5,8 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from ifa_jax.inference.pairs import has_entities
+
 # Keys of the model's answer.
 ANSWER = ("relation", "probability", "probabilities", "protocol")
+# Keys of the answer to a post with entities.
+ANSWER_OF_PAIRS = ("relations", "protocol")
 # The key under which a post's own values of these keys are returned.
 GIVEN = "given"
 # Long values that a record omits; the record of an error keeps them.
@@ -43,6 +47,29 @@ def answered(
   }
 
 
+def answered_pairs(
+  post: Mapping[str, Any],
+  names: Sequence[str],
+  relations: Sequence[Mapping[str, Any]],
+  protocol: str,
+) -> dict[str, Any]:
+  """Returns the record of a post with entities.
+
+  Args:
+    post: as `ifa_jax.inference` describes it.
+    names: of the entities, as they occur in the text.
+    relations: chosen ones, see `choose`.
+    protocol: of the training data.
+  """
+  own = {k: v for k, v in kept(post).items() if k not in _BULKY}
+  entities = [
+    {**entity, "name": name}
+    for entity, name in zip(post["entities"], names, strict=True)
+  ]
+  own |= {"entities": entities}
+  return own | {"relations": [*relations], "protocol": protocol}
+
+
 def failed(post: Mapping[str, Any], error: str) -> dict[str, Any]:
   """Returns the record of an invalid post."""
   return kept(post, error) | {"error": error}
@@ -61,7 +88,8 @@ def kept(post: Mapping[str, Any], error: str | None = None) -> dict[str, Any]:
   rest = {k: v for k, v in post.items() if not isinstance(v, bytes)}
   if error is not None and rest.get("error") == error:
     del rest["error"]
-  own = {key: rest.pop(key) for key in (*ANSWER, "error") if key in rest}
+  answer = ANSWER_OF_PAIRS if has_entities(post) else ANSWER
+  own = {key: rest.pop(key) for key in (*answer, "error") if key in rest}
   if not own or _is_answer(own):
     return rest
   if GIVEN in rest:
@@ -71,6 +99,8 @@ def kept(post: Mapping[str, Any], error: str | None = None) -> dict[str, Any]:
 
 def _is_answer(own: Mapping[str, Any]) -> bool:
   """Returns whether these values are consistent with a model's answer."""
+  if {*own} == {*ANSWER_OF_PAIRS}:
+    return isinstance(own["relations"], list)
   if {*own} != {*ANSWER} or not isinstance(own["relation"], str):
     return False
   relation, probability, probabilities, _ = (own[key] for key in ANSWER)

@@ -1,0 +1,155 @@
+"""Chooses the relations of a post among the probabilities of its pairs."""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ifa_jax.files.shown import shown
+
+NONE = "None"
+# The head's and the tail's type in a name such as /per/org/member_of.
+_NAME = re.compile(r"/([^/]+)/([^/]+)/[^/]+")
+
+Types = tuple[Sequence[str], Sequence[str]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+  """Which relations a record lists; probabilities are always the model's.
+
+  Attributes:
+    threshold: least probability, of all relations or by name; a relation that
+      is not named has none.
+    top_k: relations a post at most, None for all.
+    allowed: relation -> (types of heads, types of tails), or "names" for the
+      types in names such as /per/org/member_of. A pair gets the most probable
+      of the relations that its types allow. An entity without a type, and a
+      relation that is not named, are not limited.
+    symmetric: relations of which both directions are one, the more probable.
+    probabilities: whether each relation has the distribution of its pair.
+  """
+
+  threshold: float | Mapping[str, float] = 0.0
+  top_k: int | None = None
+  allowed: Mapping[str, Types] | str | None = None
+  symmetric: Iterable[str] = ()
+  probabilities: bool = False
+
+  def check(self, relations: Sequence[str]) -> None:
+    """Checks the settings against a model's relations.
+
+    Raises:
+      ValueError: for a relation that the model lacks or a malformed value.
+    """
+    thresholds = self.threshold
+    if not isinstance(thresholds, Mapping):
+      thresholds = {NONE: thresholds}
+    for name, value in thresholds.items():
+      is_number = isinstance(value, (int, float)) and type(value) is not bool
+      if not is_number or not 0 <= value <= 1:
+        raise ValueError(
+          f"threshold: expected numbers from 0 to 1, got {name!r}:"
+          f" {shown(value)}"
+        )
+    if self.top_k is not None and self.top_k < 1:
+      raise ValueError(f"top_k: expected at least 1, got {self.top_k}")
+    if isinstance(self.threshold, Mapping):
+      _check_names("threshold", self.threshold, relations)
+    _check_names("symmetric", self.symmetric, relations)
+    _check_names("allowed", _types(self.allowed, relations), relations)
+
+  def relations(
+    self,
+    pairs: Iterable[tuple[int, int, np.ndarray]],
+    types: Sequence[str | None],
+    names: Sequence[str],
+  ) -> list[dict[str, Any]]:
+    """Returns the relations of a post, the most probable first.
+
+    Args:
+      pairs: (head, tail, float32[C]) by the index of entities.
+      types: of the entities.
+      names: of the C relations.
+    """
+    allowed, found = _types(self.allowed, names), []
+    for head, tail, probabilities in pairs:
+      fits = [_fits(allowed.get(x), types[head], types[tail]) for x in names]
+      if not any(fits):
+        continue
+      best = int(np.where(fits, probabilities, -1).argmax())
+      rounded = [round(float(p), 6) for p in probabilities]
+      name, probability = names[best], rounded[best]
+      if name == NONE or probability < self._least(name):
+        continue
+      record = {"head": head, "tail": tail, "relation": name}
+      record["probability"] = probability
+      if self.probabilities:
+        record["probabilities"] = dict(zip(names, rounded, strict=True))
+      found.append(record)
+    found.sort(key=lambda x: (-x["probability"], x["head"], x["tail"]))
+    return self._merged(found)[: self.top_k]
+
+  def _least(self, relation: str) -> float:
+    if isinstance(self.threshold, Mapping):
+      return self.threshold.get(relation, 0.0)
+    return self.threshold
+
+  def _merged(self, ranked: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keeps the first of both directions of a symmetric relation."""
+    symmetric, seen, kept = {*self.symmetric}, set(), []
+    for record in ranked:
+      key = (record["relation"], record["head"], record["tail"])
+      if record["relation"] in symmetric and (key[0], key[2], key[1]) in seen:
+        continue
+      seen.add(key)
+      kept.append(record)
+    return kept
+
+
+def types_of_name(relation: str) -> tuple[str, str] | None:
+  """Returns the types of head and tail in a relation's name, if it has them."""
+  found = _NAME.fullmatch(relation)
+  return (found[1], found[2]) if found else None
+
+
+def _types(
+  allowed: Mapping[str, Types] | str | None, relations: Sequence[str]
+) -> Mapping[str, Types]:
+  if allowed is None:
+    return {}
+  if isinstance(allowed, str):
+    if allowed != "names":
+      raise ValueError(f"allowed: expected 'names', got {allowed!r}")
+    found = {relation: types_of_name(relation) for relation in relations}
+    return {name: ([x[0]], [x[1]]) for name, x in found.items() if x}
+  for name, value in allowed.items():
+    is_pair = isinstance(value, (list, tuple)) and len(value) == 2
+    if not is_pair or not all(
+      isinstance(side, (list, tuple)) and all(isinstance(x, str) for x in side)
+      for side in value
+    ):
+      raise ValueError(
+        f"allowed: expected [[head types], [tail types]] for {name!r}, got"
+        f" {shown(value)}"
+      )
+  return allowed
+
+
+def _fits(types: Types | None, head: str | None, tail: str | None) -> bool:
+  return types is None or (
+    (head is None or head in types[0]) and (tail is None or tail in types[1])
+  )
+
+
+def _check_names(
+  where: str, names: Iterable[str], relations: Sequence[str]
+) -> None:
+  for name in names:
+    if name not in relations:
+      raise ValueError(
+        f"{where}: expected relations of the model, such as {relations[-1]},"
+        f" got {shown(name)}"
+      )
