@@ -16,8 +16,8 @@ from ifa_jax.data.images import boxes, decode
 from ifa_jax.data.mnre.captions import Captions
 from ifa_jax.files import json_file
 from ifa_jax.inference import images
-from ifa_jax.inference.pairs import has_entities, read_entities
-from ifa_jax.inference.post import read_post
+from ifa_jax.inference.pairs import read_entities
+from ifa_jax.inference.post import has_entities, read_post
 
 if TYPE_CHECKING:
   from ifa_jax.detection.finder import ObjectFinder

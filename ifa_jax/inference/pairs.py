@@ -59,11 +59,6 @@ class Entities:
     return Post(*cut.cut_at(self.text, self.spans[head], self.spans[tail]))
 
 
-def has_entities(fields: Mapping[str, Any]) -> bool:
-  """Returns whether a post has entities instead of head and tail."""
-  return fields.get("entities") is not None
-
-
 def read_entities(fields: Mapping[str, Any]) -> Entities:
   """Checks the entities of a post.
 

@@ -30,6 +30,11 @@ class Post(NamedTuple):
   names: tuple[str, str]
 
 
+def has_entities(fields: Mapping[str, Any]) -> bool:
+  """Returns whether a post has entities instead of head and tail."""
+  return fields.get("entities") is not None
+
+
 def read_post(fields: Mapping[str, Any]) -> Post:
   """Checks a post's fields and finds its entities.
 

@@ -18,7 +18,7 @@ from ifa_jax.inference import answers, completion, questions, seen_kinds
 from ifa_jax.inference.answers import Answer
 from ifa_jax.inference.choose import Choice
 from ifa_jax.inference.images import Opener
-from ifa_jax.inference.pairs import has_entities
+from ifa_jax.inference.post import has_entities
 from ifa_jax.inference.predict_step import PredictionStep
 from ifa_jax.inference.questions import Question
 from ifa_jax.inference.reader import Example, Reader

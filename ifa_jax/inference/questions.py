@@ -4,7 +4,8 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ifa_jax.inference.pairs import Entities, has_entities, read_entities
+from ifa_jax.inference.pairs import Entities, read_entities
+from ifa_jax.inference.post import has_entities
 
 # Consecutive posts that one thread reads; a shared picture is opened once.
 _MAX_SHARING = 8

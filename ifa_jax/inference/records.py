@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ifa_jax.inference.pairs import has_entities
+from ifa_jax.inference.post import has_entities
 
 # Keys of the model's answer.
 ANSWER = ("relation", "probability", "probabilities", "protocol")

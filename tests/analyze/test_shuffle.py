@@ -20,6 +20,14 @@ from ifa_jax.workdir.run_folder import RunFolder
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 
+@pytest.fixture(scope="module", name="finished")
+def copy_of_the_finished_run(finished, tmp_path_factory):
+  """The predictions of conditions are written into it."""
+  workdir = tmp_path_factory.mktemp("finished") / "run"
+  shutil.copytree(finished.workdir, workdir)
+  return finished._replace(workdir=workdir)
+
+
 @pytest.fixture(scope="module", name="text")
 def run_of_a_text_model(data_dir, fast_compilation, tmp_path_factory):
   config = tiny_run.tiny_run_config(data_dir, model={"vision": None})
