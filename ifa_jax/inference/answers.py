@@ -46,12 +46,7 @@ def of_batch(
     if not isinstance(found, Example):
       yield Answer(question, (), np.zeros(0, np.float32), found)
       continue
-    probabilities = next(rows)
-    if not np.all(np.isfinite(probabilities)):
-      raise ValueError(
-        "expected finite probabilities, got others: training has diverged"
-      )
-    yield Answer(question, found.names, probabilities, None)
+    yield Answer(question, found.names, records.finite(next(rows)), None)
 
 
 def record(

@@ -14,10 +14,10 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ifa_jax.data.text import cut
+from ifa_jax.data.text import markers
+from ifa_jax.data.text.markers import Cut, Span
 from ifa_jax.files.shown import shown
 from ifa_jax.inference import post as posts
-from ifa_jax.inference.post import Post, Span
 
 # They have 9 900 pairs.
 MAX_ENTITIES = 100
@@ -54,9 +54,9 @@ class Entities:
     """Yields (head, tail), every ordered pair of different entities."""
     return itertools.permutations(range(len(self.spans)), 2)
 
-  def post(self, head: int, tail: int) -> Post:
+  def post(self, head: int, tail: int) -> Cut:
     """Returns the post of one pair."""
-    return Post(*cut.cut_at(self.text, self.spans[head], self.spans[tail]))
+    return markers.cut_at(self.text, self.spans[head], self.spans[tail])
 
 
 def read_entities(fields: Mapping[str, Any]) -> Entities:
@@ -139,7 +139,7 @@ def _offsets(
 ) -> Span:
   """Returns start and end as they are given."""
   start, end = entity.get("start"), entity.get("end")
-  size = len(text) if unit == "characters" else len(cut.words(text))
+  size = len(text) if unit == "characters" else len(markers.words(text))
   if (
     type(start) is not int
     or type(end) is not int
@@ -161,8 +161,8 @@ def _is_whole(text: str, span: Span) -> bool:
   found = text[begin:end]
   return (
     found == found.strip()
-    and not any(cut.splits_word(text, place) for place in span)
-    and not any(cut.goes_on(text, place) for place in span)
+    and not any(markers.splits_word(text, place) for place in span)
+    and not any(markers.goes_on(text, place) for place in span)
   )
 
 
@@ -218,7 +218,7 @@ def _places(name: str, text: str) -> list[Span]:
 
 
 def _words(text: str, span: Span) -> Span:
-  return cut.touched(cut.words(text), span)
+  return markers.touched(markers.words(text), span)
 
 
 def _at(unit: str, span: Span) -> str:

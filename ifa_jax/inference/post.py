@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-from ifa_jax.data.text import cut, markers
-from ifa_jax.data.text.markers import Span
+from ifa_jax.data.text import markers
+from ifa_jax.data.text.markers import Cut, Span
 from ifa_jax.files.shown import shown
 
 ROLES = ("head", "tail")
@@ -14,28 +14,12 @@ _MAX_PLACES = 5
 _MARKED = "mark head and tail in the text: <s> ... </s>, <o> ... </o>"
 
 
-class Post(NamedTuple):
-  """A post's text, checked.
-
-  Attributes:
-    words: n words.
-    head: words [begin, end).
-    tail: words [begin, end).
-    names: of head and tail, as they occur in the text, with single spaces.
-  """
-
-  words: list[str]
-  head: Span
-  tail: Span
-  names: tuple[str, str]
-
-
 def has_entities(fields: Mapping[str, Any]) -> bool:
   """Returns whether a post has entities instead of head and tail."""
   return fields.get("entities") is not None
 
 
-def read_post(fields: Mapping[str, Any]) -> Post:
+def read_post(fields: Mapping[str, Any]) -> Cut:
   """Checks a post's fields and finds its entities.
 
   Raises:
@@ -55,7 +39,7 @@ def read_post(fields: Mapping[str, Any]) -> Post:
       _check_marked(fields, role, text[begin:end])
   else:
     head, tail = (_chars(fields, role, text) for role in ROLES)
-  return Post(*cut.cut_at(text, head, tail))
+  return markers.cut_at(text, head, tail)
 
 
 def read_text(text: Any) -> str:
@@ -95,11 +79,11 @@ def _chars(fields: Mapping[str, Any], role: str, text: str) -> Span:
   begin, end = chars_of_words(span, role, text)
   if name is None or is_name(name, text[begin:end]):
     return begin, end
-  words = cut.words(text)
+  words = markers.words(text)
   inside = [
     place
     for place in _find(name, role, text)
-    if cut.touched(words, place) == tuple(span)
+    if markers.touched(words, place) == tuple(span)
   ]
   if not inside:
     raise ValueError(
@@ -111,7 +95,7 @@ def _chars(fields: Mapping[str, Any], role: str, text: str) -> Span:
 
 def chars_of_words(span: Any, role: str, text: str) -> Span:
   """Returns the characters [begin, end) of words [begin, end)."""
-  words = cut.words(text)
+  words = markers.words(text)
   is_pair = isinstance(span, Sequence) and len(span) == 2
   if (
     not is_pair
@@ -135,9 +119,9 @@ def _find(name: Any, role: str, text: str) -> list[Span]:
   return [
     (begin, end)
     for begin, end in occurrences(name, text)
-    if not cut.splits_word(text, begin)
-    and not cut.splits_word(text, end)
-    and not cut.goes_on(text, end)
+    if not markers.splits_word(text, begin)
+    and not markers.splits_word(text, end)
+    and not markers.goes_on(text, end)
   ]
 
 
@@ -151,11 +135,11 @@ def _only(places: Sequence[Span], name: Any, role: str, text: str) -> Span:
   """Returns the only place; an error for several lists the words around."""
   if len(places) == 1:
     return places[0]
-  words, listed = cut.words(text), []
+  words, listed = markers.words(text), []
   if not places:
     raise ValueError(f"{role}: {shown(name)} {_why_none(name, text, words)}")
   for place in places[:_MAX_PLACES]:
-    begin, end = cut.touched(words, place)
+    begin, end = markers.touched(words, place)
     around = " ".join(m.group() for m in words[max(0, begin - 2) : end + 2])
     listed.append(f"{begin}:{end} ({shown(around)})")
   more = len(places) - len(listed)
@@ -171,7 +155,7 @@ def _why_none(name: str, text: str, words: Sequence[re.Match]) -> str:
   parts = occurrences(name, text)
   if not parts:
     return "does not occur in the text"
-  begin, end = cut.touched(words, parts[0])
+  begin, end = markers.touched(words, parts[0])
   longer = text[words[begin].start() : words[end - 1].end()]
   return (
     f"occurs only as part of {shown(longer)}; give the whole word, or {_MARKED}"

@@ -14,7 +14,15 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from ifa_jax.inference import answers, completion, questions, seen_kinds
+import numpy as np
+
+from ifa_jax.inference import (
+  answers,
+  completion,
+  questions,
+  records,
+  seen_kinds,
+)
 from ifa_jax.inference.answers import Answer
 from ifa_jax.inference.choose import Choice
 from ifa_jax.inference.images import Opener
@@ -183,8 +191,10 @@ class Predictor:
       return record
     example = self.reader.read(self.complete(post))
     started = self._step(self.reader.batch([example], rows=1))
-    found = [*answers.of_batch([(Question(post), example)], started)]
-    return answers.record(found, self.relations, self.protocol)
+    probabilities = records.finite(np.asarray(started)[0])
+    return records.answered(
+      post, example.names, probabilities, self.relations, self.protocol
+    )
 
   def predict_all(
     self,

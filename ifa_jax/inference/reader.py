@@ -15,11 +15,12 @@ from ifa_jax.data.scenes import region_features as regions
 from ifa_jax.data.scenes.store import Scene
 from ifa_jax.data.text import captions, layouts
 from ifa_jax.data.text import vocabulary as words
+from ifa_jax.data.text.markers import Cut
 from ifa_jax.data.text.row_text import RowText
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.files.shown import shown
 from ifa_jax.inference.images import Opened, Opener
-from ifa_jax.inference.post import Post, read_post
+from ifa_jax.inference.post import read_post
 from ifa_jax.inference.sharing.record import DataSettings, PredictionSettings
 from ifa_jax.models.base import System
 from ifa_jax.workdir.run_folder import SCENES_FILE, VOCABULARY_FILE, RunFolder
@@ -124,7 +125,7 @@ class Reader:
 
   def read_pairs(
     self,
-    posts: Iterable[Post],
+    posts: Iterable[Cut],
     fields: Mapping[str, Any],
     opener: Opener | None = None,
   ) -> Iterator[Example]:
@@ -202,7 +203,7 @@ class Reader:
     """The form of squares, see `decode.fit`; regions have none."""
     return getattr(self.model.vision, "resize", "fit")
 
-  def _read_text(self, post: Post, caption: Any) -> RowText:
+  def _read_text(self, post: Cut, caption: Any) -> RowText:
     most = self.data.text_len
     encoded = self.tokenizer.encode(post.words, post.head, post.tail, most)
     if self.model.text is not None and self.data.layout == "opennre":
@@ -217,7 +218,7 @@ class Reader:
     return text._replace(caption=self.tokenizer.encode_caption(caption, most))
 
   def _choose_boxes(
-    self, post: Post, listed: Sequence[Box]
+    self, post: Cut, listed: Sequence[Box]
   ) -> dict[str, list[tuple[float, ...]]]:
     """Returns the edges of the model's crops, by field."""
     grounded = self.protocol != "none"

@@ -17,6 +17,19 @@ GIVEN = "given"
 _BULKY = ("boxes", "image_base64")
 
 
+def finite(probabilities: np.ndarray) -> np.ndarray:
+  """Returns probabilities.
+
+  Raises:
+    ValueError: if one is not finite.
+  """
+  if not np.all(np.isfinite(probabilities)):
+    raise ValueError(
+      "expected finite probabilities, got others: training has diverged"
+    )
+  return probabilities
+
+
 def answered(
   post: Mapping[str, Any],
   names: tuple[str, str],

@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from ifa_jax.inference.post import Post, read_post
+from ifa_jax.data.text.markers import Cut
+from ifa_jax.inference.post import read_post
 
 
 def read(text, head, tail, **spans):
@@ -20,7 +21,7 @@ def named(post):
 def test_names_are_found_and_punctuation_is_cut_off():
   found = read("Ann, of Acme.", "Ann", "Acme")
   words = ["Ann", ",", "of", "Acme", "."]
-  assert found == Post(words, (0, 1), (3, 4), ("Ann", "Acme"))
+  assert found == Cut(words, (0, 1), (3, 4), ("Ann", "Acme"))
 
 
 @pytest.mark.parametrize(
@@ -58,12 +59,12 @@ def test_names_stand_between_word_boundaries(text, head, tail, words):
 )
 def test_entities_may_nest_overlap_touch_and_coincide(head, tail, spans):
   found = read("New York City", head, tail)
-  assert found == Post(["New", "York", "City"], *spans, (head, tail))
+  assert found == Cut(["New", "York", "City"], *spans, (head, tail))
 
 
 def test_an_entity_within_a_word_cuts_it_for_both():
   found = read("Acme-Labs", "Acme-Labs", "Labs")
-  assert found == Post(["Acme-", "Labs"], (0, 2), (1, 2), ("Acme-Labs", "Labs"))
+  assert found == Cut(["Acme-", "Labs"], (0, 2), (1, 2), ("Acme-Labs", "Labs"))
 
 
 @pytest.mark.parametrize("name", ["Ann", " Ann "])
@@ -84,7 +85,7 @@ def test_spans_count_words_between_spaces():
   words = ["FC", "Basel", "beats", "FC", "Bern", ",", "says", "FC"]
   for text in (" ".join(words), words, "  ".join(words)):
     found = read(text, "FC  Basel", None, head_span=[0, 2], tail_span=(3, 5))
-    assert found == Post(words, (0, 2), (3, 5), ("FC Basel", "FC Bern"))
+    assert found == Cut(words, (0, 2), (3, 5), ("FC Basel", "FC Bern"))
 
 
 def test_a_span_needs_no_name_and_stays_when_the_other_entity_cuts():
@@ -203,7 +204,7 @@ def test_the_words_of_any_span_are_those_of_its_entity():
     words, (head, tail), text = random_words_and_spans(rng)
     by_span = {"text": text, "head_span": head, "tail_span": tail}
     names = [" ".join(words[slice(*span)]) for span in (head, tail)]
-    assert read_post(by_span) == Post(words, head, tail, (*names,)), by_span
+    assert read_post(by_span) == Cut(words, head, tail, (*names,)), by_span
     by_both = by_span | dict(zip(("head", "tail"), names, strict=True))
     assert read_post(by_both) == read_post(by_span), by_both
     found = found_or_why(text, names)

@@ -5,8 +5,8 @@ from typing import Any
 
 from ifa_jax.data.mnre import row as lines
 from ifa_jax.data.mnre.row import RowError
-from ifa_jax.data.text import cut
-from ifa_jax.data.text.markers import Span
+from ifa_jax.data.text import markers
+from ifa_jax.data.text.markers import Cut, Span
 from ifa_jax.files.shown import shown
 
 ROLES = ("head", "tail")
@@ -14,7 +14,7 @@ _KEYS = ("start", "end", "name", "type")
 _UNITS = ("characters", "words")
 
 
-def read(where: str, fields: Mapping[str, Any]) -> cut.Cut:
+def read(where: str, fields: Mapping[str, Any]) -> Cut:
   """Returns the words of a line and its entities.
 
   Raises:
@@ -25,14 +25,16 @@ def read(where: str, fields: Mapping[str, Any]) -> cut.Cut:
   text, unit = fields["text"], _unit(where, fields)
   if isinstance(text, str) and unit == "characters":
     _check_text(where, text)
-    return cut.cut_at(text, *(_chars(where, r, fields[r], text) for r in ROLES))
+    return markers.cut_at(
+      text, *(_chars(where, r, fields[r], text) for r in ROLES)
+    )
   if isinstance(text, str):
     _check_text(where, text)
     text = text.split()
   lines.check_words(where, text)
   head, tail = (_words(where, role, fields[role], text) for role in ROLES)
   names = (" ".join(text[slice(*span)]) for span in (head, tail))
-  return cut.Cut(text, head, tail, (next(names), next(names)))
+  return Cut(text, head, tail, (next(names), next(names)))
 
 
 def check_keys(
@@ -88,9 +90,9 @@ def _chars(where: str, role: str, entity: Any, text: str) -> Span:
     raise _misnamed(where, role, entity, there, "characters")
   inside = (
     there != there.strip()
-    or cut.splits_word(text, begin)
-    or cut.splits_word(text, end)
-    or cut.goes_on(text, end)
+    or markers.splits_word(text, begin)
+    or markers.splits_word(text, end)
+    or markers.goes_on(text, end)
   )
   if not there.strip() or (inside and name is None):
     around = text[max(0, begin - 10) : end + 10]

@@ -1,6 +1,5 @@
 """Image files to arrays.
 
 decode    an image file to the squares that the visual stream reads
-units     pixels and fractions of a picture
 boxes     boxes around objects: detected ones, and grounded by a phrase
 """

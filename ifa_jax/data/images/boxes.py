@@ -26,11 +26,14 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ifa_jax.data.images import units
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
 
 RELEASED = "released"
+UNITS = PIXEL, FRACTION = "pixel", "fraction"
+# Digits of a pixel. Without rounding, an edge at 325 becomes 325.00000000001,
+# and a crop has one row of pixels more.
+_DIGITS = 3
 
 
 class Box(NamedTuple):
@@ -68,11 +71,9 @@ class BoxesFile(NamedTuple):
   def in_pixels(self, name: str, size: tuple[int, int]) -> list[Box]:
     """Returns the boxes of a picture of (width, height) in its pixels."""
     listed = self.boxes.get(name, [])
-    if self.unit == units.PIXEL:
+    if self.unit == PIXEL:
       return listed
-    return [
-      box._replace(edges=units.to_pixels(box.edges, size)) for box in listed
-    ]
+    return [box._replace(edges=to_pixels(box.edges, size)) for box in listed]
 
 
 def read_boxes(path: str | os.PathLike) -> dict[str, list[Box]]:
@@ -90,7 +91,7 @@ def read_boxes(path: str | os.PathLike) -> dict[str, list[Box]]:
       f"{path}: expected boxes that do not depend on relations, got boxes for"
       f" protocol {found.protocol}, which only data_prep.scenes reads"
     )
-  if found.unit != units.PIXEL:
+  if found.unit != PIXEL:
     raise ValueError(
       f"{path}: expected boxes in pixels, got fractions of the pictures, which"
       " only data_prep.scenes reads"
@@ -101,7 +102,7 @@ def read_boxes(path: str | os.PathLike) -> dict[str, list[Box]]:
 def read_file(path: str | os.PathLike) -> BoxesFile:
   """As `read_boxes`, for boxes of any protocol and unit."""
   listed = json_file.load(path)
-  protocol, unit = None, units.PIXEL
+  protocol, unit = None, PIXEL
   # A picture of this name would have a list.
   if isinstance(listed, dict) and isinstance(listed.get("boxes"), dict):
     protocol, unit = _read_marks(path, listed)
@@ -118,7 +119,7 @@ def read_file(path: str | os.PathLike) -> BoxesFile:
   return BoxesFile(read, protocol, unit)
 
 
-def read_list(entries: Any, where: str, unit: str = units.PIXEL) -> list[Box]:
+def read_list(entries: Any, where: str, unit: str = PIXEL) -> list[Box]:
   """Reads the boxes of one picture from JSON values, best score first.
 
   Raises:
@@ -133,7 +134,7 @@ def read_list(entries: Any, where: str, unit: str = units.PIXEL) -> list[Box]:
     for index, entry in enumerate(entries)
   ]
   edges = [list(box.edges) for box in read]
-  units.check(edges, unit, where)
+  _check_unit(edges, unit, where)
   return sorted(read, key=lambda box: -box.score)
 
 
@@ -180,7 +181,7 @@ def _read_marks(
 ) -> tuple[str | None, str]:
   """Returns the protocol and the unit of a file that has either."""
   marks = {key: value for key, value in listed.items() if key != "boxes"}
-  for key, known in (("protocol", (RELEASED,)), ("unit", units.UNITS)):
+  for key, known in (("protocol", (RELEASED,)), ("unit", UNITS)):
     if key in marks and marks[key] not in known:
       raise ValueError(
         f"{path}: expected {' or '.join(map(repr, known))} as {key!r} next to"
@@ -191,7 +192,7 @@ def _read_marks(
       f"{path}: expected 'protocol' or 'unit' next to 'boxes', got"
       f" {shown([*marks])}"
     )
-  return marks.get("protocol"), marks.get("unit", units.PIXEL)
+  return marks.get("protocol"), marks.get("unit", PIXEL)
 
 
 def _read_box(where: str, index: int, entry: Any) -> Box:
@@ -202,7 +203,7 @@ def _read_box(where: str, index: int, entry: Any) -> Box:
   check(isinstance(entry, dict), "an object", entry)
   edges: Any = entry.get("box")
   score: Any = entry.get("score")
-  check(units.are_edges(edges), "four finite numbers as 'box'", edges)
+  check(are_edges(edges), "four finite numbers as 'box'", edges)
   x0, y0, x1, y1 = edges
   check(x0 < x1 and y0 < y1, "x0 < x1 and y0 < y1", edges)
   check(json_file.is_finite(score), "a finite number as 'score'", score)
@@ -211,3 +212,58 @@ def _read_box(where: str, index: int, entry: Any) -> Box:
     is_text = text is None or isinstance(text, str)
     check(is_text, f"text or nothing as {key!r}", text)
   return Box((x0, y0, x1, y1), score, phrase, index, label)
+
+
+def to_pixels(
+  edges: Sequence[float], size: tuple[int, int]
+) -> tuple[float, float, float, float]:
+  """Returns edges in pixels of a picture of (width, height), given fractions.
+
+  Rounded to a thousandth of a pixel, and clipped to the picture.
+  """
+  x0, y0, x1, y1 = (
+    min(max(round(edge * side, _DIGITS), 0), side)
+    for edge, side in zip(edges, size * 2, strict=True)
+  )
+  return x0, y0, x1, y1
+
+
+def _check_unit(
+  listed: Sequence[Sequence[float]], unit: str, where: str
+) -> None:
+  """Raises ValueError for boxes of a picture in another unit."""
+  if unit == PIXEL:
+    check_pixels(listed, where)
+  else:
+    _check_fractions(listed, where)
+
+
+def check_pixels(listed: Sequence[Any], where: str) -> None:
+  """Raises ValueError for boxes in fractions of the picture, not in pixels.
+
+  Fractions end before 2: they may slightly exceed 1. A box of one whole pixel
+  in the corner, a detector's failure, is accepted among others. Malformed boxes
+  are ignored.
+  """
+  small = [are_edges(edges) and max(edges) < 2 for edges in listed]
+  for index, edges in enumerate(listed):
+    if small[index] and (all(small) or any(edge % 1 for edge in edges)):
+      raise ValueError(
+        f"{where}, box {index}: expected pixels of the picture, got"
+        f" {shown(edges)}, fractions of its width and height; multiply by these"
+      )
+
+
+def are_edges(value: Any) -> bool:
+  """Returns whether a value is a list of four finite numbers."""
+  is_list = isinstance(value, (list, tuple)) and len(value) == 4
+  return is_list and all(map(json_file.is_finite, value))
+
+
+def _check_fractions(listed: Sequence[Sequence[float]], where: str) -> None:
+  for index, edges in enumerate(listed):
+    if min(edges) < 0 or max(edges) > 1:
+      raise ValueError(
+        f"{where}, box {index}: expected fractions of the picture, from 0 to 1,"
+        f" got {shown(edges)}"
+      )

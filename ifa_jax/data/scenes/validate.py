@@ -93,7 +93,7 @@ def _object_rules(arrays: Arrays, owners: np.ndarray) -> Iterator[Rule]:
   sizes = arrays["sizes"][owners]
   yield "finite boxes", ~np.isfinite(boxes).all(axis=1), boxes
   yield "x0 < x1 and y0 < y1", given["boxes"] & ~ordered, boxes
-  # As in `images.units.check_pixels`.
+  # As in `images.boxes.check_pixels`.
   in_parts = (boxes.max(axis=1) < 2) & (boxes % 1).any(axis=1)
   condition = "boxes in pixels, not in fractions of the picture"
   yield condition, given["boxes"] & in_parts, boxes

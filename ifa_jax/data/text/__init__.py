@@ -1,6 +1,6 @@
 """Text to ids.
 
-markers              entity markers in a list of words, windows around entities
+markers              entities: markers, windows around them, words of a text
 tokenizer            words with markers to WordPiece ids
 tokenizer_files      tokenizers of folders and of the hub
 layouts              other layouts of a text's WordPieces

@@ -25,8 +25,8 @@ from collections.abc import Mapping, Sequence
 from ifa_jax.cli import app, progress, settings_flags
 from ifa_jax.cli.settings_flags import setting
 from ifa_jax.data import schema
-from ifa_jax.data.images import decode, units
-from ifa_jax.data.images.boxes import RELEASED
+from ifa_jax.data.images import decode
+from ifa_jax.data.images.boxes import PIXEL, RELEASED, UNITS, to_pixels
 from ifa_jax.data.mnre import crops, tree
 from ifa_jax.data.mnre.row import Row
 from ifa_jax.files.shown import shown
@@ -55,9 +55,7 @@ class Settings:
     "clean",
     choices=schema.PROTOCOLS,
   )
-  unit: str = setting(
-    "Unit of the edges to write.", units.PIXEL, choices=units.UNITS
-  )
+  unit: str = setting("Unit of the edges to write.", PIXEL, choices=UNITS)
 
 
 def produce(settings: Settings) -> dict[str, int]:
@@ -84,7 +82,7 @@ def produce(settings: Settings) -> dict[str, int]:
   else:
     found = _by_pictures(files, rows)
   marks = {"protocol": RELEASED} if is_grounded else {}
-  if settings.unit == units.PIXEL:
+  if settings.unit == PIXEL:
     written, lost = _to_pixels(settings.raw_dir, found, rows)
   else:
     marks["unit"] = settings.unit
@@ -207,7 +205,7 @@ def _to_pixels(
       missing.append(name)
       continue
     size = decode.open_picture(path).size
-    in_pixels[name] = [[*units.to_pixels(edges, size)] for edges in listed]
+    in_pixels[name] = [[*to_pixels(edges, size)] for edges in listed]
   if missing:
     _log.warning(
       "%s: %d of %d pictures have no file, and so no size; their boxes are left"

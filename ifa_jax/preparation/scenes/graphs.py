@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from ifa_jax.data.images import boxes, units
+from ifa_jax.data.images import boxes
 from ifa_jax.data.scenes.store import Scene
 from ifa_jax.detection import scene_builder
 from ifa_jax.detection.region_encoder import RegionEncoder
@@ -170,7 +170,7 @@ def _to_picture(
 def _read_graph(
   entry: Any, classes: Sequence[str], predicates: Sequence[str], where: str
 ) -> Graph:
-  units.check_pixels(_list(where, entry, "bbox"), where)
+  boxes.check_pixels(_list(where, entry, "bbox"), where)
   columns = _rows(where, entry, ("bbox", "bbox_labels", "bbox_scores"))
   listed = [
     {

@@ -7,7 +7,7 @@ from typing import Any
 from ifa_jax.cli.settings_flags import setting
 from ifa_jax.convert.sources import sha256
 from ifa_jax.data.formats import registry
-from ifa_jax.data.images import boxes, decode, units
+from ifa_jax.data.images import boxes, decode
 from ifa_jax.data.mnre.row import Row
 from ifa_jax.data.scenes import store
 from ifa_jax.data.text import dependency_parser as parser
@@ -87,7 +87,7 @@ class Maker:
     self._settings = settings
     self.reader = registry.open_folder(settings.format, settings.raw_dir)
     self._found: Mapping[str, Any]
-    self._listed = boxes.BoxesFile({}, None, units.PIXEL)
+    self._listed = boxes.BoxesFile({}, None, boxes.PIXEL)
     self._make: Callable[..., store.Scene]
     if settings.scene_graphs:
       self._files: Sequence[str] = settings.scene_graphs
@@ -138,7 +138,7 @@ class Maker:
   @property
   def _needs_no_file(self) -> bool:
     """Whether neither pixels nor the size of a picture are read."""
-    in_fractions = self._listed.unit == units.FRACTION
+    in_fractions = self._listed.unit == boxes.FRACTION
     return in_fractions and isinstance(self._encoder, Geometry)
 
   def check_pictures(self, rows: Iterable[Row]) -> None:
