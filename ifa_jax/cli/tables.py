@@ -40,6 +40,12 @@ def print_scores(scores: Mapping[str, Any], title: str) -> None:
   for name, part in (("naming it", scores["naming"]), ("all rows", scores)):
     accuracy = percent(part["accuracy"])
     table.add_row(f"{name}, accuracy", accuracy, "", "", str(part["n"]), "")
+  # Some datasets can be guessed without text and picture.
+  for name, guessed in scores.get("counts_only", {}).items():
+    table.add_section()
+    table.add_row(f"{name}, micro, without None", *_prf(guessed), "", "")
+    accuracy = percent(guessed["accuracy"])
+    table.add_row(f"{name}, accuracy", accuracy, "", "", "", "")
   print_table(table)
 
 

@@ -128,6 +128,10 @@ def write(
   }
   source = experiment.data.inputs.visual_source(rows)
   scores |= {} if source is None else {"visual_source": source}
+  # Of all rows of datasets whose entities may be objects.
+  by_counts = experiment.prepared.metadata.get("counts_only")
+  if by_counts and kept is None:
+    scores["counts_only"] = by_counts[rows.name]
   scores |= others or {}
 
   def write_files():

@@ -3,6 +3,7 @@
 import json
 
 import fuzzing
+import object_trees
 import pytest
 from format_files import NO_FILES, few, line, open_reader, write_jsonl
 from hypothesis import strategies as st
@@ -28,7 +29,7 @@ LINE = line(
 )
 
 
-def read_all(folder, name, files=NO_FILES):
+def read_all(folder, name, files=NO_FILES, where="train.json"):
   """Returns the rows of train, or [] for an error of the whole file."""
   errors = []
 
@@ -36,9 +37,9 @@ def read_all(folder, name, files=NO_FILES):
     reader = open_reader(folder, name, files)
     return [*reader.rows("train", on_error=errors.append)]
 
-  found = fuzzing.read(rows, folder, "train.json", str(folder))
+  found = fuzzing.read(rows, folder, where, str(folder))
   for error in errors:
-    assert str(error).startswith("train.json"), error
+    assert str(error).startswith(where), error
     assert len(str(error)) < 500
     assert len(str(error).splitlines()) == 1
   rows = [] if isinstance(found, Exception) else found
@@ -82,5 +83,27 @@ def test_any_bytes_are_lines_or_errors(tmp_path, thorough):
     ),
   )
   fuzzing.check(body, contents, thorough=thorough, few=200)
+  assert 0 in num_read
+  assert max(num_read) > 1
+
+
+def test_any_lines_and_objects_are_rows_or_errors(tmp_path, thorough):
+  sound, objects = object_trees.row(), {"a.jpg": object_trees.UMRE_OBJECTS}
+  object_trees.write_umre(tmp_path, [sound])
+  num_read = []
+
+  def body(line, listed):
+    text = f"{sound!r}\n{line!r}\n".encode(errors="surrogateescape")
+    (tmp_path / "umke_partner/train_set.json").write_bytes(text)
+    (tmp_path / "umke_partner/pos_umke.json").write_text(json.dumps(listed))
+    num_read.append(read_all(tmp_path, "umre", where="train_set.json"))
+
+  fuzzing.check(
+    body,
+    fuzzing.altered(sound),
+    fuzzing.altered(objects) | st.just(objects),
+    thorough=thorough,
+    few=200,
+  )
   assert 0 in num_read
   assert max(num_read) > 1

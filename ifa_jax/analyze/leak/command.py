@@ -14,8 +14,11 @@ as well, and those of `--counts`, a JSON file of numbers by row or picture:
 
 A row is named by its split and the line of its text file (from 1). A count with
 more than 32 values is divided into 32 groups of about as many rows. Queries, if
-any, are compared with the argument types of the gold relations. `information`
-and `queries` define a leak. If no count is informative, at most 1 audit in 100
+any, are compared with the argument types of the gold relations. In datasets
+whose entities may be objects of the picture, each post's numbers of entities,
+objects and pairs are tested on one row of it, and the relations that train has
+for as many entities and objects are scored as predictions. `information` and
+`queries` define a leak. If no count is informative, at most 1 audit in 100
 reports a leak in one, however many are tested.
 
 Exit status: 1 if there is a leak, 0 if there is none or if there are too few
@@ -34,7 +37,7 @@ from ifa_jax.analyze.leak import information, queries, sources, tables
 from ifa_jax.analyze.leak.information import Sample
 from ifa_jax.analyze.leak.sources import Row
 from ifa_jax.data import schema
-from ifa_jax.statistics import bootstrap
+from ifa_jax.statistics import bootstrap, counts_only
 
 TOLERANCE = 0.05
 MAX_VALUES = 32
@@ -104,8 +107,9 @@ def measure(
     crop that they have twice; `queries`, or None: split -> rows without a
     relation (`none`), with one (`relation`), and with one that has types
     (`typed`), and how many of their queries end in exactly these types, and
-    `judged` -> `queries.judge`; `verdicts`: name -> verdict; `verdict`: the
-    worst of them.
+    `judged` -> `queries.judge`; `counts_only`: `counts_only.score`, or None
+    where entities are never objects; `verdicts`: name -> verdict; `verdict`:
+    the worst of them.
 
   Raises:
     ValueError: for a folder of another kind or protocol, and malformed files.
@@ -118,7 +122,7 @@ def measure(
     name: leak_counts.measure(splits, tolerance, level)
     for name, splits in numbers.items()
   }
-  asked = _queries(source.splits)
+  asked, rows = _queries(source.splits), source.with_objects
   verdicts = {name: found["verdict"] for name, found in counts.items()}
   if asked:
     verdicts[_QUERIES] = asked["judged"]["verdict"]
@@ -135,6 +139,7 @@ def measure(
       for kind in sources.KINDS
     },
     "queries": asked,
+    "counts_only": counts_only.score(rows) if rows else None,
     "verdicts": verdicts,
     "verdict": information.worst(verdicts.values()),
   }
@@ -182,11 +187,25 @@ def _numbers(
   found, seen = {}, set()
   for name in rows[0].counts:
     values = _group(np.array([row.counts[name] for row in rows], np.float64))
-    if name in supplied or (values.any() and values.tobytes() not in seen):
+    of_posts = name.endswith(sources.OF_POSTS)
+    is_new = values.any() and values.tobytes() not in seen
+    if name in supplied or of_posts or is_new:
       parts = map(Sample, np.split(values, ends), np.split(labels, ends), posts)
+      parts = map(_one_per_post, parts) if of_posts else parts
       found[name] = dict(zip(splits, parts, strict=True))
     seen.add(values.tobytes())
   return found
+
+
+def _one_per_post(sample: Sample) -> Sample:
+  """Returns a random row of each post.
+
+  A test exchanges the numbers of posts with as many rows, which would hide a
+  number that follows from these.
+  """
+  order = np.random.default_rng(0).permutation(len(sample.posts))
+  rows = order[np.unique(sample.posts[order], return_index=True)[1]]
+  return Sample(*(values[rows] for values in sample))
 
 
 def _group(values: np.ndarray) -> np.ndarray:

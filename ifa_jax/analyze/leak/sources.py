@@ -22,9 +22,11 @@ from ifa_jax.data.images import decode
 from ifa_jax.data.pipeline.tfrecord import Shards
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
-from ifa_jax.statistics import metrics
+from ifa_jax.statistics import counts_only, metrics
 
 KINDS = ("grounded", "detected")
+# Ends the names of counts that all rows of a post have, see `command`.
+OF_POSTS = "of the post"
 
 
 class Row(NamedTuple):
@@ -45,6 +47,8 @@ class Source(NamedTuple):
   description: str  # "raw tree: protocol released"
   protocol: str
   splits: Mapping[str, Sequence[Row]]  # Rows in order.
+  # The same rows where objects may be entities, else none.
+  with_objects: Mapping[str, Sequence[counts_only.Row]] = {}
 
 
 def read(data_dir: str, protocol: str | None = None) -> Source:
@@ -156,7 +160,8 @@ def _read_prepared(prepared: schema.Prepared) -> Source:
   from ifa_jax.runtime.tensorflow import tf
 
   folder, metadata = prepared.folder, prepared.metadata
-  splits = {}
+  object_word = metadata.get("format", {}).get("object_word")
+  splits, with_objects = {}, {}
   for split in schema.SPLITS:
     pattern = os.path.join(glob.escape(folder), f"*-{split}.tfrecord-*")
     paths = sorted(glob.glob(pattern))
@@ -165,18 +170,38 @@ def _read_prepared(prepared: schema.Prepared) -> Source:
         f"{folder}: expected shards of the split {split!r}, got none"
       )
     shards = Shards(paths)
-    examples = (
-      tf.train.Example.FromString(shards[i]) for i in range(len(shards))
-    )
-    splits[split] = [
-      _prepared_row(example.features.feature, metadata) for example in examples
-    ]
+    rows = splits[split] = []
+    counted = []
+    for i in range(len(shards)):
+      fields = tf.train.Example.FromString(shards[i]).features.feature
+      rows.append(_prepared_row(fields, metadata))
+      if object_word:
+        counted.append(_with_objects(fields, rows[-1], object_word))
+    if object_word:
+      with_objects[split] = counted
+      for row, post in zip(rows, counts_only.posts(counted), strict=True):
+        row.counts.update(
+          {f"{name} {OF_POSTS}": x for name, x in post._asdict().items()}
+        )
   protocol = metadata["protocol"]
   description = (
     f"prepared dataset: protocol {protocol}, missing pixels"
     f" {metadata['missing_pixels']}"
   )
-  return Source(description, protocol, splits)
+  return Source(description, protocol, splits, with_objects)
+
+
+def _with_objects(
+  fields: Mapping, row: Row, object_word: str
+) -> counts_only.Row:
+  """Returns a row with its entities; the objects are the detected crops."""
+  words = [word.decode() for word in fields["words"].bytes_list.value]
+  spans = [
+    tuple(fields[f"{role}_span"].int64_list.value) for role in ("head", "tail")
+  ]
+  entities = counts_only.in_text(words, spans, object_word)
+  objects = int(row.counts["detected crops"])
+  return counts_only.Row(row.img_id, entities, objects, row.relation)
 
 
 def _prepared_row(fields: Mapping, metadata: Mapping[str, Any]) -> Row:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ifa_jax.analyze.leak import counts
+from ifa_jax.analyze.leak import counts, sources
 from ifa_jax.cli import tables
 
 _CLASSES = ("None rows", "rows with a relation")
@@ -19,6 +19,8 @@ def show(found: Mapping[str, Any]) -> None:
     _show_count(name, counted)
   if found["queries"]:
     _show_queries(found["queries"])
+  if found["counts_only"]:
+    _show_guesses(found["counts_only"])
   if found["counts"]:
     _show_tests(found)
 
@@ -56,9 +58,10 @@ def _show_count(name: str, counted: Mapping[str, Any]) -> None:
       for listed in table.values()
     ]
     cells.append([split, *numbers, *pair, *accuracy])
+  of_posts = ", one of each post" * name.endswith(sources.OF_POSTS)
   title = (
-    f"Rows by {name} (number: rows)\naccuracy of each number's majority class"
-    " on train"
+    f"Rows by {name} (number: rows{of_posts})\naccuracy of each number's"
+    " majority class on train"
   )
   if rule := counted["threshold"]:
     title += f', precision and recall of "{rule}", the best threshold there'
@@ -78,6 +81,21 @@ def _show_queries(queries: Mapping[str, Any]) -> None:
       pairs = ((found[f"{k}_equal"], found[f"{k}_rows"]) for k in kinds)
       cells.append([split, *(f"{equal} of {rows}" for equal, rows in pairs)])
   _print(title, ("split", *_CLASSES, "of these with types"), cells)
+
+
+def _show_guesses(scores: Mapping[str, Any]) -> None:
+  columns = ("by", "in", "accuracy", "precision", "recall", "F1")
+  keys = ("accuracy", "precision", "recall", "f1")
+  cells = [
+    [name, split, *(tables.percent(guessed[key]) for key in keys)]
+    for split, found in scores.items()
+    for name, guessed in found.items()
+  ]
+  title = (
+    "Relations guessed without text and picture\ncounts only: train's majority"
+    " of posts with as many entities and objects"
+  )
+  _print(title, columns, cells)
 
 
 def _show_tests(found: Mapping[str, Any]) -> None:

@@ -98,25 +98,12 @@ class Jsonl(Reader):
       message = "expected 'image' with 'boxes' or 'caption', got"
       raise RowError(where, "missing key", f"{message} {shown([*fields])}")
     if listed is not None and name is not None:
-      self._keep_boxes(listed, name, where)
+      try:
+        found = boxes.read_list(listed, "boxes")
+      except ValueError as error:
+        raise RowError(where, "bad boxes", str(error)) from None
+      self.keep_boxes(name, found, where)
     return name or ""
-
-  def _keep_boxes(self, listed: Any, name: str, where: str) -> None:
-    """Keeps the boxes of a picture, the same ones in all its rows.
-
-    Otherwise their number could depend on a row's relation.
-    """
-    try:
-      found = boxes.read_list(listed, "boxes")
-    except ValueError as error:
-      raise RowError(where, "bad boxes", str(error)) from None
-    if self.boxes.setdefault(name, found) != found:
-      raise RowError(
-        where,
-        "bad boxes",
-        f"expected the boxes of {name!r} that an earlier row has, got"
-        f" {shown(listed)}",
-      )
 
 
 def _parse(text: bytes, where: str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from ifa_jax.data import relation_names, schema
 from ifa_jax.data.images.boxes import Box
 from ifa_jax.data.mnre import crops, tree
 from ifa_jax.data.mnre.row import Row, RowError
+from ifa_jax.files.shown import shown
 
 # Names of the negative class in lower case; datasets call it "None".
 NEGATIVE = ("none", "na", "other", "no_relation")
@@ -109,6 +110,22 @@ class Reader(abc.ABC):
     return {"name": self.name} | (
       {"negative": self.negative} if renamed else {}
     )
+
+  def keep_boxes(self, name: str, found: list[Box], where: str) -> None:
+    """Keeps the boxes of a picture, the same ones in all its rows.
+
+    Otherwise their number could depend on a row's relation.
+
+    Raises:
+      RowError: if an earlier row has others.
+    """
+    if self.boxes.setdefault(name, found) != found:
+      raise RowError(
+        where,
+        "bad boxes",
+        f"expected the boxes of {name!r} that an earlier row has, got"
+        f" {shown([box.edges for box in found])}",
+      )
 
   @abc.abstractmethod
   def read(self, split: str) -> Iterator[Row | RowError]:

@@ -7,9 +7,13 @@ from ifa_jax.data.formats.fewrel import Fewrel
 from ifa_jax.data.formats.jmere import Jmere
 from ifa_jax.data.formats.jsonl import Jsonl
 from ifa_jax.data.formats.mnre import Mnre
+from ifa_jax.data.formats.more import More, Umre
 from ifa_jax.data.formats.reader import Reader
 
-_OF_FOLDER = {"mnre": Mnre, "jsonl": Jsonl, "jmere": Jmere}
+_OF_WORDS = {"mnre": Mnre, "jsonl": Jsonl, "jmere": Jmere}
+_OF_FOLDER = {**_OF_WORDS, "more": More, "umre": Umre}
+# Formats that name their files, and whose entities are all in the text.
+OF_WORDS = tuple(_OF_WORDS)
 # Formats that name their files, and may have pictures.
 OF_FOLDER = tuple(_OF_FOLDER)
 FORMATS = (*OF_FOLDER, "fewrel")

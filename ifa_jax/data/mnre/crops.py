@@ -17,8 +17,12 @@ from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files import torch_file
 from ifa_jax.files.shown import shown
 
-# DeepKE calls val "dev" in some names.
-_SPLIT_NAMES = {"train": ["train"], "val": ["val", "dev"], "test": ["test"]}
+# DeepKE calls val "dev" in some names, and MORE "valid".
+_SPLIT_NAMES = {
+  "train": ["train"],
+  "val": ["val", "dev", "valid"],
+  "test": ["test"],
+}
 
 
 class Crop(NamedTuple):

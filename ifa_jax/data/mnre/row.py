@@ -126,7 +126,7 @@ def read_line(
     RowError: for the first error in it.
   """
   where = f"{file_name(split)}:{line}"
-  fields = _parse(text, where, parse)
+  fields = read_fields(text, where, parse)
   words, relation = fields["token"], fields["relation"]
   check_words(where, words)
   head, head_name = read_entity(where, "h", fields["h"], words)
@@ -154,6 +154,40 @@ def read_line(
     relation=relation,
     caption=read_caption(where, fields.get("caption")),
   )
+
+
+def read_fields(
+  text: bytes, where: str, parse: notation.Parse
+) -> dict[str, Any]:
+  """Returns the values of a line, those of `_KEYS` and any others.
+
+  Raises:
+    RowError: for another literal, or a value of another type.
+  """
+  kind = "a JSON object" if parse is notation.read_json else "a dict literal"
+  try:
+    if len(text) > MAX_BYTES:
+      raise ValueError(f"longer than {MAX_BYTES} bytes")
+    fields = parse(text.decode("utf-8-sig").strip())
+  except json_file.RepeatedKey as error:
+    raise RowError(where, "repeated key", str(error)) from None
+  # Python's parser raises all of these, two of them for deep nesting.
+  except notation.ERRORS as error:
+    reason = " ".join(str(error).split())[:120] or type(error).__name__
+    raise RowError(where, f"not {kind}", reason) from None
+  if not isinstance(fields, dict):
+    raise RowError(where, f"not {kind}", f"got a {type(fields).__name__}")
+  for key, kind in _KEYS.items():
+    if key not in fields:
+      raise _missing(where, repr(key), fields)
+    value = fields[key]
+    if not isinstance(value, kind) or isinstance(value, bool):
+      hint = "; a post without a picture names a file that does not exist, see"
+      hint += " --missing_pixels=absent"
+      message = f"expected {_DESCRIBED[key]} in {key!r}, got {shown(value)}"
+      message += hint * (key == "img_id" and value is None)
+      raise RowError(where, "wrong type", message)
+  return fields
 
 
 def check_words(where: str, words: Any) -> None:
@@ -198,34 +232,6 @@ def is_text(value: Any) -> bool:
   except (AttributeError, UnicodeEncodeError):
     return False
   return isinstance(value, str)
-
-
-def _parse(text: bytes, where: str, parse: notation.Parse) -> dict[str, Any]:
-  """Returns a dict with the keys of `_KEYS`."""
-  kind = "a JSON object" if parse is notation.read_json else "a dict literal"
-  try:
-    if len(text) > MAX_BYTES:
-      raise ValueError(f"longer than {MAX_BYTES} bytes")
-    fields = parse(text.decode("utf-8-sig").strip())
-  except json_file.RepeatedKey as error:
-    raise RowError(where, "repeated key", str(error)) from None
-  # Python's parser raises all of these, two of them for deep nesting.
-  except notation.ERRORS as error:
-    reason = " ".join(str(error).split())[:120] or type(error).__name__
-    raise RowError(where, f"not {kind}", reason) from None
-  if not isinstance(fields, dict):
-    raise RowError(where, f"not {kind}", f"got a {type(fields).__name__}")
-  for key, kind in _KEYS.items():
-    if key not in fields:
-      raise _missing(where, repr(key), fields)
-    value = fields[key]
-    if not isinstance(value, kind) or isinstance(value, bool):
-      hint = "; a post without a picture names a file that does not exist, see"
-      hint += " --missing_pixels=absent"
-      message = f"expected {_DESCRIBED[key]} in {key!r}, got {shown(value)}"
-      message += hint * (key == "img_id" and value is None)
-      raise RowError(where, "wrong type", message)
-  return fields
 
 
 def read_caption(where: str, caption: Any) -> str:

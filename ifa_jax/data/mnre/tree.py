@@ -56,7 +56,7 @@ def read_relations(raw_dir: str) -> list[str]:
       a relation has two spellings.
   """
   path = relations_path(raw_dir)
-  relations = _relations_of_text(raw_dir) if path is None else _read_ids(path)
+  relations = _relations_of_text(raw_dir) if path is None else read_ids(path)
   relation_names.check(relations, path or raw_dir)
   if not relations or not relation_names.is_none(relations[0]):
     raise ValueError(
@@ -64,6 +64,25 @@ def read_relations(raw_dir: str) -> list[str]:
       f" {relations[:1] or 'no relation'}"
     )
   return relations
+
+
+def read_ids(path: str) -> list[str]:
+  """Returns the names of a file of relations by id.
+
+  Raises:
+    ValueError: unless it is an object of names to the ids 0, 1, 2 ...
+  """
+  ids = json_file.load(path)
+  if not isinstance(ids, dict) or any(type(i) is not int for i in ids.values()):
+    raise ValueError(f"{path}: expected one object of names to ids")
+  if sorted(ids.values()) != list(range(len(ids))):
+    raise ValueError(
+      f"{path}: expected the ids 0 to {len(ids) - 1}, got"
+      f" {shown(sorted(ids.values()))}"
+    )
+  for name in ids:
+    lines.check_relation(path, name)
+  return sorted(ids, key=ids.__getitem__)
 
 
 def read_rows(
@@ -107,20 +126,6 @@ def read_rows(
     raise ValueError(
       f"{os.path.basename(path)}: expected a row per line, got an empty file"
     )
-
-
-def _read_ids(path: str) -> list[str]:
-  ids = json_file.load(path)
-  if not isinstance(ids, dict) or any(type(i) is not int for i in ids.values()):
-    raise ValueError(f"{path}: expected one object of names to ids")
-  if sorted(ids.values()) != list(range(len(ids))):
-    raise ValueError(
-      f"{path}: expected the ids 0 to {len(ids) - 1}, got"
-      f" {shown(sorted(ids.values()))}"
-    )
-  for name in ids:
-    lines.check_relation(path, name)
-  return sorted(ids, key=ids.__getitem__)
 
 
 def _relations_of_text(raw_dir: str) -> list[str]:

@@ -12,7 +12,8 @@ that is computed from the result:
 
     released   the published dictionary, which reveals the label, see README.md
     clean      boxes found for the names of the two entities, given by --boxes;
-               the best box of each name comes first
+               the best box of each name comes first; of MORE and UMRE the
+               objects that are entities
     none       no grounded crops
 
 Exit status: 0 done or already prepared, 1 failed with one line on standard

@@ -20,6 +20,7 @@ from ifa_jax.files import scratch
 from ifa_jax.preparation import versions
 from ifa_jax.preparation.mnre import draw
 from ifa_jax.preparation.mnre.plan import Plan, Planner, Settings
+from ifa_jax.statistics import counts_only
 
 _log = logging.getLogger("ifa_jax")
 # bert-base-uncased knows all words of MNRE, and all but 0.003 of MNRE-1's.
@@ -76,12 +77,14 @@ class Survey(NamedTuple):
     num_files: picture files to draw from, counted once for each row.
     pictures: sha256 of the names and sizes of these files.
     num_captions: rows with a caption.
+    with_objects: split -> its rows, if objects may be entities; else none.
   """
 
   num_rows: dict[str, int]
   num_files: int
   pictures: str
   num_captions: int
+  with_objects: dict[str, list[counts_only.Row]]
 
 
 def survey(planner: Planner) -> Survey:
@@ -102,6 +105,8 @@ def survey(planner: Planner) -> Survey:
   missing: dict[str, str] = {}
   num_files = num_words = num_unknown = num_captions = 0
   pictures = hashlib.sha256()
+  object_word = planner.reader.describe().get("object_word")
+  with_objects: dict[str, list[counts_only.Row]] = {}
   for split in schema.SPLITS:
     plans = planner.plans(split, on_error)
     for plan in progress.bar(plans, f"reading {split}", unit=" rows"):
@@ -109,6 +114,9 @@ def survey(planner: Planner) -> Survey:
       num_words += len(plan.row.words)
       num_unknown += plan.num_unknown
       num_captions += bool(plan.caption.words)
+      if object_word:
+        counted = _counted(plan, object_word)
+        with_objects.setdefault(split, []).append(counted)
       # Kept only where they are reported: there may be as many as rows.
       if settings.missing_pixels == "error":
         for path in plan.missing:
@@ -129,7 +137,15 @@ def survey(planner: Planner) -> Survey:
       100 * num_unknown / num_words,
     )
   planner.report_joins()
-  return Survey(num_rows, num_files, pictures.hexdigest(), num_captions)
+  return Survey(
+    num_rows, num_files, pictures.hexdigest(), num_captions, with_objects
+  )
+
+
+def _counted(plan: Plan, object_word: str) -> counts_only.Row:
+  row = plan.row
+  entities = counts_only.in_text(row.words, (row.head, row.tail), object_word)
+  return counts_only.Row(row.img_id, entities, plan.num_detected, row.relation)
 
 
 def _files(plan: Plan) -> list[str]:
@@ -161,6 +177,8 @@ def _metadata(planner: Planner, surveyed: Survey) -> dict[str, Any]:
   optional: dict[str, Any] = {}
   if described := planner.reader.describe():
     optional["format"] = described
+  if surveyed.with_objects:
+    optional["counts_only"] = counts_only.score(surveyed.with_objects)
   if settings.resize != "fit":
     optional["resize"] = settings.resize
   if surveyed.num_captions:

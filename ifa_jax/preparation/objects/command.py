@@ -31,7 +31,7 @@ class Settings(work.Settings):
 
   raw_dir: str = setting("The folder of the dataset (MNRE: DeepKE's data/).")
   format: str = setting(
-    "Format of the dataset.", "mnre", choices=registry.OF_FOLDER
+    "Format of the dataset.", "mnre", choices=registry.OF_WORDS
   )
   out: str = setting("Boxes file to write, JSON.")
   detector: str = setting(
