@@ -6,12 +6,10 @@ initialised as in a new run with the same seed.
 """
 
 import dataclasses
-import math
 import os
 from collections.abc import Mapping
 from typing import Any, cast
 
-import jax
 import numpy as np
 from flax import traverse_util
 
@@ -25,6 +23,7 @@ from ifa_jax.convert.huggingface.encoder_weights import (
   read_stream,
 )
 from ifa_jax.convert.huggingface.encoders import MARKERS_KEY
+from ifa_jax.convert.huggingface.positions import resize_positions
 from ifa_jax.convert.store import Converted
 from ifa_jax.data.text import markers
 from ifa_jax.files.shown import shown
@@ -235,29 +234,3 @@ def _check_fit(text: Stream, vision: Stream) -> None:
       f" layer by layer; got {found} in {text.source.name} and {other} in"
       f" {vision.source.name}: {advice}"
     )
-
-
-def resize_positions(table: np.ndarray, side: int) -> np.ndarray:
-  """Returns a position table for a grid of another size.
-
-  Row 0, the class token's, is kept. The others are a grid of patches, row by
-  row, that is resized by cubic interpolation, with smoothing if it shrinks.
-
-  Args:
-    table: float32[1 + n^2, D].
-    side: patches along a side of the new grid.
-
-  Returns:
-    float32[1 + side^2, D]; `table` itself if it has that size.
-
-  Raises:
-    ValueError: for a table that is no class token and a square.
-  """
-  old = math.isqrt(len(table) - 1)
-  if old**2 != len(table) - 1:
-    raise ValueError(f"position table: expected 1 + n^2 rows, got {len(table)}")
-  if side == old:
-    return table
-  grid = table[1:].reshape(old, old, -1)
-  resized = jax.image.resize(grid, (side, side, grid.shape[-1]), "cubic")
-  return np.concatenate([table[:1], resized.reshape(side**2, -1)])
