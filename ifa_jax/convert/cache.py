@@ -31,7 +31,7 @@ _log = logging.getLogger("ifa_jax")
 
 SIDES = ("text", "vision")
 # Part of every key; increased when the same files convert differently.
-_VERSION = 3
+_VERSION = 4
 
 
 def parse(weights: str) -> dict[str, str]:

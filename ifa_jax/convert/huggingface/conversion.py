@@ -23,15 +23,12 @@ from ifa_jax.convert.huggingface.encoder_weights import (
   read_stream,
 )
 from ifa_jax.convert.huggingface.encoders import MARKERS_KEY
-from ifa_jax.convert.huggingface.positions import resize_positions
 from ifa_jax.convert.store import Converted
 from ifa_jax.data.text import markers
 from ifa_jax.files.shown import shown
 from ifa_jax.models import parameters
 from ifa_jax.models.base import System
 from ifa_jax.models.config import FUSIONS, ModelConfig
-
-_POSITIONS = "visual/embed/position"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +63,9 @@ def from_huggingface(
   Args:
     text: a `BertModel`, also inside a `BertFor...`. If it is None, the text
       stream is initialised, with the vision encoder's depth and width.
-    vision: a `CLIPVisionModel`, also inside a `CLIPModel`, or a `ViTModel`,
-      also inside a `ViTFor...`. If it is None, the vision stream is
-      initialised.
+    vision: a `CLIPVisionModel`, also inside a `CLIPModel`, or a `ViTModel` or
+      `Dinov2Model`, also inside a `...For...`. If it is None, the vision stream
+      is initialised.
     rest: the `rest.safetensors` of an export with these encoders. The result is
       the exported model, and there are no options.
     **options: settings that encoders do not determine, the flags of
@@ -101,7 +98,9 @@ def convert(
       f"{rest}: holds the model's whole config; leave out the other settings"
     )
   streams = {
-    side: read_stream(encoder, side, getattr(options, f"{side}_layers"))
+    side: read_stream(
+      encoder, side, getattr(options, f"{side}_layers"), options.image_size
+    )
     for side, encoder in (("text", text), ("vision", vision))
     if encoder is not None
   }
@@ -125,14 +124,6 @@ def convert(
         " not checked"
       )
     config = model_config(streams, tokenizer, options)
-    if vision is not None and config.vision is not None:
-      old, new = streams["vision"].config.image_size, config.vision.image_size
-      side = new // config.vision.patch_size
-      params[_POSITIONS] = resize_positions(params[_POSITIONS], side)
-      if old != new:
-        info["notes"].append(
-          f"vision: position table resized from {old} to {new} pixels"
-        )
     params, info["initialised"] = initialize.complete(
       params, config, options.seed
     )
