@@ -60,6 +60,8 @@ def from_huggingface(
 ) -> tuple[ModelConfig, dict[str, Any]]:
   """Reads encoders of transformers, from folders or by their hub ids.
 
+  A DINOv2 may also be an ONNX file.
+
   Args:
     text: a `BertModel`, also inside a `BertFor...`. If it is None, the text
       stream is initialised, with the vision encoder's depth and width.

@@ -47,7 +47,7 @@ def read_stream(
   """Reads an encoder.
 
   Args:
-    id_or_dir: a folder or a hub id.
+    id_or_dir: a folder, a hub id, or the ONNX file of a DINOv2.
     side: "text" or "vision".
     layers: "first:N" reads only the first N layers.
     image_size: side of a picture in pixels, if it is not the encoder's.
