@@ -18,7 +18,7 @@ import torch
 from onnx.reference import ReferenceEvaluator
 
 from ifa_jax import Batch, models
-from ifa_jax.convert import from_huggingface, sources
+from ifa_jax.convert import cache, from_huggingface, load_converted, sources
 from ifa_jax.convert.huggingface.encoder_weights import read_stream
 from ifa_jax.data.images import decode
 
@@ -130,6 +130,15 @@ def test_states_are_those_of_the_graph(name, side, graphs):
   want = np.stack(ReferenceEvaluator(model).run(names, feed))
   got = states_here(graphs[name], pictures)
   np.testing.assert_allclose(got, want, rtol=0, atol=5e-6)
+
+
+def test_a_run_may_name_a_file(graphs, tmp_path, monkeypatch):
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+  config, _, provenance = load_converted(
+    cache.locate(f"vision={graphs['inside']}")
+  )
+  assert (config.vision.image_size, config.vision.num_heads) == (12, 2)
+  assert [*provenance["sources"]["vision"]["files"]] == ["inside.onnx"]
 
 
 @pytest.mark.silent_input

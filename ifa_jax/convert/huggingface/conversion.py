@@ -221,7 +221,10 @@ def _check_fit(text: Stream, vision: Stream) -> None:
     advice = "choose encoders of one width"
     if field == "num_layers":
       deeper = "vision" if found < other else "text"
-      advice = f"shorten one with {deeper}_layers=first:{min(found, other)}"
+      advice = (
+        f"shorten one with {deeper}_layers=first:{min(found, other)} of python"
+        " -m ifa_jax.convert huggingface"
+      )
     raise ValueError(
       f"expected encoders of one {quantity}, since they attend to each other"
       f" layer by layer; got {found} in {text.source.name} and {other} in"
