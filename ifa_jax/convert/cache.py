@@ -3,8 +3,8 @@
 The setting `weights` names the initial weights of a run:
 
     text=bert-base-uncased,vision=openai/clip-vit-base-patch32
-                   encoders of transformers, each a hub id or a folder; either
-                   may be omitted
+                   encoders of transformers, each a hub id or a folder, or an
+                   ONNX file of DINOv2; either may be omitted
     weights/clip   a folder that `python -m ifa_jax.convert` wrote
     random         no pretrained weights
 
@@ -31,7 +31,7 @@ _log = logging.getLogger("ifa_jax")
 
 SIDES = ("text", "vision")
 # Part of every key; increased when the same files convert differently.
-_VERSION = 3
+_VERSION = 4
 
 
 def parse(weights: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ifa_jax.convert import onnx_file
 from ifa_jax.files import json_file, torch_file
 from ifa_jax.files.shown import shown
 
@@ -36,13 +37,18 @@ _SMALL_FILES = (
 
 
 class Source(NamedTuple):
-  """A model on disk; `name` is a folder or hub id, as the user gave it."""
+  """A model on disk; `name` is a folder or hub id, as the user gave it.
+
+  An ONNX file is read as a folder of the same encoder.
+  """
 
   name: str
   folder: str
 
   def read_json(self, name: str) -> dict[str, Any] | None:
     """Returns the object in a file, or None if there is no such file."""
+    if self.folder.endswith(onnx_file.SUFFIX):
+      return onnx_file.read_json(self.folder, name)
     path = os.path.join(self.folder, name)
     return read_object(path) if os.path.exists(path) else None
 
@@ -81,6 +87,8 @@ class Source(NamedTuple):
     Raises:
       ValueError: if there are none, naming other files.
     """
+    if self.folder.endswith(onnx_file.SUFFIX):
+      return [self.folder]
     for name in _WEIGHTS:
       if not os.path.exists(os.path.join(self.folder, name)):
         continue
@@ -111,7 +119,7 @@ def read_object(path: str) -> dict[str, Any]:
 
 
 def find(id_or_dir: str | os.PathLike, more: Sequence[str] = ()) -> Source:
-  """Returns a folder, or the hub's copy of a model that is no folder.
+  """Returns a folder or ONNX file, or the hub's copy of any other model.
 
   Only files that are read (`more` of them, if given) are fetched from the hub,
   and PyTorch's only if there are no safetensors.
@@ -120,8 +128,11 @@ def find(id_or_dir: str | os.PathLike, more: Sequence[str] = ()) -> Source:
     ValueError: if there is no such folder and the hub gives no such model.
   """
   name = os.fspath(id_or_dir)
-  if os.path.isdir(name):
+  is_onnx = name.endswith(onnx_file.SUFFIX)
+  if os.path.isdir(name) or (is_onnx and os.path.isfile(name)):
     return Source(name, name)
+  if is_onnx:
+    raise ValueError(f"{name}: there is no such file")
   if not is_hub_id(name):
     raise ValueError(f"{name}: there is no such folder")
   try:
@@ -154,12 +165,14 @@ def _fetch(hub_id: str, *more: str) -> str:
 
 
 def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
-  """Returns name -> array of a safetensors or PyTorch file.
+  """Returns name -> array of a safetensors, PyTorch or ONNX file.
 
   Raises:
     ValueError: if it is missing, damaged, or holds anything but tensors.
   """
   path = os.fspath(path)
+  if path.endswith(onnx_file.SUFFIX):
+    return onnx_file.read_weights(path)
   if path.endswith(".safetensors"):
     import safetensors.numpy
 

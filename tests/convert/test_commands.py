@@ -233,7 +233,8 @@ def test_pytorch_and_transformers_are_optional(folder, tmp_path):
   """Except by a tokenizer, and to write DeepKE's file."""
   source = """
 import sys
-sys.modules.update(dict.fromkeys(["torch", "transformers", "tensorflow"]))
+absent = ["torch", "transformers", "tensorflow", "onnx"]
+sys.modules.update(dict.fromkeys(absent))
 from ifa_jax.convert import from_deepke, from_huggingface
 from ifa_jax.convert.huggingface.export import export_huggingface
 from ifa_jax.convert.deepke import export_deepke

@@ -121,6 +121,23 @@ def test_states_of_every_layer_and_gradients(kind, tmp_path):
   assert largest > 0.1
 
 
+@pytest.mark.parametrize("side", [12, 20])
+def test_states_of_dinov2_with_layer_scale(side, tmp_path):
+  """Also if it resizes its position table to the pictures, of 12 pixels."""
+  model = hf_models.make("Dinov2Model", image_size=side)
+  model.save_pretrained(tmp_path / "model")
+  hf_models.change_json(
+    tmp_path / "model" / "preprocessor_config.json",
+    image_processor_type="BitImageProcessor",
+    crop_size=12,
+  )
+  config, params = convert_with_partner(tmp_path, "vision")
+  x = inputs()
+  want = torch_states(model.double(), x, is_text=False).detach().numpy()
+  got, _ = states_and_gradients(config, params, x, 1.0, is_text=False)
+  np.testing.assert_allclose(got, want, rtol=0, atol=TOLERANCE)
+
+
 def test_settings_of_config_json_reach_the_encoder(tmp_path):
   """Epsilons, activation and number of heads."""
   odd = {"layer_norm_eps": 1e-3, "hidden_act": "gelu", "num_attention_heads": 2}

@@ -27,6 +27,7 @@ def assert_same(got, want):
     ("BertForMaskedLM", "BertModel", "text"),
     ("CLIPModel", "CLIPVisionModel", "vision"),
     ("ViTForImageClassification", "ViTModel", "vision"),
+    ("Dinov2ForImageClassification", "Dinov2Model", "vision"),
   ],
 )
 def test_an_encoder_inside_a_larger_model(kind, inner, side, tmp_path):
@@ -44,7 +45,9 @@ def test_an_encoder_inside_a_larger_model(kind, inner, side, tmp_path):
   assert f"other parts than the {inner}" in whole.dropped
 
 
-@pytest.mark.parametrize("kind", ["BertForMaskedLM", "CLIPModel", "ViTModel"])
+@pytest.mark.parametrize(
+  "kind", ["BertForMaskedLM", "CLIPModel", "ViTModel", "Dinov2Model"]
+)
 @pytest.mark.parametrize("form", ["sharded", "bin", "bin sharded"])
 def test_all_file_formats_give_the_same_weights(kind, form, folders, tmp_path):
   side = "text" if kind in hf_models.TEXT else "vision"
@@ -100,6 +103,41 @@ def test_other_parts_may_have_an_encoders_names(folders, tmp_path):
   assert_same(found.params, want.params)
 
 
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("change", "got"),
+  [
+    (lambda scale: None, "nothing"),
+    (lambda scale: scale[:, None], r"float32\(24, 1\)"),
+    (lambda scale: scale[:1], r"float32\(1,\)"),
+    (lambda scale: scale.astype(np.int32), r"int32\(24,\)"),
+  ],
+)
+def test_layer_scale_that_is_missing_or_of_another_shape(
+  change, got, folders, tmp_path
+):
+  name = "encoder.layer.1.layer_scale2.lambda1"
+  folder = hf_models.copy(folders["Dinov2Model"], tmp_path / "model")
+
+  def edit(weights):
+    scale = change(weights.pop(name))
+    weights |= {} if scale is None else {name: scale}
+
+  hf_models.change_weights(folder, edit)
+  message = rf"model: {name}: expected float\(24,\), got {got}$"
+  with pytest.raises(ValueError, match=message):
+    read_stream(folder, "vision")
+
+
+@pytest.mark.silent_input
+def test_a_scale_that_belongs_to_no_layer(folders, tmp_path):
+  folder = hf_models.copy(folders["Dinov2Model"], tmp_path / "model")
+  name = "encoder.layer.1.layer_scale3.lambda1"
+  hf_models.change_weights(folder, lambda w: w.update({name: np.ones(24)}))
+  with pytest.raises(ValueError, match=f"{name}: expected one rule"):
+    read_stream(folder, "vision")
+
+
 def test_half_precision_becomes_float32(tmp_path):
   model = hf_models.make("BertModel").bfloat16()
   model.save_pretrained(tmp_path)
@@ -138,7 +176,7 @@ def test_settings_come_from_the_checkpoint(folders, tmp_path):
 
 
 def test_missing_keys_have_the_defaults_of_transformers():
-  for encoder in (encoders.BERT, encoders.CLIP, encoders.VIT):
+  for encoder in encoders.ENCODERS["text"] + encoders.ENCODERS["vision"]:
     kind = getattr(hf_models, f"{encoder.architecture[:-5]}Config")
     assert encoder.read({}) == encoder.read(kind().to_dict())
 

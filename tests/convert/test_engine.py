@@ -130,6 +130,7 @@ TABLES = {
   "bert": (encoders.BERT.rules, lambda path: path.startswith("text/")),
   "clip": (encoders.CLIP.rules, lambda path: path.startswith("visual/")),
   "vit": (encoders.VIT.rules, lambda path: path.startswith("visual/")),
+  "dinov2": (encoders.DINOV2.rules, lambda path: path.startswith("visual/")),
   "deepke": (deepke.RULES, lambda path: True),
 }
 
@@ -140,10 +141,8 @@ def test_every_table_has_one_place_for_each_parameter(name):
   config = tiny.tiny_config()
   paths = filter(takes, parameters.param_shapes(config))
   crops = ("visual/embed/grounded_position", "visual/embed/detected_position")
-  lacking = {
-    "clip": crops,
-    "vit": (*crops, "visual/embed/norm/scale", "visual/embed/norm/bias"),
-  }
+  no_norm = (*crops, "visual/embed/norm/scale", "visual/embed/norm/bias")
+  lacking = {"clip": crops, "vit": no_norm, "dinov2": no_norm}
   params = {
     path: np.zeros((3 * 4, 2) if "patch" in path else (2, 2))
     for path in paths

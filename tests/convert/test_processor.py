@@ -8,6 +8,9 @@ import pytest
 import tiny
 import transformers
 from PIL import Image
+from transformers.models.bit.image_processing_pil_bit import (
+  BitImageProcessorPil,
+)
 from transformers.models.clip.image_processing_pil_clip import (
   CLIPImageProcessorPil,
 )
@@ -25,7 +28,11 @@ from ifa_jax.models.config import VisionConfig
 
 pytestmark = pytest.mark.silent_input
 
-KINDS = {"CLIP": CLIPImageProcessorPil, "ViT": ViTImageProcessorPil}
+KINDS = {
+  "CLIP": CLIPImageProcessorPil,
+  "ViT": ViTImageProcessorPil,
+  "Bit": BitImageProcessorPil,
+}
 OURS = {
   "size": {"shortest_edge": 224},
   "resample": 3,
@@ -169,10 +176,40 @@ def test_a_folder_without_a_processor(tmp_path):
   assert len(notes) == 1
 
 
+DINOV2 = {
+  "image_processor_type": "BitImageProcessor",
+  "size": {"shortest_edge": 256},
+  "crop_size": {"height": 112, "width": 112},
+}
+
+
+@pytest.mark.parametrize(
+  ("changes", "side"),
+  [
+    ({}, 112),
+    ({"crop_size": 98}, 98),
+    ({"crop_size": {"height": 98, "width": 112}}, 224),
+    ({"do_center_crop": False}, 224),
+  ],
+)
+def test_dinov2_reads_pictures_of_the_processors_size(changes, side, tmp_path):
+  given = DINOV2 | changes
+  for kind, want in (("Dinov2", side), ("CLIP", 224)):
+    config, notes = read(tmp_path, kind, preprocessor_config=given)
+    assert config.image_size == want
+    assert notes[0].startswith("pictures are resized to shortest_edge")
+
+
+def test_dinov2_without_a_file_has_the_mean_of_imagenet(tmp_path):
+  config, (note,) = read(tmp_path, "Dinov2")
+  assert (config.image_size, config.image_mean[0]) == (224, 0.485)
+  assert note.endswith(" of Dinov2")
+
+
 def test_a_processor_of_another_class_makes_a_note(tmp_path):
-  given = OURS | {"image_processor_type": "BitImageProcessor"}
+  given = OURS | {"image_processor_type": "DeiTImageProcessor"}
   (note,) = read(tmp_path, preprocessor_config=given)[1]
-  assert note == "processor 'BitImageProcessor' is read as ViTImageProcessor"
+  assert note == "processor 'DeiTImageProcessor' is read as ViTImageProcessor"
 
 
 def test_the_file_of_a_multimodal_model_has_precedence(tmp_path):

@@ -13,7 +13,7 @@ from ifa_jax.convert.huggingface.encoder_weights import read_stream
 
 pytestmark = [pytest.mark.silent_input, pytest.mark.slow]
 
-SIDES = {"BertModel": "text", "CLIPModel": "vision", "ViTModel": "vision"}
+SIDES = {"BertModel": "text"}
 
 
 def changed(folders, kind, path, **changes):
@@ -34,7 +34,10 @@ UNUSED = {
   *("tie_word_embeddings", "projection_dim", "logit_scale_init_value"),
   *("encoder_stride", "pooler_output_size", "pooler_act"),
   # Weights before training.
-  *("initializer_range", "initializer_factor"),
+  *("initializer_range", "initializer_factor", "layerscale_value"),
+  # Masked patches, and the outputs of a backbone.
+  *("use_mask_token", "apply_layernorm", "reshape_hidden_states"),
+  *("_out_features", "_out_indices"),
   # Generated text; padding is masked.
   *("is_encoder_decoder", "use_cache", "pad_token_id"),
   *("bos_token_id", "eos_token_id"),
@@ -47,6 +50,7 @@ UNUSED = {
     (encoders.BERT, transformers.BertConfig),
     (encoders.VIT, transformers.ViTConfig),
     (encoders.CLIP, transformers.CLIPVisionConfig),
+    (encoders.DINOV2, transformers.Dinov2Config),
   ],
 )
 def test_every_field_of_the_class_is_followed_or_has_no_effect(encoder, kind):
@@ -134,6 +138,14 @@ REFUSED = [
   ),
   ("ViTModel", {"num_channels": 4}, "num_channels: expected 3, got 4"),
   ("ViTModel", {"qkv_bias": False}, "qkv_bias: expected True, got False"),
+  ("Dinov2Model", {"use_swiglu_ffn": True}, "use_swiglu_ffn: expected False"),
+  ("Dinov2Model", {"mlp_ratio": 0}, "mlp_ratio: expected a number above 0"),
+  (
+    "Dinov2Model",
+    {"model_type": "dinov2_with_registers"},
+    "expected a vision encoder, of model_type clip_vision_model or clip or vit"
+    " or dinov2, got model_type 'dinov2_with_registers'",
+  ),
   (
     "ViTModel",
     {"image_size": [12, 8]},
@@ -152,7 +164,7 @@ def test_a_setting_is_refused_in_one_line(
 ):
   folder = changed(folders, kind, tmp_path, **changes)
   with pytest.raises(ValueError, match=re.escape(message)) as caught:
-    read_stream(folder, SIDES[kind])
+    read_stream(folder, SIDES.get(kind, "vision"))
   first = str(caught.value)
   assert first.startswith(f"{folder}/config.json: ")
   assert "\n" not in first

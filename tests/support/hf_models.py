@@ -16,6 +16,9 @@ from transformers import (
   CLIPModel,
   CLIPVisionConfig,
   CLIPVisionModel,
+  Dinov2Config,
+  Dinov2ForImageClassification,
+  Dinov2Model,
   ViTConfig,
   ViTForImageClassification,
   ViTModel,
@@ -45,6 +48,11 @@ def _clip(sizes):
   return CLIPModel(CLIPConfig(text_config=text, vision_config=_PICTURE | sizes))
 
 
+def _dinov2(kind, sizes):
+  # It has a ratio in place of an intermediate_size.
+  return kind(Dinov2Config(mlp_ratio=2, **_PICTURE | sizes))
+
+
 _MAKERS = {
   "BertModel": lambda sizes: _bert(BertModel, sizes),
   "BertForMaskedLM": lambda sizes: _bert(BertForMaskedLM, sizes),
@@ -56,13 +64,17 @@ _MAKERS = {
   "ViTForImageClassification": lambda sizes: ViTForImageClassification(
     ViTConfig(**_PICTURE | sizes)
   ),
+  "Dinov2Model": lambda sizes: _dinov2(Dinov2Model, sizes),
+  "Dinov2ForImageClassification": lambda sizes: _dinov2(
+    Dinov2ForImageClassification, sizes
+  ),
 }
 TEXT = ("BertModel", "BertForMaskedLM")
 VISION = tuple(name for name in _MAKERS if name not in TEXT)
 
 
 def make(kind, seed=0, **sizes):
-  """Returns a model with random weights: norms near 1, all else near 0.
+  """Returns a model with random weights: scales near 1, all else near 0.
 
   Fresh biases are 0 and norms 1, which hides a swapped norm or a lost bias.
 
@@ -75,7 +87,8 @@ def make(kind, seed=0, **sizes):
   rng = torch.Generator().manual_seed(seed)
   with torch.no_grad():
     for name, weight in model.named_parameters():
-      is_scale = name.endswith("weight") and weight.ndim == 1
+      is_norm = name.endswith("weight") and weight.ndim == 1
+      is_scale = is_norm or name.endswith("lambda1")
       drawn = 0.15 * torch.randn(weight.shape, generator=rng)
       weight.copy_(drawn + is_scale)
   return model
@@ -89,7 +102,7 @@ def save(folder, kind, seed=0, **sizes):
 
 def encoder(model):
   """Returns the part of a model that is a BERT or a vision tower."""
-  for name in ("bert", "vit", "vision_model"):
+  for name in ("bert", "vit", "dinov2", "vision_model"):
     model = getattr(model, name, model)
   return model
 

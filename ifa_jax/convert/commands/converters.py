@@ -53,8 +53,8 @@ Either encoder may be omitted; it is then randomly initialised.
 """,
   {
     "text": "BERT (model_type bert): a folder or hub id.",
-    "vision": "CLIP (clip, clip_vision_model) or ViT (vit): a folder or hub"
-    " id.",
+    "vision": "CLIP (clip, clip_vision_model), ViT (vit) or DINOv2 (dinov2): a"
+    " folder or hub id, or the ONNX file of a DINOv2.",
     "rest": "rest.safetensors of an export, with its two encoders.",
   },
   conversion.convert,

@@ -6,12 +6,10 @@ initialised as in a new run with the same seed.
 """
 
 import dataclasses
-import math
 import os
 from collections.abc import Mapping
 from typing import Any, cast
 
-import jax
 import numpy as np
 from flax import traverse_util
 
@@ -31,8 +29,6 @@ from ifa_jax.files.shown import shown
 from ifa_jax.models import parameters
 from ifa_jax.models.base import System
 from ifa_jax.models.config import FUSIONS, ModelConfig
-
-_POSITIONS = "visual/embed/position"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,12 +60,14 @@ def from_huggingface(
 ) -> tuple[ModelConfig, dict[str, Any]]:
   """Reads encoders of transformers, from folders or by their hub ids.
 
+  A DINOv2 may also be an ONNX file.
+
   Args:
     text: a `BertModel`, also inside a `BertFor...`. If it is None, the text
       stream is initialised, with the vision encoder's depth and width.
-    vision: a `CLIPVisionModel`, also inside a `CLIPModel`, or a `ViTModel`,
-      also inside a `ViTFor...`. If it is None, the vision stream is
-      initialised.
+    vision: a `CLIPVisionModel`, also inside a `CLIPModel`, or a `ViTModel` or
+      `Dinov2Model`, also inside a `...For...`. If it is None, the vision stream
+      is initialised.
     rest: the `rest.safetensors` of an export with these encoders. The result is
       the exported model, and there are no options.
     **options: settings that encoders do not determine, the flags of
@@ -102,7 +100,9 @@ def convert(
       f"{rest}: holds the model's whole config; leave out the other settings"
     )
   streams = {
-    side: read_stream(encoder, side, getattr(options, f"{side}_layers"))
+    side: read_stream(
+      encoder, side, getattr(options, f"{side}_layers"), options.image_size
+    )
     for side, encoder in (("text", text), ("vision", vision))
     if encoder is not None
   }
@@ -126,14 +126,6 @@ def convert(
         " not checked"
       )
     config = model_config(streams, tokenizer, options)
-    if vision is not None and config.vision is not None:
-      old, new = streams["vision"].config.image_size, config.vision.image_size
-      side = new // config.vision.patch_size
-      params[_POSITIONS] = resize_positions(params[_POSITIONS], side)
-      if old != new:
-        info["notes"].append(
-          f"vision: position table resized from {old} to {new} pixels"
-        )
     params, info["initialised"] = initialize.complete(
       params, config, options.seed
     )
@@ -229,35 +221,12 @@ def _check_fit(text: Stream, vision: Stream) -> None:
     advice = "choose encoders of one width"
     if field == "num_layers":
       deeper = "vision" if found < other else "text"
-      advice = f"shorten one with {deeper}_layers=first:{min(found, other)}"
+      advice = (
+        f"shorten one with {deeper}_layers=first:{min(found, other)} of python"
+        " -m ifa_jax.convert huggingface"
+      )
     raise ValueError(
       f"expected encoders of one {quantity}, since they attend to each other"
       f" layer by layer; got {found} in {text.source.name} and {other} in"
       f" {vision.source.name}: {advice}"
     )
-
-
-def resize_positions(table: np.ndarray, side: int) -> np.ndarray:
-  """Returns a position table for a grid of another size.
-
-  Row 0, the class token's, is kept. The others are a grid of patches, row by
-  row, that is resized by cubic interpolation, with smoothing if it shrinks.
-
-  Args:
-    table: float32[1 + n^2, D].
-    side: patches along a side of the new grid.
-
-  Returns:
-    float32[1 + side^2, D]; `table` itself if it has that size.
-
-  Raises:
-    ValueError: for a table that is no class token and a square.
-  """
-  old = math.isqrt(len(table) - 1)
-  if old**2 != len(table) - 1:
-    raise ValueError(f"position table: expected 1 + n^2 rows, got {len(table)}")
-  if side == old:
-    return table
-  grid = table[1:].reshape(old, old, -1)
-  resized = jax.image.resize(grid, (side, side, grid.shape[-1]), "cubic")
-  return np.concatenate([table[:1], resized.reshape(side**2, -1)])

@@ -10,11 +10,9 @@ import numpy as np
 
 from ifa_jax.convert import engine, sources, store
 from ifa_jax.convert.huggingface import processor
-from ifa_jax.convert.huggingface.encoders import (
-  ENCODERS,
-  POOLER_NAME,
-  Encoder,
-)
+from ifa_jax.convert.huggingface.encoder import Encoder
+from ifa_jax.convert.huggingface.encoders import ENCODERS, POOLER_NAME
+from ifa_jax.convert.huggingface.positions import resize_positions
 from ifa_jax.convert.sources import Source
 from ifa_jax.files.shown import shown
 from ifa_jax.models import parameters
@@ -22,6 +20,7 @@ from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
 
 # Fields that two streams must agree on.
 _SHARED = ("hidden_dim", "num_layers", "num_heads", "mlp_dim")
+_POSITIONS = "visual/embed/position"
 CROP_POSITIONS = (
   "visual/embed/grounded_position",
   "visual/embed/detected_position",
@@ -40,14 +39,18 @@ class Stream(NamedTuple):
 
 
 def read_stream(
-  id_or_dir: str | os.PathLike, side: str, layers: str | None = None
+  id_or_dir: str | os.PathLike,
+  side: str,
+  layers: str | None = None,
+  image_size: int | None = None,
 ) -> Stream:
   """Reads an encoder.
 
   Args:
-    id_or_dir: a folder or a hub id.
+    id_or_dir: a folder, a hub id, or the ONNX file of a DINOv2.
     side: "text" or "vision".
     layers: "first:N" reads only the first N layers.
+    image_size: side of a picture in pixels, if it is not the encoder's.
 
   Raises:
     ValueError: if it is no such encoder, or damaged.
@@ -85,7 +88,29 @@ def read_stream(
   unused |= engine.dropped(weights, encoder.rules)
   dropped = {reason: names for reason, names in unused.items() if names}
   record = sources.record(source.name, paths)
-  return Stream(source, config, params, dropped, record, notes)
+  stream = Stream(source, config, params, dropped, record, notes)
+  if side == "vision":
+    return _for_pictures(stream, encoder, image_size)
+  return stream
+
+
+def _for_pictures(
+  stream: Stream, encoder: Encoder, image_size: int | None
+) -> Stream:
+  """Returns a visual stream for pictures of the processor, or of a size."""
+  config, notes = processor.read(
+    stream.source, encoder.architecture, stream.config
+  )
+  old, new = stream.config.image_size, image_size or config.image_size
+  side = new // config.patch_size
+  table = resize_positions(stream.params[_POSITIONS], side)
+  if old != new:
+    notes.append(f"position table resized from {old} to {new} pixels")
+  return stream._replace(
+    config=dataclasses.replace(config, image_size=new),
+    params=stream.params | {_POSITIONS: table},
+    notes=stream.notes + notes,
+  )
 
 
 def default_partner(config: TextConfig | VisionConfig) -> Any:
@@ -117,16 +142,13 @@ def _read_config(source: Source, side: str) -> tuple[Encoder, Any, list[str]]:
     for key in encoder.ignored_dropout
     if section.get(key) not in (None, 0)
   ]
-  if side == "vision":
-    config, more = processor.read(source, encoder.architecture, config)
-    notes += more
   return encoder, config, notes
 
 
 def _own_weights(
   weights: Mapping[str, np.ndarray], encoder: Encoder, source: Source
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-  """Returns an encoder's weights without prefix, and other parts' names."""
+  """Returns an encoder's weights for its rules, and other parts' names."""
   for prefix in encoder.prefixes:
     if prefix + encoder.anchor in weights:
       own = {
@@ -135,7 +157,10 @@ def _own_weights(
         if name.startswith(prefix)
       }
       others = [name for name in weights if not name.startswith(prefix)]
-      return own, others
+      try:
+        return encoder.prepare(own), others
+      except ValueError as error:
+        raise ValueError(f"{source.folder}: {error}") from None
   raise ValueError(
     f"{source.folder}: expected the weights of a {encoder.architecture}, got no"
     f" {encoder.anchor} among {', '.join(sorted(weights)[:4])} ..."

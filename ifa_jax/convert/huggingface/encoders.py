@@ -1,12 +1,11 @@
-"""Encoder classes of transformers as tables: weights and `config.json`."""
+"""The encoder classes of transformers that are read, as tables."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
-from typing import Any
 
 from ifa_jax.convert import engine
-from ifa_jax.convert.engine import PATCHES, Drop, Rule, Table, linear, norm
-from ifa_jax.convert.huggingface import settings
+from ifa_jax.convert.engine import PATCHES, Drop, Rule, linear, norm
+from ifa_jax.convert.huggingface import layer_scale, settings
+from ifa_jax.convert.huggingface.encoder import MLP_RATIO, Encoder
 from ifa_jax.convert.huggingface.settings import Config, Setting, only
 from ifa_jax.convert.store import POOLER
 from ifa_jax.models.config import TextConfig, VisionConfig
@@ -16,66 +15,6 @@ POOLER_NAME = "pooler.dense"
 # In the `config.json` of an export: the ids of the markers, for which
 # transformers has no key.
 MARKERS_KEY = "entity_markers"
-
-
-@dataclasses.dataclass(frozen=True)
-class Encoder:
-  """An encoder class, with its `config.json` in both directions."""
-
-  architecture: str  # Name of the class.
-  # `model_type` of checkpoints that contain one, its own first.
-  model_types: tuple[str, ...]
-  prefixes: tuple[str, ...]  # Of its weights, alone and inside larger models.
-  anchor: str  # A weight of every checkpoint, which shows the prefix.
-  rules: Table  # For names without prefix.
-  # The keys of its section of `config.json` that are followed.
-  settings: Mapping[str, Setting]
-  # Config of a section without keys, as in transformers.
-  default: TextConfig | VisionConfig
-  # Modules of the class that no model here has, see `engine.blank`.
-  unread: tuple[str, ...]
-  # Further keys that are written.
-  constants: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-  # Keys of rates that the model does not follow.
-  ignored_dropout: tuple[str, ...] = ()
-  # Returns the name of the section, or "", and the section.
-  find_section: Callable[[Config], tuple[str, Config]] = lambda config: (
-    "",
-    config,
-  )
-
-  def read(self, section: Config) -> Any:
-    """Returns the `TextConfig` or `VisionConfig` of a section.
-
-    Raises:
-      ValueError: naming the key.
-    """
-    found = self.write(self.default) | settings.read(self.settings, section)
-    width, heads = found["hidden_size"], found["num_attention_heads"]
-    if width % heads:
-      raise ValueError(
-        f"num_attention_heads: expected a divisor of hidden_size {width}, got"
-        f" {heads}"
-      )
-    image, patch = found.get("image_size", 0), found.get("patch_size", 1)
-    if image % patch:
-      raise ValueError(
-        f"image_size: expected a multiple of patch_size {patch}, got {image}"
-      )
-    fields = {s.field: found[key] for key, s in self._stored()}
-    return dataclasses.replace(self.default, **fields)
-
-  def write(self, config: Any) -> dict[str, Any]:
-    """Returns the `config.json` of a `TextConfig` or `VisionConfig`."""
-    return {
-      "architectures": [self.architecture],
-      "model_type": self.model_types[0],
-      **self.constants,
-      **{key: getattr(config, s.field) for key, s in self._stored()},
-    }
-
-  def _stored(self) -> list[tuple[str, Any]]:
-    return [(key, s) for key, s in self.settings.items() if s.field]
 
 
 # Keys of every class, and of a whole CLIPModel's file outside its sections.
@@ -237,7 +176,22 @@ CLIP = Encoder(
   find_section=_clip_section,
 )
 
-_VIT_PATCHES = "embeddings.patch_embeddings.projection"
+_PATCH = "embeddings.patch_embeddings.projection"
+_VIT_EMBEDDINGS = [
+  Drop("layernorm.{any}", "nothing reads the last layer's output"),
+  Drop("embeddings.mask_token", "no patch is masked"),
+  Rule(
+    "embeddings.cls_token", "visual/embed/class_token", engine.leading_axes(2)
+  ),
+  Rule(f"{_PATCH}.weight", "visual/embed/patch/kernel", PATCHES),
+  Rule(f"{_PATCH}.bias", "visual/embed/patch/bias"),
+  Rule(
+    "embeddings.position_embeddings",
+    "visual/embed/position",
+    engine.leading_axes(1),
+  ),
+]
+_VIT_DROPOUT = ("hidden_dropout_prob", "attention_probs_dropout_prob")
 
 VIT = Encoder(
   architecture="ViTModel",
@@ -246,20 +200,7 @@ VIT = Encoder(
   anchor="embeddings.cls_token",
   rules=[
     Drop("pooler.{any}", "nothing reads the class token"),
-    Drop("layernorm.{any}", "nothing reads the last layer's output"),
-    Drop("embeddings.mask_token", "no patch is masked"),
-    Rule(
-      "embeddings.cls_token",
-      "visual/embed/class_token",
-      engine.leading_axes(2),
-    ),
-    Rule(f"{_VIT_PATCHES}.weight", "visual/embed/patch/kernel", PATCHES),
-    Rule(f"{_VIT_PATCHES}.bias", "visual/embed/patch/bias"),
-    Rule(
-      "embeddings.position_embeddings",
-      "visual/embed/position",
-      engine.leading_axes(1),
-    ),
+    *_VIT_EMBEDDINGS,
     *engine.layer("encoder.layer.{n}", "visual/layer_{n}", _VIT_LAYER),
     *engine.layer("layers.{n}", "visual/layer_{n}", _VIT_MODULES),
   ],
@@ -271,13 +212,44 @@ VIT = Encoder(
     patch_bias=True,
     pre_norm=False,
   ),
-  constants={
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
-    "qkv_bias": True,
-  },
-  ignored_dropout=("hidden_dropout_prob", "attention_probs_dropout_prob"),
+  constants=dict.fromkeys(_VIT_DROPOUT, 0.0) | {"qkv_bias": True},
+  ignored_dropout=_VIT_DROPOUT,
   unread=("layernorm", POOLER_NAME),
 )
 
-ENCODERS = {"text": (BERT,), "vision": (CLIP, VIT)}
+_DINOV2_LAYER = _VIT_LAYER | {
+  "attention_norm": "norm1",
+  "mlp_in": "mlp.fc1",
+  "mlp_out": "mlp.fc2",
+  "mlp_norm": "norm2",
+}
+_DINOV2_MODULES = {
+  path: name for path, name in _VIT_MODULES.items() if "attention/" in path
+}
+
+# An export writes it as a ViTModel, which it is without LayerScale.
+DINOV2 = Encoder(
+  architecture="Dinov2Model",
+  model_types=("dinov2",),
+  prefixes=("", "dinov2."),
+  anchor="embeddings.cls_token",
+  rules=[
+    *_VIT_EMBEDDINGS,
+    *engine.layer("encoder.layer.{n}", "visual/layer_{n}", _DINOV2_LAYER),
+    *engine.layer("encoder.layer.{n}", "visual/layer_{n}", _DINOV2_MODULES),
+  ],
+  # The ratio replaces intermediate_size.
+  settings=_PICTURES
+  | {
+    MLP_RATIO: Setting(settings.positive),
+    "qkv_bias": only(True),
+    "use_swiglu_ffn": only(False),
+  },
+  default=dataclasses.replace(VIT.default, patch_size=14, norm_epsilon=1e-6),
+  constants={MLP_RATIO: 4},
+  ignored_dropout=(*_VIT_DROPOUT, "drop_path_rate"),
+  prepare=layer_scale.fold,
+  unread=("layernorm",),
+)
+
+ENCODERS = {"text": (BERT,), "vision": (CLIP, VIT, DINOV2)}

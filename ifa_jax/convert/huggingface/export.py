@@ -22,13 +22,9 @@ from flax import traverse_util
 
 from ifa_jax.convert import engine, sources
 from ifa_jax.convert.huggingface import processor
+from ifa_jax.convert.huggingface.encoder import Encoder
 from ifa_jax.convert.huggingface.encoder_weights import CROP_POSITIONS
-from ifa_jax.convert.huggingface.encoders import (
-  BERT,
-  ENCODERS,
-  MARKERS_KEY,
-  Encoder,
-)
+from ifa_jax.convert.huggingface.encoders import BERT, ENCODERS, MARKERS_KEY
 from ifa_jax.data.text import markers
 from ifa_jax.files import json_file, whole
 from ifa_jax.files.shown import shown

@@ -11,71 +11,18 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from PIL import Image
-
 from ifa_jax.convert.huggingface import settings
-from ifa_jax.convert.huggingface.settings import Setting, only
+from ifa_jax.convert.huggingface.processor_classes import CLASSES, KEYS
+from ifa_jax.convert.huggingface.settings import Setting
 from ifa_jax.convert.sources import Source
-from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
-from ifa_jax.models.config import CLIP_MEAN, CLIP_STD, RESIZES, VisionConfig
+from ifa_jax.models.config import RESIZES, VisionConfig
 
 FILE = "preprocessor_config.json"
 # Names of a class in different versions of transformers.
-_NAMES = re.compile(r"(ViT|CLIP)(ImageProcessor(Fast|Pil)?|FeatureExtractor)")
-
-
-def _switch(value: Any) -> bool:
-  # null is off, whatever the default.
-  if not isinstance(value, bool | None):
-    raise ValueError("true or false")
-  return bool(value)
-
-
-def _channels(value: Any) -> tuple[float, ...]:
-  found = value if isinstance(value, list) else [value] * 3
-  if len(found) != 3 or not all(map(json_file.is_finite, found)):
-    raise ValueError("a number, or one for each of 3 channels")
-  return tuple(map(float, found))
-
-
-def _deviations(value: Any) -> tuple[float, ...]:
-  found = _channels(value)
-  if min(found) <= 0:
-    raise ValueError("numbers above 0")
-  return found
-
-
-def _size(value: Any) -> dict[str, int] | int:
-  """Returns the sides by name, or a single number."""
-  if isinstance(value, list) and len(value) == 2:
-    value = dict(zip(("height", "width"), value, strict=True))
-  if not isinstance(value, dict):
-    return settings.count(value)
-  return {name: settings.count(x) for name, x in value.items() if x is not None}
-
-
-def _filter(value: Any) -> str:
-  known = {x.value: x.name.lower() for x in Image.Resampling}
-  if type(value) is not int or value not in known:
-    raise ValueError(f"a filter of PIL, 0 to {max(known)}")
-  return known[value]
-
-
-# The keys of image processors that bear on pixels.
-KEYS: dict[str, Setting] = {
-  **dict.fromkeys(("do_resize", "do_center_crop", "do_pad"), Setting(_switch)),
-  **dict.fromkeys(("do_rescale", "do_normalize"), Setting(_switch)),
-  "size": Setting(_size),
-  "default_to_square": Setting(_switch),
-  "resample": Setting(_filter),
-  "crop_size": Setting(_size),
-  # Only of CLIPImageProcessor.
-  "use_square_size": only(False),
-  "rescale_factor": Setting(settings.positive),
-  "image_mean": Setting(_channels),
-  "image_std": Setting(_deviations),
-}
+_NAMES = re.compile(
+  r"(ViT|CLIP|Bit)(ImageProcessor(Fast|Pil)?|FeatureExtractor)"
+)
 
 # Keys that a switch needs; otherwise null is the same as a missing key.
 _NEEDED = {
@@ -85,33 +32,8 @@ _NEEDED = {
   "do_normalize": ("image_mean", "image_std"),
 }
 
-# The files of the classes of transformers that write every key.
-_VIT = {
-  "do_resize": True,
-  "size": 224,
-  "default_to_square": True,
-  "resample": Image.Resampling.BILINEAR.value,
-  "do_center_crop": False,
-  "crop_size": 224,
-  "do_pad": False,
-  "do_rescale": True,
-  "rescale_factor": 1 / 255,
-  "do_normalize": True,
-  "image_mean": [0.5, 0.5, 0.5],
-  "image_std": [0.5, 0.5, 0.5],
-}
-CLASSES: dict[str, dict[str, Any]] = {
-  "ViT": _VIT,
-  "CLIP": _VIT
-  | {
-    "size": {"shortest_edge": 224},
-    "default_to_square": False,
-    "resample": Image.Resampling.BICUBIC.value,
-    "do_center_crop": True,
-    "image_mean": [*CLIP_MEAN],
-    "image_std": [*CLIP_STD],
-  },
-}
+# Encoders that resize their position table to the size of any picture.
+_ANY_SIZE = ("Dinov2",)
 
 
 def read(
@@ -119,11 +41,12 @@ def read(
 ) -> tuple[VisionConfig, list[str]]:
   """Returns an encoder's config with its mean and deviation, and notes.
 
-  There are notes on defaults and on steps that are different here.
+  There are notes on defaults and on steps that are different here. Encoders
+  that read pictures of any size have the size of the processor's.
 
   Args:
     found: the encoder's folder.
-    architecture: "CLIPVisionModel" or "ViTModel".
+    architecture: "CLIPVisionModel", "ViTModel" or "Dinov2Model".
     config: the encoder's, with any mean and deviation.
 
   Raises:
@@ -135,12 +58,14 @@ def read(
   if name is None:
     # In place of the 224 pixels that the class assumes.
     given = {"size": config.image_size, "crop_size": config.image_size}
-  label = name or f"{own}ImageProcessor"
+  label = name or own
   try:
     steps = read_steps(kind, given)
   except ValueError as error:
     raise ValueError(f"{found.folder}/{label}: {error}") from None
   config = dataclasses.replace(config, **statistics(steps))
+  if own in _ANY_SIZE:
+    config = dataclasses.replace(config, image_size=_side(steps, config))
   if name is None:
     notes.append(
       f"no {FILE}: took the usual {config.image_mean} and {config.image_std} of"
@@ -210,7 +135,7 @@ def read_steps(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
   present = {
     key: value
     for key, value in given.items()
-    if value is not None or KEYS.get(key) == Setting(_switch)
+    if value is not None or KEYS.get(key) == Setting(settings.switch)
   }
   found = settings.read(KEYS, CLASSES[kind] | present)
   for switch, keys in _NEEDED.items():
@@ -244,6 +169,15 @@ def geometry(steps: Mapping[str, Any]) -> str:
   if steps["do_pad"]:
     done.append("padded")
   return ", ".join(done) or "left as they are"
+
+
+def _side(steps: Mapping[str, Any], config: VisionConfig) -> int:
+  """Returns the side of a central square, or the encoder's if there is none."""
+  crop = steps["crop_size"]
+  sides = {crop} if isinstance(crop, int) else {*crop.values()}
+  if not steps["do_center_crop"] or len(sides) > 1:
+    return config.image_size
+  return sides.pop()
 
 
 def _sides(size: dict[str, int] | int, is_square: bool) -> str:

@@ -69,6 +69,13 @@ activation = check(
 )
 
 
+def switch(value: Any) -> bool:
+  """Returns a switch; null is off, whatever the default."""
+  if not isinstance(value, bool | None):
+    raise ValueError("true or false")
+  return bool(value)
+
+
 def side(value: Any) -> int:
   """Returns the side of a square: a number, or equal height and width."""
   sides = value if isinstance(value, list) else [value]
