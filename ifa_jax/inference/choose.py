@@ -1,6 +1,7 @@
 """Chooses the relations of a post among the probabilities of its pairs."""
 
 import dataclasses
+import functools
 import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -97,15 +98,11 @@ class Choice:
   def warn_unknown(
     self, types: Iterable[str | None], relations: Sequence[str]
   ) -> None:
-    """Logs a warning for types of entities that no relation allows."""
+    """Logs a warning, once, for types of entities that no relation allows."""
     allowed = _types(self.allowed, relations).values()
     known = {kind for sides in allowed for side in sides for kind in side}
     if known and (unknown := {*filter(None, types)} - known):
-      _log.warning(
-        "allowed: expected entities of the types %s, got %s: none of the"
-        " relations that it limits is listed for these",
-        *(", ".join(map(shown, sorted(x))) for x in (known, unknown)),
-      )
+      _warn_of_types(*(tuple(map(shown, sorted(x))) for x in (known, unknown)))
 
   def _least(self, relation: str) -> float:
     if isinstance(self.threshold, Mapping):
@@ -151,6 +148,16 @@ def _types(
         f" {shown(value)}"
       )
   return allowed
+
+
+# A program may predict many posts one by one.
+@functools.lru_cache
+def _warn_of_types(known: Sequence[str], unknown: Sequence[str]) -> None:
+  _log.warning(
+    "allowed: expected entities of the types %s, got %s: none of the relations"
+    " that it limits is listed for these",
+    *(", ".join(known), ", ".join(unknown)),
+  )
 
 
 def _fits(types: Types | None, head: str | None, tail: str | None) -> bool:
