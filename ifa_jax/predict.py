@@ -36,7 +36,7 @@ from absl import flags
 from ifa_jax.cli import app, progress, tables
 from ifa_jax.inference import brat, choose_flags, jsonl, model_flags
 from ifa_jax.inference.choose import Choice
-from ifa_jax.inference.completion import Listed, listed_boxes, listed_captions
+from ifa_jax.inference.completion import Listed, read_listed
 from ifa_jax.inference.post import read_post
 from ifa_jax.runtime import optional_imports
 
@@ -101,9 +101,7 @@ def main(_) -> None:
   else:
     _check_files(values.input, values.output, values.format)
   choice = choose_flags.read(values)
-  listed = [listed_boxes(values.boxes)] if values.boxes else []
-  if values.captions:
-    listed.append(listed_captions(values.captions))
+  listed = read_listed(values.boxes, values.captions)
   with optional_imports.uncollected():
     predictor = model_flags.load(values)
   if post is not None:

@@ -1,6 +1,8 @@
 """Chooses the relations of a post among the probabilities of its pairs."""
 
 import dataclasses
+import functools
+import logging
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -10,6 +12,7 @@ import numpy as np
 from ifa_jax.files.shown import shown
 
 NONE = "None"
+_log = logging.getLogger("ifa_jax")
 # The head's and the tail's type in a name such as /per/org/member_of.
 _NAME = re.compile(r"/([^/]+)/([^/]+)/[^/]+")
 
@@ -92,6 +95,15 @@ class Choice:
     found.sort(key=lambda x: (-x["probability"], x["head"], x["tail"]))
     return self._merged(found)[: self.top_k]
 
+  def warn_unknown(
+    self, types: Iterable[str | None], relations: Sequence[str]
+  ) -> None:
+    """Logs a warning, once, for types of entities that no relation allows."""
+    allowed = _types(self.allowed, relations).values()
+    known = {kind for sides in allowed for side in sides for kind in side}
+    if known and (unknown := {*filter(None, types)} - known):
+      _warn_of_types(*(tuple(map(shown, sorted(x))) for x in (known, unknown)))
+
   def _least(self, relation: str) -> float:
     if isinstance(self.threshold, Mapping):
       return self.threshold.get(relation, 0.0)
@@ -136,6 +148,16 @@ def _types(
         f" {shown(value)}"
       )
   return allowed
+
+
+# A program may predict many posts one by one.
+@functools.lru_cache
+def _warn_of_types(known: Sequence[str], unknown: Sequence[str]) -> None:
+  _log.warning(
+    "allowed: expected entities of the types %s, got %s: none of the relations"
+    " that it limits is listed for these",
+    *(", ".join(known), ", ".join(unknown)),
+  )
 
 
 def _fits(types: Types | None, head: str | None, tail: str | None) -> bool:

@@ -35,7 +35,7 @@ def define_flags() -> None:
   )
 
 
-def read(values: flags.FlagValues) -> Choice:
+def read(values: Any) -> Choice:
   """Returns the choice of the flags.
 
   Raises:

@@ -100,11 +100,7 @@ class Listed:
     self._num_asked = self._num_found = 0
 
   def complete(self, post: Fields) -> Fields:
-    """Returns a post with its picture's value, if it has none of its own.
-
-    Raises:
-      ValueError: if the files have different captions of its picture.
-    """
+    """Returns a post with its picture's value, if it has none of its own."""
     image, field = post.get("image"), self._field
     if post.get(field) is not None or not isinstance(image, (str, os.PathLike)):
       return post
@@ -123,6 +119,16 @@ class Listed:
       )
 
 
+def read_listed(boxes: str | None, captions: Sequence[str]) -> list[Listed]:
+  """Returns the values of the files that --boxes and --captions name.
+
+  Raises:
+    ValueError: for a malformed file.
+  """
+  listed = [listed_boxes(boxes)] if boxes else []
+  return [*listed, listed_captions(captions)] if captions else listed
+
+
 def listed_boxes(path: str | os.PathLike) -> Listed:
   """Returns the boxes in a file.
 
@@ -137,8 +143,16 @@ def listed_boxes(path: str | os.PathLike) -> Listed:
 def listed_captions(paths: Sequence[str]) -> Listed:
   """Returns the captions in files, see `data.mnre.captions`.
 
+  A picture with different captions has a list of them, which is an error of the
+  posts that show it to a model that reads captions.
+
   Raises:
     ValueError: for a malformed file; names the picture or the line.
   """
   found = Captions(paths)
-  return Listed("caption", paths, found.of_picture, found.pictures)
+
+  def find(picture: str) -> str | list[str] | None:
+    given = [*found.given(picture)]
+    return given if len(given) > 1 else next(iter(given), None)
+
+  return Listed("caption", paths, find, found.pictures)

@@ -1,6 +1,6 @@
 """Flags for a trained model and for the boxes of pictures."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
@@ -24,7 +24,7 @@ def define_flags() -> None:
   )
 
 
-def load(values: flags.FlagValues) -> "Predictor":
+def load(values: Any) -> "Predictor":
   """Returns the predictor, with a finder of objects if flags name one.
 
   Raises:

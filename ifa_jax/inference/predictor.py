@@ -215,12 +215,15 @@ class Predictor:
     """
     choice = choice or Choice()
     choice.check(self.relations)
-    found = []
+    found, types = [], set()
     for answer in self._answer_all(posts, batch_size):
       found.append(answer)
       if answer.question.is_last:
+        if (entities := answer.question.entities) is not None:
+          types.update(entities.types)
         yield answers.record(found, self.relations, self.protocol, choice)
         found = []
+    choice.warn_unknown(types, self.relations)
 
   def _answer_all(
     self, posts: Iterable[Fields], batch_size: int

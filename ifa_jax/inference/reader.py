@@ -213,7 +213,7 @@ class Reader:
     if caption is None or not self.model.reads_caption:
       return text
     if not is_text(caption):
-      raise ValueError(f"caption: expected a text, got {shown(caption)}")
+      raise ValueError(f"caption: expected one text, got {shown(caption)}")
     most = self.data.caption_len
     return text._replace(caption=self.tokenizer.encode_caption(caption, most))
 

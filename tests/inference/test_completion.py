@@ -70,14 +70,23 @@ def test_a_malformed_file_is_refused_at_once(tmp_path, field, value, message):
     listed(tmp_path, field, {"a.jpg": value})
 
 
-def test_two_captions_of_a_picture_are_refused_when_a_post_shows_it(tmp_path):
+@pytest.mark.silent_input
+def test_two_captions_of_a_picture_are_an_error_of_the_post_that_shows_it(
+  data_dir, posts, tmp_path
+):
   paths = [tmp_path / "1.json", tmp_path / "2.json"]
   for path in paths:
     path.write_text(json.dumps({"a.jpg": path.name, "b.jpg": "a dog"}))
   found = listed_captions([*map(str, paths)])
-  assert found.complete({"image": "b.jpg"})["caption"] == "a dog"
-  with pytest.raises(ValueError, match=r"one caption of a.jpg, .*2\.json"):
-    found.complete({"image": "a.jpg"})
+  bare = {k: v for k, v in posts[0].items() if k not in ("image", "caption")}
+  shown = [found.complete({**bare, "image": x}) for x in ("b.jpg", "a.jpg")]
+  built = tiny_systems.build("caption", data_dir)
+  own_runs.write(built, tiny_systems.params(built), tmp_path / "run")
+  first, second = Predictor(tmp_path / "run").predict_all(shown)
+  assert (first["caption"], "relation" in first) == ("a dog", True)
+  assert second["error"] == (
+    "caption: expected one text, got ['1.json', '2.json']"
+  )
 
 
 @pytest.mark.parametrize("name", ["caption", "ifaformer_caption"])

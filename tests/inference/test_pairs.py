@@ -120,6 +120,16 @@ AT = "at characters {} (Unicode code points, end exclusive), got"
     (ACME, {"start": 14, "end": 10}, "within the text's 20 characters"),
     (ACME, {"start": 10, "end": 21}, "got 10:21"),
     ("Jose\u0301 left", {"start": 0, "end": 4}, "got 'Jose'; 'Jose\u0301'"),
+    (
+      "Jose\u0301 \U0001f600 left",
+      {"start": 7, "end": 12},
+      f"{AT.format('7:12')} ' left'; 'left' is at 8:12",
+    ),
+    (
+      "At\r\nAcme here",
+      {"start": 3, "end": 7},
+      f"{AT.format('3:7')} '\\nAcm'; 'Acme' is at 4:8",
+    ),
     (ACME.split(), {"start": 3, "end": 4, "name": "at"}, "'at' is at 2:3"),
   ],
 )

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from ifa_jax.inference import completion
+from ifa_jax.inference.choose import Choice
 from ifa_jax.inference.completion import listed_boxes
 from ifa_jax.inference.predictor import Predictor
 
@@ -75,6 +76,25 @@ def test_a_finder_is_not_asked_where_nothing_is_to_be_found(
   assert found[1]["relation"] == predictor.predict(posts[1])["relation"]
   assert "gone.jpg: there is no such file" in found[2]["error"]
   assert len(finder.asked) == 1
+
+
+def test_a_finder_is_asked_once_for_the_names_of_all_entities(
+  finished, finder, posts
+):
+  text, image = "Ann Lee, of Acme, joins Ann Lee", posts[0]["image"]
+  entities = [
+    {"start": start, "end": end} for start, end in ((0, 7), (12, 16), (24, 31))
+  ]
+  asked = {"text": text, "entities": entities, "image": image}
+  # A name's box is that of each pair with the name.
+  boxes = [{"box": [0, 0, 9, 9], "score": 0.9, "phrase": "Acme"}]
+  finder.found = dict.fromkeys(finder.found, boxes)
+  choice = Choice(probabilities=True)
+  found = Predictor(finished.workdir, finder).predict(asked, choice)
+  wanted = Predictor(finished.workdir)
+  assert found == wanted.predict(asked | {"boxes": boxes}, choice)
+  assert found != wanted.predict(asked, choice)
+  assert finder.asked == [("Ann Lee", "Acme")]
 
 
 def test_a_finder_that_finds_nothing_is_believed(

@@ -8,9 +8,40 @@ import pytest
 import tiny_run
 import tiny_systems
 
+from ifa_jax.inference.choose import Choice
 from ifa_jax.inference.predictor import Predictor
 
 TEXT = ["--text=Ann Lee, of Acme.", "--head=Ann Lee", "--tail=Acme"]
+COUPLE, MEMBER = "/per/per/couple", "/per/org/member_of"
+# Three entities, of which one has a type that no entry of ALLOWED has.
+PAIRS = [
+  {
+    "id": number,
+    "text": "Ann Lee, of Acme, joins Bob.",
+    "entities": [
+      {"start": 0, "end": 7, "type": "per"},
+      {"start": 12, "end": 16, "type": kind},
+      {"start": 24, "end": 27, "type": "per"},
+    ],
+  }
+  for number, kind in enumerate(("org", "GPE"))
+]
+THRESHOLDS = {COUPLE: 0.01, MEMBER: 0.9}
+ALLOWED = {"None": [[], []], COUPLE: [["per"], ["per", "org"]]}
+# Flags of entities, and the same as a `Choice`.
+CHOICES = {
+  "pairs": ([], {}),
+  "pairs of the likeliest": (["--threshold=0.25"], {"threshold": 0.25}),
+  "pairs by relation": (
+    ["--threshold=thresholds.json", "--top_k=1"],
+    {"threshold": THRESHOLDS, "top_k": 1},
+  ),
+  "pairs by name": (
+    ["--allowed=names", f"--symmetric={COUPLE},{MEMBER}", "--probabilities"],
+    {"allowed": "names", "symmetric": [COUPLE, MEMBER], "probabilities": True},
+  ),
+  "pairs by file": (["--allowed=allowed.json"], {"allowed": ALLOWED}),
+}
 USAGE = {
   "two models": [*TEXT, "--model=shared"],
   "neither": [],
@@ -21,6 +52,8 @@ USAGE = {
   "span of letters": [*TEXT, "--head_span=a:b"],
   "span of one": [*TEXT, "--tail_span=3"],
   "batch of none": [*TEXT, "--batch_size=0"],
+  "none at most": [*TEXT, "--top_k=0"],
+  "other format": [*TEXT, "--format=ann"],
 }
 
 
@@ -33,6 +66,12 @@ def folder_of_posts(tmp_path_factory, posts):
   (folder / "posts.jsonl").write_text("\n".join(lines))
   (folder / "same.jsonl.partial").write_text("\n".join(lines))
   (folder / "taken").mkdir()
+  (folder / "taken.d").mkdir()
+  (folder / "taken.d" / "a.txt").touch()
+  (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, PAIRS)))
+  (folder / "thresholds.json").write_text(json.dumps(THRESHOLDS))
+  (folder / "allowed.json").write_text(json.dumps(ALLOWED))
+  (folder / "wrong.json").write_text(json.dumps({COUPLE: ["per", "per"]}))
   return folder
 
 
@@ -44,7 +83,7 @@ def outcomes_of_all_command_lines(
   (picture,) = sorted((raw_dir / "img_org" / "test").iterdir())[:1]
   boxes = f"--boxes={raw_dir / 'boxes.json'}"
   Predictor(finished.workdir).save_pretrained(folder / "shared")
-  file = "--input=posts.jsonl"
+  file, pairs = "--input=posts.jsonl", "--input=pairs.jsonl"
   built = tiny_systems.build("caption", data_dir)
   own_runs.write(built, tiny_systems.params(built), folder / "reader")
   (folder / "captions.json").write_text('{"a.jpg": "two cats"}')
@@ -72,6 +111,15 @@ def outcomes_of_all_command_lines(
     "no caption": reader,
     "two captions": [*shown[:-1], "--captions=captions.json,others.json"],
     "no boxes": [*run, *TEXT, "--boxes=gone.json"],
+    **{
+      name: [*run, pairs, f"--output={name}.out", *flags]
+      for name, (flags, _) in CHOICES.items()
+    },
+    "brat": [*run, pairs, "--output=brat", "--format=brat"],
+    "brat taken": [*run, pairs, "--output=taken.d", "--format=brat"],
+    "threshold of two": [*run, pairs, "--output=no", "--threshold=2"],
+    "symmetric": [*run, pairs, "--output=no", "--symmetric=couple"],
+    "allowed": [*run, pairs, "--output=no", "--allowed=wrong.json"],
     **{name: [*run, *flags] for name, flags in USAGE.items()},
   }
   return command_lines.run_all(
@@ -146,6 +194,50 @@ def test_a_file_of_posts_is_predicted(outcomes, folder, finished, posts):
     )
 
 
+@pytest.mark.parametrize("name", CHOICES)
+def test_flags_choose_the_relations_of_entities(
+  outcomes, folder, finished, name
+):
+  found, (_, settings) = outcomes[name], CHOICES[name]
+  assert found.status == 0
+  assert found.out == f"{name}.out: 2 posts, 0 of them invalid\n"
+  wanted = [
+    *Predictor(finished.workdir).predict_all(PAIRS, choice=Choice(**settings))
+  ]
+  assert tiny_run.read_lines(folder / f"{name}.out") == wanted
+  if settings:
+    assert wanted != tiny_run.read_lines(folder / "pairs.out")
+
+
+@pytest.mark.silent_input
+def test_types_that_no_relation_allows_are_named_in_a_line(outcomes):
+  for name, known in {"by name": "'loc', ", "by file": ""}.items():
+    warned = [
+      line
+      for line in outcomes[f"pairs {name}"].err.splitlines()
+      if line.startswith("allowed")
+    ]
+    assert warned == [
+      f"allowed: expected entities of the types {known}'org', 'per', got 'GPE':"
+      " none of the relations that it limits is listed for these"
+    ]
+  assert "allowed" not in outcomes["pairs"].err
+
+
+def test_pairs_become_a_folder_for_brat(outcomes, folder):
+  assert outcomes["brat"].status == 0
+  names = sorted(path.name for path in (folder / "brat").iterdir())
+  assert names == ["0.ann", "0.txt", "1.ann", "1.txt", "annotation.conf"]
+  for record in tiny_run.read_lines(folder / "pairs.out"):
+    lines = (folder / "brat" / f"{record['id']}.ann").read_text().splitlines()
+    relations = [line.split("\t")[1] for line in lines if line[0] == "R"]
+    assert relations == [
+      f"{x['relation'].strip('/').replace('/', '_')} Arg1:T{x['head'] + 1}"
+      f" Arg2:T{x['tail'] + 1}"
+      for x in record["relations"]
+    ]
+
+
 @pytest.mark.parametrize(
   ("name", "message"),
   [
@@ -160,7 +252,14 @@ def test_a_file_of_posts_is_predicted(outcomes, folder, finished, posts):
     ("folder", "--output: expected a file, got the folder taken"),
     ("no input", "gone.jsonl"),
     ("no boxes", "gone.json"),
-    ("two captions", "expected one caption of a.jpg, got ['two cats', 'two do"),
+    (
+      "two captions",
+      "caption: expected one text, got ['two cats', 'two do",
+    ),
+    ("threshold of two", "threshold: expected numbers from 0 to 1, got"),
+    ("symmetric", "symmetric: expected relations of the model, such as"),
+    ("allowed", "allowed: expected [[head types], [tail types]] for '/per/per"),
+    ("brat taken", "--output: expected a new or empty folder, got taken.d"),
   ],
 )
 def test_a_mistake_gets_one_line(outcomes, folder, name, message):
@@ -196,6 +295,12 @@ def test_help_explains_every_flag(outcomes):
     "detector",
     "grounder",
     "input",
+    "threshold",
+    "top_k",
+    "allowed",
+    "symmetric",
+    "[no]probabilities",
+    "format",
   ):
     assert f"--{flag}:" in found.out
   assert "relative to the working directory" in " ".join(found.out.split())

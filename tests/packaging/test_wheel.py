@@ -83,6 +83,18 @@ def test_every_part_is_imported_from_it(use, installed):
   assert version == "0.2.0"
 
 
+def test_spacy_finds_the_component_and_loads_it_when_it_is_added(use):
+  code = (
+    "import spacy, sys\n"
+    "nlp = spacy.blank('en')\n"
+    "assert not {'jax', 'absl', 'PIL'} & {*sys.modules}\n"
+    "try: nlp.add_pipe('ifa_jax', config={'workdir': 'gone'})\n"
+    "except ValueError as error: print(error)"
+  )
+  found = use("python", "-P", "-c", code).stdout
+  assert "gone: expected a run's folder with a config.json" in found
+
+
 def test_it_trains_and_predicts_without_a_checkout(use, data_dir, tmp_path):
   sizes = tiny_run.SECTIONS["model"]["text"]
   model = {

@@ -54,13 +54,17 @@ class Captions:
     except ValueError as error:
       raise RowError(row.where, "two captions", str(error)) from None
 
+  def given(self, name: str) -> dict[str, str]:
+    """Returns each caption of a picture with the first file that has it."""
+    return self._given.get(name, {})
+
   def of_picture(self, name: str) -> str | None:
     """Returns the caption of a picture; None if no file lists it.
 
     Raises:
       ValueError: if the files have different ones.
     """
-    given = self._given.get(name, {})
+    given = self.given(name)
     if len(given) > 1:
       raise ValueError(
         f"expected one caption of {name}, got {shown([*given])} in"

@@ -60,8 +60,8 @@ def _chain(texts: Sequence[Sequence[str]]) -> Iterator[list[int]]:
 
 def _load_spacy(model: str) -> Parser:
   try:
-    import spacy  # pyright: ignore[reportMissingImports]
-    from spacy.tokens import Doc  # pyright: ignore[reportMissingImports]
+    import spacy
+    from spacy.tokens import Doc
   except ImportError:
     raise ValueError("spacy is not installed") from None
   try:
@@ -84,4 +84,4 @@ def _load_spacy(model: str) -> Parser:
       yield [-1 if head == i else head for i, head in enumerate(heads)]
 
   name = f"{nlp.meta['lang']}_{nlp.meta['name']} {nlp.meta['version']}"
-  return Parser(f"spacy {spacy.__version__}, {name}", parse)
+  return Parser(f"spacy {spacy.__version__}, {name}", parse)  # pyright: ignore[reportPrivateImportUsage]
