@@ -8,14 +8,13 @@ process 0 through a relay of its own, which notices the end first.
 
 import atexit
 import contextlib
-import functools
 import itertools
 import os
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any, NoReturn
 
 # Signs are renewed while a program is compiled or the disk is slow: these
@@ -43,15 +42,27 @@ def relay(address: str) -> str:
 
 def watch() -> None:
   """Watches the other processes, once this one is connected, until it ends."""
-  from jax._src import distributed
-
-  state: Any = distributed.global_state
+  # JAX has no public name for this.
+  state: Any = sys.modules["jax._src.distributed"].global_state
   _watchers.append(
     _start(_watch, state.client, state.process_id, state.num_processes)
   )
   # JAX leaves the run after this: handlers are called in reverse order.
   atexit.register(_end_watching)
-  sys.excepthook = functools.partial(_show_later, sys.excepthook)
+
+
+@contextlib.contextmanager
+def explained() -> Iterator[None]:
+  """Waits, if a collective fails, until the process that is gone is known."""
+  try:
+    yield
+  except (RuntimeError, ValueError) as error:
+    # Errors of Gloo are ValueErrors, as those of users are.
+    failed = isinstance(error, RuntimeError) or "Gloo" in str(error)
+    if _watchers and failed:
+      # `_watch` ends the process within this time.
+      time.sleep(SECONDS_OF_SILENCE + 2 * SECONDS_BETWEEN_SIGNS)
+    raise
 
 
 def _start(function: Any, *args: Any) -> threading.Thread:
@@ -115,16 +126,6 @@ def _copy_from_first(
       " got one that was closed"
     )
   ours.close()
-
-
-def _show_later(
-  show: Callable[..., Any], kind: type[BaseException], *error: Any
-) -> None:
-  """Shows an error, unless it is a collective's with a process that is gone."""
-  if issubclass(kind, RuntimeError):
-    # `_watch` ends the process within this time.
-    time.sleep(SECONDS_OF_SILENCE + 2 * SECONDS_BETWEEN_SIGNS)
-  show(kind, *error)
 
 
 def _end_watching() -> None:

@@ -18,7 +18,8 @@ def main():
   peers.SECONDS_BETWEEN_SIGNS, peers.SECONDS_OF_SILENCE = 0.5, 8
   distributed.join()
   config = json.loads(pathlib.Path(sys.argv[1]).read_text())
-  loop.run(tiny_run.build(config), sys.argv[2])
+  with peers.explained():
+    loop.run(tiny_run.build(config), sys.argv[2])
 
 
 if __name__ == "__main__":
