@@ -14,7 +14,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any, NoReturn
 
 # Signs are renewed while a program is compiled or the disk is slow: these
@@ -52,7 +52,7 @@ def watch() -> None:
 
 
 @contextlib.contextmanager
-def explained() -> Iterator[None]:
+def explained() -> Generator[None]:
   """Waits, if a collective fails, until the process that is gone is known."""
   try:
     yield
