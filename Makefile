@@ -12,8 +12,8 @@ RUN := $(VENV)/bin/python
 PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
 QUICK := runs/quickstart
 
-.PHONY: help install install-dev quickstart results check test oldest lint style \
-  types site quick constraints
+.PHONY: help install install-dev quickstart results check test oldest newest lint \
+  style types site quick constraints
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
 
@@ -79,17 +79,28 @@ check: style
 test: lint
 	$(RUN) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder
 
-# Runs the suite with the oldest versions that requirements.txt allows, in a
-# separate environment; packages that only the tests need are unchanged.
+# Each runs the suite in an environment of its own: with the oldest versions that
+# requirements.txt allows, and with the newest, on a newer Python. Packages that
+# only the tests need are unchanged.
 OLDEST := .venv-oldest
+NEWEST := .venv-newest
+NEWEST_PYTHON ?= python3.13
+oldest: RESOLVE = --resolution lowest-direct --python $(RUN)
 oldest: install-dev
-	uv pip compile --resolution lowest-direct --python $(RUN) --quiet \
-	  --no-annotate --no-header --output-file $(OLDEST).txt requirements.txt
-	$(RUN) -m venv --clear $(OLDEST)
-	$(OLDEST)/bin/python -m pip install --quiet -r $(OLDEST).txt \
-	  -e ".[dev]"
-	$(OLDEST)/bin/python -m pytest --numprocesses=2 --dist=loadfile \
+	$(call in-its-own,$(OLDEST),$(RUN))
+
+newest: RESOLVE = --upgrade --python $(NEWEST_PYTHON)
+newest:
+	$(call in-its-own,$(NEWEST),$(NEWEST_PYTHON))
+
+define in-its-own
+	uv pip compile $(RESOLVE) --quiet --no-annotate --no-header \
+	  --output-file $(1).txt requirements.txt
+	$(2) -m venv --clear $(1)
+	$(1)/bin/python -m pip install --quiet -r $(1).txt -e ".[dev]"
+	$(1)/bin/python -m pytest --numprocesses=2 --dist=loadfile \
 	  --no-loadscope-reorder
+endef
 
 # Pins for every supported Python, by https://docs.astral.sh/uv. PyTorch is pinned
 # by pyproject.toml; it is left out here, and what it needs named in its place,

@@ -139,7 +139,7 @@ def main(_) -> None:
     given = values.config.to_dict()
     workdir = workdir or files.default_workdir(name)
   # After the flags: --help and usage errors do not wait for these imports.
-  from ifa_jax.runtime import collectives, distributed
+  from ifa_jax.runtime import collectives, distributed, peers
   from ifa_jax.training import evaluation, experiment, loop, transfer
   from ifa_jax.training.config import resolve, run_record
   from ifa_jax.training.config.run_config import RunConfig
@@ -169,11 +169,13 @@ def main(_) -> None:
     collectives.run_on_first(lambda: _prepare(config, values))
   built = collectives.run_on_all(lambda: experiment.build(config, folder))
   if values.mode == "evaluate":
-    evaluation.run(built, folder, values.split)
+    with peers.explained():
+      evaluation.run(built, folder, values.split)
     return
   if collectives.is_first():
     _log.info("Run folder: %s", workdir)
-  loop.run(built, workdir)
+  with peers.explained():
+    loop.run(built, workdir)
 
 
 def _prepare(config: "RunConfig", values: flags.FlagValues) -> None:

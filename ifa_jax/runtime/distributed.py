@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 
-from ifa_jax.runtime import collectives
+from ifa_jax.runtime import collectives, peers
 
 # Variable that is read if a flag of `launch.py` is not given.
 VARIABLES = {
@@ -27,8 +27,8 @@ VARIABLES = {
 # Pods of one job start at different times: some still load their image.
 SECONDS_TO_START = 300
 # How long a process that ends waits for the others. All of them end at once,
-# unless one has failed; the others are then stopped after this time.
-_SECONDS_TO_END = 30
+# unless one has failed; `peers` ends the others before this time.
+_SECONDS_TO_END = 60
 
 _log = logging.getLogger("ifa_jax")
 
@@ -56,6 +56,7 @@ def join(**flags: str | int | None) -> None:
     address = given["coordinator_address"]
     if given["process_id"]:
       _wait_for_listener(address)
+      given["coordinator_address"] = peers.relay(address)
     else:
       _log.info("Waiting for the other processes at %s", address)
     _connect(given | {"cluster_detection_method": "deactivate"})
@@ -146,3 +147,4 @@ def _connect(settings: dict[str, Any]) -> None:
     raise ValueError(
       f"the processes of the run did not connect: {reason}; see docs/pods.md"
     ) from None
+  peers.watch()

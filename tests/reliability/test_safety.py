@@ -47,6 +47,7 @@ ALLOWED = {
   ("ifa_jax/files/torch_file.py", "pickle"),
   # Processes of one run find each other.
   ("ifa_jax/runtime/distributed.py", "socket"),
+  ("ifa_jax/runtime/peers.py", "socket"),
   # The page's own port.
   ("ifa_jax/serve.py", "socket"),
   # Makes the C library of this process keep memory.

@@ -37,6 +37,7 @@ def calls_of_initialize(monkeypatch):
     calls.append(settings)
 
   monkeypatch.setattr(distributed.jax.distributed, "initialize", initialize)
+  monkeypatch.setattr(distributed.peers, "watch", lambda: None)
   return calls
 
 

@@ -36,7 +36,15 @@ _CODE = re.compile(
 )
 # Words of generated posts, not of this project.
 _DATA = "ifa_jax/preparation/quickstart/texts.py"
-_SKIPPED = {".git", ".venv", ".venv-oldest", "site", "runs", "node_modules"}
+_SKIPPED = {
+  ".git",
+  ".venv",
+  ".venv-oldest",
+  ".venv-newest",
+  "site",
+  "runs",
+  "node_modules",
+}
 
 
 def pieces(path: pathlib.Path) -> Iterator[tuple[int, str]]:
