@@ -30,7 +30,8 @@ from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.device_cache import DeviceRows
 from ifa_jax.models import build
 from ifa_jax.models.config import ModelConfig
-from ifa_jax.runtime.data_parallel import FORMS, Parallel, make_parallel
+from ifa_jax.runtime.data_parallel import Parallel
+from ifa_jax.runtime.forms import FORMS, make_parallel
 from ifa_jax.statistics import metrics
 from ifa_jax.training.eval_step import EvalStep
 from ifa_jax.training.steps import TrainStep

@@ -29,7 +29,7 @@ from ifa_jax.data.pipeline.cache import PLACES, RowCache
 from ifa_jax.data.pipeline.dataset import Split
 from ifa_jax.data.pipeline.host_cache import HostRows
 from ifa_jax.models.config import ModelConfig, VisionConfig
-from ifa_jax.runtime import data_parallel
+from ifa_jax.runtime import forms
 
 _SPLIT = "train"
 _PLACES = tuple(place for place in PLACES if place != "auto")
@@ -69,7 +69,7 @@ def measure_epochs(
   """
   split, geometry = Split(prepared.folder, _SPLIT), geometry_of(prepared)
   num_rows = len(split)
-  parallel = data_parallel.make_parallel("jit")
+  parallel = forms.make_parallel("jit")
   parallel.check(batch_size, "--batch_sizes")
   cache = RowCache(place, {_SPLIT: num_rows}, geometry, parallel)
   stores = cache.stores(_SPLIT, on_host=False)

@@ -39,7 +39,7 @@ from benchmarks import flops, harness, random_posts  # noqa: E402
 from ifa_jax import benchmark  # noqa: E402
 from ifa_jax.batch import pack_text  # noqa: E402
 from ifa_jax.cli.settings_flags import setting  # noqa: E402
-from ifa_jax.runtime.data_parallel import FORMS, make_parallel  # noqa: E402
+from ifa_jax.runtime.forms import FORMS, make_parallel  # noqa: E402
 
 ROWS = ("ours", "eager80", "eager", "compiled")
 _COLUMNS = ("row", "T", "dtype", "compile, s", "examples/s", "CPU s / ex.")

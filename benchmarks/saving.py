@@ -24,7 +24,7 @@ from ifa_jax import benchmark
 from ifa_jax.cli.settings_flags import setting
 from ifa_jax.models import parameters
 from ifa_jax.models.base import System
-from ifa_jax.runtime.data_parallel import make_parallel
+from ifa_jax.runtime.forms import make_parallel
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.state import TrainState
 

@@ -88,7 +88,7 @@ def main(flags: Sequence[str]) -> None:
   from ml_collections import config_flags  # noqa: F401
 
   from ifa_jax.cli import app  # noqa: F401
-  from ifa_jax.runtime.data_parallel import FORMS
+  from ifa_jax.runtime.forms import FORMS
   from ifa_jax.training import (  # noqa: F401
     evaluation,
     experiment,

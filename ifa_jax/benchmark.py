@@ -37,7 +37,7 @@ from ifa_jax.models.config import TextConfig, VisionConfig
 from ifa_jax.models.encoders.co_attention import CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
 from ifa_jax.models.layers.layer_layout import LayerLayout
-from ifa_jax.runtime.data_parallel import FORMS, make_parallel
+from ifa_jax.runtime.forms import FORMS, make_parallel
 from ifa_jax.training import optimizer
 from ifa_jax.training.config.run_config import GroupConfig, OptimConfig
 from ifa_jax.training.eval_step import EvalStep

@@ -3,7 +3,8 @@
 With `jit` the compiler splits the batch, and dropout does not depend on the
 number of devices. With `pmap` each device has its own dropout keys, and the
 step sums over the axis "data"; JAX keeps it in maintenance mode, see
-docs.jax.dev/en/latest/migrate_pmap.html. Every device has the whole state.
+docs.jax.dev/en/latest/migrate_pmap.html. Every device has the whole state;
+`runtime.forms` has one more form, which splits it.
 """
 
 # JAX declares no types of devices and of compiled functions.
@@ -21,7 +22,8 @@ import numpy as np
 from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-AXIS = "data"
+from ifa_jax.runtime import split_state
+from ifa_jax.runtime.split_state import AXIS
 
 Change = Callable[[Any], Any]
 Step = Callable[[Any, Any], Any]
@@ -138,49 +140,46 @@ class Parallel:
   def copy(self, tree: Any) -> Any:
     """Copies a tree of arrays, the same on all processes, to each device.
 
-    Host arrays must not be changed afterwards. Does not wait for arrays that
-    one process is still computing.
+    Or its part of each, if the form splits the state. Host arrays must not be
+    changed afterwards. Does not wait for arrays that one process is still
+    computing.
     """
+    layout = self.layout(tree)
     # device_put would compare the arrays of all processes first.
     if jax.process_count() == 1:
-      return jax.device_put(tree, self._copied)
-    put = lambda x: jax.make_array_from_callback(  # noqa: E731
-      np.shape(x), self._copied, lambda _: np.asarray(x)
+      return jax.device_put(tree, layout)
+    put = lambda x, sharding: jax.make_array_from_callback(  # noqa: E731
+      np.shape(x), sharding, lambda part: np.asarray(x)[part]
     )
-    return jax.tree.map(put, tree)
+    return jax.tree.map(put, tree, layout)
+
+  def create(self, function: Callable[..., Any], *trees: Any) -> Any:
+    """Returns a function's result as `copy` does, computed on devices."""
+    return self.copy(jax.jit(function)(*trees))
 
   def fetch(self, tree: Any) -> Any:
-    """Returns a tree that is on every device as numpy arrays."""
+    """Returns a tree of a step or of `copy` as numpy arrays."""
     # A copy: a view would change when the next step reuses the memory.
     first = lambda x: np.array(x.addressable_shards[0].data)  # noqa: E731
     return jax.tree.map(first, tree)
 
   def snapshot(self, tree: Any, change: Change = lambda tree: tree) -> Any:
-    """Returns a changed copy of a tree on every device, spread over them.
+    """Returns a changed copy of a tree on the devices, split over them.
 
     The devices compute it in turn: nothing waits, and later steps may reuse the
-    tree's memory. Each device keeps an equal part of every array that can be
-    divided.
+    tree's memory. Each device keeps its part by `split_state.spec`.
     """
-
-    def on_all(x: jax.Array) -> jax.Array:
-      parts = [shard.data for shard in x.addressable_shards]
-      return jax.make_array_from_single_device_arrays(
-        x.shape, self._copied, parts
-      )
-
-    tree = jax.tree.map(on_all, tree)
     copy = _copying(change)
     spread = jax.tree.map(self._spread, jax.eval_shape(copy, tree))
     return jax.jit(copy, out_shardings=spread)(tree)
 
-  def _spread(self, x: jax.ShapeDtypeStruct) -> NamedSharding:
-    """Returns the sharding along the first axis that the devices divide."""
-    for axis, size in enumerate(x.shape):
-      if size and size % self._mesh.size == 0:
-        spec = PartitionSpec(*[None] * axis, AXIS)
-        return NamedSharding(self._mesh, spec)
-    return self._copied
+  def layout(self, tree: Any) -> Any:
+    """Returns how each array of a training state is laid out."""
+    return jax.tree.map(lambda _: self._copied, tree)
+
+  def _spread(self, x: Any) -> NamedSharding:
+    spec = split_state.spec(np.shape(x), self._mesh.size)
+    return NamedSharding(self._mesh, spec)
 
 
 class Pmap(Parallel):
@@ -218,18 +217,13 @@ class Pmap(Parallel):
     """See `Parallel`."""
     return np.asarray(result).reshape(-1, *result.shape[2:])
 
+  def snapshot(self, tree: Any, change: Change = lambda tree: tree) -> Any:
+    """See `Parallel`."""
 
-FORMS: dict[str, type[Parallel]] = {"pmap": Pmap, "jit": Parallel}
+    def on_mesh(x: jax.Array) -> jax.Array:
+      parts = [shard.data for shard in x.addressable_shards]
+      return jax.make_array_from_single_device_arrays(
+        x.shape, self._copied, parts
+      )
 
-
-def make_parallel(form: str) -> Parallel:
-  """Returns the form of data parallelism that `train.parallel` names.
-
-  Raises:
-    ValueError: for an unknown name.
-  """
-  if form not in FORMS:
-    raise ValueError(
-      f"train.parallel: expected one of {', '.join(FORMS)}, got {form!r}"
-    )
-  return FORMS[form]()
+    return super().snapshot(jax.tree.map(on_mesh, tree), change)

@@ -23,5 +23,5 @@ class EvalStep:
   def __call__(self, params: Any, batch: Batch) -> jax.Array:
     """Returns float32[B, C], each row summing to 1."""
     with scan.blank_draws():
-      output: Any = self.model.apply({"params": params}, batch)
+      output: Any = self.model.apply({"params": scan.gather(params)}, batch)
     return jax.nn.softmax(output.logits)

@@ -14,7 +14,8 @@ from ifa_jax.batch import Batch
 from ifa_jax.data import relation_names, schema
 from ifa_jax.data.text import captions
 from ifa_jax.models.config import ModelConfig
-from ifa_jax.runtime.data_parallel import Parallel, make_parallel
+from ifa_jax.runtime.data_parallel import Parallel
+from ifa_jax.runtime.forms import make_parallel
 from ifa_jax.statistics import metrics
 from ifa_jax.training import model_inputs
 from ifa_jax.training.batch_source import BatchSource

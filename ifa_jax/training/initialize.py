@@ -83,18 +83,18 @@ class Start:
     }
 
   def fresh(self) -> TrainState:
-    """Returns the state before the first update, drawn on the device."""
+    """Returns the state before the first update, on the devices."""
     experiment = self._experiment
+    create = experiment.parallel.create
     if weights := self._plan.folder and experiment.config.weights:
       pretrained.check_same_everywhere(weights)
     _log.info("Starting from\n  %s", "\n  ".join(self.origin()))
     if self._plan.folder or experiment.config.model.reads_words:
-      return jax.jit(self._state_of)(self.first_params())
-    draw = jax.jit(lambda: self._state_of(self.first_params()))
+      return create(self._state_of, self.first_params())
     # Compiling the program and importing TensorFlow take about as long: do both
     # at the same time.
     with futures.ThreadPoolExecutor(1) as pool:
-      state = pool.submit(draw)
+      state = pool.submit(create, lambda: self._state_of(self.first_params()))
       experiment.data.split("train")
       return state.result()
 

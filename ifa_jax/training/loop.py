@@ -113,10 +113,10 @@ class Trainer:
     window = self._checkpoints.window(step) if step else []
     if step:
       _log.info("Resuming from step %d of %s", step, self._folder.path)
-      state = self._start.saved(self._checkpoints, step)
+      saved = self._start.saved(self._checkpoints, step)
+      state = self._parallel.copy(saved)
     else:
       state = self._start.fresh()
-    state = self._parallel.copy(state)
     with (
       self._preemption,
       MetricsLog(self._folder, step) as log,

@@ -10,6 +10,7 @@ import optax
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
+from ifa_jax.models.layers import scan
 from ifa_jax.workdir.state import TrainState
 
 
@@ -113,7 +114,10 @@ class TrainStep:
   def _sum_rows(self, params, batch, rng, weight):
     def loss_fn(params):
       output: Any = self.model.apply(
-        {"params": params}, batch, train=True, rngs={"dropout": rng}
+        {"params": scan.gather(params)},
+        batch,
+        train=True,
+        rngs={"dropout": rng},
       )
       loss, sums = row_sums(output.logits, batch)
       return weight * loss, sums

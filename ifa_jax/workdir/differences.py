@@ -4,8 +4,9 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-# Settings that may change when a run is resumed: none of them changes a result.
-# The dataset is compared by its content, not by its place.
+# Settings that may change when a run is resumed: none of them changes a result,
+# except that `parallel` changes dropout between pmap and the others, as the
+# number of devices does. The dataset is compared by its content, not its place.
 _FREE = frozenset(
   {
     "data.data_dir",
@@ -13,6 +14,7 @@ _FREE = frozenset(
     "data.tokenizer",
     "train.log_steps",
     "train.on_bad_numbers",
+    "train.parallel",
     "train.progress",
   }
 )

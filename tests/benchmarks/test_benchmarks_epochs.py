@@ -11,7 +11,7 @@ import pytest
 from benchmarks import accelerator, epochs, random_posts
 from ifa_jax import benchmark
 from ifa_jax.data.pipeline import sampling
-from ifa_jax.runtime.data_parallel import make_parallel
+from ifa_jax.runtime.forms import make_parallel
 
 pytestmark = pytest.mark.slow
 

@@ -64,6 +64,35 @@ def test_half_precision_keeps_less_of_a_row():
   assert half["residuals of 32 rows"] < 0.8 * full["residuals of 32 rows"]
 
 
+def test_devices_that_split_the_state_share_its_large_arrays():
+  model, shape = config(parallel="fsdp"), jax.ShapeDtypeStruct
+  large, small = shape((1024, 512), "float32"), shape((16, 16), "float32")
+  found = memory.size_of([large, small], 8)
+  assert found == 1024 * 512 * 4 / 8 + 16 * 16 * 4
+  # The large arrays of `tiny` are its vocabulary and its patches, 32 x 32 x 3.
+  parts = memory.estimate(model, num_devices=8, text_len=48)
+  whole = memory.estimate(config(), num_devices=8, text_len=48)
+  saved = 7 / 8 * (model.model.text.vocab_size + 32 * 32 * 3) * 64 * 4
+  for name, count in (("parameters", 1), ("gradients", 1), ("optimizer", 2)):
+    assert whole[name] - parts[name] == count * saved
+  assert whole["residuals of 4 rows"] == parts["residuals of 4 rows"]
+
+
+@pytest.mark.parametrize("parallel", ["jit", "fsdp"])
+def test_a_compiled_update_has_the_state_and_more(parallel):
+  found = memory.compiled(config(parallel=parallel), text_len=8)
+  parts = memory.estimate(config(), num_devices=1, text_len=8)
+  state = parts["parameters"] + parts["optimizer"]
+  assert state < found["compiled: state and batch"] < 1.5 * state
+  assert found["compiled: temporaries"] > parts["gradients"]
+
+
+def test_compiling_wants_a_form_of_jit():
+  wanted = "train.parallel: expected one of jit, fsdp, got 'pmap'"
+  with pytest.raises(ValueError, match=wanted):
+    memory.compiled(config(), text_len=8)
+
+
 def test_an_indivisible_batch_is_refused():
   with pytest.raises(ValueError, match=r"expected a multiple of 24 .* got 32"):
     memory.estimate(config(num_slices=3), num_devices=8, text_len=48)

@@ -88,7 +88,9 @@ def case(workdir, *configs, stop=None):
 def runs_of_one_and_of_two_processes(data_dir, compiled_dir, tmp_path_factory):
   """Folder of the runs, with the reports and the output of both processes."""
   folder = tmp_path_factory.mktemp("processes")
-  pmap, jit = (run_config(data_dir, form) for form in ("pmap", "jit"))
+  pmap, jit, fsdp = (
+    run_config(data_dir, form) for form in ("pmap", "jit", "fsdp")
+  )
   for name in ("first", "second", "foreign"):
     (folder / name).mkdir()
   (folder / "foreign" / "notes.txt").touch()
@@ -96,12 +98,19 @@ def runs_of_one_and_of_two_processes(data_dir, compiled_dir, tmp_path_factory):
   one = {
     "jit": case(folder / "one_jit", jit),
     "started": case(folder / "down", pmap, stop=5),
+    "split": case(folder / "split", fsdp, stop=5),
+    "whole": case(folder / "whole", jit, stop=5),
   }
   ((report, _),) = ask(1, 4, compiled_dir, one, apart)
   assert {*report["failures"].values()} == {None}
   two = {
     "jit": case(folder / "two_jit", jit),
     "resumed": case(folder / "down", pmap),
+    "fsdp": case(folder / "two_fsdp", fsdp),
+    "from fsdp": case(folder / "split", jit),
+    "to fsdp": case(folder / "whole", fsdp),
+    "stopped": case(folder / "stopped", fsdp, stop=5),
+    "restarted": case(folder / "stopped", fsdp),
     "other": case(folder / "two_jit", jit, run_config(data_dir, "jit", seed=7)),
     "foreign": case(folder / "foreign", jit),
   }
@@ -155,9 +164,24 @@ def test_two_processes_go_on_where_one_was_stopped(made):
   check_same(folder / "down", folder / "one_jit")
 
 
+@pytest.mark.parametrize("workdir", ["two_fsdp", "split", "whole"])
+def test_a_split_state_is_that_of_one_process(made, workdir):
+  # The last two changed between jit and fsdp, and from one process to two.
+  folder, _ = made
+  check_same(folder / workdir, folder / "one_jit")
+
+
+def test_a_split_state_is_resumed_bit_by_bit(made):
+  folder, _ = made
+  found, wanted = (
+    whole_run.outcome(folder / name) for name in ("stopped", "two_fsdp")
+  )
+  assert found == wanted
+
+
 def test_the_first_process_prints_and_the_other_is_silent(made):
   _, ((_, first), (_, second)) = made
-  assert first.count("Test scores of") == 2
+  assert first.count("Test scores of") == 6
   # The last line is the script's own.
   assert _GLOO.sub("", "".join(second.splitlines()[:-1])).strip() == ""
 

@@ -1,4 +1,4 @@
-"""Both forms of data parallelism: 8 devices compute the same as one."""
+"""All forms of data parallelism: 8 devices compute the same as one."""
 
 import json
 import os
@@ -11,11 +11,11 @@ import jax
 import numpy as np
 import pytest
 
-from ifa_jax.runtime import data_parallel
+from ifa_jax.runtime import data_parallel, forms
 
 pytestmark = pytest.mark.slow
 
-FORMS = list(data_parallel.FORMS)
+FORMS = list(forms.FORMS)
 
 
 @pytest.fixture(scope="module", name="report")
@@ -43,8 +43,9 @@ def test_training_on_8_devices_equals_training_on_one(report, form):
   assert gaps["grad_norm"] < 1e-5
 
 
-def test_dropout_of_the_jit_form_does_not_depend_on_the_devices(report):
-  gaps = report["dropout"]
+@pytest.mark.parametrize("form", ["jit", "fsdp"])
+def test_dropout_under_jit_does_not_depend_on_the_devices(report, form):
+  gaps = report["dropout"][form]
   assert gaps["params"] < 5e-6
   assert gaps["loss"] < 1e-5
 
@@ -73,16 +74,26 @@ def test_a_batch_that_the_devices_cannot_split_is_refused(report, form):
 def test_a_snapshot_is_spread_and_outlives_its_state(report, form):
   even = np.arange(48.0).reshape(3, 16).tolist()
   assert report["snapshots"][form] == {
-    "even": [even, [3, 2]],
-    "odd": [[0.0, 1.0, 2.0], [3]],
-    "step": [4, []],
+    "even": [even, [3, 2], [3, 2] if form == "fsdp" else [3, 16]],
+    "odd": [[0.0, 1.0, 2.0], [3], [3]],
+    "step": [4, [], []],
     "given_up": True,
   }
 
 
+def test_no_device_ever_has_all_stacked_layers(report):
+  shapes, gathered = map(set, report["shapes"])
+  # Parameters, gradients and moments of 4 layers are split, and those of one
+  # are gathered.
+  for whole, part in (("16,32", "16,4"), ("32,16", "4,16"), ("16,16", "16,2")):
+    assert f"4,{part}" in shapes
+    assert f"4,{whole}" not in shapes
+    assert {whole, f"1,{whole}"} & gathered
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_each_batch_is_sent_before_the_last_one_is_used(form):
-  made, asked = data_parallel.make_parallel(form), []
+  made, asked = forms.make_parallel(form), []
 
   def batches():
     for i in range(3):
@@ -97,14 +108,14 @@ def test_each_batch_is_sent_before_the_last_one_is_used(form):
 
 
 def test_an_unknown_form_is_refused():
-  with pytest.raises(ValueError, match=r"pmap, jit, got 'pjit'"):
-    data_parallel.make_parallel("pjit")
+  with pytest.raises(ValueError, match=r"pmap, jit, fsdp, got 'pjit'"):
+    forms.make_parallel("pjit")
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_copied_tree_is_fetched_unchanged_as_a_copy(form):
   tree = {"a": np.arange(6.0).reshape(2, 3), "step": np.int32(4)}
-  made = data_parallel.make_parallel(form)
+  made = forms.make_parallel(form)
   fetched = made.fetch(made.copy(tree))
   jax.tree.map(np.testing.assert_array_equal, fetched, tree)
   assert all(x.flags.owndata for x in jax.tree.leaves(fetched))
@@ -113,7 +124,7 @@ def test_a_copied_tree_is_fetched_unchanged_as_a_copy(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_processes_read_their_own_columns_and_gather_all(form, monkeypatch):
   order = np.arange(24).reshape(3, 8)
-  made = data_parallel.make_parallel(form)
+  made = forms.make_parallel(form)
   monkeypatch.setattr(jax, "process_count", lambda: 2)
   owns = []
   for index in range(2):
@@ -133,7 +144,7 @@ def test_processes_read_their_own_columns_and_gather_all(form, monkeypatch):
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_batch_is_split_over_the_devices_of_all_processes(form, monkeypatch):
-  made = data_parallel.make_parallel(form)
+  made = forms.make_parallel(form)
   monkeypatch.setattr(jax, "device_count", lambda: 16)
   made.check(32, "rows")
   with pytest.raises(ValueError, match=r"rows: .* 16 devices, got 8"):
@@ -149,7 +160,7 @@ def test_devices_are_in_the_order_of_their_processes(form, monkeypatch):
     data_parallel, "Mesh", lambda devices, *_, **__: seen.extend(devices)
   )
   monkeypatch.setattr(data_parallel, "NamedSharding", lambda *_: None)
-  data_parallel.make_parallel(form)
+  forms.make_parallel(form)
   assert [device.process_index for device in seen] == [0, 0, 1, 2]
 
 
@@ -159,5 +170,5 @@ def test_rows_are_in_the_order_of_their_places_not_of_their_shards():
     for start in (4, 0, 2)
   ]
   result = types.SimpleNamespace(addressable_shards=shards)
-  found = data_parallel.make_parallel("jit").rows(result)
+  found = forms.make_parallel("jit").rows(result)
   assert found.tolist() == [0, 0, 2, 2, 4, 4]

@@ -92,7 +92,7 @@ def follow_training(data_dir, folder):
   built = tiny_run.build(tiny_run.tiny_run_config(data_dir))
   start = Start(built)
   trainer = loop.Trainer(built, RunFolder(folder), None, start)
-  state = built.parallel.copy(start.fresh())
+  state = start.fresh()
   with follow() as found:
     rows = built.epochs.rows_left(0, 0)
     for _, batch in built.parallel.ahead(built.training_batches(rows)):

@@ -10,7 +10,7 @@ import pytest
 import tiny_run
 import whole_run
 
-from ifa_jax.runtime import data_parallel
+from ifa_jax.runtime.forms import FORMS
 from ifa_jax.statistics import metrics
 from ifa_jax.training import batch_source, evaluation, loop
 from ifa_jax.training.metric_writer import Meter
@@ -145,12 +145,12 @@ def test_a_run_that_is_stopped_anywhere_ends_as_without_a_stop(
 
 
 @pytest.fixture(scope="module", name="forms")
-def runs_of_both_forms_that_end_within_an_epoch(
+def runs_of_all_forms_that_end_within_an_epoch(
   data_dir, fast_compilation, tmp_path_factory
 ):
   """Folder of a run by its form; that of the jit form was stopped."""
   folders = {}
-  for form in data_parallel.FORMS:
+  for form in FORMS:
     folders[form] = tmp_path_factory.mktemp(form) / "run"
     config = tiny_run.tiny_run_config(
       data_dir, **STILL, train={"parallel": form, "max_steps": 6}
@@ -162,23 +162,24 @@ def runs_of_both_forms_that_end_within_an_epoch(
   return folders
 
 
-def test_both_forms_compute_the_same(forms):
-  (pmap, *_), (jit, *_) = (
-    whole_run.outcome(forms[form]) for form in ("pmap", "jit")
+@pytest.mark.parametrize("form", ["jit", "fsdp"])
+def test_all_forms_compute_the_same(forms, form):
+  (pmap, *_), (other, *_) = (
+    whole_run.outcome(forms[form]) for form in ("pmap", form)
   )
-  for found, wanted in zip(jit, pmap, strict=True):
+  for found, wanted in zip(other, pmap, strict=True):
     assert found == pytest.approx(wanted, rel=1e-6)
-  pmap, jit = (
+  pmap, other = (
     whole_run.lines(forms[form], "predictions_test.jsonl")
-    for form in ("pmap", "jit")
+    for form in ("pmap", form)
   )
-  for found, wanted in zip(jit, pmap, strict=True):
+  for found, wanted in zip(other, pmap, strict=True):
     assert found["probabilities"] == pytest.approx(
       wanted["probabilities"], abs=2e-6
     )
 
 
-@pytest.mark.parametrize("form", data_parallel.FORMS)
+@pytest.mark.parametrize("form", FORMS)
 def test_a_run_cut_off_within_an_epoch_ends_with_dev_scores(forms, form):
   written = whole_run.lines(forms[form])
   scored = [(x["step"], x["epoch"]) for x in written if "dev_f1" in x]

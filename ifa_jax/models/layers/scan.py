@@ -19,6 +19,7 @@ from flax import traverse_util
 
 from ifa_jax.models.layers import matmul
 from ifa_jax.models.layers.layer_layout import STACKED_KEY
+from ifa_jax.runtime import split_state
 
 
 def stacked_layers(stream: nn.Module) -> Any | None:
@@ -26,6 +27,20 @@ def stacked_layers(stream: nn.Module) -> Any | None:
   if stream.is_initializing() or not stream.has_variable("params", STACKED_KEY):
     return None
   return stream.get_variable("params", STACKED_KEY)
+
+
+def gather(params: Any) -> Any:
+  """Makes parameters whole on each device, if a step has them split.
+
+  Not those of stacked layers: `scan_layers` gathers one layer at a time.
+  """
+  # Only a step of the form fsdp is traced under such a mesh.
+  if split_state.AXIS not in jax.sharding.get_abstract_mesh().auto_axes:
+    return params
+  stack = jax.tree_util.DictKey(STACKED_KEY)
+  return jax.tree_util.tree_map_with_path(
+    lambda path, x: x if stack in path else split_state.gather(x), params
+  )
 
 
 def scan_layers(
@@ -50,7 +65,9 @@ def scan_layers(
   rngs = None if rng is None else jax.random.split(rng, count)
 
   def body(carry, layer):
-    return run_layer(jax.tree.map(matmul.keep, carry), *layer), None
+    params, rng = layer
+    carry = jax.tree.map(matmul.keep, carry)
+    return run_layer(carry, gather(params), rng), None
 
   # Only training has a backward pass.
   if rng is not None:

@@ -154,7 +154,9 @@ class TrainConfig:
   # Whether the backward pass recomputes scanned layers, which saves more memory
   # for a third more work.
   remat: bool = False
-  parallel: str = "pmap"  # "pmap", or "jit" over a one-axis mesh.
+  # "pmap"; "jit" over a one-axis mesh; or "fsdp", which is jit with parameters
+  # and moments split over the devices, for models too large to be copied.
+  parallel: str = "pmap"
   # "stop" or "skip": an update whose loss or gradient is not finite is not
   # made, and the run ends there or continues.
   on_bad_numbers: str = "stop"

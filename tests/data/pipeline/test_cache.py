@@ -13,7 +13,7 @@ import tiny_run
 from ifa_jax.data.pipeline import cache as row_cache
 from ifa_jax.data.pipeline import sampling as orders
 from ifa_jax.data.pipeline.tfrecord import Shards
-from ifa_jax.runtime.data_parallel import FORMS
+from ifa_jax.runtime.forms import FORMS
 
 NUM_TRAIN = tiny_run.NUM_ROWS.num_train
 BUCKETS = (20, 24, 26, 28, 32)

@@ -8,7 +8,7 @@ import sys
 import command_lines
 import pytest
 
-from ifa_jax.runtime.data_parallel import FORMS
+from ifa_jax.runtime.forms import FORMS
 
 
 @pytest.fixture(scope="module", name="report")

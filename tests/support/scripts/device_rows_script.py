@@ -14,7 +14,7 @@ import jax
 import numpy as np
 
 from ifa_jax.data.pipeline.device_cache import DeviceRows
-from ifa_jax.runtime.data_parallel import FORMS, make_parallel
+from ifa_jax.runtime.forms import FORMS, make_parallel
 
 NUM_ROWS, BATCH = 11, 8
 
