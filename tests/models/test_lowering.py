@@ -1,0 +1,126 @@
+"""Whole steps in bfloat16 as an accelerator gets them: lowered, not run.
+
+A shape names what is read or multiplied, so all sizes of the models differ.
+"""
+
+import dataclasses
+import functools
+import re
+
+import jax
+import pytest
+import tiny
+
+from ifa_jax import benchmark, models
+from ifa_jax.batch import pack_text
+from ifa_jax.models import parameters
+from ifa_jax.models.baselines.bert import BertConfig
+from ifa_jax.training import eval_step, optimizer, steps
+
+B, T, PACKED, P, D, C, N = 4, 12, 40, 57, 16, 5, 2
+_TINY = tiny.tiny_config(dropout=0.1, num_layers=3, dtype="bfloat16")
+_TEXT = dataclasses.replace(_TINY.text, vocab_size=51, max_len=19)
+MODELS = {
+  "paper": models.replace(_TINY, text=_TEXT),
+  "mtb": BertConfig(_TEXT, num_relations=C, dtype="bfloat16"),
+}
+# Tables, and arrays that are packed, unpacked or read at two markers. A loss
+# reads the logit of each label.
+GATHERED = {
+  f"51x{D}xf32": "words",
+  f"19x{D}xf32": "positions",
+  f"2x{D}xf32": "token types",
+  f"{B * T}xi32": "ids to pack",
+  f"{B}x{T}xi32": "places of markers",
+  f"{PACKED}x{D}xbf16": "unpacking, and markers",
+  f"{B * T}x{D}xbf16": "packing",
+  f"{B}x{T}x{D}xbf16": "markers of padded texts",
+  f"{B}x{C}xf32": "logits of labels",
+  f"{B}x1xf32": "logits of labels",
+}
+
+
+def step_of(config, task, packed=True):
+  """Returns a step and its arguments, with layers as they are trained."""
+  batch = tiny.random_batch(MODELS["paper"], B, T)
+  batch = pack_text(batch, (PACKED // B,)) if packed else batch
+  shapes, module = parameters.abstract_params(config), models.build(config)
+  optim = benchmark.OPTIM
+  layout = optimizer.choose_layout(config.scans_layers, optim, shapes)
+  tx = optimizer.make_optimizer(optim, shapes, 10, layout)
+  start = lambda params: steps.start_state(layout.convert(params), tx)  # noqa: E731
+  state = jax.eval_shape(start, shapes)
+  if task == "update":
+    return steps.TrainStep(module, tx, seed=0), (state, batch)
+  return eval_step.EvalStep(module), (state.params, batch)
+
+
+@functools.cache
+def lowered(name, task, packed=True):
+  """Returns the StableHLO for a GPU and for a TPU."""
+  step, args = step_of(MODELS[name], task, packed)
+  traced = jax.jit(step).trace(*args)
+  return [
+    traced.lower(lowering_platforms=(platform,)).as_text()
+    for platform in ("cuda", "tpu")
+  ]
+
+
+STEPS = pytest.mark.parametrize(
+  ("name", "task", "packed"),
+  [
+    *((name, task, True) for name in MODELS for task in ("update", "predict")),
+    ("mtb", "update", False),
+  ],
+)
+
+
+def types_of(text, operation):
+  """Returns the types of operands and results, in order, of each use."""
+  use = rf'= "?stablehlo\.{operation}\b'
+  # Those of an operation with a function follow the function.
+  found = re.findall(
+    use + r".*(?:\(\{\n(?:.*\n){2,3}?.*\}\))?.* : (\(.*)", text
+  )
+  assert len(found) == len(re.findall(use, text))
+  return [re.findall(r"tensor<(\w+)>", types) for types in found]
+
+
+@STEPS
+def test_only_the_relation_head_multiplies_in_float32(name, task, packed):
+  pair, kernel, logits = f"{B}x{2 * D}xf32", f"{2 * D}x{C}xf32", f"{B}x{C}xf32"
+  wanted = [[pair, kernel, logits]]
+  if task == "update":
+    wanted += [[logits, kernel, pair], [pair, logits, kernel]]
+  for text in lowered(name, task, packed):
+    products = types_of(text, "dot_general")
+    assert len(products) > 15
+    assert [x for x in products if "f32" in x[0] + x[1]] == wanted
+
+
+@STEPS
+def test_gathers_are_the_meant_ones(name, task, packed):
+  for text in lowered(name, task, packed):
+    gathered = {types[0] for types in types_of(text, "gather")}
+    assert gathered <= {*GATHERED}
+    # Positions of padded texts are a slice.
+    assert (f"19x{D}xf32" in gathered) == packed
+
+
+@STEPS
+def test_gradients_are_added_up_over_rows_in_float32(name, task, packed):
+  for text in lowered(name, task, packed):
+    sums = re.findall(r"stablehlo\.reduce\(.*stablehlo\.add .*: (.*)", text)
+    assert sums
+    assert "bf16" not in "".join(sums)
+    scattered = {types[0] for types in types_of(text, "scatter")}
+    assert scattered or task == "predict"
+    # Of two markers, at most two gradients meet.
+    markers = {f"{B}x{T}x{D}xbf16", f"{PACKED}x{D}xbf16"}
+    assert {x for x in scattered if "bf16" in x} <= markers
+
+
+@STEPS
+def test_nothing_is_of_the_host_or_of_float64(name, task, packed):
+  for text in lowered(name, task, packed):
+    assert not re.findall("custom_call|f64|infeed|outfeed|send|recv", text)
