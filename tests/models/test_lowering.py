@@ -1,11 +1,13 @@
 """Whole steps in bfloat16 as an accelerator gets them: lowered, not run.
 
-A shape names what is read or multiplied, so all sizes of the models differ.
+Arrays are named by their shapes, so all sizes of the models differ.
 """
 
+import collections
 import dataclasses
 import functools
 import re
+from types import SimpleNamespace
 
 import jax
 import pytest
@@ -18,6 +20,7 @@ from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.training import eval_step, optimizer, steps
 
 B, T, PACKED, P, D, C, N = 4, 12, 40, 57, 16, 5, 2
+ITEM_BYTES = {"i1": 1, "bf16": 2, "ui16": 2, "f32": 4, "ui32": 4}
 _TINY = tiny.tiny_config(dropout=0.1, num_layers=3, dtype="bfloat16")
 _TEXT = dataclasses.replace(_TINY.text, vocab_size=51, max_len=19)
 MODELS = {
@@ -55,15 +58,27 @@ def step_of(config, task, packed=True):
   return eval_step.EvalStep(module), (state.params, batch)
 
 
-@functools.cache
-def lowered(name, task, packed=True):
-  """Returns the StableHLO for a GPU and for a TPU."""
+def lower(name, task, packed, *platforms):
+  """Returns the StableHLO of a step for each platform."""
   step, args = step_of(MODELS[name], task, packed)
   traced = jax.jit(step).trace(*args)
-  return [
-    traced.lower(lowering_platforms=(platform,)).as_text()
-    for platform in ("cuda", "tpu")
-  ]
+  return [traced.lower(lowering_platforms=(x,)).as_text() for x in platforms]
+
+
+@functools.cache
+def lowered(name, task, packed=True):
+  """Returns the StableHLO for a GPU and for a TPU, without cuDNN's kernels."""
+  return lower(name, task, packed, "cuda", "tpu")
+
+
+@pytest.fixture(name="cudnn")
+def kernels_of_cudnn(monkeypatch):
+  """JAX lowers cuDNN's kernels without a GPU where it finds their version."""
+  attention = pytest.importorskip("jax._src.cudnn.fused_attention_stablehlo")
+  versions = SimpleNamespace(cudnn_get_version=lambda: 91_200)
+  monkeypatch.setattr(attention, "cuda_versions", versions)
+  device = SimpleNamespace(compute_capability="9.0")
+  monkeypatch.setattr(jax, "devices", lambda: [device])
 
 
 STEPS = pytest.mark.parametrize(
@@ -124,3 +139,58 @@ def test_gradients_are_added_up_over_rows_in_float32(name, task, packed):
 def test_nothing_is_of_the_host_or_of_float64(name, task, packed):
   for text in lowered(name, task, packed):
     assert not re.findall("custom_call|f64|infeed|outfeed|send|recv", text)
+
+
+def bytes_per_logit(text, queries, keys):
+  """Returns the bytes of all results of the shape [B, N, Q, S], per element.
+
+  More than a device writes, since a compiler fuses many of them.
+  """
+  shape = f"{B}x{N}x{queries}x{keys}"
+  results = re.findall(rf" = .*tensor<{shape}x(\w+)>(?!.*tensor)", text)
+  return sum(ITEM_BYTES[dtype] for dtype in results)
+
+
+def attention_bytes(text, name):
+  """Returns `bytes_per_logit` of vision, of texts and of the two markers."""
+  keys = P + T if name == "paper" else T
+  return [bytes_per_logit(text, queries, keys) for queries in (P, T, 2)]
+
+
+# Only text has dropout; of the last layer, two markers are read.
+@pytest.mark.parametrize(
+  ("name", "task", "most"),
+  [
+    ("paper", "update", [85, 170, 100]),
+    ("paper", "predict", [28, 28, 28]),
+    ("mtb", "update", [0, 170, 100]),
+    ("mtb", "predict", [0, 28, 28]),
+  ],
+)
+def test_attention_does_not_move_more_bytes(name, task, most):
+  for text in lowered(name, task):
+    for found, bound in zip(attention_bytes(text, name), most, strict=True):
+      assert 0.9 * bound <= found <= bound
+
+
+@pytest.mark.usefixtures("cudnn")
+@pytest.mark.parametrize(
+  ("name", "task", "calls", "kept"),
+  [
+    # The backward pass computes a layer once more, from kept projections. The
+    # last column is 0 where no array of logits is left.
+    ("paper", "update", {"Softmax": 2, "SoftmaxBackward": 1}, [0, 1, 1]),
+    ("paper", "predict", {"Softmax": 2}, [0, 0, 1]),
+    ("mtb", "update", {}, [0, 1, 1]),
+    ("mtb", "predict", {"Softmax": 1}, [0, 0, 1]),
+  ],
+)
+def test_cudnn_attends_where_nothing_is_dropped(name, task, calls, kept):
+  (text,) = lower(name, task, True, "cuda")
+  found = re.findall(r"custom_call @__cudnn\$fmhaScaleBias(\w+)", text)
+  assert collections.Counter(found) == calls
+  assert text.count("custom_call") == len(found)
+  plain = attention_bytes(lowered(name, task)[0], name)
+  assert attention_bytes(text, name) == [
+    number * is_kept for number, is_kept in zip(plain, kept, strict=True)
+  ]

@@ -171,7 +171,7 @@ class VisualLayer(transformer.Layer):
     query: jax.Array,
     own: KeyValue,
     lent: KeyValue | None,
-    key_bias: jax.Array,
+    key_bias: jax.Array | None,
     *,
     train: bool = False,
   ) -> Attended:
@@ -222,8 +222,9 @@ class VisualStream(nn.Module):
       The tokens before the first layer and after each.
     """
     hidden, mask = self.embed(batch, use_image, use_objects)
-    there = mask if self.rules.absent_masked else jnp.ones_like(mask)
-    bias = jnp.where(there, 0.0, PADDING_BIAS)
+    bias = None
+    if self.rules.absent_masked:
+      bias = transformer.mask_bias(mask, PADDING_BIAS)
     states = [hidden]
     for layer in self.layer:
       query, own = layer.project(states[-1])
