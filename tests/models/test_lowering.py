@@ -194,3 +194,15 @@ def test_cudnn_attends_where_nothing_is_dropped(name, task, calls, kept):
   assert attention_bytes(text, name) == [
     number * is_kept for number, is_kept in zip(plain, kept, strict=True)
   ]
+
+
+@pytest.mark.parametrize(("task", "copies"), [("update", 2), ("predict", 1)])
+def test_kernels_become_bfloat16_once_forward_and_once_backward(task, copies):
+  # Projections, and both layers of the MLP, of a stacked pair and of the last
+  # layers, of whose vision only keys and values are read.
+  kernels = {(16, 16): 8 + 6, (16, 32): 2 + 1, (32, 16): 2 + 1}
+  for text in lowered("paper", task):
+    for (rows, columns), count in kernels.items():
+      shape = f"{rows}x{columns}"
+      convert = f": (tensor<{shape}xf32>) -> tensor<{shape}xbf16>"
+      assert text.count(convert) == copies * count
