@@ -155,10 +155,9 @@ class _Encoder(nn.Module):
   def __call__(self, batch: Any) -> jax.Array:
     """Returns the class tokens of a batch's pictures, float32[B, D]."""
     hidden = self.visual.embed(batch, use_image=True, use_objects=False).hidden
-    no_bias = jnp.zeros(hidden.shape[:2], jnp.float32)
     for layer in self.visual.layer:
       query, own = layer.project(hidden)
-      attended = layer.attend(query, own, None, no_bias)
+      attended = layer.attend(query, own, None, None)
       hidden = layer.update(hidden, attended.values)
     return hidden[:, 0]
 

@@ -28,10 +28,10 @@ class TextEmbeddings(nn.Module):
   def setup(self):
     """Declares three tables and a norm."""
     config = self.config
+    # Rows are read, and their gradients added up, in float32.
     table = functools.partial(
       nn.Embed,
       features=config.hidden_dim,
-      dtype=self.dtype,
       embedding_init=transformer.init_kernel,
     )
     self.word = table(config.vocab_size)
@@ -46,13 +46,11 @@ class TextEmbeddings(nn.Module):
     """Returns float[B, T, D], or float[N, D] if packed."""
     words, types = batch.input_ids, batch.token_type_ids
     if packing is None:
-      positions = jnp.arange(words.shape[1])[None]
+      positions = self.position.embedding[: words.shape[1]]
     else:
-      positions = packing.positions()
+      positions = self.position(packing.positions())
       words, types = packing.ids(words), packing.ids(types)
-    embedded = (
-      self.word(words) + self.position(positions) + self.token_type(types)
-    )
+    embedded = self.word(words) + positions + self.token_type(types)
     return self.dropout(self.norm(embedded), deterministic=not train)
 
 

@@ -41,19 +41,14 @@ class TextLayer(transformer.Layer):
     query: jax.Array,
     own: KeyValue,
     lent: KeyValue | None,
-    key_bias: jax.Array,
+    key_bias: jax.Array | None,
     *,
     train: bool,
   ) -> Attended:
     """See `transformer.attend`; Q is T, and P tokens are lent."""
-    return transformer.attend(
-      query,
-      own,
-      lent,
-      key_bias,
-      self.attention_shape.num_heads,
-      lambda weights: self.attention_dropout(weights, deterministic=not train),
-    )
+    drop = self.attention_dropout.active(train)
+    heads = self.attention_shape.num_heads
+    return transformer.attend(query, own, lent, key_bias, heads, drop)
 
   def update(
     self,

@@ -112,7 +112,7 @@ class VisualEmbeddings(nn.Module):
     # modeling_IFA.py adds positions to crops only.
     if self.rules.class_position:
       class_token += self.position[0]
-    parts = [(class_token.astype(self.dtype), jnp.ones((rows, 1), bool))]
+    parts = [(class_token, jnp.ones((rows, 1), bool))]
     if use_image and self.rules.image_tokens and batch.image is not None:
       parts.append(
         self._patches(
@@ -130,9 +130,9 @@ class VisualEmbeddings(nn.Module):
     hidden, mask = (
       jnp.concatenate(part, axis=1) for part in zip(*parts, strict=True)
     )
-    return VisualTokens(
-      self.norm(hidden) if self.config.pre_norm else hidden, mask
-    )
+    if self.config.pre_norm:
+      hidden = self.norm(hidden)
+    return VisualTokens(hidden.astype(self.dtype), mask)
 
   def _crops(
     self, batch: Batch, kind: str, size: int, table: jax.Array
@@ -148,13 +148,15 @@ class VisualEmbeddings(nn.Module):
   def _patches(
     self, pixels: jax.Array, mask: jax.Array, table: jax.Array
   ) -> tuple[jax.Array, jax.Array]:
-    """Embeds [B, K, size, size, 3]; returns float[B, n, D], bool[B, n]."""
+    """Embeds [B, K, size, size, 3]; returns float32[B, n, D], bool[B, n]."""
     pixels = normalise(pixels, mask, self.config).astype(self.dtype)
     hidden = self.patch(cut_patches(pixels, self.config.patch_size))
     per_picture = hidden.shape[1] // pixels.shape[1]
-    # A batch may have fewer crops than slots: the first positions are used.
-    positions = table[: hidden.shape[1]].astype(self.dtype)
-    return hidden + positions, jnp.repeat(mask, per_picture, axis=1)
+    # A batch may have fewer crops than slots: the first positions are used. The
+    # sum is float32, and so is that of the table's gradient over the rows.
+    return hidden + table[: hidden.shape[1]], jnp.repeat(
+      mask, per_picture, axis=1
+    )
 
 
 class VisualLayer(transformer.Layer):
@@ -169,7 +171,7 @@ class VisualLayer(transformer.Layer):
     query: jax.Array,
     own: KeyValue,
     lent: KeyValue | None,
-    key_bias: jax.Array,
+    key_bias: jax.Array | None,
     *,
     train: bool = False,
   ) -> Attended:
@@ -220,8 +222,9 @@ class VisualStream(nn.Module):
       The tokens before the first layer and after each.
     """
     hidden, mask = self.embed(batch, use_image, use_objects)
-    there = mask if self.rules.absent_masked else jnp.ones_like(mask)
-    bias = jnp.where(there, 0.0, PADDING_BIAS)
+    bias = None
+    if self.rules.absent_masked:
+      bias = transformer.mask_bias(mask, PADDING_BIAS)
     states = [hidden]
     for layer in self.layer:
       query, own = layer.project(states[-1])

@@ -22,11 +22,12 @@ class KeyBiases(NamedTuple):
 
   Attributes:
     text: float32[B, P+T].
-    visual: float32[B, T+P], or float32[B, P] without text attention.
+    visual: float32[B, T+P], or float32[B, P] without text attention; None if
+      the rules mask nothing.
   """
 
   text: jax.Array
-  visual: jax.Array
+  visual: jax.Array | None
 
 
 class Streams(NamedTuple):
@@ -134,9 +135,13 @@ def key_biases(
   rules = config.rules
   padding = transformer.mask_bias(text_mask, rules.padding_bias)
   visual = absent = transformer.mask_bias(visual_mask, rules.padding_bias)
+  # The released visual stream attends to padding like to any other token, and
+  # to absent crops.
+  masks_text = config.text_attention and rules.padding_masked_in_visual
   if config.text_attention:
-    # The released visual stream attends to padding like to any other token.
-    lent = padding if rules.padding_masked_in_visual else 0 * padding
+    lent = padding if masks_text else 0 * padding
     visual = jnp.concatenate([lent, absent], axis=1)
+  if not (masks_text or rules.absent_masked):
+    visual = None
   text = jnp.concatenate([absent + rules.visual_bias, padding], axis=1)
   return KeyBiases(text, visual)

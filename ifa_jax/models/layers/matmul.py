@@ -1,4 +1,4 @@
-"""Matrix products with explicit gradients.
+"""Matrix products with explicit gradients, and fused attention.
 
 Products are computed in the model's dtype and accumulated in float32. XLA's CPU
 backend has bfloat16 kernels three times as fast as its float32 kernels, but
@@ -14,6 +14,7 @@ Because of `custom_vjp`, forward mode works for a gradient
 
 import functools
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +24,13 @@ from jax.ad_checkpoint import checkpoint_name
 
 # Products that a layer keeps for its backward pass have this name.
 KEPT = "product"
+
+# An environment variable, since the machine decides whether its kernels work.
+_SWITCH = "IFA_FUSED_ATTENTION"
+# Logits of fewer queries are a small array, which is not worth a kernel.
+_MIN_QUERIES = 8
+# cuDNN subtracts masked logits from each other, so they must not be huge.
+_LOWEST_BIAS = -1e9
 
 
 def _with_gradient(gradient: Callable[[Any, jax.Array], Any]) -> Callable:
@@ -90,6 +98,71 @@ def _mix_gradient(args, grad):
 def mix(shares: jax.Array, value: jax.Array) -> jax.Array:
   """Multiplies float[B, N, Q, S] and float[B, N, S, H]: float32[B, N, Q, H]."""
   return _product(shares, value, jnp.float32)
+
+
+def attend_fused(
+  query: jax.Array,
+  key: jax.Array,
+  value: jax.Array,
+  key_bias: jax.Array | None,
+  num_heads: int,
+) -> jax.Array | None:
+  """Attends with cuDNN's kernel, which writes no array of [B, N, Q, S].
+
+  Args:
+    query: float[B, Q, D], not scaled.
+    key: float[B, S, D].
+    value: float[B, S, D].
+    key_bias: float32[B, S], added to the logits, or None.
+    num_heads: N.
+
+  Returns:
+    float[B, Q, D], heads concatenated; None where there is no such kernel:
+    outside of NVIDIA's GPUs, and for float32 and unusual widths of heads.
+  """
+  length = query.shape[1]
+  if length < _MIN_QUERIES or not _has_kernel():
+    return None
+  query, key, value = (
+    x.reshape(*x.shape[:2], num_heads, -1) for x in (query, key, value)
+  )
+  bias = None
+  if key_bias is not None:
+    bias = jnp.maximum(key_bias, _LOWEST_BIAS).astype(query.dtype)
+    query, key, value, bias = _pad_for_bias(query, key, value, bias)
+  attend = functools.partial(
+    jax.nn.dot_product_attention, implementation="cudnn"
+  )
+  try:
+    attended = attend(query, key, value, bias)[:, :length]
+  # JAX knows the limits of the kernel; NotImplementedError is one of these.
+  except RuntimeError:
+    return None
+  return attended.reshape(*attended.shape[:2], -1)
+
+
+def _has_kernel() -> bool:
+  """Whether the device is NVIDIA's, since Ampere, and the switch is not 0."""
+  # AMD's are names, such as "gfx942", and other devices have none.
+  capability = getattr(jax.devices()[0], "compute_capability", "")
+  recent = capability[:1].isdigit() and float(capability) >= 8
+  return recent and os.environ.get(_SWITCH) != "0"
+
+
+def _pad_for_bias(
+  query: jax.Array, key: jax.Array, value: jax.Array, bias: jax.Array
+) -> tuple[jax.Array, jax.Array, jax.Array, jax.Array]:
+  """Pads lengths as cuDNN needs them; returns the bias as [B, 1, Q, S]."""
+  queries, keys = (-x.shape[1] % 2 for x in (query, key))
+  # Gradients of 64 keys more than a multiple of 128 can be NaN
+  # (github.com/pytorch/pytorch/issues/196678).
+  if (key.shape[1] + keys) % 128 == 64:
+    keys += 2
+  pad = lambda x, n: jnp.pad(x, ((0, 0), (0, n), (0, 0), (0, 0)))  # noqa: E731
+  query, key, value = pad(query, queries), pad(key, keys), pad(value, keys)
+  bias = jnp.pad(bias, ((0, 0), (0, keys)), constant_values=_LOWEST_BIAS)
+  shape = (len(bias), 1, query.shape[1], key.shape[1])
+  return query, key, value, jnp.broadcast_to(bias[:, None, None], shape)
 
 
 @jax.custom_vjp

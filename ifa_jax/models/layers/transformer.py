@@ -4,6 +4,7 @@ In IFAformer's attention (arXiv:2211.07504, equation 2) each stream prepends the
 other's keys and values to its own, and takes the softmax over both.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -94,9 +95,9 @@ def attend(
   query: jax.Array,
   own: KeyValue,
   lent: KeyValue | None,
-  key_bias: jax.Array,
+  key_bias: jax.Array | None,
   num_heads: int,
-  drop: Callable[[jax.Array], jax.Array] = lambda weights: weights,
+  drop: Callable[[jax.Array], jax.Array] | None = None,
 ) -> Attended:
   """Attends from one stream to lent tokens and to its own (equation 2).
 
@@ -104,31 +105,40 @@ def attend(
     query: float[B, Q, D].
     own: keys and values of the querying stream, float[B, Q, D].
     lent: keys and values of the other stream, float[B, L, D], or None.
-    key_bias: float32[B, L+Q], added to the attention logits.
+    key_bias: float32[B, L+Q], added to the attention logits; None adds nothing.
     num_heads: N of the querying stream.
-    drop: dropout of the weights, float32[B, N, Q, S]. It is applied before the
-      division by their sum, so it must scale all kept weights alike.
+    drop: dropout of the weights, float32[B, N, Q, S], or None. It is applied
+      before the division by their sum, so it must scale all kept weights alike.
   """
   if lent is not None:
     own = KeyValue(
       *(jnp.concatenate(pair, axis=1) for pair in zip(lent, own, strict=True))
     )
+  fused = None
+  if drop is None:
+    fused = matmul.attend_fused(query, *own, key_bias, num_heads)
   query, key, value = (split_heads(x, num_heads) for x in (query, *own))
   # Scaling the queries is cheaper than scaling the logits: H < S mostly.
   query = query * query.shape[-1] ** -0.5
   # Logits and weights are float32 in either dtype: bfloat16 has 8 bits, too few
   # for a softmax over hundreds of keys.
   logits = matmul.keep(matmul.compare(query, key))
-  logits += key_bias[:, None, None, :]
+  if key_bias is not None:
+    logits += key_bias[:, None, None, :]
   # Softmax that divides by its sum after the product with the values. The
   # result is the same, in half the time of jax.nn.softmax on a CPU, forward and
   # backward. The peak cancels, so it needs no gradient.
   peak = jax.lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
   shares = jnp.exp(logits - peak)
   total = jnp.sum(shares, axis=-1, keepdims=True)
-  shared = matmul.mix(drop(shares).astype(value.dtype), value)
+  # Compiled code has no weights where they are not read.
+  weights = jnp.mean(shares / total, axis=1)
+  if fused is not None:
+    return Attended(fused, weights)
+  dropped = shares if drop is None else drop(shares)
+  shared = matmul.mix(dropped.astype(value.dtype), value)
   values = (matmul.keep(shared) / total).astype(value.dtype)
-  return Attended(join_heads(values), jnp.mean(shares / total, axis=1))
+  return Attended(join_heads(values), weights)
 
 
 class Linear(nn.Module):
@@ -241,6 +251,11 @@ class Dropout(nn.Module):
   """
 
   rate: float
+
+  def active(self, train: bool) -> Callable[[jax.Array], jax.Array] | None:
+    """Returns the dropout of training, None if nothing is to be dropped."""
+    drops = train and self.rate
+    return functools.partial(self, deterministic=False) if drops else None
 
   def __call__(self, x: jax.Array, *, deterministic: bool) -> jax.Array:
     """Maps float[...] to the same shape; reads the PRNG stream "dropout"."""

@@ -12,7 +12,6 @@ No gradient reaches the vision stream (719-721).
 """
 
 import dataclasses
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -101,9 +100,9 @@ class Look(nn.Module):
       self.attention.query(text),
       seen,
       None,
-      jnp.zeros(visual.shape[:2], jnp.float32),
+      None,
       self.config.text.num_heads,
-      functools.partial(self.dropout, deterministic=not train),
+      self.dropout.active(train),
     )
     return self.norm(self.attention.out(attended.values)), attended.weights
 
