@@ -46,6 +46,7 @@ def formula(query, own, lent, bias):
 def set_device(monkeypatch, capability):
   device = SimpleNamespace(compute_capability=capability)
   monkeypatch.setattr(jax, "devices", lambda: [device])
+  monkeypatch.setenv("IFA_FUSED_ATTENTION", "1")
 
 
 @pytest.fixture(name="fused")
@@ -125,7 +126,7 @@ def test_what_cudnn_cannot_do_is_done_plainly(fused, monkeypatch, reason):
   arrays = random_arrays(4 if reason == "queries" else 9, 4, masked=True)
   drop = (lambda shares: 2 * shares) if reason == "dropout" else None
   if reason == "switch":
-    monkeypatch.setenv("IFA_FUSED_ATTENTION", "0")
+    monkeypatch.delenv("IFA_FUSED_ATTENTION")
   if reason == "refused":
     monkeypatch.setattr(jax.nn, "dot_product_attention", refuse)
   found, _ = transformer.attend(*arrays, N, drop)

@@ -79,6 +79,7 @@ def kernels_of_cudnn(monkeypatch):
   monkeypatch.setattr(attention, "cuda_versions", versions)
   device = SimpleNamespace(compute_capability="9.0")
   monkeypatch.setattr(jax, "devices", lambda: [device])
+  monkeypatch.setenv("IFA_FUSED_ATTENTION", "1")
 
 
 STEPS = pytest.mark.parametrize(

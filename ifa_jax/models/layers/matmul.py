@@ -26,6 +26,7 @@ from jax.ad_checkpoint import checkpoint_name
 KEPT = "product"
 
 # An environment variable, since the machine decides whether its kernels work.
+# Off unless it is 1: the kernel has not run on a device here yet.
 _SWITCH = "IFA_FUSED_ATTENTION"
 # Logits of fewer queries are a small array, which is not worth a kernel.
 _MIN_QUERIES = 8
@@ -118,7 +119,8 @@ def attend_fused(
 
   Returns:
     float[B, Q, D], heads concatenated; None where there is no such kernel:
-    outside of NVIDIA's GPUs, and for float32 and unusual widths of heads.
+    outside of NVIDIA's GPUs, and for float32 and unusual widths of heads; and
+    unless `IFA_FUSED_ATTENTION` is 1.
   """
   length = query.shape[1]
   if length < _MIN_QUERIES or not _has_kernel():
@@ -142,11 +144,12 @@ def attend_fused(
 
 
 def _has_kernel() -> bool:
-  """Whether the device is NVIDIA's, since Ampere, and the switch is not 0."""
+  """Whether the switch is on and the device is NVIDIA's, since Ampere."""
+  if os.environ.get(_SWITCH) != "1":
+    return False
   # AMD's are names, such as "gfx942", and other devices have none.
   capability = getattr(jax.devices()[0], "compute_capability", "")
-  recent = capability[:1].isdigit() and float(capability) >= 8
-  return recent and os.environ.get(_SWITCH) != "0"
+  return capability[:1].isdigit() and float(capability) >= 8
 
 
 def _pad_for_bias(
