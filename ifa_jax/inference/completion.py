@@ -123,6 +123,16 @@ class Listed:
       )
 
 
+def listed(boxes_file: str | None, captions: Sequence[str]) -> list[Listed]:
+  """Returns the content of a file of boxes and of files of captions, if any.
+
+  Raises:
+    ValueError: as `listed_boxes` and `listed_captions`.
+  """
+  found = [listed_boxes(boxes_file)] if boxes_file else []
+  return [*found, listed_captions(captions)] if captions else found
+
+
 def listed_boxes(path: str | os.PathLike) -> Listed:
   """Returns the boxes in a file.
 
@@ -130,8 +140,8 @@ def listed_boxes(path: str | os.PathLike) -> Listed:
     ValueError: for a malformed file; names the picture and index of a box.
   """
   boxes.read_boxes(path)
-  listed = json_file.load(path)
-  return Listed("boxes", [os.fspath(path)], listed.get, [*listed])
+  found = json_file.load(path)
+  return Listed("boxes", [os.fspath(path)], found.get, [*found])
 
 
 def listed_captions(paths: Sequence[str]) -> Listed:

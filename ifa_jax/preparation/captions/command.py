@@ -10,7 +10,8 @@ picture is read, so captions cannot depend on a relation. PyTorch is needed: the
 extra `objects`.
 
 The same command continues an interrupted run, and describes pictures that were
-added; all others are in CAPTIONS.journal.jsonl.
+added; all others are in CAPTIONS.journal.jsonl. With --ray, batches are
+described in parallel; see docs/scale.md.
 
 Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
 """
@@ -18,6 +19,9 @@ Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
 import dataclasses
 from collections.abc import Sequence
 
+from absl import flags
+
+from ifa_jax import cluster
 from ifa_jax.cli import app, settings_flags
 from ifa_jax.cli.settings_flags import setting
 from ifa_jax.data.formats import registry
@@ -51,7 +55,7 @@ class Settings(work.Settings):
   )
 
 
-def produce(settings: Settings) -> dict[str, int]:
+def produce(settings: Settings, ray: str | None = None) -> dict[str, int]:
   """Writes the captions, see `per_picture.work.produce`.
 
   Returns:
@@ -78,7 +82,7 @@ def produce(settings: Settings) -> dict[str, int]:
       model.settings(),
     )
 
-  done = work.produce(wanted, settings.captions, load)
+  done = work.produce(wanted, settings.captions, load, ray)
   return {
     "pictures": len(done.entries) + num_missing,
     "without a file": num_missing,
@@ -111,9 +115,11 @@ def _find_pictures(settings: Settings) -> tuple[list[Wanted], int]:
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   settings_flags.define(Settings)
+  cluster.define_flag()
 
 
 def main(_: Sequence[str]) -> None:
   """Runs the command."""
   settings = app.read_settings(Settings)
-  counts.show("Captions", {"": produce(settings)}, settings.captions)
+  found = produce(settings, flags.FLAGS.ray)
+  counts.show("Captions", {"": found}, settings.captions)

@@ -8,7 +8,8 @@ and `data_prep.scenes` read with `--boxes`. PyTorch is needed: the extra
 `objects`.
 
 The same command continues an interrupted run, and searches pictures that were
-added to the tree; all others are in OUT.journal.jsonl.
+added to the tree; all others are in OUT.journal.jsonl. With --ray, batches of
+pictures are searched in parallel; see docs/scale.md.
 
 Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
 """
@@ -16,6 +17,9 @@ Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
 import dataclasses
 from collections.abc import Sequence
 
+from absl import flags
+
+from ifa_jax import cluster
 from ifa_jax.cli import app, settings_flags
 from ifa_jax.cli.settings_flags import setting
 from ifa_jax.data.formats import registry
@@ -50,7 +54,7 @@ class Settings(work.Settings):
   )
 
 
-def produce(settings: Settings) -> dict[str, int]:
+def produce(settings: Settings, ray: str | None = None) -> dict[str, int]:
   """Writes the boxes file, see `per_picture.work.produce`.
 
   Returns:
@@ -74,7 +78,7 @@ def produce(settings: Settings) -> dict[str, int]:
     )
     return work.Work("boxes", finder.find, finder.batch_size, finder.settings())
 
-  done = work.produce(wanted, settings.out, load)
+  done = work.produce(wanted, settings.out, load, ray)
   return _count(done, num_missing)
 
 
@@ -105,9 +109,11 @@ def _count(done: work.Done, num_missing: int) -> dict[str, int]:
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   settings_flags.define(Settings)
+  cluster.define_flag()
 
 
 def main(_: Sequence[str]) -> None:
   """Runs the command."""
   settings = app.read_settings(Settings)
-  counts.show("Objects", {"": produce(settings)}, settings.out)
+  found = produce(settings, flags.FLAGS.ray)
+  counts.show("Objects", {"": found}, settings.out)
