@@ -39,8 +39,8 @@ from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
-from ifa_jax import cluster
 from ifa_jax.cli import app, progress, tables
+from ifa_jax.cluster import connection
 from ifa_jax.inference import brat, choose_flags, completion, jsonl, model_flags
 from ifa_jax.inference.choose import Choice
 from ifa_jax.inference.completion import Listed
@@ -62,7 +62,7 @@ def define_flags() -> None:
   string = flags.DEFINE_string
   model_flags.define_flags()
   choose_flags.define_flags()
-  cluster.define_flag()
+  connection.define_flag()
   string("text", None, "Text of the post, may be marked: <s> Ann </s> ...")
   string("head", None, "Head entity, as it occurs in the text.")
   string("tail", None, "Tail entity, as it occurs in the text.")
@@ -111,7 +111,10 @@ def main(_) -> None:
     post = _post_of_flags(values)
     read_post(post)
   elif values.ray:
-    _predict_blocks(values)
+    # Only this form of the command needs it.
+    from ifa_jax.inference.blocks import command
+
+    command.run(values, values.ray)
     return
   else:
     _check_files(values.input, values.output, values.format)
@@ -152,21 +155,6 @@ def _check_files(source: str, target: str, form: str) -> None:
       raise ValueError(
         f"--output: expected another file than --input, got {source}"
       )
-
-
-def _predict_blocks(values: flags.FlagValues) -> None:
-  if values.format != "jsonl" or jsonl.STANDARD in (
-    values.input,
-    values.output,
-  ):
-    raise ValueError(
-      "--ray: expected a file or folder as --input, a folder as --output and no"
-      f" --format, got {values.input}, {values.output} and {values.format}"
-    )
-  # Only this form of the command needs it.
-  from ifa_jax.inference.blocks import command
-
-  command.run(values, values.ray)
 
 
 def _post_of_flags(values) -> dict[str, Any]:

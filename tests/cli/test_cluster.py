@@ -8,7 +8,7 @@ import pytest
 from absl import flags
 from ports import free_port
 
-from ifa_jax import cluster
+from ifa_jax.cluster import connection
 from ifa_jax.inference.blocks import command, kinds
 
 
@@ -28,7 +28,7 @@ def test_the_flag_needs_no_value(words, wanted, monkeypatch):
   monkeypatch.setattr(
     flags, "DEFINE_flag", lambda flag: values.__setitem__(flag.name, flag)
   )
-  cluster.define_flag()
+  connection.define_flag()
   assert values(["command", *words, "word"]) == ["command", "word"]
   assert values.ray == wanted
   with pytest.raises(flags.IllegalFlagValueError, match="expected --ray"):
@@ -39,7 +39,7 @@ def test_without_ray_the_extra_is_named(monkeypatch):
   monkeypatch.setitem(sys.modules, "ray.data", None)
   with (
     pytest.raises(ValueError, match=r"--ray: .* pip install \"\.\[ray\]\""),
-    cluster.connected("local"),
+    connection.opened("local"),
   ):
     pass
 
@@ -49,7 +49,7 @@ def test_an_address_where_nothing_listens_is_one_line(form):
   where = form.format("localhost", free_port())
   with (
     pytest.raises(ValueError, match=f"cluster at {where}, got none") as caught,
-    cluster.connected(where),
+    connection.opened(where),
   ):
     pass
   assert "\n" not in str(caught.value)
@@ -58,7 +58,7 @@ def test_an_address_where_nothing_listens_is_one_line(form):
 def test_a_word_that_is_no_address_is_one_line():
   with (
     pytest.raises(ValueError, match="expected HOST:PORT or auto, got 'head'"),
-    cluster.connected("head"),
+    connection.opened("head"),
   ):
     pass
 

@@ -16,11 +16,12 @@ import raw_tree
 import tiny_run
 from pyarrow import parquet
 
-from ifa_jax import cluster, predict
+from ifa_jax import predict
+from ifa_jax.cluster import connection
 from ifa_jax.inference.blocks import command
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.preparation.mnre import prepare
-from ifa_jax.preparation.per_picture import pictures, work
+from ifa_jax.preparation.per_picture import pictures, reading, work
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -34,14 +35,14 @@ PAIRS = {
 @pytest.fixture(scope="module", autouse=True)
 def two_workers(compiled_dir):
   """Starts Ray once, with two cores even where there is one."""
-  ray = cluster._import()
+  ray = connection._import()
   with pytest.MonkeyPatch.context() as patch:
     for name, value in tiny_run.fast_environment(compiled_dir).items():
       patch.setenv(name, value)
     patch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     # Workers import from where this process does.
     patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    cluster._init(ray, "local")
+    connection._init(ray, "local")
     yield
     ray.shutdown()
 
@@ -84,6 +85,7 @@ def run_with_flags(folder, finished, tmp_path):
       "probabilities": False,
       "batch_size": 4,
       "block_posts": 9,
+      "format": "jsonl",
       "input": str(folder),
       "output": str(tmp_path / "out"),
     }
@@ -114,7 +116,7 @@ def test_blocks_together_are_the_bytes_of_one_process(
   assert capsys.readouterr().out == f"{out}: 56 posts, 9 of them invalid\n"
 
   # The second time there is nothing to do, not even to connect.
-  monkeypatch.setattr(cluster, "connected", None)
+  monkeypatch.setattr(connection, "opened", None)
   run()
   assert "0 posts, 0 of them invalid; 56 were there" in capsys.readouterr().out
   # A block that is missing is all that is done again.
@@ -162,7 +164,7 @@ def test_an_error_of_a_worker_is_one_line(run, tmp_path):
 def load_sizes():
   """A model that returns a picture's width and its names."""
   logging.getLogger("ifa_jax").warning("%d sizes", 2)
-  return work.Work(
+  return reading.Work(
     "boxes",
     lambda opened, names: [
       [p.width, *n] for p, n in zip(opened, names, strict=True)

@@ -5,10 +5,10 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from ifa_jax import cluster
 from ifa_jax.cli import progress
+from ifa_jax.cluster import connection
 from ifa_jax.files import json_file, scratch
-from ifa_jax.inference import choose_flags
+from ifa_jax.inference import choose_flags, jsonl
 from ifa_jax.inference.blocks import cut, kinds, worker
 from ifa_jax.inference.blocks.worker import Task
 
@@ -26,13 +26,19 @@ def run(values: Any, address: str) -> None:
 
   Args:
     values: the flags of `ifa_jax.predict`.
-    address: see `cluster.connected`.
+    address: see `cluster.connection.opened`.
 
   Raises:
     ValueError: for anything wrong with flags or files, or if the folder has
       records of other settings.
     OSError: if a file cannot be read or written.
   """
+  paths = (values.input, values.output)
+  if values.format != "jsonl" or jsonl.STANDARD in paths:
+    raise ValueError(
+      "--ray: expected a file or folder as --input, a folder as --output and no"
+      f" --format, got {values.input}, {values.output} and {values.format}"
+    )
   options = {name: getattr(values, name) for name in _FLAGS}
   sources, out = kinds.find(values.input), values.output
   choose_flags.read(values)
@@ -61,7 +67,7 @@ def _predict(
   num_errors = 0
   load = functools.partial(worker.load, options)
   with (
-    cluster.connected(address) as workers,
+    connection.opened(address) as workers,
     progress.bar(
       unit=" posts", total=total, initial=total - _num_posts(tasks)
     ) as bar,

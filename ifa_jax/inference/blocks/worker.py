@@ -1,4 +1,4 @@
-"""Predicts blocks: what each worker of a cluster does."""
+"""Predicts blocks: the work of each process of a cluster."""
 
 import itertools
 import os

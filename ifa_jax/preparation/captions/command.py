@@ -21,13 +21,13 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from ifa_jax import cluster
 from ifa_jax.cli import app, settings_flags
 from ifa_jax.cli.settings_flags import setting
+from ifa_jax.cluster import connection
 from ifa_jax.data.formats import registry
 from ifa_jax.detection import captioner
 from ifa_jax.preparation import counts
-from ifa_jax.preparation.per_picture import pictures, work
+from ifa_jax.preparation.per_picture import pictures, reading, work
 from ifa_jax.preparation.per_picture.pictures import Wanted
 
 
@@ -66,7 +66,7 @@ def produce(settings: Settings, ray: str | None = None) -> dict[str, int]:
   """
   wanted, num_missing = _find_pictures(settings)
 
-  def load() -> work.Work:
+  def load() -> reading.Work:
     model = captioner.Captioner(
       settings.model,
       prompt=settings.prompt or None,
@@ -75,7 +75,7 @@ def produce(settings: Settings, ray: str | None = None) -> dict[str, int]:
       batch_size=settings.batch_size,
       device=settings.device,
     )
-    return work.Work(
+    return reading.Work(
       "caption",
       lambda opened, _: model.caption(opened),
       model.batch_size,
@@ -115,7 +115,7 @@ def _find_pictures(settings: Settings) -> tuple[list[Wanted], int]:
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   settings_flags.define(Settings)
-  cluster.define_flag()
+  connection.define_flag()
 
 
 def main(_: Sequence[str]) -> None:

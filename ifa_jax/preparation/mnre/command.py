@@ -27,8 +27,8 @@ from typing import Any
 
 from absl import flags, logging
 
-from ifa_jax import cluster
 from ifa_jax.cli import app, settings_flags
+from ifa_jax.cluster import connection
 from ifa_jax.data import schema
 from ifa_jax.preparation import counts
 from ifa_jax.preparation.mnre.plan import Settings
@@ -56,7 +56,7 @@ _OF_CAPTIONS = ("captions", "longest_caption")
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   settings_flags.define(Settings)
-  cluster.define_flag()
+  connection.define_flag()
 
 
 def main(_: Sequence[str]) -> None:

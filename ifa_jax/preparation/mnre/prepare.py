@@ -12,8 +12,8 @@ import os
 from concurrent.futures import process
 from typing import Any, NamedTuple
 
-from ifa_jax import cluster
 from ifa_jax.cli import progress
+from ifa_jax.cluster import connection
 from ifa_jax.convert.sources import sha256
 from ifa_jax.data import schema
 from ifa_jax.data.mnre import tree
@@ -43,8 +43,8 @@ def prepare(
 
   Args:
     settings: the flags.
-    ray: address of a cluster that draws the pictures, see `cluster`; None for
-      processes of this machine.
+    ray: address of a cluster that draws the pictures, see
+      `cluster.connection`; None for processes of this machine.
 
   Returns:
     The dataset, and whether it was written (False: it existed).
@@ -253,7 +253,7 @@ def _write(
     # The workers load while TensorFlow does.
     pool = None
     if surveyed.num_files and ray:
-      pool = stack.enter_context(cluster.connected(ray))
+      pool = stack.enter_context(connection.opened(ray))
     elif surveyed.num_files:
       pool = draw.start_pool(settings.num_workers)
     if pool:

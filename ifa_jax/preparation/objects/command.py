@@ -19,14 +19,14 @@ from collections.abc import Sequence
 
 from absl import flags
 
-from ifa_jax import cluster
 from ifa_jax.cli import app, settings_flags
 from ifa_jax.cli.settings_flags import setting
+from ifa_jax.cluster import connection
 from ifa_jax.data.formats import registry
 from ifa_jax.detection import region_encoder, scene_builder
 from ifa_jax.detection.finder import DETECTOR, GROUNDER, ObjectFinder
 from ifa_jax.preparation import counts
-from ifa_jax.preparation.per_picture import pictures, work
+from ifa_jax.preparation.per_picture import pictures, reading, work
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,7 @@ def produce(settings: Settings, ray: str | None = None) -> dict[str, int]:
     settings.raw_dir, settings.limit, settings.on_error, settings.format
   )
 
-  def load() -> work.Work:
+  def load() -> reading.Work:
     finder = ObjectFinder(
       settings.detector or None,
       settings.grounder or None,
@@ -76,7 +76,9 @@ def produce(settings: Settings, ray: str | None = None) -> dict[str, int]:
       batch_size=settings.batch_size,
       device=settings.device,
     )
-    return work.Work("boxes", finder.find, finder.batch_size, finder.settings())
+    return reading.Work(
+      "boxes", finder.find, finder.batch_size, finder.settings()
+    )
 
   done = work.produce(wanted, settings.out, load, ray)
   return _count(done, num_missing)
@@ -109,7 +111,7 @@ def _count(done: work.Done, num_missing: int) -> dict[str, int]:
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   settings_flags.define(Settings)
-  cluster.define_flag()
+  connection.define_flag()
 
 
 def main(_: Sequence[str]) -> None:
