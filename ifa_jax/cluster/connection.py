@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import io
 import logging
 import os
 import re
@@ -18,6 +19,7 @@ from ifa_jax.runtime import optional_imports
 # --help lists the flag as one of the module that runs.
 flags.disclaim_key_flags()
 
+_log = logging.getLogger("ifa_jax")
 _LOCAL = "local"
 _SECONDS_TO_CONNECT = 10
 # Only descriptions of work and results are in it.
@@ -67,7 +69,8 @@ def opened(address: str) -> Generator[Cluster]:
   logging.getLogger("ray").setLevel(logging.CRITICAL)
   logging.getLogger("ray.data").setLevel(logging.CRITICAL)
   try:
-    yield Cluster(ray, address == _LOCAL)
+    with contextlib.redirect_stdout(_Shortened()):
+      yield Cluster(ray, address == _LOCAL)
   except ray.exceptions.RayTaskError:
     raise  # A bug, with its trace.
   except ray.exceptions.RayError as error:
@@ -108,6 +111,19 @@ def _init(ray: Any, address: str) -> None:
     raise ValueError(
       f"--ray: expected a Ray cluster at {address}, got {_first_line(error)}"
     ) from None
+
+
+class _Shortened(io.StringIO):
+  """Logs the first sentence of Ray's messages, for example of a dead worker.
+
+  They are a paragraph each, and printed on standard output.
+  """
+
+  def write(self, text: str) -> int:
+    message = re.sub(r"\x1b\[\d+m|\(raylet\)", "", text).strip()
+    if message:
+      _log.warning("Ray: %s", message.partition(". ")[0])
+    return len(text)
 
 
 @contextlib.contextmanager

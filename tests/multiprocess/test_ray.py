@@ -142,7 +142,9 @@ def kill_when_written(folder, killed):
       return
 
 
-def test_the_work_of_a_killed_worker_is_done_by_another(run, wanted, tmp_path):
+def test_the_work_of_a_killed_worker_is_done_by_another(
+  run, wanted, tmp_path, capsys
+):
   killed = []
   thread = threading.Thread(
     target=kill_when_written, args=(tmp_path / "out", killed)
@@ -151,6 +153,7 @@ def test_the_work_of_a_killed_worker_is_done_by_another(run, wanted, tmp_path):
   run(block_posts=2)
   thread.join()
   assert len(killed) == 1
+  assert capsys.readouterr().out.count("\n") == 1
   found = {name: read(tmp_path / "out", name) for name in wanted}
   assert found == wanted
 
