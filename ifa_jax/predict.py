@@ -15,6 +15,9 @@ r"""Predicts the relations of your own posts with a trained run.
     python -m ifa_jax.predict --workdir=runs/objects \
         --input=posts.jsonl --output=annotated --format=brat
 
+    python -m ifa_jax.predict --workdir=runs/objects \
+        --input=posts --output=predictions --ray
+
 A line of posts.jsonl is a post as `ifa_jax.inference` describes it; paths of
 pictures are relative to the working directory. An invalid line produces a
 record with an `error` field; the remaining lines are still processed. The
@@ -22,6 +25,9 @@ objects of a post are its own `boxes`, otherwise those that --boxes lists for
 its picture, otherwise those that --detector and --grounder find. A model that
 reads captions gets a post's own `caption`, otherwise that of its picture in
 --captions.
+
+With --ray, --input is a file or a folder of JSON lines or Parquet, and --output
+(or --out) a folder; see docs/scale.md.
 """
 
 import contextlib
@@ -34,6 +40,7 @@ from typing import TYPE_CHECKING, Any
 from absl import flags
 
 from ifa_jax.cli import app, progress, tables
+from ifa_jax.cluster import connection
 from ifa_jax.inference import brat, choose_flags, jsonl, model_flags
 from ifa_jax.inference.choose import Choice
 from ifa_jax.inference.completion import Listed, read_listed
@@ -55,6 +62,7 @@ def define_flags() -> None:
   string = flags.DEFINE_string
   model_flags.define_flags()
   choose_flags.define_flags()
+  connection.define_flag()
   string("text", None, "Text of the post, may be marked: <s> Ann </s> ...")
   string("head", None, "Head entity, as it occurs in the text.")
   string("tail", None, "Tail entity, as it occurs in the text.")
@@ -67,10 +75,14 @@ def define_flags() -> None:
   )
   string("input", None, "JSON lines of posts; - is stdin.")
   string("output", None, "File for the predictions of --input; - is stdout.")
+  flags.DEFINE_alias("out", "output")
   flags.DEFINE_enum(
     "format", "jsonl", ["jsonl", "brat"], "Of --output; brat is a folder."
   )
   flags.DEFINE_integer("batch_size", 32, "Posts per batch.", lower_bound=1)
+  flags.DEFINE_integer(
+    "block_posts", 8192, "Posts per file of --output with --ray.", lower_bound=1
+  )
   for name in ("head_span", "tail_span"):
     flags.register_validator(
       name,
@@ -78,7 +90,7 @@ def define_flags() -> None:
       "expected BEGIN:END, whole numbers",
     )
   flags.register_multi_flags_validator(
-    [*_ONE_POST, "input", "output"],
+    [*_ONE_POST, "input", "output", "ray"],
     _is_one_or_many,
     "expected either --text with its flags, or --input with --output",
   )
@@ -87,8 +99,8 @@ def define_flags() -> None:
 def _is_one_or_many(values: Mapping[str, str | None]) -> bool:
   given = {name for name, value in values.items() if value is not None}
   if "text" in given:
-    return not given & {"input", "output"}
-  return given == {"input", "output"}
+    return not given & {"input", "output", "ray"}
+  return given - {"ray"} == {"input", "output"}
 
 
 def main(_) -> None:
@@ -98,6 +110,12 @@ def main(_) -> None:
   if values.text is not None:
     post = _post_of_flags(values)
     read_post(post)
+  elif values.ray:
+    # Only this form of the command needs it.
+    from ifa_jax.inference.blocks import command
+
+    command.run(values, values.ray)
+    return
   else:
     _check_files(values.input, values.output, values.format)
   choice = choose_flags.read(values)

@@ -136,8 +136,8 @@ def listed_boxes(path: str | os.PathLike) -> Listed:
     ValueError: for a malformed file; names the picture and index of a box.
   """
   boxes.read_boxes(path)
-  listed = json_file.load(path)
-  return Listed("boxes", [os.fspath(path)], listed.get, [*listed])
+  found = json_file.load(path)
+  return Listed("boxes", [os.fspath(path)], found.get, [*found])
 
 
 def listed_captions(paths: Sequence[str]) -> Listed:

@@ -24,14 +24,14 @@ _log = logging.getLogger("ifa_jax")
 _NUM_SHOWN = 200
 
 
-def read(file: BinaryIO) -> Iterator[dict[str, Any]]:
+def read(file: BinaryIO, first: int = 1) -> Iterator[dict[str, Any]]:
   """Yields the post in each line that is not blank.
 
   A line that is not a JSON object, or longer than `MAX_BYTES`, yields `line`
-  (from 1), its first characters as `not_json`, and a `reason`;
+  (from `first`), its first characters as `not_json`, and a `reason`;
   `ifa_jax.inference` refuses it.
   """
-  for number, line in enumerate(_bounded_lines(file), start=1):
+  for number, line in enumerate(bounded_lines(file), start=first):
     if not line.strip():
       continue
     where = f"line {number}"
@@ -102,7 +102,7 @@ def _print(record: Mapping[str, Any]) -> None:
   print(line, flush=True)
 
 
-def _bounded_lines(file: BinaryIO) -> Iterator[bytes]:
+def bounded_lines(file: BinaryIO) -> Iterator[bytes]:
   """Yields lines, cut after `MAX_BYTES` + 1."""
   while line := file.readline(MAX_BYTES + 1):
     rest = line

@@ -201,6 +201,7 @@ class Predictor:
     posts: Iterable[Fields],
     batch_size: int = 32,
     choice: Choice | None = None,
+    skip: int = 0,
   ) -> Iterator[dict[str, Any]]:
     """Yields a record for each post, in order, computed in batches.
 
@@ -212,11 +213,17 @@ class Predictor:
     `protocol`. An invalid post has `error` instead of these four. A post's own
     values under these names are in `given`. Posts are read in threads while the
     model computes.
+
+    Args:
+      posts: with head and tail, or with entities.
+      batch_size: questions of a batch: a post, or a pair of its entities.
+      choice: of the relations of entities.
+      skip: questions in front of the first batch, see `blocks.cut`.
     """
     choice = choice or Choice()
     choice.check(self.relations)
     found, types = [], set()
-    for answer in self._answer_all(posts, batch_size):
+    for answer in self._answer_all(posts, batch_size, skip):
       found.append(answer)
       if answer.question.is_last:
         if (entities := answer.question.entities) is not None:
@@ -226,7 +233,7 @@ class Predictor:
     choice.warn_unknown(types, self.relations)
 
   def _answer_all(
-    self, posts: Iterable[Fields], batch_size: int
+    self, posts: Iterable[Fields], batch_size: int, skip: int
   ) -> Iterator[Answer]:
     """Yields the answer to each question about each post, in order."""
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
@@ -237,7 +244,7 @@ class Predictor:
       # The dependency parser may not be thread-safe.
       num_threads=threads if self.reader.scenes is None else 1,
     )
-    read = itertools.chain.from_iterable(groups)
+    read = itertools.islice(itertools.chain.from_iterable(groups), skip, None)
     # With a finder, pictures without objects are no sign of missing boxes.
     seen = {"objects"} if self._finder else set()
     waiting, num_words, num_unknown = None, 0, 0

@@ -52,6 +52,11 @@ def grouped(posts: Iterable[Fields]) -> Iterator[list[Question]]:
         yield [Question(post) for post in some]
 
 
+def count(post: Fields) -> int:
+  """Returns the number of questions about a post."""
+  return sum(map(len, grouped([post])))
+
+
 def _of_pairs(post: Fields) -> Iterator[Question]:
   try:
     entities = read_entities(post)

@@ -15,6 +15,7 @@ LINE += ["--tail=Acme"]
 # Each takes from a tenth of a second to seconds to import.
 HEAVY = {"transformers", "torch", "tensorflow", "tensorflow_datasets", "keras"}
 HEAVY |= {"huggingface_hub", "optax", "scipy", "matplotlib", "pandas", "tqdm"}
+HEAVY |= {"ray", "pyarrow"}
 HEAVY |= {
   "ifa_jax.convert",
   "ifa_jax.detection",

@@ -10,7 +10,8 @@ picture is read, so captions cannot depend on a relation. PyTorch is needed: the
 extra `objects`.
 
 The same command continues an interrupted run, and describes pictures that were
-added; all others are in CAPTIONS.journal.jsonl.
+added; all others are in CAPTIONS.journal.jsonl. With --ray, batches are
+described in parallel; see docs/scale.md.
 
 Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
 """
@@ -18,12 +19,15 @@ Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
 import dataclasses
 from collections.abc import Sequence
 
+from absl import flags
+
 from ifa_jax.cli import app, settings_flags
 from ifa_jax.cli.settings_flags import setting
+from ifa_jax.cluster import connection
 from ifa_jax.data.formats import registry
 from ifa_jax.detection import captioner
 from ifa_jax.preparation import counts
-from ifa_jax.preparation.per_picture import pictures, work
+from ifa_jax.preparation.per_picture import pictures, reading, work
 from ifa_jax.preparation.per_picture.pictures import Wanted
 
 
@@ -51,7 +55,7 @@ class Settings(work.Settings):
   )
 
 
-def produce(settings: Settings) -> dict[str, int]:
+def produce(settings: Settings, ray: str | None = None) -> dict[str, int]:
   """Writes the captions, see `per_picture.work.produce`.
 
   Returns:
@@ -62,7 +66,7 @@ def produce(settings: Settings) -> dict[str, int]:
   """
   wanted, num_missing = _find_pictures(settings)
 
-  def load() -> work.Work:
+  def load() -> reading.Work:
     model = captioner.Captioner(
       settings.model,
       prompt=settings.prompt or None,
@@ -71,14 +75,14 @@ def produce(settings: Settings) -> dict[str, int]:
       batch_size=settings.batch_size,
       device=settings.device,
     )
-    return work.Work(
+    return reading.Work(
       "caption",
       lambda opened, _: model.caption(opened),
       model.batch_size,
       model.settings(),
     )
 
-  done = work.produce(wanted, settings.captions, load)
+  done = work.produce(wanted, settings.captions, load, ray)
   return {
     "pictures": len(done.entries) + num_missing,
     "without a file": num_missing,
@@ -111,9 +115,11 @@ def _find_pictures(settings: Settings) -> tuple[list[Wanted], int]:
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   settings_flags.define(Settings)
+  connection.define_flag()
 
 
 def main(_: Sequence[str]) -> None:
   """Runs the command."""
   settings = app.read_settings(Settings)
-  counts.show("Captions", {"": produce(settings)}, settings.captions)
+  found = produce(settings, flags.FLAGS.ray)
+  counts.show("Captions", {"": found}, settings.captions)

@@ -16,6 +16,9 @@ that is computed from the result:
                objects that are entities
     none       no grounded crops
 
+With --ray, pictures are decoded and resized on a cluster, in place of
+--num_workers processes here; see docs/scale.md.
+
 Exit status: 0 done or already prepared, 1 failed with one line on standard
 error, 2 wrong usage.
 """
@@ -23,9 +26,10 @@ error, 2 wrong usage.
 from collections.abc import Sequence
 from typing import Any
 
-from absl import logging
+from absl import flags, logging
 
 from ifa_jax.cli import app, settings_flags
+from ifa_jax.cluster import connection
 from ifa_jax.data import schema
 from ifa_jax.preparation import counts
 from ifa_jax.preparation.mnre.plan import Settings
@@ -53,13 +57,14 @@ _OF_CAPTIONS = ("captions", "longest_caption")
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   settings_flags.define(Settings)
+  connection.define_flag()
 
 
 def main(_: Sequence[str]) -> None:
   """Runs the command."""
   # TFDS warns of every dataset that it does not publish itself.
   logging.set_verbosity(logging.ERROR)
-  show(*prepare(app.read_settings(Settings)))
+  show(*prepare(app.read_settings(Settings), flags.FLAGS.ray))
 
 
 def show(prepared: schema.Prepared, is_new: bool) -> None:

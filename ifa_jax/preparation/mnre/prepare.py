@@ -13,6 +13,7 @@ from concurrent.futures import process
 from typing import Any, NamedTuple
 
 from ifa_jax.cli import progress
+from ifa_jax.cluster import connection
 from ifa_jax.convert.sources import sha256
 from ifa_jax.data import schema
 from ifa_jax.data.mnre import tree
@@ -36,8 +37,15 @@ _PACKAGES = (
 )
 
 
-def prepare(settings: Settings) -> tuple[schema.Prepared, bool]:
+def prepare(
+  settings: Settings, ray: str | None = None
+) -> tuple[schema.Prepared, bool]:
   """Prepares a dataset, unless the same one exists.
+
+  Args:
+    settings: the flags.
+    ray: address of a cluster that draws the pictures, see
+      `cluster.connection`; None for processes of this machine.
 
   Returns:
     The dataset, and whether it was written (False: it existed).
@@ -65,7 +73,7 @@ def prepare(settings: Settings) -> tuple[schema.Prepared, bool]:
         " (--config.data.data_dir of a run), or replace it by --overwrite of"
         " data_prep.mnre"
       )
-  _write(planner, surveyed, metadata, folder)
+  _write(planner, surveyed, metadata, folder, ray)
   return schema.read_metadata(folder), True
 
 
@@ -243,7 +251,11 @@ def _flatten(metadata: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write(
-  planner: Planner, surveyed: Survey, metadata: dict[str, Any], folder: str
+  planner: Planner,
+  surveyed: Survey,
+  metadata: dict[str, Any],
+  folder: str,
+  ray: str | None,
 ) -> None:
   """Builds next to the destination, and renames the finished dataset.
 
@@ -257,7 +269,11 @@ def _write(
       scratch.folder(settings.data_dir, ".preparing-")
     )
     # The workers load while TensorFlow does.
-    pool = draw.start_pool(settings.num_workers) if surveyed.num_files else None
+    pool = None
+    if surveyed.num_files and ray:
+      pool = stack.enter_context(connection.opened(ray))
+    elif surveyed.num_files:
+      pool = draw.start_pool(settings.num_workers)
     if pool:
       stack.callback(pool.shutdown, cancel_futures=True)
     new = os.path.join(hidden, "new")

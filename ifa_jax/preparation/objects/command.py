@@ -8,7 +8,8 @@ and `data_prep.scenes` read with `--boxes`. PyTorch is needed: the extra
 `objects`.
 
 The same command continues an interrupted run, and searches pictures that were
-added to the tree; all others are in OUT.journal.jsonl.
+added to the tree; all others are in OUT.journal.jsonl. With --ray, batches of
+pictures are searched in parallel; see docs/scale.md.
 
 Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
 """
@@ -16,13 +17,16 @@ Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
 import dataclasses
 from collections.abc import Sequence
 
+from absl import flags
+
 from ifa_jax.cli import app, settings_flags
 from ifa_jax.cli.settings_flags import setting
+from ifa_jax.cluster import connection
 from ifa_jax.data.formats import registry
 from ifa_jax.detection import region_encoder, scene_builder
 from ifa_jax.detection.finder import DETECTOR, GROUNDER, ObjectFinder
 from ifa_jax.preparation import counts
-from ifa_jax.preparation.per_picture import pictures, work
+from ifa_jax.preparation.per_picture import pictures, reading, work
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +54,7 @@ class Settings(work.Settings):
   )
 
 
-def produce(settings: Settings) -> dict[str, int]:
+def produce(settings: Settings, ray: str | None = None) -> dict[str, int]:
   """Writes the boxes file, see `per_picture.work.produce`.
 
   Returns:
@@ -63,7 +67,7 @@ def produce(settings: Settings) -> dict[str, int]:
     settings.raw_dir, settings.limit, settings.on_error, settings.format
   )
 
-  def load() -> work.Work:
+  def load() -> reading.Work:
     finder = ObjectFinder(
       settings.detector or None,
       settings.grounder or None,
@@ -72,9 +76,11 @@ def produce(settings: Settings) -> dict[str, int]:
       batch_size=settings.batch_size,
       device=settings.device,
     )
-    return work.Work("boxes", finder.find, finder.batch_size, finder.settings())
+    return reading.Work(
+      "boxes", finder.find, finder.batch_size, finder.settings()
+    )
 
-  done = work.produce(wanted, settings.out, load)
+  done = work.produce(wanted, settings.out, load, ray)
   return _count(done, num_missing)
 
 
@@ -105,9 +111,11 @@ def _count(done: work.Done, num_missing: int) -> dict[str, int]:
 def define_flags() -> None:
   """Defines the flags; importing this module defines none."""
   settings_flags.define(Settings)
+  connection.define_flag()
 
 
 def main(_: Sequence[str]) -> None:
   """Runs the command."""
   settings = app.read_settings(Settings)
-  counts.show("Objects", {"": produce(settings)}, settings.out)
+  found = produce(settings, flags.FLAGS.ray)
+  counts.show("Objects", {"": found}, settings.out)

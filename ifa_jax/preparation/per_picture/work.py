@@ -1,20 +1,18 @@
 """Runs a model on pictures and writes its results as one JSON file."""
 
+import contextlib
 import dataclasses
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
-
-from PIL import Image
 
 from ifa_jax.cli import progress
 from ifa_jax.cli.settings_flags import setting
-from ifa_jax.data.images import decode
+from ifa_jax.cluster import connection
 from ifa_jax.preparation import versions
-from ifa_jax.preparation.per_picture import pictures
+from ifa_jax.preparation.per_picture import pictures, reading
 from ifa_jax.preparation.per_picture.journal import Journal
 from ifa_jax.preparation.per_picture.pictures import Wanted
 from ifa_jax.workdir.run_folder import RunFolder
@@ -22,11 +20,6 @@ from ifa_jax.workdir.run_folder import RunFolder
 _log = logging.getLogger("ifa_jax")
 # Their versions can change a result; only some models are built with timm.
 _PACKAGES = ("torch", "transformers", "timm", "tokenizers", "pillow")
-# Enough to open the next batch while a model reads this one.
-_NUM_THREADS = 2
-
-# A picture and None, or None and why it cannot be read.
-_Opened = tuple[Image.Image | None, str | None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,22 +42,6 @@ class Settings:
   )
 
 
-class Work(NamedTuple):
-  """A loaded model and its use.
-
-  Attributes:
-    kind: key of a result in the journal, "boxes" or "caption".
-    run: pictures (RGB, upright) and the names in each -> a JSON value each.
-    batch_size: maximum pictures of a call.
-    settings: everything that results depend on; plain values.
-  """
-
-  kind: str
-  run: Callable[[list[Image.Image], list[tuple[str, ...]]], Sequence[Any]]
-  batch_size: int
-  settings: Mapping[str, Any]
-
-
 class Done(NamedTuple):
   """Entries of all pictures in the journal, and how many are new."""
 
@@ -78,7 +55,10 @@ class Done(NamedTuple):
 
 
 def produce(
-  wanted: Sequence[Wanted], out: str, load: Callable[[], Work]
+  wanted: Sequence[Wanted],
+  out: str,
+  load: Callable[[], reading.Work],
+  ray: str | None = None,
 ) -> Done:
   """Writes {picture: result}; the file appears complete, or stays as it was.
 
@@ -89,6 +69,8 @@ def produce(
     wanted: the pictures, in the order of the file.
     out: the file.
     load: loads the model; called after the file has been checked.
+    ray: address of a cluster whose processes load the model, see
+      `cluster.connection`; None for this one.
 
   Raises:
     ValueError: for anything wrong with model or journal, or if `out` exists
@@ -100,18 +82,21 @@ def produce(
       f"{out}: expected {os.path.basename(path)} next to it, got a file that"
       " this command did not write; choose another file to write"
     )
-  work = load()
   folder, name = os.path.split(os.path.abspath(out))
-  os.makedirs(folder, exist_ok=True)
-  versions_now = versions.find(_PACKAGES)
-  with Journal(path, work.kind, work.settings, versions_now) as journal:
+  with contextlib.ExitStack() as stack:
+    cluster = stack.enter_context(connection.opened(ray)) if ray else None
+    model = reading.there(cluster, load) if cluster else reading.here(load())
+    os.makedirs(folder, exist_ok=True)
+    journal = stack.enter_context(
+      Journal(path, model.kind, model.settings, versions.find(_PACKAGES))
+    )
     left = [picture for picture in wanted if journal.entry(picture) is None]
-    _run_all(work, journal, left, len(wanted))
+    _run_all(model, journal, left, len(wanted))
     entries: list[Any] = [journal.entry(picture) for picture in wanted]
-    RunFolder(folder).write_text(name, _as_text(entries, work.kind))
+    RunFolder(folder).write_text(name, _as_text(entries, model.kind))
   for entry in entries:
     if entry["reason"]:
-      _log.info("No %s of %s: %s", work.kind, entry["name"], entry["reason"])
+      _log.info("No %s of %s: %s", model.kind, entry["name"], entry["reason"])
   return Done(entries, len(left))
 
 
@@ -121,44 +106,16 @@ def journal_path(out: str) -> str:
 
 
 def _run_all(
-  work: Work, journal: Journal, left: Sequence[Wanted], total: int
+  model: reading.Reader, journal: Journal, left: Sequence[Wanted], total: int
 ) -> None:
   """Reads the remaining pictures, and saves each batch at once."""
-  batches = list(pictures.batches(left, work.batch_size))
+  batches = list(pictures.batches(left, model.batch_size))
   with progress.bar(
-    desc=work.kind, unit=" pictures", total=total, initial=total - len(left)
+    desc=model.kind, unit=" pictures", total=total, initial=total - len(left)
   ) as bar:
-    for batch, opened in _open_ahead(batches):
-      seen = {i: picture for i, (picture, _) in enumerate(opened) if picture}
-      names = [batch[i].names for i in seen]
-      found = work.run([*seen.values()], names) if seen else ()
-      results = dict(zip(seen, found, strict=True))
-      journal.write(
-        batch,
-        [results.get(i) for i in range(len(batch))],
-        [reason for _, reason in opened],
-      )
-      bar.update(len(batch))
-
-
-def _open_ahead(
-  batches: Sequence[list[Wanted]],
-) -> Iterator[tuple[list[Wanted], list[_Opened]]]:
-  """Yields batches with their pictures, while the next is being opened."""
-  with ThreadPoolExecutor(_NUM_THREADS) as pool:
-    opening = None
-    for batch in [*batches, None]:
-      following = (batch, pool.map(_open, batch)) if batch else None
-      if opening:
-        yield opening[0], list(opening[1])
-      opening = following
-
-
-def _open(wanted: Wanted) -> _Opened:
-  try:
-    return decode.open_picture(wanted.path), None
-  except ValueError as error:
-    return None, str(error).removeprefix(f"{wanted.path}: ")
+    for read in model.read_all(batches):
+      journal.write(*read)
+      bar.update(len(read.batch))
 
 
 def _as_text(entries: Sequence[Mapping[str, Any]], kind: str) -> str:
