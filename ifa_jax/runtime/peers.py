@@ -3,14 +3,14 @@
 JAX aborts with a stack trace, from a thread that Python cannot reach: after 100
 s without a heartbeat, and at once if the connection to process 0 ends. So each
 process renews a sign of life in JAX's store, faster than that, and connects to
-process 0 through a relay of its own, which notices the end first.
+process 0 through a program of its own, `relay`, which notices the end first.
 """
 
 import atexit
 import contextlib
 import itertools
 import os
-import socket
+import subprocess
 import sys
 import threading
 import time
@@ -23,6 +23,7 @@ SECONDS_BETWEEN_SIGNS = 3
 SECONDS_OF_SILENCE = 30
 
 _SIGNS = "ifa_jax/signs/"
+_RELAY = os.path.join(os.path.dirname(__file__), "relay.py")
 _is_ending = threading.Event()
 # Held by the thread that ends the process.
 _last_word = threading.Lock()
@@ -35,9 +36,18 @@ def relay(address: str) -> str:
   Args:
     address: HOST:PORT, where process 0 listens.
   """
-  listener = socket.create_server(("127.0.0.1", 0))
-  _start(_accept, listener, address)
-  return f"127.0.0.1:{listener.getsockname()[1]}"
+  # Isolated, and without site-packages: it starts in some milliseconds.
+  command = [sys.executable, "-I", "-S", _RELAY, address]
+  program: Any = subprocess.Popen(  # noqa: S603
+    command,
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    text=True,
+    start_new_session=True,
+  )
+  port = program.stdout.readline().strip()
+  _start(_await_end, program, address)
+  return f"127.0.0.1:{port}"
 
 
 def watch() -> None:
@@ -94,38 +104,13 @@ def _watch(client: Any, own: int, total: int) -> None:
       )
 
 
-def _accept(listener: socket.socket, address: str) -> None:
-  host, port = address.rsplit(":", 1)
-  while True:
-    ours, _ = listener.accept()
-    try:
-      theirs = socket.create_connection((host.strip("[]"), int(port)))
-    except OSError:
-      # JAX tries again.
-      ours.close()
-      continue
-    _start(_copy, ours, theirs)
-    _start(_copy_from_first, theirs, ours, address)
-
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-  """Copies until the connection ends at one side."""
-  with contextlib.suppress(OSError):
-    while data := source.recv(1 << 16):
-      target.sendall(data)
-
-
-def _copy_from_first(
-  theirs: socket.socket, ours: socket.socket, address: str
-) -> None:
-  """Copies until process 0 is gone, and ends before JAX notices that."""
-  _copy(theirs, ours)
-  if not _is_ending.is_set():
+def _await_end(program: Any, address: str) -> None:
+  """Ends this process once the relay says that process 0 is gone."""
+  if program.stdout.readline() and not _is_ending.is_set():
     _end(
       f"process 0: expected a connection to {address} until the end of the run,"
       " got one that was closed"
     )
-  ours.close()
 
 
 def _end_watching() -> None:

@@ -47,7 +47,13 @@ ALLOWED = {
   ("ifa_jax/files/torch_file.py", "pickle"),
   # Processes of one run find each other.
   ("ifa_jax/runtime/distributed.py", "socket"),
-  ("ifa_jax/runtime/peers.py", "socket"),
+  ("ifa_jax/runtime/peers.py", "subprocess"),
+  ("ifa_jax/runtime/relay.py", "socket"),
+  # Asked for by --ray: an optional package, and whether its cluster is there.
+  ("ifa_jax/cluster/connection.py", "importlib.import_module"),
+  ("ifa_jax/cluster/connection.py", "socket"),
+  # One of this package's own two modules.
+  ("ifa_jax/inference/blocks/kinds.py", "importlib.import_module"),
   # The page's own port.
   ("ifa_jax/serve.py", "socket"),
   # Makes the C library of this process keep memory.
