@@ -1,5 +1,7 @@
 """The files that a reader opens, by real calls; docs/architecture.md."""
 
+import shutil
+
 import chains
 import pytest
 
@@ -14,8 +16,10 @@ def files_of_each_chain(data_dir, finished, posts, tmp_path_factory):
   post = {key: posts[0][key] for key in ("text", "image", "boxes")}
   post |= {"head_span": posts[0]["head_span"]}
   post |= {"tail_span": posts[0]["tail_span"]}
-  folder = tmp_path_factory.mktemp("chains")
-  return chains.follow_all(data_dir, finished.workdir, post, folder)
+  folder, run = (tmp_path_factory.mktemp(name) for name in ("chains", "run"))
+  # A shuffle adds its predictions to the run.
+  shutil.copytree(finished.workdir, run, dirs_exist_ok=True)
+  return chains.follow_all(data_dir, run, post, folder)
 
 
 @pytest.mark.parametrize("chain", MOST)
