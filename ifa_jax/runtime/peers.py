@@ -105,7 +105,7 @@ def _watch(client: Any, own: int, total: int) -> None:
 
 
 def _await_end(program: Any, address: str) -> None:
-  """Ends this process once the relay says that process 0 is gone."""
+  """Ends this process once the relay reports that process 0 is gone."""
   if program.stdout.readline() and not _is_ending.is_set():
     _end(
       f"process 0: expected a connection to {address} until the end of the run,"
