@@ -7,11 +7,12 @@ predictor.predict({"text": "Ann joins Acme", "head": "Ann", "tail": "Acme",
 """
 
 import collections
+import functools
 import itertools
 import logging
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -25,10 +26,8 @@ from ifa_jax.inference import (
 )
 from ifa_jax.inference.answers import Answer
 from ifa_jax.inference.choose import Choice
-from ifa_jax.inference.images import Opener
 from ifa_jax.inference.post import has_entities
 from ifa_jax.inference.predict_step import PredictionStep
-from ifa_jax.inference.questions import Question
 from ifa_jax.inference.reader import Example, Reader
 from ifa_jax.inference.sharing import hub, sources
 from ifa_jax.runtime.prefetch import read_ahead
@@ -238,7 +237,7 @@ class Predictor:
     """Yields the answer to each question about each post, in order."""
     threads = min(_MAX_THREADS, os.cpu_count() or 1)
     groups = read_ahead(
-      self._read,
+      functools.partial(questions.read, self.reader),
       questions.grouped(self._complete_all(posts)),
       most=batch_size,
       # The dependency parser may not be thread-safe.
@@ -279,31 +278,3 @@ class Predictor:
     if self._finder is None:
       return iter(posts)
     return completion.find_boxes(posts, self._finder, self.protocol != "none")
-
-  def _read(
-    self, group: Sequence[Question]
-  ) -> list[tuple[Question, Example | str | None]]:
-    """Returns questions with their model inputs, or with their errors."""
-    if group[0].entities is not None:
-      return self._read_pairs(group)
-    opener, read = Opener(), []
-    for question in group:
-      try:
-        read.append((question, self.reader.read(question.post, opener)))
-      except (ValueError, OSError) as error:
-        read.append((question, str(error)))
-    return read
-
-  def _read_pairs(
-    self, group: Sequence[Question]
-  ) -> list[tuple[Question, Example | str | None]]:
-    """Reads questions about one post; its picture is opened once."""
-    post, entities, pair, _, error = group[0]
-    if entities is None or pair is None:
-      return [(group[0], error)]
-    texts = [entities.post(*x.pair) for x in group if x.pair]
-    try:
-      found = [*self.reader.read_pairs(texts, post)]
-    except (ValueError, OSError) as error:
-      return [(question, str(error)) for question in group]
-    return [*zip(group, found, strict=True)]

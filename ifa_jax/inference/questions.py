@@ -1,11 +1,13 @@
 """Posts as questions for a model: one pair of entities at a time."""
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ifa_jax.inference.images import Opener
 from ifa_jax.inference.pairs import Entities, read_entities
 from ifa_jax.inference.post import has_entities
+from ifa_jax.inference.reader import Example, Reader
 
 # Consecutive posts that one thread reads; a shared picture is opened once.
 _MAX_SHARING = 8
@@ -72,3 +74,33 @@ def _of_pairs(post: Fields) -> Iterator[Question]:
 
 def _file(post: Fields) -> str | None:
   return image if isinstance(image := post.get("image"), str) else None
+
+
+def read(
+  reader: Reader, group: Sequence[Question]
+) -> list[tuple[Question, Example | str | None]]:
+  """Returns questions of a group with their model inputs, or their errors."""
+  if group[0].entities is not None:
+    return _read_pairs(reader, group)
+  opener, found = Opener(), []
+  for question in group:
+    try:
+      found.append((question, reader.read(question.post, opener)))
+    except (ValueError, OSError) as error:
+      found.append((question, str(error)))
+  return found
+
+
+def _read_pairs(
+  reader: Reader, group: Sequence[Question]
+) -> list[tuple[Question, Example | str | None]]:
+  """Reads questions about one post; its picture is opened once."""
+  post, entities, pair, _, error = group[0]
+  if entities is None or pair is None:
+    return [(group[0], error)]
+  texts = [entities.post(*x.pair) for x in group if x.pair]
+  try:
+    found = [*reader.read_pairs(texts, post)]
+  except (ValueError, OSError) as error:
+    return [(question, str(error)) for question in group]
+  return [*zip(group, found, strict=True)]

@@ -53,7 +53,7 @@ def write_more(folder, rows, objects=None, pictures=()):
 
 
 def write_umre(folder, rows, objects=None, pictures=()):
-  """Likewise UMRE's."""
+  """Writes a tree of UMRE, in the same way."""
   files = {"rel2id_umke_partner.json": _ids()}
   for split in MORE_SPLITS:
     files[f"umke_partner/{split}_set.json"] = _lines(_of(rows, split))
