@@ -14,7 +14,6 @@ A head or tail may have a `name`, which must be its part of the text, and a
 an `id`. Any other key is an error.
 """
 
-import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,17 +51,12 @@ class Jsonl(Reader):
 
   def read(self, split: str) -> Iterator[Row | RowError]:
     """Yields the rows of a split; holds one line in memory."""
-    name = os.path.basename(self.paths[split])
-    with open(self.paths[split], "rb") as file:
-      read = iter(lambda: file.readline(lines.MAX_BYTES + 1), b"")
-      for line, text in enumerate(read, start=1):
-        where = f"{name}:{line}"
-        try:
-          yield self._row(_parse(text, where), split, line, where)
-        except RowError as error:
-          if len(text) > lines.MAX_BYTES:
-            raise  # The beginning of the next line is unknown.
-          yield error
+    return self.read_lines(
+      split,
+      lambda text, line, where: self._row(
+        _parse(text, where), split, line, where
+      ),
+    )
 
   def _row(
     self, fields: dict[str, Any], split: str, line: int, where: str

@@ -8,7 +8,6 @@ own ones too, are its detected crops, in the order of the list.
 
 import abc
 import functools
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -77,19 +76,14 @@ class WithObjects(Reader):
 
   def read(self, split: str) -> Iterator[Row | RowError]:
     """Yields the rows of a split; holds one line in memory."""
-    name = os.path.basename(self.paths[split])
     with open(self.paths[split], "rb") as file:
       parse = notation.of_file(file, lines.MAX_BYTES + 1)
-      read = iter(lambda: file.readline(lines.MAX_BYTES + 1), b"")
-      for line, text in enumerate(read, start=1):
-        where = f"{name}:{line}"
-        try:
-          fields = lines.read_fields(text, where, parse)
-          yield self._row(fields, split, line, where)
-        except RowError as error:
-          if len(text) > lines.MAX_BYTES:
-            raise  # The beginning of the next line is unknown.
-          yield error
+    return self.read_lines(
+      split,
+      lambda text, line, where: self._row(
+        lines.read_fields(text, where, parse), split, line, where
+      ),
+    )
 
   def _row(
     self, fields: dict[str, Any], split: str, line: int, where: str
