@@ -130,7 +130,7 @@ class Reader(abc.ABC):
   def read_lines(
     self, split: str, read_row: Callable[[bytes, int, str], Row]
   ) -> Iterator[Row | RowError]:
-    """Yields the rows that a function reads from text, number and place of lines.
+    """Yields the row that a function gives for each line: text, number, place.
 
     Holds one line in memory.
     """
