@@ -1,19 +1,33 @@
 """Trains as one of several processes, for `test_interrupted_processes`.
 
-Arguments: a file of the run's config, and its folder.
+Arguments: a file of the run's config, its folder, and the seconds of a pause
+after each update.
 """
 
 import json
 import pathlib
 import sys
+import time
 
 import tiny_run
 
 from ifa_jax.runtime import distributed, peers
 from ifa_jax.training import loop
+from ifa_jax.training.fault_tolerance.preemption import Preemption
+
+
+def slow_down(seconds):
+  reached = Preemption.reached
+
+  def later(self, step):
+    time.sleep(seconds)
+    return reached(self, step)
+
+  Preemption.reached = later
 
 
 def main():
+  slow_down(float(sys.argv[3]))
   # Signs are awaited for a shorter time than by users.
   peers.SECONDS_BETWEEN_SIGNS, peers.SECONDS_OF_SILENCE = 0.5, 8
   distributed.join()
