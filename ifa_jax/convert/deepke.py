@@ -24,12 +24,8 @@ from ifa_jax.convert.huggingface.encoders import (
   clip_embeddings,
 )
 from ifa_jax.convert.store import Converted
-from ifa_jax.models.config import (
-  FUSIONS,
-  ModelConfig,
-  TextConfig,
-  VisionConfig,
-)
+from ifa_jax.models.config import ModelConfig, TextConfig, VisionConfig
+from ifa_jax.models.exchange import FUSIONS
 
 HVFORMER_HEAD = "re_classifier.classifier"
 _VISUAL = "model.vision_embeddings"
@@ -78,7 +74,7 @@ class Heads:
 class Options(Heads):
   """Settings that DeepKE's checkpoint does not determine."""
 
-  fusion: str = setting("See models.config.", "released", choices=[*FUSIONS])
+  fusion: str = setting("See models.exchange.", "released", choices=[*FUSIONS])
 
 
 def from_deepke(

@@ -20,8 +20,9 @@ from ifa_jax.convert import store
 from ifa_jax.data.images import decode
 from ifa_jax.files import json_file, params_file
 from ifa_jax.models import ModelConfig, parameters, registry
-from ifa_jax.models.config import Exchange, VisionConfig
+from ifa_jax.models.config import VisionConfig
 from ifa_jax.models.encoders.vision import VisualStream
+from ifa_jax.models.exchange import Exchange
 from ifa_jax.workdir.run_folder import RunFolder
 
 # As many regions as ViLBERT reads (arXiv:1908.02265, section 3.1); MEGA reads

@@ -33,13 +33,12 @@ forward-over-reverse differentiation (`jax.hessian`), but not forward mode: see
 """
 
 from ifa_jax.models.config import (
-  FUSIONS,
-  Exchange,
   ModelConfig,
   TextConfig,
   VisionConfig,
   replace,
 )
+from ifa_jax.models.exchange import FUSIONS, Exchange
 from ifa_jax.models.ifaformer.model import IFAformer
 from ifa_jax.models.output import ModelOutput
 from ifa_jax.models.registry import SYSTEMS, build

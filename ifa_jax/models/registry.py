@@ -16,7 +16,8 @@ from ifa_jax.models.baselines.bert import Bert, BertConfig
 from ifa_jax.models.baselines.mega import MEGA, MEGAConfig
 from ifa_jax.models.baselines.pcnn import PCNN, PCNNConfig
 from ifa_jax.models.baselines.vilbert import ViLBERT, ViLBERTConfig
-from ifa_jax.models.config import FUSIONS, Exchange, ModelConfig
+from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.exchange import FUSIONS, Exchange
 from ifa_jax.models.ifaformer.caption import CaptionConfig, CaptionIFAformer
 from ifa_jax.models.ifaformer.model import IFAformer
 from ifa_jax.models.successors.hvformer import HVFormer, HVFormerConfig

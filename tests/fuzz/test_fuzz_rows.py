@@ -5,7 +5,7 @@ import pytest
 import raw_tree
 from hypothesis import strategies as st
 
-from ifa_jax.data.mnre import row as lines
+from ifa_jax.data.mnre import notation
 from ifa_jax.data.mnre import tree as raw
 
 ROW = raw_tree.row()
@@ -67,7 +67,7 @@ def test_any_bytes_are_rows_or_errors(tmp_path, thorough, relations):
 
 @pytest.mark.parametrize("part", DEEP)
 def test_deep_nesting_is_one_line(tmp_path, thorough, part):
-  length = lines.MAX_BYTES if thorough else 20_000
+  length = notation.MAX_BYTES if thorough else 20_000
   content = (part * length)[:length].encode()
   assert read_all(tmp_path, content, None) == []
 

@@ -17,7 +17,7 @@ from ifa_jax.models import (
   registry,
   variants,
 )
-from ifa_jax.models.config import RELEASED
+from ifa_jax.models.exchange import RELEASED
 from ifa_jax.training import optimizer
 from ifa_jax.training.config import baselines, successors
 

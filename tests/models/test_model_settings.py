@@ -17,7 +17,7 @@ from ifa_jax.models import (
 )
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
-from ifa_jax.models.config import RELEASED
+from ifa_jax.models.exchange import RELEASED
 
 IFAFORMERS = {
   "paper": ModelConfig(),

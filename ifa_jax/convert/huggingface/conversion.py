@@ -28,7 +28,8 @@ from ifa_jax.data.text import markers
 from ifa_jax.files.shown import shown
 from ifa_jax.models import parameters
 from ifa_jax.models.base import System
-from ifa_jax.models.config import FUSIONS, ModelConfig
+from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.exchange import FUSIONS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Options(initialize.Options):
     least=1,
   )
   num_crops: int = setting("Slots for crops of each kind.", 3, least=1)
-  fusion: str = setting("See models.config.", "paper", choices=[*FUSIONS])
+  fusion: str = setting("See models.exchange.", "paper", choices=[*FUSIONS])
 
 
 _DEFAULT = Options()

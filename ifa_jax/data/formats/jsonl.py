@@ -20,6 +20,7 @@ from typing import Any
 from ifa_jax.data.formats import offsets
 from ifa_jax.data.formats.reader import Reader, file_of
 from ifa_jax.data.images import boxes
+from ifa_jax.data.mnre import notation, text_file
 from ifa_jax.data.mnre import row as lines
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files import json_file
@@ -51,8 +52,8 @@ class Jsonl(Reader):
 
   def read(self, split: str) -> Iterator[Row | RowError]:
     """Yields the rows of a split; holds one line in memory."""
-    return self.read_lines(
-      split,
+    return text_file.read(
+      self.paths[split],
       lambda text, line, where: self._row(
         _parse(text, where), split, line, where
       ),
@@ -103,8 +104,8 @@ class Jsonl(Reader):
 def _parse(text: bytes, where: str) -> dict[str, Any]:
   """Returns the object of a line, with known keys only."""
   try:
-    if len(text) > lines.MAX_BYTES:
-      raise ValueError(f"longer than {lines.MAX_BYTES} bytes")
+    if len(text) > notation.MAX_BYTES:
+      raise ValueError(f"longer than {notation.MAX_BYTES} bytes")
     fields = json_file.parse(text.strip(), "expected JSON", strict=True)
   except json_file.RepeatedKey as error:
     raise RowError(where, "repeated key", str(error)) from None

@@ -14,7 +14,7 @@ from typing import Any
 from ifa_jax.data import relation_names
 from ifa_jax.data.formats.reader import NEGATIVE, NONE, Reader, file_of
 from ifa_jax.data.images import boxes, decode
-from ifa_jax.data.mnre import notation, tree
+from ifa_jax.data.mnre import notation, text_file, tree
 from ifa_jax.data.mnre import row as lines
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files import json_file, torch_file
@@ -77,11 +77,11 @@ class WithObjects(Reader):
   def read(self, split: str) -> Iterator[Row | RowError]:
     """Yields the rows of a split; holds one line in memory."""
     with open(self.paths[split], "rb") as file:
-      parse = notation.of_file(file, lines.MAX_BYTES + 1)
-    return self.read_lines(
-      split,
+      parse = notation.of_file(file)
+    return text_file.read(
+      self.paths[split],
       lambda text, line, where: self._row(
-        lines.read_fields(text, where, parse), split, line, where
+        text_file.read_fields(text, where, parse), split, line, where
       ),
     )
 

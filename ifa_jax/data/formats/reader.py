@@ -12,7 +12,7 @@ from typing import Any
 from ifa_jax.data import relation_names, schema
 from ifa_jax.data.images.boxes import Box
 from ifa_jax.data.mnre import crops, tree
-from ifa_jax.data.mnre.row import MAX_BYTES, Row, RowError
+from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files.shown import shown
 
 # Names of the negative class in lower case; datasets call it "None".
@@ -126,24 +126,6 @@ class Reader(abc.ABC):
         f"expected the boxes of {name!r} that an earlier row has, got"
         f" {shown([box.edges for box in found])}",
       )
-
-  def read_lines(
-    self, split: str, read_row: Callable[[bytes, int, str], Row]
-  ) -> Iterator[Row | RowError]:
-    """Yields the row that a function gives for each line: text, number, place.
-
-    Holds one line in memory.
-    """
-    path = self.paths[split]
-    with open(path, "rb") as file:
-      read = iter(lambda: file.readline(MAX_BYTES + 1), b"")
-      for line, text in enumerate(read, start=1):
-        try:
-          yield read_row(text, line, f"{os.path.basename(path)}:{line}")
-        except RowError as error:
-          if len(text) > MAX_BYTES:
-            raise  # The beginning of the next line is unknown.
-          yield error
 
   @abc.abstractmethod
   def read(self, split: str) -> Iterator[Row | RowError]:

@@ -95,7 +95,7 @@ def _read(path: str) -> Iterator[tuple[str, str]]:
 
 def _is_by_line(file: BinaryIO) -> bool:
   """Returns whether the first line with content is a whole object of one."""
-  parse = notation.of_file(file, lines.MAX_BYTES + 1)
+  parse = notation.of_file(file)
   first = next((line for line in file if line.strip()), b"")
   file.seek(0)
   try:
@@ -106,7 +106,7 @@ def _is_by_line(file: BinaryIO) -> bool:
 
 
 def _lines(file: BinaryIO, path: str) -> Iterator[tuple[str, Any, Any]]:
-  parse = notation.of_file(file, lines.MAX_BYTES + 1)
+  parse = notation.of_file(file)
   for number, line in enumerate(file, start=1):
     if not line.strip():
       continue

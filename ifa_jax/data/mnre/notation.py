@@ -14,6 +14,9 @@ from ifa_jax.files import json_file
 
 Parse = Callable[[str], Any]
 
+# Of a line. The longest published one has 426.
+MAX_BYTES = 1 << 20
+
 # The errors of both parsers.
 ERRORS = (ValueError, SyntaxError, TypeError, RecursionError, MemoryError)
 
@@ -23,13 +26,13 @@ _LITERAL += (ast.Set, ast.UnaryOp, ast.UAdd, ast.USub, ast.Load)
 _ESCAPED_SLASH = re.compile(r"(?<!\\)(?:\\\\)*\\/")
 
 
-def of_file(file: BinaryIO, most: int) -> Parse:
+def of_file(file: BinaryIO) -> Parse:
   """Returns the parser for a file, chosen by its first line with content.
 
   A line that is valid in both is JSON; Python writes keys in single quotes.
-  Reads at most `most` bytes per line and rewinds the file.
+  Reads at most `MAX_BYTES` + 1 per line and rewinds the file.
   """
-  lines = iter(lambda: file.readline(most), b"")
+  lines = iter(lambda: file.readline(MAX_BYTES + 1), b"")
   # An empty object is equal in both.
   first = next((x for x in lines if x.strip() not in (b"", b"{}")), b"")
   file.seek(0)

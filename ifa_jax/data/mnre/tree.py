@@ -5,11 +5,12 @@ Python dict literal or JSON object per line, and `ours_rel2id.json` (MNRE-1:
 none).
 """
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 
 from ifa_jax.data import relation_names, schema
-from ifa_jax.data.mnre import notation
+from ifa_jax.data.mnre import notation, text_file
 from ifa_jax.data.mnre import row as lines
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files import json_file
@@ -106,23 +107,22 @@ def read_rows(
     RowError: for a bad line, unless `on_error` handles it.
   """
   path = text_path(raw_dir, split)
-  line = 0
   with open(path, "rb") as file:
-    parse = notation.of_file(file, lines.MAX_BYTES + 1)
-    while limit is None or line < limit:
-      text = file.readline(lines.MAX_BYTES + 1)
-      if not text:
-        break
-      line += 1
-      try:
-        row = lines.read_line(text, split, line, relations, parse)
-      except RowError as error:
-        on_error(error)
-        if len(text) > lines.MAX_BYTES:
-          raise  # The beginning of the next line is unknown.
-      else:
-        yield row
-  if not line:
+    parse = notation.of_file(file)
+  rows = text_file.read(
+    path,
+    lambda text, line, where: text_file.read_line(
+      text, split, line, where, relations, parse
+    ),
+  )
+  is_empty = True
+  for row in itertools.islice(rows, limit):
+    is_empty = False
+    if isinstance(row, Row):
+      yield row
+    else:
+      on_error(row)
+  if is_empty:
     raise ValueError(
       f"{os.path.basename(path)}: expected a row per line, got an empty file"
     )

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.config import PADDING_BIAS
+from ifa_jax.models.exchange import PADDING_BIAS
 from ifa_jax.models.layers import transformer
 from ifa_jax.models.relation_head import entity_starts
 

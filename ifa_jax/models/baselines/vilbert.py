@@ -20,10 +20,11 @@ from flax import linen as nn
 from ifa_jax.batch import Batch
 from ifa_jax.files.dataclass_dict import check_choice
 from ifa_jax.models.base import RegionConfig
-from ifa_jax.models.config import PADDING_BIAS, TextSystem, check_heads
+from ifa_jax.models.config import TextSystem, check_heads
 from ifa_jax.models.encoders.co_attention import CoAttention, CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStream, RegionStreamConfig
 from ifa_jax.models.encoders.text import TextStream, run_layers
+from ifa_jax.models.exchange import PADDING_BIAS
 from ifa_jax.models.layers import transformer
 from ifa_jax.models.layers.transformer import Dropout
 from ifa_jax.models.output import ModelOutput

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.config import PADDING_BIAS, TextConfig
+from ifa_jax.models.config import TextConfig
 from ifa_jax.models.encoders.text_layer import TextLayer, read_rows
+from ifa_jax.models.exchange import PADDING_BIAS
 from ifa_jax.models.layers import scan, transformer
 from ifa_jax.models.layers.packing import Packing, packing_of
 from ifa_jax.models.layers.transformer import Dropout

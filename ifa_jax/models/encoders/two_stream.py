@@ -2,12 +2,8 @@
 
 import dataclasses
 
-from ifa_jax.models.config import (
-  PADDING_BIAS,
-  TextSystem,
-  VisionConfig,
-  check_heads,
-)
+from ifa_jax.models.config import TextSystem, VisionConfig, check_heads
+from ifa_jax.models.exchange import PADDING_BIAS
 
 
 @dataclasses.dataclass(frozen=True)

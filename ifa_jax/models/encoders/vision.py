@@ -11,13 +11,14 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.models.config import PADDING_BIAS, VisionConfig
+from ifa_jax.models.config import VisionConfig
+from ifa_jax.models.exchange import PADDING_BIAS
 from ifa_jax.models.layers import transformer
 from ifa_jax.models.layers.transformer import Attended, KeyValue
 
 
 class TokenRules(Protocol):
-  """The rules of a system that concern visual tokens, see `config.Exchange`."""
+  """A system's rules for visual tokens, see `exchange.Exchange`."""
 
   @property
   def image_tokens(self) -> bool: ...  # noqa: D102

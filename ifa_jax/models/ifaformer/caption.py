@@ -11,13 +11,13 @@ import jax.numpy as jnp
 
 from ifa_jax.batch import Batch
 from ifa_jax.models.config import (
-  FUSIONS,
   TextConfig,
   TextSystem,
   check_equal,
   check_heads,
 )
 from ifa_jax.models.encoders.text import TextStream
+from ifa_jax.models.exchange import FUSIONS
 from ifa_jax.models.ifaformer.model import IFAformer
 
 

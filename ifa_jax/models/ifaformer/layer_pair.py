@@ -1,8 +1,8 @@
 """One text layer and one visual layer, which lend each other keys and values.
 
-Equation (2) of arXiv:2211.07504. Differences of the released code are fields of
-`config.Exchange`. In `caption`, the visual layer is BERT's and P is the length
-of captions.
+Equation (2) of arXiv:2211.07504. Differences of the released code are fields
+of `exchange.Exchange`. In `caption`, the visual layer is BERT's and P is the
+length of captions.
 """
 
 from typing import Any, NamedTuple

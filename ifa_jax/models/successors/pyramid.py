@@ -11,7 +11,8 @@ from flax import linen as nn
 
 from ifa_jax.files.dataclass_dict import check_choice
 from ifa_jax.models.base import RegionConfig
-from ifa_jax.models.config import PADDING_BIAS, TextSystem
+from ifa_jax.models.config import TextSystem
+from ifa_jax.models.exchange import PADDING_BIAS
 from ifa_jax.models.layers import transformer
 from ifa_jax.models.layers.transformer import KeyValue
 

@@ -10,7 +10,7 @@ from ml_collections import config_dict
 
 from ifa_jax.models import ModelConfig
 from ifa_jax.models.base import AUTO_DTYPE, System
-from ifa_jax.models.config import Exchange
+from ifa_jax.models.exchange import Exchange
 from ifa_jax.training.config.run_config import RunConfig
 
 # Published encoders, by their hub ids.

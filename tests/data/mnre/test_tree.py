@@ -5,9 +5,9 @@ import json
 import pytest
 import raw_tree
 
-from ifa_jax.data.mnre import row as lines
+from ifa_jax.data.mnre import notation
 from ifa_jax.data.mnre import tree as raw
-from ifa_jax.data.mnre.row import RowError
+from ifa_jax.data.mnre.row import Row, RowError
 
 RELATIONS = list(raw_tree.RELATIONS)
 ROW = raw_tree.row()
@@ -20,7 +20,7 @@ def read(tmp_path, *rows, **options):
 
 def test_a_row_is_read_whole(tmp_path):
   first, second = read(tmp_path, ROW, {**ROW, "img_id": 64738})
-  assert first == lines.Row(
+  assert first == Row(
     split="train",
     line=1,
     words=("Bill", "Cosby", "in", "Hollywood"),
@@ -102,7 +102,9 @@ def test_bytes_that_are_not_text_are_named(tmp_path):
 
 
 def test_a_line_without_end_is_refused_and_not_read_to_the_end(tmp_path):
-  tree = raw_tree.write_tree(tmp_path, [ROW, "x" * (lines.MAX_BYTES + 9), ROW])
+  tree = raw_tree.write_tree(
+    tmp_path, [ROW, "x" * (notation.MAX_BYTES + 9), ROW]
+  )
   seen = []
   with pytest.raises(RowError, match="longer than"):
     list(raw.read_rows(tree, "train", RELATIONS, on_error=seen.append))
