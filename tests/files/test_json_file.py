@@ -17,7 +17,7 @@ from ifa_jax.files import json_file
     (b'{"m": 1, "\\u006d": 2}', "expected each key .*, got 'm' 2 times"),
     (b'{\n"a": 1,\n"b": ]}', "not JSON: Expecting value: line 3, column 6"),
     (b'{"a": "\xe9"}', "not JSON: byte 0xe9 is not UTF-8: column 8"),
-    (b'{"a": 1,}\n', "not JSON: Expecting property name .*: column 9"),
+    (b'{"a": 1, b}\n', "not JSON: Expecting property name .*: column 10"),
     (b'{"a":\n', "not JSON: Expecting value where the text ends: column "),
   ],
 )

@@ -42,9 +42,9 @@ def test_each_line_that_is_not_blank_is_a_post():
       "not JSON: byte 0xff is not UTF-8: column 8",
     ),
     (
-      b'{"a": 1,}',
-      '{"a": 1,}',
-      "not JSON: Expecting property name .*: col.* 9",
+      b'{"a": 1, b}',
+      '{"a": 1, b}',
+      "not JSON: Expecting property name .*: col.* 10",
     ),
     (b"{'a': 1}", "{'a': 1}", "not JSON: Expecting property name .*: col.* 2"),
     (b'{"a": 1} {', '{"a": 1} {', "not JSON: Extra data: column 10"),
