@@ -68,16 +68,17 @@ def opened(address: str) -> Generator[Cluster]:
   # Ray Data configures its log, and later resets it.
   logging.getLogger("ray").setLevel(logging.CRITICAL)
   logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-  try:
-    with contextlib.redirect_stdout(_Shortened()):
+  # Around the shutdown too, which prints messages that Ray has held back.
+  with contextlib.redirect_stdout(_Shortened()):
+    try:
       yield Cluster(ray, address == _LOCAL)
-  except ray.exceptions.RayTaskError:
-    raise  # A bug, with its trace.
-  except ray.exceptions.RayError as error:
-    raise OSError(f"--ray: {_first_line(error)}") from None
-  finally:
-    if is_ours:
-      ray.shutdown()
+    except ray.exceptions.RayTaskError:
+      raise  # A bug, with its trace.
+    except ray.exceptions.RayError as error:
+      raise OSError(f"--ray: {_first_line(error)}") from None
+    finally:
+      if is_ours:
+        ray.shutdown()
 
 
 def _import() -> Any:
