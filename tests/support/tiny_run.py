@@ -7,9 +7,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 from jax.experimental.compilation_cache import compilation_cache
 
 from configs import quickstart
+from ifa_jax.data.pipeline import sampling
+from ifa_jax.data.pipeline.dataset import Geometry
 from ifa_jax.preparation.mnre import plan
 from ifa_jax.preparation.quickstart.command import Settings
 from ifa_jax.training import experiment
@@ -103,6 +106,13 @@ def merged(config: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     both = isinstance(value, dict) and isinstance(result.get(key), dict)
     result[key] = merged(result[key], value) if both else value
   return result
+
+
+def gold_labels(run: Finished) -> np.ndarray:
+  """Returns the labels of the test rows."""
+  order = sampling.evaluation_order(NUM_ROWS.num_test, NUM_ROWS.num_test)
+  (batch,) = run.experiment.data.split("test").batches(order, Geometry(40))
+  return batch.label
 
 
 def read_lines(path: pathlib.Path) -> list[dict[str, Any]]:
