@@ -67,6 +67,7 @@ class HVPNeT(nn.Module):
     prefix = self.pyramid(regions, mask)
     bias = self._bias(batch.attention_mask, mask)
     if capture:
+      # Every layer on all tokens, which `_read` avoids.
       read = self._read_all(batch, prefix, bias, train)
       states = read_rows(read.hidden[-1], self._positions(batch))
       kept = self._captured(read, mask.shape[1])
@@ -104,6 +105,7 @@ class HVPNeT(nn.Module):
     """Returns the last states at the classified positions only."""
     packing = packing_of(batch)
     hidden = self.text.embed(batch, packing, train=train)
+    # The last layer is run at the classified positions only.
     before = KeyValue(*(part[:-1] for part in prefix))
     stacked = scan.stacked_layers(self.text)
     if stacked is None:
@@ -123,6 +125,7 @@ class HVPNeT(nn.Module):
       params, lent = inputs
       unbound = TextLayer(config.text, jnp.dtype(config.dtype), parent=None)
       layer = scan.bind_layer(unbound, params, rng)
+      # `_run` takes a prefix per layer; here it runs one.
       lent = KeyValue(*(part[None] for part in lent))
       return _run([layer], hidden, lent, bias, packing, train).hidden[-1]  # pyright: ignore[reportArgumentType]
 
@@ -138,6 +141,7 @@ class HVPNeT(nn.Module):
   def _captured(self, read: _Read, num_regions: int) -> dict[str, jax.Array]:
     weights = jnp.stack(read.weights)
     kept = {"text_hidden": jnp.stack(read.hidden), "text_attention": weights}
+    # A bare view mixes regions: its weights cannot be summed by region.
     if self.config.rules.heads_split:
       prefix = weights[..., : NUM_PLACES * num_regions]
       cut = prefix.reshape(*prefix.shape[:3], num_regions, NUM_PLACES)

@@ -217,6 +217,7 @@ class MKGformer(nn.Module):
     rules = self.config.rules
     text = transformer.mask_bias(text_mask, rules.padding_bias)
     visual = transformer.mask_bias(visual_mask, rules.padding_bias)
+    # All keys of the text are open to vision where its padding is not masked.
     lent = text if rules.padding_masked_in_visual else 0 * text
     return _Biases(text, jnp.concatenate([lent, visual], axis=1), visual)
 
@@ -237,6 +238,7 @@ class MKGformer(nn.Module):
     if positions is not None:
       hidden, query = read_rows(hidden, positions), read_rows(query, positions)
     lent = None
+    # Below the first fused layer, index < 0, the streams are independent.
     if index >= 0:
       lent = states.earlier if rules.text_lends_late else own
     visual_query, visual_own = visual_layer.project(states.visual)
@@ -249,6 +251,7 @@ class MKGformer(nn.Module):
     context = layer.attend(query, own, None, bias.text, train=train).values
     hidden = layer.add_attention(hidden, context, train=train)
     extra = weights = None
+    # The text's MLP comes after all of vision's layer, whose output it may mix.
     if index >= 0:
       compared = context if rules.query == "context" else hidden
       seen = visual if rules.visual == "output" else attended
@@ -264,6 +267,7 @@ class MKGformer(nn.Module):
     pair = markers.reshape(len(markers), -1)
     drop = train and self.config.rules.head_dropout
     pair = self.head_dropout(pair, deterministic=not drop)
+    # Logits are float32 for either dtype: a loss in bfloat16 would lose digits.
     return self.relation_head(pair.astype(jnp.float32))
 
 
@@ -280,6 +284,7 @@ def _mix(
   Returns:
     float[B, T, D], and the weights A, float32[B, T, P].
   """
+  # One head as wide as the stream.
   text, visual = text[:, None], visual[:, None]
   weights = jax.nn.softmax(matmul.compare(text, visual) + bias[:, None, None])
   mixed = matmul.mix(weights.astype(visual.dtype), visual)
