@@ -17,6 +17,7 @@ import functools
 import hashlib
 import json
 import logging
+import os
 import pathlib
 from collections.abc import Mapping
 
@@ -119,7 +120,7 @@ def _find(side: str, encoders: Mapping[str, str]) -> Source:
   except ValueError as error:
     folders = ",".join(f"{name}=FOLDER" for name in encoders)
     download = ""
-    if sources.is_hub_id(encoder):
+    if sources.is_hub_id(encoder) and not os.path.exists(encoder):
       download = (
         f" download it where there is a network (hf download {encoder}),"
       )

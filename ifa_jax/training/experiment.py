@@ -11,6 +11,7 @@ from flax import linen as nn
 
 from ifa_jax import models
 from ifa_jax.batch import Batch
+from ifa_jax.convert import cache
 from ifa_jax.data import relation_names, schema
 from ifa_jax.data.text import captions
 from ifa_jax.models.config import ModelConfig
@@ -23,6 +24,9 @@ from ifa_jax.training.config import dataset_settings, resolve
 from ifa_jax.training.config.run_config import RANDOM, RunConfig
 from ifa_jax.training.epochs import Epochs, shuffled_rows
 from ifa_jax.workdir.run_folder import RunFolder
+
+# Settings of a stream that no encoder decides.
+_OWN = ("data.text_len", "model.vision.num_crops")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,11 +190,19 @@ def _advice(config: RunConfig, setting: str, size: Any) -> str:
   change = f"set --config.{setting}={size}"
   if setting == "model.num_relations":
     return change
-  own = ("data.text_len", "model.vision.num_crops")
-  if setting not in own and config.weights != RANDOM:
-    change += ", unless an encoder decides it"
-  command = dataset_settings.command(config)
-  return f"prepare it again: {command} --overwrite, or {change}"
+  again = f"prepare it again: {dataset_settings.command(config)} --overwrite"
+  if _is_decided(config, setting):
+    return f"{again} (--config.weights decides it)"
+  return f"{again}, or {change}"
+
+
+def _is_decided(config: RunConfig, setting: str) -> bool:
+  """Returns whether the encoders of a run decide a setting."""
+  if setting in _OWN or config.weights in (None, RANDOM):
+    return False
+  encoders = cache.parse(config.weights)
+  # A folder of converted weights has both sides.
+  return not encoders or setting.split(".")[1] in encoders
 
 
 def check_text_len(config: RunConfig) -> None:

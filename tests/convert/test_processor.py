@@ -169,7 +169,9 @@ def test_a_folder_without_a_processor(tmp_path):
   config, notes = read(tmp_path)
   assert config.image_mean == config.image_std == (0.5, 0.5, 0.5)
   (note,) = notes
-  assert note.startswith("no preprocessor_config.json: took the usual (0.5")
+  assert note.startswith(
+    "no preprocessor_config.json: took ViT's usual mean (0.5"
+  )
   assert config.resize == "squash"
   config, notes = read(tmp_path, "CLIP")
   assert config == VisionConfig()
@@ -203,7 +205,7 @@ def test_dinov2_reads_pictures_of_the_processors_size(changes, side, tmp_path):
 def test_dinov2_without_a_file_has_the_mean_of_imagenet(tmp_path):
   config, (note,) = read(tmp_path, "Dinov2")
   assert (config.image_size, config.image_mean[0]) == (224, 0.485)
-  assert note.endswith(" of Dinov2")
+  assert note.startswith("no preprocessor_config.json: took Dinov2's")
 
 
 def test_a_processor_of_another_class_makes_a_note(tmp_path):

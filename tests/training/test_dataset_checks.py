@@ -49,12 +49,14 @@ def test_a_dataset_for_another_model_is_refused(
 
 
 def test_sizes_of_an_encoder_are_named_as_such():
-  command = r"--resize=squash --boxes=boxes\.json --overwrite, or set"
+  command = r"--resize=squash --boxes=boxes\.json --overwrite"
   squash = {"vision": {"resize": "squash"}}
   with pytest.raises(
-    ValueError, match=rf"{command} .*=fit, unless an encoder decides it$"
+    ValueError, match=rf"{command} \(--config.weights decides it\)$"
   ):
     check(weights="folder", model=squash)
+  with pytest.raises(ValueError, match=rf"{command}, or set .*=fit$"):
+    check(weights="text=folder", model=squash)
   with pytest.raises(ValueError, match=r"num_crops=3$"):
     check({"num_crops": 3}, weights="folder")
 

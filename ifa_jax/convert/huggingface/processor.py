@@ -68,8 +68,8 @@ def read(
     config = dataclasses.replace(config, image_size=_side(steps, config))
   if name is None:
     notes.append(
-      f"no {FILE}: took the usual {config.image_mean} and {config.image_std} of"
-      f" {label}"
+      f"no {FILE}: took {label}'s usual mean {config.image_mean} and deviation"
+      f" {config.image_std}"
     )
   ours, theirs = "", geometry(steps)
   # If none is the same, the last one is used.
