@@ -206,8 +206,8 @@ def read_metadata(
       for x in found
     )
     raise ValueError(
-      f"{data_dir}: expected {wanted}, got {listed}; name one of these"
-      f" protocols, or prepare the dataset: {prepare_command()}"
+      f"{data_dir}: expected {wanted}, got {listed}; set data.protocol"
+      f" to one of these, or prepare the dataset: {prepare_command()}"
     )
   if not readable:
     raise ValueError(

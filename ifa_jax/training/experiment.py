@@ -2,7 +2,7 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -124,11 +124,12 @@ def check_tokenizer(prepared: schema.Prepared, config: RunConfig) -> None:
   wanted = config.data.tokenizer_sha256
   found = prepared.metadata["tokenizer"]
   if wanted and found["sha256"] != wanted:
+    command = dataset_settings.command(config, prepared.metadata)
     raise ValueError(
       f"{prepared.folder}: expected texts of the tokenizer"
       f" {dataset_settings.tokenizer(config)!r} (sha256 {wanted[:12]}), got"
       f" those of {found['name']!r} (sha256 {found['sha256'][:12]}); prepare it"
-      f" again: {dataset_settings.command(config)} --overwrite"
+      f" again: {command} --overwrite"
       " (--config.data.tokenizer_sha256= accepts any vocabulary of this size)"
     )
 
@@ -163,7 +164,7 @@ def check_dataset(prepared: schema.Prepared, config: RunConfig) -> None:
       raise ValueError(
         f"{setting}: expected {size}, as {prepared.folder} was prepared (with"
         f" the tokenizer {found['tokenizer']['name']!r}), got {wanted};"
-        f" {_advice(config, setting, size)}"
+        f" {_advice(config, found, setting, size)}"
       )
   if model.reads_caption:
     _check_captions(prepared, config)
@@ -176,7 +177,7 @@ def _check_captions(prepared: schema.Prepared, config: RunConfig) -> None:
     raise ValueError(
       f"{prepared.folder}: expected captions of the pictures, which"
       f" {config.model.system} reads, got none; prepare it again:"
-      f" {dataset_settings.command(config)} --overwrite"
+      f" {dataset_settings.command(config, prepared.metadata)} --overwrite"
     )
   if config.data.caption_len > stored["caption_len"]:
     raise ValueError(
@@ -185,14 +186,20 @@ def _check_captions(prepared: schema.Prepared, config: RunConfig) -> None:
     )
 
 
-def _advice(config: RunConfig, setting: str, size: Any) -> str:
+def _advice(
+  config: RunConfig, found: Mapping[str, Any], setting: str, size: Any
+) -> str:
   """Returns the remedies for a size that differs from the dataset's."""
   change = f"set --config.{setting}={size}"
   if setting == "model.num_relations":
     return change
-  again = f"prepare it again: {dataset_settings.command(config)} --overwrite"
+  command = dataset_settings.command(config, found)
+  again = f"prepare it again: {command} --overwrite"
   if _is_decided(config, setting):
     return f"{again} (--config.weights decides it)"
+  text = config.model.text
+  if setting == "data.text_len" and text is not None and size > text.max_len:
+    return again
   return f"{again}, or {change}"
 
 

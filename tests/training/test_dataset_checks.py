@@ -31,7 +31,7 @@ def test_a_matching_dataset_is_accepted():
     ({"image_size": 224}, "model.vision.image_size", 32, 224),
     ({"num_crops": 3}, "model.vision.num_crops", 2, 3),
     ({"resize": "squash"}, "model.vision.resize", "fit", "squash"),
-    ({"text_len": 80}, "data.text_len", 40, 80),
+    ({"text_len": 32}, "data.text_len", 40, 32),
     ({"relations": ["None", "/r/1"]}, "model.num_relations", 10, 2),
   ],
 )
@@ -46,6 +46,23 @@ def test_a_dataset_for_another_model_is_refused(
   assert message.endswith(f"set --config.{setting}={found}")
   prepares = "; prepare it again: python -m data_prep.mnre" in message
   assert prepares == (setting != "model.num_relations")
+
+
+def test_a_length_that_the_model_cannot_have_is_not_offered():
+  with pytest.raises(ValueError, match=r"text_len: .* --overwrite$"):
+    check({"text_len": 80})
+
+
+def test_the_command_reads_the_files_of_the_dataset_again():
+  dataset = {
+    "text_len": 80,
+    "format": {"name": "jsonl"},
+    "missing_pixels": "absent",
+    "boxes": None,
+  }
+  flags = "--format=jsonl --missing_pixels=absent"
+  with pytest.raises(ValueError, match=rf"{flags} --overwrite$"):
+    check(dataset)
 
 
 def test_sizes_of_an_encoder_are_named_as_such():

@@ -181,6 +181,6 @@ def _warn_untrained(by_split: dict[str, dict[str, None]]) -> None:
     new = [x for x in by_split[split] if x not in by_split["train"]]
     if new:
       _log.warning(
-        "%s: %d of %d relations have no row in train, first %r",
+        "%s: %d of %d relations have no row in train, first %r (misspelt?)",
         *(split, len(new), len(by_split[split]), new[0]),
       )

@@ -5,6 +5,8 @@ import os
 import pathlib
 import shlex
 import sys
+import types
+from collections.abc import Mapping
 from typing import Any
 
 from ifa_jax.convert import cache, sources, store
@@ -47,8 +49,15 @@ def tokenizer(config: RunConfig) -> str:
   return store.tokenizer_folder(weights) or TOKENIZER
 
 
-def command(config: RunConfig) -> str:
-  """Returns the command line that prepares the dataset of a config."""
+def command(
+  config: RunConfig, before: Mapping[str, Any] = types.MappingProxyType({})
+) -> str:
+  """Returns the command line that prepares the dataset of a config.
+
+  Args:
+    config: a resolved config.
+    before: metadata of a dataset that was prepared from the same files.
+  """
   # Only errors need it, and it loads much.
   from ifa_jax.preparation.mnre.plan import Settings
 
@@ -60,10 +69,7 @@ def command(config: RunConfig) -> str:
     for name, value in of_config(config).items()
     if defaults.get(name) != value or name == "tokenizer"
   }
-  if given["protocol"] == "clean":
-    given["boxes"] = "boxes.json"
-  if config.model.reads_caption:
-    given["captions"] = "captions.json"
+  given |= _inputs(config, before)
   flags = [f"--{name}={shlex.quote(str(v))}" for name, v in given.items()]
   # A wheel has no folder data_prep, and console scripts run in any folder.
   root = pathlib.Path(__file__).parents[3]
@@ -71,3 +77,21 @@ def command(config: RunConfig) -> str:
   in_checkout = (root / "data_prep").is_dir() and not by_script
   program = "python -m data_prep.mnre" if in_checkout else "ifa-prepare mnre"
   return " ".join([program, "--raw_dir=DATA", *flags])
+
+
+def _inputs(config: RunConfig, before: Mapping[str, Any]) -> dict[str, str]:
+  """Returns the flags of the files to read, as before where that is known."""
+  given = {}
+  name = before.get("format", {}).get("name", "mnre")
+  if name != "mnre":
+    given["format"] = name
+  pixels = before.get("missing_pixels", "error")
+  if pixels != "error":
+    given["missing_pixels"] = pixels
+  if config.data.protocol == "clean" and before.get("boxes", True):
+    given["boxes"] = "boxes.json"
+  # Captions without files are those of the rows.
+  stored = before.get("captions") or {"sha256": True}
+  if config.model.reads_caption and stored["sha256"]:
+    given["captions"] = "captions.json"
+  return given
