@@ -4,9 +4,9 @@ r"""All systems in toy sizes on generated posts, for `make quickstart`.
     python launch.py --config=configs/quickstart.py:text --workdir=runs/text
 
 Variants: `objects`, `vanilla` and `text` as in configs/mnre.py, and
-`shuffled`, which is `objects` trained on shuffled pictures; more below. The relation
-depends on both text and picture: over eleven seeds, in float32 and in bfloat16,
-the test F1 was at least 98 for `objects` and at most 28 for `text`
+`shuffled`, which is `objects` trained on shuffled pictures; more below. The
+relation depends on both text and picture: over eleven seeds, in float32 and in
+bfloat16, the test F1 was at least 98 for `objects` and at most 28 for `text`
 (docs/benchmarks.md, "The quickstart over seeds"). All parameters are randomly
 initialised. Each variant trains in about a minute on 2 CPU cores. The data is
 prepared by
