@@ -73,7 +73,7 @@ def newest_step(workdir):
 
 def interrupt(start, workdir, number, sent):
   """Starts both; sends a signal to one, once there is a new checkpoint."""
-  # JAX looks for a SIGTERM once a second: some ten updates later at this pace.
+  # JAX polls for SIGTERM once a second, about five updates at this pace.
   processes = start(workdir, pause=0.2)
   before, last = newest_step(workdir), time.monotonic() + 120
   while newest_step(workdir) == before:

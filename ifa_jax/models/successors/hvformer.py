@@ -164,8 +164,7 @@ class HVFormer(nn.Module):
   def _see(self, batch: Batch) -> list[jax.Array]:
     """Returns the vision stream's states at all depths, without gradient."""
     config = self.config
-    # The stop is of the states, so that the backward pass keeps no activation
-    # of the vision stream.
+    # Stopping at the states spares the backward pass the vision stream.
     states = self.visual.read(batch, config.use_image, config.use_objects)
     return jax.lax.stop_gradient([states[i].hidden for i in config.depths])
 
@@ -179,7 +178,7 @@ class HVFormer(nn.Module):
     ]
     looks = [y for y, _ in seen]
     shares = self.router(jnp.concatenate([text, *looks], axis=-1))
-    # Per token: each token decides how far it trusts which depth.
+    # Each token weights the depths for itself.
     shares = jax.nn.softmax(shares.astype(jnp.float32)).astype(text.dtype)
     out = shares[..., :1] * text
     for i, y in enumerate(looks):
@@ -188,7 +187,6 @@ class HVFormer(nn.Module):
 
   def _expert(self, i: int, text: jax.Array, look: jax.Array) -> jax.Array:
     both = jnp.concatenate([text, look], axis=-1)
-    # Products of matrices with two axes, which are the fast ones on CPUs.
     hidden = matmul.linear(_rows(both), self.experts_in[i], None)
     out = matmul.linear(ACTIVATIONS["gelu"](hidden), self.experts_out[i], None)
     return out.reshape(text.shape) + text

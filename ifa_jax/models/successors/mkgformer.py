@@ -217,7 +217,7 @@ class MKGformer(nn.Module):
     rules = self.config.rules
     text = transformer.mask_bias(text_mask, rules.padding_bias)
     visual = transformer.mask_bias(visual_mask, rules.padding_bias)
-    # All keys of the text are open to vision where its padding is not masked.
+    # The released code lets vision attend to the text's padding too.
     lent = text if rules.padding_masked_in_visual else 0 * text
     return _Biases(text, jnp.concatenate([lent, visual], axis=1), visual)
 
@@ -251,7 +251,7 @@ class MKGformer(nn.Module):
     context = layer.attend(query, own, None, bias.text, train=train).values
     hidden = layer.add_attention(hidden, context, train=train)
     extra = weights = None
-    # The text's MLP comes after all of vision's layer, whose output it may mix.
+    # The vision layer has run by now: the text's MLP may mix its output.
     if index >= 0:
       compared = context if rules.query == "context" else hidden
       seen = visual if rules.visual == "output" else attended
@@ -267,7 +267,7 @@ class MKGformer(nn.Module):
     pair = markers.reshape(len(markers), -1)
     drop = train and self.config.rules.head_dropout
     pair = self.head_dropout(pair, deterministic=not drop)
-    # Logits are float32 for either dtype: a loss in bfloat16 would lose digits.
+    # The loss is computed in float32, and bfloat16 logits would tie.
     return self.relation_head(pair.astype(jnp.float32))
 
 

@@ -91,7 +91,7 @@ def _inputs(config: RunConfig, before: Mapping[str, Any]) -> dict[str, str]:
   if config.data.protocol == "clean" and before.get("boxes", True):
     given["boxes"] = "boxes.json"
   # Captions without files are those of the rows.
-  stored = before.get("captions") or {"sha256": True}
-  if config.model.reads_caption and stored["sha256"]:
+  stored = before.get("captions")
+  if config.model.reads_caption and (stored is None or stored["sha256"]):
     given["captions"] = "captions.json"
   return given
