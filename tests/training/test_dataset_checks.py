@@ -4,8 +4,10 @@ import pytest
 import tiny_run
 from dataset_metadata import METADATA, OTHER, SHA
 
+from configs import quickstart
 from ifa_jax.data import schema
 from ifa_jax.training import experiment
+from ifa_jax.training.config import dataset_settings
 from ifa_jax.training.config.run_config import RunConfig
 
 
@@ -63,6 +65,27 @@ def test_the_command_reads_the_files_of_the_dataset_again():
   flags = "--format=jsonl --missing_pixels=absent"
   with pytest.raises(ValueError, match=rf"{flags} --overwrite$"):
     check(dataset)
+
+
+def test_the_command_names_captions_only_if_they_were_in_files():
+  config = RunConfig.from_dict(quickstart.get_config("caption").to_dict())
+  of_rows = {"captions": {"caption_len": 8, "sha256": []}}
+  of_files = {"captions": {"caption_len": 8, "sha256": [SHA]}}
+  assert "--captions" not in dataset_settings.command(config, of_rows)
+  assert "--captions=captions.json" in dataset_settings.command(
+    config, of_files
+  )
+
+
+def test_the_command_names_the_files_of_fewrel():
+  config = RunConfig.from_dict(quickstart.get_config("text").to_dict())
+  form = {"name": "fewrel", "train_files": ["a.json", "b.json"]}
+  form |= {"val_files": [], "split": [80, 10, 10], "seed": 0}
+  command = dataset_settings.command(config, {"format": form})
+  flags = " --format=fewrel --train_files=a.json,b.json --split=80,10,10"
+  assert flags in command
+  assert "val_files" not in command
+  assert "seed" not in command
 
 
 def test_sizes_of_an_encoder_are_named_as_such():

@@ -18,7 +18,7 @@ from typing import Any
 
 from ifa_jax.data import schema
 from ifa_jax.data.formats.reader import Reader
-from ifa_jax.data.mnre import row as lines
+from ifa_jax.data.mnre import row as rows
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.data.text.markers import Span
 from ifa_jax.files import json_file
@@ -153,7 +153,7 @@ def _load(path: str) -> list[tuple[str, str, Any]]:
       f" {shown(found)}"
     )
   for relation in found:
-    lines.check_relation(path, relation)
+    rows.check_relation(path, relation)
   return [
     (relation, f"{name}: {relation!r}, row {number}", fields)
     for relation, rows in found.items()
@@ -176,7 +176,7 @@ def _row(
       f"expected an object of {', '.join(_KEYS)}, got {shown(fields)}",
     )
   words = fields["tokens"]
-  lines.check_words(place, words)
+  rows.check_words(place, words)
   head, tail = (_entity(place, key, fields[key], words) for key in ("h", "t"))
   names = (" ".join(words[slice(*span)]) for span in (head, tail))
   return Row(

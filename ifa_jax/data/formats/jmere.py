@@ -17,7 +17,7 @@ from typing import Any
 
 from ifa_jax.data import schema
 from ifa_jax.data.formats.reader import Reader, file_of
-from ifa_jax.data.mnre import row as lines
+from ifa_jax.data.mnre import row as rows
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
@@ -77,8 +77,8 @@ def _check_text(where: str, text: Any) -> None:
       "expected a list as 'token', a file name as 'img_id' and a list as"
       f" 'label_list', got {shown(text)}",
     )
-  lines.check_words(where, text["token"])
-  lines.check_bare_name(where, "img_id", text["img_id"])
+  rows.check_words(where, text["token"])
+  rows.check_bare_name(where, "img_id", text["img_id"])
 
 
 def _row(
@@ -86,10 +86,10 @@ def _row(
 ) -> Row:
   triple = _triple(where, listed)
   (head, head_name), (tail, tail_name) = (
-    lines.read_entity(where, key, triple[key], text["token"])
+    rows.read_entity(where, key, triple[key], text["token"])
     for key in _ENTITIES
   )
-  lines.check_relation(where, triple["relation"])
+  rows.check_relation(where, triple["relation"])
   return Row(
     split=split,
     line=number,

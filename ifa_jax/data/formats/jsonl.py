@@ -21,7 +21,7 @@ from ifa_jax.data.formats import offsets
 from ifa_jax.data.formats.reader import Reader, file_of
 from ifa_jax.data.images import boxes
 from ifa_jax.data.mnre import notation, text_file
-from ifa_jax.data.mnre import row as lines
+from ifa_jax.data.mnre import row as rows
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
@@ -68,7 +68,7 @@ class Jsonl(Reader):
       raise RowError(
         where, "wrong type", f"expected a relation, got {shown(relation)}"
       )
-    lines.check_relation(where, relation)
+    rows.check_relation(where, relation)
     return Row(
       split=split,
       line=line,
@@ -79,7 +79,7 @@ class Jsonl(Reader):
       tail_name=cut.names[1],
       img_id=self._picture(fields, where),
       relation=relation,
-      caption=lines.read_caption(where, fields.get("caption")),
+      caption=rows.read_caption(where, fields.get("caption")),
       place=where,
       name=_read_id(fields, where),
     )
@@ -88,7 +88,7 @@ class Jsonl(Reader):
     """Returns the name of a row's picture, "" without one."""
     name, listed = fields.get("image"), fields.get("boxes")
     if name is not None:
-      lines.check_bare_name(where, "image", name)
+      rows.check_bare_name(where, "image", name)
     elif listed or fields.get("caption"):
       message = "expected 'image' with 'boxes' or 'caption', got"
       raise RowError(where, "missing key", f"{message} {shown([*fields])}")
@@ -127,7 +127,7 @@ def _read_id(fields: dict[str, Any], where: str) -> str:
   name = fields.get("id")
   if name is None:
     return ""
-  if not lines.is_text(name) or not name.strip():
+  if not rows.is_text(name) or not name.strip():
     raise RowError(
       where, "wrong type", f"expected a text as 'id', got {shown(name)}"
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 from ifa_jax.data import schema
 from ifa_jax.data.formats.objects import WithObjects
-from ifa_jax.data.mnre import row as lines
+from ifa_jax.data.mnre import row as rows
 from ifa_jax.data.mnre.row import RowError
 from ifa_jax.files.shown import shown
 
@@ -98,7 +98,7 @@ class Umre(WithObjects):
         f"expected a pos of 2 words or of 4 edges in {key!r}, got"
         f" {shown(entity)}",
       )
-    if isinstance(name, list) and all(map(lines.is_text, name)):
+    if isinstance(name, list) and all(map(rows.is_text, name)):
       entity["name"] = " ".join(name)
     return len(pos) == 4
 

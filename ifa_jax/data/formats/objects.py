@@ -15,7 +15,7 @@ from ifa_jax.data import relation_names
 from ifa_jax.data.formats.reader import NEGATIVE, NONE, Reader, file_of
 from ifa_jax.data.images import boxes, decode
 from ifa_jax.data.mnre import notation, text_file, tree
-from ifa_jax.data.mnre import row as lines
+from ifa_jax.data.mnre import row as rows
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files import json_file, torch_file
 from ifa_jax.files.shown import shown
@@ -89,7 +89,7 @@ class WithObjects(Reader):
     self, fields: dict[str, Any], split: str, line: int, where: str
   ) -> Row:
     words, relation = fields["token"], fields["relation"]
-    lines.check_words(where, words)
+    rows.check_words(where, words)
     if relation not in self._names:
       raise RowError(
         where,
@@ -97,7 +97,7 @@ class WithObjects(Reader):
         f"expected one of the {len(self._names)} relations, got"
         f" {shown(relation)}",
       )
-    lines.check_bare_name(where, "img_id", fields["img_id"])
+    rows.check_bare_name(where, "img_id", fields["img_id"])
     listed = self._listed(split, fields["img_id"], where)
     spans, names, marked = [], [], [*words]
     for key in ("h", "t"):
@@ -106,7 +106,7 @@ class WithObjects(Reader):
         span = len(marked), len(marked) + 1
         marked.append(OBJECT)
       else:
-        span, name = lines.read_entity(where, key, fields[key], words)
+        span, name = rows.read_entity(where, key, fields[key], words)
       spans.append(span)
       names.append(name)
     row = Row(
@@ -139,7 +139,7 @@ class WithObjects(Reader):
   def _listed(self, split: str, name: str, where: str) -> dict[str, Any]:
     """Returns the objects of a picture: name -> box as the file has it."""
     found = self._objects[split].get(name)
-    if not isinstance(found, dict) or not all(map(lines.is_text, found)):
+    if not isinstance(found, dict) or not all(map(rows.is_text, found)):
       raise RowError(
         where,
         "bad objects",

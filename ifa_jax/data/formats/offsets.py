@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ifa_jax.data.mnre import row as lines
+from ifa_jax.data.mnre import row as rows
 from ifa_jax.data.mnre.row import RowError
 from ifa_jax.data.text import markers
 from ifa_jax.data.text.markers import Cut, Span
@@ -31,7 +31,7 @@ def read(where: str, fields: Mapping[str, Any]) -> Cut:
   if isinstance(text, str):
     _check_text(where, text)
     text = text.split()
-  lines.check_words(where, text)
+  rows.check_words(where, text)
   head, tail = (_words(where, role, fields[role], text) for role in ROLES)
   names = (" ".join(text[slice(*span)]) for span in (head, tail))
   return Cut(text, head, tail, (next(names), next(names)))
@@ -65,7 +65,7 @@ def _unit(where: str, fields: Mapping[str, Any]) -> str:
 
 
 def _check_text(where: str, text: str) -> None:
-  if not text.strip() or not lines.is_text(text):
+  if not text.strip() or not rows.is_text(text):
     raise RowError(
       where,
       "bad text",
@@ -120,7 +120,7 @@ def _read_span(where: str, role: str, entity: Any, num: int, unit: str) -> Span:
   if (
     not (isinstance(begin, int) and isinstance(end, int))
     or bool in (type(begin), type(end))
-    or not all(x is None or lines.is_text(x) for x in texts)
+    or not all(x is None or rows.is_text(x) for x in texts)
   ):
     raise RowError(
       where,

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
 from ifa_jax.data.mnre import notation
-from ifa_jax.data.mnre import row as lines
+from ifa_jax.data.mnre import row as rows
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
@@ -81,11 +81,11 @@ def _read(path: str) -> Iterator[tuple[str, str]]:
       _lines(file, path) if by_line else _pairs(json_file.load(path), path)
     )
     for where, picture, caption in listed:
-      if not lines.is_text(picture) or not picture.strip():
+      if not rows.is_text(picture) or not picture.strip():
         raise ValueError(
           f"{where}: expected the file name of a picture, got {shown(picture)}"
         )
-      if not lines.is_text(caption):
+      if not rows.is_text(caption):
         raise ValueError(
           f"{where}: expected a caption of {shown(picture)}, got"
           f" {shown(caption)}"

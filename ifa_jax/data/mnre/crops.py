@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from ifa_jax.data import schema
 from ifa_jax.data.images import boxes as box_lists
-from ifa_jax.data.mnre import row as lines
+from ifa_jax.data.mnre import row as rows
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files import torch_file
 from ifa_jax.files.shown import shown
@@ -123,7 +123,7 @@ class Crops:
       )
     names = crops[row.line - 1]
     for name in names:
-      lines.check_bare_name(row.where, "crop name", name)
+      rows.check_bare_name(row.where, "crop name", name)
     folder = self._first("img_vg/{0}/crops", row.split) or os.path.join(
       self._raw_dir, "img_vg", row.split, "crops"
     )
@@ -133,7 +133,7 @@ class Crops:
     """Resolves a path relative to the data root, which it must not leave."""
     parts = path.replace("\\", "/").split("/")
     leaves = ".." in parts or os.path.isabs(path) or "\0" in path
-    if leaves or not path or not lines.is_text(path):
+    if leaves or not path or not rows.is_text(path):
       raise RowError(
         row.where,
         "crop name leaves the data folder",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 
 from ifa_jax.data import relation_names, schema
 from ifa_jax.data.mnre import notation, text_file
-from ifa_jax.data.mnre import row as lines
+from ifa_jax.data.mnre import row as rows
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
@@ -28,7 +28,7 @@ def text_path(raw_dir: str, split: str) -> str:
   Raises:
     ValueError: if there is neither.
   """
-  name = lines.file_name(split)
+  name = rows.file_name(split)
   for path in (os.path.join(raw_dir, "txt", name), os.path.join(raw_dir, name)):
     if os.path.isfile(path):
       return path
@@ -82,7 +82,7 @@ def read_ids(path: str) -> list[str]:
       f" {shown(sorted(ids.values()))}"
     )
   for name in ids:
-    lines.check_relation(path, name)
+    rows.check_relation(path, name)
   return sorted(ids, key=ids.__getitem__)
 
 
@@ -109,14 +109,14 @@ def read_rows(
   path = text_path(raw_dir, split)
   with open(path, "rb") as file:
     parse = notation.of_file(file)
-  rows = text_file.read(
+  found = text_file.read(
     path,
     lambda text, line, where: text_file.read_line(
       text, split, line, where, relations, parse
     ),
   )
   is_empty = True
-  for row in itertools.islice(rows, limit):
+  for row in itertools.islice(found, limit):
     is_empty = False
     if isinstance(row, Row):
       yield row

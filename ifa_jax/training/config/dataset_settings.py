@@ -82,9 +82,12 @@ def command(
 def _inputs(config: RunConfig, before: Mapping[str, Any]) -> dict[str, str]:
   """Returns the flags of the files to read, as before where that is known."""
   given = {}
-  name = before.get("format", {}).get("name", "mnre")
-  if name != "mnre":
-    given["format"] = name
+  form = before.get("format", {"name": "mnre"})
+  if form["name"] != "mnre":
+    given["format"] = form["name"]
+  # Files of the splits, or the shares of rows: lists, as their flags take them.
+  lists = {name: x for name, x in form.items() if isinstance(x, list)}
+  given |= {name: ",".join(map(str, x)) for name, x in lists.items() if x}
   pixels = before.get("missing_pixels", "error")
   if pixels != "error":
     given["missing_pixels"] = pixels
