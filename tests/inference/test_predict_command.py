@@ -7,41 +7,12 @@ import own_runs
 import pytest
 import tiny_run
 import tiny_systems
+from entity_choices import ALLOWED, CHOICES, COUPLE, PAIRS, THRESHOLDS
 
 from ifa_jax.inference.choose import Choice
 from ifa_jax.inference.predictor import Predictor
 
 TEXT = ["--text=Ann Lee, of Acme.", "--head=Ann Lee", "--tail=Acme"]
-COUPLE, MEMBER = "/per/per/couple", "/per/org/member_of"
-# Three entities, of which one has a type that no entry of ALLOWED has.
-PAIRS = [
-  {
-    "id": number,
-    "text": "Ann Lee, of Acme, joins Bob.",
-    "entities": [
-      {"start": 0, "end": 7, "type": "per"},
-      {"start": 12, "end": 16, "type": kind},
-      {"start": 24, "end": 27, "type": "per"},
-    ],
-  }
-  for number, kind in enumerate(("org", "GPE"))
-]
-THRESHOLDS = {COUPLE: 0.01, MEMBER: 0.9}
-ALLOWED = {"None": [[], []], COUPLE: [["per"], ["per", "org"]]}
-# Flags of entities, and the same as a `Choice`.
-CHOICES = {
-  "pairs": ([], {}),
-  "pairs of the likeliest": (["--threshold=0.25"], {"threshold": 0.25}),
-  "pairs by relation": (
-    ["--threshold=thresholds.json", "--top_k=1"],
-    {"threshold": THRESHOLDS, "top_k": 1},
-  ),
-  "pairs by name": (
-    ["--allowed=names", f"--symmetric={COUPLE},{MEMBER}", "--probabilities"],
-    {"allowed": "names", "symmetric": [COUPLE, MEMBER], "probabilities": True},
-  ),
-  "pairs by file": (["--allowed=allowed.json"], {"allowed": ALLOWED}),
-}
 USAGE = {
   "two models": [*TEXT, "--model=shared"],
   "neither": [],
