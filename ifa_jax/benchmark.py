@@ -79,8 +79,6 @@ def make_model(row: str, size: str, dtype: str) -> System:
     heads: dict[str, Any] = {k: v for k, v in sizes.items() if k != "mlp_dim"}
     shared["vision"] = RegionStreamConfig(**sizes)
     shared["connection"] = CoAttentionConfig(**heads)
-  if row == "ifaformer_caption":
-    shared["caption"] = shared["text"]
   model = variants.make(row, **shared)
   if model.regions is None or model.regions.feature_dim is not None:
     return model

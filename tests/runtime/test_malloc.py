@@ -40,12 +40,36 @@ def test_a_step_takes_few_pages_from_the_system():
   assert after < before / 4
 
 
+_COMMAND = """
+import sys
+from ifa_jax.runtime import malloc
+
+malloc.keep_freed_memory = lambda: print(sys.modules.keys() & {"numpy", "jax"})
+sys.argv = ["command", "--help"]
+"""
+
+
+@pytest.mark.parametrize(
+  "start",
+  [
+    "import ifa_jax.launch",
+    "from ifa_jax.analyze.__main__ import run; run()",
+  ],
+)
+def test_commands_that_train_keep_memory_before_threads_start(start):
+  assert _python(_COMMAND + start).splitlines()[0] == "set()"
+
+
 def _run(*words):
+  return int(_python(_SCRIPT, *words))
+
+
+def _python(script, *words):
   done = subprocess.run(
-    [sys.executable, "-c", _SCRIPT, *words],
+    [sys.executable, "-c", script, *words],
     capture_output=True,
     text=True,
     check=True,
     cwd=command_lines.ROOT,
   )
-  return int(done.stdout)
+  return done.stdout
