@@ -9,6 +9,7 @@ import importlib
 import io
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -128,7 +129,8 @@ def _parse(argv: Sequence[str], takes_words: bool) -> Sequence[str]:
     # ml_collections names only the missing part, not the flag.
     _fail(f"--config has no such setting: {_last_cause(error)}", 2)
   except (flags.Error, TypeError, ValueError) as error:
-    _fail(f"{_last_cause(error)} (--help lists the flags)", 2)
+    message = _without_unset(_last_cause(error))
+    _fail(f"{message} (--help lists the flags)", 2)
   if len(rest) > 1 and not takes_words:
     _fail(f"expected only flags (--name=value), got {rest[1]!r}", 2)
   return rest
@@ -167,6 +169,12 @@ def _show_log(is_debugging: bool) -> None:
   log.addHandler(handler)
   log.setLevel(logging.INFO)
   log.propagate = False
+
+
+def _without_unset(message: str) -> str:
+  """Shortens the list of flags that absl puts before a rule about several."""
+  given = re.sub(r"\b\w+=None(, |(?=: ))", "", message)
+  return given.replace(", : ", ": ", 1).removeprefix("flags : ")
 
 
 def _last_cause(error: Exception) -> str:
