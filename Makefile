@@ -1,3 +1,5 @@
+# make install      installs the locked versions into .venv
+# make install-dev  the same with the tools of development
 # make quickstart   installs, then trains and scores on generated posts
 # make check        installs, then runs linters, types and the quick tests
 # make test         installs, then runs linters, types and the whole suite
@@ -15,7 +17,7 @@ QUICK := runs/quickstart
 .PHONY: help install install-dev quickstart results check test oldest newest lint \
   style types site quick constraints
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -7
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -9
 
 install: $(VENV)/.installed
 install-dev: $(VENV)/.installed-dev
