@@ -57,6 +57,13 @@ _NOT_IN_FILE = (
   "attention_dropout_rate",
   "crop_position_stddev",
 )
+# Settings that DeepKE's code does not have.
+_SWITCHES = {
+  "use_objects": True,
+  "use_image": True,
+  "text_attention": True,
+  "exchange": None,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,6 +191,11 @@ def export_deepke(
     for name, expected in dataclasses.asdict(read[side]).items()
     if name not in _NOT_IN_FILE
     and (found := getattr(getattr(config, side), name)) != expected
+  ]
+  problems += [
+    f"{name}: expected {expected}, got {found}"
+    for name, expected in _SWITCHES.items()
+    if (found := getattr(config, name)) != expected
   ]
   engine.raise_all("cannot express as DeepKE's file", problems)
   _save(os.path.abspath(path), tensors | _unread(config.text, config.vision))

@@ -10,10 +10,12 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import jax
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.models.encoders.resnet import ResNetConfig
+from ifa_jax.convert import engine
+from ifa_jax.models.encoders.resnet import ResNet, ResNetConfig
 
 _EPSILON = 1e-5
 _PARTS = ("reduce", "spatial", "expand")
@@ -73,7 +75,29 @@ def convert(
   ]
   stem = len(params["stem/conv/bias"])
   config = ResNetConfig(tuple(depths), stem, tuple(widths))
+  _check_shapes(params, config, where)
   return config, traverse_util.unflatten_dict(params, sep="/")
+
+
+def _check_shapes(
+  params: Mapping[str, np.ndarray], config: ResNetConfig, where: str
+) -> None:
+  # Wide and grouped ResNets have the same names.
+  pixels = jax.ShapeDtypeStruct((1, 64, 64, 3), np.float32)
+  init = ResNet(config).init
+  like: Any = jax.eval_shape(init, jax.random.key(0), pixels)["params"]
+  shapes = {
+    path: leaf.shape
+    for path, leaf in traverse_util.flatten_dict(like, sep="/").items()
+  }
+  engine.raise_all(
+    f"{where}: expected a ResNet of bottleneck blocks",
+    [
+      f"{path}: expected shape {shapes.get(path)}, got {found}"
+      for path in sorted(params.keys() | shapes)
+      if (found := np.shape(params.get(path))) != shapes.get(path)
+    ],
+  )
 
 
 def _name(name: str) -> str:

@@ -24,6 +24,8 @@ from ifa_jax.models.encoders.resnet import ResNet, ResNetConfig
 from ifa_jax.workdir.run_folder import RunFolder
 
 _CONFIG = "config.json"
+# Of transformers' ResNets: settings of another function of the same weights.
+_FIXED = {"downsample_in_bottleneck": False, "hidden_act": "relu"}
 # A picture and three objects, HVPNeT's four regions.
 NUM_OBJECTS = 3
 _BATCH_SIZE = 1 + NUM_OBJECTS
@@ -112,6 +114,11 @@ def read(source: str) -> tuple[ResNetConfig, dict[str, Any]]:
     raise ValueError(f"{source}: expected a ResNet's file or folder, got none")
   found = sources.Source(source, source)
   if "stage_dims" not in (config := found.read_json(_CONFIG) or {}):
+    for name, expected in _FIXED.items():
+      if (given := config.get(name, expected)) != expected:
+        raise ValueError(
+          f"{source}/{_CONFIG}: {name}: expected {expected}, got {given}"
+        )
     arrays = {}
     for path in found.weight_files():
       arrays |= sources.read_weights(path)

@@ -4,7 +4,8 @@ The config of every system is a frozen dataclass that inherits from `System`.
 """
 
 import dataclasses
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
 
 # "auto" is replaced by `training.config.resolve`; no model is built with it.
 AUTO_DTYPE = "auto"
@@ -28,6 +29,25 @@ class RegionConfig:
   feature_dim: int | None = None
 
 
+class Presets(NamedTuple):
+  """A field of settings whose omitted ones are those of a preset.
+
+  Attributes:
+    field: name of the field, such as "exchange".
+    choice: name of the field that selects the preset, such as "fusion".
+    values: the presets by name, dataclasses of one type.
+  """
+
+  field: str
+  choice: str
+  values: Mapping[str, Any]
+
+  @property
+  def kind(self) -> type:
+    """The type of the presets."""
+    return type(next(iter(self.values.values())))
+
+
 class System:
   """Defaults: a model that reads token ids only.
 
@@ -46,6 +66,7 @@ class System:
     max_words: W of a model that reads words.
     top_k: of the structural alignment, see `graph_similarity.keep_best`.
     distance: likewise, see `graph_similarity.similarity`.
+    presets: the settings that depart from a preset, or None.
   """
 
   # Subclasses are dataclasses whose fields include some of these.
@@ -63,6 +84,7 @@ class System:
   max_words: int
   top_k: int
   distance: str
+  presets: ClassVar[Presets | None] = None
 
   @property
   def picture_slots(self) -> tuple[tuple[str, int, int], ...]:

@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from ifa_jax.files.dataclass_dict import check_choice
-from ifa_jax.models.base import DTYPES, System
+from ifa_jax.models.base import DTYPES, Presets, System
 from ifa_jax.models.exchange import FUSIONS, Exchange
 
 # OpenAI's statistics for RGB in [0, 1], from CLIP's preprocessor_config.json.
@@ -143,6 +143,7 @@ class ModelConfig(TextSystem):
   text_attention: bool = True
 
   system = "ifaformer"
+  presets = Presets("exchange", "fusion", FUSIONS)
 
   def __post_init__(self):
     """Checks that the two streams can lend to each other.
@@ -154,7 +155,12 @@ class ModelConfig(TextSystem):
     check_choice("model.fusion", self.fusion, tuple(FUSIONS))
     if self.vision is None:
       return
-    _check_vision(self.text, self.vision, self.rules)
+    check_equal("vision", "hidden_dim", self.text, self.vision)
+    check_equal("vision", "num_layers", self.text, self.vision)
+    if self.rules.raw_first_layer:
+      # A stream's embeddings are split into the *other* stream's heads.
+      check_equal("vision", "num_heads", self.text, self.vision)
+    check_vision(self.vision)
     if not self.picture_slots:
       raise ValueError(
         "model.use_objects: expected objects or the whole picture, got neither"
@@ -196,7 +202,8 @@ class ModelConfig(TextSystem):
   @property
   def sees_padding(self) -> bool:
     """Whether the visual stream attends to padding."""
-    return self.vision is not None and not self.rules.padding_masked_in_visual
+    reads_text = self.vision is not None and self.text_attention
+    return reads_text and not self.rules.padding_masked_in_visual
 
   @property
   def sees_absent(self) -> bool:
@@ -222,13 +229,8 @@ def check_equal(stream: str, name: str, text: Any, other: Any) -> None:
     )
 
 
-def _check_vision(text: TextConfig, vision: VisionConfig, rules: Exchange):
-  """Raises ValueError for streams whose keys and values do not fit."""
-  check_equal("vision", "hidden_dim", text, vision)
-  check_equal("vision", "num_layers", text, vision)
-  if rules.raw_first_layer:
-    # A stream's embeddings are split into the *other* stream's heads.
-    check_equal("vision", "num_heads", text, vision)
+def check_vision(vision: VisionConfig) -> None:
+  """Raises ValueError unless heads and patches divide their sizes evenly."""
   check_heads("vision", vision)
   if vision.image_size % vision.patch_size:
     raise ValueError(
@@ -238,7 +240,7 @@ def _check_vision(text: TextConfig, vision: VisionConfig, rules: Exchange):
 
 
 def replace(config: System, **changes: Any) -> System:
-  """Returns the config with fields changed; a new fusion drops `exchange`."""
-  if "fusion" in changes:
-    changes.setdefault("exchange", None)
+  """Returns the config with fields changed; a new preset drops departures."""
+  if config.presets and config.presets.choice in changes:
+    changes.setdefault(config.presets.field, None)
   return dataclasses.replace(config, **changes)

@@ -11,13 +11,12 @@ from typing import Any
 from flax import linen as nn
 
 from ifa_jax.files import dataclass_dict
-from ifa_jax.models.base import AUTO_DTYPE, System
+from ifa_jax.models.base import AUTO_DTYPE, Presets, System
 from ifa_jax.models.baselines.bert import Bert, BertConfig
 from ifa_jax.models.baselines.mega import MEGA, MEGAConfig
 from ifa_jax.models.baselines.pcnn import PCNN, PCNNConfig
 from ifa_jax.models.baselines.vilbert import ViLBERT, ViLBERTConfig
 from ifa_jax.models.config import ModelConfig
-from ifa_jax.models.exchange import FUSIONS, Exchange
 from ifa_jax.models.ifaformer.caption import CaptionConfig, CaptionIFAformer
 from ifa_jax.models.ifaformer.model import IFAformer
 from ifa_jax.models.successors.hvformer import HVFormer, HVFormerConfig
@@ -76,8 +75,8 @@ def from_dict(settings: Mapping[str, Any]) -> System:
   """Returns the config of a dict from `to_dict` or a config file's section.
 
   `system` selects the architecture; the default is IFAformer. Omitted fields
-  take their defaults. Fields of IFAformer's `exchange` that are omitted or None
-  take the preset of `fusion`.
+  take their defaults. Fields of `exchange`, `fusion_rules` and `prefix_rules`
+  that are omitted or None take the preset of `fusion` or `variant`.
 
   Raises:
     UnknownSettingError: for a key that is no field; names the nearest one.
@@ -88,23 +87,25 @@ def from_dict(settings: Mapping[str, Any]) -> System:
   system = settings.pop("system", ModelConfig.system)
   dataclass_dict.check_choice("model.system", system, tuple(SYSTEMS))
   kind, _ = SYSTEMS[system]
-  if kind is ModelConfig and isinstance(settings.get("exchange"), Mapping):
-    settings["exchange"] = _read_exchange(settings)
+  presets = kind.presets
+  if presets and isinstance(settings.get(presets.field), Mapping):
+    choice = settings.get(presets.choice, getattr(kind, presets.choice))
+    changes = settings[presets.field]
+    settings[presets.field] = _read_changes(presets, choice, changes)
   return dataclass_dict.from_dict(kind, settings, "model")
 
 
-def _read_exchange(settings: Mapping[str, Any]) -> Exchange | None:
-  """Returns a fusion's preset with changes applied, None without any."""
-  exchange = settings["exchange"]
-  dataclass_dict.check_keys(Exchange, exchange, "model.exchange")
-  changes = {k: v for k, v in exchange.items() if v is not None}
-  fusion = settings.get("fusion", ModelConfig.fusion)
-  # ModelConfig reports an unknown fusion, which may not be hashable.
-  if not changes or fusion not in [*FUSIONS]:
+def _read_changes(presets: Presets, choice: Any, given: Mapping) -> Any | None:
+  """Returns a preset with changes applied, None without any."""
+  name = f"model.{presets.field}"
+  dataclass_dict.check_keys(presets.kind, given, name)
+  changes = {k: v for k, v in given.items() if v is not None}
+  # The config reports an unknown choice, which may not be hashable.
+  if not changes or choice not in [*presets.values]:
     return None
-  preset = FUSIONS[fusion]
+  preset = presets.values[choice]
   changed = dataclass_dict.from_dict(
-    Exchange, dataclasses.asdict(preset) | changes, "model.exchange"
+    presets.kind, dataclasses.asdict(preset) | changes, name
   )
   # None, so that equal models have equal configs and one compiled program.
   return None if changed == preset else changed

@@ -74,6 +74,9 @@ def name_of(config: System) -> str:
 
   If several rows match, the one with the most defining fields.
   """
+  # Its other settings are those of a vision stream that it does not have.
+  if isinstance(config, ModelConfig) and config.vision is None:
+    return "text"
   fitting = [
     name
     for name, (kind, fields) in ROWS.items()

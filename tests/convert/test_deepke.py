@@ -51,6 +51,21 @@ def test_an_export_equals_deepkes_own_file(tmp_path):
     assert torch.equal(got[name], tensor) != unread, name
 
 
+@pytest.mark.parametrize(
+  ("changes", "problem"),
+  [
+    ({"use_objects": False}, "use_objects: expected True, got False"),
+    ({"text_attention": False}, "text_attention: expected True, got False"),
+    ({"exchange": models.Exchange()}, r"exchange: expected None, got Exchange"),
+  ],
+)
+def test_switches_that_deepke_does_not_have(changes, problem, tmp_path):
+  config, params = from_deepke(REFERENCE, fusion="paper")
+  changed = models.replace(config, **changes)
+  with pytest.raises(ValueError, match=problem):
+    export_deepke(tmp_path / "a.pth", changed, params)
+
+
 def test_models_that_deepke_cannot_express(tmp_path):
   config, params = trained(patch_bias=True)
   message = "(?s)cannot express as DeepKE.*patch/bias: there is no place"

@@ -12,6 +12,7 @@ from ifa_jax.models.encoders.resnet import ResNet, ResNetConfig, pyramid
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 TOLERANCE = 5e-6
+GROUPED = "encoder.stages.1.layers.0.layer.1.convolution.weight"
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +83,11 @@ def test_number_of_parameters_of_resnet_50():
       "running_v",
     ),
     (lambda x: x.update(extra=np.zeros(3)), "got extra as well"),
+    # A ResNet of grouped convolutions.
+    (
+      lambda x: x.update({GROUPED: x[GROUPED][:, ::2]}),
+      r"stage_1_block_0/spatial/conv/kernel: expected shape \(3, 3, ",
+    ),
   ],
 )
 def test_other_checkpoints_are_refused(theirs, change, message):

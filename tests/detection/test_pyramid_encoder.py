@@ -140,6 +140,11 @@ def test_other_sources_are_refused(tmp_path):
     ValueError, match=r"expected model.safetensors or .*, got"
   ):
     region_encoder.load(f"pyramid:{tmp_path}")
+  (tmp_path / "config.json").write_text('{"downsample_in_bottleneck": true}')
+  with pytest.raises(
+    ValueError, match="downsample_in_bottleneck: expected False, got True"
+  ):
+    region_encoder.load(f"pyramid:{tmp_path}")
   (tmp_path / "config.json").write_text('{"stage_dims": "x"}')
   with pytest.raises(ValueError, match="stage_dims"):
     region_encoder.load(f"pyramid:{tmp_path}")

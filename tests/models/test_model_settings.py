@@ -18,6 +18,7 @@ from ifa_jax.models import (
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.exchange import RELEASED
+from ifa_jax.training.config.defaults import model_section
 
 IFAFORMERS = {
   "paper": ModelConfig(),
@@ -83,6 +84,54 @@ def test_exchange_changes_the_preset_of_the_fusion():
     assert registry.from_dict(plain) == expected
 
 
+@pytest.mark.parametrize(
+  ("system", "field", "change"),
+  [
+    ("mkgformer", "fusion_rules", {"fused_layers": 3}),
+    ("hvpnet", "prefix_rules", {"absent_masked": True}),
+  ],
+)
+def test_rules_change_the_preset_of_the_variant(system, field, change):
+  plain = {"system": system, "variant": "released"}
+  preset = registry.from_dict(plain)
+  changed = registry.from_dict(plain | {field: change})
+  assert changed.rules == dataclasses.replace(preset.rules, **change)
+  (name,) = change
+  same = {name: getattr(preset.rules, name)}
+  assert registry.from_dict(plain | {field: same}) == preset
+  assert replace(changed, variant="equations").rules == (
+    registry.from_dict({"system": system}).rules
+  )
+
+
+@pytest.mark.parametrize("row", ["objects", "mkgformer_released", "hvpnet"])
+def test_flags_can_depart_from_a_preset(row):
+  model = variants.make(row)
+  section = model_section(model)
+  assert registry.from_dict(_plain(section)) == model
+  section[model.presets.field].head_dropout = not model.rules.head_dropout
+  found = registry.from_dict(_plain(section)).rules
+  assert found.head_dropout != model.rules.head_dropout
+  assert found == dataclasses.replace(
+    model.rules, head_dropout=found.head_dropout
+  )
+
+
+def _plain(section):
+  return section.to_dict() | {"dtype": "float32"}
+
+
+def test_a_model_without_vision_is_the_text_row():
+  bare = ModelConfig(vision=None, use_objects=False, text_attention=False)
+  assert variants.name_of(bare) == "text"
+
+
+def test_a_stream_that_reads_no_text_sees_no_padding():
+  rules = {"exchange": {"padding_masked_in_visual": False}}
+  assert registry.from_dict(rules).sees_padding
+  assert not registry.from_dict(rules | {"text_attention": False}).sees_padding
+
+
 def test_a_new_fusion_drops_exchange():
   changed = IFAFORMERS["exchange"]
   assert replace(changed, fusion="released").rules == RELEASED
@@ -135,6 +184,13 @@ INVALID = {
       {"fusion": "released", "use_objects": False},
       "use_objects: expected objects or the whole picture",
     ),
+  ],
+  "mkgformer": [
+    (
+      {"vision": {"image_size": 100}},
+      "image_size: expected a multiple of patch_size 32, got 100",
+    ),
+    ({"vision": {"num_layers": 6}}, "vision.num_layers: expected .* 12, got 6"),
   ],
   "pcnn": [({"kernel_size": 4}, "kernel_size: expected an odd number, got 4")],
   "bert": [({"pooling": "mean"}, "pooling: .* one of cls, entity_start, ")],

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from ifa_jax.models.config import TextSystem, VisionConfig, check_heads
+from ifa_jax.models.config import TextSystem, VisionConfig, check_vision
 from ifa_jax.models.exchange import PADDING_BIAS
 
 
@@ -58,7 +58,7 @@ class TwoStreamConfig(TextSystem):
   def __post_init__(self):
     """Raises ValueError for settings that no model can have."""
     super().__post_init__()
-    check_heads("vision", self.vision)
+    check_vision(self.vision)
     if not self.picture_slots:
       raise ValueError(
         "model.use_objects: expected a system that sees crops or the picture,"

@@ -103,9 +103,10 @@ def attend(
 
   Args:
     query: float[B, Q, D].
-    own: keys and values of the querying stream, float[B, Q, D].
-    lent: keys and values of the other stream, float[B, L, D], or None.
-    key_bias: float32[B, L+Q], added to the attention logits; None adds nothing.
+    own: keys and values, float[B, O, D]; the querying stream's (O is Q), or
+      in co-attention the other's.
+    lent: further keys and values, float[B, L, D], or None.
+    key_bias: float32[B, L+O], added to the attention logits; None adds nothing.
     num_heads: N of the querying stream.
     drop: dropout of the weights, float32[B, N, Q, S], or None. It is applied
       before the division by their sum, so it must scale all kept weights alike.

@@ -19,6 +19,8 @@ from flax import linen as nn
 
 from ifa_jax.batch import Batch
 from ifa_jax.files.dataclass_dict import check_choice
+from ifa_jax.models.base import Presets
+from ifa_jax.models.config import check_equal
 from ifa_jax.models.encoders.text import TextStream
 from ifa_jax.models.encoders.text_layer import read_rows
 from ifa_jax.models.encoders.two_stream import (
@@ -92,25 +94,22 @@ class MKGformerConfig(TwoStreamConfig):
 
   Attributes:
     variant: "equations" or "released", a preset of `FusionRules`.
-    fusion_rules: None takes the preset; set it to depart from the preset.
+    fusion_rules: departures from the preset; None is the preset itself.
   """
 
   variant: str = "equations"
   fusion_rules: FusionRules | None = None
 
   system = "mkgformer"
+  presets = Presets("fusion_rules", "variant", VARIANTS)
 
   def __post_init__(self):
     """Raises ValueError for settings that no model can have."""
     check_choice("model.variant", self.variant, tuple(VARIANTS))
     super().__post_init__()
-    text, vision = self.text, self.vision
-    for name in ("hidden_dim", "num_layers"):
-      if getattr(text, name) != getattr(vision, name):
-        raise ValueError(
-          f"model.vision.{name}: expected the text stream's"
-          f" {getattr(text, name)}, got {getattr(vision, name)}"
-        )
+    text = self.text
+    check_equal("vision", "hidden_dim", text, self.vision)
+    check_equal("vision", "num_layers", text, self.vision)
     fused, lowest = self.rules.fused_layers, int(self.rules.text_lends_late)
     if not 0 <= fused <= text.num_layers - lowest:
       raise ValueError(

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.files.dataclass_dict import check_choice
-from ifa_jax.models.base import RegionConfig
+from ifa_jax.models.base import Presets, RegionConfig
 from ifa_jax.models.config import TextSystem
 from ifa_jax.models.exchange import PADDING_BIAS
 from ifa_jax.models.layers import transformer
@@ -91,7 +91,7 @@ class HVPNeTConfig(TextSystem):
     projection_dim: width between the two layers of a projection of all
       channels (released, hard-coded).
     variant: "equations" or "released", a preset of `PrefixRules`.
-    prefix_rules: None takes the preset; set it to depart from the preset.
+    prefix_rules: departures from the preset; None is the preset itself.
     pooling: states that are classified, "entity_start" or "cls".
   """
 
@@ -105,6 +105,7 @@ class HVPNeTConfig(TextSystem):
   pooling: str = "entity_start"
 
   system = "hvpnet"
+  presets = Presets("prefix_rules", "variant", VARIANTS)
 
   def __post_init__(self):
     """Raises ValueError for settings that no model can have."""

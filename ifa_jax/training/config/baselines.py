@@ -65,7 +65,7 @@ def set_model(
     # It gives padding weight, so the padded length is part of the model.
     config.data.text_buckets = ()
   if variant == "caption":
-    # Of a text with its caption, together at most 143 tokens. The batches of one
-    # captioner need two or three of the packed lengths.
+    # Of a text with its caption, together at most 143 tokens. The batches of
+    # one captioner need two or three of the packed lengths.
     config.data.text_buckets = (48, 64, 80, 96, 112)
     config.data.packed_buckets = (40, 44, 48, 52, 56, 60, 64, 68, 72, 80, 96)

@@ -8,9 +8,7 @@ from typing import Any
 
 from ml_collections import config_dict
 
-from ifa_jax.models import ModelConfig
 from ifa_jax.models.base import AUTO_DTYPE, System
-from ifa_jax.models.exchange import Exchange
 from ifa_jax.training.config.run_config import RunConfig
 
 # Published encoders, by their hub ids.
@@ -36,11 +34,11 @@ def model_section(model: System) -> config_dict.ConfigDict:
   section.update(_section(model))
   if "dtype" in section:
     section.dtype = AUTO_DTYPE
-  if isinstance(model, ModelConfig):
-    # None takes the preset of `fusion`; a value overrides it.
-    section.exchange = {
+  if model.presets and getattr(model, model.presets.field) is None:
+    # None takes the preset; a value overrides it.
+    section[model.presets.field] = {
       field.name: config_dict.placeholder(field.type)
-      for field in dataclasses.fields(Exchange)
+      for field in dataclasses.fields(model.presets.kind)
     }
   return section
 

@@ -40,10 +40,19 @@ def claim(
   describe_start: Callable[[], Mapping[str, Any]] = dict,
 ) -> None:
   """Calls `RunFolder.claim` for a resolved config with all sizes."""
+  folder.claim(config.to_dict(), dataset, describe_start, _reader(folder))
+
+
+def check(
+  folder: RunFolder, config: RunConfig, dataset: Mapping[str, Any]
+) -> None:
+  """Calls `RunFolder.check` for a resolved config with all sizes."""
+  folder.check(config.to_dict(), dataset, _reader(folder))
+
+
+def _reader(
+  folder: RunFolder,
+) -> Callable[[Mapping[str, Any]], Mapping[str, Any]]:
+  """Converts recorded settings to those of this version."""
   where = folder.file("config.json")
-  folder.claim(
-    config.to_dict(),
-    dataset,
-    describe_start,
-    lambda settings: parse(settings, where).to_dict(),
-  )
+  return lambda settings: parse(settings, where).to_dict()
