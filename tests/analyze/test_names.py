@@ -119,6 +119,11 @@ def test_the_command_writes_scores_and_predictions_of_draws(
 
 def test_draws_differ_from_the_original_in_their_names_only(command, finished):
   out = command(names="invented", num_seeds=1)
+  groups = json.loads((out / "names.json").read_text())["groups"]
+  assert {*groups} - {"None"} <= {
+    "relation, pair in training",
+    "relation, pair not in training",
+  }
   new = tiny_run.read_lines(out / "predictions_test_names_0.jsonl")
   old = tiny_run.read_lines(finished.workdir / "predictions_test.jsonl")
   for one, other in zip(new, old, strict=True):

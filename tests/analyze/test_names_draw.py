@@ -141,6 +141,15 @@ def test_too_few_names_are_an_error():
     draw.draw(pairs, np.zeros(1, int), few, "exchange", 0)
 
 
+def test_invented_names_need_no_types(pairs):
+  untyped = draw.Dataset(Types(pairs, {}), draw.pairs_of(pairs), frozenset())
+  posts = np.arange(len(pairs))
+  found = draw.draw(pairs, posts, untyped, "invented", 0)
+  assert not found.guessed.any()
+  typed = draw.Dataset(Types(pairs, KINDS), untyped.pairs, frozenset())
+  assert draw.draw(pairs, posts, typed, "invented", 0).names == found.names
+
+
 def test_invented_names_have_the_form_of_the_original():
   like = ("@AnnLee", "NEWS", "#tag", "2018", "Ann", "ann", "&", "A")
   rng = np.random.default_rng(0)

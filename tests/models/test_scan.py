@@ -13,6 +13,7 @@ from gradients import compiled_step, logits_and_gradient
 from ifa_jax import models
 from ifa_jax.models import parameters
 from ifa_jax.models.baselines.bert import BertConfig
+from ifa_jax.models.layers import scan
 from ifa_jax.models.layers.layer_layout import APART, LayerLayout
 from ifa_jax.training import eval_step, optimizer, steps
 from ifa_jax.training.config.run_config import GroupConfig
@@ -59,6 +60,28 @@ def assert_equal(found, wanted, atol=0.0):
 def test_logits_and_gradient_equal_those_of_separate_layers(name):
   found = loss_and_gradient(MODELS[name], stacked=True)
   assert_equal(found, loss_and_gradient(MODELS[name], stacked=False), 5e-6)
+
+
+def test_only_parameters_of_a_layer_are_gathered(monkeypatch):
+  gathered = []
+  monkeypatch.setattr(scan, "gather", lambda x: gathered.append(x) or x)
+  weights, added = np.arange(6.0).reshape(3, 2), np.array([5.0, 7.0, 9.0])
+  found = scan.scan_layers(
+    lambda x, params, rng, more: x * params["weight"] + more,
+    np.ones(2),
+    {"weight": weights},
+    rng=None,
+    remat=False,
+    inputs=(added,),
+  )
+  wanted = functools.reduce(
+    lambda x, layer: x * layer[0] + layer[1],
+    zip(weights, added, strict=True),
+    np.ones(2),
+  )
+  np.testing.assert_allclose(found, wanted)
+  assert [{*x} for x in gathered] == [{"weight"}] * len(gathered)
+  assert gathered
 
 
 def test_remat_changes_neither_numbers_nor_dropout():

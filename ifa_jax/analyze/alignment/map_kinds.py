@@ -56,15 +56,18 @@ def of_attention(num_layers: int, columns: Sequence[Column]) -> MapKind:
   )
 
 
-def of_looks(names: Sequence[str], columns: Sequence[Column]) -> MapKind:
+def of_looks(
+  names: Sequence[str], columns: Sequence[Column], has_heads: bool
+) -> MapKind:
   """Describes weights of visual tokens only, which add up to 1."""
+  mean = "mean over heads and" if has_heads else "mean"
   titles = {str(i): name for i, name in enumerate(names)}
   return of_attention(0, columns)._replace(
     titles={"mean": "mean over maps"} | titles,
     cell=(
-      "share of a word's look at the visual tokens (softmax over them, mean"
-      " over heads and over the word's WordPieces) that goes to a picture,"
-      " summed over its patches; pictures and elsewhere add up to 1"
+      f"share of a word's look at the visual tokens (softmax over them, {mean}"
+      " over the word's WordPieces) that goes to a picture, summed over its"
+      " patches; pictures and elsewhere add up to 1"
     ),
     unit="% of a word's look",
     elsewhere={

@@ -11,6 +11,7 @@ from ifa_jax.analyze.alignment.posts import DisplayRow
 from ifa_jax.batch import Batch
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
+from ifa_jax.models.successors.mkgformer import MKGformerConfig
 from ifa_jax.models.successors.pyramid import HVPNeTConfig
 
 
@@ -81,7 +82,9 @@ def reader(
     if isinstance(model, ModelConfig):
       kind = map_kinds.of_attention(model.text.num_layers, columns)
     else:
-      kind = map_kinds.of_looks(model.map_titles, columns)
+      # MKGformer compares whole states.
+      has_heads = model.system != MKGformerConfig.system
+      kind = map_kinds.of_looks(model.map_titles, columns, has_heads)
     return MapReader(kind, "text_attention", sizes, columns, vision.resize)
   if not scenes:
     raise ValueError(

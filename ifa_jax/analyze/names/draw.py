@@ -41,7 +41,7 @@ class Drawn(NamedTuple):
   Attributes:
     names: of head and tail of each row.
     guessed: bool[n], whether the type of a name was drawn, since the name is
-      in no row with a relation.
+      in no row with a relation. Invented names have no types.
   """
 
   names: list[tuple[Words, Words]]
@@ -80,7 +80,11 @@ def draw(
     by_post[post].append(row)
   for members in by_post.values():
     some = [rows[row] for row in members]
-    kinds, unsure = _kinds(some, dataset.types, rng)
+    if way == "invented":
+      spelled = (spelling(name) for pair in some for name in pair[:2])
+      kinds, unsure = dict.fromkeys(spelled, "any"), set()
+    else:
+      kinds, unsure = _kinds(some, dataset.types, rng)
     new = _draw_post(some, kinds, dataset, way, rng)
     for row, (head, tail, _) in zip(members, some, strict=True):
       own = spelling(head), spelling(tail)

@@ -42,7 +42,8 @@ def compare(
   Raises:
     ValueError: for a relation without types, or too few names.
   """
-  pairs, dataset = predict.read_dataset(run.built, types_path)
+  typed = way == "exchange"
+  pairs, dataset = predict.read_dataset(run.built, types_path, typed)
   test = pairs["test"]
   posts = bootstrap.number_posts([text.img_id for text in run.texts])
   drawn = [
@@ -57,7 +58,7 @@ def compare(
   groups = {
     "relation, pair in training": related & seen,
     "relation, pair not in training": related & ~seen,
-    "None, types known": ~related & ~guessed,
+    "None, types known" if typed else "None": ~related & ~guessed,
     "None, a type drawn": ~related & guessed,
   }
   cut = [sum(rewrite.is_cut(x, run.tokenizer) for x in some) for some in texts]
@@ -68,7 +69,7 @@ def compare(
     "posts": int(posts.max()) + 1,
     "unchanged": sum(map(rewrite.overlaps, run.texts)),
     "cut": sum(cut) / num_seeds,
-    "guessed": int(guessed.sum()) * (way == "exchange"),
+    "guessed": int(guessed.sum()),
   }
   answers = Answers(
     run.original.gold,

@@ -159,14 +159,20 @@ def read_pairs(built: Experiment, name: str) -> list[Pair]:
 
 
 def read_dataset(
-  built: Experiment, types_path: str | None
+  built: Experiment, types_path: str | None, typed: bool
 ) -> tuple[dict[str, list[Pair]], Dataset]:
   """Returns the pairs of each split, and the dataset for draws.
 
+  Args:
+    built: of the run.
+    types_path: see `types.of_relations`.
+    typed: whether names are drawn by their types.
+
   Raises:
-    ValueError: for a relation without types, see `types.of_relations`.
+    ValueError: for a relation without types, if they are needed.
   """
-  kinds = of_relations(built.prepared.relations, types_path)
+  relations = built.prepared.relations
+  kinds = of_relations(relations, types_path) if typed else {}
   pairs = {name: read_pairs(built, name) for name in SPLIT_NAMES}
   every = [pair for some in pairs.values() for pair in some]
   words = {

@@ -44,36 +44,39 @@ def gather(params: Any) -> Any:
 
 
 def scan_layers(
-  run_layer: Callable[[Any, Any, jax.Array | None], Any],
+  run_layer: Callable[..., Any],
   carry: Any,
   stacked: Any,
   rng: jax.Array | None,
   remat: bool,
+  inputs: tuple[Any, ...] = (),
 ) -> Any:
   """Runs stacked layers in order; returns the last one's output.
 
   Args:
-    run_layer: (carry, parameters of one layer, its PRNG key) -> carry.
+    run_layer: (carry, parameters of one layer, its PRNG key, *its inputs) ->
+      carry.
     carry: input of the first layer.
     stacked: parameters, each leaf [n-1, ...].
     rng: of dropout; None outside training.
     remat: whether the backward pass recomputes each layer from its input.
       Otherwise it keeps all products and recomputes only the rest.
+    inputs: of the layers besides the carry, each leaf [n-1, ...].
   """
   # Separate layers draw from keys of their own, so scanned ones must as well.
   count = len(jax.tree.leaves(stacked)[0])
   rngs = None if rng is None else jax.random.split(rng, count)
 
   def body(carry, layer):
-    params, rng = layer
+    params, rng, given = layer
     carry = jax.tree.map(matmul.keep, carry)
-    return run_layer(carry, gather(params), rng), None
+    return run_layer(carry, gather(params), rng, *given), None
 
   # Only training has a backward pass.
   if rng is not None:
     keep = jax.checkpoint_policies.save_only_these_names(matmul.KEPT)
     body = jax.checkpoint(body, policy=None if remat else keep)
-  return jax.lax.scan(body, carry, (stacked, rngs))[0]
+  return jax.lax.scan(body, carry, (stacked, rngs, inputs))[0]
 
 
 def bind_layer(

@@ -112,17 +112,16 @@ class HVPNeT(nn.Module):
       layers = self.text.layer[:-1]
       hidden = _run(layers, hidden, before, bias, packing, train).hidden[-1]
     else:
-      hidden = self._scan((stacked, before), hidden, bias, packing, train)
+      hidden = self._scan(stacked, before, hidden, bias, packing, train)
     lent = KeyValue(*(part[-1] for part in prefix))
     return self.text.layer[-1].run_at(
       self._positions(batch), hidden, lent, bias, packing, train=train
     )
 
-  def _scan(self, stacked, hidden, bias, packing, train) -> jax.Array:
+  def _scan(self, stacked, prefix, hidden, bias, packing, train) -> jax.Array:
     config = self.config
 
-    def run_layer(hidden, inputs, rng):
-      params, lent = inputs
+    def run_layer(hidden, params, rng, lent):
       unbound = TextLayer(config.text, jnp.dtype(config.dtype), parent=None)
       layer = scan.bind_layer(unbound, params, rng)
       # `_run` takes a prefix per layer; here it runs one.
@@ -130,7 +129,9 @@ class HVPNeT(nn.Module):
       return _run([layer], hidden, lent, bias, packing, train).hidden[-1]  # pyright: ignore[reportArgumentType]
 
     rng = self.make_rng("dropout") if train else None
-    return scan.scan_layers(run_layer, hidden, stacked, rng, self.remat)
+    return scan.scan_layers(
+      run_layer, hidden, stacked, rng, self.remat, (prefix,)
+    )
 
   def _read_all(
     self, batch: Batch, prefix: KeyValue, bias: jax.Array, train: bool
