@@ -12,7 +12,7 @@ from ifa_jax.data.pipeline import sampling
 from ifa_jax.models.layers.layer_layout import LayerLayout
 from ifa_jax.runtime import collectives
 from ifa_jax.statistics import metrics
-from ifa_jax.training.config import run_record
+from ifa_jax.training import recorded_inputs
 from ifa_jax.training.eval_step import EvalStep
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.workdir.checkpoints import Checkpoints
@@ -201,9 +201,10 @@ def run(
   """Scores "dev" or "test" with a run's best checkpoint; writes and prints it.
 
   Raises:
-    ValueError: if the folder holds another run, or one without a checkpoint.
+    ValueError: if the folder holds another run, one on other inputs, or one
+      without a checkpoint.
   """
-  run_record.claim(folder, experiment.config, experiment.prepared.metadata)
+  recorded_inputs.check(experiment, folder)
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
     best = load_best(experiment, checkpoints)
   predictions = Evaluator(experiment).predict(

@@ -20,7 +20,7 @@ from ifa_jax.cli import progress, tables
 from ifa_jax.models.layers.layer_layout import APART
 from ifa_jax.runtime import collectives
 from ifa_jax.statistics import metrics
-from ifa_jax.training import evaluation
+from ifa_jax.training import evaluation, recorded_inputs
 from ifa_jax.training.config import run_record
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.training.fault_tolerance.nonfinite import BadNumbers
@@ -42,19 +42,17 @@ def run(experiment: Experiment, workdir: str) -> dict[str, Any]:
   `eval_test.json`.
 
   Raises:
-    ValueError: if the folder holds another run, or checkpoints that are all
-      damaged, or another process trains there.
+    ValueError: if the folder holds another run, one on other inputs, or
+      checkpoints that are all damaged, or another process trains there.
     preemption.StoppedError: after SIGTERM or SIGINT, when the state is saved.
   """
   folder, start = RunFolder(workdir), Start(experiment)
   metadata = experiment.prepared.metadata
   run_record.claim(folder, experiment.config, metadata, start.record)
-  # With these, the run can predict posts without its dataset.
-  folder.copy(os.path.join(experiment.prepared.folder, "tokenizer"))
-  for name, text in experiment.data.inputs.files().items():
-    folder.write_text(name, text)
   with contextlib.ExitStack() as stack:
     stack.enter_context(folder.held())
+    recorded_inputs.keep(experiment, folder)
+    folder.copy(os.path.join(experiment.prepared.folder, "tokenizer"))
     path = folder.file("checkpoints")
     collectives.run_on_first(lambda: recover(path))
     checkpoints = stack.enter_context(Checkpoints(path))

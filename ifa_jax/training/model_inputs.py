@@ -7,16 +7,17 @@ Words by the run's own vocabulary, regions and structural alignment from scenes
 import dataclasses
 import functools
 import json
+import logging
 import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from ifa_jax.data import schema
 from ifa_jax.data.scenes import region_features, store
 from ifa_jax.data.scenes.region_features import RegionGeometry, RegionReader
 from ifa_jax.data.scenes.store import Scenes
-from ifa_jax.data.schema import Prepared
 from ifa_jax.data.text import captions, layouts
 from ifa_jax.data.text import vocabulary as words
 from ifa_jax.data.text.row_text import Reader, RowText
@@ -29,6 +30,8 @@ from ifa_jax.workdir.run_folder import SCENES_FILE, VOCABULARY_FILE
 if TYPE_CHECKING:
   from ifa_jax.convert.label_embeddings import LabelVectors
   from ifa_jax.data.pipeline.dataset import Split
+
+_log = logging.getLogger("ifa_jax")
 
 Value = TypeVar("Value")
 
@@ -51,7 +54,7 @@ def _per_split(
 class Inputs:
   """Reads words, regions and texts of the splits of one dataset."""
 
-  def __init__(self, config: RunConfig, prepared: Prepared):
+  def __init__(self, config: RunConfig, prepared: schema.Prepared):
     """Reads nothing yet; sizes that the data decides may be None."""
     self._data, self._model = config.data, config.model
     self._weights = config.weights
@@ -105,13 +108,21 @@ class Inputs:
     return {**params, "word": {"embedding": table}}
 
   def files(self) -> dict[str, str]:
-    """Returns name -> text of files needed to read posts without the data."""
+    """Returns name -> text of files needed to read posts without the data.
+
+    That of scenes has train's manifest and, as `splits`, the sha256 of each
+    split's arrays.
+    """
     if self._model.reads_words:
       return {VOCABULARY_FILE: self.vocabulary.lines()}
-    scenes = self._model.regions and self._read_scenes("train")
-    if not scenes:
+    if self._model.regions is None:
       return {}
-    return {SCENES_FILE: json.dumps(scenes.manifest, indent=2) + "\n"}
+    scenes = {split: self._open_scenes(split) for split in schema.SPLITS}
+    if not (train := scenes["train"]):
+      return {}
+    splits = {split: x.manifest["sha256"] for split, x in scenes.items() if x}
+    manifest = {**train.manifest, "splits": splits}
+    return {SCENES_FILE: json.dumps(manifest, indent=2) + "\n"}
 
   @_per_split
   def readers(self, split: "Split") -> list[Reader]:
@@ -144,7 +155,7 @@ class Inputs:
   def region_reader(self, split: "Split") -> RegionReader:
     """Returns the reader of the regions of a split's rows."""
     return RegionReader(
-      self._read_scenes(split.name),
+      self._open_scenes(split.name),
       self.texts(split),
       RegionGeometry.of(self._model, self._data.text_len),
       self._label_vectors,
@@ -155,6 +166,21 @@ class Inputs:
     if self._model.regions is None:
       return None
     return self.region_reader(split).visual_source
+
+  @_per_split
+  def _open_scenes(self, split_name: str) -> Scenes | None:
+    """Reads scenes; warns if their sentences are not the dataset's."""
+    scenes = self._read_scenes(split_name)
+    text = scenes and scenes.manifest.get("text")
+    sources = self._prepared.metadata.get("sources", {}).values()
+    # Only the alignment reads parses, which rows find by their id.
+    if text and text not in sources and self._model.reads_alignment:
+      _log.warning(
+        "%s: expected scenes of the texts of %s, got those of another file for"
+        " %s, whose parses may belong to other rows; make the scenes again",
+        *(self._data.scenes, self._prepared.folder, split_name),
+      )
+    return scenes
 
   @_per_split
   def _read_scenes(self, split_name: str) -> Scenes | None:
@@ -202,7 +228,7 @@ class Inputs:
     return text._replace(encoded=encoded)
 
 
-def sized(config: RunConfig, prepared: Prepared) -> RunConfig:
+def sized(config: RunConfig, prepared: schema.Prepared) -> RunConfig:
   """Returns a config whose model has the sizes that the data decides.
 
   Raises:

@@ -72,6 +72,14 @@ class RunFolder:
       shutil.copytree(source, _partial(target), dirs_exist_ok=True)
       os.replace(_partial(target), target)
 
+  def read_text(self, name: str) -> str | None:
+    """Returns a text file, or None if there is none; never fails to decode."""
+    try:
+      with open(self.file(name), "rb") as file:
+        return file.read().decode(errors="replace")
+    except FileNotFoundError:
+      return None
+
   def read_json(self, name: str) -> Any | None:
     """Returns the value in a JSON file, or None if there is no such file.
 
@@ -123,20 +131,33 @@ class RunFolder:
       ValueError: on every process, if the folder holds another run or other
         files, or if the processes do not share it. Nothing is written.
     """
-    asked = {"config": config, "dataset": dataset}
 
     def claim() -> None:
-      if not os.path.exists(self.file(_RECORD)):
-        self._begin({**asked, **describe_start()})
-        return
-      recorded = self.read_record()
-      recorded["config"] = read_config(recorded["config"])
-      self._compare(recorded, asked)
+      if os.path.exists(self.file(_RECORD)):
+        self.check(config, dataset, read_config)
+      else:
+        record = {"config": config, "dataset": dataset, **describe_start()}
+        self._begin(record)
 
     # The first process writes the record that the others then compare.
     collectives.run_on_first(claim)
     collectives.check_shared(self.path)
     collectives.run_on_all(lambda: None if collectives.is_first() else claim())
+
+  def check(
+    self,
+    config: Mapping[str, Any],
+    dataset: Mapping[str, Any],
+    read_config: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict,
+  ) -> None:
+    """Checks that the folder holds this very run, see `claim`; writes nothing.
+
+    Raises:
+      ValueError: if it holds another run, or none.
+    """
+    recorded = self.read_record()
+    recorded["config"] = read_config(recorded["config"])
+    self._compare(recorded, {"config": config, "dataset": dataset})
 
   def check_relations(self, relations: Sequence[str]) -> None:
     """Checks the relations of a dataset against those of the run here, if any.

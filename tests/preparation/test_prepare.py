@@ -12,6 +12,7 @@ import small_tree
 from small_tree import PICTURES, ROWS, read_records
 
 from ifa_jax.data import schema
+from ifa_jax.preparation.mnre import builder
 from ifa_jax.preparation.mnre import command as mnre
 from ifa_jax.preparation.mnre.prepare import prepare
 
@@ -56,6 +57,25 @@ def test_a_failed_run_leaves_what_was_there(settings):
     prepare(settings(overwrite=True))
   data_dir = pathlib.Path(settings().data_dir)
   assert before == [(p, p.read_bytes()) for p in files_under(data_dir)]
+
+
+@pytest.mark.silent_input
+def test_a_dataset_that_has_come_meanwhile_is_kept(settings, monkeypatch):
+  version = f"{schema.FORMAT_VERSION}.0.0"
+  folder = pathlib.Path(settings().data_dir) / "mnre" / "none" / version
+
+  def write(new, *_):
+    """Ends after a preparation by another process."""
+    for path in (pathlib.Path(new), folder):
+      path.mkdir(parents=True)
+    (folder / "metadata.json").write_text("of another process")
+
+  monkeypatch.setattr(builder, "write", write)
+  wanted = f"{folder}: expected no dataset, got one that another process has"
+  with pytest.raises(ValueError, match=wanted):
+    prepare(settings())
+  (written,) = files_under(settings().data_dir)
+  assert written.read_text() == "of another process"
 
 
 def test_skipped_rows_are_counted_and_listed(settings, tmp_path):

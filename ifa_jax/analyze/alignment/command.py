@@ -33,8 +33,7 @@ from ifa_jax.analyze.alignment.readers import MapReader
 from ifa_jax.cli import progress
 from ifa_jax.data.pipeline.dataset import Split
 from ifa_jax.inference.predictor import Predictor
-from ifa_jax.training import batch_source, experiment
-from ifa_jax.training.config import run_record
+from ifa_jax.training import batch_source, experiment, recorded_inputs
 from ifa_jax.workdir.run_folder import RunFolder
 
 COMPILES = True
@@ -111,9 +110,8 @@ def take_own(folder: RunFolder, options: Any) -> Taken:
 
 def take_rows(folder: RunFolder, options: Any) -> Taken:
   """Reads rows of the run's dataset."""
-  built = experiment.build(run_record.read(folder), folder)
+  built = recorded_inputs.open_run(folder)
   reader = make_reader(built, folder)
-  run_record.claim(folder, built.config, built.prepared.metadata)
   shown = map_index(options.map, [*reader.kind.titles])
   split = built.data.split(options.split)
   if options.rows:

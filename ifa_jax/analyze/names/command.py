@@ -48,8 +48,7 @@ from absl import flags
 from ifa_jax.analyze import tables
 from ifa_jax.analyze.names import draw, draws, outside, predict, report, rumie
 from ifa_jax.analyze.names.draws import Compared
-from ifa_jax.training import evaluation, experiment
-from ifa_jax.training.config import run_record
+from ifa_jax.training import evaluation, recorded_inputs
 from ifa_jax.workdir.run_folder import RunFolder
 
 COMPILES = True
@@ -79,7 +78,7 @@ def main(_) -> None:
   folder = RunFolder(values.workdir)
   out = RunFolder(values.out or folder.path)
   os.makedirs(out.path, exist_ok=True)
-  built = experiment.build(run_record.read(folder), folder)
+  built = recorded_inputs.open_run(folder)
   run = predict.open_run(built, folder)
   compared = _compare(run)
   result = {"protocol": built.prepared.protocol, "run": folder.path}

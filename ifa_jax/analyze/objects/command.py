@@ -35,8 +35,7 @@ from ifa_jax.analyze.shuffle import summary
 from ifa_jax.analyze.shuffle.conditions import Condition
 from ifa_jax.cli import tables as report
 from ifa_jax.statistics import bootstrap
-from ifa_jax.training import evaluation, experiment
-from ifa_jax.training.config import run_record
+from ifa_jax.training import evaluation, experiment, recorded_inputs
 from ifa_jax.training.epochs import pictures
 from ifa_jax.workdir.checkpoints import Checkpoints
 from ifa_jax.workdir.run_folder import RunFolder
@@ -70,7 +69,7 @@ def main(_) -> None:
   """Runs the command."""
   values = flags.FLAGS
   folder = RunFolder(values.workdir)
-  built = experiment.build(run_record.read(folder), folder)
+  built = recorded_inputs.open_run(folder)
   table = objects_table(built, folder, values.overlap, values.num_seeds)
   note = (
     f"Objects of {table['run']}\nprotocol: {table['protocol']}, {table['n']}"

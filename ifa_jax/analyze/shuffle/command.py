@@ -34,8 +34,7 @@ from ifa_jax.cli import tables as report
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.sampling import Shuffle
 from ifa_jax.statistics import bootstrap
-from ifa_jax.training import experiment
-from ifa_jax.training.config import run_record
+from ifa_jax.training import experiment, recorded_inputs
 from ifa_jax.training.epochs import pictures
 from ifa_jax.workdir.run_folder import RunFolder
 
@@ -71,7 +70,7 @@ def main(_) -> None:
   """Runs the command."""
   values = flags.FLAGS
   folder = RunFolder(values.workdir)
-  built = experiment.build(run_record.read(folder), folder)
+  built = recorded_inputs.open_run(folder)
   others = [RunFolder(path) for path in values.beside]
   if values.shuffle_train is not None:
     others.insert(

@@ -261,6 +261,9 @@ def _write(
 
   A killed run leaves a hidden folder, which the next one deletes, and the old
   dataset; killed between the two renames, it leaves neither dataset.
+
+  Raises:
+    ValueError: if a dataset has come meanwhile and `overwrite` is off.
   """
   settings = planner.settings
   os.makedirs(os.path.dirname(folder), exist_ok=True)
@@ -288,5 +291,10 @@ def _write(
         " --num_workers=1"
       ) from None
     if os.path.lexists(folder):
+      if not settings.overwrite:
+        raise ValueError(
+          f"{folder}: expected no dataset, got one that another process has"
+          " written meanwhile; run the command again"
+        )
       os.rename(folder, os.path.join(hidden, "replaced"))
     os.rename(new, folder)
