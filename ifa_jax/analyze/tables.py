@@ -83,6 +83,17 @@ def describe(
     )
 
 
+def guesses(found: Mapping[str, Any]) -> list[Table]:
+  """Returns the table of `counts_only` of a result, none without it."""
+  keys = ("accuracy", "precision", "recall", "f1")
+  rows = [
+    [name, *(percent(scores[key]) for key in keys)]
+    for name, scores in (found["counts_only"] or {}).items()
+  ]
+  columns = ("guess", "accuracy", "precision", "recall", "F1")
+  return [Table("Without text and picture", columns, [rows])] if rows else []
+
+
 def is_marked(found: Mapping[str, Any]) -> bool:
   """Returns whether a difference of `compare.compare` is one from 0."""
   if "adjusted_p" in found:

@@ -31,11 +31,20 @@ _TYPES = {
 
 
 class Seed(NamedTuple):
-  """The predictions of one model."""
+  """The predictions of one model.
+
+  Attributes:
+    path: of the run's folder, or of the file.
+    protocol: of the evaluation, or "unknown".
+    lines: by row, in the file's order.
+    counts_only: the scores of guesses without text and picture, if the run has
+      them; see `statistics.counts_only`.
+  """
 
   path: str
-  protocol: str  # Of the evaluation, or "unknown".
-  lines: Mapping[str | int, Mapping[str, Any]]  # By row, in the file's order.
+  protocol: str
+  lines: Mapping[str | int, Mapping[str, Any]]
+  counts_only: Mapping[str, Any] | None = None
 
 
 def read(path: str, split: str, none: Collection[str] = (NONE,)) -> Seed:
@@ -80,7 +89,10 @@ def _read_run(path: str, split: str, none: Collection[str]) -> Seed:
         f"{file}: expected {key}={scores.get(key)!r} as in eval_{split}.json,"
         f" got {value!r}; to write both again: {again}"
       )
-  return seed._replace(protocol=scores.get("protocol") or UNKNOWN)
+  return seed._replace(
+    protocol=scores.get("protocol") or UNKNOWN,
+    counts_only=scores.get("counts_only"),
+  )
 
 
 def _read_file(path: str, none: Collection[str]) -> Seed:

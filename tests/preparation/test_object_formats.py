@@ -15,10 +15,13 @@ from PIL import Image
 from sklearn import metrics as sklearn_metrics
 from small_tree import SIZES, read_records
 
+from ifa_jax.analyze.compare import command as compare_command
+from ifa_jax.analyze.compare import tables as compare_tables
 from ifa_jax.analyze.leak import command as leak
 from ifa_jax.data.images import decode
 from ifa_jax.preparation.mnre import command as mnre
 from ifa_jax.preparation.mnre.prepare import prepare
+from ifa_jax.statistics import systems
 from ifa_jax.training import loop
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("fast_compilation")]
@@ -164,6 +167,10 @@ def test_scores_of_a_trained_model_are_shown_with_the_guesses(
   assert f"{100 * guessed['accuracy']:.2f}" in shown
   assert "counts only, accuracy" in shown
   assert "majority class, accuracy" in shown
+  result = compare_command.compare(systems.read([str(tmp_path)]))
+  assert result["counts_only"] == scores["counts_only"]
+  written = compare_tables.markdown(result)
+  assert f"| counts only | {100 * guessed['accuracy']:.2f} |" in written
 
 
 def test_a_dataset_is_prepared_once(posts, tmp_path, capsys):

@@ -114,7 +114,8 @@ def compare(
     of relations that no row has (name -> number, in all seeds); and `pairs`,
     each of a system with the first, with differences (the system's minus the
     first's) of all scores and of each relation's F1, and counts of rows by the
-    system that is right. Fractions are in [0, 1].
+    system that is right; and `counts_only`, guesses without text and picture,
+    or None. Fractions are in [0, 1].
 
   Raises:
     ValueError: if the systems cannot be compared.
@@ -151,6 +152,9 @@ def compare(
       | _pair(rows, scores, differences, i)
       for i in range(1, len(compared))
     ],
+    "counts_only": next(
+      (x.counts_only for system in compared for x in system.seeds), None
+    ),
   }
 
 

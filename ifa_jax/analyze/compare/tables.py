@@ -88,7 +88,7 @@ def _changes(pair: Mapping[str, Any]) -> str:
 
 
 def _tables(result: Mapping[str, Any]) -> Iterator[Table]:
-  """Yields scores, differences, and two tables for each pair."""
+  """Yields scores, guesses if any, differences, and two for each pair."""
   sections = [
     tables.named(
       [system["name"], system["protocol"]],
@@ -98,6 +98,7 @@ def _tables(result: Mapping[str, Any]) -> Iterator[Table]:
   ]
   columns = ("system", "protocol", "score", "percent", "seeds")
   yield Table("Scores", columns, sections)
+  yield from tables.guesses(result)
   protocols = {x["name"]: x["protocol"] for x in result["systems"]}
   titles = {name: f"{name} ({text})" for name, text in protocols.items()}
   sections = [

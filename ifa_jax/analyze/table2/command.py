@@ -76,7 +76,8 @@ def table2(rows: Sequence[Row], against: str | None = None) -> dict[str, Any]:
     one), `bootstrap`, `against`, and `rows`. Each of these has `variant`,
     `protocol`, `visual_source`, `epochs`, `updates`, `runs`, `scores` as
     `compare.compare` describes a system's, `published` or None, and
-    `differences` from `against` or None. Fractions are in [0, 1].
+    `differences` from `against` or None. `counts_only` is as in
+    `compare.compare`. Fractions are in [0, 1].
 
   Raises:
     ValueError: if a run is not finished, or runs have other test rows or gold
@@ -102,6 +103,7 @@ def table2(rows: Sequence[Row], against: str | None = None) -> dict[str, Any]:
     "num_relations": sum(x["gold"] != predictions.NONE for x in lines),
     "bootstrap": result["bootstrap"],
     "against": against,
+    "counts_only": result["counts_only"],
     "rows": [
       {
         **_describe(row, systems[row.variant]),

@@ -45,7 +45,7 @@ def _head(table: Mapping[str, Any]) -> list[str]:
 
 
 def _tables(table: Mapping[str, Any]) -> list[Table]:
-  """Returns Table 2, later systems if there are any, and the runs."""
+  """Returns Table 2, later systems and guesses if any, and the runs."""
   titles = {"Table 2": [], published.LATER: []}
   for row in table["rows"]:
     is_later = row["published"] and row["published"]["table"] == published.LATER
@@ -55,7 +55,7 @@ def _tables(table: Mapping[str, Any]) -> list[Table]:
     for title, rows in titles.items()
     if rows
   ]
-  return [*scores, _runs(table["rows"])]
+  return [*scores, *tables.guesses(table), _runs(table["rows"])]
 
 
 def _scores(
