@@ -20,7 +20,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from ifa_jax.inference.choose import NONE, types_of_name
+from ifa_jax.data import relation_names
+from ifa_jax.inference.choose import types_of_name
 from ifa_jax.inference.pairs import Entities, read_entities
 
 # The type of an entity without one.
@@ -87,7 +88,8 @@ def safe(name: str) -> str:
 
 
 def _named(relations: Sequence[str]) -> dict[str, str]:
-  named = {name: safe(name) for name in relations if name != NONE}
+  is_none = relation_names.is_none
+  named = {name: safe(name) for name in relations if not is_none(name)}
   for name, short in named.items():
     if (first := [*named.values()].index(short)) != [*named].index(name):
       raise ValueError(

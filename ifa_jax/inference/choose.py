@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from ifa_jax.data import relation_names
 from ifa_jax.files.shown import shown
 
-NONE = "None"
 _log = logging.getLogger("ifa_jax")
 # The head's and the tail's type in a name such as /per/org/member_of.
 _NAME = re.compile(r"/([^/]+)/([^/]+)/[^/]+")
@@ -49,7 +49,7 @@ class Choice:
     """
     thresholds = self.threshold
     if not isinstance(thresholds, Mapping):
-      thresholds = {NONE: thresholds}
+      thresholds = {"all relations": thresholds}
     for name, value in thresholds.items():
       is_number = isinstance(value, (int, float)) and type(value) is not bool
       if not is_number or not 0 <= value <= 1:
@@ -85,7 +85,7 @@ class Choice:
       best = int(np.where(fits, probabilities, -1).argmax())
       rounded = [round(float(p), 6) for p in probabilities]
       name, probability = names[best], rounded[best]
-      if name == NONE or probability < self._least(name):
+      if relation_names.is_none(name) or probability < self._least(name):
         continue
       record = {"head": head, "tail": tail, "relation": name}
       record["probability"] = probability

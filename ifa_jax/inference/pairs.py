@@ -159,10 +159,9 @@ def _is_whole(text: str, span: Span) -> bool:
   if not 0 <= begin < end <= len(text):
     return False
   found = text[begin:end]
-  return (
-    found == found.strip()
-    and not any(markers.splits_word(text, place) for place in span)
-    and not any(markers.goes_on(text, place) for place in span)
+  return found == found.strip() and not any(
+    markers.splits_word(text, place) or markers.goes_on(text, place)
+    for place in span
   )
 
 

@@ -119,9 +119,10 @@ def _find(name: Any, role: str, text: str) -> list[Span]:
   return [
     (begin, end)
     for begin, end in occurrences(name, text)
-    if not markers.splits_word(text, begin)
-    and not markers.splits_word(text, end)
-    and not markers.goes_on(text, end)
+    if not any(
+      markers.splits_word(text, place) or markers.goes_on(text, place)
+      for place in (begin, end)
+    )
   ]
 
 

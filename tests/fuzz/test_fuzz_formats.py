@@ -50,7 +50,7 @@ def read_all(folder, name, files=NO_FILES, where="train.json"):
 
 @pytest.mark.parametrize("name", SOUND)
 def test_any_json_is_rows_or_errors(name, tmp_path, thorough):
-  files = {"train": ["train.json"], "val": ["val.json"], "test": ["val.json"]}
+  files = {"train": ["train.json"], "val": ["val.json"], "test": ["test.json"]}
   for split in ("val", "test"):
     (tmp_path / f"{split}.json").write_text(json.dumps(SOUND[name]))
   num_read = []

@@ -65,6 +65,13 @@ def test_a_folder_has_the_texts_entities_and_relations(tmp_path):
   )
 
 
+def test_the_negative_class_is_no_relation_of_brat_in_any_case(tmp_path):
+  with brat.writing(str(tmp_path), ("none", "/per/per/couple")) as write:
+    write(post("Bob left", [(0, 3, "per")]))
+  config = (tmp_path / brat.CONFIG).read_text()
+  assert config.split("[relations]\n")[1].startswith("per_per_couple\t")
+
+
 @pytest.mark.silent_input
 def test_relations_that_brat_would_mix_up_are_refused(tmp_path):
   with (

@@ -49,6 +49,14 @@ def test_settings_choose(settings, wanted):
   assert chosen(**settings) == wanted
 
 
+@pytest.mark.parametrize("none", ["none", "NONE"])
+def test_the_negative_class_is_not_listed_however_it_is_spelled(none):
+  names = (none, *NAMES[1:])
+  found = Choice(allowed={NAMES[1]: ([], [])}).relations(PAIRS, TYPES, names)
+  assert [x["relation"] for x in found] == [NAMES[2]] * 3
+  assert Choice().relations(PAIRS[2:3], TYPES, names) == []
+
+
 def test_the_distribution_is_the_models():
   (first, *_) = Choice(probabilities=True, allowed="names").relations(
     PAIRS[:1], TYPES, NAMES

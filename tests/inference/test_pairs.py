@@ -130,6 +130,11 @@ AT = "at characters {} (Unicode code points, end exclusive), got"
       {"start": 3, "end": 7},
       f"{AT.format('3:7')} '\\nAcm'; 'Acme' is at 4:8",
     ),
+    (
+      "\U0001f469\u200d\U0001f680 left",
+      {"start": 2, "end": 3},
+      f"expected whole words {AT.format('2:3')} '\U0001f680'",
+    ),
     (ACME.split(), {"start": 3, "end": 4, "name": "at"}, "'at' is at 2:3"),
   ],
 )
@@ -137,6 +142,12 @@ def test_offsets_that_do_not_fit_name_the_convention(text, wrong, message):
   with pytest.raises(ValueError, match=re.escape(message)) as error:
     read_entities({"text": text, "entities": [wrong]})
   assert str(error.value).startswith("entities[0]: expected")
+
+
+def test_a_word_may_begin_with_a_mark_or_a_joiner():
+  words = ["\u0301", "\u200d\U0001f680", "a"]
+  listed = [{"start": i, "end": i + 1} for i in range(3)]
+  assert read_entities({"text": words, "entities": listed}).names == words
 
 
 def test_equal_spans_are_an_error_and_overlapping_ones_are_not():

@@ -13,12 +13,10 @@ from small_tree import read_records
 
 from ifa_jax.analyze.leak import command as leak
 from ifa_jax.data import schema
-from ifa_jax.data.scenes import store
 from ifa_jax.preparation.mnre import command as mnre
 from ifa_jax.preparation.mnre.plan import Planner
 from ifa_jax.preparation.mnre.prepare import prepare, survey
 from ifa_jax.preparation.per_picture import pictures
-from ifa_jax.preparation.scenes import splits
 
 pytestmark = pytest.mark.slow
 
@@ -224,25 +222,3 @@ def test_objects_and_captions_are_made_of_the_pictures_of_lines(tmp_path):
   (tmp_path / "lines/images/a.jpg").unlink()
   with pytest.raises(ValueError, match="of its rows in images, got none of 1"):
     pictures.read_tree(raw_dir, None, "fail", "jsonl")
-
-
-def test_scenes_are_made_of_the_pictures_of_lines(tmp_path):
-  raw_dir = write_same(tmp_path / "lines")
-  rows = [as_line(small_tree.ROWS[0]) | {"id": "mine"}, line()]
-  write_jsonl(tmp_path / "lines", rows)
-  (tmp_path / "boxes.json").write_text(json.dumps({"a.jpg": BOXES["a.jpg"]}))
-  out = tmp_path / "scenes"
-  counts = splits.produce(
-    splits.Settings(
-      raw_dir,
-      str(out),
-      str(tmp_path / "boxes.json"),
-      parser="chain",
-      format="jsonl",
-    )
-  )
-  assert counts["train"]["rows"] == 2
-  assert counts["train"]["scenes"] == counts["train"]["pictures"] == 1
-  scenes = store.read_split(out, "train")
-  assert scenes.scene("a.jpg").num_objects == 2
-  assert len(scenes.heads("mine")) == 4

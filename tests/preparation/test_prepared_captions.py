@@ -15,7 +15,8 @@ from ifa_jax.data import schema
 from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.models import registry
 from ifa_jax.preparation.mnre import command as mnre
-from ifa_jax.preparation.mnre.prepare import prepare
+from ifa_jax.preparation.mnre.plan import Planner
+from ifa_jax.preparation.mnre.prepare import prepare, survey
 from ifa_jax.training import experiment
 from ifa_jax.training.config.run_config import RunConfig
 
@@ -58,12 +59,30 @@ def test_captions_are_in_the_records(settings, captions, caplog, capsys):
 def test_a_row_brings_its_own_caption(settings, captions, tmp_path):
   rows = [{**ROWS[0], "caption": "Hollywood"}, {**ROWS[1], "caption": ""}]
   raw_dir = raw_tree.write_tree(tmp_path / "own", rows, PICTURES)
-  prepared, _ = prepare(settings(raw_dir=raw_dir, captions=captions))
+  prepared, _ = prepare(settings(raw_dir=raw_dir, captions=captions[1:]))
   _, records = read_records(prepared)
   assert [[*r["caption"]] for r in records] == [[b"Hollywood"], [b"in"]]
+  with pytest.raises(ValueError, match=r"a\.json, 'Bill in .*got 'Hollywood'"):
+    prepare(settings(raw_dir=raw_dir, captions=captions))
   prepared, _ = prepare(settings(raw_dir=raw_dir, data_dir=str(tmp_path / "2")))
   _, records = read_records(prepared)
   assert [[*r["caption"]] for r in records] == [[b"Hollywood"], []]
+
+
+@pytest.mark.silent_input
+def test_captions_cannot_depend_on_the_relation_of_a_row(settings, tmp_path):
+  """Whether a row has a caption would be the label, also across splits."""
+  with_caption = {**ROWS[0], "caption": "Hollywood"}
+  raw_dir = raw_tree.write_tree(tmp_path / "own", [with_caption], PICTURES)
+  survey(Planner(settings(raw_dir=raw_dir)))
+  (tmp_path / "own/txt/ours_test.txt").write_text(f"{ROWS[0]}\n")
+  with pytest.raises(ValueError, match=r"ours_test\.txt:1: two captions: "):
+    survey(Planner(settings(raw_dir=raw_dir)))
+  rows = [{**with_caption, "caption": "other"}, with_caption, ROWS[1]]
+  raw_tree.write_tree(tmp_path / "own", rows, PICTURES)
+  planner = Planner(settings(raw_dir=raw_dir, on_error="skip"))
+  for _ in range(2):
+    assert survey(planner).num_rows["train"] == 2
 
 
 @pytest.mark.slow

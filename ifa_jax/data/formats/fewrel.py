@@ -48,8 +48,8 @@ class Fewrel(Reader):
         empty: each split has its own files.
 
     Raises:
-      ValueError: for a split without a file, a missing file, or shares that do
-        not add up to 100.
+      ValueError: for a split without a file, a missing file, one that is named
+        twice, or shares that do not add up to 100.
     """
     _check_flags(files, shares)
     names = [name for split in schema.SPLITS for name in files[split]]
@@ -57,13 +57,22 @@ class Fewrel(Reader):
     for path in paths:
       if not os.path.isfile(path):
         raise ValueError(f"{path}: expected a file of FewRel, got none")
-    super().__init__(raw_dir, dict.fromkeys(paths), "images")
-    self._names, self._shares = files, shares
+    _check_once(raw_dir, files)
+    super().__init__(raw_dir, paths, "images")
+    self._shares = shares
+    # "./a.json" and an absolute path are the file "a.json".
+    self._names = {
+      split: [
+        os.path.relpath(os.path.join(raw_dir, name), raw_dir)
+        for name in files[split]
+      ]
+      for split in schema.SPLITS
+    }
 
   def describe(self) -> dict[str, Any]:
     """Returns the files of each split, or how their rows are divided."""
     divided = {"split": [*self._shares], "seed": _SEED} if self._shares else {}
-    files = {f"{x}_files": [*names] for x, names in self._names.items()}
+    files = {f"{x}_files": names for x, names in self._names.items()}
     return super().describe() | files | divided
 
   def read(self, split: str) -> Iterator[Row | RowError]:
@@ -140,6 +149,21 @@ def _check_flags(
       f"--format=fewrel: expected {', '.join(needed)}{with_split}, got"
       f" {', '.join(given) or 'none'}"
     )
+
+
+def _check_once(raw_dir: str, files: Mapping[str, Sequence[str]]) -> None:
+  """Raises ValueError for a file that is named twice, in whatever spelling."""
+  flags: dict[str, str] = {}
+  for split in schema.SPLITS:
+    for name in files[split]:
+      path = os.path.realpath(os.path.join(raw_dir, name))
+      flag = f"--{split}_files"
+      if first := flags.get(path):
+        again = "twice" if first == flag else f"which {first} names as well"
+        raise ValueError(
+          f"{flag}: expected each file once, got {name}, {again}"
+        )
+      flags[path] = flag
 
 
 def _load(path: str) -> list[tuple[str, str, Any]]:

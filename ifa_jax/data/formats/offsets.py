@@ -53,7 +53,9 @@ def _unit(where: str, fields: Mapping[str, Any]) -> str:
   """Returns the unit of a line's offsets."""
   is_list = isinstance(fields["text"], list)
   allowed = _UNITS[1:] if is_list else _UNITS
-  unit = fields.get("offsets") or allowed[0]
+  unit = fields.get("offsets")
+  if unit is None:
+    return allowed[0]
   if unit not in allowed:
     raise RowError(
       where,
@@ -88,11 +90,9 @@ def _chars(where: str, role: str, entity: Any, text: str) -> Span:
   there, name = text[begin:end], entity.get("name")
   if name is not None and name.split() != there.split():
     raise _misnamed(where, role, entity, there, "characters")
-  inside = (
-    there != there.strip()
-    or markers.splits_word(text, begin)
-    or markers.splits_word(text, end)
-    or markers.goes_on(text, end)
+  inside = there != there.strip() or any(
+    markers.splits_word(text, place) or markers.goes_on(text, place)
+    for place in (begin, end)
   )
   if not there.strip() or (inside and name is None):
     around = text[max(0, begin - 10) : end + 10]

@@ -8,7 +8,7 @@ or, as published for MNRE, a line per picture in the notation of the text files
     {'img_id': 'a.jpg', 'text': 'two players on a field'}
 
 A caption belongs to a picture, whatever rows show it, so it cannot depend on
-the relation of a row.
+the relation of a row. A row may bring the caption of its picture.
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,6 +34,8 @@ class Captions:
     # Published files for several splits caption a placeholder in each of them,
     # differently; only a picture that a row shows needs a single caption.
     self._given: dict[str, dict[str, str]] = {}
+    # Picture -> the caption that its first row got, and where this row is.
+    self._found: dict[str, tuple[str, str]] = {}
     for path in paths:
       for picture, caption in _read(path):
         self._given.setdefault(picture, {}).setdefault(caption.strip(), path)
@@ -44,15 +46,24 @@ class Captions:
     return [*self._given]
 
   def find(self, row: Row) -> str:
-    """Returns the caption of a row: its own, or that of its picture; or "".
+    """Returns the caption of a row's picture, of the row or a file, or "".
 
     Raises:
-      RowError: if the files have different captions of the picture.
+      RowError: if files, the row or an earlier one differ in the caption.
     """
     try:
-      return row.caption or self.of_picture(row.img_id) or ""
+      listed = self.of_picture(row.img_id)
     except ValueError as error:
       raise RowError(row.where, "two captions", str(error)) from None
+    found = row.caption or listed or ""
+    if listed is not None:
+      (path,) = self.given(row.img_id).values()
+      _check_same(row, (listed, path), found)
+    # Otherwise a caption could depend on a row's relation.
+    _check_same(
+      row, self._found.setdefault(row.img_id, (found, row.where)), found
+    )
+    return found
 
   def given(self, name: str) -> dict[str, str]:
     """Returns each caption of a picture with the first file that has it."""
@@ -71,6 +82,21 @@ class Captions:
         f" {', '.join(dict.fromkeys(given.values()))}"
       )
     return next(iter(given), None)
+
+
+def _check_same(row: Row, other: tuple[str, str], found: str) -> None:
+  """Raises RowError unless a row's caption is the other, given with its place.
+
+  A row without a caption has "".
+  """
+  caption, where = other
+  if found != caption:
+    raise RowError(
+      row.where,
+      "two captions",
+      f"expected the caption of {row.img_id} in {where}, {shown(caption)}, got"
+      f" {shown(found)}",
+    )
 
 
 def _read(path: str) -> Iterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ _MARKER = re.compile("|".join(map(re.escape, MARKERS)))
 # is not among them: a run of it is one word.
 _UNSPACED = ("CJK ", "IDEOGRAPHIC ", "HIRAGANA ", "BOPOMOFO ")
 _UNSPACED += ("THAI ", "LAO ", "KHMER ", "MYANMAR ", "TIBETAN ")
+_JOINER = "\u200d"
 
 Span = tuple[int, int]
 
@@ -225,14 +226,24 @@ def splits_word(text: str, place: int) -> bool:
   )
 
 
-def goes_on(text: str, end: int) -> bool:
-  """Returns whether a letter or emoji continues at the end of a name.
+def goes_on(text: str, place: int) -> bool:
+  """Returns whether a place is inside a letter or emoji.
 
-  Combining marks, joiners and skin tones are not \\w to `re`.
+  Combining marks, joiners and skin tones are not \\w to `re`. A joiner may also
+  end a word, as in Malayalam: only between two emoji does it join these.
   """
-  after = text[end : end + 1]
-  return bool(after) and (
+  before, after = text[max(0, place - 2) : place], text[place : place + 1]
+  if not before or before[-1].isspace() or not after:
+    return False
+  if before[-1] == _JOINER and _in_emoji(before[0]) and _in_emoji(after):
+    return True
+  return (
     unicodedata.category(after).startswith("M")
-    or after == "\u200d"
+    or after == _JOINER
     or "\U0001f3fb" <= after <= "\U0001f3ff"
   )
+
+
+def _in_emoji(letter: str) -> bool:
+  """Returns whether a character is a symbol, or selects one in colour."""
+  return unicodedata.category(letter).startswith("S") or letter == "\ufe0f"

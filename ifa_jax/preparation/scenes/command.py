@@ -3,11 +3,11 @@ r"""Makes scenes: the objects and graphs that models of regions read.
     python -m data_prep.scenes --raw_dir=data --boxes=boxes.json \
         --encoder=weights/bert_clip --out=scenes
 
-The objects of every picture come from `--boxes` (see `data.images.boxes`),
-connected where they are close together, or from `--scene_graphs`, the files
-custom_prediction.json of Scene Graph Benchmark with the relations found there
-(see `preparation.scenes.graphs`). The trees of the sentences come from
-`--parser`. `data.scenes.store` describes the result.
+The objects of every picture come from `--boxes` (see `data.images.boxes`) or
+from the boxes of the rows, connected where they are close together, or from
+`--scene_graphs`, the files custom_prediction.json of Scene Graph Benchmark with
+the relations found there (see `preparation.scenes.graphs`). The trees of the
+sentences come from `--parser`. `data.scenes.store` describes the result.
 
 HVPNeT reads the pyramid of a ResNet-50 (`--encoder=pyramid:RESNET`), of the
 whole picture first, and then of its boxes, if there are any.

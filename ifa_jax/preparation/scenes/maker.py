@@ -74,16 +74,12 @@ class Maker:
       ValueError: if a file is missing or malformed.
     """
     self._encoder = region_encoder.load(settings.encoder)
-    given = bool(settings.boxes) + bool(settings.scene_graphs)
     if self._encoder.with_picture and settings.scene_graphs:
       raise ValueError(
         "expected --boxes or no objects for a pyramid, got --scene_graphs"
       )
-    if given != 1 and not self._encoder.with_picture:
-      raise ValueError(
-        "expected one of --boxes and --scene_graphs, got"
-        f" {'both' if given else 'neither'}"
-      )
+    if settings.boxes and settings.scene_graphs:
+      raise ValueError("expected one of --boxes and --scene_graphs, got both")
     self._settings = settings
     self.reader = registry.open_folder(settings.format, settings.raw_dir)
     self._found: Mapping[str, Any]
@@ -141,18 +137,44 @@ class Maker:
     in_fractions = self._listed.unit == boxes.FRACTION
     return in_fractions and isinstance(self._encoder, Geometry)
 
-  def check_pictures(self, rows: Iterable[Row]) -> None:
-    """Logs how many listed pictures match no row.
+  def find_objects(self, rows: Iterable[Row]) -> None:
+    """Takes the objects of all rows, or matches those of the files.
+
+    Logs how many pictures of the files match no row.
+
+    Args:
+      rows: all that `reader` has given.
 
     Raises:
-      ValueError: if none matches.
+      ValueError: if no picture matches, and unless there is one list of
+        objects, or none for a pyramid.
     """
+    if self.reader.boxes:
+      self._take_objects_of_rows()
+      return
+    if not self._files and not self._encoder.with_picture:
+      raise ValueError(
+        "expected --boxes, --scene_graphs or rows with boxes, got none of them"
+      )
     if not self._files:
       return
     join = joins.Join.of_pictures(",".join(self._files), self._found)
     for row in rows:
       join.see(row)
     join.report(saw_all=True)
+
+  def _take_objects_of_rows(self) -> None:
+    """Takes the boxes of the rows; raises ValueError for other ones."""
+    if self._files:
+      flag = "--scene_graphs" if self._settings.scene_graphs else "--boxes"
+      raise ValueError(
+        f"{flag}: expected none, as the rows have boxes, got"
+        f" {','.join(self._files)}"
+      )
+    self._files = self.reader.files
+    found = {name: _distinct(x) for name, x in self.reader.boxes.items()}
+    self._found = found
+    self._listed = boxes.BoxesFile(found, None, boxes.PIXEL)
 
   def manifest(self) -> dict[str, Any]:
     """Returns the part of the manifest that describes the pictures' scenes."""
@@ -174,6 +196,17 @@ class Maker:
       "relations": "detector" if settings.scene_graphs else "spatial",
       "sources": [sha256(path) for path in self._files],
     }
+
+
+def _distinct(listed: Sequence[boxes.Box]) -> list[boxes.Box]:
+  """Returns the first box of each index, in their order.
+
+  MORE and UMRE list each object twice, the second time with a phrase.
+  """
+  found: dict[int, boxes.Box] = {}
+  for box in listed:
+    found.setdefault(box.index, box)
+  return [*found.values()]
 
 
 def _read_all_graphs(paths: Sequence[str]) -> dict[str, scene_graphs.Graph]:

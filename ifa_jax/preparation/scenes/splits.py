@@ -36,7 +36,7 @@ def produce(settings: Settings) -> dict[str, dict[str, int]]:
       split: list(maker.reader.posts(split, None, on_error))
       for split in schema.SPLITS
     }
-    maker.check_pictures(itertools.chain(*by_split.values()))
+    maker.find_objects(itertools.chain(*by_split.values()))
     counts = {}
     for split, rows in by_split.items():
       scenes, counts[split] = _make_split(maker, rows, split)

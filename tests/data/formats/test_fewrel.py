@@ -17,8 +17,14 @@ def write(folder, content, name="a.json"):
   return NO_FILES | {"train": [name]}
 
 
+def of_splits(folder, content):
+  """Writes a file of each split with the same rows; returns their names."""
+  names = {"train": "b.json", "val": "c.json", "test": "a.json"}
+  return {x: write(folder, content, y)["train"] for x, y in names.items()}
+
+
 def read(folder, content):
-  files = write(folder, content) | {"val": ["a.json"], "test": ["a.json"]}
+  files = of_splits(folder, content)
   return [*open_reader(folder, "fewrel", files).rows("test")]
 
 
@@ -71,7 +77,7 @@ def test_bad_rows_are_named_by_relation_and_number(message, tmp_path):
 
 @pytest.mark.parametrize("content", [[], {"P17": GOOD}, {"P17": 3}])
 def test_other_json_is_refused(content, tmp_path):
-  with pytest.raises(ValueError, match=r"a\.json: expected an object of rel"):
+  with pytest.raises(ValueError, match=r"b\.json: expected an object of rel"):
     read(tmp_path, content)
 
 
@@ -98,6 +104,53 @@ def test_rows_are_divided_once_and_for_all(tmp_path):
     "seed": 0,
   }
   assert reader.describe() == described
+
+
+@pytest.mark.parametrize("form", ["./{}", "{folder}/{}", "../raw/{}"])
+@pytest.mark.parametrize("relative", [True, False])
+def test_a_file_may_be_any_path_to_it(form, relative, tmp_path, monkeypatch):
+  folder = tmp_path / "raw"
+  folder.mkdir()
+  files = of_splits(folder, {"P17": [GOOD]})
+  monkeypatch.chdir(tmp_path)
+  given = {
+    split: [form.format(*names, folder=folder)]
+    for split, names in files.items()
+  }
+  reader = open_reader("raw" if relative else folder, "fewrel", given)
+  assert [row.relation for row in reader.rows("train")] == ["P17"]
+  assert reader.describe() == {"name": "fewrel"} | {
+    f"{split}_files": names for split, names in files.items()
+  }
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("changes", "shares", "message"),
+  [
+    ({"train": ["b.json", "./b.json"]}, (), "--train_files: .*b.json, twice$"),
+    (
+      {"test": ["{folder}/b.json"]},
+      (),
+      "--test_files: .* once, got .*b.json, which --train_files names as well$",
+    ),
+    ({"test": ["linked.json"]}, (), "got linked.json, which --train_files"),
+    (
+      {"train": ["b.json", "b.json"], "val": [], "test": []},
+      (80, 10, 10),
+      "--train_files: expected each file once, got b.json, twice$",
+    ),
+  ],
+)
+def test_a_file_named_twice_is_refused(changes, shares, message, tmp_path):
+  files = of_splits(tmp_path, {"P17": [GOOD]})
+  (tmp_path / "linked.json").symlink_to(tmp_path / "b.json")
+  files |= {
+    split: [name.format(folder=tmp_path) for name in names]
+    for split, names in changes.items()
+  }
+  with pytest.raises(ValueError, match=message):
+    open_reader(tmp_path, "fewrel", files, shares)
 
 
 @pytest.mark.silent_input

@@ -101,6 +101,9 @@ BAD = {
   json.dumps(line(text="\ud83d Bill in Rome")): "bad text: ",
   json.dumps(line(offsets="bytes")): "bad offsets: expected 'characters' or",
   json.dumps(line(["a", "b"], offsets="characters")): "'words' as 'offsets'",
+  json.dumps(line(offsets=False)): "bad offsets: .*of a string, got False",
+  json.dumps(line(offsets=0)): "bad offsets: .*of a string, got 0",
+  json.dumps(line(["a", "b"], offsets="")): "bad offsets: .* words, got ''",
   json.dumps(line(head=[0, 10])): "wrong type: expected an object of start",
   json.dumps(line(head={"start": 0, "end": True})): "wrong type: expected two",
   json.dumps(line(head=named(3))): "wrong type: expected two integers",
@@ -164,6 +167,31 @@ def test_a_name_confirms_a_part_of_a_word(tmp_path):
     tmp_path, line(text, tail=(17, 21), head=named("American", 4, 12))
   )
   assert row.words == ("the", "American", "s", "in", "Rome")
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("text", "head", "tail"),
+  [
+    ("\U0001f469\u200d\U0001f680 x", (2, 3), (4, 5)),  # An astronaut's rocket.
+    ("\U0001f469\u200d\U0001f680 x", (0, 2), (4, 5)),
+    ("Zoe\u0308 x", (3, 4), (5, 6)),
+  ],
+)
+def test_a_part_of_an_emoji_or_a_letter_is_no_word(text, head, tail, tmp_path):
+  with pytest.raises(
+    RowError, match=r"val\.jsonl:1: bad span: .*begin and end"
+  ):
+    read(tmp_path, line(text, head, tail))
+  name = text[slice(*head)]
+  (row,) = read(tmp_path, line(text, named(name, *head), tail))
+  assert row.head_name == name
+
+
+def test_a_joiner_may_end_a_word_before_an_entity(tmp_path):
+  text = "അവന\u0d4d\u200d\U0001f680 x"
+  (row,) = read(tmp_path, line(text, (5, 6), (7, 8)))
+  assert row.head_name == "\U0001f680"
 
 
 @pytest.mark.silent_input

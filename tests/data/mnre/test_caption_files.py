@@ -1,5 +1,6 @@
 """Files of captions by picture."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -52,9 +53,37 @@ def test_both_forms_are_read(tmp_path, text, expected):
   assert captions.find(row("other.jpg")) == ""
 
 
-def test_a_rows_own_caption_wins(tmp_path):
+def test_a_row_may_bring_the_caption_of_its_picture(tmp_path):
   captions = read(tmp_path, OBJECT)
-  assert captions.find(row("a.jpg", "mine")) == "mine"
+  assert captions.find(row("a.jpg")) == captions.find(row("a.jpg", "a dog"))
+  assert captions.find(row("c.jpg", "mine")) == "mine"
+  assert captions.find(row("c.jpg", "mine")) == "mine"
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("rows", "message"),
+  [
+    (
+      [("c.jpg", "x"), ("c.jpg", "y")],
+      "c.jpg in ours_train.txt:3, 'x', got 'y'",
+    ),
+    ([("c.jpg", "x"), ("c.jpg", "")], "c.jpg in ours_train.txt:3, 'x', got ''"),
+    ([("c.jpg", ""), ("c.jpg", "x")], "c.jpg in ours_train.txt:3, '', got 'x'"),
+    ([("a.jpg", "x")], "a.jpg in .*0.txt, 'a dog', got 'x'"),
+    ([("b.jpg", "x")], "b.jpg in .*0.txt, '', got 'x'"),
+  ],
+)
+def test_rows_and_files_agree_on_the_caption_of_a_picture(
+  tmp_path, rows, message
+):
+  captions = read(tmp_path, OBJECT)
+  *before, last = rows
+  for given in before:
+    captions.find(row(*given))
+  where = "ours_test.txt:5: two captions: expected the caption of "
+  with pytest.raises(RowError, match=f"^{where}{message}$"):
+    captions.find(dataclasses.replace(row(*last), split="test", line=5))
 
 
 @pytest.mark.silent_input
@@ -62,8 +91,9 @@ def test_two_captions_of_a_picture_are_refused_if_a_row_shows_it(tmp_path):
   captions = read(tmp_path, OBJECT, '{"a.jpg": "a cat", "b.jpg": " "}')
   assert captions.find(row("b.jpg")) == ""
   message = "ours_train.txt:3: two captions: expected one caption of a.jpg"
-  with pytest.raises(RowError, match=message):
-    captions.find(row("a.jpg"))
+  for own in ("", "a dog"):
+    with pytest.raises(RowError, match=message):
+      captions.find(row("a.jpg", own))
 
 
 @pytest.mark.silent_input
