@@ -8,11 +8,12 @@ PADDING_BIAS = -1e30
 
 
 @dataclasses.dataclass(frozen=True)
-class Exchange:
-  """Differences between the paper and the released code, one per field.
+class StreamRules:
+  """Departures of released codes from the equations, in the streams themselves.
 
-  The defaults are the paper's equations (1) and (2); `RELEASED` is the code at
-  zjunlp/DeepKE@4b27718. Lines are of its `models/modeling_IFA.py`.
+  The defaults mask everything that is absent. "Released" are, with the same
+  values, zjunlp/DeepKE@4b27718, zjunlp/MKGformer@6dc924d and
+  liuxiyang641/HVFormer@9b6a662.
 
   Attributes:
     image_tokens: the whole picture's patches are visual tokens. Released: no,
@@ -21,10 +22,38 @@ class Exchange:
       no position.
     absent_masked: nothing attends to absent pictures and crops. Released: they
       are kept, as all-zero pixels with a position.
-    padding_masked_in_visual: the visual stream does not attend to padding.
-      Released: it masks nothing.
     padding_bias: added to the logits of padding in text attention. Released:
       -10000.
+    head_dropout: dropout of the relation head's input in training. Released:
+      declared (DeepKE's IFA_model.py:46) and never applied.
+  """
+
+  image_tokens: bool = True
+  class_position: bool = True
+  absent_masked: bool = True
+  padding_bias: float = PADDING_BIAS
+  head_dropout: bool = True
+
+
+RELEASED_STREAMS = {
+  "image_tokens": False,
+  "class_position": False,
+  "absent_masked": False,
+  "padding_bias": -10000.0,
+  "head_dropout": False,
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Exchange(StreamRules):
+  """Differences between the paper and the released code, one per field.
+
+  The defaults are the paper's equations (1) and (2); `RELEASED` is the code at
+  zjunlp/DeepKE@4b27718. Lines are of its `models/modeling_IFA.py`.
+
+  Attributes:
+    padding_masked_in_visual: the visual stream does not attend to padding.
+      Released: it masks nothing.
     visual_bias: added to the logits of visual keys in text attention. Released
       (359): 1, from an additive mask that is filled with ones.
     keys_as_values: text reads visual keys in place of values. Released (352).
@@ -33,32 +62,21 @@ class Exchange:
       622): a `view` of [n, D] as [N, n, H].
     text_lends_late: visual layer l reads the keys and values of text layer l-1.
       Released (594-639).
-    head_dropout: dropout of the relation head's input in training. Released:
-      declared (IFA_model.py:46) and never applied.
   """
 
-  image_tokens: bool = True
-  class_position: bool = True
-  absent_masked: bool = True
   padding_masked_in_visual: bool = True
-  padding_bias: float = PADDING_BIAS
   visual_bias: float = 0.0
   keys_as_values: bool = False
   raw_first_layer: bool = False
   text_lends_late: bool = False
-  head_dropout: bool = True
 
 
 RELEASED = Exchange(
-  image_tokens=False,
-  class_position=False,
-  absent_masked=False,
+  **RELEASED_STREAMS,
   padding_masked_in_visual=False,
-  padding_bias=-10000.0,
   visual_bias=1.0,
   keys_as_values=True,
   raw_first_layer=True,
   text_lends_late=True,
-  head_dropout=False,
 )
 FUSIONS = {"paper": Exchange(), "released": RELEASED}

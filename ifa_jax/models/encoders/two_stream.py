@@ -3,42 +3,7 @@
 import dataclasses
 
 from ifa_jax.models.config import TextSystem, VisionConfig, check_vision
-from ifa_jax.models.exchange import PADDING_BIAS
-
-
-@dataclasses.dataclass(frozen=True)
-class StreamRules:
-  """Departures of a released code that concern the streams themselves.
-
-  The defaults mask everything that is absent. "Released" are
-  zjunlp/MKGformer@6dc924d (MRE/models/modeling_unimo.py) and
-  liuxiyang641/HVFormer@9b6a662, which agree on all of them.
-
-  Attributes:
-    image_tokens: the picture's patches are visual tokens. Released: no, the
-      picture is read for its batch size only (MKGformer 105-130).
-    class_position: the class token has a position. Released: none.
-    absent_masked: nothing attends to absent pictures and crops. Released: they
-      stay, as zero pixels with a position.
-    padding_bias: added to the attention logits of padding. Released: -10000.
-    head_dropout: the relation head's input is dropped out in training.
-      Released: declared and never applied.
-  """
-
-  image_tokens: bool = True
-  class_position: bool = True
-  absent_masked: bool = True
-  padding_bias: float = PADDING_BIAS
-  head_dropout: bool = True
-
-
-RELEASED_STREAMS = {
-  "image_tokens": False,
-  "class_position": False,
-  "absent_masked": False,
-  "padding_bias": -10000.0,
-  "head_dropout": False,
-}
+from ifa_jax.models.exchange import StreamRules
 
 
 @dataclasses.dataclass(frozen=True)

@@ -4,7 +4,7 @@ Dosovitskiy et al. 2021 (arXiv:2010.11929) and CLIP's variant of it (Radford et
 al. 2021, arXiv:2103.00020); pre-LayerNorm, no dropout.
 """
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,22 +12,9 @@ from flax import linen as nn
 
 from ifa_jax.batch import Batch
 from ifa_jax.models.config import VisionConfig
-from ifa_jax.models.exchange import PADDING_BIAS
+from ifa_jax.models.exchange import PADDING_BIAS, StreamRules
 from ifa_jax.models.layers import transformer
 from ifa_jax.models.layers.transformer import Attended, KeyValue
-
-
-class TokenRules(Protocol):
-  """A system's rules for visual tokens, see `exchange.Exchange`."""
-
-  @property
-  def image_tokens(self) -> bool: ...  # noqa: D102
-
-  @property
-  def class_position(self) -> bool: ...  # noqa: D102
-
-  @property
-  def absent_masked(self) -> bool: ...  # noqa: D102
 
 
 class VisualTokens(NamedTuple):
@@ -82,7 +69,7 @@ class VisualEmbeddings(nn.Module):
   """
 
   config: VisionConfig
-  rules: TokenRules
+  rules: StreamRules
   dtype: jnp.dtype
 
   def setup(self):
@@ -200,7 +187,7 @@ class VisualStream(nn.Module):
   """ViT. Systems whose vision reads the text run its layers one by one."""
 
   config: VisionConfig
-  rules: TokenRules
+  rules: StreamRules
   dtype: jnp.dtype
 
   def setup(self):

@@ -20,12 +20,9 @@ from flax import linen as nn
 from ifa_jax.batch import Batch
 from ifa_jax.models.encoders.text import TextStream
 from ifa_jax.models.encoders.text_layer import read_rows
-from ifa_jax.models.encoders.two_stream import (
-  RELEASED_STREAMS,
-  StreamRules,
-  TwoStreamConfig,
-)
+from ifa_jax.models.encoders.two_stream import TwoStreamConfig
 from ifa_jax.models.encoders.vision import VisualStream
+from ifa_jax.models.exchange import RELEASED_STREAMS, StreamRules
 from ifa_jax.models.layers import matmul, transformer
 from ifa_jax.models.layers.transformer import ACTIVATIONS, Dropout
 from ifa_jax.models.output import ModelOutput

@@ -23,12 +23,9 @@ from ifa_jax.models.base import Presets
 from ifa_jax.models.config import check_equal
 from ifa_jax.models.encoders.text import TextStream
 from ifa_jax.models.encoders.text_layer import read_rows
-from ifa_jax.models.encoders.two_stream import (
-  RELEASED_STREAMS,
-  StreamRules,
-  TwoStreamConfig,
-)
+from ifa_jax.models.encoders.two_stream import TwoStreamConfig
 from ifa_jax.models.encoders.vision import VisualStream
+from ifa_jax.models.exchange import RELEASED_STREAMS, StreamRules
 from ifa_jax.models.layers import matmul, transformer
 from ifa_jax.models.layers.transformer import Dropout, KeyValue
 from ifa_jax.models.output import ModelOutput
@@ -44,7 +41,9 @@ class FusionRules(StreamRules):
 
   The defaults are the equations as later papers print them, since the paper's
   own were not at hand; lines are of MRE/models/modeling_unimo.py in
-  zjunlp/MKGformer@6dc924d.
+  zjunlp/MKGformer@6dc924d. In either form the MLP has BERT's gelu, for which
+  its weights were pretrained, where ReLU is printed, and the relation is read
+  from the markers, as in the code, where the paper has [CLS].
 
   Attributes:
     fused_layers: number of layers, the last ones, that fuse. Released: 4

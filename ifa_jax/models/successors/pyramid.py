@@ -92,7 +92,8 @@ class HVPNeTConfig(TextSystem):
       channels (released, hard-coded).
     variant: "equations" or "released", a preset of `PrefixRules`.
     prefix_rules: departures from the preset; None is the preset itself.
-    pooling: states that are classified, "entity_start" or "cls".
+    pooling: states that are classified: "entity_start", as in the code, or
+      "cls", as in the paper.
   """
 
   regions: RegionConfig = dataclasses.field(
