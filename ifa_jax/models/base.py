@@ -35,17 +35,14 @@ class Presets(NamedTuple):
   Attributes:
     field: name of the field, such as "exchange".
     choice: name of the field that selects the preset, such as "fusion".
-    values: the presets by name, dataclasses of one type.
+    values: the presets by name.
+    kind: their dataclass.
   """
 
   field: str
   choice: str
   values: Mapping[str, Any]
-
-  @property
-  def kind(self) -> type:
-    """The type of the presets."""
-    return type(next(iter(self.values.values())))
+  kind: type
 
 
 class System:

@@ -143,7 +143,7 @@ class ModelConfig(TextSystem):
   text_attention: bool = True
 
   system = "ifaformer"
-  presets = Presets("exchange", "fusion", FUSIONS)
+  presets = Presets("exchange", "fusion", FUSIONS, Exchange)
 
   def __post_init__(self):
     """Checks that the two streams can lend to each other.

@@ -100,7 +100,7 @@ class MKGformerConfig(TwoStreamConfig):
   fusion_rules: FusionRules | None = None
 
   system = "mkgformer"
-  presets = Presets("fusion_rules", "variant", VARIANTS)
+  presets = Presets("fusion_rules", "variant", VARIANTS, FusionRules)
 
   def __post_init__(self):
     """Raises ValueError for settings that no model can have."""

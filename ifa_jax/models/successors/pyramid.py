@@ -106,7 +106,7 @@ class HVPNeTConfig(TextSystem):
   pooling: str = "entity_start"
 
   system = "hvpnet"
-  presets = Presets("prefix_rules", "variant", VARIANTS)
+  presets = Presets("prefix_rules", "variant", VARIANTS, PrefixRules)
 
   def __post_init__(self):
     """Raises ValueError for settings that no model can have."""
