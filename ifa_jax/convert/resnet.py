@@ -86,16 +86,15 @@ def _check_shapes(
   pixels = jax.ShapeDtypeStruct((1, 64, 64, 3), np.float32)
   init = ResNet(config).init
   like: Any = jax.eval_shape(init, jax.random.key(0), pixels)["params"]
-  shapes = {
-    path: leaf.shape
-    for path, leaf in traverse_util.flatten_dict(like, sep="/").items()
-  }
+  leaves: dict[str, Any] = traverse_util.flatten_dict(like, sep="/")
+  wanted = {path: leaf.shape for path, leaf in leaves.items()}
+  found = {path: array.shape for path, array in params.items()}
   engine.raise_all(
     f"{where}: expected a ResNet of bottleneck blocks",
     [
-      f"{path}: expected shape {shapes.get(path)}, got {found}"
-      for path in sorted(params.keys() | shapes)
-      if (found := np.shape(params.get(path))) != shapes.get(path)
+      f"{path}: expected shape {wanted.get(path)}, got {found.get(path)}"
+      for path in sorted(wanted.keys() | found)
+      if found.get(path) != wanted.get(path)
     ],
   )
 
