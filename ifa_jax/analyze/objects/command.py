@@ -76,7 +76,10 @@ def main(_) -> None:
     f" test rows of {table['posts']} posts; intervals by posts and"
     " permutations, given these weights"
   )
-  cells = [_cells(row) for row in table["rows"]]
+  cells = [
+    summary.cells(row, row["changed"] if "minus_standard" in row else None)
+    for row in table["rows"]
+  ]
   report.print_table(report.make_table(note, COLUMNS, cells))
   lines = [*_lines(table)]
   print("\n".join(lines))
@@ -216,24 +219,3 @@ def _attention(drawn: Mapping[str, Any]) -> Iterator[str]:
       f"{title}: {report.percent(one['of_attention'])} %"
       f" ({apart} {tables.interval(one)})"
     )
-
-
-def _cells(row: Mapping[str, Any]) -> list[str]:
-  """Returns a condition's line of the table."""
-  scores, difference = row["scores"], ""
-  if "minus_standard" in row:
-    apart = row["minus_standard"]["f1"]
-    difference = (
-      f"{tables.percent(apart['mean'], '+')} {tables.interval(apart)}"
-    )
-  return [
-    row["condition"],
-    tables.percent(row["changed"]) if difference else "",
-    *(
-      tables.percent(scores[name]["mean"])
-      for name in ("accuracy", "precision", "recall")
-    ),
-    tables.mean(scores["f1"]["by_seed"]),
-    tables.interval(scores["f1"]),
-    difference,
-  ]

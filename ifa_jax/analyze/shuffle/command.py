@@ -23,12 +23,11 @@ weights of each run; differences from standard are paired. Writes `shuffle.json`
 and `shuffle.md` into the run's folder.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from absl import flags
 
-from ifa_jax.analyze import tables
 from ifa_jax.analyze.shuffle import conditions, summary
 from ifa_jax.cli import tables as report
 from ifa_jax.data.pipeline import sampling
@@ -83,7 +82,7 @@ def main(_) -> None:
     f" {table['n']} test rows of {table['posts']} posts; intervals by posts and"
     " permutations, given these weights"
   )
-  cells = [_cells(row) for row in table["rows"]]
+  cells = [summary.cells(row, row["own_pictures"]) for row in table["rows"]]
   report.print_table(report.make_table(note, COLUMNS, cells))
   folder.write_json("shuffle.json", table)
   folder.write_text("shuffle.md", report.markdown_table(note, COLUMNS, cells))
@@ -124,25 +123,3 @@ def shuffle_table(
     "posts": int(posts.max()) + 1,
     "rows": summary.summarise(gold, found, posts),
   }
-
-
-def _cells(row: Mapping[str, Any]) -> list[str]:
-  """Returns a condition's line of the table."""
-  scores, own = row["scores"], row["own_pictures"]
-  difference = ""
-  if "minus_standard" in row:
-    apart = row["minus_standard"]["f1"]
-    difference = (
-      f"{tables.percent(apart['mean'], '+')} {tables.interval(apart)}"
-    )
-  return [
-    row["condition"],
-    "" if own is None else tables.percent(own),
-    *(
-      tables.percent(scores[name]["mean"])
-      for name in ("accuracy", "precision", "recall")
-    ),
-    tables.mean(scores["f1"]["by_seed"]),
-    tables.interval(scores["f1"]),
-    difference,
-  ]

@@ -1,10 +1,11 @@
 """Scores of conditions and their differences from standard, with intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ifa_jax.analyze import tables
 from ifa_jax.analyze.shuffle.conditions import Condition
 from ifa_jax.statistics import bootstrap
 
@@ -87,3 +88,29 @@ def _by_seed(gold: np.ndarray, predicted: np.ndarray) -> np.ndarray:
   once = np.ones(len(gold))
   counts = (bootstrap.row_counts(gold, one) for one in predicted)
   return np.stack([bootstrap.mean_scores(one, once) for one in counts])
+
+
+def cells(row: Mapping[str, Any], share: float | None) -> list[str]:
+  """Returns a condition's line of a table.
+
+  Args:
+    row: of `summarise`.
+    share: of the rows, in the second cell; None leaves it empty.
+  """
+  scores, difference = row["scores"], ""
+  if "minus_standard" in row:
+    apart = row["minus_standard"]["f1"]
+    difference = (
+      f"{tables.percent(apart['mean'], '+')} {tables.interval(apart)}"
+    )
+  return [
+    row["condition"],
+    "" if share is None else tables.percent(share),
+    *(
+      tables.percent(scores[name]["mean"])
+      for name in ("accuracy", "precision", "recall")
+    ),
+    tables.mean(scores["f1"]["by_seed"]),
+    tables.interval(scores["f1"]),
+    difference,
+  ]
