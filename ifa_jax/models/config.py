@@ -241,6 +241,8 @@ def check_vision(vision: VisionConfig) -> None:
 
 def replace(config: System, **changes: Any) -> System:
   """Returns the config with fields changed; a new preset drops departures."""
-  if config.presets and config.presets.choice in changes:
-    changes.setdefault(config.presets.field, None)
+  # Parts of a config, such as the text stream, have none.
+  presets = getattr(config, "presets", None)
+  if presets and presets.choice in changes:
+    changes.setdefault(presets.field, None)
   return dataclasses.replace(config, **changes)
