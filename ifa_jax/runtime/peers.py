@@ -2,7 +2,7 @@
 
 JAX aborts with a stack trace, from a thread that Python cannot reach: after 100
 s without a heartbeat, and at once if the connection to process 0 ends. So each
-process renews a sign of life in JAX's store, faster than that, and connects to
+process renews a heartbeat in JAX's store, faster than that, and connects to
 process 0 through a program of its own, `relay`, which notices the end first.
 """
 
@@ -99,7 +99,7 @@ def _watch(client: Any, own: int, total: int) -> None:
     silent = min(others, key=lambda number: (changed[number], int(number)))
     if time.monotonic() - changed[silent] > SECONDS_OF_SILENCE:
       _end(
-        f"process {silent}: expected a sign of life every"
+        f"process {silent}: expected a heartbeat every"
         f" {SECONDS_BETWEEN_SIGNS} s, got none for {SECONDS_OF_SILENCE} s"
       )
 

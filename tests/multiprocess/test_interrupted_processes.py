@@ -21,7 +21,7 @@ CHANGES = whole_run.TEXT | {
 }
 GONE = {
   0: "error: process 0: expected a connection to localhost:",
-  1: "error: process 1: expected a sign of life every ",
+  1: "error: process 1: expected a heartbeat every ",
 }
 
 
@@ -73,8 +73,8 @@ def newest_step(workdir):
 
 def interrupt(start, workdir, number, sent):
   """Starts both; sends a signal to one, once there is a new checkpoint."""
-  # JAX polls for SIGTERM once a second, about five updates at this pace.
-  processes = start(workdir, pause=0.2)
+  # JAX polls for SIGTERM once a second, about two updates at this pace.
+  processes = start(workdir, pause=0.5)
   before, last = newest_step(workdir), time.monotonic() + 120
   while newest_step(workdir) == before:
     assert time.monotonic() < last, end(processes)
