@@ -207,7 +207,7 @@ def test_the_report_names_what_is_not_known(crops, regions):
   assert [*command._lines(missing)][
     2
   ] == "attention to repeats is left out: no map"
-  cells = [command._cells(row) for row in crops[1]["rows"]]
+  cells = command._cells(crops[1])
   assert [line[0] for line in cells] == NAMES
   assert cells[0][1] == cells[0][-1] == ""
   assert {len(line) for line in cells} == {len(command.COLUMNS)}

@@ -9,7 +9,7 @@ import pytest
 import tiny_run
 
 from ifa_jax.analyze import tables
-from ifa_jax.analyze.shuffle import command, conditions
+from ifa_jax.analyze.shuffle import command, conditions, summary
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.dataset import Geometry
 from ifa_jax.data.pipeline.sampling import Shuffle
@@ -195,10 +195,9 @@ def test_a_line_of_the_table():
   scores = {"by_seed": [0.29, 0.30, 0.31], "mean": 0.3, **bounds}
   row = {
     "condition": "shuffle(test)",
-    "own_pictures": 0.002,
     "scores": dict.fromkeys(("accuracy", "precision", "recall", "f1"), scores),
   }
-  assert command._cells(row) == [
+  assert summary.cells(row, 0.002) == [
     "shuffle(test)",
     "0.20",
     *["30.00"] * 3,
@@ -207,7 +206,7 @@ def test_a_line_of_the_table():
     "",
   ]
   row["minus_standard"] = {"f1": {"mean": -0.5, "low": -0.6, "high": -0.4}}
-  assert command._cells(row)[-1] == "-50.00 [-60.00, -40.00]"
+  assert summary.cells(row, None)[-1] == "-50.00 [-60.00, -40.00]"
   row["minus_standard"] = {"f1": {"mean": -1e-17, "low": -1e-17, "high": 0.01}}
-  assert command._cells(row)[-1] == "+0.00 [0.00, 1.00]"
+  assert summary.cells(row, None)[-1] == "+0.00 [0.00, 1.00]"
   assert tables.mean([0.81671]) == "81.67"

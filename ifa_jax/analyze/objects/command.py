@@ -76,10 +76,7 @@ def main(_) -> None:
     f" test rows of {table['posts']} posts; intervals by posts and"
     " permutations, given these weights"
   )
-  cells = [
-    summary.cells(row, row["changed"] if "minus_standard" in row else None)
-    for row in table["rows"]
-  ]
+  cells = _cells(table)
   report.print_table(report.make_table(note, COLUMNS, cells))
   lines = [*_lines(table)]
   print("\n".join(lines))
@@ -88,6 +85,14 @@ def main(_) -> None:
   text = report.markdown_table(note, COLUMNS, cells)
   folder.write_text("objects.md", f"{text.rstrip()}\n\n{listed}\n")
   print(f"written to {folder.file('objects.md')}, objects.json and objects/")
+
+
+def _cells(table: Mapping[str, Any]) -> list[list[str]]:
+  """Returns a line for each condition; the first changes no row."""
+  return [
+    summary.cells(row, row["changed"] if "minus_standard" in row else None)
+    for row in table["rows"]
+  ]
 
 
 def objects_table(
