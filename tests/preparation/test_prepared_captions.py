@@ -45,7 +45,8 @@ def test_captions_are_in_the_records(settings, captions, caplog, capsys):
   assert records[0]["caption_word_ids"].tolist() == [-1, 0, 1, -1]
   assert records[2]["caption_ids"].tolist() == []
   counts = prepared.metadata["counts"]["train"]
-  assert (counts["captions"], counts["longest_caption"]) == (2, 4)
+  keys = ("captions", "longest_caption", "shortened_captions")
+  assert [counts[key] for key in keys] == [2, 4, 1]
   assert prepared.has_captions
   assert "1 of 3 pictures match no row, first 'else.jpg'" in caplog.text
   # Other captions are another dataset.

@@ -197,6 +197,7 @@ def _caption_fields(counts: collections.Counter, plan: Plan) -> dict[str, Any]:
   """Returns a record's fields of a caption, and counts it."""
   words, input_ids, word_ids = map(list, plan.caption)
   counts["captions"] += bool(words)
+  counts["shortened_captions"] += len({*word_ids} - {-1}) < len(words)
   longest = max(counts["longest_caption"], len(input_ids))
   counts["longest_caption"] = longest
   return {

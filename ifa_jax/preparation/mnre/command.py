@@ -49,9 +49,10 @@ _COUNTED = {
   "missing_detected": "detected crops missing",
   "captions": "rows with a caption",
   "longest_caption": "longest caption (tokens)",
+  "shortened_captions": "captions that lost words",
 }
 # Only datasets with captions have these.
-_OF_CAPTIONS = ("captions", "longest_caption")
+_OF_CAPTIONS = ("captions", "longest_caption", "shortened_captions")
 
 
 def define_flags() -> None:
