@@ -1,7 +1,8 @@
 """Dataclasses of settings from and to nested dicts of plain values.
 
-Strict in both directions: an unknown key or a value of another type is an
-error, and `from_dict` reads the result of `to_dict` back equal.
+Strict in both directions: an unknown key, a value of another type or a number
+out of its `Range` is an error, and `from_dict` reads the result of `to_dict`
+back equal.
 """
 
 # A value may be of any type before it is checked.
@@ -9,12 +10,48 @@ error, and `from_dict` reads the result of `to_dict` back equal.
 
 import dataclasses
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+  """The numbers that a field of type `Annotated[float, Range(...)]` may have.
+
+  Attributes:
+    least: the smallest.
+    most: the largest.
+    below: larger than all of them.
+  """
+
+  least: float
+  most: float = math.inf
+  below: float = math.inf
+
+  def __contains__(self, value: float) -> bool:
+    """Returns whether a number is in the range; NaN is in none."""
+    return self.least <= value <= self.most and value < self.below
+
+  def __str__(self) -> str:
+    """Returns "at least 1", "at least 0 and at most 1"."""
+    parts = [f"at least {self.least}"]
+    parts += [f"at most {self.most}"] * math.isfinite(self.most)
+    parts += [f"below {self.below}"] * math.isfinite(self.below)
+    return " and ".join(parts)
+
+
+Count = Annotated[int, Range(1)]
+NonNegative = Annotated[float, Range(0)]
+Fraction = Annotated[float, Range(0, most=1)]
+# Of dropout, which divides by the probability to keep; or of a running mean.
+Rate = Annotated[float, Range(0, below=1)]
+# JAX keys are of 32 bits: larger seeds would repeat smaller ones.
+Seed = Annotated[int, Range(0, below=2**32)]
 
 
 class UnknownSettingError(KeyError, ValueError):
@@ -42,10 +79,11 @@ def from_dict(kind: type[T], settings: Mapping[str, Any], where: str = "") -> T:
 
   Raises:
     UnknownSettingError: for a key that is no field; names the nearest one.
-    ValueError: for a value of another type, or raised by the dataclass.
+    ValueError: for a value of another type or out of its range, or raised by
+      the dataclass.
   """
   check_keys(kind, settings, where)
-  declared = typing.get_type_hints(kind)
+  declared = typing.get_type_hints(kind, include_extras=True)
   return kind(
     **{
       key: _read(declared[key], value, _join(where, key))
@@ -76,7 +114,8 @@ def _read(declared: Any, value: Any, where: str) -> Any:
   """Returns a field's value as the first declared type that it fits."""
   is_union = typing.get_origin(declared) in (typing.Union, types.UnionType)
   options = typing.get_args(declared) if is_union else (declared,)
-  for option in options:
+  for annotated in options:
+    option, limits = _without_range(annotated)
     origin = typing.get_origin(option) or option
     if isinstance(value, Mapping) and dataclasses.is_dataclass(option):
       return from_dict(typing.cast(type, option), value, where)
@@ -87,10 +126,21 @@ def _read(declared: Any, value: Any, where: str) -> Any:
     if isinstance(value, Mapping):
       _, inside = typing.get_args(option) or (str, Any)
       return {k: _read(inside, v, _join(where, k)) for k, v in value.items()}
+    if limits and value not in limits:
+      raise ValueError(f"{where}: expected {limits}, got {value!r}")
     return value
-  names = [x.__name__ if isinstance(x, type) else str(x) for x in options]
+  plain = [_without_range(option)[0] for option in options]
+  names = [x.__name__ if isinstance(x, type) else str(x) for x in plain]
   expected = " or ".join(names).replace("NoneType", "None")
   raise ValueError(f"{where}: expected {expected}, got {value!r}")
+
+
+def _without_range(declared: Any) -> tuple[Any, Range | None]:
+  """Returns a declared type and the range that annotates it."""
+  if typing.get_origin(declared) is not Annotated:
+    return declared, None
+  kind, limits = typing.get_args(declared)
+  return kind, limits
 
 
 def _fits(declared: Any, value: Any) -> bool:

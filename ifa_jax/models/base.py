@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
+from ifa_jax.files.dataclass_dict import Count
+
 # "auto" is replaced by `training.config.resolve`; no model is built with it.
 AUTO_DTYPE = "auto"
 DTYPES = ("float32", "bfloat16", AUTO_DTYPE)
@@ -25,8 +27,8 @@ class RegionConfig:
       data's scenes, filled in by `training.model_inputs.sized`.
   """
 
-  num_regions: int = 10
-  feature_dim: int | None = None
+  num_regions: Count = 10
+  feature_dim: Count | None = None
 
 
 class Presets(NamedTuple):

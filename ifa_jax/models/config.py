@@ -3,7 +3,12 @@
 import dataclasses
 from typing import Any
 
-from ifa_jax.files.dataclass_dict import check_choice
+from ifa_jax.files.dataclass_dict import (
+  Count,
+  NonNegative,
+  Rate,
+  check_choice,
+)
 from ifa_jax.models.base import DTYPES, Presets, System
 from ifa_jax.models.exchange import FUSIONS, Exchange
 
@@ -25,17 +30,17 @@ class TextConfig:
     activation: "gelu" (erf) or "quick_gelu", see `transformer.ACTIVATIONS`.
   """
 
-  vocab_size: int = 30526
-  hidden_dim: int = 768
-  num_layers: int = 12
-  num_heads: int = 12
-  mlp_dim: int = 3072
-  max_len: int = 512
-  num_token_types: int = 2
-  norm_epsilon: float = 1e-12
+  vocab_size: Count = 30526
+  hidden_dim: Count = 768
+  num_layers: Count = 12
+  num_heads: Count = 12
+  mlp_dim: Count = 3072
+  max_len: Count = 512
+  num_token_types: Count = 2
+  norm_epsilon: NonNegative = 1e-12
   activation: str = "gelu"
-  dropout_rate: float = 0.1
-  attention_dropout_rate: float = 0.1
+  dropout_rate: Rate = 0.1
+  attention_dropout_rate: Rate = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,18 +61,18 @@ class VisionConfig:
       see `data.images.decode.fit`.
   """
 
-  image_size: int = 224
-  patch_size: int = 32
-  num_crops: int = 3
-  hidden_dim: int = 768
-  num_layers: int = 12
-  num_heads: int = 12
-  mlp_dim: int = 3072
-  norm_epsilon: float = 1e-5
+  image_size: Count = 224
+  patch_size: Count = 32
+  num_crops: Count = 3
+  hidden_dim: Count = 768
+  num_layers: Count = 12
+  num_heads: Count = 12
+  mlp_dim: Count = 3072
+  norm_epsilon: NonNegative = 1e-5
   activation: str = "quick_gelu"
   patch_bias: bool = False
   pre_norm: bool = True
-  crop_position_stddev: float = 0.02
+  crop_position_stddev: NonNegative = 0.02
   image_mean: tuple[float, float, float] = CLIP_MEAN
   image_std: tuple[float, float, float] = CLIP_STD
   resize: str = "fit"
@@ -112,8 +117,8 @@ class TextSystem(System):
 
   text: TextConfig = TextConfig()
   _: dataclasses.KW_ONLY
-  num_relations: int = 23
-  head_dropout_rate: float = 0.5
+  num_relations: Count = 23
+  head_dropout_rate: Rate = 0.5
   dtype: str = "float32"
 
   def __post_init__(self):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from ifa_jax.files import dataclass_dict
+from ifa_jax.files.dataclass_dict import Count, Rate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,6 +14,8 @@ class Part:
   rate: float = 0.5
   sizes: tuple[int, ...] = (1, 2)
   mean: tuple[float, float] = (0.0, 1.0)
+  dropout: Rate = 0.1
+  depth: Count | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +33,13 @@ WHOLE = Whole(limit=7, parts={"x": Part(rate=2.0, sizes=())})
 
 def test_round_trip():
   written = dataclass_dict.to_dict(WHOLE)
-  assert written["part"] == {"rate": 0.5, "sizes": [1, 2], "mean": [0.0, 1.0]}
+  assert written["part"] == {
+    "rate": 0.5,
+    "sizes": [1, 2],
+    "mean": [0.0, 1.0],
+    "dropout": 0.1,
+    "depth": None,
+  }
   assert dataclass_dict.from_dict(Whole, written) == WHOLE
   assert dataclass_dict.from_dict(Whole, {}) == Whole()
   assert dataclass_dict.from_dict(Whole, {"part": None}).part is None
@@ -51,6 +60,14 @@ def test_round_trip():
     ({"part": {"sizes": [1, "b"]}}, "part.sizes: expected tuple[int, ...], "),
     ({"part": {"sizes": "ab"}}, "part.sizes: expected tuple[int, ...], got "),
     ({"part": {"mean": [1.0]}}, "part.mean: expected tuple[float, float], got"),
+    ({"part": {"depth": 0}}, "part.depth: expected at least 1, got 0"),
+    ({"part": {"depth": 1.0}}, "part.depth: expected int or None, got 1.0"),
+    (
+      {"part": {"dropout": 1}},
+      "part.dropout: expected at least 0 and below 1, got 1",
+    ),
+    ({"part": {"dropout": -0.1}}, "part.dropout: expected at least 0 and"),
+    ({"part": {"dropout": float("nan")}}, "part.dropout: expected at least 0"),
     ({"parts": {"x": 1}}, "parts.x: expected Part, got 1"),
     ({"parts": [1]}, "parts: expected collections.abc.Mapping"),
   ],

@@ -205,21 +205,3 @@ def test_training_pictures_are_shuffled_by_the_config(data_dir, monkeypatch):
 def test_an_unknown_shuffle_is_refused(dataset, name, wanted):
   with pytest.raises(ValueError, match=f"_{name}: expected one of {wanted}"):
     build(dataset, data={f"visual_shuffle_{name}": "post"})
-
-
-@pytest.mark.parametrize(
-  ("section", "name"),
-  [
-    ("train", "batch_size"),
-    ("train", "total_epochs"),
-    ("train", "log_steps"),
-    ("train", "checkpoint_steps"),
-    ("eval", "batch_size"),
-  ],
-)
-def test_counts_below_one_are_refused(data_dir, section, name):
-  config = tiny_run.tiny_run_config(data_dir, **{section: {name: 0}})
-  with pytest.raises(
-    ValueError, match=rf"{section}\.{name}: expected at least 1"
-  ):
-    tiny_run.build(config)

@@ -40,10 +40,33 @@ def test_every_config_reads_back_equal(module, variant):
       ValueError,
       "train.batch_size: expected",
     ),
+    ({"train": {"max_steps": -1}}, ValueError, "train.max_steps: expected at"),
+    ({"eval": {"batch_size": 0}}, ValueError, "eval.batch_size: expected at"),
+    ({"seed": 2**32}, ValueError, "seed: expected at least 0 and below 4294"),
     (
-      {"train": {"max_steps": -1}},
+      {"optim": {"warmup_percent": 6}},
       ValueError,
-      "train.max_steps: expected",
+      "optim.warmup_percent: expected at least 0 and at most 1, got 6",
+    ),
+    (
+      {"optim": {"groups": {"a": {"pattern": ".*", "peak_lr": -1e-4}}}},
+      ValueError,
+      "optim.groups.a.peak_lr: expected at least 0, got -0.0001",
+    ),
+    (
+      {"model": {"head_dropout_rate": 1.0}},
+      ValueError,
+      "model.head_dropout_rate: expected at least 0 and below 1",
+    ),
+    (
+      {"model": {"text": {"num_layers": 0}}},
+      ValueError,
+      "model.text.num_layers: expected at least 1",
+    ),
+    (
+      {"data": {"visual_shuffle_keep": "count"}},
+      ValueError,
+      "data.visual_shuffle_seed: expected a seed with",
     ),
     ({"train": {"on_bad_numbers": "go"}}, ValueError, "train.on_bad_numbers: "),
     (

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
+from ifa_jax.files.dataclass_dict import Count, Rate
 from ifa_jax.models.base import System
 from ifa_jax.models.layers.transformer import Dropout
 from ifa_jax.models.output import ModelOutput
@@ -44,14 +45,14 @@ class PCNNConfig(System):
     head_dropout_rate: applied twice, as released.
   """
 
-  vocab_size: int | None = None
-  word_dim: int = 50
-  position_dim: int = 5
-  hidden_dim: int = 230
-  kernel_size: int = 3
-  max_words: int = 128
-  num_relations: int = 23
-  head_dropout_rate: float = 0.5
+  vocab_size: Count | None = None
+  word_dim: Count = 50
+  position_dim: Count = 5
+  hidden_dim: Count = 230
+  kernel_size: Count = 3
+  max_words: Count = 128
+  num_relations: Count = 23
+  head_dropout_rate: Rate = 0.5
 
   reads_words = True
   system = "pcnn"

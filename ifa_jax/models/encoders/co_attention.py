@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from ifa_jax.files.dataclass_dict import Count, Rate
 from ifa_jax.models.config import TextConfig
 from ifa_jax.models.encoders.regions import RegionStreamConfig
 from ifa_jax.models.encoders.text_layer import TextLayer
@@ -25,10 +26,10 @@ class CoAttentionConfig:
       stream and the first of the regions'.
   """
 
-  hidden_dim: int = 1024
-  num_layers: int = 6
-  num_heads: int = 8
-  attention_dropout_rate: float = 0.1
+  hidden_dim: Count = 1024
+  num_layers: Count = 6
+  num_heads: Count = 8
+  attention_dropout_rate: Rate = 0.1
 
 
 class CoAttention(nn.Module):

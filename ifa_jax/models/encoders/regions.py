@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
+from ifa_jax.files.dataclass_dict import Count, NonNegative, Rate
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.encoders.text_layer import TextLayer
 from ifa_jax.models.encoders.vision import VisualTokens
@@ -29,14 +30,14 @@ class RegionStreamConfig:
     activation: "gelu" (erf) or "quick_gelu", see `transformer.ACTIVATIONS`.
   """
 
-  hidden_dim: int = 1024
-  num_layers: int = 6
-  num_heads: int = 8
-  mlp_dim: int = 1024
-  norm_epsilon: float = 1e-12
+  hidden_dim: Count = 1024
+  num_layers: Count = 6
+  num_heads: Count = 8
+  mlp_dim: Count = 1024
+  norm_epsilon: NonNegative = 1e-12
   activation: str = "gelu"
-  dropout_rate: float = 0.1
-  attention_dropout_rate: float = 0.1
+  dropout_rate: Rate = 0.1
+  attention_dropout_rate: Rate = 0.1
 
 
 def with_whole_picture(

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
+from ifa_jax.files.dataclass_dict import Rate
 from ifa_jax.models.encoders.text import TextStream
 from ifa_jax.models.encoders.text_layer import read_rows
 from ifa_jax.models.encoders.two_stream import TwoStreamConfig
@@ -40,7 +41,7 @@ class HVFormerConfig(TwoStreamConfig):
     look_dropout_rate: of the attention weights of a look.
   """
 
-  look_dropout_rate: float = 0.1
+  look_dropout_rate: Rate = 0.1
 
   system = "hvformer"
 

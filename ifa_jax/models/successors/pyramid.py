@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from ifa_jax.files.dataclass_dict import check_choice
+from ifa_jax.files.dataclass_dict import Count, check_choice
 from ifa_jax.models.base import Presets, RegionConfig
 from ifa_jax.models.config import TextSystem
 from ifa_jax.models.exchange import PADDING_BIAS
@@ -100,7 +100,7 @@ class HVPNeTConfig(TextSystem):
     default_factory=lambda: RegionConfig(num_regions=4, feature_dim=15360)
   )
   stage_dims: tuple[int, ...] = (256, 512, 1024, 2048)
-  projection_dim: int = 800
+  projection_dim: Count = 800
   variant: str = "equations"
   prefix_rules: PrefixRules | None = None
   pooling: str = "entity_start"

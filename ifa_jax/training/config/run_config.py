@@ -7,13 +7,21 @@ objects on MNRE.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from ifa_jax.data.pipeline.cache import PLACES
 from ifa_jax.data.pipeline.sampling import KEEPS, UNITS, Shuffle
 from ifa_jax.data.text.layouts import LAYOUTS
 from ifa_jax.files import dataclass_dict
-from ifa_jax.files.dataclass_dict import check_choice
+from ifa_jax.files.dataclass_dict import (
+  Count,
+  Fraction,
+  NonNegative,
+  Range,
+  Rate,
+  Seed,
+  check_choice,
+)
 from ifa_jax.models import registry
 from ifa_jax.models.base import AUTO_DTYPE, System
 from ifa_jax.models.config import ModelConfig
@@ -26,15 +34,13 @@ BERT_UNCASED = (
 # The value of `weights` for encoders that start from random values.
 RANDOM = "random"
 
+# 0 stands for another rule.
+NumSteps = Annotated[int, Range(0)]
+
 _IFAFORMER = ModelConfig(dtype=AUTO_DTYPE)
 
 # Parameters that no pretrained encoder has; they learn faster.
 NEW = r"relation_head/.*|visual/embed/(grounded|detected)_position"
-
-
-def _check_least(name: str, found: int, least: int) -> None:
-  if found < least:
-    raise ValueError(f"{name}: expected at least {least}, got {found}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,9 +57,9 @@ class DataConfig:
   tokenizer_sha256: str | None = BERT_UNCASED
   # T, the most tokens of a text. 80 as DeepKE; with markers MNRE-2 has at most
   # 57, and 99 % of its texts have at most 46.
-  text_len: int = 80
+  text_len: Count = 80
   # U, the most tokens of a picture's caption, for models that read captions.
-  caption_len: int = 64
+  caption_len: Count = 64
   # Lengths in tokens. A batch is padded to the shortest that holds it; each
   # costs a compilation.
   text_buckets: tuple[int, ...] = (44, 48, 56)
@@ -72,16 +78,21 @@ class DataConfig:
   word_vectors: str | None = None
   # shuffle(train) of the paper's Table 1: training rows get the pictures of
   # others, by one fixed permutation. None disables it.
-  visual_shuffle_seed: int | None = None
+  visual_shuffle_seed: Seed | None = None
   visual_shuffle_unit: str = "row"  # See `Shuffle`.
   visual_shuffle_keep: str = "nothing"
 
   def __post_init__(self):
-    """Raises ValueError for an unknown choice."""
+    """Raises ValueError for an unknown choice, or one without effect."""
     check_choice("data.cache", self.cache, PLACES)
     check_choice("data.layout", self.layout, LAYOUTS)
     check_choice("data.visual_shuffle_unit", self.visual_shuffle_unit, UNITS)
     check_choice("data.visual_shuffle_keep", self.visual_shuffle_keep, KEEPS)
+    if self.visual_shuffle_seed is None and self.visual_shuffle != Shuffle():
+      raise ValueError(
+        "data.visual_shuffle_seed: expected a seed with visual_shuffle_unit or"
+        " visual_shuffle_keep, got None"
+      )
 
   @property
   def visual_shuffle(self) -> Shuffle:
@@ -96,7 +107,7 @@ class GroupConfig:
   # Regex that must match a parameter's whole path, such as
   # "text/layer_0/attention/query/kernel".
   pattern: str
-  peak_lr: float  # Learning rate after warm-up; 0 freezes the group.
+  peak_lr: NonNegative  # Learning rate after warm-up; 0 freezes the group.
 
 
 def _groups() -> dict[str, GroupConfig]:
@@ -115,18 +126,19 @@ class OptimConfig:
   # Name -> parameters; every parameter belongs to exactly one group.
   groups: Mapping[str, GroupConfig] = dataclasses.field(default_factory=_groups)
   # Fraction of the updates in which the rate rises, in [0, 1].
-  warmup_percent: float = 0.06
-  warmup_steps: int = 0  # If not 0, in place of the percentage.
+  warmup_percent: Fraction = 0.06
+  warmup_steps: NumSteps = 0  # If not 0, in place of the percentage.
   # Whether the schedule counts only full batches, as OpenNRE.
   whole_batches: bool = False
-  b1: float = 0.9  # Decay of the mean of gradients.
-  b2: float = 0.999  # Decay of the mean of squared gradients.
-  epsilon: float = 1e-8  # Added to the root of the second mean.
+  b1: Rate = 0.9  # Decay of the mean of gradients.
+  b2: Rate = 0.999  # Decay of the mean of squared gradients.
+  epsilon: NonNegative = 1e-8  # Added to the root of the second mean.
   bias_correction: bool = True  # Of both means.
-  weight_decay: float = 0.01  # Decoupled, times the learning rate.
+  weight_decay: NonNegative = 0.01  # Decoupled, times the learning rate.
   # Regex over whole paths of parameters without decay; "" for none.
   decay_exclude: str = r".*/(bias|scale)"
-  clip_norm: float = 1.0  # Of all trained gradients together; 0 does not clip.
+  # Of all trained gradients together; 0 does not clip.
+  clip_norm: NonNegative = 1.0
 
   def __post_init__(self):
     """Raises ValueError for an unknown algorithm."""
@@ -142,11 +154,11 @@ class OptimConfig:
 class TrainConfig:
   """The training loop."""
 
-  batch_size: int = 32  # B, rows of an update, over all devices.
-  total_epochs: int = 12
+  batch_size: Count = 32  # B, rows of an update, over all devices.
+  total_epochs: Count = 12
   # If not 0, the number of updates after which the run and its schedule end.
-  max_steps: int = 0
-  num_slices: int = 1  # Slices that a batch is computed in, to save memory.
+  max_steps: NumSteps = 0
+  num_slices: Count = 1  # Slices that a batch is computed in, to save memory.
   # Whether equal layers are compiled as one: a start in half the time. Updates
   # take as long if freed memory is kept, as `launch.py` does, and otherwise an
   # eighth longer on a CPU (docs/benchmarks.md).
@@ -160,17 +172,13 @@ class TrainConfig:
   # "stop" or "skip": an update whose loss or gradient is not finite is not
   # made, and the run ends there or continues.
   on_bad_numbers: str = "stop"
-  log_steps: int = 20  # Updates between two lines of metrics.
+  log_steps: Count = 20  # Updates between two lines of metrics.
   # Updates between two checkpoints, in addition to the one after each epoch.
-  checkpoint_steps: int = 100
+  checkpoint_steps: Count = 100
   progress: bool = True
 
   def __post_init__(self):
-    """Raises ValueError for an impossible count or an unknown choice."""
-    positive = ("batch_size", "total_epochs", "log_steps", "checkpoint_steps")
-    for name in positive:
-      _check_least(f"train.{name}", getattr(self, name), 1)
-    _check_least("train.max_steps", self.max_steps, 0)
+    """Raises ValueError for an unknown choice."""
     choices = ("stop", "skip")
     check_choice("train.on_bad_numbers", self.on_bad_numbers, choices)
 
@@ -179,11 +187,7 @@ class TrainConfig:
 class EvalConfig:
   """Scoring."""
 
-  batch_size: int = 64  # Rows of a step, over all devices.
-
-  def __post_init__(self):
-    """Raises ValueError for a batch without rows."""
-    _check_least("eval.batch_size", self.batch_size, 1)
+  batch_size: Count = 64  # Rows of a step, over all devices.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,7 +195,7 @@ class RunConfig:
   """All settings of a run."""
 
   # Of parameters, order and dropout; DeepKE's is 1234 (train.yaml).
-  seed: int = 1234
+  seed: Seed = 1234
   # Pretrained encoders: text=ID_OR_DIR,vision=ID_OR_DIR, an output folder of
   # `python -m ifa_jax.convert`, or "random"; see `convert.cache`. Their sizes
   # win over those of `model`. None: a model without encoders.
