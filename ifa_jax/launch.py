@@ -62,6 +62,16 @@ _CHOICES = {
     " or left out.",
   ),
 }
+# Flags that do nothing by themselves: name -> the flag that they belong to, and
+# a hint.
+_PARTS = {
+  "protocol": ("data_dir", "; to train: --config.data.protocol"),
+  "unknown_relations": ("data_dir", ""),
+  "boxes": ("raw_dir", ""),
+  "captions": ("raw_dir", ""),
+  "missing_pixels": ("raw_dir", ""),
+  "raw_dir": ("config", ""),
+}
 _COUNTS = {
   "num_processes": (
     1,
@@ -94,11 +104,37 @@ def define_flags() -> None:
     [*PROTOCOLS],
     "With --data_dir: the dataset's protocol. Default: the run's.",
   )
+  _define_rules()
+  # The flag's parser opens files: replace the names of configs before it runs.
+  sys.argv[1:] = _with_config_files(sys.argv[1:])
+
+
+def _define_rules() -> None:
+  """Refuses flags that another flag leaves without effect."""
+  for name, (whole, hint) in _PARTS.items():
+    flags.register_multi_flags_validator(
+      [name, whole],
+      lambda values, name=name, whole=whole: (
+        values[name] == flags.FLAGS[name].default or values[whole] is not None
+      ),
+      f"expected --{whole} with --{name}{hint}",
+    )
+  flags.register_multi_flags_validator(
+    ["split", "mode"],
+    lambda values: values["split"] == "test" or values["mode"] == "evaluate",
+    "expected --split with --mode=evaluate; training scores dev and test",
+  )
   flags.register_multi_flags_validator(
     ["data_dir", "mode"],
     lambda values: values["data_dir"] is None or values["mode"] == "evaluate",
     "expected --data_dir with --mode=evaluate; to train on another dataset:"
     " --config.data.data_dir",
+  )
+  flags.register_multi_flags_validator(
+    ["data_dir", "config"],
+    lambda values: values["data_dir"] is None or values["config"] is None,
+    "expected --data_dir without --config, since a run keeps its settings;"
+    " --workdir names the run",
   )
   flags.register_multi_flags_validator(
     ["config", "mode", "workdir"],
@@ -109,8 +145,6 @@ def define_flags() -> None:
     "expected a config, e.g. --config=configs/mnre.py; only --mode=evaluate"
     " with --workdir needs none",
   )
-  # The flag's parser opens files: replace the names of configs before it runs.
-  sys.argv[1:] = _with_config_files(sys.argv[1:])
 
 
 def _with_config_files(arguments: list[str]) -> list[str]:
@@ -165,7 +199,7 @@ def main(_) -> None:
       values.unknown_relations,
     )
     return
-  if given is not None and values.raw_dir:
+  if values.raw_dir:
     collectives.run_on_first(lambda: _prepare(config, values))
   built = collectives.run_on_all(lambda: experiment.build(config, folder))
   if values.mode == "evaluate":

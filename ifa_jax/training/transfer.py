@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,9 +32,10 @@ def run(
 ) -> dict[str, Any]:
   """Scores a run's best checkpoint on a split of another dataset.
 
-  Writes `on_{name}/eval_{split}.json` and `on_{name}/predictions_{split}.jsonl`
-  into the run's folder, where name is the last part of `data_dir`; `compare`
-  reads that folder as it reads a run's.
+  Writes `eval_{split}.json` and `predictions_{split}.jsonl` into a folder
+  inside the run's, which `compare` reads as it reads a run's. Its name is
+  `on_{name}`, where name is the last part of `data_dir`, followed by
+  `_{protocol}` if that is not the run's, and by `_skip`.
 
   Args:
     config: the run's, resolved.
@@ -45,19 +46,27 @@ def run(
     unknown: "wrong" or "skip", for rows whose relation the run does not know.
 
   Returns:
-    The scores, as written: those of `evaluation.write`, and `unknown`, the
-    number of rows of each relation that the run does not know.
+    The scores, as written: those of `evaluation.write`, `data_dir`, and
+    `unknown`, the number of rows of each relation that the run does not know.
 
   Raises:
-    ValueError: for a dataset that the model cannot read, or no row to score.
+    ValueError: for a dataset that the model cannot read, no row to score, or
+      scores of another dataset of the same name, which are kept.
   """
   if config.model.reads_words or config.model.regions is not None:
     raise ValueError(
       f"--data_dir: expected a run that reads WordPieces, pixels or captions,"
       f" got {config.model.system}, which reads words or scenes of its dataset"
     )
-  known = folder.read_record()["dataset"]["relations"]
-  built, names = _build(config, data_dir, protocol, known)
+  trained_on = folder.read_record()["dataset"]
+  known = trained_on["relations"]
+  data = dataclasses.replace(
+    config.data, data_dir=data_dir, protocol=protocol or config.data.protocol
+  )
+  suffix = f"_{data.protocol}" if data.protocol != config.data.protocol else ""
+  suffix += "_skip" if unknown == "skip" else ""
+  out = _open(folder, data_dir, suffix)
+  built, names = _build(dataclasses.replace(config, data=data), trained_on)
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
     best = evaluation.load_best(built, checkpoints)
   predictions = evaluation.Evaluator(built).predict(
@@ -80,12 +89,12 @@ def run(
     )
   scores = evaluation.write(
     dataclasses.replace(built, prepared=_renamed(built.prepared, union)),
-    _folder(folder, data_dir),
+    out,
     split,
     Predictions(gold[kept], predictions.probabilities[kept]),
     best.step,
     kept.tolist(),
-    {"unknown": counts},
+    {"data_dir": os.path.abspath(data_dir), "unknown": counts},
   )
   if collectives.is_first():
     title = f"{split} scores of {folder.path} on {data_dir}"
@@ -93,24 +102,51 @@ def run(
   return scores
 
 
-def _folder(folder: RunFolder, data_dir: str) -> RunFolder:
-  name = os.path.basename(os.path.abspath(data_dir))
-  inside = RunFolder(folder.file(f"on_{name}"))
-  collectives.run_on_first(lambda: os.makedirs(inside.path, exist_ok=True))
+def _open(folder: RunFolder, data_dir: str, suffix: str) -> RunFolder:
+  """Returns the folder of the scores, which may hold those of another split.
+
+  Raises:
+    ValueError: if it holds those of another dataset.
+  """
+  path = os.path.abspath(data_dir)
+  inside = RunFolder(folder.file(f"on_{os.path.basename(path)}{suffix}"))
+
+  def make() -> None:
+    os.makedirs(inside.path, exist_ok=True)
+    for split in ("dev", "test"):
+      scores = inside.read_json(f"eval_{split}.json") or {}
+      found = scores.get("data_dir", path)
+      if found != path:
+        raise ValueError(
+          f"{inside.path}: expected scores on {path}, got those on {found};"
+          " move or remove this folder"
+        )
+
+  collectives.run_on_first(make)
   return inside
 
 
 def _build(
-  config: RunConfig, data_dir: str, protocol: str | None, known: Sequence[str]
+  config: RunConfig, trained_on: Mapping[str, Any]
 ) -> tuple[Experiment, list[str]]:
-  """Returns the run on other data, and the relations of that data by id."""
-  data = dataclasses.replace(
-    config.data, data_dir=data_dir, protocol=protocol or config.data.protocol
-  )
-  config = dataclasses.replace(config, data=data)
+  """Returns the run on other data, and the relations of that data by id.
+
+  Args:
+    config: the run's, with the other data.
+    trained_on: metadata of the run's own dataset.
+  """
+  data, known = config.data, trained_on["relations"]
   prepared = schema.read_metadata(
-    data_dir, data.protocol, lambda: dataset_settings.command(config)
+    data.data_dir, data.protocol, lambda: dataset_settings.command(config)
   )
+  ours, theirs = trained_on["tokenizer"], prepared.metadata["tokenizer"]
+  # Any vocabulary of the size may be chosen for training, but not changed.
+  if config.model.text is not None and ours["sha256"] != theirs["sha256"]:
+    raise ValueError(
+      f"{prepared.folder}: expected texts of the run's tokenizer"
+      f" {ours['name']!r} (sha256 {ours['sha256'][:12]}), got those of"
+      f" {theirs['name']!r} (sha256 {theirs['sha256'][:12]})"
+    )
   # "none" is "None".
   spelled = {relation_names.look(name): name for name in known}
   names = [

@@ -102,7 +102,7 @@ def test_rows_of_unknown_relations_can_be_left_out(
   assert scores["n"] == len(own)
   right = [x["pred"] == x["gold"] for x in own]
   assert scores["accuracy"] == pytest.approx(np.mean(right))
-  seed = predictions.read(copied.file("on_other"), "test")
+  seed = predictions.read(copied.file("on_other_skip"), "test")
   assert [*seed.lines] == [x["id"] for x in own]
 
 
@@ -110,6 +110,22 @@ def test_the_runs_own_scores_remain(copied, other):
   before = copied.read_json("eval_test.json")
   score(copied, other)
   assert copied.read_json("eval_test.json") == before
+
+
+def test_scores_of_another_dataset_of_this_name_remain(copied, other, tmp_path):
+  score(copied, other)
+  again = shutil.copytree(other, tmp_path / "other")
+  with pytest.raises(ValueError, match=rf"on_other: expected .* on {again}"):
+    score(copied, str(again))
+  assert score(copied, other)["data_dir"] == other
+
+
+def test_texts_of_another_vocabulary_are_refused(copied, other):
+  record = copied.read_record()
+  record["dataset"]["tokenizer"]["sha256"] = "0" * 64
+  copied.write_json("config.json", record)
+  with pytest.raises(ValueError, match=r"texts of the run's tokenizer"):
+    score(copied, other)
 
 
 def test_words_of_the_runs_own_dataset_are_refused(copied, other):
