@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ifa_jax.files.shown import one_line
+
 SUFFIX = ".onnx"
 _Item = TypeVar("_Item")
 
@@ -67,8 +69,9 @@ class _Graph:
     try:
       graph = onnx.load(path).graph
     except Exception as error:  # Of protobuf, or of further files.
-      reason = " ".join(str(error).split())[:200]
-      raise ValueError(f"{path}: damaged, or no ONNX file ({reason})") from None
+      raise ValueError(
+        f"{path}: damaged, or no ONNX file ({one_line(error)})"
+      ) from None
     read = onnx.numpy_helper.to_array
     self.path, self.inputs, self.nodes = path, graph.input, graph.node
     self.origin = {name: node for node in self.nodes for name in node.output}

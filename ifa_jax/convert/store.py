@@ -22,6 +22,7 @@ from flax import traverse_util
 
 from ifa_jax.convert import engine, sources
 from ifa_jax.files import json_file, whole
+from ifa_jax.files.shown import one_line
 from ifa_jax.models import parameters, registry
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
@@ -178,8 +179,7 @@ def _checkpointer() -> Any:
 
 
 def _damaged(path: str, error: Exception) -> ValueError:
-  reason = " ".join(str(error).split())[:200]
-  return ValueError(f"{path}: missing or damaged ({reason})")
+  return ValueError(f"{path}: missing or damaged ({one_line(error)})")
 
 
 def _read_json(folder: str | os.PathLike, name: str) -> dict[str, Any]:

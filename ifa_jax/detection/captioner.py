@@ -11,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from ifa_jax.detection import torch_models
+from ifa_jax.files.shown import one_line
 
 MAX_TOKENS = 60
 DTYPES = ("float32", "bfloat16", "float16")
@@ -119,7 +120,7 @@ class Captioner:
         raise ValueError(
           f"{self._source.name}: expected a model that reads pictures with"
           f" prompt={self._prompt!r}, got {type(error).__name__}:"
-          f" {torch_models.one_line(error)}"
+          f" {one_line(error)}"
         ) from None
     decode = self._tokenizer.batch_decode
     texts = decode(tokens, skip_special_tokens=True)

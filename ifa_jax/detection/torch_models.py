@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from PIL import Image
 
 from ifa_jax.convert import sources
+from ifa_jax.files.shown import one_line
 
 DETECTION, GROUNDING = "object-detection", "zero-shot-object-detection"
 CAPTIONING = "image-text-to-text"
@@ -81,11 +82,6 @@ def enough_memory(device: str, batch_size: int) -> Iterator[None]:
 def is_too_long(picture: Image.Image) -> bool:
   """Returns whether a picture is over 100 times longer than it is wide."""
   return max(picture.size) > _MAX_ASPECT * min(picture.size)
-
-
-def one_line(error: Exception) -> str:
-  """Returns the beginning of an error's text as one line."""
-  return " ".join(str(error).split())[:200]
 
 
 def load_pipeline(

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
+from ifa_jax.files.shown import one_line
+
 FILE = "model.safetensors"
 
 _SEPARATOR = "."
@@ -59,10 +61,9 @@ def read(
       _check(file, {name: leaf.shape for name, leaf in flat.items()})
       found = {name: file.get_tensor(name) for name in flat}
   except (OSError, safetensors.SafetensorError) as error:
-    reason = " ".join(str(error).split())[:200]
     raise ValueError(
       f"{path}: expected a safetensors file, got none that can be read"
-      f" ({reason})"
+      f" ({one_line(error)})"
     ) from None
   except ValueError as error:
     raise ValueError(f"{path}: {error}") from None

@@ -1,9 +1,10 @@
-"""Values as error messages quote them."""
+"""Values and errors as error messages quote them."""
 
 import reprlib
 from typing import Any
 
 _MAX_LENGTH = 80
+_MAX_REASON = 200
 
 
 class _Short(reprlib.Repr):
@@ -31,3 +32,8 @@ def shown(value: Any) -> str:
   """
   text = " ".join(_SHORT.repr(value).split())
   return text if len(text) <= _MAX_LENGTH else f"{text[: _MAX_LENGTH - 3]}..."
+
+
+def one_line(error: Exception) -> str:
+  """Returns the beginning of an error's text, or its type if it has none."""
+  return " ".join(str(error).split())[:_MAX_REASON] or type(error).__name__

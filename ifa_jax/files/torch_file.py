@@ -22,7 +22,7 @@ import ml_dtypes
 import numpy as np
 
 from ifa_jax.files import archives
-from ifa_jax.files.shown import shown
+from ifa_jax.files.shown import one_line, shown
 
 # A tensor may repeat its storage, as torch's `expand` does, up to so many
 # elements; a file of a few bytes could ask for any number.
@@ -63,9 +63,8 @@ def load(path: str | os.PathLike[str]) -> Any:
       raise ValueError(f"{path}: {error}") from None
     except Exception as error:
       # Damage reaches zipfile, pickle and numpy, whose errors are of any type.
-      reason = " ".join(str(error).split())
       raise ValueError(
-        f"{path}: damaged ({type(error).__name__}: {reason})"
+        f"{path}: damaged ({type(error).__name__}: {one_line(error)})"
       ) from None
 
 

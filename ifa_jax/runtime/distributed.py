@@ -143,7 +143,7 @@ def _connect(settings: dict[str, Any]) -> None:
       **settings,
     )
   except (RuntimeError, ValueError) as error:
-    reason = str(error).splitlines()[0]
+    reason = str(error).partition("\n")[0]
     raise ValueError(
       f"the processes of the run did not connect: {reason}; see docs/pods.md"
     ) from None

@@ -20,6 +20,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from ifa_jax.files import checksums, orbax_tree
+from ifa_jax.files.shown import one_line
 from ifa_jax.runtime import collectives
 
 if TYPE_CHECKING:
@@ -126,8 +127,9 @@ class Checkpoints(contextlib.AbstractContextManager):
     try:
       self._manager = ocp.CheckpointManager(folder, options=options)
     except (ValueError, KeyError, TypeError, OSError) as error:
-      reason = " ".join(str(error).split())[:200]
-      raise ValueError(f"{folder}: scores cannot be read ({reason})") from None
+      raise ValueError(
+        f"{folder}: scores cannot be read ({one_line(error)})"
+      ) from None
     self._deleting = concurrent.futures.ThreadPoolExecutor(1)
     self._check_seen()
 

@@ -16,6 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageOps
 
+from ifa_jax.files.shown import one_line
+
 # A 48-megapixel photo passes; a far larger file is a "decompression bomb", an
 # attack on the memory.
 MAX_PIXELS = 64_000_000
@@ -92,8 +94,9 @@ def open_picture(source: str | os.PathLike | bytes) -> Image.Image:
     kinds = ", ".join(_FORMATS)
     raise ValueError(f"{name}: not a picture in {kinds}") from None
   except Exception as error:  # PIL's decoders raise nearly anything.
-    reason = " ".join(str(error).split()) or type(error).__name__
-    raise ValueError(f"{name}: unreadable picture ({reason})") from error
+    raise ValueError(
+      f"{name}: unreadable picture ({one_line(error)})"
+    ) from error
 
 
 def fit(picture: Image.Image, size: int, resize: str = "fit") -> np.ndarray:

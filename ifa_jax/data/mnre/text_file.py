@@ -17,7 +17,7 @@ from ifa_jax.data.mnre import notation
 from ifa_jax.data.mnre import row as rows
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files import json_file
-from ifa_jax.files.shown import shown
+from ifa_jax.files.shown import one_line, shown
 
 # MNRE-1 names pictures by the posts' numbers, which fit into 64 bits.
 _MAX_NUMBER = 1 << 63
@@ -130,8 +130,7 @@ def read_fields(
     raise RowError(where, "repeated key", str(error)) from None
   # Python's parser raises all of these, two of them for deep nesting.
   except notation.ERRORS as error:
-    reason = " ".join(str(error).split())[:120] or type(error).__name__
-    raise RowError(where, f"not {kind}", reason) from None
+    raise RowError(where, f"not {kind}", one_line(error)) from None
   if not isinstance(fields, dict):
     raise RowError(where, f"not {kind}", f"got a {type(fields).__name__}")
   for key, kind in _KEYS.items():

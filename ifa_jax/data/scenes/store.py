@@ -36,7 +36,7 @@ from ifa_jax.data.scenes import arrays as scene_arrays
 from ifa_jax.data.scenes import validate
 from ifa_jax.data.scenes.arrays import Scene
 from ifa_jax.files import archives, json_file
-from ifa_jax.files.shown import shown
+from ifa_jax.files.shown import one_line, shown
 from ifa_jax.workdir.run_folder import RunFolder
 
 # Increases when an array or a key changes meaning.
@@ -217,8 +217,9 @@ def _read_arrays(path: str, sha256: str) -> dict[str, np.ndarray]:
         return dict(arrays)
     except Exception as error:  # numpy and zipfile raise nearly anything.
       # zipfile's messages may quote the file.
-      reason = " ".join(str(error).split())[:200]
-      raise ValueError(f"{path}: not arrays of numpy: {reason}") from None
+      raise ValueError(
+        f"{path}: not arrays of numpy: {one_line(error)}"
+      ) from None
 
 
 def _sha256(path: str) -> str:

@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from ifa_jax.files.shown import one_line
+
 KINDS = ("auto", "spacy", "chain")
 
 _log = logging.getLogger("ifa_jax")
@@ -67,8 +69,9 @@ def _load_spacy(model: str) -> Parser:
   try:
     nlp = spacy.load(model, exclude=list(_UNUSED))
   except OSError as error:
-    reason = " ".join(str(error).split())
-    raise ValueError(f"spacy has no model {model!r}: {reason}") from None
+    raise ValueError(
+      f"spacy has no model {model!r}: {one_line(error)}"
+    ) from None
   if "parser" not in nlp.pipe_names:
     raise ValueError(
       f"spacy's model {model!r}: expected a dependency parser in it, got"

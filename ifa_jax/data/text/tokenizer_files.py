@@ -12,6 +12,8 @@ from typing import Any
 
 import tokenizers
 
+from ifa_jax.files.shown import one_line
+
 # Names of the special tokens in tokenizer_config.json and transformers.
 SPECIAL = ("cls_token", "sep_token", "pad_token", "unk_token")
 
@@ -57,7 +59,7 @@ def read(source: str) -> Any:
       return _read_folder(_fetch(source, local_files_only=True))
     return _read_folder(_fetch(source))
   except Exception as error:  # Damaged files raise nearly anything.
-    reason = " ".join(str(error).split())[:200]
+    reason = one_line(error)
   raise ValueError(
     f"tokenizer {source!r}: neither a folder nor a hub id that can be loaded"
     f" ({reason})"

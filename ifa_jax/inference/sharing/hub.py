@@ -2,6 +2,8 @@
 
 import os
 
+from ifa_jax.files.shown import one_line
+
 # Files that are read; a repository may contain more.
 _FILES = (
   "config.json",
@@ -12,7 +14,6 @@ _FILES = (
   "region_encoder/*",
   "tokenizer/*",
 )
-_MOST_SHOWN = 200
 
 
 def find(
@@ -43,7 +44,7 @@ def find(
   except Exception as error:  # Of the hub, of the network, of the cache.
     raise ValueError(
       f"{name}: expected a folder, or a model that can be fetched from the hub,"
-      f" got neither ({_one_line(error)})"
+      f" got neither ({one_line(error)})"
     ) from None
 
 
@@ -73,10 +74,6 @@ def upload(folder: str, repo_id: str, private: bool) -> str:
   except Exception as error:  # Of the hub, of the network, of the account.
     raise ValueError(
       f"{repo_id}: expected a repository to upload to, got an error"
-      f" ({_one_line(error)})"
+      f" ({one_line(error)})"
     ) from None
   return commit.commit_url
-
-
-def _one_line(error: Exception) -> str:
-  return " ".join(str(error).split())[:_MOST_SHOWN] or type(error).__name__
