@@ -137,8 +137,8 @@ class BatchSource:
     return np.array([len(text.encoded.input_ids) for text in texts])
 
   def _caption_lengths(self, split: "Split") -> np.ndarray:
-    texts, most = self.inputs.texts(split), self._config.data.caption_len
-    return np.array([min(len(x.caption.input_ids), most) for x in texts])
+    texts = self.inputs.texts(split)
+    return np.array([len(text.caption.input_ids) for text in texts])
 
   def num_seen(self, split: "Split") -> list[tuple[int, ...]]:
     """Returns, for each row, the number of pictures of each kind it shows."""

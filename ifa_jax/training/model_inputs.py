@@ -148,7 +148,7 @@ class Inputs:
 
   @_per_split
   def texts(self, split: "Split") -> list[RowText]:
-    """Returns the texts of all rows, in the run's layout."""
+    """Returns the texts and captions of all rows, as the run reads them."""
     return [self._lay_out(split.describe(row)) for row in range(len(split))]
 
   @_per_split
@@ -220,6 +220,8 @@ class Inputs:
     return self._tokenizer.ids_of(layouts.OPENNRE_MARKERS)
 
   def _lay_out(self, text: RowText) -> RowText:
+    # The dataset may have longer captions.
+    text = text._replace(caption=text.caption.cut(self._data.caption_len))
     if self._data.layout == "nested" or self._model.text is None:
       return text
     encoded = layouts.opennre(

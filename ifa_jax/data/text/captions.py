@@ -22,17 +22,15 @@ def segment_reader(
   Args:
     texts: of a split.
     text_len: tokens that a text may have.
-    caption_len: tokens that a caption may have, its [CLS] included.
+    caption_len: tokens that a caption has at most, its [CLS] included.
   """
   width = segment_len(text_len, caption_len)
 
   def read(text_rows, picture_rows):
     shown = [texts[row] for row in text_rows]
-    captions = [
-      texts[row].caption.input_ids[1:caption_len] for row in picture_rows
-    ]
+    captions = [texts[row].caption.input_ids for row in picture_rows]
     joined = [
-      [*text.encoded.input_ids, *caption]
+      [*text.encoded.input_ids, *caption[1:]]
       for text, caption in zip(shown, captions, strict=True)
     ]
     ids, mask = _pad(joined, width)
@@ -62,7 +60,7 @@ def stream_reader(texts: Sequence[RowText], caption_len: int) -> Reader:
   def read(text_rows, picture_rows) -> dict[str, Any]:
     del text_rows
     captions = [texts[row].caption.input_ids for row in picture_rows]
-    ids, mask = _pad([x[:caption_len] for x in captions], caption_len)
+    ids, mask = _pad(captions, caption_len)
     return {"caption_ids": ids, "caption_mask": mask}
 
   return read

@@ -64,6 +64,16 @@ class Caption(NamedTuple):
   input_ids: Sequence[int] = ()
   word_ids: Sequence[int] = ()
 
+  def cut(self, caption_len: int) -> "Caption":
+    """Returns the caption with at most `caption_len` ids; [SEP] is the last."""
+    if len(self.input_ids) <= caption_len:
+      return self
+    kept = [*range(caption_len - 1), -1]
+    return self._replace(
+      input_ids=[self.input_ids[i] for i in kept],
+      word_ids=[self.word_ids[i] for i in kept],
+    )
+
 
 class Tokenizer:
   """A WordPiece tokenizer with four entity markers added to its vocabulary.
@@ -238,12 +248,13 @@ class Tokenizer:
       (piece, word)
       for word, part in enumerate(words)
       for piece in self._pieces(part)
-    ][: caption_len - 2]
+    ]
     if not pieces:
       return Caption()
     ids, word_ids = zip(*pieces, strict=True)
     first, last = self._special["cls_token"], self._special["sep_token"]
-    return Caption(words, [first, *ids, last], [-1, *word_ids, -1])
+    whole = Caption(words, [first, *ids, last], [-1, *word_ids, -1])
+    return whole.cut(caption_len)
 
   def num_unknown(self, encoded: Encoded) -> int:
     """Returns how many words of a text have an [UNK] among their tokens."""

@@ -69,8 +69,17 @@ def test_a_second_segment_follows_the_text(tokenizer, texts):
 
 
 def test_a_stream_gets_the_captions_of_the_pictures(texts):
-  read = captions.stream_reader(texts, caption_len=6)
+  read = captions.stream_reader(texts, caption_len=16)
   fields = read(np.array([1, 1]), np.array([0, 1]))
-  expected = [*texts[0].caption.input_ids][:6]
-  assert fields["caption_ids"][0].tolist() == expected
-  assert fields["caption_mask"].tolist() == [[True] * 6, [False] * 6]
+  expected = [*texts[0].caption.input_ids]
+  count = len(expected)
+  assert fields["caption_ids"][0, :count].tolist() == expected
+  assert fields["caption_mask"].sum(axis=1).tolist() == [count, 0]
+
+
+def test_a_shorter_caption_is_that_of_the_tokenizer(tokenizer):
+  text = POSTS[0][1]
+  whole = tokenizer.encode_caption(text, 16)
+  assert whole.cut(16) == whole
+  assert whole.cut(6) == tokenizer.encode_caption(text, 6)
+  assert len(whole.cut(6).input_ids) == 6
