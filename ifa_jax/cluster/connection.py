@@ -14,7 +14,7 @@ from typing import Any
 from absl import flags
 
 from ifa_jax.cluster.workers import Cluster
-from ifa_jax.runtime import optional_imports
+from ifa_jax.runtime import host, optional_imports
 
 # --help lists the flag as one of the module that runs.
 flags.disclaim_key_flags()
@@ -99,7 +99,7 @@ def _init(ray: Any, address: str) -> None:
   options: dict[str, Any] = {"address": address}
   if address == _LOCAL:
     options |= {
-      "num_cpus": len(os.sched_getaffinity(0)),
+      "num_cpus": host.num_cores(),
       "include_dashboard": False,
       "object_store_memory": _OBJECT_STORE_BYTES,
     }
@@ -148,9 +148,9 @@ def _check(address: str) -> None:
     return
   if not found:
     raise ValueError(f"--ray: expected HOST:PORT or auto, got {address!r}")
-  host, port = found[1].strip("[]"), int(found[2])
+  machine, port = found[1].strip("[]"), int(found[2])
   try:
-    socket.create_connection((host, port), _SECONDS_TO_CONNECT).close()
+    socket.create_connection((machine, port), _SECONDS_TO_CONNECT).close()
   except (OSError, OverflowError) as error:
     raise ValueError(
       f"--ray: expected a Ray cluster at {address}, got none ({error})"

@@ -10,11 +10,11 @@ import logging
 from collections.abc import Mapping
 
 import jax
-import psutil
 
 from ifa_jax.batch import Geometry
 from ifa_jax.data.pipeline.device_cache import DevicePictures
 from ifa_jax.data.pipeline.host_cache import HostRows, Store, Stores
+from ifa_jax.runtime import host
 from ifa_jax.runtime.data_parallel import Parallel
 
 PLACES = ("auto", "host", "device", "none")
@@ -86,5 +86,5 @@ def choose(num_bytes: int) -> str:
     )
     if num_bytes <= _SHARE * free:
       return "device"
-  free = psutil.virtual_memory().available
+  free = host.free_memory()
   return "host" if num_bytes <= _SHARE * free else "none"

@@ -20,6 +20,7 @@ from ifa_jax.data import schema
 from ifa_jax.data.images import decode
 from ifa_jax.data.mnre.crops import Crop
 from ifa_jax.preparation.mnre.plan import Plan
+from ifa_jax.runtime import host
 
 # Rows that share a picture follow each other; a chunk opens it once.
 _CHUNK_ROWS = 8
@@ -53,7 +54,7 @@ def start_pool(num_workers: int) -> Executor | None:
   Returns:
     None for one worker: the calling process.
   """
-  num_workers = num_workers or _num_cores()
+  num_workers = num_workers or host.num_cores()
   if num_workers == 1:
     return None
   # Not "fork": TensorFlow's threads do not survive it.
@@ -169,10 +170,3 @@ def _picture_size(path: str) -> tuple[int, int]:
 @functools.lru_cache(maxsize=2)
 def _open(path: str) -> Image.Image:
   return decode.open_picture(path)
-
-
-def _num_cores() -> int:
-  """Returns the number of cores that this process may use."""
-  if hasattr(os, "sched_getaffinity"):
-    return len(os.sched_getaffinity(0))
-  return os.cpu_count() or 1
