@@ -1,4 +1,4 @@
-"""Runs commands. Exit status: 0 done, 1 failed, 2 wrong usage.
+"""Runs commands. Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped.
 
 A user's mistake is reported as one line on standard error.
 """
@@ -10,6 +10,7 @@ import io
 import logging
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +60,7 @@ def run(
       flags_parser=functools.partial(_parse, takes_words=takes_words),
     )
   except KeyboardInterrupt:
-    _fail("stopped", 1)
+    _fail("stopped", 128 + signal.SIGINT)
   except BrokenPipeError:
     # The reader of the output has closed it, so the exit must not flush more.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -146,8 +147,8 @@ def _run_main(main: Callable, compiles: bool, argv: Sequence[str]) -> Any:
     return main(argv)
   except BrokenPipeError:
     raise
-  except (RuntimeError, AssertionError):
-    if reason := platforms.failure():
+  except (RuntimeError, AssertionError) as error:
+    if reason := platforms.failure(error):
       _fail(reason, 1)
     raise
   except (ValueError, OSError) as error:

@@ -1,12 +1,28 @@
-"""Devices that the environment names and JAX cannot start."""
+"""Failures of devices, in the words of a user's settings."""
 
 import sys
 
+# Begins XLA's error if an allocation fails.
+_FULL = "RESOURCE_EXHAUSTED"
 _SETTINGS = ("jax_platforms", "jax_platform_name")
 
 
-def failure() -> str | None:
-  """Returns in one line why JAX cannot start the platform of a setting.
+def failure(error: BaseException) -> str | None:
+  """Returns in one line what failed: the device's memory, or its start.
+
+  None for any other error.
+  """
+  reason = str(error).partition("\n")[0]
+  if _FULL in reason:
+    return (
+      f"device memory: expected room for the batch, got {reason}; set a smaller"
+      " batch size, or see train.num_slices and train.remat"
+    )
+  return _unavailable()
+
+
+def _unavailable() -> str | None:
+  """Returns why JAX cannot start the platform of a setting.
 
   None if it can, if no setting names a platform, or if JAX is not loaded.
   """

@@ -28,6 +28,7 @@ def main(argv):
       "key": dataclass_dict.UnknownSettingError("model.foo: no such setting"),
       "bug of a key": KeyError("foo"),
       "bug": AssertionError("cannot be"),
+      "memory": RuntimeError("RESOURCE_EXHAUSTED: 9 bytes\\n..."),
       "stop": KeyboardInterrupt(),
     }[ERROR.value]
 
@@ -56,7 +57,10 @@ FAILURES = {
   "value": "data: expected 1, got 2",
   "key": "model.foo: no such setting",
   "file": "[Errno 2] No such file or directory: '/nowhere/file'",
-  "stop": "stopped",
+  "memory": (
+    "device memory: expected room for the batch, got RESOURCE_EXHAUSTED: 9"
+    " bytes; set a smaller batch size, or see train.num_slices and train.remat"
+  ),
 }
 BUGS = {"bug": "AssertionError: cannot be", "bug of a key": "KeyError: 'foo'"}
 # A wrong command line, and a part of its line.
@@ -72,6 +76,14 @@ USAGE = {
   'Did you mean "train"': [*RUN, "--config.trin.batch_size=1"],
   "seed": [*RUN, "--config.seed=one"],
   "predict": [*RUN, "--mode=predict"],
+  "--data_dir with --protocol; to train: ": [*RUN, "--protocol=none"],
+  "--raw_dir with --boxes": [*RUN, "--boxes=boxes.json"],
+  "--split with --mode=evaluate": [*RUN, "--split=dev"],
+  "--data_dir without --config": [
+    *RUN,
+    "--mode=evaluate",
+    "--data_dir=/nowhere",
+  ],
 }
 
 
@@ -84,6 +96,7 @@ def outcomes_of_all_cases(tmp_path_factory):
     "help": ["TOOL", "--help"],
     "no config": ["launch.py", "--config=configs/none.py"],
     **{case: ["TOOL", f"--error={case}"] for case in FAILURES | BUGS},
+    "stop": ["TOOL", "--error=stop"],
     **USAGE,
   }
   return command_lines.run_all(
@@ -109,6 +122,10 @@ def test_help_exits_0_and_names_every_flag(outcomes):
 @pytest.mark.parametrize("case", FAILURES)
 def test_user_error_exits_1_with_one_line(outcomes, case):
   assert outcomes[case] == (1, "at work\n", f"error: {FAILURES[case]}\n")
+
+
+def test_ctrl_c_exits_as_a_shell_reports_it(outcomes):
+  assert outcomes["stop"] == (130, "at work\n", "error: stopped\n")
 
 
 def test_missing_config_is_named_in_one_line(outcomes):
