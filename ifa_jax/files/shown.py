@@ -1,6 +1,7 @@
 """Values and errors as error messages quote them."""
 
 import reprlib
+from collections.abc import Sequence
 from typing import Any
 
 _MAX_LENGTH = 80
@@ -37,3 +38,9 @@ def shown(value: Any) -> str:
 def one_line(error: Exception) -> str:
   """Returns the beginning of an error's text, or its type if it has none."""
   return " ".join(str(error).split())[:_MAX_REASON] or type(error).__name__
+
+
+def first_of(problems: Sequence[str], most: int = 10) -> list[str]:
+  """Returns the first problems, and one entry for the number of the others."""
+  others = len(problems) - most
+  return [*problems[:most], *([f"and {others} more"] if others > 0 else [])]

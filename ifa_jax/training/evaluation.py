@@ -63,13 +63,12 @@ class Evaluator:
       ValueError: for a split without rows, or probabilities that are not
         finite.
     """
-    batch_size = self._experiment.config.eval.batch_size
     if not len(split):
       raise ValueError(f"split {split.name}: expected rows, got none")
     # In the layout of training, so that checkpoints and training share one
     # compiled step, and their results are bitwise equal.
     params = LayerLayout(self._experiment.scans).convert(params)
-    order = sampling.evaluation_order(len(split), batch_size)
+    order = sampling.evaluation_order(len(split), self._experiment.eval_rows)
     batches = self._experiment.data.batches(split, order, visual_rows)
     results = []
     for batch, sent in self._parallel.ahead(map(change, batches)):

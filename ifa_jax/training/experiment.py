@@ -57,6 +57,27 @@ class Experiment:
     """True if the model's layers are stacked for training."""
     return self.config.train.scan_layers and self.config.model.scans_layers
 
+  @property
+  def eval_rows(self) -> int:
+    """Rows of a step of evaluation: `eval.batch_size`, or a few more.
+
+    The next multiple of the devices: no score depends on it, so that a run can
+    be scored on any number of them.
+    """
+    devices = jax.device_count()
+    return -(-self.config.eval.batch_size // devices) * devices
+
+  def check_devices(self) -> None:
+    """Raises ValueError for a training batch that the devices cannot split."""
+    train = self.config.train
+    self.parallel.check(train.batch_size, "train.batch_size")
+    rows = train.batch_size // jax.device_count()
+    if rows % train.num_slices:
+      raise ValueError(
+        f"train.num_slices: expected a divisor of the {rows} rows of a device,"
+        f" got {train.num_slices}"
+      )
+
   @functools.cached_property
   def visual_rows(self) -> np.ndarray | None:
     """int64[n], rows whose pictures training rows get; None: their own."""
@@ -88,8 +109,8 @@ def build(config: RunConfig, folder: RunFolder | None = None) -> Experiment:
 
   Raises:
     ValueError: for a config that is not resolved, a missing dataset or one that
-      was prepared for another tokenizer, geometry or set of relations, or a
-      batch that the devices cannot split. Names both sides.
+      was prepared for another tokenizer, geometry or set of relations. Names
+      both sides.
   """
   resolve.check_resolved(config)
   prepared = schema.read_metadata(
@@ -114,9 +135,7 @@ def of_dataset(config: RunConfig, prepared: schema.Prepared) -> Experiment:
   config = model_inputs.sized(config, prepared)
   check_tokenizer(prepared, config)
   check_dataset(prepared, config)
-  parallel = make_parallel(config.train.parallel)
-  _check_devices(config, parallel)
-  return Experiment(config, prepared, parallel)
+  return Experiment(config, prepared, make_parallel(config.train.parallel))
 
 
 def check_tokenizer(prepared: schema.Prepared, config: RunConfig) -> None:
@@ -239,16 +258,4 @@ def check_text_len(config: RunConfig) -> None:
       f"data.text_buckets: expected () with the released {form}, which attends"
       " to padding, so that its logits depend on the padded length; got"
       f" {data.text_buckets}"
-    )
-
-
-def _check_devices(config: RunConfig, parallel: Parallel) -> None:
-  parallel.check(config.train.batch_size, "train.batch_size")
-  parallel.check(config.eval.batch_size, "eval.batch_size")
-  rows = config.train.batch_size // jax.device_count()
-  num_slices = config.train.num_slices
-  if num_slices < 1 or rows % num_slices:
-    raise ValueError(
-      f"train.num_slices: expected a divisor of the {rows} rows of a device,"
-      f" got {num_slices}"
     )

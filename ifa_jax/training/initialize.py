@@ -14,6 +14,7 @@ from flax import traverse_util
 
 from ifa_jax.models import parameters
 from ifa_jax.models.layers.layer_layout import APART
+from ifa_jax.runtime import collectives
 from ifa_jax.training import optimizer, pretrained
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.training.steps import start_state
@@ -34,8 +35,10 @@ class Start:
     """Builds the optimizer; computes nothing yet.
 
     Raises:
-      ValueError: for `train.remat` without scanned layers.
+      ValueError: for `train.remat` without scanned layers, or a batch that the
+        devices cannot split.
     """
+    experiment.check_devices()
     self._experiment = experiment
     # One traced function gives both the shapes and the state.
     self._init = jax.jit(self._init_params)
@@ -46,6 +49,12 @@ class Start:
       raise ValueError(
         "train.remat: expected scanned layers (train.scan_layers, and all but"
         " the last in the same of optim.groups), got layers apart"
+      )
+    if settings.warmup_steps >= steps and collectives.is_first():
+      _log.warning(
+        "optim.warmup_steps: the learning rate rises for %d updates, of which"
+        " the run makes %d; it never decays",
+        *(settings.warmup_steps, steps),
       )
     self.tx = optimizer.make_optimizer(settings, shapes, steps, self._layout)
 

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import optax
 from flax import traverse_util
 
+from ifa_jax.files.shown import first_of
 from ifa_jax.models.layers.layer_layout import APART, LayerLayout
 from ifa_jax.training.config.run_config import OptimConfig
 
@@ -68,7 +69,7 @@ def group_parameters(params: Params, groups: Mapping[str, str]) -> Params:
   if problems:
     raise ValueError(
       "optim.groups: expected every parameter in exactly one group, got\n  "
-      + "\n  ".join(problems)
+      + "\n  ".join(first_of(problems))
     )
   return traverse_util.unflatten_dict(labels, sep="/")
 
@@ -77,11 +78,23 @@ def decay_mask(params: Params, exclude: str) -> Params:
   """Returns the tree with True where weight decay applies.
 
   `exclude` is a regex over whole paths of parameters without decay, or "".
+
+  Raises:
+    ValueError: for a broken regex, or one that matches no parameter.
   """
   flat = traverse_util.flatten_dict(params, sep="/")
-  return traverse_util.unflatten_dict(
-    {path: not re.fullmatch(exclude, path) for path in flat}, sep="/"
-  )
+  try:
+    decayed = {path: not re.fullmatch(exclude, path) for path in flat}
+  except re.error as error:
+    raise ValueError(
+      f"optim.decay_exclude: expected a regex, got {exclude!r} ({error})"
+    ) from None
+  if exclude and all(decayed.values()):
+    raise ValueError(
+      "optim.decay_exclude: expected a regex of whole paths such as"
+      f" {next(iter(flat))}, got {exclude!r}, which matches none"
+    )
+  return traverse_util.unflatten_dict(decayed, sep="/")
 
 
 class Moments(NamedTuple):

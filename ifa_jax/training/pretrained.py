@@ -21,7 +21,7 @@ from flax import traverse_util
 
 from ifa_jax.convert import cache, store
 from ifa_jax.data.text.tokenizer import Tokenizer
-from ifa_jax.files.shown import shown
+from ifa_jax.files.shown import first_of, shown
 from ifa_jax.models import parameters, registry, variants
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
@@ -87,6 +87,11 @@ def from_record(record: Mapping[str, Any], weights: str) -> Encoders | None:
   return Encoders(*map(found.get, Encoders._fields))._replace(model=model)
 
 
+def files(sources: Mapping[str, Any]) -> dict[str, Any]:
+  """Returns side -> sha256 of each file, without the names of the encoders."""
+  return {side: source["files"] for side, source in sources.items()}
+
+
 def check_same_everywhere(weights: str) -> None:
   """Checks that all processes of a run found the same encoders.
 
@@ -95,8 +100,7 @@ def check_same_everywhere(weights: str) -> None:
   """
   if collectives.count() == 1:
     return
-  files = {side: x["files"] for side, x in read(weights).sources.items()}
-  described = json.dumps(files, sort_keys=True)
+  described = json.dumps(files(read(weights).sources), sort_keys=True)
   digest = hashlib.sha256(described.encode()).hexdigest()
   first, *others = collectives.gather_texts(digest)
   for number, other in enumerate(others, start=1):
@@ -185,7 +189,9 @@ def plan(
     else:
       problems.append(f"{path}: expected {wanted}, got {found}")
   if problems:
-    raise ValueError("\n  ".join([f"{folder}: weights do not fit", *problems]))
+    raise ValueError(
+      "\n  ".join([f"{folder}: weights do not fit", *first_of(problems)])
+    )
   heads = [path for path in taken if _part(path) == "relation_head"]
   named = provenance.get("relations")
   if heads and relations and not _fits(folder, named, relations):

@@ -4,9 +4,13 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ifa_jax.files.shown import first_of
+
 # Settings that may change when a run is resumed: none of them changes a result,
 # except that `parallel` changes dropout between pmap and the others, as the
-# number of devices does. The dataset is compared by its content, not its place.
+# number of devices does, and `on_bad_numbers` decides whether a run goes on
+# after an update that was not made. The dataset is compared by its content, not
+# its place.
 _FREE = frozenset(
   {
     "data.data_dir",
@@ -76,10 +80,8 @@ def _are_names(value: Any) -> bool:
 
 
 def _listed(names: list[str]) -> str:
-  """Returns "a, b", or "a, b, c and 6 more"."""
-  more = len(names) - _NUM_NAMED
-  shown = ", ".join(names[:_NUM_NAMED]) or "none"
-  return f"{shown} and {more} more" if more > 0 else shown
+  """Returns "a, b", or "a, b, c, and 6 more"."""
+  return ", ".join(first_of(names, _NUM_NAMED)) or "none"
 
 
 def _flatten(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:

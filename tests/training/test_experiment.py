@@ -22,7 +22,7 @@ from ifa_jax.workdir.run_folder import RunFolder
   [
     (METADATA["relations"][:-1], "expected '/r/9' as recorded, got none"),
     ([*METADATA["relations"], "/r/x"], "expected none .* got '/r/x' instead"),
-    (["None", "/r/1", "/r/z"], "'/r/2', '/r/3', '/r/4' and 5 more .* '/r/z'"),
+    (["None", "/r/1", "/r/z"], "'/r/2', '/r/3', '/r/4', and 5 more .* '/r/z'"),
   ],
 )
 def test_a_run_on_another_number_of_relations_names_those_that_differ(
@@ -99,19 +99,28 @@ def test_a_dataset_of_another_format_is_refused(tmp_path):
     build(tmp_path)
 
 
-@pytest.mark.parametrize("section", ["train", "eval"])
-def test_a_batch_that_devices_cannot_split_is_refused(
-  dataset, monkeypatch, section
+@pytest.mark.parametrize(
+  ("devices", "train", "message"),
+  [
+    (4, {"batch_size": 9}, r"train\.batch_size: .* of the 4 devices, got 9"),
+    (1, {"num_slices": 5}, r"train\.num_slices: .* of the 12 rows .* got 5"),
+    (3, {"num_slices": 3}, r"train\.num_slices: .* of the 4 rows .* got 3"),
+  ],
+)
+def test_a_batch_that_cannot_be_split_is_refused(
+  dataset, monkeypatch, devices, train, message
 ):
-  changes = {"eval": {"batch_size": 4}}
-  changes = tiny_run.merged(changes, {section: {"batch_size": 9}})
-  build(dataset, **changes)
+  monkeypatch.setattr(jax, "device_count", lambda: devices)
+  made = build(dataset, train=train)
+  with pytest.raises(ValueError, match=message):
+    made.check_devices()
+
+
+def test_any_devices_can_score_a_run(dataset, monkeypatch):
+  made = build(dataset, eval={"batch_size": 10})
+  assert made.eval_rows == 10
   monkeypatch.setattr(jax, "device_count", lambda: 4)
-  with pytest.raises(
-    ValueError,
-    match=rf"{section}\.batch_size: expected a multiple of the 4 dev.*, got 9",
-  ):
-    build(dataset, **changes)
+  assert made.eval_rows == 12
 
 
 @pytest.mark.parametrize(
@@ -124,7 +133,6 @@ def test_a_batch_that_devices_cannot_split_is_refused(
       "model.fusion: expected one",
     ),
     ({"model": {"fussion": 1}}, KeyError, "did you mean model.fusion"),
-    ({"train": {"num_slices": 5}}, ValueError, "divisor of the 12 .* got 5"),
     ({"train": {"num_slices": 0}}, ValueError, "train.num_slices"),
   ],
 )

@@ -256,3 +256,28 @@ def test_decay_mask_reads_whole_paths():
     "norm": {"scale": False},
   }
   assert all(jax.tree.leaves(optimizer.decay_mask(tree(0), "")))
+
+
+@pytest.mark.parametrize(
+  ("exclude", "message"),
+  [
+    ("(", r"optim\.decay_exclude: expected a regex, got '\('"),
+    # Part of every path, but the whole of none.
+    (
+      "bias|scale",
+      r"whole paths such as \S+, got 'bias\|scale', which matches",
+    ),
+  ],
+)
+def test_an_exclusion_without_effect_is_refused(exclude, message):
+  with pytest.raises(ValueError, match=message):
+    optimizer.decay_mask(tree(0), exclude)
+
+
+def test_of_many_unfit_parameters_the_first_are_named():
+  params = {str(i): np.zeros(1) for i in range(30)}
+  with pytest.raises(ValueError, match=r"optim\.groups") as error:
+    optimizer.group_parameters(params, {"a": "0"})
+  lines = str(error.value).splitlines()
+  assert lines[1] == "  1: in no group"
+  assert lines[11:] == ["  and 19 more"]

@@ -118,7 +118,7 @@ SWAPPED = [*NAMES[:2], NAMES[3], NAMES[2], *NAMES[4:]]
       ["None", *NAMES[:0:-1]],
       "the recorded order, got another: 1 is '/per/org/f', not '/per/org/a',"
       " 2 is '/per/org/e', not '/per/org/b', 3 is '/per/org/d', not"
-      " '/per/org/c' and 3 more",
+      " '/per/org/c', and 3 more",
     ),
     (NAMES[:-1], "'/per/org/f' as recorded, got none instead"),
     ([*NAMES, "/x"], "none as recorded, got '/x' instead"),

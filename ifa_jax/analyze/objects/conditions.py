@@ -54,8 +54,7 @@ class Conditions:
     """Compiles nothing yet; parameters are on the devices."""
     self._built, self._params, self._split = built, params, split
     self._evaluator = evaluation.Evaluator(built)
-    batch_size = built.config.eval.batch_size
-    self._order = sampling.evaluation_order(len(split), batch_size)
+    self._order = sampling.evaluation_order(len(split), built.eval_rows)
 
   def all(self, objects: Objects, num_seeds: int) -> Iterator[Changed]:
     """Yields every condition that the model can have, standard first."""
