@@ -5,11 +5,11 @@ r"""All systems in toy sizes on generated posts, for `make quickstart`.
 
 Variants: `objects`, `vanilla` and `text` as in configs/mnre.py, and
 `shuffled`, which is `objects` trained on shuffled pictures; more below. The
-relation depends on both text and picture: over eleven seeds, in float32 and in
-bfloat16, the test F1 was at least 98 for `objects` and at most 28 for `text`
-(docs/benchmarks.md, "The quickstart over seeds"). All parameters are randomly
-initialised. Each variant trains in about a minute on 2 CPU cores. The data is
-prepared by
+relation depends on both text and picture: over eleven seeds, the test F1 was
+at least 98 for `objects`, in float32 and in bfloat16, and at most 28 for
+`text`, in float32 (docs/benchmarks.md, "The quickstart over seeds"). All
+parameters are randomly initialised. Each variant trains in about a minute on 2
+CPU cores. The data is prepared by
 
     python -m data_prep.quickstart --out=runs/quickstart/raw
     python -m data_prep.mnre --raw_dir=runs/quickstart/raw \

@@ -114,6 +114,7 @@ class Trainer:
       saved = self._start.saved(self._checkpoints, step)
       state = self._parallel.copy(saved)
     else:
+      recorded_inputs.check_weights(self._experiment, self._folder)
       state = self._start.fresh()
     with (
       self._preemption,

@@ -1,7 +1,8 @@
-"""The inputs that a run began with: its dataset, and its words or scenes.
+"""The inputs that a run began with: its dataset, encoders, words and scenes.
 
-`config.json` records the dataset. Settings name word vectors and scenes only by
-their path; `Inputs.files`, kept in the run's folder, shows their content.
+`config.json` records the dataset and the encoders. Settings name word vectors
+and scenes only by their path; `Inputs.files`, kept in the run's folder, shows
+their content.
 """
 
 import json
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ifa_jax.runtime import collectives
-from ifa_jax.training import experiment
+from ifa_jax.training import experiment, pretrained
 from ifa_jax.training.config import run_record
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.workdir.run_folder import SCENES_FILE, VOCABULARY_FILE, RunFolder
@@ -65,6 +66,30 @@ def keep(built: Experiment, folder: RunFolder) -> None:
 
   collectives.run_on_first(write_missing)
   collectives.run_on_all(lambda: _compare(folder, texts))
+
+
+def check_weights(built: Experiment, folder: RunFolder) -> None:
+  """Checks that a run whose first update is still to come has its encoders.
+
+  Raises:
+    ValueError: on every process, if their files are not those of `config.json`.
+  """
+  weights = built.config.weights
+
+  def compare() -> None:
+    recorded = folder.read_record().get("pretrained")
+    found = pretrained.record(weights)
+    if not recorded or not found:
+      return
+    ours, theirs = (pretrained.files(x["sources"]) for x in (recorded, found))
+    if ours != theirs:
+      raise ValueError(
+        f"{folder.file('config.json')}: expected the encoders that the run"
+        f" began with, got other files of {weights}; restore them, or choose"
+        " another --workdir"
+      )
+
+  collectives.run_on_all(compare)
 
 
 def _compare(folder: RunFolder, texts: Mapping[str, str]) -> None:

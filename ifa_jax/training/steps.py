@@ -51,8 +51,8 @@ class TrainStep:
 
     Metrics are sums over valid rows with their own count, never means: `loss`
     float32[], `correct`, `count`, and `grad_norm`, the norm of the whole
-    batch's mean gradient before clipping; `finite` bool[] is whether the update
-    was made.
+    batch's mean gradient before clipping, frozen parameters included; `finite`
+    bool[] is whether the update was made.
     """
     rng = dropout_key(self.seed, state.step)
     if self.axis:

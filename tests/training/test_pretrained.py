@@ -1,6 +1,7 @@
 """Runs that start from pretrained weights."""
 
 import dataclasses
+import json
 import logging
 import re
 import shutil
@@ -18,7 +19,7 @@ from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
 from ifa_jax.models.baselines.pcnn import PCNNConfig
-from ifa_jax.training import experiment, loop, pretrained
+from ifa_jax.training import experiment, loop, pretrained, recorded_inputs
 from ifa_jax.training.config import run_record
 from ifa_jax.training.config.resolve import resolve
 from ifa_jax.training.config.run_config import RunConfig
@@ -201,6 +202,24 @@ def test_a_run_that_began_needs_its_weights_no_more(tmp_path, data_dir):
   assert resolve(asked, folder) == first
   with pytest.raises(ValueError, match="a folder that python"):
     resolve(asked)
+
+
+def test_a_run_without_an_update_begins_from_the_same_weights(
+  tmp_path, data_dir
+):
+  asked = tiny_run.tiny_run_config(data_dir, weights=str(tmp_path / "w"))
+  config = registry.from_dict(asked["model"])
+  save(tmp_path / "w", config, [])
+  built, folder = tiny_run.build(asked), RunFolder(tmp_path / "run")
+  metadata = built.prepared.metadata
+  run_record.claim(folder, built.config, metadata, Start(built).record)
+  recorded_inputs.check_weights(built, folder)
+  path = tmp_path / "w" / "provenance.json"
+  other = {"text": {"name": "bert", "files": {"model.safetensors": "1f"}}}
+  facts = json.loads(path.read_text())
+  path.write_text(json.dumps(facts | {"sources": other}))
+  with pytest.raises(ValueError, match="expected the encoders that the run"):
+    recorded_inputs.check_weights(built, folder)
 
 
 @pytest.mark.usefixtures("fast_compilation")

@@ -7,6 +7,7 @@ their metrics arrive; the parameters are still good.
 import json
 import logging
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -97,7 +98,7 @@ class BadNumbers:
       "loss": number(bad.loss),
       "grad_norm": number(bad.grad_norm),
       **first,
-      "bad_rows": [name for x in found for name in x["bad_rows"]],
+      "bad_rows": self._names([row for x in found for row in x["bad_rows"]]),
       "batch": self._names(rows[0]),
     }
 
@@ -113,10 +114,11 @@ class BadNumbers:
     return {
       "first": found.what,
       "groups": _groups(experiment.config.optim, params, found.path),
-      "bad_rows": self._names(own[found.rows[:_NAMED]]),
+      # Numbers, since texts from other processes are cut.
+      "bad_rows": own[found.rows[:_NAMED]].tolist(),
     }
 
-  def _names(self, rows: np.ndarray) -> list[str]:
+  def _names(self, rows: Iterable[int]) -> list[str]:
     split = self._experiment.data.split("train")
     return [split.describe(row).id for row in rows if row >= 0]
 
