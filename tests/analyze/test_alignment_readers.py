@@ -44,6 +44,32 @@ def test_objects_without_labels_have_numbers():
   assert names(None, 0) == []
 
 
+@pytest.mark.parametrize(
+  ("picture", "size", "box"),
+  [
+    ((200, 100), (200, 100), (0, 0, 50, 100)),
+    # Those of `region_encoder.Geometry`.
+    ((200, 100), (1000, 1000), (0, 0, 250, 1000)),
+    ((0, 0), (200, 100), (0, 0, 50, 100)),
+  ],
+)
+def test_boxes_are_on_the_picture_whatever_the_size_of_the_scene(
+  picture, size, box
+):
+  post = aligned.make_post()
+  scene = scene_trees.scene(
+    np.random.default_rng(0), 1, size=size, boxes=np.array([box], np.float32)
+  )
+  row = post.row._replace(picture_size=picture).with_objects(scene, 1)
+  assert (row.picture_size, row.boxes["object"]) == (
+    (200, 100),
+    [(0, 0, 50, 100)],
+  )
+  # Of 200 x 100 pixels the columns 50 to 150 are kept.
+  shown = dataclasses.replace(post, row=row, sizes={"image": 56})
+  assert shown.place(Column("object", 0, 0)).box is None
+
+
 def test_words_of_both_entities_sum_all_their_tokens():
   """`layouts.opennre` repeats them; the alignment is divided among 4 tokens."""
   text = aligned.make_text(

@@ -219,11 +219,12 @@ def test_json_files_have_weights_boxes_and_labels(written, made):
     scene = pictures["test"][found["img_id"]]
     num = len(found["columns"])
     # The manifest of the scenes names the chain parser.
-    want = ["chain graph, nothing", [*scene.labels[:num]], [640, 480]]
-    size = found["picture_size"] if num else [640, 480]
-    assert [found["visual_source"], found["labels"], size] == want
+    want = ["chain graph, nothing", [*scene.labels[:num]]]
+    assert [found["visual_source"], found["labels"]] == want
     boxes = [found["boxes"][name]["box"] for name in found["columns"]]
-    assert boxes == scene.boxes[:num].tolist()
+    # Of the scene's 640 x 480 pixels.
+    scale = np.array(found["picture_size"] * 2) / (scene.size * 2)
+    np.testing.assert_allclose(boxes, (scene.boxes * scale)[:num].tolist())
     shape = 3, len(found["words"]), num
     assert np.shape(found["words_to_pictures"]) == shape
     assert found["elsewhere_columns"] == []

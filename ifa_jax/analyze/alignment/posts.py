@@ -99,8 +99,10 @@ class DisplayRow(NamedTuple):
     """Replaces the crops with the first objects of the picture's scene."""
     size, boxes = self.picture_size, []
     if scene is not None and scene.boxes is not None:
-      # The detector may have read the picture in another size.
-      size, boxes = scene.size, scene.boxes[:num].tolist()
+      # A scene may be of another size than its picture.
+      size = size if any(size) else scene.size
+      scale = np.array(size * 2) / (scene.size * 2)
+      boxes = (scene.boxes[:num] * scale).tolist()
     labels = scene.labels if scene and len(scene.labels) else [""] * num
     return self._replace(
       picture_size=size,
