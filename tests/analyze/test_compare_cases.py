@@ -22,6 +22,18 @@ def test_a_single_seed_has_no_deviation(tmp_path):
   assert {x["deviation"] for x in system["scores"].values()} == {None}
 
 
+def test_guesses_are_those_of_the_first_model_that_has_any(tmp_path):
+  """Runs of earlier versions, and files, have none."""
+  guesses = {"majority": {"f1": 0.5}}
+  for name, known in (("old", {}), ("new", {"counts_only": guesses})):
+    lines = predicted.lines(two_systems.GOLD, two_systems.PREDS["a"][0])
+    predicted.write_run(tmp_path / name, lines, **known)
+  old, new = (str(tmp_path / name) for name in ("old", "new"))
+  for words in ([old, new], [f"{old},{new}"], [new, old]):
+    assert command.compare(systems.read(words))["counts_only"] == guesses
+  assert command.compare(systems.read([old]))["counts_only"] is None
+
+
 def test_a_system_differs_from_itself_by_nothing(tmp_path):
   first, second = two_systems.PREDS["a"][0], two_systems.PREDS["a"][0]
   (pair,) = two_systems.compared(tmp_path, two_systems.GOLD, first, second)[

@@ -152,10 +152,14 @@ def compare(
       | _pair(rows, scores, differences, i)
       for i in range(1, len(compared))
     ],
-    "counts_only": next(
-      (x.counts_only for system in compared for x in system.seeds), None
-    ),
+    "counts_only": _counts_only(compared),
   }
+
+
+def _counts_only(compared: Sequence[PredictedSystem]) -> Any:
+  """Returns the guesses that come with the first model that has any."""
+  every = (seed.counts_only for system in compared for seed in system.seeds)
+  return next((found for found in every if found is not None), None)
 
 
 def _scores(scores: Estimates, i: int, seeds: np.ndarray) -> dict[str, Any]:
