@@ -13,6 +13,7 @@
     pack/         the predictions of runs as one archive
     published     scores that the paper and later ones print
     tables        tables that several of them print
+    outputs       files that several of them write
 
 `command` in each folder is the verb; the other modules are the same in Python.
 """

@@ -39,7 +39,7 @@ CASES = {
     "outside0.jsonl",
     "--json=mixed.json",
     "--markdown=mixed.md",
-    "--disagreements=rows.jsonl",
+    "--disagreements=new/deep/rows.jsonl",
     "--num_shown=2",
   ],
   "same": [
@@ -60,7 +60,7 @@ CASES = {
   "nothing there": ["nowhere"],
   "bad line": ["bad.jsonl"],
   "other split": ["run", "--split=dev"],
-  "no folder": ["run", "--json=nowhere/a.json"],
+  "no folder": ["run", "--json=bag0.jsonl/a.json"],
 }
 
 
@@ -144,7 +144,7 @@ def test_relations_that_gain_and_lose_are_counted():
 
 
 def test_rows_of_disagreement_are_written_and_the_first_shown(outcomes, folder):
-  lines = (folder / "rows.jsonl").read_text().splitlines()
+  lines = (folder / "new/deep/rows.jsonl").read_text().splitlines()
   rows = [json.loads(line) for line in lines]
   preds = [two_systems.PREDS["a"][0], *two_systems.PREDS["b"]]
   differing = [
@@ -182,12 +182,12 @@ def test_one_system_has_scores_and_no_differences(outcomes):
     ("nothing there", 1, "nowhere: expected a run's directory"),
     ("bad line", 1, "bad.jsonl, line 1: expected a JSON object, got int"),
     ("other split", 1, "run: expected eval_dev.json"),
-    ("no folder", 1, "nowhere/a.json"),
+    ("no folder", 1, "bag0.jsonl"),
   ],
 )
 def test_a_mistake_gets_one_line(outcomes, case, status, named):
   found = outcomes[case]
-  assert found.status == status
+  assert (found.status, found.out) == (status, "")
   (line,) = found.err.splitlines()
   assert line.startswith("error: ")
   assert named in line

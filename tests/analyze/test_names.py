@@ -117,8 +117,17 @@ def test_the_command_writes_scores_and_predictions_of_draws(
   assert (out / "names.md").read_text().startswith("protocol: clean")
 
 
-def test_draws_differ_from_the_original_in_their_names_only(command, finished):
+def test_draws_differ_from_the_original_in_their_names_only(
+  command, finished, tmp_path
+):
+  (tmp_path / "out").mkdir()
+  for name in ("1", "17", "of_others"):
+    (tmp_path / "out" / f"predictions_test_names_{name}.jsonl").touch()
   out = command(names="invented", num_seeds=1)
+  # An earlier command may have had more draws.
+  assert {x.name for x in out.glob("predictions_*")} == {
+    f"predictions_test_names_{name}.jsonl" for name in ("0", "of_others")
+  }
   groups = json.loads((out / "names.json").read_text())["groups"]
   assert {*groups} - {"None"} <= {
     "relation, pair in training",

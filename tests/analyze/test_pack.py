@@ -3,6 +3,7 @@
 import json
 import subprocess
 import tarfile
+import types
 
 import pytest
 
@@ -72,6 +73,34 @@ def test_checksums_are_those_that_sha256sum_checks(workdir, tmp_path):
     command, cwd=tmp_path, check=False, capture_output=True
   )
   assert checked.returncode == 1
+
+
+@pytest.fixture(name="command")
+def command_on_the_runs(workdir, tmp_path, monkeypatch):
+  def call(**values):
+    given = {"workdir": str(workdir), "checksums": None} | values
+    found = types.SimpleNamespace(FLAGS=types.SimpleNamespace(**given))
+    monkeypatch.setattr(pack, "flags", found)
+    pack.main([])
+
+  return call
+
+
+def test_folders_are_made(command, tmp_path):
+  out, sums = tmp_path / "a" / "x.tar.gz", tmp_path / "b" / "c" / "sums"
+  command(out=str(out), checksums=str(sums))
+  assert out.stat().st_size
+  assert len(sums.read_text().splitlines()) == 2
+
+
+def test_a_folder_that_cannot_be_made_is_an_error_before_the_work(
+  command, tmp_path
+):
+  (tmp_path / "file").touch()
+  for name in ("out", "checksums"):
+    given = {"out": str(tmp_path / "x")} | {name: str(tmp_path / "file" / "x")}
+    with pytest.raises(OSError, match="file"):
+      command(workdir=str(tmp_path / "nowhere"), **given)
 
 
 def test_a_folder_without_predictions_is_refused(tmp_path):

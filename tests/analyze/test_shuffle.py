@@ -116,7 +116,15 @@ def test_scores_are_means_over_seeds_inside_their_intervals(
 def test_kinds_of_shuffle_are_rows_of_one_table(finished, monkeypatch):
   spy = Spy(monkeypatch)
   kinds = [Shuffle(), Shuffle(keep="count"), Shuffle("image", "count")]
+  # An earlier call had more permutations, and another kind.
+  for name in ("shuffle_12", "shuffle_image_3"):
+    (finished.workdir / f"predictions_test_{name}.jsonl").touch()
   rows = table(finished, num_seeds=1, shuffles=kinds)["rows"]
+  files = finished.workdir.glob("predictions_test_shuffle_*.jsonl")
+  assert {x.stem.removeprefix("predictions_test_") for x in files} == {
+    *("shuffle_0", "shuffle_count_0", "shuffle_image_count_0"),
+    "shuffle_image_3",
+  }
   _, *owns = (row["own_pictures"] for row in rows[:4])
   names = pictures(finished.experiment.data.split("test"))
   wanted = [

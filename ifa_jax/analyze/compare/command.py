@@ -20,7 +20,6 @@ The negative class is None in upper or lower case, or as --none names it.
 import collections
 import json
 import logging
-import os
 import statistics
 import sys
 from collections.abc import Sequence
@@ -30,6 +29,7 @@ import numpy as np
 import scipy.stats
 from absl import flags
 
+from ifa_jax.analyze import outputs
 from ifa_jax.analyze.compare import disagreement, tables
 from ifa_jax.statistics import (
   bootstrap,
@@ -40,7 +40,6 @@ from ifa_jax.statistics import (
 )
 from ifa_jax.statistics.paired import Estimates, Rows
 from ifa_jax.statistics.systems import PredictedSystem
-from ifa_jax.workdir.run_folder import RunFolder
 
 TAKES_WORDS = True
 
@@ -86,6 +85,7 @@ def main(argv: Sequence[str]) -> int | None:
       first.path,
       " or ".join(values.none),
     )
+  outputs.make_folders(values.json, values.markdown, values.disagreements)
   result = compare(read, values.bootstrap_seed)
   unlike = list(disagreement.rows(read))
   tables.show(result)
@@ -239,6 +239,5 @@ def _interval(found: Estimates, i: int, j: int, name: str) -> dict[str, float]:
 
 
 def _write(path: str, text: str) -> None:
-  folder, name = os.path.split(path)
-  RunFolder(folder).write_text(name, text)
+  outputs.write(path, text)
   print(f"written to {path}")

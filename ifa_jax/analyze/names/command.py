@@ -45,7 +45,7 @@ import os
 
 from absl import flags
 
-from ifa_jax.analyze import tables
+from ifa_jax.analyze import outputs, tables
 from ifa_jax.analyze.names import draw, draws, outside, predict, report, rumie
 from ifa_jax.analyze.names.draws import Compared
 from ifa_jax.training import evaluation, recorded_inputs
@@ -103,10 +103,12 @@ def _compare(run: predict.Run) -> Compared:
 
 
 def _write_lines(run: predict.Run, out: RunFolder, compared: Compared) -> None:
-  """Writes the predictions of each draw."""
+  """Writes the predictions of each draw, in place of earlier ones."""
+  name = "predictions_test_names"
+  outputs.remove_draws(out, name)
   for seed, (texts, found) in enumerate(compared.draws):
     split = predict.RewrittenSplit(
       run.built.data.split("test"), compared.rows, texts
     )
     lines = evaluation.lines(run.built, split, found)
-    out.write_lines(f"predictions_test_names_{seed}.jsonl", lines)
+    out.write_lines(f"{name}_{seed}.jsonl", lines)

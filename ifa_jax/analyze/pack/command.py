@@ -21,8 +21,8 @@ from collections.abc import Iterator
 
 from absl import flags
 
+from ifa_jax.analyze import outputs
 from ifa_jax.files import json_file
-from ifa_jax.workdir.run_folder import RunFolder
 
 _KEPT = ("id", "gold", "pred", "probability", "protocol", "img_id")
 
@@ -38,11 +38,11 @@ def define_flags() -> None:
 def main(_) -> None:
   """Runs the command."""
   values = flags.FLAGS
+  outputs.make_folders(values.out, values.checksums)
   files = dict(reduced(values.workdir))
   write(values.out, files)
   if values.checksums:
-    folder, name = os.path.split(values.checksums)
-    RunFolder(folder).write_text(name, checksums(files))
+    outputs.write(values.checksums, checksums(files))
   size = os.path.getsize(values.out) / 2**20
   print(f"{len(files)} files written to {values.out} ({size:.1f} MiB)")
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ifa_jax.analyze import outputs
 from ifa_jax.batch import blank_pictures
 from ifa_jax.data.pipeline import sampling
 from ifa_jax.data.pipeline.sampling import Shuffle
@@ -67,7 +68,7 @@ def predict(
 
   Writes the predictions of shuffle(test) and blank into the run's folder:
   `predictions_test_shuffle_0.jsonl`, like `predictions_test.jsonl`, for the
-  first permutation.
+  first permutation. Those of an earlier call are replaced, kind by kind.
 
   Args:
     built: from the run's own config.
@@ -98,6 +99,7 @@ def predict(
   for shuffle in shuffles:
     orders = [shuffled_rows(built.data, split, seed, shuffle) for seed in seeds]
     file = _FILES[shuffle]
+    outputs.remove_draws(folder, f"predictions_{_SPLIT}_{file}")
     predicted = np.stack(
       [
         write(evaluator.predict(params, split, rows), file, seed)
