@@ -83,3 +83,16 @@ def test_bad_queries_are_named(content, message, tmp_path):
   (tmp_path / "txt/phrase_text_val.json").write_bytes(content)
   with pytest.raises(ValueError, match=message):
     command.measure(tree)
+
+
+@pytest.mark.parametrize("lacking", [["val", "test"], ["train"]])
+def test_queries_of_some_splits_only_are_refused(lacking, tmp_path):
+  tree = leak_trees.write(
+    tmp_path, leak_trees.labels(), None, leak_trees.released_query
+  )
+  for split in lacking:
+    (tmp_path / f"txt/phrase_text_{split}.json").unlink()
+  with pytest.raises(
+    ValueError, match=f"all splits or of none, got none of {', '.join(lacking)}"
+  ):
+    command.measure(tree)

@@ -22,7 +22,8 @@ for as many entities and objects are scored as predictions. `information` and
 reports a leak in one, however many are tested.
 
 Exit status: 1 if there is a leak, 0 if there is none or if there are too few
-rows to tell.
+rows to tell. It is also 1 if the audit fails, which prints a line `error: ...`
+on standard error and no verdict.
 """
 
 import json

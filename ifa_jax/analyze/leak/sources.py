@@ -148,11 +148,22 @@ def _read_raw(raw_dir: str, protocol: str | None) -> Source:
     )
 
   splits = {}
-  for split in schema.SPLITS:
-    listed_queries = queries.read_queries(raw_dir, split)
+  for split, listed_queries in _read_queries(raw_dir).items():
     rows = tree.read_rows(raw_dir, split, relations)
     splits[split] = [make_row(row, listed_queries) for row in rows]
   return Source(f"raw tree: protocol {found}", found, splits)
+
+
+def _read_queries(raw_dir: str) -> dict[str, dict[int, str] | None]:
+  """Returns the queries of each split; raises ValueError if only some have."""
+  found = {x: queries.read_queries(raw_dir, x) for x in schema.SPLITS}
+  lacking = [split for split, asked in found.items() if asked is None]
+  if 0 < len(lacking) < len(found):
+    raise ValueError(
+      f"{raw_dir}: expected txt/phrase_text_*.json of all splits or of none,"
+      f" got none of {', '.join(lacking)}"
+    )
+  return found
 
 
 def _read_prepared(prepared: schema.Prepared) -> Source:
