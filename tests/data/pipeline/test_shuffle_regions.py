@@ -49,12 +49,22 @@ class Seen:
     _, self.conditions = conditions.predict(built, run, KINDS, 2)
 
 
+@pytest.fixture(scope="module")
+def see(data_dir, made, tmp_path_factory, fast_compilation):
+  """Returns name -> the experiment of a system, and what it has `Seen`."""
+
+  @functools.cache
+  def make(name):
+    built = tiny_systems.build(name, data_dir, made[0])
+    with pytest.MonkeyPatch.context() as patched:
+      return built, Seen(built, patched, tmp_path_factory.mktemp(name))
+
+  return make
+
+
 @pytest.mark.parametrize("name", tiny_systems.TEXT_ONLY)
-def test_a_text_model_predicts_the_same_bits(
-  name, data_dir, made, monkeypatch, tmp_path
-):
-  built = tiny_systems.build(name, data_dir, made[0])
-  seen = Seen(built, monkeypatch, tmp_path)
+def test_a_text_model_predicts_the_same_bits(name, see):
+  _, seen = see(name)
   assert len(seen.probabilities) == 1 + 3 * 2 + 1
   # Rows differ from each other; otherwise equality would prove nothing.
   assert np.ptp(seen.probabilities[0], axis=0).max() > 1e-3
@@ -63,11 +73,8 @@ def test_a_text_model_predicts_the_same_bits(
 
 
 @pytest.mark.parametrize("name", ["bert_sg", "mega", "vilbert"])
-def test_regions_affect_predictions(
-  name, data_dir, made, monkeypatch, tmp_path
-):
-  built = tiny_systems.build(name, data_dir, made[0])
-  seen = Seen(built, monkeypatch, tmp_path)
+def test_regions_affect_predictions(name, see, made):
+  built, seen = see(name)
   assert [one.name for one in seen.conditions] == [
     "standard",
     "shuffle(test)",
@@ -94,11 +101,8 @@ def objects_of(text, made):
 
 
 @pytest.mark.parametrize("name", ["mega", "vilbert"])
-def test_blank_equals_pictures_without_an_object(
-  name, data_dir, made, monkeypatch, tmp_path
-):
-  built = tiny_systems.build(name, data_dir, made[0])
-  seen = Seen(built, monkeypatch, tmp_path)
+def test_blank_equals_pictures_without_an_object(name, see):
+  built, seen = see(name)
   every = sampling.evaluation_order(17, 17)
   (batch,) = built.data.batches(built.data.split("test"), every)
   names = ("regions", "region_boxes", "region_mask", "alignment")
@@ -192,11 +196,8 @@ def test_a_shuffled_batch_is_rebuilt_for_other_pictures(name, data_dir, made):
 
 
 @pytest.mark.parametrize("name", ["mega", "vilbert"])
-def test_a_shuffle_predicts_from_the_other_objects(
-  name, data_dir, made, monkeypatch, tmp_path
-):
-  built = tiny_systems.build(name, data_dir, made[0])
-  seen = Seen(built, monkeypatch, tmp_path)
+def test_a_shuffle_predicts_from_the_other_objects(name, see):
+  built, seen = see(name)
   split, params = built.data.split("test"), tiny_systems.params(built)
   every = sampling.evaluation_order(17, 17)
   (batch,) = built.data.batches(split, every, seen.visual_rows[1])
