@@ -1,15 +1,11 @@
-"""Training on shuffled pictures, and who notices other pictures."""
-
-import pathlib
+"""Training on shuffled pictures."""
 
 import numpy as np
 import pytest
 import whole_run
 
-from ifa_jax.batch import blank_pictures
 from ifa_jax.data.pipeline.dataset import Split
-from ifa_jax.training import evaluation, loop
-from ifa_jax.workdir.checkpoints import Checkpoints
+from ifa_jax.training import loop
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -43,28 +39,3 @@ def test_a_text_model_does_not_see_the_shuffle(build, tmp_path):
     )
     results.append(whole_run.outcome(workdir))
   assert results[0] == results[1]
-
-
-@pytest.mark.parametrize("vision", [True, False])
-def test_only_a_model_that_looks_notices_other_pictures(
-  build, finished, tmp_path, vision
-):
-  if vision:
-    built, workdir = finished
-  else:
-    built, workdir = build(**whole_run.TEXT), tmp_path
-    loop.run(built, workdir)
-  with Checkpoints(pathlib.Path(workdir) / "checkpoints") as checkpoints:
-    params = evaluation.load_best(built, checkpoints).params
-  evaluator, split = evaluation.Evaluator(built), built.data.split("test")
-  others = np.roll(np.arange(len(split)), 1)
-  standard, shuffled, blank = (
-    evaluator.predict(params, split, **options).probabilities
-    for options in (
-      {},
-      {"visual_rows": others},
-      {"change": blank_pictures},
-    )
-  )
-  assert np.array_equal(standard, shuffled) != vision
-  assert np.array_equal(standard, blank) != vision
