@@ -13,13 +13,14 @@ from ifa_jax.training import steps
 
 
 class Noise(nn.Module):
-  """Logits that are only noise, from the key of dropout."""
+  """Logits that are only noise, from the key of dropout, in training."""
 
   @nn.compact
   def __call__(self, batch, *, train=False, capture=False):
     """Returns 0 and the noise of each row."""
     weight = self.param("weight", nn.initializers.ones, ())
     noise = jax.random.normal(self.make_rng("dropout"), batch.label.shape)
+    noise *= train
     return ModelOutput(jnp.stack([0 * noise, weight * noise], axis=1))
 
 
@@ -30,8 +31,8 @@ def batch(rows):
   return Batch(**unread, label=label, valid=valid)
 
 
-def step(**settings):
-  return steps.TrainStep(Noise(), optax.sgd(0.1), seed=0, **settings)
+def step(seed=0, **settings):
+  return steps.TrainStep(Noise(), optax.sgd(0.1), seed=seed, **settings)
 
 
 def start(number=0):
@@ -50,7 +51,7 @@ def losses(key, rows):
   """Returns the losses of a device's rows with a dropout key."""
   params = {"params": {"weight": jnp.float32(1)}}
   rows = batch(rows)
-  output = Noise().apply(params, rows, rngs={"dropout": key})
+  output = Noise().apply(params, rows, train=True, rngs={"dropout": key})
   return float(steps.row_sums(output.logits, rows)[0])
 
 
@@ -98,8 +99,9 @@ def test_each_slice_has_its_own_key():
 def test_each_update_and_seed_has_its_own_key():
   keys = [steps.dropout_key(seed, n) for seed in range(3) for n in range(3)]
   assert len({losses(key, 2) for key in keys}) == 9
-  found = [float(step()(start(n), batch(2))[1]["loss"]) for n in range(3)]
-  wanted = [losses(steps.dropout_key(0, n), 2) for n in range(3)]
+  places = [(seed, n) for seed in range(2) for n in range(3)]
+  found = [float(step(s)(start(n), batch(2))[1]["loss"]) for s, n in places]
+  wanted = [losses(steps.dropout_key(*place), 2) for place in places]
   assert found == pytest.approx(wanted, rel=1e-6)
 
 
