@@ -9,6 +9,8 @@ from ifa_jax.cli.tables import percent
 
 # Expected share of chance among the differences that are marked.
 FALSE_DISCOVERIES = 0.05
+# Explains the mark of `points`.
+MARKED = "* where the interval of a difference excludes 0"
 
 
 class Table(NamedTuple):

@@ -66,4 +66,5 @@ def test_the_first_line_shows_the_protocol(answers):
   lines = report.head(result)
   assert lines[0] == "protocol: clean"
   assert "bad: 3" in lines
+  assert lines[-1] == "* where the interval of a difference excludes 0"
   assert [len(x.lines) for x in report.tables_of(result)] == [4, 1]

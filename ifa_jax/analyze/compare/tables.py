@@ -64,9 +64,9 @@ def _head(result: Mapping[str, Any]) -> list[str]:
       )
   if result["pairs"]:
     lines.append(
-      "* where the interval of a difference excludes 0; by relation, where the"
-      f" difference is not 0 at a false discovery rate of"
-      f" {100 * tables.FALSE_DISCOVERIES:g} % (Benjamini-Hochberg)"
+      f"{tables.MARKED}; by relation, where the difference is not 0 at a false"
+      f" discovery rate of {100 * tables.FALSE_DISCOVERIES:g} %"
+      " (Benjamini-Hochberg)"
     )
   return [*lines, *map(_changes, result["pairs"])]
 

@@ -40,7 +40,7 @@ def head(result: Mapping[str, Any]) -> list[str]:
       f" {result['guessed']} (recall does not depend on them)"
     )
   lines += [f"{k}: {n}" for k, n in result.get("left_out", {}).items() if n]
-  return lines
+  return [*lines, tables.MARKED]
 
 
 def tables_of(result: Mapping[str, Any]) -> list[Table]:

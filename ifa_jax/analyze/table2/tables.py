@@ -40,7 +40,7 @@ def _head(table: Mapping[str, Any]) -> list[str]:
   if leaking:
     lines.append(_LEAK.format(", ".join(leaking)))
   if table["against"]:
-    lines.append("* where the interval of a difference excludes 0")
+    lines.append(tables.MARKED)
   return lines
 
 
