@@ -67,11 +67,16 @@ def read(path: str, split: str, none: Collection[str] = (NONE,)) -> Seed:
   return _read_file(path, none)
 
 
+def evaluation_command(workdir: str, split: str) -> str:
+  """Returns the command that writes a run's scores and predictions again."""
+  return f"python launch.py --mode=evaluate --split={split} --workdir={workdir}"
+
+
 def _read_run(path: str, split: str, none: Collection[str]) -> Seed:
   """Reads a run's predictions; its protocol is that of the scores."""
   scores = RunFolder(path).read_json(f"eval_{split}.json")
   file = os.path.join(path, f"predictions_{split}.jsonl")
-  again = f"python launch.py --mode=evaluate --split={split} --workdir={path}"
+  again = evaluation_command(path, split)
   if not isinstance(scores, dict) or not os.path.exists(file):
     raise ValueError(
       f"{path}: expected eval_{split}.json and predictions_{split}.jsonl, got"

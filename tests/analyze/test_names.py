@@ -4,6 +4,7 @@ import json
 import shutil
 import types
 
+import command_lines
 import numpy as np
 import pytest
 import tiny_run
@@ -155,8 +156,14 @@ def test_a_run_with_other_predictions_is_refused(finished, tmp_path):
   line = wrong[0]
   line["pred"] = next(x for x in names if x not in (line["gold"], line["pred"]))
   path.write_text("".join(json.dumps(x) + "\n" for x in lines))
-  with pytest.raises(ValueError, match=f"in 1 rows, the first {line['id']}"):
+  with pytest.raises(
+    ValueError, match=f"in 1 rows, the first {line['id']}"
+  ) as raised:
     predict.open_run(finished.experiment, RunFolder(tmp_path))
+  assert str(raised.value).endswith(
+    "; to write them again: python launch.py --mode=evaluate --split=test"
+    f" --workdir={tmp_path}"
+  )
 
 
 def as_post(text, **changes):
@@ -195,6 +202,30 @@ def test_rows_without_an_original_of_their_own_are_refused(ids, run, tmp_path):
   path = write_lines(tmp_path / "rows.jsonl", posts)
   with pytest.raises(ValueError, match=r"rows.jsonl.*: expected"):
     outside.read(run, path)
+
+
+@pytest.mark.silent_input
+def test_a_malformed_line_is_named_with_its_reason(run, tmp_path):
+  path = tmp_path / "rows.jsonl"
+  path.write_text(f'{json.dumps(as_post(run.texts[0]))}\n\n{{"id": 1,}}\n')
+  with pytest.raises(
+    ValueError, match=r"post 2: line 3: not JSON: .* column 10"
+  ):
+    outside.read(run, str(path))
+
+
+@pytest.mark.silent_input
+def test_flags_of_draws_are_refused_where_nothing_is_drawn():
+  given = {"names": "invented", "num_seeds": "5", "types": "t.json"}
+  line = ["ifa_jax/analyze/__main__.py", "names", "--workdir=run"]
+  lines = {
+    (own, file): [*line, f"--{own}={value}", f"--{file}=x"]
+    for own, value in given.items()
+    for file in ("rewritten", "rumie")
+  }
+  for (own, file), found in command_lines.run_all(lines).items():
+    assert (found.status, found.out) == (2, "")
+    assert f"expected no --{own} with --{file}" in found.err
 
 
 @pytest.mark.silent_input

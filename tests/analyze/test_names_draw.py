@@ -141,6 +141,24 @@ def test_too_few_names_are_an_error():
     draw.draw(pairs, np.zeros(1, int), few, "exchange", 0)
 
 
+@pytest.mark.parametrize(
+  ("pairs", "message"),
+  [
+    ([pair("Ann", "Acme")], "expected rows with a relation, .* got none"),
+    # Each name of an org is a loc more often.
+    (
+      [pair("Ann", "Acme", RELATIONS[1])]
+      + [pair("Ann", "Acme", RELATIONS[2])] * 2,
+      "expected names that are most often of the type org, got none",
+    ),
+  ],
+)
+def test_types_without_names_are_an_error(pairs, message):
+  dataset = draw.Dataset(Types(pairs, KINDS), draw.pairs_of(pairs), frozenset())
+  with pytest.raises(ValueError, match=f"^--names=exchange: {message}"):
+    draw.draw(pairs[:1], np.zeros(1, int), dataset, "exchange", 0)
+
+
 def test_invented_names_need_no_types(pairs):
   untyped = draw.Dataset(Types(pairs, {}), draw.pairs_of(pairs), frozenset())
   posts = np.arange(len(pairs))
@@ -166,6 +184,9 @@ def test_invented_names_have_the_form_of_the_original():
   assert made[5].islower()
   assert made[6] == "&"
   assert not {*made} & {*like} - {"&"}
+  assert all(map(str.istitle, invent.name(("O'Neil's", "Louis,"), (), rng)))
+  lower = invent.name(("(Ann)", "iPhone"), (), rng)
+  assert all(word.isalpha() and word.islower() for word in lower)
   assert invent.name(("🔥",), (), rng)[0].isalpha()
 
 

@@ -10,7 +10,8 @@ their own pictures, boxes and captions, next to the original ones.
 
     --names=exchange   names of the same type from other rows of the dataset
     --names=invented   names of syllables, unknown to the training texts, with
-                       the number of words and the casing of the original
+                       the number of words of the original and capitals where
+                       its words begin with one; punctuation is not kept
 
 Types are those of the relation (/per/org/member_of: per, org), or of a file
 {relation: [head type, tail type]}, `--types`. Names of a row without a relation
@@ -41,6 +42,7 @@ paired. Writes `names.json`, `names.md` and the predictions of each draw,
 the command replaces them.
 """
 
+import itertools
 import os
 
 from absl import flags
@@ -52,6 +54,9 @@ from ifa_jax.training import evaluation, recorded_inputs
 from ifa_jax.workdir.run_folder import RunFolder
 
 COMPILES = True
+
+# Flags of names that are drawn.
+_OF_DRAWS = ("names", "num_seeds", "types")
 
 
 def define_flags() -> None:
@@ -68,6 +73,14 @@ def define_flags() -> None:
   flags.DEFINE_string("rumie", None, "A file of RUMIE, for a run on MNRE.")
   flags.DEFINE_string("out", None, "Folder of the results; default: --workdir.")
   flags.mark_flag_as_required("workdir")
+  for own, file in itertools.product(_OF_DRAWS, ("rewritten", "rumie")):
+    flags.register_multi_flags_validator(
+      [own, file],
+      lambda values, own=own, file=file: (
+        values[file] is None or not flags.FLAGS[own].present
+      ),
+      f"expected no --{own} with --{file}, which has the names",
+    )
 
 
 def main(_) -> None:

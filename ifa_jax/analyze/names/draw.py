@@ -70,7 +70,8 @@ def draw(
     seed: of the draw.
 
   Raises:
-    ValueError: if the dataset has too few names for some post.
+    ValueError: if the dataset has too few names for some post, none of a type,
+      or no types.
   """
   rng = np.random.default_rng(seed)
   names: list[tuple[Words, Words]] = [((), ())] * len(rows)
@@ -128,8 +129,7 @@ def _draw_post(
       if way == "invented":
         new[own] = invent.name(words[own], dataset.words, rng)
       else:
-        pool = dataset.types.names[kind]
-        new[own] = pool[rng.integers(len(pool))]
+        new[own] = _draw_name(dataset.types, kind, rng)
     spelled = {own: spelling(name) for own, name in new.items()}
     given = {*spelled.values()}
     distinct = len(given) == len(new) and not given & {*kinds}
@@ -143,6 +143,16 @@ def _draw_post(
     f" {', '.join(sorted({*kinds.values()}))} for a pair that the dataset does"
     f" not have, got none in {_MAX_TRIES} draws"
   )
+
+
+def _draw_name(types: Types, kind: str, rng: np.random.Generator) -> Words:
+  pool = types.names[kind]
+  if not pool:
+    raise ValueError(
+      "--names=exchange: expected names that are most often of the type"
+      f" {kind}, got none"
+    )
+  return pool[rng.integers(len(pool))]
 
 
 def _key(head: Words, tail: Words) -> frozenset[str]:

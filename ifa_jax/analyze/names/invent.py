@@ -1,7 +1,11 @@
 """Names composed of syllables, in the form of a given name.
 
-The number of words, "@" and "#", punctuation and the casing of each word stay:
-"@AnnLee NEWS 2018" becomes "@Vokani MERUT 5071".
+The number of words stays, and of each word a leading "@" or "#" and whether it
+begins with a capital or has only capitals. Of words without letters only the
+digits change. Other punctuation and capitals within a word are not kept:
+
+    @AnnLee NEWS 2018 &    @Vokani MERUT 5071 &
+    O'Neil's iPhone (Ann)  Rigeba tovin makul
 """
 
 import re

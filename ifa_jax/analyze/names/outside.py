@@ -7,6 +7,7 @@ from ifa_jax.analyze.names import draws, predict, rewrite, scores
 from ifa_jax.analyze.names.draws import Compared
 from ifa_jax.analyze.names.predict import Run
 from ifa_jax.analyze.names.scores import Answers
+from ifa_jax.data.text.markers import Cut
 from ifa_jax.data.text.row_text import RowText
 from ifa_jax.files.shown import shown
 from ifa_jax.inference import jsonl
@@ -22,7 +23,7 @@ def compare(run: Run, path: str) -> Compared:
 
   Raises:
     ValueError: for an invalid post, one with a picture, one of no test row, or
-      of one that the file has already; names the line.
+      of one that the file has already; names the post by its position.
   """
   return compare_texts(run, read(run, path), f"rows of {path}")
 
@@ -65,35 +66,36 @@ def read(run: Run, path: str) -> dict[int, RowText]:
   numbers = {text.id: row for row, text in enumerate(run.texts)}
   texts: dict[int, RowText] = {}
   with jsonl.reading(path) as posts:
-    for line, post in enumerate(posts, start=1):
-      where = f"{path}, post {line}"
-      row = numbers.get(str(post.get("id")))
+    for number, fields in enumerate(posts, start=1):
+      where = f"{path}, post {number}"
+      post = read_at(where, fields)
+      row = numbers.get(str(fields.get("id")))
       if row is None or row in texts:
         once = "" if row is None else " once"
         raise ValueError(
           f"{where}: expected the id of a test row{once}, such as"
-          f" {run.texts[0].id!r}, got {post.get('id')!r}"
+          f" {run.texts[0].id!r}, got {fields.get('id')!r}"
         )
       for key in _PICTURE:
-        if post.get(key) is not None:
+        if fields.get(key) is not None:
           raise ValueError(
             f"{where}: expected no {key}, since a row keeps its own, got"
-            f" {shown(post[key])}"
+            f" {shown(fields[key])}"
           )
-      texts[row] = with_post(run.texts[row], post, where)
+      texts[row] = with_post(run.texts[row], post)
   if not texts:
     raise ValueError(f"{path}: expected a post in each line, got an empty file")
   return texts
 
 
-def with_post(text: RowText, fields: Mapping[str, Any], where: str) -> RowText:
-  """Returns a row with the words and entities of a post, not yet encoded.
-
-  Raises:
-    ValueError: for an invalid post.
-  """
+def read_at(where: str, fields: Mapping[str, Any]) -> Cut:
+  """Reads a post; raises ValueError with its place if it is invalid."""
   try:
-    post = read_post(fields)
+    return read_post(fields)
   except ValueError as error:
     raise ValueError(f"{where}: {error}") from None
+
+
+def with_post(text: RowText, post: Cut) -> RowText:
+  """Returns a row with the words and entities of a post, not yet encoded."""
   return text._replace(words=post.words, head=post.head, tail=post.tail)

@@ -66,7 +66,7 @@ def open_run(built: Experiment, folder: RunFolder) -> Run:
   split = built.data.split("test")
   original = evaluation.Evaluator(built).predict(params, split)
   texts = read_texts(split)
-  _check_predictions(built, texts, original, written)
+  _check_predictions(built, texts, original, written, folder)
   path = os.path.join(built.prepared.folder, "tokenizer")
   sha256 = built.prepared.metadata["tokenizer"]["sha256"]
   run = Run(built, params, texts, original, Tokenizer.load(path, sha256))
@@ -84,6 +84,7 @@ def _check_predictions(
   texts: Sequence[RowText],
   found: Predictions,
   written: predictions.Seed,
+  folder: RunFolder,
 ) -> None:
   names = built.prepared.relations
   ours = {
@@ -96,8 +97,8 @@ def _check_predictions(
     raise ValueError(
       f"{written.path}: expected the predictions of the run's best checkpoint,"
       f" got others in {len(rows) or 'additional'} rows"
-      f"{', the first ' + rows[0] if rows else ''}; to write them again: python"
-      " launch.py --mode=evaluate"
+      f"{', the first ' + rows[0] if rows else ''}; to write them again:"
+      f" {predictions.evaluation_command(folder.path, 'test')}"
     )
 
 

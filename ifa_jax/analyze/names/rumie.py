@@ -75,8 +75,8 @@ def read(run: Run, path: str) -> Found:
     if row in texts:
       left_out["lines left out, since one before is of the same row"] += 1
       continue
-    where = f"{path}, row {number}"
-    texts[row] = outside.with_post(run.texts[row], {"text": marked}, where)
+    post = outside.read_at(f"{path}, row {number}", {"text": marked})
+    texts[row] = outside.with_post(run.texts[row], post)
   if not texts:
     raise ValueError(
       f"{path}: expected rows of the run's test split, got none in"

@@ -117,6 +117,14 @@ class Types:
     """Returns a type, drawn by the frequencies in rows with a relation.
 
     `role` is 0 for a type among those of heads, 1 for tails.
+
+    Raises:
+      ValueError: if no row has a relation.
     """
+    if not self._drawn_from:
+      raise ValueError(
+        "--names=exchange: expected rows with a relation, whose names have"
+        " types, got none; --names=invented needs no types"
+      )
     drawn_from = self._drawn_from[role]
     return drawn_from[rng.integers(len(drawn_from))]
