@@ -221,6 +221,17 @@ def test_printed_f1_of_hvpnet_fails_without_the_accuracy():
   assert not brute_force(figures, published.TEST)
 
 
+@pytest.mark.parametrize(
+  ("num_rows", "accuracy", "finding"),
+  [(10, 50.0, "consistent"), (11, 54.55, "only with all 1 None rows right")],
+)
+def test_none_rows_are_named_only_if_there_are_any(num_rows, accuracy, finding):
+  # 5 right of 10 predicted, of 10.
+  figures = Figures(accuracy, 50.0, 50.0)
+  found = whole_numbers.audit(figures, ClassCounts(num_rows, 10))
+  assert audit._finding(figures, found) == finding
+
+
 def test_figures_that_only_fail_together():
   # Each fits some classification of ten rows: 5 right in all, 1 of 1, 1 of 5.
   counts = ClassCounts(10, 5)

@@ -192,6 +192,7 @@ def _finding(figures: Figures, found: Audit) -> str:
   if several and figures.accuracy is None:
     several += " without an accuracy"
   listed = found.num_solutions == len(found.solutions)
-  if listed and all(s.none_right == num_none for s in found.solutions):
+  all_right = all(s.none_right == num_none for s in found.solutions)
+  if num_none and listed and all_right:
     return f"only with all {num_none} None rows right{several}"
   return f"consistent{several}"
