@@ -1,7 +1,6 @@
 """DeepKE's file: exact round trips, and errors."""
 
 import dataclasses
-import math
 
 import jax
 import numpy as np
@@ -13,7 +12,6 @@ import torch
 from ifa_jax import models
 from ifa_jax.convert import from_deepke
 from ifa_jax.convert.deepke import export_deepke
-from ifa_jax.models import ModelConfig, parameters
 
 pytestmark = pytest.mark.slow
 
@@ -122,9 +120,3 @@ def test_a_truncated_file(tmp_path):
   path.write_bytes(REFERENCE.read_bytes()[:-100])
   with pytest.raises(ValueError, match=r"best_model\.pth: expected a zip"):
     from_deepke(path)
-
-
-def test_full_size_count():
-  """BERT-base, CLIP ViT-B/32 and a head for 23 relations."""
-  shapes = parameters.param_shapes(ModelConfig(fusion="released"))
-  assert sum(map(math.prod, shapes.values())) == 196_430_615

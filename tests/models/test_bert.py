@@ -11,7 +11,7 @@ from flax import traverse_util
 
 from ifa_jax import Batch
 from ifa_jax.convert.huggingface.encoder_weights import read_stream
-from ifa_jax.models import TextConfig, build, parameters, replace
+from ifa_jax.models import build, replace
 from ifa_jax.models.baselines.bert import BertConfig
 from ifa_jax.training import steps
 
@@ -229,14 +229,3 @@ def test_a_dropout_rate_changes_states_from_its_layer_on(rate, first, bert):
   gaps = np.abs(dropped - kept).max(axis=(1, 2, 3))
   assert (gaps[:first] < TOLERANCE).all()
   assert gaps[first] > 0.01
-
-
-def test_parameter_counts_without_the_encoder():
-  text = TextConfig(num_layers=1)
-  for pooling, wanted in (
-    ("cls", 768 * 768 + 768 + 768 * 23 + 23),
-    ("entity_start", 1536 * 1536 + 1536 + 1536 * 23 + 23),
-  ):
-    shapes = parameters.param_shapes(BertConfig(text, pooling))
-    others = {k: s for k, s in shapes.items() if not k.startswith("text/")}
-    assert sum(np.prod(shape) for shape in others.values()) == wanted, others
