@@ -6,7 +6,7 @@ import logging
 import pathlib
 
 import captioners
-import kills
+import command_lines
 import pytest
 import raw_tree
 
@@ -116,44 +116,49 @@ def test_no_picture_is_described_twice(describe, images, tmp_path):
   assert read(tmp_path / "c.json") == read(tmp_path / "fresh.json")
 
 
-def test_a_killed_run_ends_as_an_uninterrupted_one(describe, model, tmp_path):
-  folder = tmp_path / "many"
-  folder.mkdir()
-  for i in range(40):
-    content = raw_tree.jpeg(64 + i % 3, 48, seed=i)
-    (folder / f"{i}.jpg").write_bytes(content)
-  out = tmp_path / "killed.json"
-  given = {"images": str(folder), "captions": str(out), "model": model}
-  given |= {"batch_size": 2, "max_tokens": 30}
-  before = kills.stop_after_a_batch("captions", given, out)
-  counts = describe(**given)
-  assert counts["described before"] == 2 * before < 40
-  whole = str(tmp_path / "whole.json")
-  describe(**given | {"captions": whole})
-  assert out.read_bytes() == pathlib.Path(whole).read_bytes()
+def test_a_run_that_is_stopped_ends_as_an_uninterrupted_one(
+  describe, tmp_path, monkeypatch
+):
+  caption, calls = Captioner.caption, []
+
+  def stopping(self, *args):
+    calls.append(args)
+    if len(calls) == 2:
+      raise RuntimeError("stop")
+    return caption(self, *args)
+
+  with monkeypatch.context() as patched:
+    patched.setattr(Captioner, "caption", stopping)
+    with pytest.raises(RuntimeError, match="stop"):
+      describe(batch_size=2)
+  assert not (tmp_path / "c.json").exists()
+  counts = describe(batch_size=2)
+  assert (counts["described before"], counts["described now"]) == (2, 3)
+  describe(batch_size=2, captions=str(tmp_path / "whole.json"))
+  whole = (tmp_path / "whole.json").read_bytes()
+  assert (tmp_path / "c.json").read_bytes() == whole
 
 
-@pytest.mark.parametrize(
-  ("changes", "message"),
-  [
+def test_the_command_names_what_is_missing(tmp_path):
+  line = ["data_prep/captions.py", "--captions=c.json", "--model=m"]
+  (found,) = command_lines.run_all({"x": line}, cwd=tmp_path).values()
+  assert found.status == 1
+  assert "got neither" in found.err
+
+
+def test_other_settings_and_models_are_refused(describe, tmp_path):
+  describe()
+  before = (tmp_path / "c.json").read_bytes()
+  other = captioners.write_encoder_decoder(tmp_path / "other")
+  for changes, message in (
     ({"max_tokens": 7}, "c.json.journal.jsonl: expected max_tokens 7, got 6"),
     ({"prompt": "a photo"}, "expected prompt 'a photo', got None"),
     ({"dtype": "bfloat16"}, "expected dtype 'bfloat16', got 'float32'"),
-  ],
-)
-def test_other_settings_are_refused(describe, tmp_path, changes, message):
-  describe()
-  before = (tmp_path / "c.json").read_bytes()
-  with pytest.raises(ValueError, match=message):
-    describe(**changes)
-  assert (tmp_path / "c.json").read_bytes() == before
-
-
-def test_another_model_is_refused(describe, tmp_path):
-  describe()
-  other = captioners.write_encoder_decoder(tmp_path / "other")
-  with pytest.raises(ValueError, match=f"model {other} .sha256 .*, got "):
-    describe(model=other)
+    ({"model": other}, f"model {other} .sha256 .*, got "),
+  ):
+    with pytest.raises(ValueError, match=message):
+      describe(**changes)
+    assert (tmp_path / "c.json").read_bytes() == before
 
 
 def test_pictures_that_cannot_be_read_are_named(
