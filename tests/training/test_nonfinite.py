@@ -139,8 +139,3 @@ def test_skipping_ends_where_nothing_else_comes(build, tmp_path, monkeypatch):
   with pytest.raises(ValueError, match=r"step 20: .* the 10th in a row"):
     meet(20)
   assert len(whole_run.lines(tmp_path, nonfinite.NAME)) == 19
-
-
-def test_an_unknown_policy_is_refused(build):
-  with pytest.raises(ValueError, match=r"expected one of stop, skip, got 'go'"):
-    build(train={"on_bad_numbers": "go"})

@@ -68,11 +68,15 @@ def test_every_config_reads_back_equal(module, variant):
       ValueError,
       "data.visual_shuffle_seed: expected a seed with",
     ),
-    ({"train": {"on_bad_numbers": "go"}}, ValueError, "train.on_bad_numbers: "),
+    (
+      {"train": {"on_bad_numbers": "go"}},
+      ValueError,
+      "train.on_bad_numbers: expected one of stop, skip, got 'go'",
+    ),
     (
       {"data": {"cache": "disk"}},
       ValueError,
-      "data.cache: expected one of",
+      "data.cache: expected one of auto, host, device, none, got 'disk'",
     ),
     (
       {"data": {"layout": "x"}},

@@ -212,11 +212,3 @@ def test_the_choice_is_logged(make, monkeypatch, caplog):
     fake_memory(monkeypatch, 1 << 40)
     next(built.data.batches(built.data.split("train"), epoch(0)))
   assert "Decoded pictures: 0.0 GB, cache host" in caplog.text
-
-
-def test_a_place_that_is_none_is_refused(data_dir):
-  config = tiny_run.tiny_run_config(data_dir, data={"cache": "disk"})
-  with pytest.raises(
-    ValueError, match="expected one of auto, host, device, none, got 'disk'"
-  ):
-    tiny_run.build(config)
