@@ -132,23 +132,6 @@ def test_another_builders_version_is_refused(prepared, build):
     build(data={"data_dir": str(prepared)})
 
 
-@pytest.mark.parametrize("name", ["metadata.json", "dataset_info.json"])
-def test_damaged_descriptions_are_named(prepared, build, name):
-  for content in (b"", b"{", b"[]", b"\xff\xff", b"[" * 10_000):
-    (prepared / name).write_bytes(content)
-    with pytest.raises(ValueError, match=name) as caught:
-      build(data={"data_dir": str(prepared)})
-    assert len(str(caught.value).splitlines()) == 1
-
-
-def test_lengths_of_texts_that_are_not_these_are_refused(prepared):
-  path = prepared / "text_lengths-train.txt"
-  for content in ("", "3\n", path.read_text() + "x\n"):
-    path.write_text(content)
-    with pytest.raises(ValueError, match=r"text_lengths-train.*prepare"):
-      _ = Split(str(prepared), "train").text_lengths
-
-
 def test_sound_shards_are_read(prepared, build):
   built = build(data={"data_dir": str(prepared)})
   assert isinstance(built, experiment.Experiment)

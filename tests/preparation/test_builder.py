@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import raw_tree
 import small_tree
+from dataset_metadata import METADATA, write_dataset
 from small_tree import PICTURES, SIZES, read_records
 
 from ifa_jax.data import schema
@@ -27,6 +28,8 @@ def test_records_hold_the_rows_of_the_tree(settings, tmp_path):
     name: split.num_examples for name, split in info.splits.items()
   }
   assert info.features["relation"].names == list(raw_tree.RELATIONS)
+  assert not [name for name in info.features if "caption" in name]
+  assert not prepared.has_captions
   first, second, third = records
   assert [r["id"] for r in records] == [b"train/1", b"train/2", b"train/3"]
   assert [r["relation"] for r in records] == [2, 0, 2]
@@ -121,23 +124,23 @@ def test_released_keeps_the_number_of_crops(settings, policy, found):
   assert counts["unknown_words"] == 0
 
 
-def test_read_metadata_chooses_by_protocol(settings, tmp_path):
-  data_dir = settings().data_dir
+def test_read_metadata_chooses_by_protocol(tmp_path):
   with pytest.raises(
     ValueError,
     match=r"expected a prepared dataset, got none; .*data_prep\.mnre",
   ):
-    schema.read_metadata(data_dir)
-  first, _ = prepare(settings())
-  assert schema.read_metadata(data_dir) == first
+    schema.read_metadata(tmp_path)
+  write_dataset(tmp_path / "mnre/none/2.0.0", METADATA | {"protocol": "none"})
+  first = schema.read_metadata(tmp_path)
+  assert first.protocol == "none"
   assert schema.read_metadata(first.folder) == first
-  clean = settings(protocol="clean", boxes=str(tmp_path / "boxes.json"))
-  second, _ = prepare(clean)
+  write_dataset(tmp_path / "mnre/clean/2.0.0", METADATA)
   with pytest.raises(ValueError, match="expected one dataset, got mnre/clean/"):
-    schema.read_metadata(data_dir)
-  assert schema.read_metadata(data_dir, "clean") == second
+    schema.read_metadata(tmp_path)
+  assert schema.read_metadata(tmp_path, "none") == first
+  assert schema.read_metadata(tmp_path, "clean").metadata == METADATA
   with pytest.raises(ValueError, match="expected protocol released, got mnre/"):
-    schema.read_metadata(data_dir, "released")
+    schema.read_metadata(tmp_path, "released")
 
 
 def test_read_metadata_passes_over_killed_runs_and_old_formats(settings):

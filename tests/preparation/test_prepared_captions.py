@@ -5,7 +5,6 @@ import pathlib
 
 import pytest
 import raw_tree
-import small_tree
 import tiny_run
 import tiny_systems
 from dataset_metadata import METADATA
@@ -84,15 +83,6 @@ def test_captions_cannot_depend_on_the_relation_of_a_row(settings, tmp_path):
   planner = Planner(settings(raw_dir=raw_dir, on_error="skip"))
   for _ in range(2):
     assert survey(planner).num_rows["train"] == 2
-
-
-@pytest.mark.slow
-def test_without_captions_the_format_is_unchanged(settings):
-  prepared, _ = prepare(settings())
-  info, records = read_records(prepared)
-  assert not [name for name in info.features if "caption" in name]
-  assert not prepared.has_captions
-  assert len(records) == len(small_tree.ROWS)
 
 
 @pytest.mark.silent_input

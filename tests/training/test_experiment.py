@@ -1,7 +1,6 @@
 """Experiments: counts, batches, and settings that are refused."""
 
 import json
-import shutil
 
 import jax
 import pytest
@@ -86,19 +85,6 @@ def test_a_dataset_of_another_protocol_is_refused(dataset):
     build(dataset, data={"protocol": "released"})
 
 
-def test_two_datasets_to_choose_from_are_refused(dataset):
-  shutil.copytree(dataset / "clean", dataset / "again")
-  with pytest.raises(ValueError, match=r"got again .*, clean "):
-    build(dataset)
-  assert build(dataset / "clean").prepared.folder == str(dataset / "clean")
-
-
-def test_a_dataset_of_another_format_is_refused(tmp_path):
-  write_dataset(tmp_path / "old", METADATA | {"format_version": 0})
-  with pytest.raises(ValueError, match="expected record format 2, got 0"):
-    build(tmp_path)
-
-
 @pytest.mark.parametrize(
   ("devices", "train", "message"),
   [
@@ -124,20 +110,14 @@ def test_any_devices_can_score_a_run(dataset, monkeypatch):
 
 
 @pytest.mark.parametrize(
-  ("changes", "kind", "message"),
+  ("changes", "message"),
   [
-    ({"train": {"parallel": "pjit"}}, ValueError, "train.parallel: expected"),
-    (
-      {"model": {"fusion": "papre"}},
-      ValueError,
-      "model.fusion: expected one",
-    ),
-    ({"model": {"fussion": 1}}, KeyError, "did you mean model.fusion"),
-    ({"train": {"num_slices": 0}}, ValueError, "train.num_slices"),
+    ({"train": {"parallel": "pjit"}}, "train.parallel: expected"),
+    ({"train": {"num_slices": 0}}, "train.num_slices"),
   ],
 )
-def test_invalid_settings_are_named(dataset, changes, kind, message):
-  with pytest.raises(kind, match=message):
+def test_invalid_settings_are_named(dataset, changes, message):
+  with pytest.raises(ValueError, match=message):
     build(dataset, **changes)
 
 
