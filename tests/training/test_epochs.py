@@ -18,20 +18,12 @@ def course(num_rows=10, batch_size=4, seed=1, epochs=3, max_steps=0):
   return Epochs(config, num_rows)
 
 
-def test_each_epoch_and_seed_has_an_order_of_its_own():
-  found = {
-    tuple(course(100, seed=seed).rows_left(25 * epoch, epoch).ravel())
-    for seed in range(3)
-    for epoch in range(3)
-  }
-  assert len(found) == 9
-
-
 @pytest.mark.parametrize("step", range(9))
 def test_rows_left_are_those_that_the_epoch_has_not_given(step):
-  whole = sampling.training_order(10, 4, 1, step // 3)
-  found = course().rows_left(step, step // 3)
-  np.testing.assert_array_equal(found, whole[step % 3 :])
+  for seed in (1, 2):
+    whole = sampling.training_order(10, 4, seed, step // 3)
+    found = course(seed=seed).rows_left(step, step // 3)
+    np.testing.assert_array_equal(found, whole[step % 3 :])
 
 
 def test_a_run_that_is_capped_ends_within_an_epoch():
