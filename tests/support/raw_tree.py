@@ -1,4 +1,4 @@
-"""Raw MNRE trees and a tokenizer folder, made on the spot."""
+"""Raw MNRE trees, boxes and a tokenizer folder, made on the spot."""
 
 import io
 import json
@@ -95,6 +95,19 @@ def write_tree(folder, rows, pictures=None, files=None, relations=RELATIONS):
     with open(path, "wb") as file:
       file.write(content)
   return folder
+
+
+def box(*edges, score=0.5, **more):
+  """Returns an entry of a boxes file."""
+  return {"box": list(edges), "score": score, **more}
+
+
+def write_boxes(folder, content):
+  """Writes a boxes file, as JSON unless it is text, and returns its path."""
+  path = folder / "boxes.json"
+  text = content if isinstance(content, str) else json.dumps(content)
+  path.write_text(text)
+  return path
 
 
 def write_tokenizer(folder, words=("bill", "in", "hollywood", "##ywood")):

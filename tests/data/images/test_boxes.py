@@ -1,21 +1,9 @@
 """Boxes files, and the boxes of a row's entities."""
 
-import json
-
 import pytest
+from raw_tree import box, write_boxes
 
 from ifa_jax.data.images import boxes
-
-
-def box(*edges, score=0.5, **more):
-  return {"box": list(edges), "score": score, **more}
-
-
-def write_boxes(tmp_path, content):
-  path = tmp_path / "boxes.json"
-  text = content if isinstance(content, str) else json.dumps(content)
-  path.write_text(text)
-  return path
 
 
 @pytest.mark.parametrize(

@@ -1,22 +1,15 @@
 """Image files to pixels: formats, sizes, crops, and errors."""
 
-import io
-
 import numpy as np
 import pytest
 import raw_tree
+from odd_pictures import encoded
 from PIL import Image
 from transformers.models.clip import image_processing_pil_clip
 
 from ifa_jax.data.images import decode
 
 RED, WHITE = (255, 0, 0), (255, 255, 255)
-
-
-def encoded(picture, kind="PNG", **options):
-  file = io.BytesIO()
-  picture.save(file, kind, **options)
-  return file.getvalue()
 
 
 def noise(width, height, seed=0):
