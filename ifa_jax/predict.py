@@ -32,7 +32,6 @@ With --ray, --input is a file or a folder of JSON lines or Parquet, and --output
 
 import contextlib
 import os
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -44,7 +43,7 @@ from ifa_jax.cluster import connection
 from ifa_jax.inference import brat, choose_flags, jsonl, model_flags
 from ifa_jax.inference.choose import Choice
 from ifa_jax.inference.completion import Listed, read_listed
-from ifa_jax.inference.post import read_post
+from ifa_jax.inference.post import parse_span, read_post
 from ifa_jax.runtime import optional_imports
 
 if TYPE_CHECKING:
@@ -54,7 +53,6 @@ COMPILES = True
 
 _ONE_POST = ("text", "head", "tail", "head_span", "tail_span", "image")
 _ONE_POST += ("caption",)
-_SPAN = re.compile(r"(\d{1,9}):(\d{1,9})", re.ASCII)
 
 
 def define_flags() -> None:
@@ -86,7 +84,7 @@ def define_flags() -> None:
   for name in ("head_span", "tail_span"):
     flags.register_validator(
       name,
-      lambda span: span is None or _SPAN.fullmatch(span),
+      lambda span: span is None or parse_span(span) is not None,
       "expected BEGIN:END, whole numbers",
     )
   flags.register_multi_flags_validator(
@@ -161,7 +159,7 @@ def _post_of_flags(values) -> dict[str, Any]:
   post = {name: values[name].value for name in _ONE_POST}
   for key in ("head_span", "tail_span"):
     if post[key] is not None:
-      post[key] = [int(end) for end in post[key].split(":")]
+      post[key] = parse_span(post[key])
   return post
 
 

@@ -11,6 +11,8 @@ from ifa_jax.files.shown import shown
 ROLES = ("head", "tail")
 # Occurrences of a name that an error lists.
 _MAX_PLACES = 5
+# Words [begin, end) as flags and forms have them.
+_SPAN = re.compile(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*", re.ASCII)
 _MARKED = "mark head and tail in the text: <s> ... </s>, <o> ... </o>"
 
 
@@ -52,9 +54,21 @@ def read_text(text: Any) -> str:
     raise ValueError(
       f"text: expected a text or a list of words, got {shown(text)}"
     )
-  # A lone surrogate, as "\ud83d" in JSON, is an error: no tokenizer reads it.
-  text.encode()
+  try:
+    text.encode()
+  except UnicodeEncodeError as error:
+    # As "\ud83d" in JSON; no tokenizer reads it.
+    raise ValueError(
+      f"text: expected Unicode, got the lone surrogate"
+      f" {shown(text[error.start])} at character {error.start}"
+    ) from None
   return text
+
+
+def parse_span(text: str) -> list[int] | None:
+  """Returns [3, 5] for "3:5", None for a text of another form."""
+  ends = _SPAN.fullmatch(text)
+  return [*map(int, ends.groups())] if ends else None
 
 
 def _check_marked(fields: Mapping[str, Any], role: str, marked: str) -> None:

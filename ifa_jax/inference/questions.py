@@ -98,9 +98,13 @@ def _read_pairs(
   post, entities, pair, _, error = group[0]
   if entities is None or pair is None:
     return [(group[0], error)]
-  texts = [entities.post(*x.pair) for x in group if x.pair]
+  pairs = [
+    ("entities[{}], entities[{}]".format(*x.pair), entities.post(*x.pair))
+    for x in group
+    if x.pair
+  ]
   try:
-    found = [*reader.read_pairs(texts, post)]
+    found = [*reader.read_pairs(pairs, post)]
   except (ValueError, OSError) as error:
     return [(question, str(error)) for question in group]
   return [*zip(group, found, strict=True)]

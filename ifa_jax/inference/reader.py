@@ -17,7 +17,7 @@ from ifa_jax.data.text import captions, layouts
 from ifa_jax.data.text import vocabulary as words
 from ifa_jax.data.text.markers import Cut
 from ifa_jax.data.text.row_text import RowText
-from ifa_jax.data.text.tokenizer import Tokenizer
+from ifa_jax.data.text.tokenizer import Encoded, Tokenizer
 from ifa_jax.files.shown import shown
 from ifa_jax.inference.images import Opened, Opener
 from ifa_jax.inference.post import read_post
@@ -121,18 +121,19 @@ class Reader:
       ValueError: for an invalid post, with the reason.
       OSError: if its picture cannot be opened.
     """
-    return next(self.read_pairs([read_post(fields)], fields, opener))
+    pair = "head, tail", read_post(fields)
+    return next(self.read_pairs([pair], fields, opener))
 
   def read_pairs(
     self,
-    posts: Iterable[Cut],
+    pairs: Iterable[tuple[str, Cut]],
     fields: Mapping[str, Any],
     opener: Opener | None = None,
   ) -> Iterator[Example]:
     """Yields the inputs of pairs of entities of one post; see `read`.
 
     Args:
-      posts: the post's text with each pair.
+      pairs: the names of each pair's fields, and the post's text with it.
       fields: of the post; its picture is read once.
       opener: shared by posts that may have the same picture.
     """
@@ -143,8 +144,8 @@ class Reader:
       listed = boxes.read_list(fields.get("boxes") or [], "boxes")
     if picture is not None and self.scenes is not None:
       scene = self.scenes.scene(picture.image, listed)
-    for post in posts:
-      text = self._read_text(post, fields.get("caption"))
+    for names, post in pairs:
+      text = self._read_text(names, post, fields.get("caption"))
       chosen = self._choose_boxes(post, listed)
       yield Example(
         text,
@@ -203,12 +204,19 @@ class Reader:
     """The form of squares, see `decode.fit`; regions have none."""
     return getattr(self.model.vision, "resize", "fit")
 
-  def _read_text(self, post: Cut, caption: Any) -> RowText:
+  def _encode(self, post: Cut) -> Encoded:
     most = self.data.text_len
     encoded = self.tokenizer.encode(post.words, post.head, post.tail, most)
     if self.model.text is not None and self.data.layout == "opennre":
       ids = self.tokenizer.ids_of(layouts.OPENNRE_MARKERS)
       encoded = layouts.opennre(encoded, post.head, post.tail, ids, most)
+    return encoded
+
+  def _read_text(self, names: str, post: Cut, caption: Any) -> RowText:
+    try:
+      encoded = self._encode(post)
+    except ValueError as error:
+      raise ValueError(f"{names}: {error}") from None
     text = RowText("", "", post.words, post.head, post.tail, {}, encoded)
     if caption is None or not self.model.reads_caption:
       return text

@@ -1,7 +1,6 @@
 """The page's form as a post; its relations, objects and alignment."""
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from ifa_jax.data.images import boxes, decode
 from ifa_jax.data.images.boxes import Box
 from ifa_jax.inference import seen_kinds
 from ifa_jax.inference.completion import Listed
+from ifa_jax.inference.post import parse_span
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.serving.samples import Sample
 
@@ -65,10 +65,10 @@ def read_form(form: Form) -> dict[str, Any]:
 
 
 def _read_span(name: str, text: str) -> list[int]:
-  ends = re.fullmatch(r"\s*(\d{1,9})\s*:\s*(\d{1,9})\s*", text, re.ASCII)
-  if ends is None:
+  span = parse_span(text)
+  if span is None:
     raise ValueError(f"{name}: expected BEGIN:END in words, got {text!r}")
-  return [*map(int, ends.groups())]
+  return span
 
 
 class Answer(NamedTuple):

@@ -79,6 +79,17 @@ def test_posts_of_both_kinds_keep_their_order(predictor):
   assert found[4]["relation"] == found[0]["relation"]
 
 
+def test_a_pair_that_does_not_fit_is_named(predictor):
+  text = f"Ann Lee, of Acme {'x ' * 90}"
+  entities = [
+    {"start": start, "end": end} for start, end in ((0, 7), (12, 16), (17, 196))
+  ]
+  (record,) = predictor.predict_all([{"text": text, "entities": entities}])
+  assert record["error"].startswith(
+    "entities[0], entities[2]: the two entities take 9"
+  )
+
+
 ACME = "Ann is at Acme today"
 AT = "at characters {} (Unicode code points, end exclusive), got"
 

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from ifa_jax.data.text.markers import Cut
-from ifa_jax.inference.post import read_post
+from ifa_jax.inference.post import parse_span, read_post
 
 
 def read(text, head, tail, **spans):
@@ -86,6 +86,15 @@ def test_spans_count_words_between_spaces():
   for text in (" ".join(words), words, "  ".join(words)):
     found = read(text, "FC  Basel", None, head_span=[0, 2], tail_span=(3, 5))
     assert found == Cut(words, (0, 2), (3, 5), ("FC Basel", "FC Bern"))
+
+
+@pytest.mark.parametrize(
+  ("text", "span"),
+  [("3:5", [3, 5]), (" 0 : 12 ", [0, 12])]
+  + [(text, None) for text in ("3", "3-5", "a:b", "1:2:3", "-1:2", "³:5", "")],
+)
+def test_a_span_is_written_as_two_numbers(text, span):
+  assert parse_span(text) == span
 
 
 def test_a_span_needs_no_name_and_stays_when_the_other_entity_cuts():
