@@ -1,15 +1,13 @@
 """The first bad array of a batch: data, parameter, layer or gradient."""
 
-import jax
 import numpy as np
-import optim_section
 import pytest
 import tiny
 import toy
 
 from ifa_jax import models
 from ifa_jax.models.layers.layer_layout import LayerLayout
-from ifa_jax.training import optimizer, steps
+from ifa_jax.training import steps
 from ifa_jax.training.fault_tolerance import nonfinite_search
 
 
@@ -72,53 +70,3 @@ def test_a_layer_among_those_that_training_stacks_is_named():
   found = nonfinite_search.diagnose(train_step, stacked, batch, number=0)
   assert found.what == "the output of text/layer_1/mlp_out"
   assert found.rows == [0, 1, 2, 3]
-
-
-# The step that met them.
-
-OPTIM = optim_section.read(
-  {
-    "groups": {"all": {"pattern": ".*", "peak_lr": 0.1}},
-    "warmup_percent": 0.5,
-    "b1": 0.9,
-    "b2": 0.999,
-    "epsilon": 1e-8,
-    "weight_decay": 0.01,
-    "decay_exclude": "",
-    "clip_norm": 1.0,
-  }
-)
-
-
-@pytest.mark.parametrize("between", ["tanh", "root"])
-def test_a_bad_update_is_not_made_and_counts(between):
-  tx = optimizer.make_optimizer(OPTIM, toy.params(), num_steps=8)
-  update = jax.jit(steps.TrainStep(toy.Toy(between), tx, 0, num_slices=2))
-  good, bad = toy.batch(), toy.batch()
-  if between == "tanh":
-    bad.regions[1] = np.inf
-  before = steps.start_state(toy.params(), tx)
-  if between == "tanh":
-    for _ in range(2):
-      before, sums = update(before, good)
-      assert sums["finite"]
-  after, sums = update(before, bad)
-  assert not sums["finite"]
-  assert np.isfinite(sums["loss"]) == (between == "root")
-  assert after.step == before.step + 1
-  changed = jax.tree.map(
-    lambda a, b: not np.array_equal(a, b),
-    (after.params, after.opt_state),
-    (before.params, before.opt_state),
-  )
-  paths = [
-    jax.tree_util.keystr(path)
-    for path, x in jax.tree_util.tree_leaves_with_path(changed)
-    if x
-  ]
-  # Only the schedule's count.
-  assert len(paths) == 1
-  assert paths[0].endswith(".count")
-  again, sums = update(after, good)
-  assert sums["finite"] == (between == "tanh")
-  assert again.step == before.step + 2
