@@ -12,21 +12,13 @@ CONFIG = str(command_lines.ROOT / "configs" / "quickstart.py")
 VARIANTS, SEEDS = ("objects", "vanilla"), (1, 49)
 
 
-def _flat(sections, prefix=""):
-  """Yields "train.batch_size=12" and all others."""
-  for key, value in sections.items():
-    if isinstance(value, dict):
-      yield from _flat(value, f"{prefix}{key}.")
-    else:
-      yield f"{prefix}{key}={value}"
-
-
 def settings(data_dir, **others):
   """Returns --set for a run of eight updates, overridden by `others`."""
   sections = tiny_run.merged(
     tiny_run.SECTIONS, {"data": {"data_dir": str(data_dir)}}
   )
-  return [*_flat(tiny_run.merged(sections, others))]
+  merged = tiny_run.merged(sections, others)
+  return [flag[1:] for flag in command_lines.flags(merged, "")]
 
 
 def plan(data_dir, workdir, variants=VARIANTS, seeds=SEEDS, **others):
