@@ -44,12 +44,14 @@ def scored(counts):
   return [(solution, scores(solution, counts)) for solution in sums(counts)]
 
 
-def sums(counts, rights=None):
-  """Yields all numbers of rows that add up, of some numbers of right rows."""
-  num_none = counts.num_rows - counts.num_relations
-  rights = range(counts.num_relations + 1) if rights is None else rights
-  for right, none_right in itertools.product(rights, range(num_none + 1)):
-    for found in range(right, counts.num_relations + 1):
+def sums(counts, pairs=None):
+  """Yields all numbers of rows that add up, of some (right, none right)."""
+  relations = counts.num_relations
+  num_none = counts.num_rows - relations
+  if pairs is None:
+    pairs = itertools.product(range(relations + 1), range(num_none + 1))
+  for right, none_right in pairs:
+    for found in range(right, relations + 1):
       yield Solution(right, num_none - none_right + found, none_right)
 
 
@@ -60,15 +62,17 @@ def rounds_to(exact, printed):
 
 
 def brute_force(figures, counts):
-  relations = counts.num_relations
-  rights = [
-    right
+  relations, num_rows = counts.num_relations, counts.num_rows
+  pairs = [
+    (right, none)
     for right in range(relations + 1)
     if rounds_to(100 * Fraction(right, relations), figures.recall)
+    for none in range(num_rows - relations + 1)
+    if rounds_to(100 * Fraction(right + none, num_rows), figures.accuracy)
   ]
   return sorted(
     solution
-    for solution in sums(counts, rights)
+    for solution in sums(counts, pairs)
     if all(map(rounds_to, scores(solution, counts), figures))
   )
 
