@@ -64,9 +64,17 @@ def own_scores(run):
   return json.loads((run.workdir / "eval_test.json").read_text())
 
 
-def test_a_table_has_a_row_for_each_condition(finished, monkeypatch):
-  spy = Spy(monkeypatch)
-  found = table(finished)
+@pytest.fixture(scope="module")
+def made(finished, fast_compilation):
+  """What was predicted for a table of three permutations, and the table."""
+  with pytest.MonkeyPatch.context() as patched:
+    spy = Spy(patched)
+    spy.table = table(finished)
+    return spy
+
+
+def test_a_table_has_a_row_for_each_condition(finished, made):
+  found = dict(made.table)
   rows = found.pop("rows")
   assert found == {
     "run": str(finished.workdir),
@@ -80,7 +88,7 @@ def test_a_table_has_a_row_for_each_condition(finished, monkeypatch):
     ("shuffle(test)", [0, 1, 2]),
     ("blank", []),
   ]
-  every = spy.probabilities
+  every = made.probabilities
   assert len(every) == 5
   for one, other in itertools.combinations(every, 2):
     assert np.abs(one - other).max() > 1e-3
@@ -89,16 +97,14 @@ def test_a_table_has_a_row_for_each_condition(finished, monkeypatch):
   assert json.loads(json.dumps(rows)) == rows
 
 
-def test_scores_are_means_over_seeds_inside_their_intervals(
-  finished, monkeypatch
-):
-  spy = Spy(monkeypatch)
-  standard, shuffled, blank = table(finished)["rows"]
+def test_scores_are_means_over_seeds_inside_their_intervals(finished, made):
+  standard, shuffled, blank = made.table["rows"]
   assert "minus_standard" not in standard
   split = finished.experiment.data.split("test")
   (batch,) = split.batches(sampling.evaluation_order(17, 17), Geometry(40))
   accuracy = [
-    np.mean(found.argmax(axis=-1) == batch.label) for found in spy.probabilities
+    np.mean(found.argmax(axis=-1) == batch.label)
+    for found in made.probabilities
   ]
   scores = [row["scores"]["accuracy"] for row in (standard, shuffled, blank)]
   np.testing.assert_allclose(scores[1]["by_seed"], accuracy[1:4])
@@ -143,10 +149,8 @@ def test_kinds_of_shuffle_are_rows_of_one_table(finished, monkeypatch):
   assert [seen[row] for row in kept] == seen != [seen[row] for row in free]
 
 
-def test_pictures_are_permuted_within_the_split(finished, monkeypatch):
-  spy = Spy(monkeypatch)
-  table(finished)
-  shuffled = [rows for rows in spy.visual_rows if rows is not None]
+def test_pictures_are_permuted_within_the_split(finished, made):
+  shuffled = [rows for rows in made.visual_rows if rows is not None]
   assert len(shuffled) == 3
   for seed, rows in enumerate(shuffled):
     assert sorted(rows) == list(range(17))
@@ -154,24 +158,6 @@ def test_pictures_are_permuted_within_the_split(finished, monkeypatch):
     wanted = sampling.visual_shuffle(17, seed, own=names)
     np.testing.assert_array_equal(rows, wanted)
   assert len({tuple(rows) for rows in shuffled}) == 3
-
-
-def test_a_row_gets_the_whole_bundle_of_another_and_keeps_its_text(finished):
-  split, geometry = (
-    finished.experiment.data.split("test"),
-    finished.experiment.data.geometry,
-  )
-  rows = sampling.visual_shuffle(len(split), 0)
-  every = sampling.evaluation_order(len(split), len(split))
-  (own,) = split.batches(every, geometry)
-  (other,) = split.batches(every, geometry, rows)
-  for name in ("input_ids", "attention_mask", "head_start", "label", "valid"):
-    np.testing.assert_array_equal(getattr(other, name), getattr(own, name))
-  for name in ("image", "grounded", "detected"):
-    for field in (name, f"{name}_mask"):
-      np.testing.assert_array_equal(
-        getattr(other, field), getattr(own, field)[rows]
-      )
 
 
 def test_a_text_model_predicts_the_same_in_bits(text, monkeypatch):
