@@ -16,22 +16,6 @@ from ifa_jax.data import schema
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", name="released")
-def tree_of_released_crops(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("released") / "raw"
-  return leak_trees.write(
-    folder,
-    leak_trees.labels(),
-    leak_trees.as_released,
-    leak_trees.released_query,
-  )
-
-
-@pytest.fixture(scope="module", name="found")
-def measured_released_tree(released):
-  return command.measure(released)
-
-
 def test_tables_are_those_of_the_rows(found):
   grounded = found["counts"]["grounded crops"]
   for split, ids in leak_trees.labels().items():

@@ -19,22 +19,6 @@ from ifa_jax.data.images import decode
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module", name="released")
-def tree_of_released_crops(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("released") / "raw"
-  return leak_trees.write(
-    folder,
-    leak_trees.labels(),
-    leak_trees.as_released,
-    leak_trees.released_query,
-  )
-
-
-@pytest.fixture(scope="module", name="found")
-def measured_released_tree(released):
-  return leak.measure(released)
-
-
 @pytest.fixture(scope="module", name="prepared")
 def prepared_of_every_protocol(released, tmp_path_factory):
   """Datasets of a tree whose crops leak; a picture has the same box twice."""
