@@ -115,6 +115,17 @@ def raw_dir(common_dir) -> pathlib.Path:
 
 
 @pytest.fixture(scope="session")
+def scenes_dir(raw_dir) -> pathlib.Path:
+  """Scenes of the tree's boxes file. Only to be read."""
+  import own_runs
+
+  return make_once(
+    raw_dir.parent / "scenes",
+    lambda folder: own_runs.make_scenes(raw_dir, folder),
+  )
+
+
+@pytest.fixture(scope="session")
 def posts(raw_dir) -> list[dict[str, Any]]:
   """The tree's test rows as your own posts, with boxes and captions."""
   boxes = json.loads((raw_dir / "boxes.json").read_text())
@@ -175,6 +186,14 @@ def finished(data_dir, compiled_dir, tmp_path_factory):
   with tiny_run.fast_compilation(compiled_dir):
     loop.run(built, str(workdir))
   return tiny_run.Finished(built, workdir)
+
+
+@pytest.fixture(scope="session")
+def predictor(finished):
+  """Of the finished run, without a finder. Only to be read."""
+  from ifa_jax.inference.predictor import Predictor
+
+  return Predictor(finished.workdir)
 
 
 @pytest.fixture(scope="session")

@@ -28,11 +28,6 @@ REGIONS = ("mega", "vilbert")
 KINDS = ("pixels", "mkgformer", *REGIONS)
 
 
-@pytest.fixture(scope="module", name="scenes_dir")
-def scenes_of_the_tree(raw_dir, tmp_path_factory):
-  return own_runs.make_scenes(raw_dir, tmp_path_factory.mktemp("own") / "sc")
-
-
 @pytest.fixture(scope="module", name="aligned")
 def aligned_both_ways(
   finished, posts, data_dir, scenes_dir, tmp_path_factory, fast_compilation
@@ -44,7 +39,7 @@ def aligned_both_ways(
       built, workdir = finished
       params = alignment_split.load_best(RunFolder(workdir)).params
     else:
-      built = own_runs.build(name, data_dir, scenes_dir)
+      built = tiny_systems.build(name, data_dir, scenes_dir)
       params = tiny_systems.params(built)
       workdir = tmp_path_factory.mktemp(name) / "run"
       own_runs.write(built, params, workdir)

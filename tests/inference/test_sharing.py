@@ -68,21 +68,22 @@ def assert_same(found, wanted, posts):
   assert found.relations == wanted.relations
 
 
-def test_a_finished_run_is_shared_whole(finished, posts, tmp_path):
-  run = Predictor(finished.workdir)
-  run.save_pretrained(tmp_path / "shared")
-  assert files_of(tmp_path / "shared") == FILES
-  modes = {
-    stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "shared").iterdir()
-  }
+@pytest.fixture(scope="module", name="shared")
+def shared_model(predictor, fast_compilation, tmp_path_factory):
+  folder = tmp_path_factory.mktemp("sharing") / "shared"
+  predictor.save_pretrained(folder)
+  return folder
+
+
+def test_a_finished_run_is_shared_whole(predictor, shared, posts):
+  assert files_of(shared) == FILES
+  modes = {stat.S_IMODE(p.stat().st_mode) for p in shared.iterdir()}
   assert all(mode & stat.S_IRGRP for mode in modes)
-  loaded = Predictor.from_pretrained(tmp_path / "shared")
-  assert_same(loaded, run, posts)
+  assert_same(Predictor.from_pretrained(shared), predictor, posts)
 
 
-def test_parameters_are_stored_by_their_paths(finished, tmp_path):
-  Predictor(finished.workdir).save_pretrained(tmp_path / "shared")
-  found = safetensors.load_file(tmp_path / "shared" / "model.safetensors")
+def test_parameters_are_stored_by_their_paths(finished, shared):
+  found = safetensors.load_file(shared / "model.safetensors")
   with Checkpoints(finished.workdir / "checkpoints") as checkpoints:
     best = checkpoints.restore_params(checkpoints.best_scored())
   wanted = traverse_util.flatten_dict(best, sep=".")
@@ -91,11 +92,6 @@ def test_parameters_are_stored_by_their_paths(finished, tmp_path):
   for name, array in wanted.items():
     assert found[name].dtype == np.float32
     np.testing.assert_array_equal(found[name], array)
-
-
-@pytest.fixture(scope="module", name="scenes_dir")
-def scenes_of_the_tree(raw_dir, tmp_path_factory):
-  return own_runs.make_scenes(raw_dir, tmp_path_factory.mktemp("s") / "scenes")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +106,7 @@ def scenes_of_the_tree(raw_dir, tmp_path_factory):
 def test_other_systems_are_shared_whole(
   name, extra, data_dir, scenes_dir, posts, tmp_path
 ):
-  built = own_runs.build(name, data_dir, scenes_dir)
+  built = tiny_systems.build(name, data_dir, scenes_dir)
   run, shared = share(built, tmp_path, tiny_systems.params(built))
   shutil.move(tmp_path / "run", tmp_path / "gone")
   assert files_of(shared) == FILES | extra
@@ -137,7 +133,7 @@ def test_a_model_brings_the_encoder_of_its_objects(
       encoder=str(encoder),
     )
   )
-  built = own_runs.build("bert_sg_att", data_dir, scenes)
+  built = tiny_systems.build("bert_sg_att", data_dir, scenes)
   assert built.config.model.regions.feature_dim == 16
   run, shared = share(built, tmp_path)
   # Not even its name is left.
@@ -155,7 +151,7 @@ def test_a_model_brings_the_encoder_of_its_pyramid(
   scenes = own_runs.make_scenes(
     raw_dir, tmp_path / "scenes", f"pyramid:{encoder}"
   )
-  built = own_runs.build("hvpnet_released", data_dir, scenes)
+  built = tiny_systems.build("hvpnet_released", data_dir, scenes)
   params = tiny_systems.params(built)
   own_runs.write(built, params, tmp_path / "run")
   run = Predictor(tmp_path / "run")
@@ -165,10 +161,9 @@ def test_a_model_brings_the_encoder_of_its_pyramid(
   assert_same(Predictor(tmp_path / "shared"), run, posts)
 
 
-def test_a_shared_model_is_shared_again_alike(finished, tmp_path):
+def test_a_shared_model_is_shared_again_alike(predictor, tmp_path):
   first, second = tmp_path / "model_1", tmp_path / "model_2"
-  run = Predictor(finished.workdir)
-  run.save_pretrained(first, license="apache-2.0", dataset="Ours")
+  predictor.save_pretrained(first, license="apache-2.0", dataset="Ours")
   Predictor.from_pretrained(first).save_pretrained(second)
   for name in files_of(first) - {"README.md"}:
     assert (first / name).read_bytes() == (second / name).read_bytes()
@@ -215,27 +210,25 @@ def test_a_run_that_has_gone_on_is_not_shared_by_halves(build, tmp_path):
 
 
 def test_nothing_is_overwritten_and_a_failure_leaves_nothing(
-  finished, tmp_path, monkeypatch
+  predictor, tmp_path, monkeypatch
 ):
-  run = Predictor(finished.workdir)
   (tmp_path / "taken").mkdir()
   (tmp_path / "taken" / "file").touch()
   with pytest.raises(ValueError, match="taken: "):
-    run.save_pretrained(tmp_path / "taken")
+    predictor.save_pretrained(tmp_path / "taken")
 
   def fail(*_):
     raise OSError("disk full")
 
   monkeypatch.setattr(record, "write", fail)
   with pytest.raises(OSError, match="disk full"):
-    run.save_pretrained(tmp_path / "new")
+    predictor.save_pretrained(tmp_path / "new")
   assert [path.name for path in tmp_path.iterdir()] == ["taken"]
   assert files_of(tmp_path / "taken") == {"file"}
 
 
-def test_settings_read_back_equal(finished, tmp_path):
-  Predictor(finished.workdir).save_pretrained(tmp_path / "shared")
-  found = record.read(tmp_path / "shared")
+def test_settings_read_back_equal(finished, shared):
+  found = record.read(shared)
   config = finished.experiment.config
   assert found.settings.model == config.model
   assert found.settings.trained_with == {"objects", "pictures"}

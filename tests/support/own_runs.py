@@ -4,10 +4,7 @@ import json
 
 import jax
 import numpy as np
-import tiny_run
-import tiny_systems
 
-from ifa_jax.models import registry
 from ifa_jax.preparation.scenes import splits
 from ifa_jax.training.config import run_record
 from ifa_jax.workdir.checkpoints import Checkpoints
@@ -28,13 +25,6 @@ def make_scenes(raw_dir, folder, encoder="pixels"):
   )
   splits.produce(made)
   return folder
-
-
-def build(name, data_dir, scenes):
-  """Returns the experiment of a system of `tiny_systems` with scenes."""
-  config = tiny_run.tiny_run_config(data_dir, data={"scenes": str(scenes)})
-  config["model"] = registry.to_dict(tiny_systems.MODELS[name])
-  return tiny_run.build(config)
 
 
 def write(built, params, workdir):

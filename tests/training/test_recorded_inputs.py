@@ -188,7 +188,7 @@ def test_scenes_of_the_command_have_the_texts_of_the_dataset(
 ):
   folder = own_runs.make_scenes(raw_dir, tmp_path / "scenes")
   caplog.clear()
-  files = own_runs.build("mega", data_dir, folder).data.inputs.files()
+  files = tiny_systems.build("mega", data_dir, folder).data.inputs.files()
   assert store.read_split(folder, "train").manifest["text"]
   assert json.loads(files["scenes.json"])["splits"].keys() == {*schema.SPLITS}
   assert not caplog.messages

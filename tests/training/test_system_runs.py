@@ -34,12 +34,7 @@ class Run(NamedTuple):
 
   experiment: Experiment
   workdir: str
-
-
-@pytest.fixture(scope="module", name="scenes_dir")
-def scenes_of_the_tree(raw_dir):
-  """Scenes of the boxes file: pixels as features, spatial edges, chains."""
-  return own_runs.make_scenes(raw_dir, raw_dir.parent / "scenes")
+  predictor: Predictor
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +72,12 @@ def run_of_a_system(
   built = tiny_run.build(config_of(request.param, data_dir, scenes_dir))
   workdir = tmp_path_factory.mktemp(request.param) / "run"
   loop.run(built, str(workdir))
-  return Run(built, workdir)
+  return Run(built, workdir, Predictor(workdir))
 
 
 def test_posts_are_predicted_as_the_test_split_was(run, posts):
-  predictor = Predictor(run.workdir)
   rows = tiny_run.read_lines(run.workdir / "predictions_test.jsonl")
-  found = list(predictor.predict_all(posts, batch_size=5))
+  found = list(run.predictor.predict_all(posts, batch_size=5))
   assert len(found) == len(rows) == 17
   gaps = []
   for post, row in zip(found, rows, strict=True):
@@ -95,9 +89,8 @@ def test_posts_are_predicted_as_the_test_split_was(run, posts):
 
 
 def test_a_post_without_a_picture_is_predicted_too(run, posts):
-  predictor = Predictor(run.workdir)
   bare = {k: x for k, x in posts[0].items() if k not in SEEN}
-  found, whole = predictor.predict(bare), predictor.predict(posts[0])
+  found, whole = map(run.predictor.predict, (bare, posts[0]))
   gap = abs(found["probability"] - whole["probability"])
   assert (gap > 1e-6) == run.experiment.config.model.sees_pictures
 
@@ -155,7 +148,7 @@ def test_pictures_move_and_go_with_all_that_shows_them(run, posts):
     for post, i in zip(posts, others, strict=True)
   ]
   bare = [{k: x for k, x in p.items() if k not in SEEN} for p in posts]
-  predictor, pairs = Predictor(run.workdir), [(blank.probabilities, bare)]
+  predictor, pairs = run.predictor, [(blank.probabilities, bare)]
   # A crop that is grounded for the names of one row is for no other post.
   if "grounded" not in [slot[0] for slot in built.data.geometry.slots]:
     pairs.append((moved, exchanged))
