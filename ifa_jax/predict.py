@@ -53,6 +53,9 @@ COMPILES = True
 
 _ONE_POST = ("text", "head", "tail", "head_span", "tail_span", "image")
 _ONE_POST += ("caption",)
+# Flags that only --input reads.
+_OF_FILES = ("threshold", "top_k", "allowed", "symmetric", "probabilities")
+_OF_FILES += ("format", "batch_size", "block_posts")
 
 
 def define_flags() -> None:
@@ -87,11 +90,21 @@ def define_flags() -> None:
       lambda span: span is None or parse_span(span) is not None,
       "expected BEGIN:END, whole numbers",
     )
+  flags.register_validator("text", _is_alone)
   flags.register_multi_flags_validator(
     [*_ONE_POST, "input", "output", "ray"],
     _is_one_or_many,
     "expected either --text with its flags, or --input with --output",
   )
+
+
+def _is_alone(text: str | None) -> bool:
+  given = [f"--{name}" for name in _OF_FILES if flags.FLAGS[name].present]
+  if text is not None and given:
+    raise flags.ValidationError(
+      f"expected no {', '.join(given)}, which only --input reads"
+    )
+  return True
 
 
 def _is_one_or_many(values: Mapping[str, str | None]) -> bool:

@@ -13,18 +13,20 @@ from ifa_jax.inference.choose import Choice
 from ifa_jax.inference.predictor import Predictor
 
 TEXT = ["--text=Ann Lee, of Acme.", "--head=Ann Lee", "--tail=Acme"]
+FILE = ["--input=a.jsonl", "--output=b.jsonl"]
 USAGE = {
   "two models": [*TEXT, "--model=shared"],
   "neither": [],
-  "both": [*TEXT, "--input=a.jsonl", "--output=b.jsonl"],
+  "both": [*TEXT, *FILE],
   "no output": ["--input=a.jsonl"],
-  "file with a head": ["--input=a.jsonl", "--output=b.jsonl", "--head=Ann"],
+  "file with a head": [*FILE, "--head=Ann"],
   "file with a caption": ["--input=a", "--output=b", "--caption=a cat"],
   "span of letters": [*TEXT, "--head_span=a:b"],
   "span of one": [*TEXT, "--tail_span=3"],
-  "batch of none": [*TEXT, "--batch_size=0"],
-  "none at most": [*TEXT, "--top_k=0"],
-  "other format": [*TEXT, "--format=ann"],
+  "batch of none": [*FILE, "--batch_size=0"],
+  "none at most": [*FILE, "--top_k=0"],
+  "other format": [*FILE, "--format=ann"],
+  "text with flags of files": [*TEXT, "--format=brat", "--threshold=0.5"],
 }
 
 
@@ -269,6 +271,12 @@ def test_help_explains_every_flag(outcomes):
     "threshold",
     "top_k",
     "allowed",
+@pytest.mark.silent_input
+def test_flags_of_files_are_refused_next_to_a_text(outcomes):
+  found = outcomes["text with flags of files"].err
+  assert "expected no --threshold, --format, which only --input reads" in found
+
+
     "symmetric",
     "[no]probabilities",
     "format",
