@@ -12,7 +12,6 @@ import tiny_run
 from ifa_jax.analyze.names import command, outside, predict, rewrite, rumie
 from ifa_jax.data.text.row_text import RowText
 from ifa_jax.data.text.tokenizer import Encoded
-from ifa_jax.inference.predictor import Predictor
 from ifa_jax.statistics import systems
 from ifa_jax.workdir.run_folder import RunFolder
 
@@ -57,7 +56,7 @@ def test_unchanged_texts_have_the_runs_own_predictions(run):
   np.testing.assert_allclose(found.probabilities, wanted, atol=1e-6)
 
 
-def test_a_new_text_is_predicted_as_the_same_post(run, finished, posts):
+def test_a_new_text_is_predicted_as_the_same_post(run, predictor, posts):
   # A longer text with the names, picture and boxes of the row.
   extra = ["hello", "there", "."]
   longer = [
@@ -75,7 +74,7 @@ def test_a_new_text_is_predicted_as_the_same_post(run, finished, posts):
     posts[row] | {"text": text.words} | span
     for row, text, span in zip(ROWS, longer, spans, strict=True)
   ]
-  records = Predictor(finished.workdir).predict_all(own)
+  records = predictor.predict_all(own)
   wanted = [[*record["probabilities"].values()] for record in records]
   np.testing.assert_allclose(found, wanted, atol=1e-5)
   assert np.abs(found - run.original.probabilities[ROWS]).max() > 1e-3

@@ -6,7 +6,6 @@ import pytest
 import tiny_systems
 
 from ifa_jax.inference import seen_kinds
-from ifa_jax.inference.predictor import Predictor
 
 MODELS = tiny_systems.MODELS
 POST = {"text": "<s> Ann </s> joins <o> Acme </o>"}
@@ -37,12 +36,12 @@ def test_a_key_that_a_model_would_read(name, keys, meant):
 
 
 @pytest.mark.silent_input
-def test_predictions_warn_once(finished, posts, caplog):
+def test_predictions_warn_once(predictor, posts, caplog):
   named = [{**p, "picture": p["image"]} for p in posts[:3]]
   for post in named[:2]:
     del post["image"]
   with caplog.at_level(logging.WARNING):
-    list(Predictor(finished.workdir).predict_all(named))
+    list(predictor.predict_all(named))
   lines = [x.message for x in caplog.records if "expected the key" in x.message]
   assert lines == [
     "posts: expected the key 'image', which the model reads, got 'picture' in"

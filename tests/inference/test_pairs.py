@@ -12,7 +12,6 @@ from ifa_jax import predict
 from ifa_jax.inference import choose_flags
 from ifa_jax.inference.choose import Choice
 from ifa_jax.inference.pairs import read_entities
-from ifa_jax.inference.predictor import Predictor
 
 TEXT = "Ann Lee, of Acme joins Bob in Rome"
 NAMES = {"Ann Lee": "per", "Acme": "org", "Bob": "per", "Rome": "loc"}
@@ -25,11 +24,6 @@ def entity(name, text=TEXT, **more):
 
 ENTITIES = [entity(name, type=kind) for name, kind in NAMES.items()]
 ALL = {"text": TEXT, "entities": ENTITIES, "id": 7}
-
-
-@pytest.fixture(scope="module", name="predictor")
-def predictor_of_the_finished_run(finished, fast_compilation):
-  return Predictor(finished.workdir)
 
 
 def marked(head, tail):
@@ -201,6 +195,9 @@ def test_flags_are_a_choice(tmp_path):
   choice = choose_flags.read(types.SimpleNamespace(**given))
   thresholds = {"/per/per/couple": 0.5}
   assert choice == Choice(thresholds, 2, "names", ["/per/per/couple"], True)
+  number = types.SimpleNamespace(**given | {"threshold": "0.25"})
+  choice = choose_flags.read(number)
+  assert choice == Choice(0.25, 2, "names", ["/per/per/couple"], True)
   file.write_text("[]")
   with pytest.raises(ValueError, match="--threshold: expected an object"):
     choose_flags.read(types.SimpleNamespace(**given))

@@ -47,16 +47,15 @@ def finder_of_the_boxes_file(posts):
   )
 
 
-def test_found_boxes_count_as_given_ones(finished, finder, posts):
-  predictor = Predictor(finished.workdir, finder)
-  wanted = Predictor(finished.workdir)
-  found = list(predictor.predict_all(without(posts, "boxes"), batch_size=5))
-  for record, post in zip(found, wanted.predict_all(posts, 5), strict=True):
+def test_found_boxes_count_as_given_ones(finished, predictor, finder, posts):
+  own = Predictor(finished.workdir, finder)
+  found = list(own.predict_all(without(posts, "boxes"), batch_size=5))
+  for record, post in zip(found, predictor.predict_all(posts, 5), strict=True):
     assert record == post
   assert finder.asked == [(post["head"], post["tail"]) for post in posts]
   bare = without(posts, "boxes")[0]
-  assert predictor.complete(bare) == posts[0]
-  assert predictor.predict(bare) == wanted.predict(posts[0])
+  assert own.complete(bare) == posts[0]
+  assert own.predict(bare) == predictor.predict(posts[0])
 
 
 def test_a_finder_is_not_asked_where_nothing_is_to_be_found(
@@ -79,7 +78,7 @@ def test_a_finder_is_not_asked_where_nothing_is_to_be_found(
 
 
 def test_a_finder_is_asked_once_for_the_names_of_all_entities(
-  finished, finder, posts
+  finished, predictor, finder, posts
 ):
   text, image = "Ann Lee, of Acme, joins Ann Lee", posts[0]["image"]
   entities = [
@@ -91,9 +90,8 @@ def test_a_finder_is_asked_once_for_the_names_of_all_entities(
   finder.found = dict.fromkeys(finder.found, boxes)
   choice = Choice(probabilities=True)
   found = Predictor(finished.workdir, finder).predict(asked, choice)
-  wanted = Predictor(finished.workdir)
-  assert found == wanted.predict(asked | {"boxes": boxes}, choice)
-  assert found != wanted.predict(asked, choice)
+  assert found == predictor.predict(asked | {"boxes": boxes}, choice)
+  assert found != predictor.predict(asked, choice)
   assert finder.asked == [("Ann Lee", "Acme")]
 
 
@@ -120,10 +118,9 @@ def test_names_are_asked_for_only_where_they_count(finder, posts):
 @pytest.mark.silent_input
 @pytest.mark.parametrize("edges", [[0.1, 0.1, 0.6, 0.8], [0, 0, 1, 1]])
 def test_boxes_in_parts_of_a_picture_are_refused(
-  finished, posts, edges, tmp_path
+  predictor, posts, edges, tmp_path
 ):
   entries = [{"box": edges, "score": 0.5}]
-  predictor = Predictor(finished.workdir)
   with pytest.raises(ValueError, match="boxes, box 0: expected pixels of"):
     predictor.predict(posts[0] | {"boxes": entries})
   path = tmp_path / "boxes.json"
@@ -133,14 +130,13 @@ def test_boxes_in_parts_of_a_picture_are_refused(
 
 
 @pytest.mark.silent_input
-def test_a_box_of_a_photo_as_stored_is_refused(finished, posts):
+def test_a_box_of_a_photo_as_stored_is_refused(predictor, posts):
   photo = Image.new("RGB", (100, 40))
   exif = photo.getexif()
   exif[0x0112] = 6  # Turned by 90 degrees.
   file = io.BytesIO()
   photo.save(file, "JPEG", exif=exif)
   post = posts[0] | {"image": file.getvalue()}
-  predictor = Predictor(finished.workdir)
   stored, upright = (
     [{"box": edges, "score": 1}] for edges in ([10, 5, 90, 35], [5, 10, 35, 90])
   )
@@ -150,8 +146,7 @@ def test_a_box_of_a_photo_as_stored_is_refused(finished, posts):
 
 
 @pytest.mark.silent_input
-def test_a_phrase_spelt_otherwise_is_a_grounded_box(finished, posts):
-  predictor = Predictor(finished.workdir)
+def test_a_phrase_spelt_otherwise_is_a_grounded_box(predictor, posts):
   found = []
   for phrase in (posts[0]["head"], f"{posts[0]['head'].upper()}. "):
     listed = [{"box": [0, 0, 9, 9], "score": 0.5, "phrase": phrase}]

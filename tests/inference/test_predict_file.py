@@ -6,16 +6,10 @@ import pytest
 import tiny_run
 
 from ifa_jax import predict
-from ifa_jax.inference.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 POST = {"text": "Ann Lee joins Acme .", "head": "Ann Lee", "tail": "Acme"}
-
-
-@pytest.fixture(scope="module", name="predictor")
-def predictor_of_the_finished_run(finished, fast_compilation):
-  return Predictor(finished.workdir)
 
 
 BAD_LINES = ['{"text": "Ann', '["Ann"]']

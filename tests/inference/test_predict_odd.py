@@ -6,17 +6,10 @@ import numpy as np
 import odd_pictures
 import pytest
 
-from ifa_jax.inference.predictor import Predictor
-
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 POST = {"text": "Ann Lee joins Acme .", "head": "Ann Lee", "tail": "Acme"}
 FAR = "far and wide " * 1_666
-
-
-@pytest.fixture(scope="module", name="predictor")
-def predictor_of_the_finished_run(finished, fast_compilation):
-  return Predictor(finished.workdir)
 
 
 def probabilities(predictor, **changes):

@@ -20,11 +20,6 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 POST = {"text": "Ann Lee joins Acme .", "head": "Ann Lee", "tail": "Acme"}
 
 
-@pytest.fixture(scope="module", name="predictor")
-def predictor_of_the_finished_run(finished, fast_compilation):
-  return Predictor(finished.workdir)
-
-
 @pytest.fixture(scope="module", name="predicted")
 def predictions_in_batches_of_5(predictor, posts):
   return list(predictor.predict_all(posts, batch_size=5))

@@ -17,9 +17,9 @@ pytestmark = pytest.mark.usefixtures("fast_compilation")
 
 
 @pytest.fixture(scope="module", name="shared")
-def shared_model(finished, fast_compilation, tmp_path_factory):
+def shared_model(predictor, fast_compilation, tmp_path_factory):
   folder = tmp_path_factory.mktemp("sharing") / "shared"
-  Predictor(finished.workdir).save_pretrained(folder)
+  predictor.save_pretrained(folder)
   return folder
 
 

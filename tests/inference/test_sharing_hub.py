@@ -57,9 +57,8 @@ def fake_hub(tmp_path, monkeypatch):
   return fake
 
 
-def test_a_model_goes_to_the_hub_and_comes_back(finished, fake, posts):
-  run = Predictor(finished.workdir)
-  url = run.push_to_hub("me/model", private=True, license="mit")
+def test_a_model_goes_to_the_hub_and_comes_back(predictor, fake, posts):
+  url = predictor.push_to_hub("me/model", private=True, license="mit")
   assert url == "https://hub.example/me/model/commit/1"
   created, uploaded = fake.calls
   assert created == (
@@ -77,7 +76,7 @@ def test_a_model_goes_to_the_hub_and_comes_back(finished, fake, posts):
   assert fake.calls[-1] == ("snapshot_download", "me/model", "v1")
   fetched = {path.name for path in (fake.root / "cache").rglob("*")}
   assert not {"pytorch_model.bin", "run.py", "README.md"} & fetched
-  wanted = list(run.predict_all(posts))
+  wanted = list(predictor.predict_all(posts))
   assert list(found.predict_all(posts)) == wanted
 
 
@@ -88,7 +87,7 @@ def test_all_files_of_a_shared_folder_are_fetched():
   assert [*kept] == names
 
 
-def test_a_hub_that_refuses_gives_one_line(finished, fake, monkeypatch):
+def test_a_hub_that_refuses_gives_one_line(predictor, fake, monkeypatch):
   def refuse(*_, **__):
     raise RuntimeError("403\n  Forbidden: you have\nno token " + "x" * 500)
 
@@ -96,7 +95,7 @@ def test_a_hub_that_refuses_gives_one_line(finished, fake, monkeypatch):
   with pytest.raises(
     ValueError, match=r"me/model: expected .* \(403 Forb"
   ) as caught:
-    Predictor(finished.workdir).push_to_hub("me/model")
+    predictor.push_to_hub("me/model")
   assert "\n" not in str(caught.value)
   assert len(str(caught.value)) < 300
 

@@ -18,7 +18,6 @@ import served
 from ports import free_port
 
 from ifa_jax import serve
-from ifa_jax.inference.predictor import Predictor
 
 pytestmark = [
   served.needs_gradio,
@@ -28,8 +27,9 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module", name="address")
-def address_of_the_page(finished, fast_compilation, raw_dir, tmp_path_factory):
-  predictor = Predictor(finished.workdir)
+def address_of_the_page(
+  finished, predictor, fast_compilation, raw_dir, tmp_path_factory
+):
   boxes, uploads = raw_dir / "boxes.json", tmp_path_factory.mktemp("uploads")
   with served.running(finished.workdir, predictor, uploads, boxes) as address:
     yield address

@@ -7,19 +7,12 @@ import pytest
 import served
 from served import fill, probabilities, rounded
 
-from ifa_jax.inference.predictor import Predictor
-
 pytestmark = [
   *served.needs_page_and_browser,
   pytest.mark.usefixtures("fast_compilation"),
 ]
 
 SCRIPT = "<img src=x>${1+1}"
-
-
-@pytest.fixture(scope="module", name="predictor")
-def predictor_of_the_finished_run(finished, fast_compilation):
-  return Predictor(finished.workdir)
 
 
 @pytest.fixture(scope="module", name="address")

@@ -10,7 +10,6 @@ import spacy
 from spacy.tokens import Doc, DocBin, Span
 
 from ifa_jax.inference.choose import Choice
-from ifa_jax.inference.predictor import Predictor
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -54,11 +53,6 @@ def settings_that_list_all_pairs(tmp_path_factory):
 @pytest.fixture(scope="module", name="nlp")
 def pipeline_that_lists_all_pairs(finished, every, fast_compilation):
   return pipeline(finished.workdir, **every)
-
-
-@pytest.fixture(scope="module", name="predictor")
-def predictor_of_the_finished_run(finished, fast_compilation):
-  return Predictor(finished.workdir)
 
 
 def by_offsets(doc):
