@@ -1,10 +1,12 @@
 """Flags for a trained model and for the boxes of pictures."""
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 from absl import flags
 
 if TYPE_CHECKING:
+  from ifa_jax.detection.finder import ObjectFinder
   from ifa_jax.inference.predictor import Predictor
 
 # --help lists these as flags of the module that runs.
@@ -27,17 +29,24 @@ def define_flags() -> None:
 def load(values: Any) -> "Predictor":
   """Returns the predictor, with a finder of objects if flags name one.
 
+  No finder is loaded for a run that was trained without objects.
+
   Raises:
     ValueError: if there is no such model, or it is damaged.
   """
   # Importing it takes seconds; mistakes in flags are reported before.
   from ifa_jax.inference.predictor import Predictor
 
-  finder = None
-  if values.detector or values.grounder:
-    from ifa_jax.detection.finder import ObjectFinder
-
-    finder = ObjectFinder(values.detector, values.grounder)
   if values.model is not None:
-    return Predictor.from_pretrained(values.model, finder)
-  return Predictor(values.workdir, finder)
+    predictor = Predictor.from_pretrained(values.model)
+  else:
+    predictor = Predictor(values.workdir)
+  if values.detector or values.grounder:
+    predictor.find_with(functools.partial(_load_finder, values))
+  return predictor
+
+
+def _load_finder(values: Any) -> "ObjectFinder":
+  from ifa_jax.detection.finder import ObjectFinder
+
+  return ObjectFinder(values.detector, values.grounder)

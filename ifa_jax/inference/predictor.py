@@ -55,6 +55,7 @@ class Predictor:
     reader: turns posts into model inputs.
     relations: names by id.
     protocol: of the training data.
+    trained_with: kinds of inputs in training, see `seen_kinds`.
   """
 
   def __init__(
@@ -77,8 +78,9 @@ class Predictor:
     self.protocol = settings.protocol
     self.reader = Reader.open(self._source.path, settings)
     self.step, params = self._source.load()
-    self._trained_with = settings.trained_with
-    self._finder = finder if "objects" in self._trained_with else None
+    self.trained_with = settings.trained_with
+    self._finder: ObjectFinder | None = None
+    self._unread: set[str] = set()
     buckets = settings.data.text_buckets
     self._step = PredictionStep(self.model, params, buckets)
     fields = [field for field, _, _ in self.model.picture_slots]
@@ -89,6 +91,8 @@ class Predictor:
         " answer",
         self._source.path,
       )
+    if finder is not None:
+      self.find_with(lambda: finder)
 
   @classmethod
   def from_pretrained(
@@ -157,6 +161,20 @@ class Predictor:
       # Comes first, so that an error leaves no empty repository.
       saving.save(self._source, self.step, folder, repo_id, license, dataset)
       return hub.upload(folder, repo_id, private)
+
+  def find_with(self, load: Callable[[], "ObjectFinder"]) -> None:
+    """Finds the objects of pictures without boxes from now on.
+
+    Args:
+      load: returns the finder; is not called for a run without objects.
+    """
+    if "objects" in self.trained_with:
+      self._finder = load()
+    else:
+      _log.warning(
+        "%s: no objects are looked for, as the run was trained without any",
+        self._source.path,
+      )
 
   def bind(self, function: Callable[..., Any]) -> Callable[..., Any]:
     """Compiles a function of parameters and batches; see `PredictionStep`."""
@@ -265,7 +283,7 @@ class Predictor:
       waiting = some, started
     if waiting:
       yield from answers.of_batch(*waiting)
-      seen_kinds.log_missing(self._trained_with - seen)
+      seen_kinds.log_missing(self.trained_with - seen)
     seen_kinds.log_likely_meant(meant)
     if num_unknown > _MAX_UNKNOWN * num_words:
       _log.warning(
@@ -275,6 +293,15 @@ class Predictor:
       )
 
   def _complete_all(self, posts: Iterable[Fields]) -> Iterator[Fields]:
+    posts = map(self._warn_unread, posts)
     if self._finder is None:
-      return iter(posts)
+      return posts
     return completion.find_boxes(posts, self._finder, self.protocol != "none")
+
+  def _warn_unread(self, post: Fields) -> Fields:
+    """Returns a post; logs each field that the run does not read, once."""
+    settings = self.model, self.trained_with
+    fields = seen_kinds.unread(post, *settings) - self._unread
+    self._unread |= fields
+    seen_kinds.log_unread(fields, *settings)
+    return post

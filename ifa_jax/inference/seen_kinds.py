@@ -7,7 +7,7 @@ The kinds besides text are "pictures", whole ones, "objects" in them, and their
 import difflib
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ifa_jax.data.schema import Prepared
@@ -25,17 +25,23 @@ _OTHER_NAMES = {
 }
 
 
-def in_words(model: System) -> str:
-  """Returns the inputs of a model, "only the text" or "the text and ..."."""
+def in_words(model: System, trained_with: Collection[str]) -> str:
+  """Returns the inputs of a run, "only the text" or "the text and ..."."""
   fields = {field for field, _, _ in model.picture_slots}
   read = {
     "the text": True,
     "the whole picture": "image" in fields,
-    "objects in the picture": bool(model.regions or fields - {"image"}),
+    "objects in the picture": _reads_objects(model, trained_with),
     "the picture's caption": model.reads_caption,
   }
   *others, last = [name for name, is_read in read.items() if is_read]
   return f"{', '.join(others)} and {last}" if others else f"only {last}"
+
+
+def _reads_objects(model: System, trained_with: Collection[str]) -> bool:
+  # Regions of other pictures are made as those of the training scenes.
+  regions = model.regions is not None and "objects" in trained_with
+  return regions or any(slot[0] != "image" for slot in model.picture_slots)
 
 
 def of_run(folder: RunFolder, model: System) -> set[str]:
@@ -61,6 +67,30 @@ def of_post(example: Example) -> set[str]:
   if example.text.caption.words:
     kinds.add("captions")
   return kinds
+
+
+def unread(
+  post: Mapping[str, Any], model: System, trained_with: Collection[str]
+) -> set[str]:
+  """Returns the fields of a post that a run does not read."""
+  objects = _reads_objects(model, trained_with)
+  caption = model.reads_caption is not None
+  # Captions may be listed by the names of pictures.
+  picture = objects or bool(model.picture_slots) or caption
+  read = {"image": picture, "image_base64": picture}
+  read |= {"boxes": objects, "caption": caption}
+  return {k for k, is_read in read.items() if post.get(k) and not is_read}
+
+
+def log_unread(
+  fields: Iterable[str], model: System, trained_with: Collection[str]
+) -> None:
+  """Logs a warning for each field."""
+  for field in sorted(fields):
+    _log.warning(
+      "posts: %r has no effect: the run reads %s",
+      *(field, in_words(model, trained_with)),
+    )
 
 
 def likely_meant(

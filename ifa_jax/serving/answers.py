@@ -16,6 +16,9 @@ from ifa_jax.inference.post import parse_span
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.serving.samples import Sample
 
+# The source of the objects of a run that was trained without any.
+_UNSEEN = "not looked for, as the run was trained without any"
+
 
 class Form(NamedTuple):
   """The fields of the page; empty text fields are "".
@@ -126,7 +129,7 @@ class Answerer:
       self._aligner = PostAligner(predictor)
     except ValueError as error:
       self._no_alignment = str(error)
-    reads = seen_kinds.in_words(predictor.model)
+    reads = seen_kinds.in_words(predictor.model, predictor.trained_with)
     if not predictor.model.sees_pictures:
       reads += ": no picture and no object changes its answer"
     self.facts = {
@@ -158,6 +161,8 @@ class Answerer:
 
   def _describe_sources(self) -> str:
     """Names the sources of the objects in pictures."""
+    if "objects" not in self._predictor.trained_with:
+      return _UNSEEN
     found = self._finder and f"found by {self._finder}"
     if self._listed is None:
       nothing = "none in a picture of yours; --boxes or --detector gives some"
@@ -169,6 +174,8 @@ class Answerer:
     self, post: Mapping[str, Any], picture_name: str
   ) -> tuple[Mapping[str, Any], str]:
     """Returns a post with its boxes, and their source."""
+    if "objects" not in self._predictor.trained_with:
+      return post, _UNSEEN
     if post.get("image") in self._of_samples:
       given = self._of_samples[post["image"]]
       return {**post, "boxes": given}, "given with the example"
@@ -179,10 +186,7 @@ class Answerer:
         return {**post, "boxes": listed["boxes"]}, where
     if self._finder is None:
       return post, "nothing lists or looks for any"
-    found = self._predictor.complete(post)
-    if "boxes" not in found:
-      return post, "not looked for, as the run was trained without any"
-    return found, f"found by {self._finder}"
+    return self._predictor.complete(post), f"found by {self._finder}"
 
   def _align(self, post: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Returns the alignment page of a post, or the reason for none."""

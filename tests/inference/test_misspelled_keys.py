@@ -1,4 +1,4 @@
-"""Keys of posts that are likely meant as others get a warning."""
+"""Keys of posts that are likely meant as others, or not read, are logged."""
 
 import logging
 
@@ -6,6 +6,7 @@ import pytest
 import tiny_systems
 
 from ifa_jax.inference import seen_kinds
+from ifa_jax.inference.predictor import Predictor
 
 MODELS = tiny_systems.MODELS
 POST = {"text": "<s> Ann </s> joins <o> Acme </o>"}
@@ -33,6 +34,48 @@ POST = {"text": "<s> Ann </s> joins <o> Acme </o>"}
 def test_a_key_that_a_model_would_read(name, keys, meant):
   post = {**POST, **dict.fromkeys(keys, "x")}
   assert seen_kinds.likely_meant(post, MODELS[name]) == meant
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  ("name", "unread", "reads"),
+  [
+    ("mtb", {"image", "boxes", "caption"}, "only the text"),
+    ("caption", {"boxes"}, "the text and the picture's caption"),
+    ("mega", {"caption"}, "the text and objects in the picture"),
+    (
+      "mkgformer",
+      {"caption"},
+      "the text, the whole picture and objects in the picture",
+    ),
+  ],
+)
+def test_fields_that_a_model_does_not_read(name, unread, reads):
+  post = {**POST, "image": "a.jpg", "boxes": [{}], "caption": "a cat"}
+  run = MODELS[name], {"pictures", "objects", "captions"}
+  assert seen_kinds.unread(post, *run) == unread
+  assert seen_kinds.unread({**POST, "image": None, "boxes": []}, *run) == set()
+  assert seen_kinds.in_words(*run) == reads
+
+
+@pytest.mark.silent_input
+def test_regions_are_not_read_by_a_run_without_scenes():
+  post = {**POST, "image_base64": "aa", "boxes": [{}]}
+  run = MODELS["mega"], set()
+  assert seen_kinds.unread(post, *run) == {"image_base64", "boxes"}
+  assert seen_kinds.in_words(*run) == "only the text"
+
+
+@pytest.mark.silent_input
+def test_a_field_that_is_not_read_is_logged_once(finished, posts, caplog):
+  predictor = Predictor(finished.workdir)
+  for _ in range(2):
+    list(predictor.predict_all(posts[:2]))
+    predictor.predict(posts[0])
+  assert [x.message for x in caplog.records if "no effect" in x.message] == [
+    "posts: 'caption' has no effect: the run reads the text, the whole picture"
+    " and objects in the picture"
+  ]
 
 
 @pytest.mark.silent_input

@@ -59,6 +59,8 @@ def outcomes_of_all_command_lines(
   file, pairs = "--input=posts.jsonl", "--input=pairs.jsonl"
   built = tiny_systems.build("caption", data_dir)
   own_runs.write(built, tiny_systems.params(built), folder / "reader")
+  listed = {"a.jpg": [{"box": [0, 0, 9, 9], "score": 0.5}]}
+  (folder / "boxes.json").write_text(json.dumps(listed))
   (folder / "captions.json").write_text('{"a.jpg": "two cats"}')
   (folder / "others.json").write_text('{"a.jpg": "two dogs"}')
   reader = ["ifa_jax/predict.py", "--workdir=reader", *TEXT]
@@ -82,6 +84,7 @@ def outcomes_of_all_command_lines(
     "caption": [*reader, "--caption=two cats"],
     "captions": shown,
     "no caption": reader,
+    "unread": [*shown, "--boxes=boxes.json", "--detector=gone"],
     "two captions": [*shown[:-1], "--captions=captions.json,others.json"],
     "no boxes": [*run, *TEXT, "--boxes=gone.json"],
     **{
@@ -148,6 +151,20 @@ def test_a_caption_is_given_or_listed(outcomes):
   assert without.err == (
     "no post has a caption; the run was trained with captions: give them in"
     " the posts, or by --captions\n"
+  )
+
+
+@pytest.mark.silent_input
+def test_inputs_that_the_run_does_not_read_get_a_line_each(outcomes):
+  found, given = outcomes["unread"], outcomes["caption"]
+  assert (found.status, found.out) == (0, given.out)
+  finder, boxes = found.err.splitlines()
+  assert finder.endswith(
+    "reader: no objects are looked for, as the run was trained without any"
+  )
+  assert boxes == (
+    "posts: 'boxes' has no effect: the run reads the text and the picture's"
+    " caption"
   )
 
 
@@ -254,6 +271,12 @@ def test_wrong_use_is_refused_before_a_run_is_loaded(outcomes, name):
   assert found.err.count("\n") == 1
 
 
+@pytest.mark.silent_input
+def test_flags_of_files_are_refused_next_to_a_text(outcomes):
+  found = outcomes["text with flags of files"].err
+  assert "expected no --threshold, --format, which only --input reads" in found
+
+
 def test_help_explains_every_flag(outcomes):
   found = outcomes["help"]
   assert found.status == 0
@@ -271,12 +294,6 @@ def test_help_explains_every_flag(outcomes):
     "threshold",
     "top_k",
     "allowed",
-@pytest.mark.silent_input
-def test_flags_of_files_are_refused_next_to_a_text(outcomes):
-  found = outcomes["text with flags of files"].err
-  assert "expected no --threshold, --format, which only --input reads" in found
-
-
     "symmetric",
     "[no]probabilities",
     "format",

@@ -6,7 +6,10 @@ import json
 import os
 
 import numpy as np
+import own_runs
 import pytest
+import tiny_run
+import tiny_systems
 from PIL import Image
 
 from ifa_jax.inference.completion import listed_boxes
@@ -138,6 +141,29 @@ def test_without_a_source_there_are_no_boxes(
   assert "No objects: nothing lists or looks for any." in shown
   assert "rect" not in Parsed(shown).found
   assert "--detector" in lone.facts["Objects"]
+
+
+def test_a_run_without_objects_gets_and_names_none(
+  data_dir, samples, posts, raw_dir, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(answers, "PostAligner", refuse)
+  config = tiny_run.tiny_run_config(data_dir, model={"use_objects": False})
+  built = tiny_run.build(config)
+  own_runs.write(built, tiny_systems.params(built), tmp_path / "run")
+  predictor = Predictor(tmp_path / "run", Finder())
+  listed = listed_boxes(raw_dir / "boxes.json")
+  vanilla = Answerer("run", predictor, samples, listed, "cats")
+  none = "not looked for, as the run was trained without any"
+  assert vanilla.facts["Objects"] == none
+  (tmp_path / "sample").write_bytes(samples[0].picture)
+  name = os.path.basename(posts[0]["image"])
+  for changes in (
+    {"picture": tmp_path / "sample"},
+    {"picture_name": name},
+    {"picture_name": "other.jpg"},
+  ):
+    answer = vanilla.answer(form_of(posts[0], **changes))
+    assert (answer.boxes, answer.boxes_from) == ([], none)
 
 
 def refuse(_):

@@ -68,7 +68,7 @@ def render(record: Record, name: str, parser: str | None = None) -> str:
       training=record.training,
       metadata=_front_matter(record, name),
       title=_TITLES.get(row := variants.name_of(model), row),
-      reads=seen_kinds.in_words(model),
+      reads=seen_kinds.in_words(model, record.settings.trained_with),
       num_params=f"{parameters.count_params(model):,}",
       scores=[
         [split, scores["n"], *(_interval(*scores[key]) for key in SCORES)]
