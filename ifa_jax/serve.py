@@ -11,6 +11,7 @@ that `--boxes` lists by its file name, otherwise those that `--detector` and
 `--grounder` find. Needs the extra `serve` (Gradio).
 """
 
+import errno
 import os
 import signal
 import socket
@@ -67,12 +68,20 @@ def _serve(values, folder: str) -> None:
 
 
 def check_port(host: str, port: int) -> None:
-  """Raises ValueError if the port cannot be listened on."""
-  with socket.socket() as probe:
+  """Raises ValueError if the host or its port cannot be listened on."""
+  wanted = f"--host: expected an address of this machine, got {host!r}"
+  try:
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+  except (socket.gaierror, UnicodeError) as error:
+    raise ValueError(f"{wanted} ({error.args[-1]})") from None
+  family, kind, protocol, _, address = found[0]
+  with socket.socket(family, kind, protocol) as probe:
     probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-      probe.bind((host, port))
+      probe.bind(address)
     except OSError as error:
+      if error.errno == errno.EADDRNOTAVAIL:
+        raise ValueError(f"{wanted} ({error.strerror})") from None
       raise ValueError(
         f"--port: expected a free port of {host}, got {port}"
         f" ({error.strerror}); choose another"

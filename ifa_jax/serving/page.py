@@ -77,7 +77,8 @@ def running(
   blocks.queue(max_size=_MAX_WAITING, api_open=False)
   css = pathlib.Path(__file__).with_name("page.css").read_text("utf-8")
   _, address, _ = blocks.launch(
-    server_name=host,
+    # As in an address of the browser, from which Gradio takes it.
+    server_name=f"[{host}]" if ":" in host else host,
     server_port=port,
     prevent_thread_lock=True,
     quiet=True,

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +19,15 @@ import served
 from ports import free_port
 
 from ifa_jax import serve
+
+
+def has_ipv6():
+  try:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6):
+      return True
+  except OSError:
+    return False
+
 
 pytestmark = [
   served.needs_gradio,
@@ -171,6 +181,27 @@ def test_a_port_in_use_is_named():
     with pytest.raises(ValueError, match=f"127.0.0.1, got {port} .*in use"):
       serve.check_port("127.0.0.1", port)
   serve.check_port("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("host", ["no..name", "192.0.2.1", ""])
+def test_an_address_of_no_interface_is_named(host):
+  """The second is reserved for documentation."""
+  wanted = f"--host: expected an address of this machine, got {host!r} "
+  with pytest.raises(ValueError, match=re.escape(wanted)):
+    serve.check_port(host, free_port())
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_an_ipv6_address_is_served(predictor, tmp_path):
+  with socket.create_server(("::1", 0), family=socket.AF_INET6) as taken:
+    port = taken.getsockname()[1]
+    with pytest.raises(ValueError, match=f"--port: .* of ::1, got {port}"):
+      serve.check_port("::1", port)
+  serve.check_port("::1", port)
+  with served.running("run", predictor, tmp_path, host="::1") as address:
+    assert address.startswith("http://[::1]:")
+    with urllib.request.urlopen(address) as reply:
+      assert reply.status == 200
 
 
 def test_without_gradio_the_command_says_what_to_install():

@@ -48,16 +48,16 @@ def import_page():
 
 
 @contextlib.contextmanager
-def running(workdir, predictor, uploads, boxes=None):
+def running(workdir, predictor, uploads, boxes=None, host="127.0.0.1"):
   """Gives the address of the page of a run, with boxes of a file."""
   page, samples = import_page(), make_samples()
   listed = listed_boxes(boxes) if boxes else None
   answerer = Answerer(workdir, predictor, samples, listed)
   with pytest.MonkeyPatch.context() as patch:
-    for name, value in page.environment(uploads, "127.0.0.1").items():
+    for name, value in page.environment(uploads, host).items():
       patch.setenv(name, value)
     port = free_port()
-    with page.running(answerer, samples, "127.0.0.1", port) as address:
+    with page.running(answerer, samples, host, port) as address:
       yield address
 
 
