@@ -209,6 +209,10 @@ def test_lines_become_png_json_and_a_page(write, posts, caplog):
     strict=True,
   ):
     assert part in line
+  assert [x for x in caplog.messages if "--num_posts" in x] == [
+    f"{out.parent / 'posts.jsonl'}: only the first 3 valid posts are shown;"
+    " --num_posts shows more"
+  ]
   page = (out / "index.html").read_text()
   assert page.count("<article") == 3
   assert page.count("your own posts") == 2
@@ -216,8 +220,10 @@ def test_lines_become_png_json_and_a_page(write, posts, caplog):
   assert [written["split"], written["id"]] == [None, "test/4"]
 
 
-def test_every_id_has_its_own_file(write):
-  out = write([json.dumps(POST | {"id": name}) for name in ODD_IDS])
+def test_every_id_has_its_own_file(write, caplog):
+  lines = [json.dumps(POST | {"id": name}) for name in ODD_IDS]
+  out = write(lines, len(lines))
+  assert "--num_posts" not in caplog.text
   names = [path.name for path in (out / "posts").glob("*.png")]
   assert len({name.casefold() for name in names}) == len(ODD_IDS)
   assert {"a-b.png", "a.png", "A-2.png", "5.png"} <= {*names}

@@ -90,21 +90,26 @@ def read_file(
 ) -> Iterator[AlignedPost]:
   """Yields at most `most` posts of a file of JSON lines, see `inference.jsonl`.
 
-  Invalid posts are logged and skipped. A post without an `id` is named after
-  its position in the file.
+  Invalid posts are logged and skipped, and so is the end of a file with more
+  posts. A post without an `id` is named after its position in the file.
   """
+  num_read = 0
   with jsonl.reading(path) as lines:
     for number, fields in enumerate(lines, start=1):
+      if num_read == most:
+        _LOG.warning(
+          "%s: only the first %d valid posts are shown; --num_posts shows more",
+          *(path, most),
+        )
+        return
       named = {"id": f"post {number}", **fields}
       try:
         post = aligner.post(named)
       except (ValueError, OSError) as error:
         _LOG.warning("%s: skipped %s: %s", path, named["id"], error)
         continue
+      num_read += 1
       yield post
-      most -= 1
-      if not most:
-        return
 
 
 def _row(
