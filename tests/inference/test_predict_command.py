@@ -7,10 +7,9 @@ import own_runs
 import pytest
 import tiny_run
 import tiny_systems
-from entity_choices import ALLOWED, CHOICES, COUPLE, PAIRS, THRESHOLDS
+from entity_choices import ALLOWED, CHOICES, COUPLE, PAIRS
 
 from ifa_jax.inference.choose import Choice
-from ifa_jax.inference.predictor import Predictor
 
 TEXT = ["--text=Ann Lee, of Acme.", "--head=Ann Lee", "--tail=Acme"]
 FILE = ["--input=a.jsonl", "--output=b.jsonl"]
@@ -42,7 +41,6 @@ def folder_of_posts(tmp_path_factory, posts):
   (folder / "taken.d").mkdir()
   (folder / "taken.d" / "a.txt").touch()
   (folder / "pairs.jsonl").write_text("\n".join(map(json.dumps, PAIRS)))
-  (folder / "thresholds.json").write_text(json.dumps(THRESHOLDS))
   (folder / "allowed.json").write_text(json.dumps(ALLOWED))
   (folder / "wrong.json").write_text(json.dumps({COUPLE: ["per", "per"]}))
   return folder
@@ -50,12 +48,12 @@ def folder_of_posts(tmp_path_factory, posts):
 
 @pytest.fixture(scope="module", name="outcomes")
 def outcomes_of_all_command_lines(
-  folder, raw_dir, data_dir, finished, compiled_dir
+  folder, raw_dir, data_dir, finished, predictor, compiled_dir
 ):
   run = ["ifa_jax/predict.py", f"--workdir={finished.workdir}"]
   (picture,) = sorted((raw_dir / "img_org" / "test").iterdir())[:1]
   boxes = f"--boxes={raw_dir / 'boxes.json'}"
-  Predictor(finished.workdir).save_pretrained(folder / "shared")
+  predictor.save_pretrained(folder / "shared")
   file, pairs = "--input=posts.jsonl", "--input=pairs.jsonl"
   built = tiny_systems.build("caption", data_dir)
   own_runs.write(built, tiny_systems.params(built), folder / "reader")
@@ -107,7 +105,7 @@ def outcomes_of_all_command_lines(
   )
 
 
-def test_one_post_is_printed_as_a_table(outcomes, finished, raw_dir):
+def test_one_post_is_printed_as_a_table(outcomes, predictor, raw_dir):
   found = outcomes["one"]
   assert (found.status, found.err) == (0, "")
   head, *table, last = found.out.splitlines()
@@ -115,7 +113,7 @@ def test_one_post_is_printed_as_a_table(outcomes, finished, raw_dir):
   assert last == "(trained under protocol clean)"
   (name,) = sorted((raw_dir / "img_org" / "test").iterdir())[:1]
   listed = json.loads((raw_dir / "boxes.json").read_text())[name.name]
-  wanted = Predictor(finished.workdir).predict(
+  wanted = predictor.predict(
     {"text": "Ann Lee , of Acme .", "head": "Ann Lee", "tail": "Acme"}
     | {"image": str(name), "boxes": listed}
   )
@@ -186,14 +184,12 @@ def test_a_file_of_posts_is_predicted(outcomes, folder, finished, posts):
 
 @pytest.mark.parametrize("name", CHOICES)
 def test_flags_choose_the_relations_of_entities(
-  outcomes, folder, finished, name
+  outcomes, folder, predictor, name
 ):
   found, (_, settings) = outcomes[name], CHOICES[name]
   assert found.status == 0
   assert found.out == f"{name}.out: 2 posts, 0 of them invalid\n"
-  wanted = [
-    *Predictor(finished.workdir).predict_all(PAIRS, choice=Choice(**settings))
-  ]
+  wanted = [*predictor.predict_all(PAIRS, choice=Choice(**settings))]
   assert tiny_run.read_lines(folder / f"{name}.out") == wanted
   if settings:
     assert wanted != tiny_run.read_lines(folder / "pairs.out")

@@ -14,16 +14,10 @@ PAIRS = [
   }
   for number, kind in enumerate(("org", "GPE"))
 ]
-THRESHOLDS = {COUPLE: 0.01, MEMBER: 0.9}
 ALLOWED = {"None": [[], []], COUPLE: [["per"], ["per", "org"]]}
 # Flags of entities, and the same as a `Choice`.
 CHOICES = {
   "pairs": ([], {}),
-  "pairs of the likeliest": (["--threshold=0.25"], {"threshold": 0.25}),
-  "pairs by relation": (
-    ["--threshold=thresholds.json", "--top_k=1"],
-    {"threshold": THRESHOLDS, "top_k": 1},
-  ),
   "pairs by name": (
     ["--allowed=names", f"--symmetric={COUPLE},{MEMBER}", "--probabilities"],
     {"allowed": "names", "symmetric": [COUPLE, MEMBER], "probabilities": True},
