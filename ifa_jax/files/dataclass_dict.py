@@ -46,6 +46,7 @@ class Range:
 
 
 Count = Annotated[int, Range(1)]
+CountOrZero = Annotated[int, Range(0)]
 NonNegative = Annotated[float, Range(0)]
 Fraction = Annotated[float, Range(0, most=1)]
 # Of dropout, which divides by the probability to keep; or of a running mean.

@@ -5,6 +5,7 @@ from typing import Any
 
 from ifa_jax.files.dataclass_dict import (
   Count,
+  CountOrZero,
   NonNegative,
   Rate,
   check_choice,
@@ -63,7 +64,7 @@ class VisionConfig:
 
   image_size: Count = 224
   patch_size: Count = 32
-  num_crops: Count = 3
+  num_crops: CountOrZero = 3
   hidden_dim: Count = 768
   num_layers: Count = 12
   num_heads: Count = 12

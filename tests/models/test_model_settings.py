@@ -235,7 +235,8 @@ def test_invalid_models_are_rejected(system, changes, message):
 
 @pytest.mark.parametrize("top_k", [0, 10])
 def test_mega_keeps_all_objects_or_any_number_of_them(top_k):
-  assert MEGAConfig(top_k=top_k).top_k == top_k
+  config = registry.from_dict({"system": "mega", "top_k": top_k})
+  assert config.top_k == top_k
 
 
 def test_head_counts_may_differ_without_a_raw_layer():

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from ifa_jax.batch import Batch
-from ifa_jax.files.dataclass_dict import Count, check_choice
+from ifa_jax.files.dataclass_dict import check_choice
 from ifa_jax.models.base import DISTANCES, RegionConfig
 from ifa_jax.models.baselines.graph_fusion import FusionRules, GraphFusion
 from ifa_jax.models.config import TextSystem
@@ -57,7 +57,7 @@ class MEGAConfig(TextSystem):
   structural: bool = True
   semantic: bool = True
   variant: str = "paper"
-  top_k: Count = 1
+  top_k: int = 1
   distance: str = "l2"
 
   system = "mega"

@@ -7,7 +7,7 @@ objects on MNRE.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Any
 
 from ifa_jax.data.pipeline.cache import PLACES
 from ifa_jax.data.pipeline.sampling import KEEPS, UNITS, Shuffle
@@ -15,9 +15,9 @@ from ifa_jax.data.text.layouts import LAYOUTS
 from ifa_jax.files import dataclass_dict
 from ifa_jax.files.dataclass_dict import (
   Count,
+  CountOrZero,
   Fraction,
   NonNegative,
-  Range,
   Rate,
   Seed,
   check_choice,
@@ -33,9 +33,6 @@ BERT_UNCASED = (
 
 # The value of `weights` for encoders that start from random values.
 RANDOM = "random"
-
-# 0 stands for another rule.
-NumSteps = Annotated[int, Range(0)]
 
 _IFAFORMER = ModelConfig(dtype=AUTO_DTYPE)
 
@@ -127,7 +124,7 @@ class OptimConfig:
   groups: Mapping[str, GroupConfig] = dataclasses.field(default_factory=_groups)
   # Fraction of the updates in which the rate rises, in [0, 1].
   warmup_percent: Fraction = 0.06
-  warmup_steps: NumSteps = 0  # If not 0, in place of the percentage.
+  warmup_steps: CountOrZero = 0  # If not 0, in place of the percentage.
   # Whether the schedule counts only full batches, as OpenNRE.
   whole_batches: bool = False
   b1: Rate = 0.9  # Decay of the mean of gradients.
@@ -157,7 +154,7 @@ class TrainConfig:
   batch_size: Count = 32  # B, rows of an update, over all devices.
   total_epochs: Count = 12
   # If not 0, the number of updates after which the run and its schedule end.
-  max_steps: NumSteps = 0
+  max_steps: CountOrZero = 0
   num_slices: Count = 1  # Slices that a batch is computed in, to save memory.
   # Whether equal layers are compiled as one: a start in half the time. Updates
   # take as long if freed memory is kept, as `launch.py` does, and otherwise an
