@@ -54,11 +54,24 @@ def read(values: Any) -> Choice:
   )
 
 
-def _threshold(text: str) -> Any:
+def files(values: Any) -> list[str]:
+  """Returns the paths among the flags."""
+  named = [] if values.allowed in (None, "names") else [values.allowed]
+  is_path = isinstance(_number(values.threshold), str)
+  return [*named, values.threshold] if is_path else named
+
+
+def _number(text: str) -> float | str:
+  """Returns a number if the text is one, else the text."""
   try:
     return float(text)
   except ValueError:
-    return _object("threshold", text)
+    return text
+
+
+def _threshold(text: str) -> Any:
+  number = _number(text)
+  return _object("threshold", number) if isinstance(number, str) else number
 
 
 def _object(flag: str, path: str) -> dict[str, Any]:

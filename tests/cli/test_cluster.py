@@ -9,7 +9,7 @@ from absl import flags
 from ports import free_port
 
 from ifa_jax.cluster import connection
-from ifa_jax.inference.blocks import command, kinds
+from ifa_jax.inference.blocks import command
 
 
 @pytest.mark.parametrize(
@@ -110,17 +110,17 @@ def test_wrong_use_is_one_line(outcomes, name, status, message):
 
 @pytest.mark.silent_input
 def test_records_of_another_model_or_file_are_not_continued(tmp_path):
-  source = tmp_path / "posts.jsonl"
-  source.write_text("{}\n")
-  out, options = tmp_path / "out", {"workdir": "a", "batch_size": 32}
-  command._prepare(str(out), [str(source)], options)
-  command._prepare(str(out), [str(source)], options)
-  with pytest.raises(ValueError, match="--workdir as before, 'a', got 'b'"):
-    command._prepare(str(out), [str(source)], options | {"workdir": "b"})
-  (tmp_path / "more.jsonl").write_text("{}\n")
-  command._prepare(str(out), kinds.find(str(tmp_path)), options)
-  source.write_text("{}\n{}\n")
-  with pytest.raises(ValueError, match=r"bytes of posts\.jsonl as before, 3"):
-    command._prepare(str(out), kinds.find(str(tmp_path)), options)
-  kept = json.loads((out / "settings.json").read_text())
-  assert kept["bytes"] == {"more.jsonl": 3, "posts.jsonl": 3}
+  known = {"flags": {"workdir": "a"}, "step": {"a": 8}, "sha256": {"a": "f"}}
+  first = known | {"bytes": {"posts.jsonl": 3}}
+  for wanted in (first, first, known | {"bytes": {"more.jsonl": 5}}):
+    command._claim(str(tmp_path), wanted)
+  for changes, message in (
+    ({"flags": {"workdir": "b"}}, "--workdir as before, 'a', got 'b'"),
+    ({"step": {"a": 9}}, "step of a as before, 8, got 9"),
+    ({"sha256": {"a": "0"}}, "sha256 of a as before, 'f', got '0'"),
+    ({"bytes": {"posts.jsonl": 6}}, "bytes of posts.jsonl as before, 3"),
+  ):
+    with pytest.raises(ValueError, match=message):
+      command._claim(str(tmp_path), first | changes)
+  kept = json.loads((tmp_path / "settings.json").read_text())
+  assert kept == known | {"bytes": {"posts.jsonl": 3, "more.jsonl": 5}}

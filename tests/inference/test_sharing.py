@@ -16,8 +16,9 @@ from safetensors import numpy as safetensors
 
 from ifa_jax import models
 from ifa_jax.convert import save_converted
+from ifa_jax.files import checksums
 from ifa_jax.inference.predictor import Predictor
-from ifa_jax.inference.sharing import record
+from ifa_jax.inference.sharing import record, sources
 from ifa_jax.preparation.scenes import splits
 from ifa_jax.training.eval_step import EvalStep
 from ifa_jax.workdir.checkpoints import Checkpoints
@@ -225,6 +226,15 @@ def test_nothing_is_overwritten_and_a_failure_leaves_nothing(
     predictor.save_pretrained(tmp_path / "new")
   assert [path.name for path in tmp_path.iterdir()] == ["taken"]
   assert files_of(tmp_path / "taken") == {"file"}
+
+
+def test_the_best_checkpoint_is_found_without_its_parameters(
+  finished, predictor, shared
+):
+  for folder in (finished.workdir, shared):
+    step, file = sources.open_folder(folder).best()
+    assert step == predictor.step
+    assert checksums.damage(pathlib.Path(file).parent) is None
 
 
 def test_settings_read_back_equal(finished, shared):

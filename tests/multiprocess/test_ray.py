@@ -18,7 +18,7 @@ from pyarrow import parquet
 
 from ifa_jax import predict
 from ifa_jax.cluster import connection
-from ifa_jax.inference.blocks import command
+from ifa_jax.inference.blocks import command, worker
 from ifa_jax.inference.predictor import Predictor
 from ifa_jax.preparation.mnre import prepare
 from ifa_jax.preparation.per_picture import pictures, reading, work
@@ -159,9 +159,50 @@ def test_the_work_of_a_killed_worker_is_done_by_another(
 
 
 def test_an_error_of_a_worker_is_one_line(run, tmp_path):
-  with pytest.raises(ValueError, match=r"gone: .*run") as caught:
-    run(workdir=str(tmp_path / "gone"))
+  (tmp_path / "boxes.json").write_text("[]")
+  with pytest.raises(ValueError, match=r"boxes\.json: expected") as caught:
+    run(boxes=str(tmp_path / "boxes.json"))
   assert "\n" not in str(caught.value)
+
+
+@pytest.mark.silent_input
+def test_records_of_another_checkpoint_or_file_are_not_continued(
+  run, finished, tmp_path
+):
+  out, names = tmp_path / "out", ("boxes", "thresholds", "allowed")
+  paths = {name: tmp_path / f"{name}.json" for name in names}
+  for path in paths.values():
+    path.write_text("{}")
+  flags = {
+    "boxes": str(paths["boxes"]),
+    "threshold": str(paths["thresholds"]),
+    "allowed": str(paths["allowed"]),
+    "input": str(tmp_path / "none.jsonl"),
+  }
+  (tmp_path / "none.jsonl").touch()
+  run(**flags)
+  run(**flags)
+  for path in paths.values():
+    path.write_text("{} ")
+    with pytest.raises(ValueError, match=f"sha256 of {path} as before, '"):
+      run(**flags)
+    path.write_text("{}")
+  settings = json.loads((out / "settings.json").read_text())
+  workdir, step = str(finished.workdir), settings["step"]
+  assert {workdir} == step.keys() < settings["sha256"].keys()
+  (out / "settings.json").write_text(
+    json.dumps(settings | {"step": {workdir: 1}})
+  )
+  with pytest.raises(ValueError, match=f"as before, 1, got {step[workdir]};"):
+    run(**flags)
+
+
+@pytest.mark.silent_input
+def test_a_worker_refuses_a_newer_checkpoint(finished):
+  options = {"workdir": str(finished.workdir), "model": None}
+  options |= dict.fromkeys(("detector", "grounder"))
+  with pytest.raises(ValueError, match="at step 1, got step"):
+    worker.load(options, 1)
 
 
 def load_sizes():

@@ -29,20 +29,33 @@ class Task(NamedTuple):
   block: Block
 
 
-def load(options: Mapping[str, Any]) -> Callable[[Any], tuple[int, int]]:
+def load(
+  options: Mapping[str, Any], step: int
+) -> Callable[[Any], tuple[int, int]]:
   """Loads the model of the flags of `ifa_jax.predict`.
+
+  Args:
+    options: the flags.
+    step: of the model's checkpoint.
 
   Returns:
     A function of a task as JSON, which returns the numbers of posts and of
     invalid ones.
 
   Raises:
-    ValueError: if there is no such model, or a file is malformed.
+    ValueError: if there is no such model, it has a better checkpoint by now, or
+      a file is malformed.
     OSError: if a file cannot be opened.
   """
   compilation_cache.keep_executables()
   values: Any = types.SimpleNamespace(**options)
   predictor = model_flags.load(values)
+  if predictor.step != step:
+    raise ValueError(
+      f"{values.model or values.workdir}: expected the best checkpoint at step"
+      f" {step}, got step {predictor.step}: training has continued; choose"
+      " another --output"
+    )
   choice = choose_flags.read(values)
   listed = completion.read_listed(values.boxes, values.captions)
 

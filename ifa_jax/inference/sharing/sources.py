@@ -70,6 +70,19 @@ class RunModel:
       frozenset(seen_kinds.of_run(folder, config.model)),
     )
 
+  def best(self) -> tuple[int, str]:
+    """Returns the best checkpoint's step and the file of its checksums.
+
+    Raises:
+      ValueError: if no checkpoint has dev scores yet.
+    """
+    from ifa_jax.workdir.checkpoints import Checkpoints
+
+    folder = self._folder.file("checkpoints")
+    with Checkpoints(folder) as checkpoints:
+      step = checkpoints.best_scored()
+    return step, os.path.join(folder, str(step), checksums.FILE)
+
   def load(self, step: int | None = None) -> tuple[int, Any]:
     """Returns a checkpoint's step and parameters, nested float32 arrays.
 
@@ -147,6 +160,10 @@ class SharedModel:
     self._record = record.read(self.path)
     self.settings = self._record.settings
     _check_files(self.path)
+
+  def best(self) -> tuple[int, str]:
+    """Returns the step and the file of the checksums."""
+    return self._record.step, os.path.join(self.path, checksums.FILE)
 
   def load(self, step: int | None = None) -> tuple[int, Any]:
     """Returns the step and the parameters, nested float32 arrays.
