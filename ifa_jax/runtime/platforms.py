@@ -8,7 +8,7 @@ _SETTINGS = ("jax_platforms", "jax_platform_name")
 
 
 def failure(error: BaseException) -> str | None:
-  """Returns in one line what failed: the device's memory, or its start.
+  """Returns the failure of a device in one line: its memory, or its start.
 
   None for any other error.
   """

@@ -18,7 +18,7 @@ def tree_of_released_crops(tmp_path_factory):
 
 @pytest.fixture(scope="session", name="found")
 def measured_released_tree(released):
-  """What the audit finds in the tree. Only to be read."""
+  """The findings of the audit in the tree. Only to be read."""
   from ifa_jax.analyze.leak import command
 
   return command.measure(released)

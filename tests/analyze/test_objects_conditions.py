@@ -1,6 +1,7 @@
 """Scores of runs with changed objects, compared with plain computations."""
 
 import json
+import pathlib
 import shutil
 
 import numpy as np
@@ -35,6 +36,8 @@ def table_of_a_model_of_pixels(finished, tmp_path_factory, fast_compilation):
   """Returns the folder and the table; every two boxes that touch repeat."""
   folder = RunFolder(tmp_path_factory.mktemp("objects") / "run")
   shutil.copytree(finished.workdir, folder.path)
+  # As of an earlier command with more permutations.
+  pathlib.Path(folder.file("objects/exchanged_2")).mkdir(parents=True)
   table = command.objects_table(finished.experiment, folder, 0.0, num_seeds=2)
   return folder, table
 
@@ -89,6 +92,7 @@ def test_predictions_without_crops_and_with_those_of_others(finished, crops):
     # It differs from both of its parts.
     assert apart(exchanged, standard) > DIFFERENT
     assert apart(exchanged, predict(built, params, other)) > DIFFERENT
+  assert len([*pathlib.Path(folder.file("objects")).glob("exchanged_*")]) == 2
 
 
 def test_the_objects_of_scenes(regions):

@@ -66,7 +66,7 @@ def own_scores(run):
 
 @pytest.fixture(scope="module")
 def made(finished, fast_compilation):
-  """What was predicted for a table of three permutations, and the table."""
+  """A table of three permutations, with its predictions."""
   with pytest.MonkeyPatch.context() as patched:
     spy = Spy(patched)
     spy.table = table(finished)

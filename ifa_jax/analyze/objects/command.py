@@ -21,6 +21,7 @@ run's weights; differences from standard are paired. Writes `objects.json`,
 """
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -178,6 +179,8 @@ def _write_predictions(
   step: int,
 ) -> None:
   """Writes the files of `evaluation.write`, a folder for each condition."""
+  # An earlier command may have had more permutations.
+  shutil.rmtree(folder.file("objects"), ignore_errors=True)
   for one in every:
     name = one.name.replace(" ", "_")
     names = [f"{name}_{seed}" for seed in one.seeds] or [name]

@@ -51,7 +51,7 @@ class Seen:
 
 @pytest.fixture(scope="module")
 def see(data_dir, made, tmp_path_factory, fast_compilation):
-  """Returns name -> the experiment of a system, and what it has `Seen`."""
+  """Returns name -> the experiment of a system, and its `Seen`."""
 
   @functools.cache
   def make(name):
