@@ -15,7 +15,7 @@ from ifa_jax.data.text.row_text import RowText
 from ifa_jax.data.text.tokenizer import Encoded
 from ifa_jax.runtime.forms import FORMS, make_parallel
 from ifa_jax.training import eval_step, evaluation
-from ifa_jax.training.config.run_config import EvalConfig, RunConfig
+from ifa_jax.training.config.run_config import RunConfig
 from ifa_jax.training.experiment import Experiment
 from ifa_jax.workdir.run_folder import RunFolder
 
@@ -50,7 +50,8 @@ class FakeSplit:
 
 def experiment(form="pmap", batch_size=3):
   return types.SimpleNamespace(
-    config=RunConfig(eval=EvalConfig(batch_size)),
+    config=RunConfig(),
+    eval_rows=batch_size,
     data=types.SimpleNamespace(
       batches=FakeSplit.batches,
       split=lambda _: FakeSplit(),
