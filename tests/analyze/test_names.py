@@ -215,12 +215,15 @@ def test_a_malformed_line_is_named_with_its_reason(run, tmp_path):
 
 @pytest.mark.silent_input
 def test_flags_of_draws_are_refused_where_nothing_is_drawn():
-  given = {"names": "invented", "num_seeds": "5", "types": "t.json"}
   line = ["ifa_jax/analyze/__main__.py", "names", "--workdir=run"]
+  cases = (
+    ("names", "invented", "rewritten"),
+    ("num_seeds", "5", "rumie"),
+    ("types", "t.json", "rewritten"),
+  )
   lines = {
     (own, file): [*line, f"--{own}={value}", f"--{file}=x"]
-    for own, value in given.items()
-    for file in ("rewritten", "rumie")
+    for own, value, file in cases
   }
   for (own, file), found in command_lines.run_all(lines).items():
     assert (found.status, found.out) == (2, "")
