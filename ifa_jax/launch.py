@@ -130,10 +130,11 @@ def _define_rules() -> None:
     "expected --data_dir with --mode=evaluate; to train on another dataset:"
     " --config.data.data_dir",
   )
-  flags.register_multi_flags_validator(
-    ["data_dir", "config"],
-    lambda values: values["data_dir"] is None or values["config"] is None,
-    "expected --data_dir without --config, since a run keeps its settings;"
+  # Of one flag, since the message about several prints the whole config.
+  flags.register_validator(
+    "data_dir",
+    lambda path: path is None or flags.FLAGS["config"].value is None,
+    "expected no --config next to it, since a run keeps its settings;"
     " --workdir names the run",
   )
   flags.register_multi_flags_validator(

@@ -79,7 +79,7 @@ USAGE = {
   "--data_dir with --protocol; to train: ": [*RUN, "--protocol=none"],
   "--raw_dir with --boxes": [*RUN, "--boxes=boxes.json"],
   "--split with --mode=evaluate": [*RUN, "--split=dev"],
-  "--data_dir without --config": [
+  "--data_dir=/nowhere: expected no --config next to it": [
     *RUN,
     "--mode=evaluate",
     "--data_dir=/nowhere",
