@@ -14,7 +14,7 @@ from typing import Any
 from absl import flags
 
 from ifa_jax.cluster.workers import Cluster
-from ifa_jax.runtime import host, optional_imports
+from ifa_jax.runtime import cores, optional_imports
 
 # --help lists the flag as one of the module that runs.
 flags.disclaim_key_flags()
@@ -99,7 +99,7 @@ def _init(ray: Any, address: str) -> None:
   options: dict[str, Any] = {"address": address}
   if address == _LOCAL:
     options |= {
-      "num_cpus": host.num_cores(),
+      "num_cpus": cores.num_cores(),
       "include_dashboard": False,
       "object_store_memory": _OBJECT_STORE_BYTES,
     }

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 # Each may hold an open picture of up to 256 MB.
 _MAX_THREADS = 8
 
-# Share of unknown words above which a warning is logged.
-_MAX_UNKNOWN = 0.1
 
 Fields = Mapping[str, Any]
 
@@ -80,7 +78,7 @@ class Predictor:
     self.step, params = self._source.load()
     self.trained_with = settings.trained_with
     self._finder: ObjectFinder | None = None
-    self._unread: set[str] = set()
+    self._unread = seen_kinds.unread(self.model, self.trained_with)
     buckets = settings.data.text_buckets
     self._step = PredictionStep(self.model, params, buckets)
     fields = [field for field, _, _ in self.model.picture_slots]
@@ -285,12 +283,7 @@ class Predictor:
       yield from answers.of_batch(*waiting)
       seen_kinds.log_missing(self.trained_with - seen)
     seen_kinds.log_likely_meant(meant)
-    if num_unknown > _MAX_UNKNOWN * num_words:
-      _log.warning(
-        "%d of %d words of the posts are unknown to the tokenizer ([UNK]); is"
-        " it for another language?",
-        *(num_unknown, num_words),
-      )
+    seen_kinds.log_unknown_words(num_unknown, num_words)
 
   def _complete_all(self, posts: Iterable[Fields]) -> Iterator[Fields]:
     posts = map(self._warn_unread, posts)
@@ -300,8 +293,7 @@ class Predictor:
 
   def _warn_unread(self, post: Fields) -> Fields:
     """Returns a post; logs each field that the run does not read, once."""
-    settings = self.model, self.trained_with
-    fields = seen_kinds.unread(post, *settings) - self._unread
-    self._unread |= fields
-    seen_kinds.log_unread(fields, *settings)
+    for field in filter(post.get, [*self._unread]):
+      self._unread.remove(field)
+      seen_kinds.log_unread(field, self.model, self.trained_with)
     return post

@@ -15,9 +15,10 @@ from ifa_jax.data.scenes import region_features as regions
 from ifa_jax.data.scenes.store import Scene
 from ifa_jax.data.text import captions, layouts
 from ifa_jax.data.text import vocabulary as words
+from ifa_jax.data.text.encoded import Encoded
 from ifa_jax.data.text.markers import Cut
 from ifa_jax.data.text.row_text import RowText
-from ifa_jax.data.text.tokenizer import Encoded, Tokenizer
+from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.files.shown import shown
 from ifa_jax.inference.images import Opened, Opener
 from ifa_jax.inference.post import read_post

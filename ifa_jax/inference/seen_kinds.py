@@ -7,7 +7,7 @@ The kinds besides text are "pictures", whole ones, "objects" in them, and their
 import difflib
 import functools
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ifa_jax.data.schema import Prepared
@@ -17,6 +17,8 @@ from ifa_jax.workdir.run_folder import SCENES_FILE, RunFolder
 
 _log = logging.getLogger("ifa_jax")
 
+# Share of unknown words above which a warning is logged.
+_MAX_UNKNOWN = 0.1
 # Keys that other tools have for a field.
 _OTHER_NAMES = {
   "image": ("picture", "img", "photo", "image_path", "img_path", "img_id"),
@@ -69,28 +71,25 @@ def of_post(example: Example) -> set[str]:
   return kinds
 
 
-def unread(
-  post: Mapping[str, Any], model: System, trained_with: Collection[str]
-) -> set[str]:
-  """Returns the fields of a post that a run does not read."""
+def unread(model: System, trained_with: Collection[str]) -> list[str]:
+  """Returns the fields of posts that a run does not read."""
   objects = _reads_objects(model, trained_with)
   caption = model.reads_caption is not None
   # Captions may be listed by the names of pictures.
   picture = objects or bool(model.picture_slots) or caption
-  read = {"image": picture, "image_base64": picture}
-  read |= {"boxes": objects, "caption": caption}
-  return {k for k, is_read in read.items() if post.get(k) and not is_read}
+  read = {"boxes": objects, "caption": caption}
+  read |= {"image": picture, "image_base64": picture}
+  return [field for field, is_read in read.items() if not is_read]
 
 
 def log_unread(
-  fields: Iterable[str], model: System, trained_with: Collection[str]
+  field: str, model: System, trained_with: Collection[str]
 ) -> None:
-  """Logs a warning for each field."""
-  for field in sorted(fields):
-    _log.warning(
-      "posts: %r has no effect: the run reads %s",
-      *(field, in_words(model, trained_with)),
-    )
+  """Logs a warning for a field that has no effect."""
+  _log.warning(
+    "posts: %r has no effect: the run reads %s",
+    *(field, in_words(model, trained_with)),
+  )
 
 
 def likely_meant(
@@ -143,4 +142,14 @@ def log_missing(missing: frozenset[str]) -> None:
     _log.info(
       "no post has a caption; the run was trained with captions: give them in"
       " the posts, or by --captions"
+    )
+
+
+def log_unknown_words(num_unknown: int, num_words: int) -> None:
+  """Logs a warning if many words of posts have an [UNK]."""
+  if num_unknown > _MAX_UNKNOWN * num_words:
+    _log.warning(
+      "%d of %d words of the posts are unknown to the tokenizer ([UNK]); is it"
+      " for another language?",
+      *(num_unknown, num_words),
     )

@@ -9,6 +9,7 @@ import scene_trees
 import tiny_systems
 
 from ifa_jax.analyze.alignment import command, map_kinds, maps, readers
+from ifa_jax.analyze.alignment import split as alignment_split
 from ifa_jax.analyze.alignment.maps import Column
 from ifa_jax.data.scenes import graph_similarity
 from ifa_jax.data.text import layouts
@@ -222,3 +223,15 @@ def test_num_seen_counts_inputs_of_the_model(build):
   split = built.data.split("test")
   pictures = [split.describe(i).num_squares["image"] for i in range(17)]
   assert [num for (num,) in built.data.num_seen(split)] == pictures
+
+
+@pytest.mark.parametrize("name", ["caption", "ifaformer_caption"])
+def test_captions_are_cut_to_the_length_of_the_run(data_dir, name):
+  built = tiny_systems.build(name, data_dir, caption_len=5)
+  split = built.data.split("test")
+  aligner = alignment_split.SplitAligner(built, tiny_systems.params(built))
+  stored = [split.describe(row).caption.input_ids for row in range(len(split))]
+  (long,) = np.flatnonzero([len(ids) > 5 for ids in stored])[:1]
+  (post,) = aligner.posts(split, [long])
+  # [CLS] and [SEP] are two of the five.
+  assert sum(column.num_pieces for column in post.alignment.columns) == 3

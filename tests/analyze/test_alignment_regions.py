@@ -182,18 +182,6 @@ def test_words_follow_the_layout_of_the_model(data_dir, made, monkeypatch):
   assert row.text != split.describe(4)
 
 
-@pytest.mark.parametrize("name", ["caption", "ifaformer_caption"])
-def test_captions_are_cut_to_the_length_of_the_run(data_dir, name):
-  built = tiny_systems.build(name, data_dir, caption_len=5)
-  split = built.data.split("test")
-  aligner = alignment_split.SplitAligner(built, tiny_systems.params(built))
-  stored = [split.describe(row).caption.input_ids for row in range(len(split))]
-  (long,) = np.flatnonzero([len(ids) > 5 for ids in stored])[:1]
-  (post,) = aligner.posts(split, [long])
-  # [CLS] and [SEP] are two of the five.
-  assert sum(column.num_pieces for column in post.alignment.columns) == 3
-
-
 @pytest.fixture(name="written")
 def a_folder_of_posts(looked, tmp_path):
   """Writes a system's posts; returns the folder and the posts."""

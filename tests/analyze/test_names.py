@@ -10,8 +10,8 @@ import pytest
 import tiny_run
 
 from ifa_jax.analyze.names import command, outside, predict, rewrite, rumie
+from ifa_jax.data.text.encoded import Encoded
 from ifa_jax.data.text.row_text import RowText
-from ifa_jax.data.text.tokenizer import Encoded
 from ifa_jax.statistics import systems
 from ifa_jax.workdir.run_folder import RunFolder
 

@@ -5,8 +5,8 @@ import numpy as np
 from ifa_jax.analyze.alignment import map_kinds, maps, readers
 from ifa_jax.analyze.alignment.posts import AlignedPost, DisplayRow
 from ifa_jax.data.images import decode
+from ifa_jax.data.text.encoded import Encoded
 from ifa_jax.data.text.row_text import RowText
-from ifa_jax.data.text.tokenizer import Encoded
 
 PATCH = 8
 SIZES = {"image": 56, "grounded": 32, "detected": 16}

@@ -11,8 +11,8 @@ import tiny
 from ifa_jax import models
 from ifa_jax.batch import blank_pictures
 from ifa_jax.data import schema
+from ifa_jax.data.text.encoded import Encoded
 from ifa_jax.data.text.row_text import RowText
-from ifa_jax.data.text.tokenizer import Encoded
 from ifa_jax.runtime.forms import FORMS, make_parallel
 from ifa_jax.training import eval_step, evaluation
 from ifa_jax.training.config.run_config import RunConfig

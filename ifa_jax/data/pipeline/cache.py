@@ -12,9 +12,9 @@ from collections.abc import Mapping
 import jax
 
 from ifa_jax.batch import Geometry
+from ifa_jax.data.pipeline import host_cache
 from ifa_jax.data.pipeline.device_cache import DevicePictures
 from ifa_jax.data.pipeline.host_cache import HostRows, Store, Stores
-from ifa_jax.runtime import host
 from ifa_jax.runtime.data_parallel import Parallel
 
 PLACES = ("auto", "host", "device", "none")
@@ -86,5 +86,5 @@ def choose(num_bytes: int) -> str:
     )
     if num_bytes <= _SHARE * free:
       return "device"
-  free = host.free_memory()
+  free = host_cache.free_memory()
   return "host" if num_bytes <= _SHARE * free else "none"

@@ -23,8 +23,8 @@ from ifa_jax.data.pipeline import decode_records
 from ifa_jax.data.pipeline.host_cache import Stores
 from ifa_jax.data.pipeline.sampling import Longest
 from ifa_jax.data.pipeline.tfrecord import Shards
+from ifa_jax.data.text.encoded import Caption, Encoded
 from ifa_jax.data.text.row_text import Reader, RowText
-from ifa_jax.data.text.tokenizer import Caption, Encoded
 from ifa_jax.files.shown import shown
 from ifa_jax.runtime.tensorflow import tf
 

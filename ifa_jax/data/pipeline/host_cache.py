@@ -1,17 +1,27 @@
-"""Stores of decoded rows in host memory.
+"""Stores of decoded rows in host memory, and the memory left for them.
 
 A store lists the rows that it lacks for some batches, receives the fields of
 these rows, and assembles the batches.
 """
 
-from collections.abc import Mapping, Sequence
+import math
+import pathlib
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 
 from ifa_jax.batch import Fields
 
 Row = Mapping[str, np.ndarray]
+
+# Linux's control groups, of version 2 or 1.
+_ROOT = pathlib.Path("/sys/fs/cgroup")
+_FILES = (
+  ("memory.max", "memory.current", "inactive_file"),
+  ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+)
 
 
 class Store:
@@ -87,3 +97,48 @@ class HostRows(Store):
     self.write(new_rows, new)
     # A copy: the next `write` must not change a batch in flight to a device.
     return {name: x.take(rows, axis=0) for name, x in self._arrays.items()}
+
+
+def free_memory() -> int:
+  """Returns the bytes that this process may still take.
+
+  Containers and SLURM give a group of processes less than the machine has, and
+  kill a process that takes more.
+  """
+  try:
+    lines = pathlib.Path("/proc/self/cgroup").read_text().splitlines()
+  except OSError:  # No Linux.
+    lines = []
+  left = [left_in(group) for group in groups(lines, _ROOT)]
+  return int(min([psutil.virtual_memory().available, *left]))
+
+
+def groups(lines: list[str], root: pathlib.Path) -> Iterator[pathlib.Path]:
+  """Yields the folders of this process's groups and of those around them.
+
+  Args:
+    lines: of /proc/self/cgroup, "0::/job" or "4:memory:/job".
+    root: of the folders.
+  """
+  for line in lines:
+    _, controllers, path = line.split(":", 2)
+    if controllers and "memory" not in controllers.split(","):
+      continue
+    base = root / "memory" if controllers else root
+    # In a container, the base may be the group itself.
+    own = base / path.lstrip("/")
+    yield from (x for x in (own, *own.parents) if x.is_relative_to(base))
+
+
+def left_in(group: pathlib.Path) -> float:
+  """Returns the bytes left in a group, infinity without a limit."""
+  for limit, used, dropped in _FILES:
+    try:
+      most, now = (int((group / x).read_text()) for x in (limit, used))
+      lines = (group / "memory.stat").read_text().splitlines()
+      stat = dict(line.split() for line in lines)
+    except (OSError, ValueError):  # No such file, or "max".
+      continue
+    # The kernel drops copies of files before it kills a process.
+    return most - now + int(stat[dropped])
+  return math.inf

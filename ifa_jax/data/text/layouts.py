@@ -10,9 +10,9 @@ opennre   [unused0] ... [unused3] of BERT's own vocabulary; words that both
 import collections
 from collections.abc import Iterable, Sequence
 
+from ifa_jax.data.text.encoded import Encoded
 from ifa_jax.data.text.markers import Span
 from ifa_jax.data.text.row_text import Reader, RowText, id_reader
-from ifa_jax.data.text.tokenizer import Encoded
 
 LAYOUTS = ("nested", "opennre")
 OPENNRE_MARKERS = ("[unused0]", "[unused1]", "[unused2]", "[unused3]")

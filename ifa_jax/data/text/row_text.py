@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ifa_jax.data.text.tokenizer import Caption, Encoded
+from ifa_jax.data.text.encoded import Caption, Encoded
 
 # Returns fields of a batch for int[B] text rows and int[B] picture rows. They
 # are added to those of the records, or replace them.

@@ -20,7 +20,7 @@ from ifa_jax.data import schema
 from ifa_jax.data.images import decode
 from ifa_jax.data.mnre.crops import Crop
 from ifa_jax.preparation.mnre.plan import Plan
-from ifa_jax.runtime import host
+from ifa_jax.runtime import cores
 
 # Rows that share a picture follow each other; a chunk opens it once.
 _CHUNK_ROWS = 8
@@ -54,7 +54,7 @@ def start_pool(num_workers: int) -> Executor | None:
   Returns:
     None for one worker: the calling process.
   """
-  num_workers = num_workers or host.num_cores()
+  num_workers = num_workers or cores.num_cores()
   if num_workers == 1:
     return None
   # Not "fork": TensorFlow's threads do not survive it.

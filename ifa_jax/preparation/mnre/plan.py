@@ -16,7 +16,8 @@ from ifa_jax.data.mnre import crops, tree
 from ifa_jax.data.mnre.captions import Captions
 from ifa_jax.data.mnre.crops import Crop
 from ifa_jax.data.mnre.row import Row, RowError
-from ifa_jax.data.text.tokenizer import Caption, Encoded, Tokenizer
+from ifa_jax.data.text.encoded import Caption, Encoded
+from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.models.config import RESIZES
 from ifa_jax.preparation import joins
 

@@ -180,7 +180,7 @@ def test_texts_in_another_layout_have_lengths_of_their_own(make, monkeypatch):
 
 
 def fake_memory(monkeypatch, host, device=None):
-  monkeypatch.setattr(row_cache.host, "free_memory", lambda: host)
+  monkeypatch.setattr(row_cache.host_cache, "free_memory", lambda: host)
   if device is not None:
     stats = {"bytes_limit": device + 5, "bytes_in_use": 5}
     chip = types.SimpleNamespace(memory_stats=lambda: stats)

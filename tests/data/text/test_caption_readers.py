@@ -5,8 +5,9 @@ import pytest
 import transformers
 
 from ifa_jax.data.text import captions
+from ifa_jax.data.text.encoded import Caption
 from ifa_jax.data.text.row_text import RowText
-from ifa_jax.data.text.tokenizer import Caption, Tokenizer
+from ifa_jax.data.text.tokenizer import Tokenizer
 
 POSTS = (
   ("Mira joins Radio Tolan", "a photo of a star , and Mira"),

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ifa_jax.data.text import layouts
+from ifa_jax.data.text.encoded import Encoded
 from ifa_jax.data.text.row_text import RowText
-from ifa_jax.data.text.tokenizer import Encoded
 
 CLS, SEP = 101, 102
 MARKERS = [1, 2, 3, 4]

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from ifa_jax.data.text.encoded import Encoded
 from ifa_jax.data.text.row_text import RowText
-from ifa_jax.data.text.tokenizer import Encoded
 from ifa_jax.data.text.vocabulary import (
   Vocabulary,
   read_vectors,
