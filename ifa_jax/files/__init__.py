@@ -8,5 +8,5 @@ orbax_tree       structure of an Orbax checkpoint
 scratch, whole   working folders, and folders that appear complete or not at all
 archives         zip archives
 checksums        CRC32C of a folder's files
-shown            values in error messages
+shown            values and errors in error messages
 """

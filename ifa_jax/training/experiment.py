@@ -61,8 +61,7 @@ class Experiment:
   def eval_rows(self) -> int:
     """Rows of a step of evaluation: `eval.batch_size`, or a few more.
 
-    The next multiple of the devices: no score depends on it, so that a run can
-    be scored on any number of them.
+    The next multiple of the devices, so that any number of them scores a run.
     """
     devices = jax.device_count()
     return -(-self.config.eval.batch_size // devices) * devices

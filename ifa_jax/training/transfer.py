@@ -65,8 +65,8 @@ def run(
   )
   suffix = f"_{data.protocol}" if data.protocol != config.data.protocol else ""
   suffix += "_skip" if unknown == "skip" else ""
-  out = _open(folder, data_dir, suffix)
   built, names = _build(dataclasses.replace(config, data=data), trained_on)
+  out = _open(folder, data_dir, suffix)
   with Checkpoints(folder.file("checkpoints")) as checkpoints:
     best = evaluation.load_best(built, checkpoints)
   predictions = evaluation.Evaluator(built).predict(

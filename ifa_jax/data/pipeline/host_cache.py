@@ -140,5 +140,5 @@ def left_in(group: pathlib.Path) -> float:
     except (OSError, ValueError):  # No such file, or "max".
       continue
     # The kernel drops copies of files before it kills a process.
-    return most - now + int(stat[dropped])
+    return most - now + int(stat.get(dropped, 0))
   return math.inf
