@@ -32,7 +32,7 @@ _log = logging.getLogger("ifa_jax")
 
 SIDES = ("text", "vision")
 # Part of every key; increased when the same files convert differently.
-_VERSION = 4
+_VERSION = 5
 
 
 def parse(weights: str) -> dict[str, str]:

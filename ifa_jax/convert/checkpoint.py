@@ -25,10 +25,11 @@ class Checkpoint(NamedTuple):
     """Returns rows and columns of an array.
 
     Raises:
-      ValueError: if the array is missing or no matrix; names it and the file.
+      ValueError: if the array is missing, empty or no matrix; names it and the
+        file.
     """
     array = self.arrays.get(name)
-    if array is None or array.ndim != 2:
+    if array is None or array.ndim != 2 or 0 in array.shape:
       found = "nothing" if array is None else f"shape {array.shape}"
       raise ValueError(f"{self.path}: {name}: expected a matrix, got {found}")
     return array.shape

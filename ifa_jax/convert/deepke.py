@@ -15,6 +15,7 @@ from flax import traverse_util
 
 from ifa_jax.cli.settings_flags import setting
 from ifa_jax.convert import checkpoint, engine
+from ifa_jax.convert import options as convert_options
 from ifa_jax.convert.checkpoint import Checkpoint
 from ifa_jax.convert.engine import Drop, Rule, Table, layer, linear, norm
 from ifa_jax.convert.huggingface.encoders import (
@@ -101,10 +102,11 @@ def from_deepke(
     The model's config and its float32 parameters.
 
   Raises:
-    ValueError: if the file is damaged, or names and shapes are not DeepKE's;
-      lists all.
+    ValueError: for an invalid option, if the file is damaged, or if names and
+      shapes are not DeepKE's; lists all.
   """
-  converted = convert(checkpoint, Options(num_heads, fusion))
+  given = {"num_heads": num_heads, "fusion": fusion}
+  converted = convert(checkpoint, convert_options.read(Options, given))
   return cast(ModelConfig, converted.model_config), converted.params
 
 
@@ -134,11 +136,17 @@ def convert(
 def read_sizes(file: Checkpoint, num_heads: int) -> dict[str, Any]:
   """Returns the fields of a config that the arrays determine, by name."""
 
-  def rows(name: str) -> int:
-    return file.shape(f"{name}.weight")[0]
+  def rows(name: str, least: int = 1) -> int:
+    found, _ = file.shape(f"{name}.weight")
+    if found < least:
+      raise ValueError(
+        f"{file.path}: {name}.weight: expected at least {least} rows, got"
+        f" {found}"
+      )
+    return found
 
   patch = file.arrays.get(f"{_VISUAL}.patch_embedding.weight")
-  if patch is None or patch.ndim != 4:
+  if patch is None or patch.ndim != 4 or 0 in patch.shape:
     raise ValueError(
       f"{file.path}: {_VISUAL}.patch_embedding.weight: expected an array"
       " [D, 3, patch, patch], got"
@@ -146,11 +154,12 @@ def read_sizes(file: Checkpoint, num_heads: int) -> dict[str, Any]:
     )
   sizes = file.bert_sizes("model.text_embeddings", _TEXT_LAYER)
   text = TextConfig(num_heads=num_heads, **sizes)
-  side = math.isqrt(rows(f"{_VISUAL}.position_embedding") - 1)
+  side = math.isqrt(rows(f"{_VISUAL}.position_embedding", 2) - 1)
   vision = VisionConfig(
     image_size=side * patch.shape[-1],
     patch_size=patch.shape[-1],
-    num_crops=rows(f"{_VISUAL}.aux_position_embedding") // 16,
+    # A grounded crop has 16 patches.
+    num_crops=rows(f"{_VISUAL}.aux_position_embedding", 16) // 16,
     hidden_dim=text.hidden_dim,
     num_heads=num_heads,
     **file.depth(f"{_VISUAL_LAYER}.mlp.fc1.weight"),

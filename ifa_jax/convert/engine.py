@@ -19,6 +19,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ifa_jax.convert import weight_arrays
+
 # Longer lists of names are abbreviated.
 _MAX_NAMES = 4
 
@@ -244,8 +246,8 @@ def _move(
   rule: Rule, array: np.ndarray, shape: tuple[int, ...] | None
 ) -> tuple[np.ndarray, str | None]:
   """Returns the parameter, and the problem with it or None."""
-  if array.dtype.kind in "biu":
-    return array, f"expected floating point numbers, got {array.dtype}"
+  if problem := weight_arrays.problem_with(array):
+    return array, problem
   try:
     moved = np.ascontiguousarray(rule.move.into(array), np.float32)
   except (ValueError, IndexError):

@@ -21,7 +21,15 @@ class Options:
   num_relations: int = setting(
     "Number of relations, None included.", 23, least=1
   )
-  seed: int = setting("Seed of initialised parameters.", 0)
+  seed: int = setting("Seed of initialised parameters.", 0, least=0)
+
+  def __post_init__(self):
+    """Raises ValueError for a seed that would repeat another."""
+    # JAX keys are of 32 bits, and a flag has no upper bound.
+    if not 0 <= self.seed < 2**32:
+      raise ValueError(
+        f"seed: expected at least 0 and below {2**32}, got {self.seed}"
+      )
 
 
 def complete(

@@ -67,11 +67,18 @@ class _Graph:
         " install onnx)"
       ) from None
     try:
-      graph = onnx.load(path).graph
-    except Exception as error:  # Of protobuf, or of further files.
+      graph = onnx.load(path, load_external_data=False).graph
+    except Exception as error:  # Of protobuf.
       raise ValueError(
         f"{path}: damaged, or no ONNX file ({one_line(error)})"
       ) from None
+    for tensor in graph.initializer:
+      if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        # A change of the other file would not be noticed.
+        raise ValueError(
+          f"{path}: expected all weights in this file, got {tensor.name} in"
+          " another; join them: onnx.save(onnx.load(FILE), NEW)"
+        )
     read = onnx.numpy_helper.to_array
     self.path, self.inputs, self.nodes = path, graph.input, graph.node
     self.origin = {name: node for node in self.nodes for name in node.output}
@@ -110,7 +117,7 @@ class _Graph:
   def config(self) -> dict[str, Any]:
     """Returns the content of `config.json`."""
     width, _, patch, _ = self._array(_PATCHES).shape
-    self._first((x for x in self.nodes if x.op_type == "Erf"), "GELU of Erf")
+    self._first(filter(_is_exact_gelu, self.nodes), "GELU of Erf")
     rows = sum(part.shape[1] for part in self._positions().values())
     scales = [name for name in self.arrays if name.endswith("scale1.lambda1")]
     return {
@@ -204,3 +211,10 @@ class _Graph:
       f"{self.path}: expected the graph of a Dinov2Model, as of"
       f" torch.onnx.export(dynamo=False), got no {what}"
     )
+
+
+def _is_exact_gelu(node: Any) -> bool:
+  """Returns whether a node computes GELU by Erf, or is that Erf."""
+  if node.op_type != "Gelu":
+    return node.op_type == "Erf"
+  return all(x.s == b"none" for x in node.attribute if x.name == "approximate")

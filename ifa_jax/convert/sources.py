@@ -85,7 +85,8 @@ class Source(NamedTuple):
     """Returns the paths of the files that hold the weights.
 
     Raises:
-      ValueError: if there are none, naming other files.
+      ValueError: if there are none, naming other files, or if one of several
+        is missing.
     """
     if self.folder.endswith(onnx_file.SUFFIX):
       return [self.folder]
@@ -101,7 +102,12 @@ class Source(NamedTuple):
           )
         # A path could lead out of the folder.
         names = sorted({os.path.basename(str(x)) for x in names.values()})
-      return [os.path.join(self.folder, name) for name in names]
+      paths = [os.path.join(self.folder, x) for x in names]
+      if missing := [path for path in paths if not os.path.isfile(path)]:
+        raise ValueError(
+          f"{missing[0]}: there is no such file, which {name} lists"
+        )
+      return paths
     raise self._missing(" or ".join(_WEIGHTS))
 
   def _missing(self, what: str) -> ValueError:
@@ -159,7 +165,8 @@ def _fetch(hub_id: str, *more: str) -> str:
 
   fetch = functools.partial(huggingface_hub.snapshot_download, hub_id)
   folder = fetch(allow_patterns=[*_SMALL_FILES, *more, "model*.safetensors*"])
-  if not any(".safetensors" in name for name in os.listdir(folder)):
+  # A file of another precision, such as model.fp16.safetensors, is not read.
+  if not {*_WEIGHTS[:2]} & {*os.listdir(folder)}:
     folder = fetch(allow_patterns=["pytorch_model*.bin*"])
   return folder
 
@@ -184,14 +191,23 @@ def read_weights(path: str | os.PathLike) -> dict[str, np.ndarray]:
       raise ValueError(
         f"{path}: damaged, cut off, or no safetensors file ({error})"
       ) from None
-  loaded = torch_file.load(path)
-  if not isinstance(loaded, Mapping) or not all(
-    isinstance(name, str) and isinstance(array, np.ndarray)
-    for name, array in loaded.items()
-  ):
-    raise ValueError(
-      f"{path}: expected a state dict of tensors, got {type(loaded).__name__}"
-    )
+    except AttributeError as error:
+      # NumPy has no such type, nor has safetensors one in its place.
+      raise ValueError(
+        f"{path}: expected float16, bfloat16, float32 or float64, got another"
+        f" type ({error})"
+      ) from None
+  return _state_dict(torch_file.load(path), path)
+
+
+def _state_dict(loaded: Any, path: str) -> dict[str, np.ndarray]:
+  expected = f"{path}: expected a state dict of tensors, got"
+  if not isinstance(loaded, Mapping):
+    raise ValueError(f"{expected} {type(loaded).__name__}")
+  for name, array in loaded.items():
+    if not isinstance(name, str) or not isinstance(array, np.ndarray):
+      kind = type(array).__name__
+      raise ValueError(f"{expected} {kind} under {shown(name)}")
   return dict(loaded)
 
 

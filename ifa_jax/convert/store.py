@@ -22,7 +22,7 @@ from flax import traverse_util
 
 from ifa_jax.convert import engine, sources
 from ifa_jax.files import json_file, whole
-from ifa_jax.files.shown import one_line
+from ifa_jax.files.shown import one_line, shown
 from ifa_jax.models import parameters, registry
 from ifa_jax.models.base import System
 from ifa_jax.models.config import ModelConfig
@@ -138,7 +138,28 @@ def load_config(folder: str | os.PathLike) -> System:
       f"{folder}: expected a folder that python -m ifa_jax.convert wrote, got"
       f" no {_MODEL}"
     )
-  return registry.from_dict(_read_json(folder, _MODEL))
+  return read_system(_read_json(folder, _MODEL), os.path.join(folder, _MODEL))
+
+
+def read_system(settings: Any, where: str) -> System:
+  """Reads a model's config as a file has it.
+
+  Args:
+    settings: a JSON value.
+    where: the file, for errors.
+
+  Raises:
+    ValueError: for settings that are not those of a model.
+  """
+  if not isinstance(settings, Mapping):
+    raise ValueError(
+      f"{where}: expected the settings of a model, got {shown(settings)}"
+    )
+  try:
+    return registry.from_dict(settings)
+  # A value of a wrong type fails in the first operation on it.
+  except (ValueError, KeyError, TypeError, AttributeError) as error:
+    raise ValueError(f"{where}: {one_line(error)}") from None
 
 
 def load_shapes(folder: str | os.PathLike) -> dict[str, tuple[int, ...]]:

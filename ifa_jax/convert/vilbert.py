@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from ifa_jax.cli.settings_flags import setting
 from ifa_jax.convert import checkpoint, initialize
+from ifa_jax.convert import options as convert_options
 from ifa_jax.convert.checkpoint import Checkpoint
 from ifa_jax.convert.engine import Drop, Rule, layer, linear, norm
 from ifa_jax.convert.huggingface.encoders import BERT_LAYER, bert_embeddings
@@ -94,10 +95,10 @@ def from_vilbert(
     and its float32 parameters.
 
   Raises:
-    ValueError: if the file is damaged, or names and shapes are not ViLBERT's;
-      lists all.
+    ValueError: for an invalid option, if the file is damaged, or if names and
+      shapes are not ViLBERT's; lists all.
   """
-  converted = convert(checkpoint, Options(**options))
+  converted = convert(checkpoint, convert_options.read(Options, options))
   return cast(ViLBERTConfig, converted.model_config), converted.params
 
 

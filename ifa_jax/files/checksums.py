@@ -4,12 +4,13 @@ Orbax checks its own files only in part: flipped bytes within an array are
 restored as other weights.
 """
 
-import json
 import os
+from typing import Any
 
 import google_crc32c
 
 from ifa_jax.files import json_file
+from ifa_jax.files.shown import shown
 
 FILE = "crc32c.json"
 
@@ -37,19 +38,34 @@ def damage(folder: str | os.PathLike[str], below: str = "") -> str | None:
   """
   path = os.path.join(folder, FILE)
   try:
-    with open(path, encoding="utf-8") as file:
-      expected = dict(json.load(file))
-    for name, checksum in expected.items():
-      if not name.startswith(below):
-        continue
-      place = os.path.join(folder, name)
-      if (found := _checksum(place)) != checksum:
-        return f"{place}: expected CRC32C {checksum}, got {found}"
+    listed: dict[str, Any] = json_file.load(path)
   except OSError as error:
-    return f"{error.filename}: {error.strerror}"
+    return f"{path}: {error.strerror}"
   except ValueError as error:
-    return f"{path}: expected checksums in JSON ({error})"
+    return str(error)
+  if not isinstance(listed, dict):  # pyright: ignore[reportUnnecessaryIsInstance]
+    return f"{path}: expected checksums by file, got {shown(listed)}"
+  for name, checksum in listed.items():
+    if name.startswith(below) and (
+      found := _difference(folder, name, checksum)
+    ):
+      return found
   return None
+
+
+def _difference(
+  folder: str | os.PathLike[str], name: str, checksum: Any
+) -> str | None:
+  place = os.path.join(folder, name)
+  try:
+    found = _checksum(place)
+  except OSError as error:
+    return f"{place}: {error.strerror}"
+  except ValueError:  # Such as a name with a zero byte.
+    return f"{os.path.join(folder, FILE)}: expected files, got {shown(name)}"
+  if found == checksum:
+    return None
+  return f"{place}: expected CRC32C {shown(checksum)}, got {found}"
 
 
 def _checksum(path: str) -> str:

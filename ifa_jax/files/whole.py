@@ -1,10 +1,12 @@
-"""Folders that appear complete or not at all."""
+"""Folders and files that appear complete or not at all."""
 
 import contextlib
 import os
+import uuid
 from collections.abc import Generator
+from typing import Any
 
-from ifa_jax.files import scratch
+from ifa_jax.files import json_file, scratch
 
 
 @contextlib.contextmanager
@@ -17,8 +19,9 @@ def folder(path: str | os.PathLike[str]) -> Generator[str]:
   Raises:
     ValueError: if there is something at `path` already.
   """
-  target = os.path.abspath(path)
-  check_free(target)
+  check_free(path)
+  # A folder cannot replace a link to the empty folder.
+  target = os.path.realpath(path)
   parent, name = os.path.split(target)
   os.makedirs(parent, exist_ok=True)
   with scratch.folder(parent, f".{name}.partial-") as hidden:
@@ -31,9 +34,60 @@ def folder(path: str | os.PathLike[str]) -> Generator[str]:
 
 def check_free(path: str | os.PathLike[str]) -> None:
   """Raises ValueError for a file, or a folder that is not empty."""
-  is_empty = os.path.isdir(path) and not os.listdir(path)
-  if os.path.lexists(path) and not is_empty:
+  if not os.path.isdir(path) or os.listdir(path):
+    _check_absent(path, "a new path or an empty folder")
+
+
+def check_new(path: str | os.PathLike[str]) -> None:
+  """Raises ValueError for any file or folder, even an empty one."""
+  _check_absent(path, "a new path")
+
+
+def _check_absent(path: str | os.PathLike[str], expected: str) -> None:
+  if os.path.lexists(path):
     raise ValueError(
-      f"{path}: expected a new path or an empty folder, got an existing path;"
-      " nothing is overwritten"
+      f"{path}: expected {expected}, got an existing path; nothing is"
+      " overwritten"
     )
+
+
+def partial_name(path: str) -> str:
+  """Returns the path of a file that is not complete, or how it begins."""
+  return f"{path}.partial"
+
+
+def write_new(path: str, value: Any) -> bool:
+  """Writes a JSON file once, however many processes try at the same time.
+
+  Returns:
+    Whether this process has written it: if there is such a file, it stays.
+  """
+  partial = f"{partial_name(path)}-{uuid.uuid4().hex}"
+  json_file.write(partial, value)
+  try:
+    _move_new(partial, path)
+    is_first = True
+  except (FileExistsError, FileNotFoundError):
+    # Another process was first, and may have deleted this partial file.
+    is_first = False
+  _delete_partials(path)
+  return is_first
+
+
+def _move_new(source: str, target: str) -> None:
+  """Renames a file, or raises FileExistsError."""
+  try:
+    os.link(source, target)
+  except (FileExistsError, FileNotFoundError):
+    raise
+  except OSError:
+    # A file system without hard links.
+    os.replace(source, target)
+
+
+def _delete_partials(path: str) -> None:
+  folder, name = os.path.split(path)
+  for found in os.listdir(folder):
+    if found.startswith(partial_name(name)):
+      with contextlib.suppress(FileNotFoundError):
+        os.remove(os.path.join(folder, found))

@@ -5,7 +5,6 @@ renamed. All processes of a run share the folder; the first one writes.
 """
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
@@ -16,12 +15,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib import metadata
 from typing import Any
 
-from ifa_jax.files import json_file
+from ifa_jax.files import json_file, scratch, whole
+from ifa_jax.files.shown import shown
 from ifa_jax.runtime import collectives
 from ifa_jax.workdir import differences
-
-# Errors of file systems without locks.
-_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 _RECORD = "config.json"
 # Needed to read posts that are not in the dataset.
@@ -87,20 +84,15 @@ class RunFolder:
       ValueError: if it is not JSON; names the file.
     """
     try:
-      with open(self.file(name), encoding="utf-8") as file:
-        return json.load(file, object_pairs_hook=json_file.unique)
+      return json_file.load(self.file(name))
     except FileNotFoundError:
       return None
-    except ValueError as error:
-      raise ValueError(
-        f"{self.file(name)}: expected JSON, got {error}"
-      ) from None
 
   def read_record(self) -> dict[str, Any]:
     """Returns the content of `config.json`.
 
     Raises:
-      ValueError: if the folder holds no run.
+      ValueError: if the folder holds no run, or a damaged record.
     """
     record = self.read_json(_RECORD)
     if not isinstance(record, dict) or not {"config", "dataset"} <= {*record}:
@@ -109,6 +101,12 @@ class RunFolder:
         f"{self.path}: expected a run's folder with a {_RECORD}, got {found};"
         " train first: python launch.py --config=... --workdir=DIR"
       )
+    for key in ("config", "dataset"):
+      if not isinstance(record[key], dict):
+        raise ValueError(
+          f"{self.file(_RECORD)}: {key}: expected an object, got"
+          f" {shown(record[key])}"
+        )
     return record
 
   def claim(
@@ -133,11 +131,10 @@ class RunFolder:
     """
 
     def claim() -> None:
-      if os.path.exists(self.file(_RECORD)):
+      record = {"config": config, "dataset": dataset}
+      is_new = not os.path.exists(self.file(_RECORD))
+      if not is_new or not self._begin({**record, **describe_start()}):
         self.check(config, dataset, read_config)
-      else:
-        record = {"config": config, "dataset": dataset, **describe_start()}
-        self._begin(record)
 
     # The first process writes the record that the others then compare.
     collectives.run_on_first(claim)
@@ -169,7 +166,7 @@ class RunFolder:
       return
     dataset = self.read_record()["dataset"]
     # Other values of the record are compared by `claim`.
-    if isinstance(dataset, dict) and "relations" in dataset:
+    if "relations" in dataset:
       sides = (dataset["relations"], [*relations])
       self._compare(*({"dataset": {"relations": side}} for side in sides))
 
@@ -180,10 +177,14 @@ class RunFolder:
     if found := differences.find(*sides):
       raise ValueError(f"{self.path}: holds another run: {found}")
 
-  def _begin(self, record: Mapping[str, Any]) -> None:
+  def _begin(self, record: Mapping[str, Any]) -> bool:
+    """Writes a new record; returns False if another process was first."""
     os.makedirs(self.path, exist_ok=True)
     # A start that was killed here leaves a partial record, and nothing else.
-    if {*os.listdir(self.path)} - {_partial(_RECORD)}:
+    partial = whole.partial_name(_RECORD)
+    if not all(name.startswith(partial) for name in os.listdir(self.path)):
+      if os.path.exists(self.file(_RECORD)):
+        return False
       raise ValueError(
         f"{self.path}: expected a new folder or one that holds a run, got other"
         f" files and no {_RECORD}"
@@ -193,7 +194,8 @@ class RunFolder:
       "versions": {"python": platform.python_version(), **versions},
       "git_commit": _git_commit(),
     }
-    self.write_json(_RECORD, {**record, **made_by})
+    # The lock of `held` is on this very file, which is never replaced.
+    return whole.write_new(self.file(_RECORD), {**record, **made_by})
 
   @contextlib.contextmanager
   def held(self) -> Iterator[None]:
@@ -216,7 +218,7 @@ class RunFolder:
         f"{self.path}: another process is training there; wait until it ends"
       ) from None
     except OSError as error:
-      if error.errno not in _NO_LOCKS:
+      if error.errno not in scratch.NO_LOCKS:
         raise
 
 

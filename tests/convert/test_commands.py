@@ -40,6 +40,8 @@ LINES = {
   "hf first": "huggingface --text=text --vision=deep --out=deep_out"
   " --vision_layers=first:3 --image_size=20 --fusion=released",
   "hf none": "huggingface --out=bad",
+  "hf seed": "huggingface --vision=clip --out=bad --seed=5000000000",
+  "hf layers": "huggingface --text=text --out=bad --vision_layers=first:1",
   "deepke": f"deepke --checkpoint={REFERENCE} --out=deepke",
   "deepke cut": "deepke --checkpoint=cut.pth --out=bad",
   "vilbert": "vilbert --checkpoint=vilbert.bin --out=vilbert --num_heads=4"
@@ -49,6 +51,9 @@ LINES = {
   "to deepke": "export --workdir=deepke --format=deepke --out=new/back.pth",
   "to deepke again": "export --workdir=deepke --format=deepke"
   " --out=new/back.pth",
+  "to folder": "export --workdir=deepke --format=deepke --out=taken",
+  "damaged": "export --workdir=damaged --format=huggingface --out=bad",
+  "newer": "export --workdir=newer --format=huggingface --out=bad",
   "to hf": "export --workdir=hf --format=huggingface --out=exported",
   "from export": "huggingface --text=exported/text --vision=exported/vision"
   " --rest=exported/rest.safetensors --out=hf2",
@@ -72,6 +77,9 @@ def folder(tmp_path_factory):
   weights = torch_vilbert.make_weights(torch_vilbert.Geometry())
   torch.save(weights, root / "vilbert.bin")
   (root / "cut.pth").write_bytes(REFERENCE.read_bytes()[:3000])
+  (root / "taken").mkdir()
+  for name, model in (("damaged", []), ("newer", {"newer_setting": 1})):
+    RunFolder(root / name).claim({"model": model}, {})
   return root
 
 
@@ -119,7 +127,12 @@ def test_encoders_to_a_folder(outcomes, folder):
 
 
 def test_existing_paths_are_not_overwritten(outcomes):
-  for case, name in (("hf again", "hf"), ("to deepke again", "back.pth")):
+  cases = {
+    "hf again": "hf",
+    "to deepke again": "back.pth",
+    "to folder": "taken",
+  }
+  for case, name in cases.items():
     status, out, err = outcomes[case]
     assert (status, out) == (1, "")
     assert f"{name}: expected a new path" in err
@@ -149,6 +162,10 @@ def test_settings_reach_the_model(outcomes, folder):
     ("hf swapped", "clip/config.json: expected a text encoder"),
     ("hf deep", "vision_layers=first:3"),
     ("hf none", "expected text, vision or both"),
+    ("hf seed", "seed: expected at least 0 and below 4294967296"),
+    ("hf layers", "vision_layers: expected a vision encoder, got none"),
+    ("damaged", "config.json: expected the settings of a model, got []"),
+    ("newer", "config.json: model.newer_setting: no such setting"),
     ("deepke cut", "cut.pth: expected a zip archive"),
     ("vilbert heads", "vision.num_heads: expected a divisor of hidden_dim 30"),
     ("vilbert away", "expected a model of IFAformer, got system 'vilbert'"),

@@ -71,6 +71,25 @@ def test_a_folder_appears_when_it_is_complete(tmp_path):
   assert os.listdir(tmp_path) == ["out"]
 
 
+def test_a_link_to_an_empty_folder_is_followed(tmp_path):
+  (tmp_path / "elsewhere").mkdir()
+  (tmp_path / "out").symlink_to("elsewhere")
+  with whole.folder(tmp_path / "out") as partial:
+    open(os.path.join(partial, "file"), "w").close()
+  assert os.listdir(tmp_path / "elsewhere") == ["file"]
+  assert (tmp_path / "out").is_symlink()
+
+
+def test_a_link_to_nothing_is_not_overwritten(tmp_path):
+  (tmp_path / "out").symlink_to("nowhere")
+  with (
+    pytest.raises(ValueError, match="out: expected a new path"),
+    whole.folder(tmp_path / "out"),
+  ):
+    pass
+  assert os.listdir(tmp_path) == ["out"]
+
+
 def change_model(folder, change):
   path = folder / "model.json"
   settings = json.loads(path.read_text())
@@ -87,8 +106,16 @@ def test_params_of_another_model_are_refused(folder):
 
 def test_an_unknown_setting_is_refused(folder):
   change_model(folder, lambda s: s["text"].update(vocabulary=51))
-  with pytest.raises(KeyError, match=r"model\.text\.vocabulary"):
+  with pytest.raises(ValueError, match=r"model\.json: model\.text\.vocabulary"):
     load_converted(folder)
+
+
+@pytest.mark.parametrize("value", ["big", None])
+def test_a_setting_of_another_type_is_refused(folder, value):
+  change_model(folder, lambda s: s.update(text=value))
+  with pytest.raises(ValueError, match=r"model\.json: ") as caught:
+    load_converted(folder)
+  assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("name", ["model.json", "provenance.json"])

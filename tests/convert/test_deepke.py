@@ -16,6 +16,8 @@ from ifa_jax.convert.deepke import export_deepke
 pytestmark = pytest.mark.slow
 
 REFERENCE = reference_data.FOLDER / "best_model.pth"
+AUX = "model.vision_embeddings.aux_position_embedding.weight"
+POSITIONS = "model.vision_embeddings.position_embedding.weight"
 
 
 def trained(**vision):
@@ -107,6 +109,18 @@ def spoiled(path, change):
       lambda w: w.pop("model.vision_embeddings.patch_embedding.weight"),
       r"patch_embedding\.weight: expected an array .* got nothing",
     ),
+    (
+      lambda w: w.update({AUX: w[AUX][:15].clone()}),
+      r"aux_position_embedding\.weight: expected at least 16 rows, got 15",
+    ),
+    (
+      lambda w: w.update({AUX: w[AUX][:0].clone()}),
+      r"aux_position_embedding\.weight: expected a matrix, got shape \(0, ",
+    ),
+    (
+      lambda w: w.update({POSITIONS: w[POSITIONS][:1].clone()}),
+      r"s\.position_embedding\.weight: expected at least 2 rows, got 1",
+    ),
   ],
 )
 def test_other_names_and_shapes_are_refused(change, message, tmp_path):
@@ -120,3 +134,17 @@ def test_a_truncated_file(tmp_path):
   path.write_bytes(REFERENCE.read_bytes()[:-100])
   with pytest.raises(ValueError, match=r"best_model\.pth: expected a zip"):
     from_deepke(path)
+
+
+@pytest.mark.parametrize(
+  ("options", "message"),
+  [
+    ({"num_heads": 0}, "num_heads: expected at least 1, got 0"),
+    ({"num_heads": -4}, "num_heads: expected at least 1, got -4"),
+    ({"num_heads": 2.0}, "num_heads: expected int, got 2.0"),
+    ({"fusion": "none"}, "fusion: expected one of"),
+  ],
+)
+def test_wrong_options(options, message):
+  with pytest.raises(ValueError, match=message):
+    from_deepke(REFERENCE, **options)

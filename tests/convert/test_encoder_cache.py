@@ -168,6 +168,15 @@ def test_a_missing_folder_gives_no_advice_on_downloads():
   assert "download" not in str(caught.value)
 
 
+def test_a_missing_shard_gives_advice(encoders):
+  folder = pathlib.Path(encoders["text"])
+  (folder / "model.safetensors").unlink()
+  index = folder / "model.safetensors.index.json"
+  hf_models.change_json(index, weight_map={"a": "part-1.safetensors"})
+  with pytest.raises(ValueError, match=r"part-1.*no such file.*=random$"):
+    cache.locate(setting(encoders))
+
+
 def test_a_cache_that_cannot_be_written_is_named(encoders, monkeypatch):
   def refuse(*_, **__):
     raise PermissionError("read-only")

@@ -217,6 +217,13 @@ def test_a_hub_id_without_safetensors(hub, folders, tmp_path):
   assert hub[1] == ["pytorch_model*.bin*"]
 
 
+def test_a_hub_id_with_safetensors_of_another_precision(hub, folders, tmp_path):
+  cache = hf_models.copy(folders["BertModel"], tmp_path / "cache")
+  os.rename(cache / "model.safetensors", cache / "model.fp16.safetensors")
+  sources.find("some/bert")
+  assert hub[1] == ["pytorch_model*.bin*"]
+
+
 def test_an_unknown_hub_id(hub):
   message = "some/bart: neither a folder nor a model .*401"
   with pytest.raises(ValueError, match=message):

@@ -80,6 +80,18 @@ def problems_with(**changes):
       {"table": np.ones(5, np.int8)},
       "table -> table: expected floating point numbers, got int8",
     ),
+    (
+      {"table": np.ones(5, np.complex64)},
+      "table -> table: expected floating point numbers, got complex64",
+    ),
+    (
+      {"table": np.array([0, 0, np.nan, 0, 0])},
+      "table -> table: expected finite float32 values, got nan",
+    ),
+    (
+      {"table": np.full(5, 1e300)},
+      "table -> table: expected finite float32 values, got 1e+300",
+    ),
   ],
 )
 def test_a_problem_names_the_weight(changes, message):

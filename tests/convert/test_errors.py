@@ -5,6 +5,8 @@ import os
 import hf_models
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 
 from ifa_jax.convert import from_huggingface, sources
 from ifa_jax.convert.huggingface.encoder_weights import read_stream
@@ -45,13 +47,19 @@ def spoil_index(folder):
   )
 
 
+def spoil_type(folder):
+  weights = {"a": torch.zeros(2, dtype=torch.float8_e4m3fn)}
+  safetensors.torch.save_file(weights, folder / "model.safetensors")
+
+
 CULPRITS = {
   spoil_missing: "layer_1/mlp_out/bias: expected .*got nothing",
   spoil_extra: r"encoder\.layer\.1\.adapter: expected one rule .*got 0",
   spoil_shape: r"position_embeddings.*expected \(16, 24\), got \(5, 24\)",
   spoil_cut: r"model\.safetensors: damaged, cut off",
   spoil_config: r"config\.json: not JSON",
-  spoil_index: r"text.part-2\.safetensors: there is no such file",
+  spoil_index: r"text.part-2\.safetensors: there is no such file, which model",
+  spoil_type: r"model\.safetensors: expected float16.*got another type",
   lambda folder: os.remove(folder / "config.json"): "expected a config.json",
   lambda folder: os.remove(folder / "model.safetensors"): (
     r"expected model\.safetensors or .*, got config\.json"
@@ -86,6 +94,22 @@ def test_swapped_encoders(folders):
     from_huggingface(vision=folders["BertModel"])
   with pytest.raises(ValueError, match=r"a text encoder.*got .*'clip'"):
     from_huggingface(text=folders["CLIPModel"])
+
+
+@pytest.mark.parametrize(
+  ("value", "found"),
+  [
+    ({"state_dict": {"a": torch.zeros(1)}}, "dict under 'state_dict'"),
+    ({"a": torch.zeros(1), "epoch": 3}, "int under 'epoch'"),
+    ([torch.zeros(1)], "list"),
+  ],
+)
+def test_what_is_no_state_dict(value, found, tmp_path):
+  path = tmp_path / "best_model.pth"
+  torch.save(value, path)
+  message = rf"best_model\.pth: expected a state dict of tensors, got {found}$"
+  with pytest.raises(ValueError, match=message):
+    sources.read_weights(path)
 
 
 def test_a_missing_folder():

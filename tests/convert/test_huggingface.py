@@ -37,9 +37,7 @@ def test_the_vocabulary_grows_by_the_markers(folders):
     assert np.array_equal(rows, table[-4:]) == equal
 
 
-@pytest.mark.parametrize(
-  ("rows", "want"), [(0, 4), (-6, 4), (2, 4), (4, 4), (9, 9)]
-)
+@pytest.mark.parametrize(("rows", "want"), [(0, 4), (2, 4), (4, 4), (9, 9)])
 def test_markers_follow_the_tokenizer(rows, want, tmp_path):
   """The table has `rows` more rows than the tokenizer, and none is lost."""
   raw_tree.write_tokenizer(tmp_path)
@@ -52,6 +50,15 @@ def test_markers_follow_the_tokenizer(rows, want, tmp_path):
   assert tokenizer.vocab_size == published + 4
   size = conversion.vocabulary_rows(text, tokenizer)
   assert size == published + want
+
+
+def test_a_token_without_a_row_is_refused(tmp_path):
+  raw_tree.write_tokenizer(tmp_path)
+  published = len((tmp_path / "vocab.txt").read_text().splitlines())
+  hf_models.save(tmp_path, "BertModel")
+  message = f"{tmp_path}: expected a tokenizer of at most 40 tokens, as the"
+  with pytest.raises(ValueError, match=f"{message}.*, got {published}$"):
+    from_huggingface(text=tmp_path)
 
 
 @pytest.mark.parametrize("given", ["text", "vision"])
@@ -102,6 +109,35 @@ def test_a_deeper_text_encoder(folders, tmp_path):
 def test_wrong_layers(layers, folders):
   with pytest.raises(ValueError, match="layers: expected first:N, N from"):
     from_huggingface(vision=folders["ViTModel"], vision_layers=layers)
+
+
+@pytest.mark.parametrize("omitted", ["text", "vision"])
+def test_layers_of_no_encoder(omitted, folders):
+  kind = {"text": "ViTModel", "vision": "BertModel"}[omitted]
+  (side,) = {"text", "vision"} - {omitted}
+  options = {side: folders[kind], f"{omitted}_layers": "first:1"}
+  message = f"{omitted}_layers: expected a {omitted} encoder, got none"
+  with pytest.raises(ValueError, match=message):
+    from_huggingface(**options)
+
+
+@pytest.mark.parametrize(
+  ("option", "message"),
+  [
+    ({"num_relations": 0}, "num_relations: expected at least 1, got 0"),
+    ({"image_size": 0}, "image_size: expected at least 1, got 0"),
+    ({"image_size": -4}, "image_size: expected at least 1, got -4"),
+    ({"image_size": 2}, "image_size: expected a multiple of patch_size 4"),
+    ({"num_crops": -1}, "num_crops: expected at least 1, got -1"),
+    ({"num_crops": "3"}, "num_crops: expected int, got '3'"),
+    ({"num_crop": 3}, "num_crop: no such setting; did you mean num_crops"),
+    ({"seed": 2**32}, "seed: expected at least 0 and below 4294967296"),
+    ({"seed": -1}, "seed: expected at least 0 and below 4294967296"),
+  ],
+)
+def test_wrong_options(option, message, folders):
+  with pytest.raises(ValueError, match=message):
+    from_huggingface(vision=folders["ViTModel"], **option)
 
 
 def test_widths_that_differ(folders, tmp_path):

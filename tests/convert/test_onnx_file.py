@@ -69,6 +69,10 @@ def graphs(tmp_path_factory):
     "alone": write_graph(
       folder / "alone.onnx", encoder, opset_version=18, dynamic_axes=any_size
     ),
+    # Of the default opset, which has a node for GELU.
+    "newest": write_graph(
+      folder / "newest.onnx", encoder, dynamic_axes={"pixels": {0: "rows"}}
+    ),
     "vit": write_graph(folder / "vit.onnx", hf_models.make("ViTModel")),
   }
 
@@ -121,7 +125,9 @@ def normalised(pictures):
   return pixels.transpose(0, 3, 1, 2).astype(np.float32)
 
 
-@pytest.mark.parametrize(("name", "side"), [("inside", 12), ("alone", 20)])
+@pytest.mark.parametrize(
+  ("name", "side"), [("inside", 12), ("alone", 20), ("newest", 12)]
+)
 def test_states_are_those_of_the_graph(name, side, graphs):
   rng = np.random.default_rng(0)
   pictures = rng.integers(0, 256, (2, side, side, 3), dtype=np.uint8)
@@ -144,7 +150,7 @@ def test_a_run_may_name_a_file(graphs, tmp_path, monkeypatch):
 @pytest.mark.silent_input
 def test_settings_come_from_the_graph(graphs):
   inside, alone = (
-    read_stream(graphs[x], "vision") for x in graphs if x != "vit"
+    read_stream(graphs[x], "vision") for x in ("inside", "alone")
   )
   assert (inside.config.num_heads, inside.config.norm_epsilon) == (2, 1e-3)
   assert (inside.config.image_size, alone.config.image_size) == (12, 20)
@@ -190,6 +196,35 @@ def test_another_file_is_refused_in_one_line(name, message, graphs, tmp_path):
     read_stream(path, "vision")
   assert str(caught.value).startswith(f"{path}: ")
   assert "\n" not in str(caught.value)
+
+
+def test_another_gelu_is_refused(graphs, tmp_path):
+  model = onnx.load(graphs["newest"])
+  gelus = [node for node in model.graph.node if node.op_type == "Gelu"]
+  for node in gelus:
+    del node.attribute[:]
+    node.attribute.append(onnx.helper.make_attribute("approximate", "tanh"))
+  onnx.save(model, tmp_path / "tanh.onnx")
+  assert gelus
+  with pytest.raises(ValueError, match="got no GELU of Erf"):
+    read_stream(tmp_path / "tanh.onnx", "vision")
+
+
+def test_weights_in_another_file_are_refused(graphs, tmp_path):
+  """A changed file would go unnoticed: the cache compares the graph's."""
+  path = tmp_path / "d.onnx"
+  onnx.save(
+    onnx.load(graphs["alone"]),
+    path,
+    save_as_external_data=True,
+    location="d.data",
+    size_threshold=0,
+  )
+  with pytest.raises(ValueError, match=r"d\.onnx: expected all weights") as e:
+    read_stream(path, "vision")
+  assert "\n" not in str(e.value)
+  onnx.save(onnx.load(path), tmp_path / "joined.onnx")
+  assert read_stream(tmp_path / "joined.onnx", "vision").params
 
 
 def test_a_vit_is_refused(graphs):

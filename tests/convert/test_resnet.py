@@ -83,6 +83,10 @@ def test_number_of_parameters_of_resnet_50():
       "running_v",
     ),
     (lambda x: x.update(extra=np.zeros(3)), "got extra as well"),
+    (
+      lambda x: x.update({GROUPED: x[GROUPED] * np.nan}),
+      r"layer2\.0\.conv2\.weight: expected finite float32 values, got nan",
+    ),
     # A ResNet of grouped convolutions.
     (
       lambda x: x.update({GROUPED: x[GROUPED][:, ::2]}),

@@ -158,3 +158,15 @@ def test_a_file_without_a_state_dict(tmp_path):
   torch.save([torch.ones(1)], tmp_path / "x.bin")
   with pytest.raises(ValueError, match="expected a state dict of tensors"):
     from_vilbert(tmp_path / "x.bin")
+
+
+@pytest.mark.parametrize(
+  ("options", "message"),
+  [
+    ({"vision_heads": 0}, "vision_heads: expected at least 1, got 0"),
+    ({"num_head": 4}, "num_head: no such setting; did you mean num_heads"),
+  ],
+)
+def test_wrong_options(path, options, message):
+  with pytest.raises(ValueError, match=message):
+    from_vilbert(path, **HEADS | options)

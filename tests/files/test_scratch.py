@@ -1,6 +1,8 @@
 """Hidden folders live as long as their process."""
 
 import contextlib
+import errno
+import fcntl
 import multiprocessing
 import os
 import signal
@@ -69,3 +71,44 @@ def test_a_folder_without_a_lock_is_deleted(tmp_path):
   (tmp_path / ".making-1").mkdir()
   with scratch.folder(tmp_path, ".making-"):
     assert not (tmp_path / ".making-1").exists()
+
+
+@pytest.mark.parametrize("code", scratch.NO_LOCKS)
+def test_a_file_system_without_locks(tmp_path, monkeypatch, code):
+  """Nothing shows whether another's folder is in use, so it stays."""
+
+  def refuse(*_):
+    raise OSError(code, os.strerror(code))
+
+  monkeypatch.setattr(fcntl, "flock", refuse)
+  (tmp_path / ".making-1").mkdir()
+  with scratch.folder(tmp_path, ".making-") as folder:
+    assert os.path.isdir(folder)
+  assert os.listdir(tmp_path) == [".making-1"]
+
+
+def test_other_errors_of_locks_are_reported(tmp_path, monkeypatch):
+  def fail(*_):
+    raise OSError(errno.EIO, "Input/output error")
+
+  monkeypatch.setattr(fcntl, "flock", fail)
+  with (
+    pytest.raises(OSError, match="Input/output"),
+    scratch.folder(tmp_path, ".making-"),
+  ):
+    pass
+
+
+def test_a_folder_of_another_user_is_kept(tmp_path, monkeypatch):
+  other = tmp_path / ".making-1"
+  other.mkdir()
+  open_lock = scratch._open_lock
+
+  def refuse(path):
+    if path == str(other):
+      raise PermissionError(errno.EACCES, "Permission denied")
+    return open_lock(path)
+
+  monkeypatch.setattr(scratch, "_open_lock", refuse)
+  with scratch.folder(tmp_path, ".making-"):
+    assert other.exists()

@@ -69,7 +69,7 @@ def test_a_folder_without_its_tokenizer_is_refused(copy):
 
 
 @pytest.mark.parametrize(
-  "listed", ["[]", "{}", "{", '{"model.safetensors": 1}']
+  "listed", ["[]", "{}", "5", "{", '{"model.safetensors": 1}']
 )
 def test_checksums_of_another_form_are_refused(copy, listed):
   (copy / "crc32c.json").write_text(listed)
@@ -102,6 +102,7 @@ REMOVED = object()
     ("image_size", True, "image_size: expected a number of pixels"),
     ("protocol", "dirty", "protocol: expected one of released, clea"),
     ("relations", ["None"], "relations: expected 10 names, got 1"),
+    ("relations", ["a"] * 10, "relations: expected a list of different names"),
     ("trained_with", ["sounds"], "trained_with: expected a list of"),
     ("data.text_buckets", [-1], "text_buckets: expected a list of l"),
     ("step", -1, "step: expected a step, got -1"),

@@ -202,6 +202,56 @@ def test_damaged_scores_keep_a_run_from_being_shared(finished, step, tmp_path):
 
 
 @pytest.mark.parametrize(
+  ("key", "value", "message"),
+  [
+    ("config", {}, "config: expected the key 'model', got none"),
+    ("config.data", [], "config: data: expected an object, got []"),
+    ("dataset", {}, "dataset: expected the key 'relations', got none"),
+    ("dataset.relations", "None", "dataset: relations: expected a list of"),
+    ("dataset.tokenizer", {}, "dataset: tokenizer: expected an object"),
+    ("dataset.image_size", None, "dataset: image_size: expected a number"),
+  ],
+)
+def test_a_damaged_record_of_a_run_is_named(
+  finished, tmp_path, key, value, message
+):
+  record = json.loads((finished.workdir / "config.json").read_text())
+  *parents, last = key.split(".")
+  (record[parents[0]] if parents else record)[last] = value
+  (tmp_path / "config.json").write_text(json.dumps(record))
+  with pytest.raises(ValueError, match="config") as caught:
+    RunModel(tmp_path)
+  assert f"config.json: {message}" in str(caught.value)
+
+
+def test_only_paths_are_cut(finished, tmp_path, step):
+  """A pattern and the name of a relation may look like one."""
+  copied = shutil.copytree(
+    finished.workdir,
+    tmp_path / "run",
+    ignore=shutil.ignore_patterns("checkpoints"),
+  )
+  written = json.loads((copied / "config.json").read_text())
+  written["config"]["optim"]["decay_exclude"] = "/?text/.*"
+  written["config"]["data"]["tokenizer"] = "/home/ann/bert"
+  written["config"]["weights"] = "text=/home/ann/bert,vision=openai/clip"
+  words = "--config.optim.decay_exclude=/?text/.* --workdir=/home/ann/run"
+  written |= {"command": f"python launch.py {words}"}
+  written |= {"start": ["text: /home/ann/bert, 197 tensors"]}
+  (copied / "config.json").write_text(json.dumps(written))
+  training = RunModel(copied).make_record(step).training
+  config = training["config"]
+  assert config["optim"]["decay_exclude"] == "/?text/.*"
+  assert config["data"]["tokenizer"] == "bert"
+  assert config["weights"] == "text=bert,vision=openai/clip"
+  assert training["dataset"] == written["dataset"]
+  assert "/per/per/couple" in training["dataset"]["relations"]
+  assert "decay_exclude=/?text/.*" in training["command"]
+  assert "ann" not in training["command"]
+  assert training["start"] == ["text: bert, 197 tensors"]
+
+
+@pytest.mark.parametrize(
   ("text", "kept"),
   [
     ("/home/ann/data/mnre", "mnre"),

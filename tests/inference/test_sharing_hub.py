@@ -1,5 +1,6 @@
 """Models on the hub, against a fake one that records its calls."""
 
+import json
 import pathlib
 import shutil
 from typing import NamedTuple
@@ -18,19 +19,39 @@ class Commit(NamedTuple):
   commit_url: str
 
 
+class File(NamedTuple):
+  rfilename: str
+
+
+class Info(NamedTuple):
+  private: bool
+  siblings: list[File]
+
+
 class FakeHub:
   """Keeps repositories as folders, and the calls that it got."""
 
   def __init__(self, root):
     self.root = pathlib.Path(root)
     self.calls = []
+    self.is_private = False
+
+  def repo_exists(self, repo_id):
+    return (self.root / repo_id).exists()
+
+  def model_info(self, repo_id):
+    names = [path.name for path in (self.root / repo_id).iterdir()]
+    return Info(self.is_private, [File(name) for name in names])
+
+  def hf_hub_download(self, repo_id, name):
+    return str(self.root / repo_id / name)
 
   def create_repo(self, repo_id, **options):
     self.calls.append(("create_repo", repo_id, options))
 
   def upload_folder(self, *, repo_id, folder_path, **options):
     self.calls.append(("upload_folder", repo_id, options))
-    shutil.copytree(folder_path, self.root / repo_id)
+    shutil.copytree(folder_path, self.root / repo_id, dirs_exist_ok=True)
     return Commit(f"https://hub.example/{repo_id}/commit/1")
 
   def snapshot_download(self, repo_id, *, revision, allow_patterns):
@@ -85,6 +106,56 @@ def test_all_files_of_a_shared_folder_are_fetched():
   names += ["region_encoder/config.json", "config.json", "model.safetensors"]
   kept = filter_repo_objects(names, allow_patterns=[*hub._FILES])
   assert [*kept] == names
+
+
+def write_repository(fake, repo_id, **files):
+  folder = fake.root / repo_id
+  folder.mkdir(parents=True)
+  for name in (".gitattributes", "README.md"):
+    (folder / name).touch()
+  for name, content in files.items():
+    (folder / f"{name}.json").write_text(json.dumps(content))
+
+
+OURS, THEIRS = {"library_name": "ifa_jax"}, {"model_type": "bert"}
+
+
+@pytest.mark.parametrize("files", [{}, {"config": OURS, "crc32c": {}}])
+def test_a_repository_of_such_a_model_is_replaced(predictor, fake, files):
+  write_repository(fake, "me/model", **files)
+  predictor.push_to_hub("me/model")
+  assert [name for name, *_ in fake.calls] == ["create_repo", "upload_folder"]
+
+
+@pytest.mark.parametrize(
+  ("files", "private", "message"),
+  [
+    ({"data": []}, False, r"or holds such a model, got data\.json"),
+    ({"config": THEIRS}, False, r"or holds such a model, got config\.json"),
+    ({"config": []}, False, r"or holds such a model, got config\.json"),
+    ({"config": OURS}, True, "a private repository, got a public one"),
+  ],
+)
+def test_another_repository_is_left_alone(
+  predictor, fake, files, private, message
+):
+  write_repository(fake, "me/model", **files)
+  with pytest.raises(ValueError, match=f"me/model: expected .*{message}"):
+    predictor.push_to_hub("me/model", private=private)
+  assert fake.calls == []
+
+
+def test_a_private_repository_may_be_named_again(predictor, fake):
+  write_repository(fake, "me/model", config=OURS)
+  fake.is_private = True
+  predictor.push_to_hub("me/model", private=True)
+  predictor.push_to_hub("me/model")
+
+
+def test_a_folder_has_no_revisions(tmp_path):
+  assert hub.find(tmp_path) == str(tmp_path)
+  with pytest.raises(ValueError, match="revision: expected none of the folder"):
+    hub.find(tmp_path, revision="v1")
 
 
 def test_a_hub_that_refuses_gives_one_line(predictor, fake, monkeypatch):

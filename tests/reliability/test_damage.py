@@ -84,6 +84,20 @@ def test_any_flipped_byte_is_found(run, thorough):
   assert len(listed) > 5
 
 
+@pytest.mark.parametrize(
+  "listed",
+  ["5", "null", "[1, 2]", '[["a", "b"]]', "[" * 100_000, '{"\\u0000": 1}'],
+)
+def test_checksums_of_another_form_are_damage(tmp_path, listed):
+  path = tmp_path / checksums.FILE
+  path.write_text(listed)
+  found = checksums.damage(tmp_path)
+  assert found is not None
+  assert found.startswith(f"{path}: ")
+  assert "\n" not in found
+  assert found.count(str(path)) == 1
+
+
 def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before_it(
   run, build, finished, caplog
 ):

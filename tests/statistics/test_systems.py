@@ -125,7 +125,7 @@ def test_invalid_scores_file_is_named(tmp_path):
   lines = predicted.lines(GOLD, PRED)
   run = predicted.write_run(tmp_path / "run", lines, protocol="clean")
   (tmp_path / "run" / "eval_test.json").write_text("{")
-  with pytest.raises(ValueError, match=r"eval_test.json: expected JSON"):
+  with pytest.raises(ValueError, match=r"eval_test.json: not JSON"):
     systems.read([run])
 
 

@@ -1,10 +1,14 @@
 """A run's folder: the runs it accepts, and files that appear whole."""
 
+import contextlib
+import errno
 import json
+import os
 import pathlib
 
 import pytest
 
+from ifa_jax.workdir import run_folder
 from ifa_jax.workdir.run_folder import RunFolder
 
 CONFIG = {
@@ -178,6 +182,53 @@ def test_a_start_that_was_killed_can_be_made_again(tmp_path):
   (tmp_path / "config.json.partial").write_text('{"config": ')
   RunFolder(tmp_path).claim(CONFIG, DATASET)
   assert set(listing(tmp_path)) == {"config.json"}
+
+
+@pytest.mark.parametrize("moment", ["before the listing", "after it"])
+def test_of_two_simultaneous_starts_one_is_refused(
+  tmp_path, monkeypatch, moment
+):
+  first, second = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
+  with contextlib.ExitStack() as stack:
+
+    def overtake():
+      monkeypatch.undo()
+      first.claim(CONFIG, DATASET, lambda: {"by": "first"})
+      stack.enter_context(first.held())
+      return {}
+
+    describe = overtake
+    if moment == "after it":
+      monkeypatch.setattr(run_folder, "_git_commit", overtake)
+      describe = dict
+    second.claim(CONFIG, DATASET, describe)
+    assert second.read_record()["by"] == "first"
+    with pytest.raises(ValueError, match="another process is training"):
+      stack.enter_context(second.held())
+  assert set(listing(second.path)) == {"config.json"}
+
+
+def test_a_folder_on_a_file_system_without_hard_links(tmp_path, monkeypatch):
+  def refuse(*_):
+    raise OSError(errno.EPERM, "Operation not permitted")
+
+  monkeypatch.setattr(os, "link", refuse)
+  RunFolder(tmp_path).claim(CONFIG, DATASET)
+  assert set(listing(tmp_path)) == {"config.json"}
+
+
+@pytest.mark.parametrize(
+  ("text", "message"),
+  [
+    ('{"config": [], "dataset": {}}', r"config\.json: config: .* got \[\]"),
+    ('{"config": {}, "dataset": 1}', r"config\.json: dataset: .* got 1"),
+    ("[" * 100_000, r"config\.json: not JSON"),
+  ],
+)
+def test_a_damaged_record_gives_one_line(tmp_path, text, message):
+  (tmp_path / "config.json").write_text(text)
+  with pytest.raises(ValueError, match=message):
+    RunFolder(tmp_path).read_record()
 
 
 def test_reading_a_record_wants_a_run(tmp_path):

@@ -12,7 +12,6 @@ from ifa_jax.convert import store, summary
 from ifa_jax.convert.deepke import export_deepke
 from ifa_jax.convert.huggingface.export import REST, export_huggingface
 from ifa_jax.files import whole
-from ifa_jax.models import registry
 from ifa_jax.models.config import ModelConfig
 from ifa_jax.workdir.run_folder import RunFolder
 
@@ -30,14 +29,16 @@ def define_flags() -> None:
 def main(_) -> None:
   """Runs the command."""
   values = flags.FLAGS
-  whole.check_free(values.out)
+  is_file = values.format == "deepke"
+  check = whole.check_new if is_file else whole.check_free
+  check(values.out)
   config, params, info, tokenizer = load_model(values.workdir)
   if not isinstance(config, ModelConfig):
     raise ValueError(
       f"{values.workdir}: expected a model of IFAformer, got system"
       f" {config.system!r}"
     )
-  if values.format == "deepke":
+  if is_file:
     export_deepke(values.out, config, params)
     notes = _deepke_notes(config)
   else:
@@ -56,7 +57,7 @@ def load_model(folder: str) -> store.Converted:
   """Returns a run's best checkpoint, or converted weights.
 
   Raises:
-    ValueError: if the folder holds neither.
+    ValueError: if the folder holds neither, or is damaged.
   """
   if store.is_converted(folder):
     config, params, info = store.load_converted(folder)
@@ -67,7 +68,9 @@ def load_model(folder: str) -> store.Converted:
 
     run = RunFolder(folder)
     record = run.read_record()
-    config = registry.from_dict(record["config"]["model"])
+    config = store.read_system(
+      record["config"].get("model"), run.file("config.json")
+    )
     with Checkpoints(run.file("checkpoints")) as checkpoints:
       params = checkpoints.restore_params(checkpoints.best_scored())
     relations = record["dataset"].get("relations")

@@ -15,6 +15,7 @@ from flax import traverse_util
 
 from ifa_jax.cli.settings_flags import setting
 from ifa_jax.convert import engine, initialize, sources, store
+from ifa_jax.convert import options as convert_options
 from ifa_jax.convert.engine import Rule
 from ifa_jax.convert.huggingface import export
 from ifa_jax.convert.huggingface.encoder_weights import (
@@ -80,9 +81,10 @@ def from_huggingface(
 
   Raises:
     ValueError: for encoders that are damaged, of another kind, or do not fit
-      each other; names the file.
+      each other, naming the file, and for an invalid option.
   """
-  converted = convert(text, vision, rest, Options(**options))
+  read = convert_options.read(Options, options)
+  converted = convert(text, vision, rest, read)
   converted.params.pop(store.POOLER, None)
   return cast(ModelConfig, converted.model_config), converted.params
 
@@ -100,13 +102,13 @@ def convert(
     raise ValueError(
       f"{rest}: holds the model's whole config; leave out the other settings"
     )
-  streams = {
-    side: read_stream(
-      encoder, side, getattr(options, f"{side}_layers"), options.image_size
-    )
-    for side, encoder in (("text", text), ("vision", vision))
-    if encoder is not None
-  }
+  streams = {}
+  for side, encoder in (("text", text), ("vision", vision)):
+    layers = getattr(options, f"{side}_layers")
+    if encoder is not None:
+      streams[side] = read_stream(encoder, side, layers, options.image_size)
+    elif layers is not None:
+      raise ValueError(f"{side}_layers: expected a {side} encoder, got none")
   tokenizer = None
   if text is not None and streams["text"].source.has_tokenizer:
     # Loads transformers.
@@ -175,8 +177,8 @@ def model_config(
   """Returns the config of the model that encoders form.
 
   Raises:
-    ValueError: for encoders of different depths or widths, naming both, or
-      markers that are no ids.
+    ValueError: for encoders of different depths or widths, naming both,
+      markers that are no ids, or a tokenizer of more tokens than word vectors.
   """
   if len(streams) == 2:
     _check_fit(**streams)
@@ -202,6 +204,12 @@ def vocabulary_rows(text: Stream, tokenizer: Any) -> int:
   The markers follow the tokenizer's last id. A larger table keeps its rows.
   """
   rows, count = text.config.vocab_size, len(markers.MARKERS)
+  tokens = 0 if tokenizer is None else tokenizer.vocab_size - count
+  if tokens > rows:
+    raise ValueError(
+      f"{text.source.folder}: expected a tokenizer of at most {rows} tokens, as"
+      f" the word table has, got {tokens}"
+    )
   marked = text.source.read_config().get(MARKERS_KEY)
   if marked is not None:
     first = marked[0] if isinstance(marked, list) and marked else None
@@ -211,7 +219,7 @@ def vocabulary_rows(text: Stream, tokenizer: Any) -> int:
         f" in a row, got {shown(marked)}"
       )
     return max(rows, first + count)
-  return rows + count if tokenizer is None else max(rows, tokenizer.vocab_size)
+  return max(rows, tokens + count) if tokens else rows + count
 
 
 def _check_fit(text: Stream, vision: Stream) -> None:

@@ -53,7 +53,8 @@ def read_stream(
     image_size: side of a picture in pixels, if it is not the encoder's.
 
   Raises:
-    ValueError: if it is no such encoder, or damaged.
+    ValueError: if it is no such encoder, or damaged, or for a size that is no
+      multiple of its patches.
   """
   source = sources.find(id_or_dir)
   encoder, config, notes = _read_config(source, side)
@@ -102,7 +103,12 @@ def _for_pictures(
     stream.source, encoder.architecture, stream.config
   )
   old, new = stream.config.image_size, image_size or config.image_size
-  side = new // config.patch_size
+  side, rest = divmod(new, config.patch_size)
+  if rest:
+    raise ValueError(
+      f"{stream.source.folder}: image_size: expected a multiple of patch_size"
+      f" {config.patch_size}, got {new}"
+    )
   table = resize_positions(stream.params[_POSITIONS], side)
   if old != new:
     notes.append(f"position table resized from {old} to {new} pixels")

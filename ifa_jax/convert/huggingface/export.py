@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import engine, sources
+from ifa_jax.convert import engine, sources, store
 from ifa_jax.convert.huggingface import processor
 from ifa_jax.convert.huggingface.encoder import Encoder
 from ifa_jax.convert.huggingface.encoder_weights import CROP_POSITIONS
@@ -137,7 +137,8 @@ def read_rest(
       f"{path}: expected the {REST} of an export, got no {_MODEL} in its"
       " metadata"
     )
-  config = registry.from_dict(json_file.parse(metadata[_MODEL], path))
+  settings = json_file.parse(metadata[_MODEL], path)
+  config = store.read_system(settings, f"{path}: {_MODEL}")
   relations = json_file.parse(metadata.get(_RELATIONS, "null"), path)
   if not isinstance(relations, list | None):
     raise ValueError(

@@ -67,8 +67,8 @@ class Record(NamedTuple):
     settings: of prediction.
     step: of the checkpoint.
     training: `command`, `start`, `config`, `dataset`, `versions` and
-      `git_commit` from the run's own config.json; absolute paths are cut to
-      their last part.
+      `git_commit` from the run's own config.json; paths outside of the working
+      folder are cut to their last part.
     license: identifier of the license, or None.
     dataset: name of the training data, or None.
     scores: split -> scores, see `scores.of_run`.
@@ -137,6 +137,11 @@ def read(folder: str | os.PathLike) -> Record:
     frozenset(found["trained_with"]),
   )
   return Record(settings, *(found[key] for key in Record._fields[1:]))
+
+
+def is_shared(found: Any) -> bool:
+  """Returns whether a JSON value may be a config.json of this kind."""
+  return isinstance(found, Mapping) and found.get("library_name") == LIBRARY
 
 
 def _read_model(found: Mapping[str, Any], where: str) -> System:
@@ -213,7 +218,10 @@ _EXPECTED: Expected = {
   **_FORMAT,
   "step": ("a step", lambda value: type(value) is int and value >= 0),
   "model": ("an object", _is_object),
-  "relations": ("a list of names", lambda value: _is_list(value, _is_name)),
+  "relations": (
+    "a list of different names",
+    lambda value: _is_list(value, _is_name) and len({*value}) == len(value),
+  ),
   "protocol": (
     f"one of {', '.join(schema.PROTOCOLS)}",
     lambda value: value in schema.PROTOCOLS,
@@ -229,6 +237,17 @@ _EXPECTED: Expected = {
   "dataset": ("a text or null", _is_text_or_none),
   "scores": ("an object", _is_object),
   "training": ("an object", _is_object),
+}
+# Of a run's own record, by its section.
+RUN: Mapping[str, Expected] = {
+  "config": {key: _EXPECTED[key] for key in ("model", "data")},
+  "dataset": {
+    **{key: _EXPECTED[key] for key in ("relations", "protocol", "image_size")},
+    "tokenizer": (
+      "an object with its sha256",
+      lambda value: _is_object(value) and _is_name(value.get("sha256")),
+    ),
+  },
 }
 _EXPECTED_DATA: Expected = {
   "text_len": ("a number of tokens", is_count),

@@ -3,9 +3,8 @@
 import os
 import re
 import shlex
+from collections.abc import Mapping
 from typing import Any
-
-import jax
 
 from ifa_jax.files import checksums, json_file, params_file
 from ifa_jax.files.shown import shown
@@ -22,6 +21,11 @@ from ifa_jax.workdir.run_folder import RunFolder
 
 # Separators between a path and the text around it.
 _SEPARATORS = re.compile(r"(=|,|: )")
+
+# Settings that are paths. Others may look like one, such as the patterns of
+# optim.groups and the names of relations.
+_PATHS = ("data_dir", "tokenizer", "scenes", "word_vectors", "weights")
+_PATTERNS = "--config.optim."
 
 # Entries of the run's record that are shared.
 _TRAINING = (
@@ -46,12 +50,15 @@ class RunModel:
     """Reads the run's record.
 
     Raises:
-      ValueError: if the folder holds no run.
+      ValueError: if the folder holds no run, or a damaged record.
     """
     self._folder = folder = RunFolder(path)
     self.path = folder.path
     self._record = folder.read_record()
     where, dataset = folder.file("config.json"), self._record["dataset"]
+    for key in ("config", "dataset"):
+      expected = record.RUN[key]
+      record.check(self._record[key], expected, f"{where}: {key}", True)
     config = run_record.parse(self._record["config"], where)
     data = config.data
     self.settings = PredictionSettings(
@@ -120,9 +127,20 @@ class RunModel:
     if command := training.get("command"):
       words = map(_without_folders, shlex.split(command))
       training["command"] = shlex.join(words)
-    training = jax.tree.map(_without_folders, training)
+    if start := training.get("start"):
+      training["start"] = [*map(_without_folders, start)]
+    config = _without_paths(training["config"])
+    training["config"] = config | {"data": _without_paths(config["data"])}
     found = scores.of_run(self._folder, step)
     return Record(self.settings, step, training, None, None, found)
+
+
+def _without_paths(section: Mapping[str, Any]) -> dict[str, Any]:
+  """Cuts the settings of a section that are paths."""
+  return {
+    key: _without_folders(value) if key in _PATHS else value
+    for key, value in section.items()
+  }
 
 
 def _without_folders(value: Any) -> Any:
@@ -132,7 +150,7 @@ def _without_folders(value: Any) -> Any:
     value: a setting, a word of a command line, or a line of a run's start;
       values that are not strings are returned unchanged.
   """
-  if not isinstance(value, str):
+  if not isinstance(value, str) or value.startswith(_PATTERNS):
     return value
   return "".join(
     os.path.basename(piece.rstrip("/"))
