@@ -94,8 +94,8 @@ def complete_tree(source: str, folder: str, keep_pictures: bool = True) -> int:
   """
   copy = pathlib.Path(folder)
   (copy / "txt").mkdir(parents=True)
-  for path in tree.text_paths(source):
-    shutil.copy(path, copy / "txt")
+  for split in schema.SPLITS:
+    shutil.copy(tree.text_path(source, split), copy / "txt")
   if relations := tree.relations_path(source):
     shutil.copy(relations, copy)
   pictures, rows, names = crops.Pictures(source), {}, {}

@@ -5,6 +5,7 @@ has its class as "label", a grounded one the name as "phrase". A query depends
 only on its name.
 """
 
+import math
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -50,11 +51,13 @@ class ObjectFinder:
       device: of PyTorch; None for a GPU if there is one, else the CPU.
 
     Raises:
-      ValueError: in one line, if there is no model to load, if one cannot be
-        loaded, or if a package is missing.
+      ValueError: in one line, for a threshold that is not finite, if there is
+        no model to load, if one cannot be loaded, or if a package is missing.
     """
     if not detector and not grounder:
       raise ValueError("expected a detector, a grounder or both, got neither")
+    if not math.isfinite(threshold):
+      raise ValueError(f"threshold: expected a finite number, got {threshold}")
     self.device = torch_models.pick_device(device)
     self.batch_size = torch_models.pick_batch_size(batch_size, self.device)
     self._threshold = threshold

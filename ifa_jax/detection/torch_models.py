@@ -57,6 +57,13 @@ def pick_device(device: str | None) -> str:
     raise ValueError(f"device: expected cpu or cuda, got {device!r}") from None
   if picked.type == "cuda" and not has_gpu:
     raise ValueError(f"device: PyTorch finds no GPU for {device!r}")
+  try:
+    torch.zeros(1, device=picked).cpu()
+  except Exception as error:  # Of many types, one for each kind of device.
+    raise ValueError(
+      f"device: expected one that PyTorch can use, got {device!r}"
+      f" ({one_line(error)})"
+    ) from None
   return str(picked)
 
 

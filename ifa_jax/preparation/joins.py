@@ -5,6 +5,7 @@ preparation reports the entries that match no row.
 """
 
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
 
 from ifa_jax.data.images.boxes import Box, name_key
@@ -27,6 +28,8 @@ class Join:
     self._path, self._kind = path, kind
     self._total = len(listed)
     self._left = dict(listed)
+    # An entry without the suffix that a row's picture has.
+    self._bare: str | None = None
 
   @classmethod
   def of_pictures(cls, path: str, names: Iterable[str]) -> "Join":
@@ -47,6 +50,9 @@ class Join:
   def see(self, row: Row) -> None:
     """Marks the entries that a row, valid or not, matches."""
     self._left.pop((row.img_id,), None)
+    stem, _ = os.path.splitext(row.img_id)
+    if self._bare is None and self._left.get((stem,)):
+      self._bare = f"; the rows call {stem!r} {row.img_id!r}"
     for name in (row.head_name, row.tail_name):
       self._left.pop((row.img_id, name_key(name)), None)
 
@@ -69,12 +75,12 @@ class Join:
     if saw_all and len(self._left) == self._total:
       raise ValueError(
         f"{self._path}: expected {self._kind} of the tree's rows, got"
-        f" {self._total} that match no row, first {first!r}"
+        f" {self._total} that match no row, first {first!r}{self._bare or ''}"
       )
     _log.warning(
-      "%s: %d of %d %s match no row%s, first %r",
+      "%s: %d of %d %s match no row%s, first %r%s",
       *(self._path, len(self._left), self._total, self._kind),
-      *("" if saw_all else " that was read", first),
+      *("" if saw_all else " that was read", first, self._bare or ""),
     )
 
 

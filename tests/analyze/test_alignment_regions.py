@@ -150,7 +150,7 @@ def test_structural_weights_match_the_graph_similarity(looked, made):
     words = graph_similarity.node_features(np.array(tree), len(text.words))
     objects = graph_similarity.node_features(np.array(edges), num)
     weights = graph_similarity.similarity(words, objects)
-    wanted = graph_similarity.keep_best(weights, np.ones(num, bool), 1)
+    wanted = graph_similarity.keep_best(weights, 1)
     read = [word for word in range(len(text.words)) if tokens_of(text, [word])]
     found = post.alignment.words.pictures[1]
     np.testing.assert_allclose(found[read], wanted[read], atol=TOLERANCE)

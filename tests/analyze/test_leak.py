@@ -245,10 +245,15 @@ def test_a_tree_of_another_protocol_is_refused(released):
 
 def test_a_row_without_a_list_is_named(tmp_path):
   tree = leak_trees.write(tmp_path, leak_trees.labels(), leak_trees.as_released)
-  short = raw_tree.torch_pickle({0: ["a.png"]})
-  (tmp_path / "txt/mre_test_dict.pth").write_bytes(short)
-  with pytest.raises(ValueError, match=r"ours_test\.txt:2: no crop list"):
-    command.measure(tree)
+  num = leak_trees.SIZES["test"]
+  for lines, message in (
+    ([0], rf"mre_test_dict\.pth: expected .* {num} lines of .*, got 1$"),
+    ([0, *range(2, num + 1)], r"ours_test\.txt:2: no crop list"),
+  ):
+    listed = raw_tree.torch_pickle({line: ["a.png"] for line in lines})
+    (tmp_path / "txt/mre_test_dict.pth").write_bytes(listed)
+    with pytest.raises(ValueError, match=message):
+      command.measure(tree)
 
 
 def test_a_raw_tree_needs_no_tensorflow(released):

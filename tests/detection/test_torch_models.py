@@ -8,6 +8,7 @@ import detectors
 import pytest
 import torch
 
+from ifa_jax.detection import torch_models
 from ifa_jax.detection.finder import ObjectFinder
 
 pytestmark = pytest.mark.slow
@@ -62,6 +63,25 @@ def test_devices_that_are_not_there_are_refused(folders):
   if not torch.cuda.is_available():
     with pytest.raises(ValueError, match="finds no GPU for 'cuda'"):
       ObjectFinder(folders["detector"], None, device="cuda")
+
+
+@pytest.mark.parametrize("device", ["mps", "meta", "cpu:0"])
+def test_a_device_is_tried(device):
+  if device == "mps" and torch.backends.mps.is_available():
+    pytest.skip("has a device of this kind")
+  if device == "cpu:0":
+    assert torch_models.pick_device(device) == device
+    return
+  message = rf"^device: expected one that PyTorch can use, got '{device}' \(.+"
+  with pytest.raises(ValueError, match=message) as raised:
+    torch_models.pick_device(device)
+  assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("-inf")])
+def test_a_threshold_is_a_number(threshold):
+  with pytest.raises(ValueError, match=r"^threshold: expected a finite number"):
+    ObjectFinder("a", None, threshold=threshold)
 
 
 def test_without_torch_it_says_what_to_install(folders, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 
 import pytest
 import raw_tree
@@ -80,6 +81,16 @@ def test_a_file_of_other_pictures_is_refused(prepare, protocol, name):
   with pytest.raises(ValueError, match=message) as error:
     prepare({name: [box("Zoë")]}, protocol=protocol)
   assert "\n" not in str(error.value)
+
+
+def test_a_name_without_the_suffix_of_the_rows_is_explained(prepare):
+  # A row's img_id "post7" is the picture post7.jpg.
+  hint = r", first 'post7'; the rows call 'post7' 'post7.jpg'$"
+  with pytest.raises(ValueError, match=f"that match no row{hint}"):
+    prepare({"post7": [box("Zoë")]}, ["post7"], ["post7.jpg"])
+  boxes = {"a.jpg": [box("Zoë")], "post7": []}
+  _, logged = prepare(boxes, ["post7", "a.jpg"])
+  assert re.search(f"1 of 2 pictures match no row{hint}", logged[-1])
 
 
 def test_phrases_of_other_names_are_refused_where_they_count(prepare):

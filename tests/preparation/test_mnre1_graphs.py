@@ -146,6 +146,12 @@ def test_damaged_files_are_named(name, text, message, tmp_path):
     command.convert(graphs, tmp_path / "out")
 
 
+def test_no_folder_is_left_for_graphs_that_cannot_be_read(tmp_path):
+  with pytest.raises(ValueError, match=r"expected graph_of_image_train\.json"):
+    command.convert(tmp_path, tmp_path / "deep" / "a" / "out")
+  assert not (tmp_path / "deep").exists()
+
+
 def test_sentences_follow_each_other():
   edges = [[1, 0], [1, 2], [0, 1], [1, 0], [1, 2]]
   heads, num_sentences = mnre1_words.heads(edges, "here")

@@ -14,6 +14,7 @@ from small_tree import PICTURES, ROWS, read_records
 from ifa_jax.data import schema
 from ifa_jax.preparation.mnre import builder
 from ifa_jax.preparation.mnre import command as mnre
+from ifa_jax.preparation.mnre.plan import Planner
 from ifa_jax.preparation.mnre.prepare import prepare
 
 pytestmark = pytest.mark.slow
@@ -46,7 +47,8 @@ def test_other_settings_need_overwrite(settings):
     prepare(settings(text_len=40))
 
 
-def test_a_failed_run_leaves_what_was_there(settings):
+def test_a_failed_run_leaves_what_was_there(settings, tmp_path):
+  boxes = str(tmp_path / "boxes.json")
   prepared, _ = prepare(settings())
   before = [(p, p.read_bytes()) for p in files_under(prepared.folder)]
   broken = pathlib.Path(settings().raw_dir) / "img_org/train/a.jpg"
@@ -57,6 +59,11 @@ def test_a_failed_run_leaves_what_was_there(settings):
     prepare(settings(overwrite=True))
   data_dir = pathlib.Path(settings().data_dir)
   assert before == [(p, p.read_bytes()) for p in files_under(data_dir)]
+  for folder in (data_dir, data_dir / "new"):
+    with pytest.raises(ValueError, match=r"bad picture: .*a.jpg"):
+      prepare(settings(data_dir=str(folder), protocol="clean", boxes=boxes))
+  assert [x.name for x in (data_dir / "mnre").iterdir()] == ["none"]
+  assert not (data_dir / "new").exists()
 
 
 @pytest.mark.silent_input
@@ -108,6 +115,18 @@ def test_rows_without_pixels_can_be_skipped(settings):
   assert counts["skipped"] == {"missing pixels": 1}
 
 
+@pytest.mark.silent_input
+def test_a_text_without_a_line_of_its_crop_lists_is_refused(settings):
+  asked = settings(protocol="released")
+  small_tree.add_dictionaries(asked.raw_dir)
+  text = pathlib.Path(asked.raw_dir) / "txt" / "ours_val.txt"
+  text.write_text(text.read_text().split("\n", 1)[1])
+  message = r"mre_val_dict\.pth: expected .* 2 lines of ours_val.txt, got 3$"
+  with pytest.raises(ValueError, match=message):
+    Planner(asked)
+  Planner(dataclasses.replace(asked, limit=2))
+
+
 def test_missing_files_are_listed_before_any_work(settings):
   asked = settings(protocol="released", missing_pixels="error")
   small_tree.add_dictionaries(asked.raw_dir)
@@ -126,6 +145,10 @@ def test_missing_files_are_listed_before_any_work(settings):
   ("changes", "message"),
   [
     ({"text_len": 11}, r"ours_train\.txt:1: text too long: the"),
+    (
+      {"image_size": 33},
+      r"^--image_size: expected a multiple of --patch_size 8, got 33$",
+    ),
     (
       {"boxes": {"a.jpg": [{"box": [60, 0, 70, 9], "score": 1}]}},
       r"boxes of 'a\.jpg', box 0: .* expected a part of",

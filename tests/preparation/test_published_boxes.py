@@ -2,8 +2,6 @@
 
 import json
 import logging
-import os
-import pathlib
 
 import pytest
 import raw_tree
@@ -12,12 +10,9 @@ from ifa_jax.data.images import boxes
 from ifa_jax.data.scenes.store import read_split
 from ifa_jax.preparation.mnre.plan import Planner
 from ifa_jax.preparation.mnre.plan import Settings as Preparation
-from ifa_jax.preparation.published_boxes import box_files
 from ifa_jax.preparation.published_boxes.command import Settings, produce
 from ifa_jax.preparation.scenes import splits
 
-MNRE_DIR = os.environ.get("MNRE_DIR")
-PUBLISHED = pathlib.Path(MNRE_DIR or "") / ".." / "published_boxes"
 # a.jpg is 64 x 48.
 WHOLE = (0.5, 0.5, 1.0, 1.0, 1.0)
 CORNER = (0.125, 0.25, 0.25, 0.5, 0.125)
@@ -27,20 +22,29 @@ DETECTED = {
   "a_crop_0.jpg": WHOLE,
   "b_crop_0.jpg": THIN,
   "c_crop_0.jpg": WHOLE,
+  # Of val, and of test.
+  "d_crop_0.jpg": WHOLE,
+  "e_crop_0.jpg": WHOLE,
 }
 GROUNDED = {
-  "0_pred_yolo_crop_5.png": CORNER,
-  "0_pred_yolo_crop_6.png": WHOLE,
-  "1_pred_yolo_crop_7.png": THIN,
-  "2_pred_yolo_crop_8.png": WHOLE,
+  "train": {
+    "0_pred_yolo_crop_5.png": CORNER,
+    "0_pred_yolo_crop_6.png": WHOLE,
+    "1_pred_yolo_crop_7.png": THIN,
+    "2_pred_yolo_crop_8.png": WHOLE,
+  },
+  "val": {"0_pred_yolo_crop_9.png": WHOLE},
+  "test": {"0_pred_yolo_crop_1.png": WHOLE},
 }
+
+
+OTHERS = {"val": "d", "test": "e"}
 
 
 @pytest.fixture
 def tree(tmp_path):
   rows = [raw_tree.row(img_id=name) for name in ("a.jpg", "b.jpg", "a.jpg")]
   rows.append(raw_tree.row(img_id="lost.jpg"))
-  other = [raw_tree.row(img_id="d.jpg")]
   lists = {
     "train": {
       # The order of the list is that of the crops.
@@ -50,15 +54,16 @@ def tree(tmp_path):
       3: [],
     },
     "val": {0: ["0_pred_yolo_crop_9.png"]},
-    "test": {0: []},
+    "test": {0: ["0_pred_yolo_crop_1.png"]},
   }
   return raw_tree.write_tree(
     tmp_path / "tree",
-    {"train": rows, "val": other, "test": other},
+    {"train": rows}
+    | {x: [raw_tree.row(img_id=f"{y}.jpg")] for x, y in OTHERS.items()},
     {
       "train/a.jpg": raw_tree.jpeg(64, 48, seed=1),
       "train/b.jpg": raw_tree.jpeg(60, 40, seed=2),
-      "test/d.jpg": raw_tree.jpeg(10, 10),
+      **{f"{x}/{y}.jpg": raw_tree.jpeg(10, 10) for x, y in OTHERS.items()},
     },
     {
       f"txt/mre_{split}_dict.pth": raw_tree.torch_pickle(crops)
@@ -89,8 +94,9 @@ def convert(tree, tmp_path):
   return run
 
 
-def released(convert, write):
-  return convert(write(GROUNDED), crops="grounded", protocol="released")
+def released(convert, write, *splits, **changes):
+  files = [write(GROUNDED[x], f"{x}.pth") for x in splits or GROUNDED]
+  return convert(*files, crops="grounded", protocol="released", **changes)
 
 
 def test_detected_boxes_are_in_pixels_and_in_their_order(
@@ -102,23 +108,24 @@ def test_detected_boxes_are_in_pixels_and_in_their_order(
   expected = {
     "a.jpg": [[0, 0, 64, 48], [0, 0, 16, 24]],
     "b.jpg": [[15, 13.333, 45, 26.667]],
-    "d.jpg": [],
+    "d.jpg": [[0, 0, 10, 10]],
+    "e.jpg": [[0, 0, 10, 10]],
   }
   assert found == {
     name: [{"box": box, "score": 1.0} for box in listed]
     for name, listed in expected.items()
   }
-  assert [*found] == ["a.jpg", "b.jpg", "d.jpg"]
-  assert "1 of 3 pictures with boxes are of no row, first 'c'" in caplog.text
-  assert "1 of 4 pictures have no file" in caplog.text
+  assert [*found] == ["a.jpg", "b.jpg", "d.jpg", "e.jpg"]
+  assert "1 of 5 pictures with boxes are of no row, first 'c'" in caplog.text
+  assert "1 of 5 pictures have no file" in caplog.text
   assert "first 'lost.jpg'" in caplog.text
   assert counts == {
-    "boxes in the files": 4,
-    "pictures of the tree": 4,
-    "without a box": 2,
+    "boxes in the files": 6,
+    "pictures of the tree": 5,
+    "without a box": 1,
     "without a file": 1,
-    "pictures written": 3,
-    "boxes written": 3,
+    "pictures written": 4,
+    "boxes written": 5,
   }
   read = boxes.read_boxes(tmp_path / "boxes.json")
   assert [box.edges for box in read["a.jpg"]] == [
@@ -138,8 +145,9 @@ def test_fractions_need_no_picture_and_become_the_same_pixels(
   assert found["boxes"]["b.jpg"] == [
     {"box": [0.25, 0.333333333, 0.75, 0.666666667], "score": 1.0}
   ]
-  assert [*found["boxes"]] == ["a.jpg", "b.jpg", "lost.jpg", "d.jpg"]
-  assert (counts["without a file"], counts["pictures written"]) == (0, 4)
+  names = ["a.jpg", "b.jpg", "lost.jpg", "d.jpg", "e.jpg"]
+  assert [*found["boxes"]] == names
+  assert (counts["without a file"], counts["pictures written"]) == (0, 5)
   read = boxes.read_file(tmp_path / "boxes.json")
   for name, size in (("a.jpg", (64, 48)), ("b.jpg", (60, 40))):
     assert read.in_pixels(name, size) == in_pixels[name]
@@ -148,9 +156,7 @@ def test_fractions_need_no_picture_and_become_the_same_pixels(
 
 
 def test_grounded_fractions_are_marked_as_well(convert, write, tmp_path):
-  convert(
-    write(GROUNDED), crops="grounded", protocol="released", unit="fraction"
-  )
+  released(convert, write, unit="fraction")
   found = boxes.read_file(tmp_path / "boxes.json")
   assert (found.protocol, found.unit) == ("released", "fraction")
 
@@ -188,13 +194,13 @@ def test_grounded_boxes_are_those_of_all_rows_of_a_picture(
 
 
 def test_grounded_boxes_serve_no_other_protocol(convert, write, tree, tmp_path):
-  file = write(GROUNDED)
+  file = write(GROUNDED["train"])
   for protocol in ("clean", "none"):
     with pytest.raises(ValueError, match="follow the relation of their row; e"):
       convert(file, crops="grounded", protocol=protocol)
   # Neither another name nor another flag hides the kind.
   with pytest.raises(ValueError, match="expected --crops=grounded, as the nam"):
-    convert(write(GROUNDED, "detect.pth"))
+    convert(write(GROUNDED["train"], "detect.pth"))
   released(convert, write)
   path = str(tmp_path / "boxes.json")
   with pytest.raises(ValueError, match=r"boxes.json: expected boxes that do"):
@@ -213,7 +219,7 @@ def test_grounded_boxes_serve_no_other_protocol(convert, write, tree, tmp_path):
     ({}, "expected a dict of crops, got {}"),
     ({"a.jpg": WHOLE}, "as the name of a crop, got 'a.jpg'"),
     ({3: WHOLE}, "as the name of a crop, got 3"),
-    (DETECTED | GROUNDED, "names of detected crops, got '0_pred"),
+    (DETECTED | GROUNDED["train"], "names of detected crops, got '0_pred"),
     ({"a_crop_0.jpg": WHOLE[:4]}, "'a_crop_0.jpg': expected five finite num"),
     ({"a_crop_0.jpg": (0.5, 0.5, 1, 1, float("nan"))}, "five finite numbers"),
     ({"a_crop_0.jpg": (0.5, 0.5, 1, 1, 0.9)}, "inside it, got"),
@@ -244,35 +250,42 @@ def test_files_that_do_not_fit_together_are_refused(convert, write, tmp_path):
     convert(first, raw_dir=bare)
 
 
-@pytest.mark.skipif(
-  not (MNRE_DIR and PUBLISHED.is_dir()),
-  reason="set MNRE_DIR to the data/ folder, with published_boxes/ next to it",
-)
+@pytest.mark.silent_input
+@pytest.mark.parametrize("left_out", ["train", "val", "test"])
+def test_a_split_without_its_file_is_refused(left_out, convert, write):
+  message = f"^--boxes: expected a file of {left_out}, got none$"
+  others = [split for split in GROUNDED if split != left_out]
+  with pytest.raises(ValueError, match=message):
+    released(convert, write, *others)
+  stems = {"train": "abc"} | OTHERS
+  kept = {k: v for k, v in DETECTED.items() if k[0] not in stems[left_out]}
+  with pytest.raises(ValueError, match=message):
+    convert(write(kept))
+
+
+@pytest.mark.silent_input
+def test_a_grounded_file_that_is_named_twice_is_refused(convert, write):
+  with pytest.raises(
+    ValueError, match=r"val.pth: expected one file of each split, got another"
+  ):
+    released(convert, write, "train", "val", "test", "val")
+
+
+@pytest.mark.silent_input
 @pytest.mark.parametrize(
-  ("split", "num_detected", "num_bare", "num_grounded"),
+  "other",
   [
-    ("train", 20_885, 209, 32_550),
-    ("dev", 2_614, 31, 4_344),
-    ("test", 2_597, 30, 4_373),
+    "mine",
+    '{"a.jpg": "a dog"}',
+    '{"a.jpg": [{"box": [0, 0, 9, 9], "score": 0.9}]}',
+    '{"a.jpg": [{"box": [0, 0, 9, 9], "score": 1, "label": "dog"}]}',
   ],
 )
-def test_on_the_published_files(
-  split, num_detected, num_bare, num_grounded, tmp_path
-):
-  paths = {
-    kind: str(PUBLISHED / f"{split}_{kind}_box_dict.pth")
-    for kind in ("detect", "vg")
-  }
-  detected, grounded = map(box_files.read, paths.values())
-  assert (detected.kind, len(detected.boxes)) == ("detected", num_detected)
-  assert (grounded.kind, len(grounded.boxes)) == ("grounded", num_grounded)
-  given = {"raw_dir": MNRE_DIR, "out": str(tmp_path / "boxes.json")}
-  counts = produce(Settings(boxes=[paths["detect"]], **given))
-  of_others = {"train": 931 + 914, "dev": 7356 + 914, "test": 7356 + 931}
-  assert counts["without a box"] - of_others[split] == num_bare
-  counts = produce(
-    Settings(
-      boxes=[paths["vg"]], crops="grounded", protocol="released", **given
-    )
-  )
-  assert counts["boxes in the files"] == num_grounded
+def test_only_its_own_file_is_replaced(other, convert, write, tmp_path):
+  path = tmp_path / "boxes.json"
+  for unit in ("fraction", "pixel", "fraction"):
+    convert(write(DETECTED), unit=unit)
+  path.write_text(other)
+  with pytest.raises(ValueError, match=r"boxes.json: expected no file, or box"):
+    convert(write(DETECTED))
+  assert path.read_text() == other

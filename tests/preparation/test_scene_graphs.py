@@ -166,8 +166,23 @@ def test_what_is_wrong_with_the_files_is_named(write, tmp_path):
       graphs.read_graphs(write(prediction, info))
   path = write()
   (tmp_path / "custom_data_info.json").unlink()
-  with pytest.raises(ValueError, match=r"custom_data_info\.json: cannot be"):
+  with pytest.raises(FileNotFoundError, match=r"custom_data_info\.json"):
     graphs.read_graphs(path)
+
+
+@pytest.mark.silent_input
+def test_a_small_object_of_a_small_picture_is_kept(write, tmp_path):
+  changed = copy.deepcopy(PREDICTION)
+  # The picture of 30 x 20 was resized to 900 x 600.
+  changed["1"]["bbox"][0] = [0, 0, 3, 3]
+  pictures = {"test/a.jpg": raw_tree.jpeg(30, 20)}
+  raw_dir = raw_tree.write_tree(tmp_path / "raw", [raw_tree.row()], pictures)
+  out = str(tmp_path / "out")
+  splits.produce(
+    splits.Settings(raw_dir, out, scene_graphs=[write(changed)], parser="chain")
+  )
+  boxes = read_split(out, "test").scene("a.jpg").boxes
+  np.testing.assert_allclose(boxes.min(axis=0)[2:], [4 / 30, 4 / 30], rtol=1e-6)
 
 
 def test_scenes_of_a_tree(write, tmp_path):

@@ -198,6 +198,7 @@ def test_pictures_without_a_scene_are_counted_and_logged(settings, caplog):
       "without a file": 1,
       "without boxes": 1,
       "without an object of that score": 1,
+      "unreadable": 0,
       "objects": 3,
       "edges": 2,
     }
@@ -213,7 +214,8 @@ def test_a_bad_picture_is_named_and_nothing_is_written(settings, tmp_path):
   with pytest.raises(ValueError, match=r"ours_train.txt:1, picture 'a.jpg': "):
     produce(settings())
   assert not (tmp_path / "out").exists()
-  produce(settings(boxes=str(_write(tmp_path / "poor.json", {}))))
+  (tmp_path / "out").mkdir()
+  (tmp_path / "out" / "mine").touch()
   with pytest.raises(ValueError, match="nothing is overwritten"):
     produce(settings())
 
@@ -228,9 +230,49 @@ def test_a_bad_row_ends_the_run_or_is_left_out(settings, tmp_path):
   assert read_split(settings().out, "val").heads("val/1") is None
 
 
-def _write(path, content):
-  path.write_text(json.dumps(content))
-  return path
+def test_no_folder_is_left_for_scenes_that_cannot_be_made(settings, tmp_path):
+  (tmp_path / "raw/img_org/train/a.jpg").write_bytes(b"no picture")
+  with pytest.raises(ValueError, match=r"picture 'a\.jpg': "):
+    produce(settings(out=str(tmp_path / "deep/a/out")))
+  assert not (tmp_path / "deep").exists()
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize("cause", ["truncated", "two files", "box outside"])
+def test_a_bad_picture_can_be_skipped(cause, settings, tmp_path, caplog):
+  folder, boxes = tmp_path / "raw/img_org", dict(BOXES)
+  (folder / "train/b.jpg").write_bytes(raw_tree.jpeg())
+  boxes["b.jpg"] = LISTED
+  if cause == "truncated":
+    (folder / "train/a.jpg").write_bytes(raw_tree.jpeg()[:400])
+  elif cause == "two files":
+    (folder / "val").mkdir()
+    (folder / "val/a.jpg").write_bytes(raw_tree.jpeg(seed=1))
+  else:
+    boxes["a.jpg"] = [{"box": [64, 0, 70, 9], "score": 1}]
+  raw_tree.write_tree(tmp_path / "raw", [*ROWS, raw_tree.row(img_id="b.jpg")])
+  path = tmp_path / "more.json"
+  path.write_text(json.dumps(boxes))
+  with pytest.raises(ValueError, match=r"ours_train.txt:1\W.*a\.jpg"):
+    produce(settings(boxes=str(path)))
+  with caplog.at_level(logging.INFO, "ifa_jax"):
+    counts = produce(settings(boxes=str(path), on_error="skip"))
+  assert (counts["val"]["unreadable"], counts["val"]["scenes"]) == (1, 1)
+  assert "No scene of a.jpg: ours_val.txt:1" in caplog.text
+  assert "1 unreadable" in caplog.text
+
+
+@pytest.mark.silent_input
+def test_scenes_of_no_picture_are_an_error(settings, tmp_path, caplog):
+  for path in (tmp_path / "raw/img_org/train").iterdir():
+    path.unlink()
+  message = r"raw: expected the scene of .* of 4 pictures \(4 without a file\)$"
+  with pytest.raises(ValueError, match=message):
+    produce(settings())
+  assert "img_org: 0 of 4 pictures found; most are missing" in caplog.text
+  for bound in (float("nan"), float("inf")):
+    with pytest.raises(ValueError, match=r"^--min_score: expected a finite"):
+      produce(settings(min_score=bound))
 
 
 def test_the_command(settings, tmp_path):

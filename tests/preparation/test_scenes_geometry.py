@@ -58,6 +58,14 @@ def test_a_tree_without_pictures_has_scenes(make):
   }
 
 
+@pytest.mark.silent_input
+def test_a_small_box_is_kept(make):
+  small = {"box": [0, 0, 0.0015, 0.0015], "score": 0.5}
+  listed = {"a.jpg": FRACTIONS, "b.jpg": [small]}
+  found = make({"unit": "fraction", "boxes": listed})
+  np.testing.assert_allclose(found.scene("b.jpg").boxes, [[0, 0, 1.5, 1.5]])
+
+
 def test_pixels_of_a_picture_give_the_same_scene(make):
   in_pixels = [
     {**box, "box": (np.array(box["box"]) * (64, 48, 64, 48)).tolist()}

@@ -51,54 +51,78 @@ class Jsonl(Reader):
     self.paths = paths
 
   def read(self, split: str) -> Iterator[Row | RowError]:
-    """Yields the rows of a split; holds one line in memory."""
+    """Yields the rows of a split; holds one line and all ids in memory."""
+    ids: set[str] = set()
     return text_file.read(
       self.paths[split],
       lambda text, line, where: self._row(
-        _parse(text, where), split, line, where
+        _parse(text, where), split, line, where, ids
       ),
     )
 
   def _row(
-    self, fields: dict[str, Any], split: str, line: int, where: str
+    self,
+    fields: dict[str, Any],
+    split: str,
+    line: int,
+    where: str,
+    ids: set[str],
   ) -> Row:
-    cut = offsets.read(where, fields)
-    relation = fields["relation"]
-    if not isinstance(relation, str):
-      raise RowError(
-        where, "wrong type", f"expected a relation, got {shown(relation)}"
-      )
-    rows.check_relation(where, relation)
-    return Row(
-      split=split,
-      line=line,
-      words=tuple(cut.words),
-      head=cut.head,
-      tail=cut.tail,
-      head_name=cut.names[0],
-      tail_name=cut.names[1],
-      img_id=self._picture(fields, where),
-      relation=relation,
-      caption=rows.read_caption(where, fields.get("caption")),
-      place=where,
-      name=_read_id(fields, where),
-    )
+    """Returns a row, and keeps its boxes and its id: a bad row has neither."""
+    row = _read_row(fields, split, line, where)
+    if row.id in ids:
+      message = f"expected an id of its own, got {row.id!r} again"
+      raise RowError(where, "repeated id", message)
+    listed = _read_boxes(fields, where)
+    if listed is not None:
+      self.keep_boxes(row.img_id, listed, where)
+    ids.add(row.id)
+    return row
 
-  def _picture(self, fields: dict[str, Any], where: str) -> str:
-    """Returns the name of a row's picture, "" without one."""
-    name, listed = fields.get("image"), fields.get("boxes")
-    if name is not None:
-      rows.check_bare_name(where, "image", name)
-    elif listed or fields.get("caption"):
-      message = "expected 'image' with 'boxes' or 'caption', got"
-      raise RowError(where, "missing key", f"{message} {shown([*fields])}")
-    if listed is not None and name is not None:
-      try:
-        found = boxes.read_list(listed, "boxes")
-      except ValueError as error:
-        raise RowError(where, "bad boxes", str(error)) from None
-      self.keep_boxes(name, found, where)
-    return name or ""
+
+def _read_row(fields: dict[str, Any], split: str, line: int, where: str) -> Row:
+  cut = offsets.read(where, fields)
+  relation = fields["relation"]
+  if not isinstance(relation, str):
+    raise RowError(
+      where, "wrong type", f"expected a relation, got {shown(relation)}"
+    )
+  rows.check_relation(where, relation)
+  return Row(
+    split=split,
+    line=line,
+    words=tuple(cut.words),
+    head=cut.head,
+    tail=cut.tail,
+    head_name=cut.names[0],
+    tail_name=cut.names[1],
+    img_id=_read_picture(fields, where),
+    relation=relation,
+    caption=rows.read_caption(where, fields.get("caption")),
+    place=where,
+    name=_read_id(fields, where),
+  )
+
+
+def _read_picture(fields: dict[str, Any], where: str) -> str:
+  """Returns the name of a row's picture, "" without one."""
+  name = fields.get("image")
+  if name is not None:
+    rows.check_bare_name(where, "image", name)
+  elif fields.get("boxes") or fields.get("caption"):
+    message = "expected 'image' with 'boxes' or 'caption', got"
+    raise RowError(where, "missing key", f"{message} {shown([*fields])}")
+  return name or ""
+
+
+def _read_boxes(fields: dict[str, Any], where: str) -> list[boxes.Box] | None:
+  """Returns the boxes of a row's picture, None if the row lists none."""
+  if fields.get("boxes") is None or fields.get("image") is None:
+    return None
+  try:
+    return boxes.read_list(fields["boxes"], "boxes")
+  except ValueError as error:
+    raise RowError(where, "bad boxes", str(error)) from None
 
 
 def _parse(text: bytes, where: str) -> dict[str, Any]:
@@ -106,6 +130,8 @@ def _parse(text: bytes, where: str) -> dict[str, Any]:
   try:
     if len(text) > notation.MAX_BYTES:
       raise ValueError(f"longer than {notation.MAX_BYTES} bytes")
+    if not text.strip():
+      raise ValueError("expected a row, got an empty line")
     fields = json_file.parse(text.strip(), "expected JSON", strict=True)
   except json_file.RepeatedKey as error:
     raise RowError(where, "repeated key", str(error)) from None

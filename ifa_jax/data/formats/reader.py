@@ -83,15 +83,13 @@ class Reader(abc.ABC):
       ValueError: for a malformed file, or one without a row.
       RowError: for a bad row, unless `on_error` handles it.
     """
-    ids: set[str] = set()
     found = None
     for found in itertools.islice(self.read(split), limit):
-      if isinstance(found, Row) and found.id not in ids:
-        ids.add(found.id)
+      if isinstance(found, Row):
         spelled = self._spelled[found.relation]
         yield dataclasses.replace(found, relation=spelled)
       else:
-        on_error(found if isinstance(found, RowError) else _repeated(found))
+        on_error(found)
     if found is None:
       raise ValueError(f"{self.raw_dir}: expected rows of {split}, got none")
 
@@ -129,7 +127,7 @@ class Reader(abc.ABC):
 
   @abc.abstractmethod
   def read(self, split: str) -> Iterator[Row | RowError]:
-    """Yields the rows of a split, and an error for each bad one."""
+    """Yields the rows of a split, each id once, and an error for a bad row."""
 
   @functools.cached_property
   def _spelled(self) -> dict[str, str]:
@@ -141,7 +139,7 @@ class Reader(abc.ABC):
       )
       for split in schema.SPLITS
     }
-    _warn_untrained(by_split)
+    warn_untrained(by_split)
     names = [*dict.fromkeys(itertools.chain(*by_split.values()))]
     negative = [name for name in names if name.lower() in NEGATIVE]
     if len(negative) > 1:
@@ -170,15 +168,11 @@ def file_of(raw_dir: str, *names: str) -> str:
   return found[0]
 
 
-def _repeated(row: Row) -> RowError:
-  message = f"expected an id of its own, got {row.id!r} again"
-  return RowError(row.where, "repeated id", message)
-
-
-def _warn_untrained(by_split: dict[str, dict[str, None]]) -> None:
-  """Warns of relations that only val or test has."""
+def warn_untrained(by_split: Mapping[str, Mapping[str, None]]) -> None:
+  """Warns of relations that only val or test has, except the negative class."""
   for split in ("val", "test"):
-    new = [x for x in by_split[split] if x not in by_split["train"]]
+    named = [x for x in by_split[split] if x.lower() not in NEGATIVE]
+    new = [x for x in named if x not in by_split["train"]]
     if new:
       _log.warning(
         "%s: %d of %d relations have no row in train, first %r (misspelt?)",

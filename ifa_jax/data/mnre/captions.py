@@ -7,8 +7,9 @@ or, as published for MNRE, a line per picture in the notation of the text files
 
     {'img_id': 'a.jpg', 'text': 'two players on a field'}
 
-A caption belongs to a picture, whatever rows show it, so it cannot depend on
-the relation of a row. A row may bring the caption of its picture.
+Other keys of such a line are ignored. A caption belongs to a picture, whatever
+rows show it, so it cannot depend on the relation of a row. A row may bring the
+caption of its picture.
 """
 
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,9 @@ from ifa_jax.data.mnre import row as rows
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files import json_file
 from ifa_jax.files.shown import shown
+
+# Of a line.
+_KEYS = {"img_id", "text"}
 
 
 class Captions:
@@ -120,7 +124,7 @@ def _read(path: str) -> Iterator[tuple[str, str]]:
 
 
 def _is_by_line(file: BinaryIO) -> bool:
-  """Returns whether the first line with content is a whole object of one."""
+  """Returns whether the first line with content is a picture with its text."""
   parse = notation.of_file(file)
   first = next((line for line in file if line.strip()), b"")
   file.seek(0)
@@ -128,7 +132,7 @@ def _is_by_line(file: BinaryIO) -> bool:
     found = parse(first.decode("utf-8-sig").strip())
   except notation.ERRORS:
     return False
-  return isinstance(found, dict) and {*found} == {"img_id", "text"}
+  return isinstance(found, dict) and found.keys() >= _KEYS
 
 
 def _lines(file: BinaryIO, path: str) -> Iterator[tuple[str, Any, Any]]:
@@ -143,7 +147,7 @@ def _lines(file: BinaryIO, path: str) -> Iterator[tuple[str, Any, Any]]:
       raise ValueError(
         f"{where}: {' '.join(str(error).split())[:120]}"
       ) from None
-    if not isinstance(found, dict) or {*found} != {"img_id", "text"}:
+    if not isinstance(found, dict) or not found.keys() >= _KEYS:
       raise ValueError(
         f"{where}: expected an object of img_id and text, got {shown(found)}"
       )

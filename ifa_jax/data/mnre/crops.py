@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from ifa_jax.data import schema
 from ifa_jax.data.images import boxes as box_lists
 from ifa_jax.data.mnre import row as rows
+from ifa_jax.data.mnre import tree
 from ifa_jax.data.mnre.row import Row, RowError
 from ifa_jax.files import torch_file
 from ifa_jax.files.shown import shown
@@ -51,6 +52,7 @@ class Crops:
     raw_dir: str,
     protocol: str,
     boxes: dict[str, list[box_lists.Box]] | None = None,
+    limit: int | None = None,
   ):
     """Reads the lists that a protocol needs.
 
@@ -58,9 +60,11 @@ class Crops:
       raw_dir: a tree as published.
       protocol: released, clean or none.
       boxes: of `box_lists.read_boxes`; replaces the tree's detected crops.
+      limit: rows that are read of each split, None for all.
 
     Raises:
-      ValueError: if a list is missing or malformed.
+      ValueError: if a list is missing or malformed, or if all rows are read and
+        a released list has more or fewer entries than the text has lines.
     """
     if protocol == "clean" and boxes is None:
       raise ValueError(
@@ -79,6 +83,8 @@ class Crops:
           raise ValueError(
             f"{raw_dir}: protocol released needs txt/mre_{split}_dict.pth"
           )
+        if limit is None:
+          self._check_number(split)
     if boxes is None:
       self._detected = self._load("img_detect/{0}/{0}_img2crop.pth", str)
 
@@ -128,6 +134,19 @@ class Crops:
       self._raw_dir, "img_vg", row.split, "crops"
     )
     return [self._crop(row, os.path.join(folder, x), file) for x in names]
+
+  def _check_number(self, split: str) -> None:
+    """Raises ValueError unless a released list has an entry for each line.
+
+    A line that was added or deleted shifts the entries of all later ones.
+    """
+    file, entries = self._grounded[split]
+    num_lines = tree.count_lines(tree.text_path(self._raw_dir, split))
+    if len(entries) != num_lines:
+      raise ValueError(
+        f"{file}: expected an entry for each of the {num_lines} lines of"
+        f" {rows.file_name(split)}, got {len(entries)}"
+      )
 
   def _inside(self, row: Row, file: str, path: str) -> Crop:
     """Resolves a path relative to the data root, which it must not leave."""

@@ -98,11 +98,12 @@ def check_bare_name(where: str, kind: str, name: Any) -> None:
 
   `../../etc/passwd` would read a file outside of the data.
   """
-  bare = is_text(name) and name not in ("", ".", "..")
-  if not bare or any(character in name for character in "/\\\0"):
+  named = is_text(name) and name != ""
+  leaves = named and (name in (".", "..") or any(x in name for x in "/\\\0"))
+  if leaves or not named:
     raise RowError(
       where,
-      f"{kind} leaves the data folder",
+      f"{kind} leaves the data folder" if leaves else f"bad {kind}",
       f"expected the bare name of a file, got {shown(name)}",
     )
 

@@ -125,6 +125,8 @@ def read_fields(
   try:
     if len(text) > notation.MAX_BYTES:
       raise ValueError(f"longer than {notation.MAX_BYTES} bytes")
+    if not text.strip():
+      raise ValueError("expected a row, got an empty line")
     fields = parse(text.decode("utf-8-sig").strip())
   except json_file.RepeatedKey as error:
     raise RowError(where, "repeated key", str(error)) from None
@@ -152,8 +154,8 @@ def _read_picture(where: str, img_id: str | int) -> str:
       where, "wrong type", f"expected 'img_id' below 2^63, got {shown(img_id)}"
     )
   img_id = str(img_id)
+  rows.check_bare_name(where, "img_id", img_id)
   # MNRE-1 leaves the suffix out: 64738 is "64738.jpg".
   if not img_id.lower().endswith(_PICTURE_SUFFIXES):
     img_id += ".jpg"
-  rows.check_bare_name(where, "img_id", img_id)
   return img_id

@@ -35,9 +35,12 @@ def text_path(raw_dir: str, split: str) -> str:
   raise ValueError(f"{raw_dir}: expected txt/{name} or {name}, got neither")
 
 
-def text_paths(raw_dir: str) -> list[str]:
-  """Returns the paths of all three text files."""
-  return [text_path(raw_dir, split) for split in schema.SPLITS]
+def count_lines(path: str) -> int:
+  """Returns the number of a text file's last line with content."""
+  with open(path, "rb") as file:
+    lines = iter(lambda: file.readline(notation.MAX_BYTES + 1), b"")
+    filled = (i for i, line in enumerate(lines, start=1) if line.strip())
+    return max(filled, default=0)
 
 
 def relations_path(raw_dir: str) -> str | None:
@@ -57,7 +60,7 @@ def read_relations(raw_dir: str) -> list[str]:
       a relation has two spellings.
   """
   path = relations_path(raw_dir)
-  relations = _relations_of_text(raw_dir) if path is None else read_ids(path)
+  relations = _sorted_by_text(raw_dir) if path is None else read_ids(path)
   relation_names.check(relations, path or raw_dir)
   if not relations or not relation_names.is_none(relations[0]):
     raise ValueError(
@@ -128,12 +131,24 @@ def read_rows(
     )
 
 
-def _relations_of_text(raw_dir: str) -> list[str]:
-  names = {
-    row.relation
+def relations_by_split(raw_dir: str) -> dict[str, dict[str, None]]:
+  """Returns split -> the relations of its rows, in the order of the rows.
+
+  Bad lines are left out: they are reported when the rows are read.
+
+  Raises:
+    ValueError: if a text file is missing or empty.
+  """
+  ignore = lambda error: None  # noqa: E731
+  return {
+    split: dict.fromkeys(
+      row.relation for row in read_rows(raw_dir, split, None, None, ignore)
+    )
     for split in schema.SPLITS
-    # Bad lines are reported when the rows are read.
-    for row in read_rows(raw_dir, split, None, on_error=lambda error: None)
   }
+
+
+def _sorted_by_text(raw_dir: str) -> list[str]:
+  names = {*itertools.chain(*relations_by_split(raw_dir).values())}
   is_none = relation_names.is_none
   return sorted(names, key=lambda name: (not is_none(name), name))

@@ -49,11 +49,11 @@ class Scene(NamedTuple):
     size: (width, height) of the picture in pixels; (0, 0) without boxes.
     boxes: float32[M, 4] of (x0, y0, x1, y1) in pixels, or None if unknown.
     scores: float32[M], descending; all 0 if only the order is known.
-    labels: M class names, or none.
+    labels: M class names, "" for an object without one; or empty.
     features: float16 or float32 [M, Dv], or None.
     edges: int[E, 2] of (subject, object), or None if relations are unknown.
       Zero edges mean that none were found.
-    edge_labels: E predicates, or none.
+    edge_labels: E predicates, "" for an edge without one; or empty.
     edge_scores: float32[E], or empty.
   """
 
@@ -116,19 +116,14 @@ def unpack(arrays: Mapping[str, np.ndarray], image: int) -> Scene:
   objects = slice(*arrays["object_offsets"][image : image + 2])
   edges = slice(*arrays["edge_offsets"][image : image + 2])
   given = dict(zip(PARTS, arrays["given"][image].tolist(), strict=True))
-  names = lambda key, part: [  # noqa: E731
-    str(arrays[f"{key}_names"][number])
-    for number in arrays[f"{key}s"][part]
-    if number >= 0
-  ]
   return Scene(
     size=tuple(arrays["sizes"][image].tolist()),
     boxes=arrays["boxes"][objects] if given["boxes"] else None,
     scores=arrays["scores"][objects],
-    labels=names("label", objects),
+    labels=_names(arrays, "label", objects),
     features=arrays["features"][objects] if given["features"] else None,
     edges=arrays["edges"][edges] if given["edges"] else None,
-    edge_labels=names("edge_label", edges),
+    edge_labels=_names(arrays, "edge_label", edges),
     edge_scores=arrays["edge_scores"][edges] if given["edge_scores"] else (),
   )
 
@@ -158,6 +153,16 @@ def _flat(
     "edge_labels": _number(scene.edge_labels, len(edges), predicates),
     "edge_scores": np.asarray(edge_scores, np.float32),
   }
+
+
+def _names(
+  arrays: Mapping[str, np.ndarray], key: str, part: slice
+) -> list[str]:
+  """Returns a name for each number, "" for none; empty if all are none."""
+  numbers, names = arrays[f"{key}s"][part], arrays[f"{key}_names"]
+  if (numbers < 0).all():
+    return []
+  return [str(names[number]) if number >= 0 else "" for number in numbers]
 
 
 def _number(

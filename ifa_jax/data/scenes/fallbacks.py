@@ -35,7 +35,7 @@ _NUM_BUCKETS = 6
 # Width of the vectors of `_graph_features`: rank, degree, degrees around.
 GRAPH_DIM = _NUM_SLOTS + 1 + _NUM_BUCKETS
 
-# Class name -> float32[Dv].
+# Class name -> float32[Dv]; "" is an object without one.
 LabelVectors = Callable[[str], np.ndarray]
 
 
@@ -72,7 +72,7 @@ def read_objects(
     no_boxes = np.zeros((0, 5), np.float32)
     return Objects(no_boxes, nothing, nothing, frozenset([NOTHING]))
   num = min(scene.num_objects, num_regions)
-  has_names = len(scene.labels) > 0 and label_vectors is not None
+  has_names = any(scene.labels) and label_vectors is not None
   from_graph = scene.features is None and not has_names
   sources = set()
   edges, structure = np.zeros((0, 2), np.int64), np.zeros((num, 0))

@@ -103,26 +103,23 @@ def similarity(
   return np.exp(-np.sqrt(2 - 2 * np.exp(-np.sqrt(apart))))
 
 
-def keep_best(
-  weights: np.ndarray, valid: np.ndarray, top_k: int | None
-) -> np.ndarray:
+def keep_best(weights: np.ndarray, top_k: int) -> np.ndarray:
   """Keeps the best objects of each word and sets the others to 0.
 
-  Absent objects must not compete: an isolated node is more similar to a word
-  than an object whose degree is in another bucket. Rows are not normalised.
+  Absent objects must not be among them: an isolated node is more similar to a
+  word than an object whose degree is in another bucket. Rows are not
+  normalised.
 
   Args:
-    weights: float64[W, M] of `similarity`.
-    valid: bool[M], True = an object.
-    top_k: number of objects to keep, ties in the detector's order; 0 or None
-      keeps all.
+    weights: float64[W, M] of `similarity`, for objects that exist.
+    top_k: number of objects to keep, ties in the detector's order; 0 keeps all.
   """
   if not top_k:
-    return np.where(valid, weights, 0.0)
-  ranked = np.argsort(np.where(valid, -weights, np.inf), axis=1, kind="stable")
+    return weights
+  ranked = np.argsort(-weights, axis=1, kind="stable")
   kept = np.zeros(weights.shape, bool)
   np.put_along_axis(kept, ranked[:, :top_k], True, axis=1)
-  return np.where(kept & valid, weights, 0.0)
+  return np.where(kept, weights, 0.0)
 
 
 def on_tokens(

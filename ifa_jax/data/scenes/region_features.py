@@ -226,9 +226,7 @@ def _fields(
     weights = graph_similarity.similarity(
       words, objects.structure, geometry.distance
     )
-    weights = graph_similarity.keep_best(
-      weights, np.ones(num, bool), geometry.top_k
-    )
+    weights = graph_similarity.keep_best(weights, geometry.top_k)
     alignment = np.zeros((geometry.text_len, num_regions), np.float32)
     alignment[:, :num] = graph_similarity.on_tokens(
       weights, word_ids, geometry.text_len

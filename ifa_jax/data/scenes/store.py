@@ -45,6 +45,8 @@ FORMAT_VERSION = 1
 RELATIONS = ("detector", "spatial", "none")
 _KEYS = ("tool", "model", "revision", "thresholds", "features", "relations")
 _KEYS += ("parser",)
+# The tool that has checked the unit of its boxes before it scales them.
+OWN_TOOL = "data_prep.scenes"
 
 
 class Scenes:
@@ -81,7 +83,9 @@ class Scenes:
   @property
   def has_labels(self) -> bool:
     """Whether any object has a class name."""
-    return bool((self._arrays["labels"] >= 0).any())
+    numbers = np.unique(self._arrays["labels"])
+    names = self._arrays["label_names"][numbers[numbers >= 0]]
+    return bool((names != "").any())
 
   def scene(self, img_id: str) -> Scene | None:
     """Returns the scene of a picture, if it has one."""
@@ -119,15 +123,18 @@ def write_split(
     absent: see `Scenes.absent`; kept as float16.
 
   Raises:
-    ValueError: if `read_split` would reject the files; nothing is written.
+    ValueError: if parts of the split contradict each other; names the split,
+      and the image or row. Nothing is written.
   """
   path, manifest_path = _paths(folder, split)
-  arrays = scene_arrays.pack(scenes, heads, path)
+  # The folder may be a hidden one that does not outlive the error.
+  where = os.path.basename(path)
+  arrays = scene_arrays.pack(scenes, heads, where)
   if absent is not None:
     arrays[scene_arrays.ABSENT] = absent.astype(np.float16)
   manifest = {**manifest, **_facts(arrays)}
-  _check_manifest(manifest, manifest_path, _KEYS)
-  validate.check(arrays, path)
+  _check_manifest(manifest, os.path.basename(manifest_path), _KEYS)
+  validate.check(arrays, where)
   os.makedirs(folder, exist_ok=True)
   with open(f"{path}.partial", "wb") as file:
     np.savez(file, **arrays)  # pyright: ignore[reportArgumentType]
@@ -163,7 +170,7 @@ def read_split(folder: str | os.PathLike, split: str) -> Scenes:
   counted = ("feature_dim", "num_images", "num_rows")
   _check_manifest(manifest, manifest_path, (*_KEYS, *counted, "sha256"))
   arrays = _read_arrays(path, manifest["sha256"])
-  validate.check(arrays, path)
+  validate.check(arrays, path, refuse_parts=manifest["tool"] != OWN_TOOL)
   for key, found in _facts(arrays).items():
     if manifest[key] != found:
       raise ValueError(

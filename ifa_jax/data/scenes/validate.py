@@ -12,8 +12,15 @@ Arrays = Mapping[str, np.ndarray]
 Rule = tuple[str, Any, np.ndarray]
 
 
-def check(arrays: Arrays, where: str) -> None:
-  """Raises ValueError for the first error, naming `where` and image or row."""
+def check(arrays: Arrays, where: str, refuse_parts: bool = False) -> None:
+  """Raises ValueError for the first error, naming `where` and image or row.
+
+  Args:
+    arrays: of a split.
+    where: the file or the split, for errors.
+    refuse_parts: refuse small boxes that may be in fractions of the picture.
+      Where boxes are known to be in pixels, an object may be that small.
+  """
   _check_form(arrays, where)
   _check_absent(arrays, where)
   for name in ("images", "rows"):
@@ -23,11 +30,14 @@ def check(arrays: Arrays, where: str) -> None:
         f"{where}: expected distinct {name}, got {str(names[counts > 1][0])!r}"
         f" {counts.max()} times"
       )
-  for names, unit, rules in (
+  listed = [
     ("images", "object", _object_rules),
     ("images", "edge", _edge_rules),
     ("rows", "head", _head_rules),
-  ):
+  ]
+  if refuse_parts:
+    listed.append(("images", "object", _pixel_rules))
+  for names, unit, rules in listed:
     counts = np.diff(arrays[f"{unit}_offsets"])
     # int[n]: the picture or sentence of each entry.
     owners = np.repeat(np.arange(len(counts)), counts)
@@ -93,10 +103,6 @@ def _object_rules(arrays: Arrays, owners: np.ndarray) -> Iterator[Rule]:
   sizes = arrays["sizes"][owners]
   yield "finite boxes", ~np.isfinite(boxes).all(axis=1), boxes
   yield "x0 < x1 and y0 < y1", given["boxes"] & ~ordered, boxes
-  # As in `images.boxes.check_pixels`.
-  in_parts = (boxes.max(axis=1) < 2) & (boxes % 1).any(axis=1)
-  condition = "boxes in pixels, not in fractions of the picture"
-  yield condition, given["boxes"] & in_parts, boxes
   yield "a size above 0", given["boxes"] & (sizes <= 0).any(axis=1), sizes
   yield "finite scores", ~np.isfinite(scores), scores
   rising = np.diff(scores, prepend=scores[:1]) > 0
@@ -110,6 +116,15 @@ def _object_rules(arrays: Arrays, owners: np.ndarray) -> Iterator[Rule]:
   else:
     yield "features of a width above 0", given["features"], scores
   yield _names_rule(arrays, "label")
+
+
+def _pixel_rules(arrays: Arrays, owners: np.ndarray) -> Iterator[Rule]:
+  boxes = arrays["boxes"]
+  given = arrays["given"][owners, PARTS.index("boxes")]
+  # As in `images.boxes.check_pixels`.
+  in_parts = (boxes.max(axis=1) < 2) & (boxes % 1).any(axis=1)
+  condition = "boxes in pixels, not in fractions of the picture"
+  yield condition, given & in_parts, boxes
 
 
 def _edge_rules(arrays: Arrays, owners: np.ndarray) -> Iterator[Rule]:

@@ -10,8 +10,8 @@ picture is read, so captions cannot depend on a relation. PyTorch is needed: the
 extra `objects`.
 
 The same command continues an interrupted run, and describes pictures that were
-added; all others are in CAPTIONS.journal.jsonl. With --ray, batches are
-described in parallel; see docs/scale.md.
+added or could not be read; all others are in CAPTIONS.journal.jsonl. With
+--ray, batches are described in parallel; see docs/scale.md.
 
 Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
 """

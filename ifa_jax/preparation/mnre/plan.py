@@ -139,6 +139,11 @@ class Planner:
         f"--protocol: expected {' or '.join(self.reader.protocols)} with"
         f" --format={settings.format}, got {settings.protocol}"
       )
+    if settings.image_size % settings.patch_size:
+      raise ValueError(
+        f"--image_size: expected a multiple of --patch_size"
+        f" {settings.patch_size}, got {settings.image_size}"
+      )
     self.relations = self.reader.relations
     self._joins: list[joins.Join] = []
     listed = self._read_boxes()
@@ -146,7 +151,9 @@ class Planner:
     if settings.captions:
       path, pictures = ", ".join(settings.captions), self._captions.pictures
       self._joins.append(joins.Join.of_pictures(path, pictures))
-    self._crops = crops.Crops(settings.raw_dir, settings.protocol, listed)
+    self._crops = crops.Crops(
+      settings.raw_dir, settings.protocol, listed, settings.limit
+    )
     self._pictures = self.reader.pictures
     self._has_file: dict[str, bool] = {}
     self.tokenizer = Tokenizer.load(settings.tokenizer)

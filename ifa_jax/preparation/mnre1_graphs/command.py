@@ -26,12 +26,11 @@ from absl import flags
 
 from ifa_jax.data import schema
 from ifa_jax.data.mnre import tree
-from ifa_jax.data.mnre.row import Row
 from ifa_jax.data.scenes import store
 from ifa_jax.data.scenes.store import Scene
 from ifa_jax.files import json_file, whole
 from ifa_jax.files.shown import shown
-from ifa_jax.preparation import counts
+from ifa_jax.preparation import counts, parents
 from ifa_jax.preparation.mnre1_graphs import words
 from ifa_jax.preparation.mnre1_graphs.words import Sentence
 
@@ -67,7 +66,7 @@ def convert(
       file and line; or if `out` is not empty.
   """
   counted = {}
-  with whole.folder(out) as partial:
+  with parents.removed_on_error(out), whole.folder(out) as partial:
     for split in schema.SPLITS:
       pictures = read_scenes(graphs, split)
       sentences = read_sentences(graphs, split, pictures)
@@ -84,11 +83,6 @@ def convert(
       manifest = {**_MANIFEST, "counts": counted[split]}
       store.write_split(partial, split, pictures, heads, manifest)
   return counted
-
-
-def read_rows(graphs: str | os.PathLike, split: str) -> list[Row]:
-  """Returns the rows of a split's text file."""
-  return list(tree.read_rows(os.fspath(graphs), split, relations=None))
 
 
 def read_scenes(graphs: str | os.PathLike, split: str) -> dict[str, Scene]:
@@ -139,7 +133,7 @@ def read_sentences(
   """
   name = f"combined_graph_edges_{split}.jsonl"
   lines = _read(graphs, name).splitlines()
-  rows = read_rows(graphs, split)
+  rows = [*tree.read_rows(os.fspath(graphs), split, relations=None)]
   if len(lines) != len(rows):
     raise ValueError(
       f"{name}: expected {len(rows)} lines, as many as the text has, got"

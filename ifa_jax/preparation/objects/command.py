@@ -8,8 +8,8 @@ and `data_prep.scenes` read with `--boxes`. PyTorch is needed: the extra
 `objects`.
 
 The same command continues an interrupted run, and searches pictures that were
-added to the tree; all others are in OUT.journal.jsonl. With --ray, batches of
-pictures are searched in parallel; see docs/scale.md.
+added to the tree or could not be read; all others are in OUT.journal.jsonl.
+With --ray, batches of pictures are searched in parallel; see docs/scale.md.
 
 Exit status: 0 done, 1 failed with one line on standard error, 2 wrong usage.
 """

@@ -6,7 +6,8 @@
 
 The first line has the settings, every other line a batch of pictures. A kill
 can only cut off the last line, which is then dropped. Of several entries of a
-picture, the last one counts.
+picture, the last one counts. A picture that could not be read has a reason, and
+no entry when the file is opened again: its disk may have failed for a moment.
 """
 
 import fcntl
@@ -63,6 +64,7 @@ class Journal:
       self._append({"settings": settings, "versions": versions})
     for line in lines[1:]:
       self._keep(line["pictures"])
+    self._entries = {k: x for k, x in self._entries.items() if not x["reason"]}
 
   def __enter__(self) -> "Journal":
     """Returns itself."""
@@ -75,7 +77,8 @@ class Journal:
   def entry(self, picture: Wanted) -> dict[str, Any] | None:
     """Returns the entry of a picture, None if it must be read.
 
-    That is so for a new picture, and if its file or its names have changed.
+    That is so for a new picture, if its file or its names have changed, and if
+    earlier runs could not read it.
     """
     entry = self._entries.get(picture.name)
     same = entry is not None and (

@@ -63,7 +63,7 @@ def produce(
   """Writes {picture: result}; the file appears complete, or stays as it was.
 
   Results are kept next to it in a journal. Pictures in the journal are not
-  read again.
+  read again, except those that could not be read.
 
   Args:
     wanted: the pictures, in the order of the file.

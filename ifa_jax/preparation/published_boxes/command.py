@@ -65,9 +65,11 @@ def produce(settings: Settings) -> dict[str, int]:
     Counts, as the command shows them.
 
   Raises:
-    ValueError: for anything wrong with files or tree, or for crops that the
-      protocol must not use.
+    ValueError: for anything wrong with files or tree, for a split without a
+      box, for crops that the protocol must not use, or if there is another
+      file at `out`.
   """
+  boxes_text.check_replaceable(settings.out)
   if not os.path.isdir(settings.raw_dir):
     raise ValueError(f"--raw_dir={settings.raw_dir}: there is no such folder")
   files = _read_files(settings)
@@ -81,6 +83,7 @@ def produce(settings: Settings) -> dict[str, int]:
     found = _by_rows(settings.raw_dir, files, rows)
   else:
     found = _by_pictures(files, rows)
+  _check_splits(found, rows)
   marks = {"protocol": RELEASED} if is_grounded else {}
   if settings.unit == PIXEL:
     written, lost = _to_pixels(settings.raw_dir, found, rows)
@@ -160,7 +163,7 @@ def _by_rows(
   The published dictionaries list the crops of each row.
 
   Raises:
-    ValueError: if a file is of no split of the tree.
+    ValueError: if a file is of no split of the tree, or two are of the same.
   """
   listed = crops.Crops(raw_dir, "released", boxes={})
   names = {
@@ -174,6 +177,11 @@ def _by_rows(
         name for row in rows if row.split == split for name in names[row.id]
       }
       if file.boxes.keys() <= of_rows:
+        if split in of_split:
+          raise ValueError(
+            f"{file.path}: expected one file of each split, got another of"
+            f" {split}"
+          )
         of_split[split] = file.boxes
         break
     else:
@@ -189,6 +197,20 @@ def _by_rows(
     # Rows of one picture often have the same box.
     found[row.img_id] = found.get(row.img_id, {}) | dict.fromkeys(own)
   return {name: [*edges] for name, edges in found.items()}
+
+
+def _check_splits(
+  found: Mapping[str, Sequence[Edges]], rows: Sequence[Row]
+) -> None:
+  """Raises ValueError for a split whose pictures have no box.
+
+  Its file was not given: written as empty lists, its pictures would count as
+  having no object.
+  """
+  with_boxes = {row.split for row in rows if found[row.img_id]}
+  for split in schema.SPLITS:
+    if split not in with_boxes:
+      raise ValueError(f"--boxes: expected a file of {split}, got none")
 
 
 def _to_pixels(

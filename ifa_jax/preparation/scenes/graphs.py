@@ -64,11 +64,12 @@ def read_graphs(path: str) -> dict[str, Graph]:
   """Reads a custom_prediction.json: picture's file name -> its graph.
 
   Raises:
-    ValueError: for files that are missing, malformed, or inconsistent; names
-      file, picture and number.
+    ValueError: for files that are malformed or inconsistent; names file,
+      picture and number.
+    OSError: if a file cannot be opened.
   """
   info_path = os.path.join(os.path.dirname(path), _INFO)
-  found, info = _read_json(path), _read_json(info_path)
+  found, info = json_file.load(path), json_file.load(info_path)
   if not isinstance(found, dict):
     raise ValueError(
       f"{path}: expected an object of pictures, got {shown(found)}"
@@ -240,10 +241,3 @@ def _list(where: str, entry: Any, key: str) -> list[Any]:
   if not isinstance(found, list):
     raise ValueError(f"{where}: expected a list as {key!r}, got {shown(found)}")
   return found
-
-
-def _read_json(path: str) -> Any:
-  try:
-    return json_file.load(path)
-  except OSError as error:
-    raise ValueError(f"{path}: cannot be read ({error})") from None

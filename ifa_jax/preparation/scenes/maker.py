@@ -19,7 +19,9 @@ from ifa_jax.preparation.scenes import graphs as scene_graphs
 # Why a picture has no scene.
 NO_FILE, NO_BOXES = "without a file", "without boxes"
 NO_OBJECT = "without an object of that score"
-REASONS = (NO_FILE, NO_BOXES, NO_OBJECT)
+# Of a picture that is skipped.
+UNREADABLE = "unreadable"
+REASONS = (NO_FILE, NO_BOXES, NO_OBJECT, UNREADABLE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Settings:
     "An object is kept if its score is higher.", scene_builder.MIN_SCORE
   )
   on_error: str = setting(
-    "An invalid row ends the run, or is left out.",
+    "An invalid row or picture ends the run, or is left out.",
     "fail",
     choices=("fail", "skip"),
   )
@@ -102,11 +104,11 @@ class Maker:
     """Returns the scene of a row's picture, or why it has none.
 
     Raises:
-      ValueError: for a picture that cannot be read or a box outside of it;
-        names the picture.
+      ValueError: for a picture that cannot be read or found without doubt, or
+        a box outside of it; names the picture.
     """
-    path = None if self._needs_no_file else self.reader.pictures.find(row)
-    if path is None and not self._needs_no_file:
+    path = None if self.needs_no_file else self.reader.pictures.find(row)
+    if path is None and not self.needs_no_file:
       return NO_FILE
     if not self._found.get(row.img_id) and not self._encoder.with_picture:
       return NO_BOXES
@@ -132,7 +134,7 @@ class Maker:
     return self._listed.in_pixels(name, scene_builder.size_of(picture))
 
   @property
-  def _needs_no_file(self) -> bool:
+  def needs_no_file(self) -> bool:
     """Whether neither pixels nor the size of a picture are read."""
     in_fractions = self._listed.unit == boxes.FRACTION
     return in_fractions and isinstance(self._encoder, Geometry)
@@ -186,7 +188,7 @@ class Maker:
     protocol = self._listed.protocol
     marked = {"protocol": protocol} if protocol else {}
     return marked | {
-      "tool": "data_prep.scenes",
+      "tool": store.OWN_TOOL,
       # The files do not record which model found the boxes.
       "model": None,
       "revision": None,

@@ -90,6 +90,7 @@ def named(name, start=0, end=10):
 CONVENTION = r"characters \[start, end\) counted in code points from 0, the end"
 BAD = {
   "{": "not a JSON object: .*: column 2",
+  "": "not a JSON object: expected a row, got an empty line$",
   "[1]": r"not a JSON object: got \[1\]",
   '{"text": NaN}': "not a JSON object: .*NaN",
   '{"text": "a", "text": "b"}': "repeated key: .*'text' 2 times",
@@ -116,6 +117,7 @@ BAD = {
   json.dumps(line(relation=3)): "wrong type: expected a relation, got 3",
   json.dumps(line(relation="a\nb")): "unknown relation: .*printable",
   json.dumps(line(image="../a.jpg")): "image leaves the data folder",
+  json.dumps(line(image="")): "bad image: expected the bare name .*, got ''$",
   json.dumps(line(caption="a man")): "missing key: expected 'image' with",
   json.dumps(line(image="a.jpg", caption=3)): "expected a text in 'caption'",
   json.dumps(
@@ -209,6 +211,21 @@ def test_boxes_belong_to_a_picture_and_not_to_a_row(tmp_path):
   assert len(read(tmp_path, with_boxes, without)) == 2
   with pytest.raises(RowError, match=r"val\.jsonl:2: bad boxes: .*'a\.jpg'"):
     read(tmp_path, with_boxes, with_boxes | {"boxes": [BOX, BOX]})
+
+
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  "changes", [{"id": ""}, {"id": "x"}, {"head": (0, 99)}, {"caption": 3}]
+)
+def test_the_boxes_of_a_dropped_row_are_not_kept(changes, tmp_path):
+  first = line(id="x")
+  bad = line(image="a.jpg", boxes=[BOX, BOX], **changes)
+  good = line(image="a.jpg", boxes=[BOX])
+  reader = open_reader(write_jsonl(tmp_path, [first, bad, good]))
+  errors = []
+  kept = [row.line for row in reader.rows("val", on_error=errors.append)]
+  assert (kept, len(errors)) == ([1, 3], 1)
+  assert [box.edges for box in reader.boxes["a.jpg"]] == [(2, 3, 40, 50)]
 
 
 @pytest.mark.silent_input

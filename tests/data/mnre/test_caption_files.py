@@ -43,7 +43,9 @@ def read(tmp_path, *texts):
     (JSON_LINES, {"a.jpg": "http://t.co"}),
     # One line that is an object of both forms.
     ('{"img_id": "a.jpg", "text": "b"}', {"a.jpg": "b"}),
-    ('{"img_id": "a", "text": "b", "c.jpg": "d"}', {"c.jpg": "d"}),
+    # Captioners add their scores.
+    ("{'img_id': 'a.jpg', 'text': 'b', 'score': 1}\n" * 2, {"a.jpg": "b"}),
+    ('{"score": 1, "img_id": "a.jpg", "text": "b"}\n', {"a.jpg": "b"}),
     ("{}", {}),
   ],
 )

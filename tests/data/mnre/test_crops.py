@@ -30,7 +30,7 @@ def released(tmp_path, listed, split="train", name="train"):
 
 
 def test_released_lists_the_dictionary_by_line(tmp_path):
-  tree = released(tmp_path, {0: ["a_0.jpg", "a_1.jpg"], 1: []})
+  tree = released(tmp_path, {0: ["a_0.jpg", "a_1.jpg"]})
   listed = crops.Crops(tree, "released").grounded(first_row(tree))
   folder = tmp_path / "img_vg" / "train" / "crops"
   assert [crop.path for crop in listed] == [
@@ -69,10 +69,35 @@ def test_a_row_without_an_entry_is_an_error(tmp_path):
     crops.Crops(tree, "released").grounded(first_row(tree))
 
 
-@pytest.mark.parametrize("name", ["../a.jpg", "/etc/passwd", "", "..", "a\0b"])
+@pytest.mark.silent_input
+@pytest.mark.parametrize("num", [1, 3])
+def test_a_released_list_has_an_entry_for_each_line(num, tmp_path):
+  listed = dict.fromkeys(range(num), ())
+  tree = released(tmp_path, listed)
+  text = tmp_path / "txt" / "ours_train.txt"
+  # An empty line at the end is no row.
+  text.write_text(f"{ROW!r}\n{ROW!r}\n\n")
+  message = (
+    r"^mre_train_dict\.pth: expected an entry for each of the 2 lines of"
+    rf" ours_train\.txt, got {num}$"
+  )
+  with pytest.raises(ValueError, match=message):
+    crops.Crops(tree, "released")
+  assert crops.Crops(tree, "released", limit=1).grounded(first_row(tree)) == []
+  text.write_text(f"{ROW!r}\n" * num + "\n")
+  assert crops.Crops(tree, "released").grounded(first_row(tree)) == []
+
+
+@pytest.mark.parametrize("name", ["../a.jpg", "/etc/passwd", "..", "a\0b"])
 def test_crop_names_stay_in_their_folder(name, tmp_path):
   tree = released(tmp_path, {0: [name]})
   with pytest.raises(RowError, match="crop name leaves the data folder"):
+    crops.Crops(tree, "released").grounded(first_row(tree))
+
+
+def test_a_crop_has_a_name(tmp_path):
+  tree = released(tmp_path, {0: [""]})
+  with pytest.raises(RowError, match=r"bad crop name: expected .*, got ''"):
     crops.Crops(tree, "released").grounded(first_row(tree))
 
 

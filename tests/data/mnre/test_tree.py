@@ -51,7 +51,8 @@ BAD = {
   "-" * 100_000: "not a dict literal",
   "1+" * 100_000 + "1": "not a dict literal",
   "9" * 5000: "not a dict literal",
-  "": "not a dict literal",
+  "": "not a dict literal: expected a row, got an empty line$",
+  " \t ": "not a dict literal: expected a row, got an empty line$",
   "\0": "not a dict literal",
   "{[]: 1}": "not a dict literal",
   "[1, 2]": "not a dict literal: got a list",
@@ -78,6 +79,7 @@ BAD = {
     {**ROW, "relation": "/per/per/enemy"}
   ): "unknown relation: expected .*, got '/per/per/en",
   repr({**ROW, "img_id": "../../etc/passwd"}): "img_id leaves the data folder",
+  repr({**ROW, "img_id": ""}): "bad img_id: expected the bare .*, got ''$",
 }
 
 

@@ -88,6 +88,22 @@ def test_names_give_vectors_if_there_are_no_features(tmp_path):
   }
 
 
+@pytest.mark.silent_input
+@pytest.mark.parametrize(
+  "labels", [["dog", "", "", "cup"], ["", "", "", ""]], ids=["some", "none"]
+)
+def test_an_object_without_a_name_has_the_vector_of_none(labels, tmp_path):
+  rng = np.random.default_rng(3)
+  scene = scene_trees.scene(rng, features=None, labels=labels)
+  options = {"geometry": GEOMETRY._replace(feature_dim=17)}
+  options["label_vectors"] = lambda name: np.full(17, float(len(name)))
+  read = fallbacks.read_objects(scene, 5, True, options["label_vectors"])
+  if any(labels):
+    assert read.vectors[:, 0].tolist() == [3, 0, 0, 3]
+  counts = sources_of(tmp_path, {"a.jpg": scene}, **options)
+  assert counts == {"label vectors" if any(labels) else "graph features": 1}
+
+
 def test_edges_give_rank_degree_and_surroundings(tmp_path):
   edges = np.array([(1, 4), (0, 4), (1, 2), (1, 3), (0, 2), (4, 1)])
   scene = Scene((0, 0), None, np.zeros(5), edges=edges)

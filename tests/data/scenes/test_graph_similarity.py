@@ -9,6 +9,7 @@ import os
 import numpy as np
 import pytest
 
+from ifa_jax.data.mnre import tree
 from ifa_jax.data.scenes import graph_similarity, store
 from ifa_jax.models import base
 from ifa_jax.preparation.mnre1_graphs import command
@@ -19,7 +20,6 @@ MNRE1_DIR = os.environ.get("MNRE1_DIR")
 WORD_EDGES = [(1, 0), (4, 2), (4, 3), (1, 4), (7, 5), (7, 6), (4, 7)]
 # Five objects, then five empty slots.
 OBJECT_EDGES = [(1, 4), (0, 4), (1, 2), (1, 3), (0, 2), (4, 1)]
-VALID = np.arange(10) < 5
 # Weights of four words with the objects 0 to 4, and with an empty slot.
 GOLDEN = {
   0: [0.292, 0.292, 0.292, 0.979, 0.292],
@@ -125,11 +125,10 @@ def test_golden_weights_of_the_paper_s_distance():
   np.testing.assert_allclose(weights[0], expected, atol=5e-4)
 
 
-def test_golden_empty_slots_would_win_and_are_dropped():
+def test_golden_empty_slots_would_win():
   weights = closed_form(WORD_EDGES, 8, OBJECT_EDGES, 10, "l2")
   assert weights[4].argmax() == 5
-  kept = graph_similarity.keep_best(weights, VALID, 1)
-  assert kept[:, 5:].max() == 0
+  kept = graph_similarity.keep_best(weights[:, :5], 1)
   assert (kept > 0).sum(axis=1).tolist() == [1] * 8
   assert kept[[0, 1, 4, 7]].argmax(axis=1).tolist() == [3, 1, 3, 1]
 
@@ -185,25 +184,18 @@ def test_the_closed_form_is_xnetmf(distance, seed):
 
 
 def test_equal_weights_go_to_the_first_object():
-  weights = np.array([[0.2, 0.9, 0.9, 0.9], [0.5, 0.5, 0.5, 0.5]])
-  valid = np.array([True, False, True, True])
-  best = graph_similarity.keep_best(weights, valid, 1)
-  assert best.tolist() == [[0, 0, 0.9, 0], [0.5, 0, 0, 0]]
-  two = graph_similarity.keep_best(weights, valid, 2)
-  assert two.tolist() == [[0, 0, 0.9, 0.9], [0.5, 0, 0.5, 0]]
+  weights = np.array([[0.2, 0.9, 0.9], [0.5, 0.5, 0.5]])
+  best = graph_similarity.keep_best(weights, 1)
+  assert best.tolist() == [[0, 0.9, 0], [0.5, 0, 0]]
+  two = graph_similarity.keep_best(weights, 2)
+  assert two.tolist() == [[0, 0.9, 0.9], [0.5, 0.5, 0]]
 
 
-@pytest.mark.parametrize("top_k", [0, None, 4, 9])
-def test_all_valid_objects_are_kept_and_no_other(top_k):
-  weights = np.array([[0.2, 0.9, 0.4, 0.1]])
-  valid = np.array([True, False, True, True])
-  kept = graph_similarity.keep_best(weights, valid, top_k)
-  assert kept.tolist() == [[0.2, 0, 0.4, 0.1]]
-
-
-def test_without_a_valid_object_nothing_is_kept():
-  kept = graph_similarity.keep_best(np.ones((2, 3)), np.zeros(3, bool), 1)
-  assert not kept.any()
+@pytest.mark.parametrize("top_k", [0, 3, 9])
+def test_all_objects_may_be_kept(top_k):
+  weights = np.array([[0.2, 0.4, 0.1]])
+  kept = graph_similarity.keep_best(weights, top_k)
+  assert kept.tolist() == [[0.2, 0.4, 0.1]]
 
 
 def test_words_divide_among_their_tokens():
@@ -254,7 +246,7 @@ def real_split(tmp_path_factory):
 def test_the_closed_form_on_real_graphs(distance, real_split):
   rng = np.random.default_rng(0)
   compared = 0
-  for row in command.read_rows(MNRE1_DIR, "val")[::24]:
+  for row in [*tree.read_rows(MNRE1_DIR, "val", None)][::24]:
     scene = real_split.scene(row.img_id)
     if scene.num_objects:
       heads = real_split.heads(row.id).tolist()

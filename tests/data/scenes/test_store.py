@@ -155,6 +155,30 @@ def change_arrays(folder, **changes):
   change_manifest(folder, sha256=digest)
 
 
+@pytest.mark.silent_input
+def test_an_entry_without_a_name_keeps_its_place(written):
+  with np.load(written / "test.npz") as file:
+    labels, predicates = (file[k].copy() for k in ("labels", "edge_labels"))
+  wanted = store.read_split(written, "test").scene("a.jpg")
+  # The first picture has 4 objects and 5 edges.
+  labels[[0, 2]] = predicates[[1, 3]] = -1
+  change_arrays(written, labels=labels, edge_labels=predicates)
+  found = store.read_split(written, "test").scene("a.jpg")
+  assert found.labels == ["", wanted.labels[1], "", wanted.labels[3]]
+  assert found.edge_labels == [
+    "" if place in (1, 3) else name
+    for place, name in enumerate(wanted.edge_labels)
+  ]
+
+
+def test_an_empty_name_is_none(tmp_path):
+  rng = np.random.default_rng(5)
+  pictures = {"a.jpg": scene_trees.scene(rng, labels=[""] * 4)}
+  assert not scene_trees.write(tmp_path, pictures).has_labels
+  pictures["b.jpg"] = scene_trees.scene(rng, labels=["", "", "cup", ""])
+  assert scene_trees.write(tmp_path, pictures).has_labels
+
+
 @pytest.mark.parametrize("name", ["test.npz", "test.json"])
 def test_an_absent_file_is_named(name, written):
   (written / name).unlink()

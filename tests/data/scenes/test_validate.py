@@ -15,7 +15,6 @@ BAD_SCENES = {
   "no box at all": ({"boxes": [[5, 5, 5, 9]] * 4}, r"x0 < x1 and y0 < y1"),
   "box upside down": ({"boxes": [[5, 9, 6, 2]] * 4}, r"got \[5.0, 9.0, 6"),
   "box without end": ({"boxes": [[0, 0, 9, np.inf]] * 4}, r"finite boxes"),
-  "box in parts of 1": ({"boxes": [[0.1, 0, 0.6, 1]] * 4}, r"boxes in pixels"),
   "boxes without a size": ({"size": (0, 480)}, r"size above 0, got \[0, 480"),
   "three sizes": ({"size": (1, 2, 3)}, r"size of shape \(2,\)"),
   "rising scores": (
@@ -60,9 +59,20 @@ def test_a_scene_that_contradicts_itself_is_not_written(case, tmp_path):
     "bad.jpg": scene_trees.scene(rng, **changes),
     "better.jpg": scene_trees.scene(rng),
   }
-  with pytest.raises(ValueError, match=rf"test.npz: .*'bad.jpg'.*{message}"):
+  with pytest.raises(ValueError, match=rf"^test.npz: .*'bad.jpg'.*{message}"):
     scene_trees.write(tmp_path / "new", pictures)
   assert not (tmp_path / "new").exists()
+
+
+def test_boxes_in_parts_of_1_are_only_read_where_their_unit_is_known(tmp_path):
+  parts = [[0.1, 0, 0.6, 1]] * 4
+  rng = np.random.default_rng(3)
+  pictures = {"bad.jpg": scene_trees.scene(rng, boxes=parts)}
+  message = r"test.npz: 'bad.jpg': expected boxes in pixels, not in fractions"
+  with pytest.raises(ValueError, match=message):
+    scene_trees.write(tmp_path, pictures)
+  found = scene_trees.write(tmp_path, pictures, tool=store.OWN_TOOL)
+  np.testing.assert_allclose(found.scene("bad.jpg").boxes, parts)
 
 
 def test_edges_need_their_objects_of_their_own_picture(tmp_path):
