@@ -19,6 +19,8 @@ CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
 # Ways to make a square of a picture.
 RESIZES = ("fit", "squash")
+# Their functions are in `layers.transformer`; configs are read without JAX.
+ACTIVATIONS = ("gelu", "quick_gelu")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +103,7 @@ class VisionConfig:
       ("grounded", self.num_crops, self.grounded_size),
       ("detected", self.num_crops, self.detected_size),
     )
-    return image * use_image + crops * use_objects
+    return image * use_image + crops * (use_objects and self.num_crops > 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +127,7 @@ class TextSystem(System):
   def __post_init__(self):
     """Raises ValueError for settings that no model can have, naming them."""
     check_choice("model.dtype", self.dtype, DTYPES)
-    check_heads("text", self.text)
+    check_stream("text", self.text)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,14 +209,27 @@ class ModelConfig(TextSystem):
 
   @property
   def sees_padding(self) -> bool:
-    """Whether the visual stream attends to padding."""
-    reads_text = self.vision is not None and self.text_attention
-    return reads_text and not self.rules.padding_masked_in_visual
+    """Whether the length of a text changes the visual stream."""
+    # A raw view mixes the tokens of a row, padding included.
+    mixes = (
+      self.rules.raw_first_layer or not self.rules.padding_masked_in_visual
+    )
+    return self.vision is not None and self.text_attention and mixes
 
   @property
   def sees_absent(self) -> bool:
-    """Whether absent pictures and crops are among the visual tokens."""
-    return self.vision is not None and not self.rules.absent_masked
+    """Whether the slots of absent pictures and crops change the logits."""
+    mixes = self.rules.raw_first_layer or not self.rules.absent_masked
+    return self.vision is not None and mixes
+
+
+def check_stream(name: str, stream: Any) -> None:
+  """Raises ValueError for an unknown activation, or a width that no model has.
+
+  The heads divide a stream's width evenly.
+  """
+  check_choice(f"model.{name}.activation", stream.activation, ACTIVATIONS)
+  check_heads(name, stream)
 
 
 def check_heads(name: str, stream: Any) -> None:
@@ -236,8 +251,11 @@ def check_equal(stream: str, name: str, text: Any, other: Any) -> None:
 
 
 def check_vision(vision: VisionConfig) -> None:
-  """Raises ValueError unless heads and patches divide their sizes evenly."""
-  check_heads("vision", vision)
+  """Raises ValueError for a vision stream that no model can have.
+
+  Its patches, and as in `check_stream` its heads, divide their sizes evenly.
+  """
+  check_stream("vision", vision)
   if vision.image_size % vision.patch_size:
     raise ValueError(
       f"model.vision.image_size: expected a multiple of patch_size"

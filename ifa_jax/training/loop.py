@@ -142,7 +142,10 @@ class Trainer:
     names = {split: f"eval_{split}.json" for split in ("dev", "test")}
     done: dict[str, Any] = {x: folder.read_json(y) for x, y in names.items()}
     # --mode=evaluate may have scored another checkpoint during the run.
-    missing = any(x is None or x["step"] != selected for x in done.values())
+    missing = any(
+      not isinstance(x, dict) or x.get("step") != selected
+      for x in done.values()
+    )
     if collectives.broadcast_from_first(missing):
       step, params = evaluation.load_best(self._experiment, self._checkpoints)
       for split in done:

@@ -114,8 +114,8 @@ def _open(folder: RunFolder, data_dir: str, suffix: str) -> RunFolder:
   def make() -> None:
     os.makedirs(inside.path, exist_ok=True)
     for split in ("dev", "test"):
-      scores = inside.read_json(f"eval_{split}.json") or {}
-      found = scores.get("data_dir", path)
+      scores = inside.read_json(f"eval_{split}.json")
+      found = scores.get("data_dir", path) if isinstance(scores, dict) else path
       if found != path:
         raise ValueError(
           f"{inside.path}: expected scores on {path}, got those on {found};"

@@ -32,6 +32,10 @@ def test_elements_are_zero_at_the_rate_and_scaled_by_its_inverse(length, rate):
   np.testing.assert_allclose(dropped[~zeros], 1 / (1 - rate), rtol=2e-5)
 
 
+def test_a_rate_next_to_one_keeps_finite_elements():
+  assert np.isfinite(drop(jnp.ones((500, 64)), 0.999999)).all()
+
+
 def test_elements_are_dropped_independently():
   keep = np.asarray(keep_mask(jax.random.key(0), 2**15, (20_000, 6)))
   correlation = np.corrcoef(keep.T)

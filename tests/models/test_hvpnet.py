@@ -14,7 +14,7 @@ from ifa_jax.convert import deepke, engine
 from ifa_jax.convert.engine import Rule, linear
 from ifa_jax.models import ModelConfig, TextConfig, build, parameters
 from ifa_jax.models.base import RegionConfig
-from ifa_jax.models.successors.pyramid import HVPNeTConfig
+from ifa_jax.models.successors.pyramid import HVPNeTConfig, PrefixRules
 
 pytestmark = pytest.mark.usefixtures("fast_compilation")
 
@@ -233,6 +233,11 @@ def test_levels_by_stage_need_tokens_that_are_places():
   rules = SYSTEMS["released"].rules
   with pytest.raises(ValueError, match="levels_by_stage"):
     dataclasses.replace(rules, levels_by_stage=True)
+
+
+def test_keys_that_mix_tokens_cannot_mask_any():
+  with pytest.raises(ValueError, match="absent_masked: expected False"):
+    PrefixRules(heads_split=False)
 
 
 @pytest.mark.parametrize(

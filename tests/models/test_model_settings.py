@@ -3,7 +3,10 @@
 import dataclasses
 import json
 
+import jax
+import numpy as np
 import pytest
+import tiny
 import tiny_systems
 
 from ifa_jax.models import (
@@ -11,13 +14,16 @@ from ifa_jax.models import (
   ModelConfig,
   TextConfig,
   VisionConfig,
+  build,
   registry,
   replace,
   variants,
 )
 from ifa_jax.models.base import RegionConfig
 from ifa_jax.models.baselines.mega import MEGAConfig
+from ifa_jax.models.config import ACTIVATIONS
 from ifa_jax.models.exchange import RELEASED
+from ifa_jax.models.layers import transformer
 from ifa_jax.training.config.defaults import model_section
 
 IFAFORMERS = {
@@ -88,7 +94,7 @@ def test_exchange_changes_the_preset_of_the_fusion():
   ("system", "field", "change"),
   [
     ("mkgformer", "fusion_rules", {"fused_layers": 3}),
-    ("hvpnet", "prefix_rules", {"absent_masked": True}),
+    ("hvpnet", "prefix_rules", {"pooled_gate": True}),
   ],
 )
 def test_rules_change_the_preset_of_the_variant(system, field, change):
@@ -130,6 +136,40 @@ def test_a_stream_that_reads_no_text_sees_no_padding():
   rules = {"exchange": {"padding_masked_in_visual": False}}
   assert registry.from_dict(rules).sees_padding
   assert not registry.from_dict(rules | {"text_attention": False}).sees_padding
+
+
+def test_a_raw_view_mixes_padding_and_absent_crops_with_the_rest():
+  raw = registry.from_dict({"exchange": {"raw_first_layer": True}})
+  assert raw.sees_padding
+  assert raw.sees_absent
+  assert not raw.packs_texts
+
+
+def test_a_preset_fuses_the_layers_that_there_are_with_changed_rules():
+  plain = {"system": "mkgformer", "text": {"num_layers": 2}}
+  plain |= {"vision": {"num_layers": 2}}
+  changed = plain | {"fusion_rules": {"query": "context"}}
+  assert registry.from_dict(plain).rules.fused_layers == 2
+  assert registry.from_dict(changed).rules.fused_layers == 2
+  with pytest.raises(ValueError, match="expected 0 to 2, got 4"):
+    registry.from_dict(plain | {"fusion_rules": {"fused_layers": 4}})
+
+
+def test_activations_have_functions():
+  assert {*transformer.ACTIVATIONS} == {*ACTIVATIONS}
+
+
+def test_a_model_without_slots_for_crops_has_no_table_for_them():
+  config = tiny.tiny_config(num_layers=1)
+  vision = dataclasses.replace(config.vision, num_crops=0)
+  bare = dataclasses.replace(config, vision=vision)
+  assert [slot[0] for slot in bare.picture_slots] == ["image"]
+  batch = tiny.random_batch(dataclasses.replace(config, use_objects=False), 2)
+  params = build(bare).init(jax.random.key(0), batch)["params"]
+  assert "detected_position" not in params["visual"]["embed"]
+  assert np.isfinite(build(bare).apply({"params": params}, batch).logits).all()
+  with pytest.raises(ValueError, match="expected objects or the whole picture"):
+    dataclasses.replace(bare, use_image=False)
 
 
 def test_a_new_fusion_drops_exchange():

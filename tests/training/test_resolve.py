@@ -1,6 +1,7 @@
 """Settings that pretrained encoders decide."""
 
 import dataclasses
+import json
 import logging
 
 import pytest
@@ -14,6 +15,7 @@ from ifa_jax.models import variants
 from ifa_jax.models.baselines.pcnn import PCNNConfig
 from ifa_jax.training.config.resolve import resolve
 from ifa_jax.training.config.run_config import RANDOM, RunConfig
+from ifa_jax.workdir.run_folder import RunFolder
 
 pytestmark = pytest.mark.slow
 
@@ -62,6 +64,13 @@ def test_a_system_without_an_encoder_takes_none(tmp_path):
 def test_a_folder_without_weights_is_named(tmp_path):
   with pytest.raises(ValueError, match=f"expected text=.*got '{tmp_path}"):
     resolve(asked_for(tmp_path))
+
+
+@pytest.mark.parametrize("record", [[], {"config": []}, {"config": {}}])
+def test_a_damaged_record_is_named(tmp_path, record):
+  (tmp_path / "config.json").write_text(json.dumps(record))
+  with pytest.raises(ValueError, match=r"/config\.json: expected the settings"):
+    resolve(asked_for("random"), RunFolder(tmp_path))
 
 
 def test_no_check_of_the_tokenizer_stays_none(tmp_path, raw_dir):

@@ -42,6 +42,8 @@ def test_every_config_reads_back_equal(module, variant):
     ),
     ({"train": {"max_steps": -1}}, ValueError, "train.max_steps: expected at"),
     ({"eval": {"batch_size": 0}}, ValueError, "eval.batch_size: expected at"),
+    ({"data": {"caption_len": 2}}, ValueError, "data.caption_len: expected at"),
+    ({"optim": {"epsilon": 0.0}}, ValueError, "optim.epsilon: expected at"),
     ({"seed": 2**32}, ValueError, "seed: expected at least 0 and below 4294"),
     (
       {"optim": {"warmup_percent": 6}},

@@ -20,7 +20,7 @@ from flax import linen as nn
 from ifa_jax.batch import Batch
 from ifa_jax.files.dataclass_dict import check_choice
 from ifa_jax.models.base import RegionConfig
-from ifa_jax.models.config import TextSystem, check_heads
+from ifa_jax.models.config import TextSystem, check_heads, check_stream
 from ifa_jax.models.encoders.co_attention import CoAttention, CoAttentionConfig
 from ifa_jax.models.encoders.regions import RegionStream, RegionStreamConfig
 from ifa_jax.models.encoders.text import TextStream, run_layers
@@ -61,7 +61,7 @@ class ViLBERTConfig(TextSystem):
     """Raises ValueError for settings that no model can have, naming them."""
     super().__post_init__()
     check_choice("model.pooling", self.pooling, POOLINGS)
-    check_heads("vision", self.vision)
+    check_stream("vision", self.vision)
     check_heads("connection", self.connection)
     # Every connection precedes a layer of either stream.
     most = min(self.text.num_layers, self.vision.num_layers)

@@ -81,13 +81,15 @@ class VisualEmbeddings(nn.Module):
     self.patch = transformer.Linear(dim, self.dtype, use_bias=config.patch_bias)
     self.class_token = self.param("class_token", init, (dim,))
     self.position = self.param("position", init, (1 + side**2, dim))
-    # A grounded crop has 4 x 4 patches, a detected one 2 x 2.
-    self.grounded_position = self.param(
-      "grounded_position", init_crops, (16 * config.num_crops, dim)
-    )
-    self.detected_position = self.param(
-      "detected_position", init_crops, (4 * config.num_crops, dim)
-    )
+    # Orbax saves no empty array.
+    if config.num_crops:
+      # A grounded crop has 4 x 4 patches, a detected one 2 x 2.
+      self.grounded_position = self.param(
+        "grounded_position", init_crops, (16 * config.num_crops, dim)
+      )
+      self.detected_position = self.param(
+        "detected_position", init_crops, (4 * config.num_crops, dim)
+      )
     if config.pre_norm:
       self.norm = transformer.layer_norm(config.norm_epsilon, self.dtype)
 
@@ -107,8 +109,8 @@ class VisualEmbeddings(nn.Module):
           batch.image[:, None], batch.image_mask[:, None], self.position[1:]
         )
       )
-    if use_objects:
-      config = self.config
+    config = self.config
+    if use_objects and config.num_crops:
       parts += self._crops(
         batch, "grounded", config.grounded_size, self.grounded_position
       )
@@ -118,7 +120,7 @@ class VisualEmbeddings(nn.Module):
     hidden, mask = (
       jnp.concatenate(part, axis=1) for part in zip(*parts, strict=True)
     )
-    if self.config.pre_norm:
+    if config.pre_norm:
       hidden = self.norm(hidden)
     return VisualTokens(hidden.astype(self.dtype), mask)
 

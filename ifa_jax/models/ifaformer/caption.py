@@ -14,7 +14,7 @@ from ifa_jax.models.config import (
   TextConfig,
   TextSystem,
   check_equal,
-  check_heads,
+  check_stream,
 )
 from ifa_jax.models.encoders.text import TextStream
 from ifa_jax.models.exchange import FUSIONS
@@ -40,7 +40,7 @@ class CaptionConfig(TextSystem):
   def __post_init__(self):
     """Raises ValueError for streams that cannot lend to each other."""
     super().__post_init__()
-    check_heads("caption", self.caption)
+    check_stream("caption", self.caption)
     for name in ("hidden_dim", "num_layers", "vocab_size"):
       check_equal("caption", name, self.text, self.caption)
 

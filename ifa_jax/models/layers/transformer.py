@@ -262,7 +262,8 @@ class Dropout(nn.Module):
     """Maps float[...] to the same shape; reads the PRNG stream "dropout"."""
     if deterministic or not self.rate:
       return x
-    dropped = round(self.rate * _LEVELS)
+    # A rate just below 1 keeps something, too.
+    dropped = min(round(self.rate * _LEVELS), _LEVELS - 1)
     keep = keep_mask(self.make_rng("dropout"), dropped, x.shape)
     return jnp.where(keep, x * (_LEVELS / (_LEVELS - dropped)), 0)
 

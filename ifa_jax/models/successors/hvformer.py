@@ -37,6 +37,9 @@ _NORM_EPSILON = 1e-5
 class HVFormerConfig(TwoStreamConfig):
   """HVFormer's sizes; the computation is that of the released code.
 
+  That code has no dropout before the relation head and no tokens of the whole
+  picture: `head_dropout_rate` and `use_image` have no effect.
+
   Attributes:
     look_dropout_rate: of the attention weights of a look.
   """

@@ -119,12 +119,13 @@ class MKGformerConfig(TwoStreamConfig):
   @property
   def rules(self) -> FusionRules:
     """The rules in force; a preset fuses at most the layers that there are."""
-    if self.fusion_rules is not None:
-      return self.fusion_rules
     preset = VARIANTS[self.variant]
-    most = self.text.num_layers - preset.text_lends_late
+    rules = self.fusion_rules or preset
+    if rules.fused_layers != preset.fused_layers:
+      return rules
+    most = self.text.num_layers - rules.text_lends_late
     return dataclasses.replace(
-      preset, fused_layers=min(preset.fused_layers, most)
+      rules, fused_layers=min(preset.fused_layers, most)
     )
 
   @property

@@ -58,7 +58,12 @@ class PrefixRules:
   head_dropout: bool = True
 
   def __post_init__(self):
-    """Raises ValueError for levels by stage of tokens that mix the stages."""
+    """Raises ValueError for rules that contradict each other."""
+    if self.absent_masked and not self.heads_split:
+      raise ValueError(
+        "model.prefix_rules.absent_masked: expected False with"
+        " heads_split=False, whose keys mix tokens, got True"
+      )
     if self.levels_by_stage and not self.tokens_are_places:
       raise ValueError(
         "model.prefix_rules.levels_by_stage: expected False with"

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 
+from ifa_jax.files.shown import shown
 from ifa_jax.models import variants
 from ifa_jax.models.base import AUTO_DTYPE, System
 from ifa_jax.models.config import replace
@@ -44,10 +45,25 @@ def resolve(config: RunConfig, folder: RunFolder | None = None) -> RunConfig:
     ValueError: for encoders that cannot be found or read, or if `weights` is
       missing for a model that has encoders.
   """
-  begun = folder.read_json("config.json") if folder is not None else None
-  begun = begun if isinstance(begun, dict) else {}
-  asked = begun.get("config", {}).get("model", {}).get("dtype")
+  begun = _read_begun(folder) if folder is not None else {}
+  asked = begun["config"]["model"].get("dtype") if begun else None
   return _with_encoders(with_dtype(config, asked), begun)
+
+
+def _read_begun(folder: RunFolder) -> dict[str, Any]:
+  """Returns the record of a run that a folder holds, {} without one."""
+  record = folder.read_json("config.json")
+  if record is None or (isinstance(record, dict) and "config" not in record):
+    # Claiming the folder refuses a file of another program.
+    return {}
+  config = record["config"] if isinstance(record, dict) else record
+  model = config.get("model") if isinstance(config, dict) else config
+  if not isinstance(model, dict):
+    raise ValueError(
+      f"{folder.file('config.json')}: expected the settings of a run and its"
+      f" model, got {shown(model)}"
+    )
+  return record
 
 
 def check_resolved(config: RunConfig) -> None:

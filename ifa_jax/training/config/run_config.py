@@ -7,7 +7,7 @@ objects on MNRE.
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 from ifa_jax.data.pipeline.cache import PLACES
 from ifa_jax.data.pipeline.sampling import KEEPS, UNITS, Shuffle
@@ -18,6 +18,7 @@ from ifa_jax.files.dataclass_dict import (
   CountOrZero,
   Fraction,
   NonNegative,
+  Range,
   Rate,
   Seed,
   check_choice,
@@ -56,7 +57,8 @@ class DataConfig:
   # 57, and 99 % of its texts have at most 46.
   text_len: Count = 80
   # U, the most tokens of a picture's caption, for models that read captions.
-  caption_len: Count = 64
+  # Two tokens are [CLS] and [SEP].
+  caption_len: Annotated[int, Range(3)] = 64
   # Lengths in tokens. A batch is padded to the shortest that holds it; each
   # costs a compilation.
   text_buckets: tuple[int, ...] = (44, 48, 56)
@@ -129,7 +131,8 @@ class OptimConfig:
   whole_batches: bool = False
   b1: Rate = 0.9  # Decay of the mean of gradients.
   b2: Rate = 0.999  # Decay of the mean of squared gradients.
-  epsilon: NonNegative = 1e-8  # Added to the root of the second mean.
+  # Added to the root of the second mean, which is 0 without a gradient.
+  epsilon: Annotated[float, Range(1e-30)] = 1e-8
   bias_correction: bool = True  # Of both means.
   weight_decay: NonNegative = 0.01  # Decoupled, times the learning rate.
   # Regex over whole paths of parameters without decay; "" for none.
