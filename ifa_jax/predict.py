@@ -67,20 +67,33 @@ def define_flags() -> None:
   string("text", None, "Text of the post, may be marked: <s> Ann </s> ...")
   string("head", None, "Head entity, as it occurs in the text.")
   string("tail", None, "Tail entity, as it occurs in the text.")
-  string("head_span", None, "Words of the head, e.g. 3:5.")
-  string("tail_span", None, "Words of the tail, e.g. 3:5.")
+  span = "of the {}, from 0, end exclusive: 3:5 is the words 3 and 4."
+  string("head_span", None, f"Words {span.format('head')}")
+  string("tail_span", None, f"Words {span.format('tail')}")
   string("image", None, "Picture of the post, a file.")
   string("caption", None, "The picture in words, for models that read it.")
   flags.DEFINE_list(
     "captions", [], "Files of captions by picture, for models that read them."
   )
-  string("input", None, "JSON lines of posts; - is stdin.")
-  string("output", None, "File for the predictions of --input; - is stdout.")
+  string(
+    "input",
+    None,
+    "JSON lines of posts; - is stdin. With --ray: a file or folder of .jsonl or"
+    " .parquet.",
+  )
+  string(
+    "output",
+    None,
+    "File for the predictions of --input; - is stdout. With --ray or"
+    " --format=brat: a folder.",
+  )
   flags.DEFINE_alias("out", "output")
   flags.DEFINE_enum(
     "format", "jsonl", ["jsonl", "brat"], "Of --output; brat is a folder."
   )
-  flags.DEFINE_integer("batch_size", 32, "Posts per batch.", lower_bound=1)
+  flags.DEFINE_integer(
+    "batch_size", 32, "Posts, or pairs of entities, per batch.", lower_bound=1
+  )
   flags.DEFINE_integer(
     "block_posts", 8192, "Posts per file of --output with --ray.", lower_bound=1
   )
@@ -221,6 +234,8 @@ def predict_file(
   Returns:
     The numbers of posts and of invalid ones.
   """
+  if choice is not None:
+    choice.check(predictor.relations)
   count = errors = 0
   with (
     jsonl.reading(source) as posts,

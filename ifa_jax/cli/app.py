@@ -14,7 +14,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from absl import app, flags
 from absl import logging as absl_logging
@@ -33,6 +33,19 @@ os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")
 
 # The module name that ml_collections gives to the file of --config.
 _CONFIG_MODULE = "config_config"
+
+# How absl reports that flags are missing, and the message in its place.
+_MISSING = (
+  (
+    r"flag --(?:\w+=None)?: Flag (--\w+) must have a value other than None\.",
+    r"\1: expected a value, got none",
+  ),
+  (
+    r"flags .*Exactly one of \((\w+), (\w+)\) must have a value other than"
+    r" None\.",
+    r"expected either --\1 or --\2",
+  ),
+)
 
 Settings = TypeVar("Settings", bound="DataclassInstance")
 
@@ -67,22 +80,36 @@ def run(
     sys.exit(1)
 
 
-def run_verb(package: str, verbs: Mapping[str, str]) -> None:
+class Verb(NamedTuple):
+  """A verb of a command.
+
+  Attributes:
+    module: within the command's package, see `run_module`.
+    summary: one line for --help.
+  """
+
+  module: str
+  summary: str
+
+
+def run_verb(package: str, verbs: Mapping[str, Verb]) -> None:
   """Runs the module that the first argument names: `COMMAND VERB --flags`.
 
   Args:
     package: of the modules.
-    verbs: name -> module, see `run_module`. Only the named one is imported.
+    verbs: by name. Only the module of the named one is imported.
   """
   name = sys.argv.pop(1) if len(sys.argv) > 1 else None
   if name in ("--help", "-h", "--helpfull"):
     print(f"usage: {os.path.basename(sys.argv[0])} VERB --flags\n\nVerbs:")
-    print(*(f"  {verb}" for verb in verbs), sep="\n")
+    width = max(map(len, verbs))
+    for verb, (_, summary) in verbs.items():
+      print(f"  {verb:<{width}}  {summary}")
     print("\nVERB --help describes a verb and its flags.")
     sys.exit(0)
   if name is None or name not in verbs:
     _fail(f"command: expected one of {', '.join(verbs)}, got {name!r}", 2)
-  run_module(f"{package}.{verbs[name]}")
+  run_module(f"{package}.{verbs[name].module}")
 
 
 def run_module(name: str) -> None:
@@ -173,7 +200,9 @@ def _show_log(is_debugging: bool) -> None:
 
 
 def _without_unset(message: str) -> str:
-  """Shortens the list of flags that absl puts before a rule about several."""
+  """Shortens absl's messages about missing flags and rules about several."""
+  for pattern, replacement in _MISSING:
+    message = re.sub(pattern, replacement, message)
   given = re.sub(r"\b\w+=None(, |(?=: ))", "", message)
   return given.replace(", : ", ": ", 1).removeprefix("flags : ")
 

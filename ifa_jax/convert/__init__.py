@@ -4,9 +4,11 @@
     deepke               DeepKE's best_model.pth, in both directions
     vilbert              ViLBERT's pytorch_model.bin
     engine               rules that rename weights
+    weight_arrays        numbers that can be weights
     sources              a folder or hub id
     store                converted weights on disk
     cache                encoders, converted on first use
+    options              options from Python, checked as flags are
     initialize           parameters that no checkpoint has
     label_embeddings     word embeddings of class names
     summary              the report of a conversion

@@ -66,7 +66,7 @@ def writing(folder: str, relations: Sequence[str]) -> Iterator[Write]:
     types.update(kinds)
     for x in record["relations"]:
       used[x["relation"]].add((kinds[x["head"]], kinds[x["tail"]]))
-    _write_post(_free(folder, record.get("id", count)), record, entities, named)
+    _write_post(_free(folder, record.get("id"), count), record, entities, named)
 
   yield write
   config = _config(named, used, types)
@@ -99,13 +99,21 @@ def _named(relations: Sequence[str]) -> dict[str, str]:
   return named
 
 
-def _free(folder: str, name: Any) -> str:
-  """Returns a path without suffix, of which the folder has no files."""
-  base = re.sub(r"[^A-Za-z0-9_-]", "_", str(name))[:_MAX_NAME] or "_"
-  path, number = os.path.join(folder, base), 1
+def _free(folder: str, name: Any, number: int) -> str:
+  """Returns a path without suffix, of which the folder has no files.
+
+  Args:
+    folder: of all files.
+    name: an `id`, which names the files if it has ASCII letters or digits.
+    number: names them otherwise.
+  """
+  base = re.sub(r"[^A-Za-z0-9_-]", "_", str(name))[:_MAX_NAME]
+  if name is None or not base.strip("_"):
+    base = str(number)
+  path, copy = os.path.join(folder, base), 1
   while os.path.lexists(f"{path}.txt"):
-    number += 1
-    path = os.path.join(folder, f"{base}-{number}")
+    copy += 1
+    path = os.path.join(folder, f"{base}-{copy}")
   return path
 
 

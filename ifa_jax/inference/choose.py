@@ -41,24 +41,22 @@ class Choice:
   symmetric: Iterable[str] = ()
   probabilities: bool = False
 
-  def check(self, relations: Sequence[str]) -> None:
-    """Checks the settings against a model's relations.
-
-    Raises:
-      ValueError: for a relation that the model lacks or a malformed value.
-    """
-    thresholds = self.threshold
-    if not isinstance(thresholds, Mapping):
-      thresholds = {"all relations": thresholds}
-    for name, value in thresholds.items():
-      is_number = isinstance(value, (int, float)) and type(value) is not bool
-      if not is_number or not 0 <= value <= 1:
-        raise ValueError(
-          f"threshold: expected numbers from 0 to 1, got {name!r}:"
-          f" {shown(value)}"
-        )
+  def __post_init__(self):
+    """Raises ValueError for a malformed value."""
+    if isinstance(self.threshold, Mapping):
+      for name, value in self.threshold.items():
+        _check_probability(f"threshold of {name!r}", value)
+    else:
+      _check_probability("threshold", self.threshold)
     if self.top_k is not None and self.top_k < 1:
       raise ValueError(f"top_k: expected at least 1, got {self.top_k}")
+    if isinstance(self.symmetric, str):
+      raise ValueError(
+        f"symmetric: expected a list of relations, got {self.symmetric!r}"
+      )
+
+  def check(self, relations: Sequence[str]) -> None:
+    """Raises ValueError for a relation that the model lacks."""
     if isinstance(self.threshold, Mapping):
       _check_names("threshold", self.threshold, relations)
     _check_names("symmetric", self.symmetric, relations)
@@ -148,6 +146,14 @@ def _types(
         f" {shown(value)}"
       )
   return allowed
+
+
+def _check_probability(where: str, value: Any) -> None:
+  is_number = isinstance(value, (int, float)) and type(value) is not bool
+  if not is_number or not 0 <= value <= 1:
+    raise ValueError(
+      f"{where}: expected a number from 0 to 1, got {shown(value)}"
+    )
 
 
 # A program may predict many posts one by one.

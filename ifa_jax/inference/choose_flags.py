@@ -16,7 +16,8 @@ def define_flags() -> None:
   flags.DEFINE_string(
     "threshold",
     "0",
-    "Entities: least probability of a relation, or JSON by relation.",
+    "Posts with entities: least probability (0 to 1) of a listed relation, or"
+    " a JSON file {relation: probability}.",
   )
   flags.DEFINE_integer(
     "top_k", None, "Entities: relations a post at most.", lower_bound=1

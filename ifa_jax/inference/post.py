@@ -29,10 +29,9 @@ def read_post(fields: Mapping[str, Any]) -> Cut:
       name that does not occur in the text or occurs more than once.
   """
   if "not_json" in fields and "text" not in fields:
-    where = fields.get("reason") or f"line {fields.get('line')}"
-    raise ValueError(
-      f"{where}; expected a JSON object in a line, got {fields['not_json']!r}"
-    )
+    expected = f"line {fields.get('line')}: expected a JSON object"
+    where = fields.get("reason") or expected
+    raise ValueError(f"{where}: {fields['not_json']!r}")
   text = read_text(fields.get("text"))
   given = [fields.get(role + part) for role in ROLES for part in ("", "_span")]
   if markers.is_marked(text) or given == [None] * 4:

@@ -79,6 +79,7 @@ class Predictor:
     self.trained_with = settings.trained_with
     self._finder: ObjectFinder | None = None
     self._unread = seen_kinds.unread(self.model, self.trained_with)
+    self._reads_boxes = "boxes" not in self._unread
     buckets = settings.data.text_buckets
     self._step = PredictionStep(self.model, params, buckets)
     fields = [field for field, _, _ in self.model.picture_slots]
@@ -292,8 +293,12 @@ class Predictor:
     return completion.find_boxes(posts, self._finder, self.protocol != "none")
 
   def _warn_unread(self, post: Fields) -> Fields:
-    """Returns a post; logs each field that the run does not read, once."""
+    """Returns a post; logs each field without effect, once."""
     for field in filter(post.get, [*self._unread]):
       self._unread.remove(field)
       seen_kinds.log_unread(field, self.model, self.trained_with)
+    pictures = post.get("image"), post.get("image_base64")
+    if self._reads_boxes and post.get("boxes") and pictures == (None, None):
+      self._reads_boxes = False
+      _log.warning("posts: 'boxes' has no effect without a picture")
     return post

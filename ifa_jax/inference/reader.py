@@ -141,7 +141,6 @@ class Reader:
     picture, listed, scene = None, [], None
     if self.model.opens_pictures:
       picture = (opener or Opener()).open(fields)
-    if picture is not None:
       listed = boxes.read_list(fields.get("boxes") or [], "boxes")
     if picture is not None and self.scenes is not None:
       scene = self.scenes.scene(picture.image, listed)

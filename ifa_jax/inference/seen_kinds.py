@@ -124,8 +124,8 @@ def log_likely_meant(found: Mapping[tuple[str, str], int]) -> None:
   for (key, field), count in found.items():
     _log.warning(
       "posts: expected the key %r, which the model reads, got %r in its place,"
-      " %d times",
-      *(field, key, count),
+      " in %d post%s",
+      *(field, key, count, "s" * (count > 1)),
     )
 
 

@@ -17,7 +17,7 @@ from ifa_jax.inference.predictor import Predictor
 from ifa_jax.serving.samples import Sample
 
 # The source of the objects of a run that was trained without any.
-_UNSEEN = "not looked for, as the run was trained without any"
+_UNSEEN = "none, as the run was trained without objects"
 
 
 class Form(NamedTuple):
@@ -82,6 +82,8 @@ class Answer(NamedTuple):
     picture: RGB and upright, or None.
     boxes: drawn on it, best score first.
     boxes_from: their source, in words.
+    num_read: number of them that are crops of the model's input, None for a
+      model without crops.
     alignment: a page of HTML, or None.
     no_alignment: the reason if there is none.
   """
@@ -90,6 +92,7 @@ class Answer(NamedTuple):
   picture: Image.Image | None
   boxes: Sequence[Box]
   boxes_from: str
+  num_read: int | None
   alignment: str | None
   no_alignment: str | None
 
@@ -156,8 +159,13 @@ class Answerer:
       picture,
       boxes.read_list(post.get("boxes") or [], "boxes"),
       boxes_from,
+      self._num_read(post),
       *self._align(post),
     )
+
+  def _num_read(self, post: Mapping[str, Any]) -> int | None:
+    crops = self._predictor.reader.read(post).boxes
+    return sum(map(len, crops.values())) if crops else None
 
   def _describe_sources(self) -> str:
     """Names the sources of the objects in pictures."""
@@ -178,15 +186,15 @@ class Answerer:
       return post, _UNSEEN
     if post.get("image") in self._of_samples:
       given = self._of_samples[post["image"]]
-      return {**post, "boxes": given}, "given with the example"
+      return {**post, "boxes": given}, "the example"
     if self._listed is not None:
       listed = self._listed.complete({"image": picture_name})
       if "boxes" in listed:
-        where = f"of {picture_name} in {self._listed.name}"
+        where = f"{picture_name} in {self._listed.name}"
         return {**post, "boxes": listed["boxes"]}, where
     if self._finder is None:
-      return post, "nothing lists or looks for any"
-    return self._predictor.complete(post), f"found by {self._finder}"
+      return post, "none; --boxes or --detector gives some"
+    return self._predictor.complete(post), self._finder
 
   def _align(self, post: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """Returns the alignment page of a post, or the reason for none."""

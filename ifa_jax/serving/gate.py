@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -54,8 +55,11 @@ class Gate:
     await app(scope, receive, send)
 
   def _is_asked(self, scope: Scope) -> bool:
-    known, path = _ASKED.get(scope["method"]), scope["path"]
+    method, path = scope["method"], scope["path"]
+    known = _ASKED.get(method)
     if known is None or known.fullmatch(path) is None:
+      return False
+    if method == "POST" and _is_foreign(Headers(scope=scope)):
       return False
     return not path.startswith(_FILE) or self._holds(path[len(_FILE) :])
 
@@ -72,6 +76,17 @@ class Gate:
       return False
     real = os.path.realpath(path)
     return os.path.commonpath([real, self._folder]) == self._folder
+
+
+def _is_foreign(headers: Headers) -> bool:
+  """Returns whether a browser sent a request from the page of another site."""
+  # With a proxy, only the first of these is right. Browsers leave it out on
+  # plain HTTP, unless the server is on the same machine.
+  if site := headers.get("sec-fetch-site"):
+    return site not in ("same-origin", "none")
+  if origin := headers.get("origin"):
+    return origin.partition("://")[2] != headers.get("host")
+  return False
 
 
 def _named_files(value: Any) -> Iterator[Any]:

@@ -41,6 +41,7 @@ def render_answer(answer: Answer) -> str:
     others=ranked[NUM_RELATIONS:],
     drawing=_draw(answer.picture, answer.boxes) if answer.picture else None,
     boxes_from=answer.boxes_from,
+    num_read=answer.num_read,
   )
 
 

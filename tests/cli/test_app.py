@@ -159,7 +159,7 @@ def command_of_one_verb(tmp_path):
     "import sys\n"
     f"sys.path.append({command_lines.PATHS!r})\n"
     "from ifa_jax.cli import app\n"
-    f"app.run_verb({tmp_path.name!r}, {{'flood': 'flood'}})\n"
+    f"app.run_verb({tmp_path.name!r}, {{'flood': app.Verb('flood', 'x')}})\n"
   )
   (tmp_path / "__init__.py").touch()
   return [sys.executable, "-m", f"{tmp_path.name}.tool"], tmp_path.parent
@@ -173,6 +173,14 @@ def test_help_of_a_verb_is_its_docstring_and_its_flags(verb):
   assert done.returncode == 0
   assert "Prints more lines than are read." in done.stdout
   assert "--lines: How many." in done.stdout
+
+
+def test_help_has_a_line_for_each_verb(verb):
+  command, folder = verb
+  done = subprocess.run(
+    [*command, "--help"], cwd=folder, capture_output=True, text=True
+  )
+  assert "  flood  x\n" in done.stdout
 
 
 def test_an_unknown_verb_is_wrong_usage(verb):

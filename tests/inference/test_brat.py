@@ -51,9 +51,11 @@ def test_a_folder_has_the_texts_entities_and_relations(tmp_path):
     write(post(text, spans, [(0, 1, RELATIONS[1])], id="../a b"))
     write(post("Bob left", [(0, 3, "per")], id="../a b"))
     write(post("Bob left", [(0, 3, "per")]))
+    write(post("Bob left", [(0, 3, "per")], id=None))
+    write(post("Bob left", [(0, 3, "per")], id="推文"))
     write({"text": "Bob", "error": "text: expected"})
   names = sorted(path.name for path in folder.glob("*.ann"))
-  assert names == ["3.ann", "___a_b-2.ann", "___a_b.ann"]
+  assert names == ["3.ann", "4.ann", "5.ann", "___a_b-2.ann", "___a_b.ann"]
   entities, relations = read(folder / "___a_b.ann")
   assert entities == {"T1": ("per_x", "Ann Lee"), "T2": ("Entity", "Acme")}
   assert relations == [("per_org_member_of", *entities.values())]

@@ -83,6 +83,18 @@ def test_a_field_that_is_not_read_is_logged_once(finished, posts, caplog):
 
 
 @pytest.mark.silent_input
+def test_boxes_without_a_picture_are_logged_once(finished, posts, caplog):
+  predictor = Predictor(finished.workdir)
+  bare = {k: v for k, v in posts[0].items() if k not in ("image", "caption")}
+  boxes = [{"box": [0, 0, 9, 9], "score": 1}]
+  list(predictor.predict_all([bare | {"boxes": boxes}] * 2))
+  (line,) = [x.message for x in caplog.records if "no effect" in x.message]
+  assert line == "posts: 'boxes' has no effect without a picture"
+  with pytest.raises(ValueError, match="boxes: expected a list"):
+    predictor.predict(bare | {"boxes": "nonsense"})
+
+
+@pytest.mark.silent_input
 def test_predictions_warn_once(predictor, posts, caplog):
   named = [{**p, "picture": p["image"]} for p in posts[:3]]
   for post in named[:2]:
@@ -92,5 +104,5 @@ def test_predictions_warn_once(predictor, posts, caplog):
   lines = [x.message for x in caplog.records if "expected the key" in x.message]
   assert lines == [
     "posts: expected the key 'image', which the model reads, got 'picture' in"
-    " its place, 2 times"
+    " its place, in 2 posts"
   ]

@@ -283,7 +283,7 @@ def test_a_name_that_occurs_twice_without_spaces_is_refused():
 
 
 def test_a_line_that_was_no_json_is_named():
-  with pytest.raises(ValueError, match=r"line 7; expected a JSON object .*'x'"):
+  with pytest.raises(ValueError, match=r"line 7: expected a JSON object: 'x'"):
     read_post({"line": 7, "not_json": "x", "error": "line 7: ..."})
 
 

@@ -242,7 +242,7 @@ def test_pairs_become_a_folder_for_brat(outcomes, folder):
       "two captions",
       "caption: expected one text, got ['two cats', 'two do",
     ),
-    ("threshold of two", "threshold: expected numbers from 0 to 1, got"),
+    ("threshold of two", "threshold: expected a number from 0 to 1, got"),
     ("symmetric", "symmetric: expected relations of the model, such as"),
     ("allowed", "allowed: expected [[head types], [tail types]] for '/per/per"),
     ("brat taken", "--output: expected a new or empty folder, got taken.d"),

@@ -116,10 +116,10 @@ def test_boxes_come_with_the_sample_from_the_file_or_the_finder(
   sample = tmp_path / "sample"
   sample.write_bytes(samples[0].picture)
   cases = {
-    f"of {name} in boxes.json": ({}, name, posts[0]["boxes"]),
-    "found by cats": ({}, "other.jpg", FOUND),
+    f"{name} in boxes.json": ({}, name, posts[0]["boxes"]),
+    "cats": ({}, "other.jpg", FOUND),
     # Its own ones, whatever it is called.
-    "given with the example": ({"picture": sample}, name, samples[0].boxes),
+    "the example": ({"picture": sample}, name, samples[0].boxes),
   }
   for origin, (changes, picture_name, wanted) in cases.items():
     form = form_of(posts[0], picture_name=picture_name, **changes)
@@ -138,7 +138,7 @@ def test_without_a_source_there_are_no_boxes(
   monkeypatch.setattr(answers, "PostAligner", refuse)
   lone = Answerer(finished.workdir, predictor)
   shown = view.render_answer(lone.answer(form_of(posts[0])))
-  assert "No objects: nothing lists or looks for any." in shown
+  assert "No objects; source: none; --boxes or --detector gives some." in shown
   assert "rect" not in Parsed(shown).found
   assert "--detector" in lone.facts["Objects"]
 
@@ -153,7 +153,7 @@ def test_a_run_without_objects_gets_and_names_none(
   predictor = Predictor(tmp_path / "run", Finder())
   listed = listed_boxes(raw_dir / "boxes.json")
   vanilla = Answerer("run", predictor, samples, listed, "cats")
-  none = "not looked for, as the run was trained without any"
+  none = "none, as the run was trained without objects"
   assert vanilla.facts["Objects"] == none
   (tmp_path / "sample").write_bytes(samples[0].picture)
   name = os.path.basename(posts[0]["image"])

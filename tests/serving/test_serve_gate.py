@@ -23,7 +23,7 @@ def folder_of_an_upload(tmp_path):
   return folder
 
 
-def ask(folder, method, path, parts=(b"",), kind="http"):
+def ask(folder, method, path, parts=(b"",), kind="http", **headers):
   """Returns the status of a request, and the body that reached the app."""
   reached, sent, last = [], [], len(parts) - 1
   messages = [
@@ -44,10 +44,33 @@ def ask(folder, method, path, parts=(b"",), kind="http"):
     reached.append(body)
     await send({"type": "http.response.start", "status": 200, "headers": []})
 
-  scope = {"type": kind, "method": method, "path": path, "headers": []}
+  named = [
+    (name.replace("_", "-").encode(), value.encode())
+    for name, value in headers.items()
+  ]
+  scope = {"type": kind, "method": method, "path": path, "headers": named}
   asyncio.run(gate.Gate(app, folder)(scope, receive, send))
   assert len(reached) == (sent[0]["status"] == 200)
   return sent[0]["status"], *reached
+
+
+@pytest.mark.parametrize(
+  ("headers", "status"),
+  [
+    ({}, 200),
+    ({"origin": "http://me:7860"}, 200),
+    ({"origin": "http://evil.example"}, 403),
+    ({"origin": "http://me:8000"}, 403),
+    ({"origin": "null"}, 403),
+    ({"sec_fetch_site": "same-origin", "origin": "https://proxy"}, 200),
+    ({"sec_fetch_site": "cross-site"}, 403),
+    ({"sec_fetch_site": "same-site", "origin": "http://me:7860"}, 403),
+  ],
+)
+def test_pages_of_other_sites_post_nothing(uploads, headers, status):
+  path = "/gradio_api/upload"
+  found = ask(uploads, "POST", path, host="me:7860", **headers)
+  assert found[0] == status
 
 
 def join(folder, *data):

@@ -55,7 +55,8 @@ def test_a_post_with_its_picture_is_predicted_as_in_python(
   assert page.locator(".relation").text_content() == wanted["relation"]
   assert page.locator(".answer rect").count() == len(post["boxes"])
   caption = page.locator(".answer figcaption").text_content()
-  assert f"of {os.path.basename(post['image'])} in boxes.json" in caption
+  source = f"{os.path.basename(post['image'])} in boxes.json"
+  assert f"source: {source}; the model reads 3 of them" in caption
 
 
 def test_the_alignment_stands_in_a_frame_that_reaches_nothing(page, posts):
@@ -125,7 +126,7 @@ def test_markup_in_a_post_stays_text(page):
 def test_a_click_on_a_sample_answers_it(page):
   page.get_by_role("button", name="→").last.click()
   page.locator(".answer figure").wait_for()
-  assert "given with the example" in page.locator(".answer").text_content()
+  assert "source: the example" in page.locator(".answer").text_content()
   names = [
     page.get_by_label(role, exact=True).input_value()
     for role in ("head", "tail")

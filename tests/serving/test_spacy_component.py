@@ -188,7 +188,7 @@ def test_settings_are_those_of_the_command(finished, predictor, tmp_path):
     ({"workdir": "gone"}, "gone: expected a run's folder"),
     ({"workdir": None}, "ifa_jax: expected either workdir or model, got None"),
     ({"model": "shared"}, "ifa_jax: expected either workdir or model"),
-    ({"threshold": 50}, "threshold: expected numbers from 0 to 1"),
+    ({"threshold": 50}, "threshold: expected a number from 0 to 1"),
     ({"threshold": "gone.json"}, "gone.json"),
     ({"top_k": 0}, "top_k: expected at least 1, got 0"),
     ({"allowed": "gone.json"}, "gone.json"),

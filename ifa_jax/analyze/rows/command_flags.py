@@ -8,6 +8,9 @@ from absl import flags
 from ifa_jax.analyze.rows import configs, runs
 from ifa_jax.analyze.rows.runs import Row
 
+# --help lists these as flags of the module that runs.
+flags.disclaim_key_flags()
+
 
 def define() -> None:
   """Defines the flags."""
