@@ -4,7 +4,6 @@
     deepke               DeepKE's best_model.pth, in both directions
     vilbert              ViLBERT's pytorch_model.bin
     engine               rules that rename weights
-    weight_arrays        numbers that can be weights
     sources              a folder or hub id
     store                converted weights on disk
     cache                encoders, converted on first use

@@ -19,8 +19,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ifa_jax.convert import weight_arrays
-
 # Longer lists of names are abbreviated.
 _MAX_NAMES = 4
 
@@ -242,11 +240,25 @@ def layer_number(rules: Table, name: str) -> int:
   return max(int(placeholders.get("n", -1)) for placeholders in found)
 
 
+def problem_with(array: np.ndarray) -> str | None:
+  """Returns why an array cannot be weights, or None."""
+  if array.dtype.kind in "biuc":
+    return f"expected floating point numbers, got {array.dtype}"
+  # A large float64 becomes infinite.
+  with np.errstate(over="ignore"):
+    values = array.astype(np.float32, copy=False)
+  if not np.isfinite(values).all():
+    return (
+      f"expected finite float32 values, got {array[~np.isfinite(values)][0]}"
+    )
+  return None
+
+
 def _move(
   rule: Rule, array: np.ndarray, shape: tuple[int, ...] | None
 ) -> tuple[np.ndarray, str | None]:
   """Returns the parameter, and the problem with it or None."""
-  if problem := weight_arrays.problem_with(array):
+  if problem := problem_with(array):
     return array, problem
   try:
     moved = np.ascontiguousarray(rule.move.into(array), np.float32)

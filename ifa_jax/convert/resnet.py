@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from flax import traverse_util
 
-from ifa_jax.convert import engine, weight_arrays
+from ifa_jax.convert import engine
 from ifa_jax.models.encoders.resnet import ResNet, ResNetConfig
 
 _EPSILON = 1e-5
@@ -143,7 +143,7 @@ def _fold(
       f"{where}: expected {missing[0]} (torchvision's name), got no such array"
     )
   for name in names:
-    if problem := weight_arrays.problem_with(arrays[name]):
+    if problem := engine.problem_with(arrays[name]):
       raise ValueError(f"{where}: {name}: {problem}")
   kernel, *of_norm = (np.asarray(arrays[name], np.float64) for name in names)
   if kernel.ndim != 4 or any(x.shape != kernel.shape[:1] for x in of_norm):
