@@ -26,8 +26,9 @@
 # %%
 import importlib.util
 
-PACKAGE = "ifa_jax"
+PACKAGE = ""
 if importlib.util.find_spec("ifa_jax") is None:
+  assert PACKAGE, "Set PACKAGE to a wheel, or to the address of a repository."
   print("Installing", PACKAGE)
   # %pip install --quiet {PACKAGE}
 

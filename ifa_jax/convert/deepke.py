@@ -82,7 +82,11 @@ class Heads:
 class Options(Heads):
   """Settings that DeepKE's checkpoint does not determine."""
 
-  fusion: str = setting("See models.exchange.", "released", choices=[*FUSIONS])
+  fusion: str = setting(
+    "paper: the paper's equations; released: as DeepKE computes it.",
+    "released",
+    choices=[*FUSIONS],
+  )
 
 
 def from_deepke(

@@ -70,7 +70,9 @@ class MKGformerOptions(deepke.Heads):
   """Options of MKGformer; "equations" are a variant for the same weights."""
 
   variant: str = setting(
-    "See models.successors.mkgformer.", "released", choices=[*VARIANTS]
+    "equations: as papers print them; released: as the code computes it.",
+    "released",
+    choices=[*VARIANTS],
   )
 
 

@@ -58,7 +58,7 @@ def define_flags() -> None:
   ):
     flags.DEFINE_string(name, None, f"File for {content}.")
   flags.DEFINE_integer(
-    "num_shown", 5, "Number of these rows to print.", lower_bound=0
+    "num_shown", 5, "Rows of --disagreements to print.", lower_bound=0
   )
   flags.DEFINE_integer(
     "bootstrap_seed", 0, "Seed of the resamples.", lower_bound=0

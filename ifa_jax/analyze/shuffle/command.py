@@ -57,10 +57,16 @@ def define_flags() -> None:
     "num_seeds", 5, "Permutations of shuffle(test).", lower_bound=1
   )
   flags.DEFINE_enum(
-    "unit", "row", sampling.UNITS, "Unit that another shuffle moves."
+    "unit",
+    "row",
+    sampling.UNITS,
+    "image adds a shuffle that moves all rows of a post together.",
   )
   flags.DEFINE_enum(
-    "keep", "nothing", sampling.KEEPS, "Property that it preserves."
+    "keep",
+    "nothing",
+    sampling.KEEPS,
+    "count adds a shuffle among rows with as many pictures and objects.",
   )
   flags.mark_flag_as_required("workdir")
 

@@ -48,7 +48,11 @@ class Options(initialize.Options):
     least=1,
   )
   num_crops: int = setting("Slots for crops of each kind.", 3, least=1)
-  fusion: str = setting("See models.exchange.", "paper", choices=[*FUSIONS])
+  fusion: str = setting(
+    "paper: the paper's equations; released: as DeepKE computes it.",
+    "paper",
+    choices=[*FUSIONS],
+  )
 
 
 _DEFAULT = Options()
