@@ -1,12 +1,16 @@
 """Folders and files that appear complete or not at all."""
 
 import contextlib
+import errno
 import os
 import uuid
 from collections.abc import Generator
 from typing import Any
 
 from ifa_jax.files import json_file, scratch
+
+# Errors of file systems without hard links.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK)
 
 
 @contextlib.contextmanager
@@ -80,8 +84,12 @@ def _move_new(source: str, target: str) -> None:
     os.link(source, target)
   except (FileExistsError, FileNotFoundError):
     raise
-  except OSError:
-    # A file system without hard links.
+  except OSError as error:
+    if error.errno not in _NO_LINKS:
+      raise
+    # Two processes that get here at the same moment both go on.
+    if os.path.lexists(target):
+      raise FileExistsError(target) from None
     os.replace(source, target)
 
 

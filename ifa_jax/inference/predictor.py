@@ -146,12 +146,14 @@ class Predictor:
 
     Args:
       repo_id: "user/name"; created if it is not there.
-      private: whether a repository that is created is private.
+      private: whether a repository that is created is private; an existing one
+        must be.
       license: see `save_pretrained`.
       dataset: see `save_pretrained`.
 
     Raises:
-      ValueError: if the hub cannot be reached or refuses.
+      ValueError: if the hub cannot be reached or refuses, or the repository is
+        public instead of private or holds other files than such a model.
     """
     from ifa_jax.inference.sharing import saving
 

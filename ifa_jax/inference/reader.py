@@ -142,7 +142,9 @@ class Reader:
     if self.model.opens_pictures:
       picture = (opener or Opener()).open(fields)
       listed = boxes.read_list(fields.get("boxes") or [], "boxes")
-    if picture is not None and self.scenes is not None:
+    if picture is None:
+      listed = []
+    elif self.scenes is not None:
       scene = self.scenes.scene(picture.image, listed)
     for names, post in pairs:
       text = self._read_text(names, post, fields.get("caption"))

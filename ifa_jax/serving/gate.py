@@ -80,12 +80,14 @@ class Gate:
 
 def _is_foreign(headers: Headers) -> bool:
   """Returns whether a browser sent a request from the page of another site."""
-  # With a proxy, only the first of these is right. Browsers leave it out on
-  # plain HTTP, unless the server is on the same machine.
+  # Browsers leave the first one out on plain HTTP, unless the server is on the
+  # same machine.
   if site := headers.get("sec-fetch-site"):
     return site not in ("same-origin", "none")
   if origin := headers.get("origin"):
-    return origin.partition("://")[2] != headers.get("host")
+    # A proxy may replace the host. Pages of other sites cannot set its header.
+    hosts = headers.get("x-forwarded-host"), headers.get("host")
+    return origin.partition("://")[2] not in hosts
   return False
 
 

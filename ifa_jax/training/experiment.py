@@ -14,7 +14,6 @@ from ifa_jax.batch import Batch
 from ifa_jax.convert import cache
 from ifa_jax.data import relation_names, schema
 from ifa_jax.data.text import captions
-from ifa_jax.models.config import ModelConfig
 from ifa_jax.runtime.data_parallel import Parallel
 from ifa_jax.runtime.forms import make_parallel
 from ifa_jax.statistics import metrics
@@ -252,9 +251,8 @@ def check_text_len(config: RunConfig) -> None:
       f" {data.caption_len}"
     )
   if model.sees_padding and data.text_buckets:
-    form = "fusion" if isinstance(model, ModelConfig) else "variant"
     raise ValueError(
-      f"data.text_buckets: expected () with the released {form}, which attends"
-      " to padding, so that its logits depend on the padded length; got"
+      "data.text_buckets: expected () for a model whose logits depend on the"
+      " padded length, as the released ones, which attend to padding; got"
       f" {data.text_buckets}"
     )

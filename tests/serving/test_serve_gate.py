@@ -62,6 +62,7 @@ def ask(folder, method, path, parts=(b"",), kind="http", **headers):
     ({"origin": "http://evil.example"}, 403),
     ({"origin": "http://me:8000"}, 403),
     ({"origin": "null"}, 403),
+    ({"origin": "http://page.lan", "x_forwarded_host": "page.lan"}, 200),
     ({"sec_fetch_site": "same-origin", "origin": "https://proxy"}, 200),
     ({"sec_fetch_site": "cross-site"}, 403),
     ({"sec_fetch_site": "same-site", "origin": "http://me:7860"}, 403),

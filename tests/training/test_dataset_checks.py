@@ -151,6 +151,6 @@ def test_released_fusion_refuses_buckets_unless_it_masks_padding():
     check(model=RELEASED, data=buckets)
   check(model=RELEASED)
   check(data=buckets)
-  masked = {"exchange": {"padding_masked_in_visual": True}}
-  check(model=RELEASED | masked, data=buckets)
+  masked = {"padding_masked_in_visual": True, "raw_first_layer": False}
+  check(model=RELEASED | {"exchange": masked}, data=buckets)
   check(model=RELEASED | {"vision": None}, data=buckets)

@@ -66,7 +66,7 @@ def test_a_folder_without_weights_is_named(tmp_path):
     resolve(asked_for(tmp_path))
 
 
-@pytest.mark.parametrize("record", [[], {"config": []}, {"config": {}}])
+@pytest.mark.parametrize("record", [{"config": []}, {"config": {}}])
 def test_a_damaged_record_is_named(tmp_path, record):
   (tmp_path / "config.json").write_text(json.dumps(record))
   with pytest.raises(ValueError, match=r"/config\.json: expected the settings"):

@@ -25,6 +25,11 @@ _MAX_NUMBER = 1 << 63
 # Formats that cannot be read keep their suffix too, and are refused later.
 _PICTURE_SUFFIXES = (*decode.SUFFIXES, ".avif", ".heic", ".heif", ".jxl")
 
+_NO_PICTURE = (
+  "; a post without a picture names a file that does not exist, see"
+  " --missing_pixels=absent"
+)
+
 _KEYS = {
   "token": list,
   "h": dict,
@@ -140,10 +145,8 @@ def read_fields(
       raise rows.missing_key(where, repr(key), fields)
     value = fields[key]
     if not isinstance(value, kind) or isinstance(value, bool):
-      hint = "; a post without a picture names a file that does not exist, see"
-      hint += " --missing_pixels=absent"
       message = f"expected {_DESCRIBED[key]} in {key!r}, got {shown(value)}"
-      message += hint * (key == "img_id" and value is None)
+      message += _NO_PICTURE * (key == "img_id" and value is None)
       raise RowError(where, "wrong type", message)
   return fields
 
@@ -154,6 +157,9 @@ def _read_picture(where: str, img_id: str | int) -> str:
       where, "wrong type", f"expected 'img_id' below 2^63, got {shown(img_id)}"
     )
   img_id = str(img_id)
+  if not img_id:
+    message = f"expected a file name in 'img_id', got ''{_NO_PICTURE}"
+    raise RowError(where, "bad image", message)
   rows.check_bare_name(where, "img_id", img_id)
   # MNRE-1 leaves the suffix out: 64738 is "64738.jpg".
   if not img_id.lower().endswith(_PICTURE_SUFFIXES):

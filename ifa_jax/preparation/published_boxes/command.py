@@ -210,7 +210,10 @@ def _check_splits(
   with_boxes = {row.split for row in rows if found[row.img_id]}
   for split in schema.SPLITS:
     if split not in with_boxes:
-      raise ValueError(f"--boxes: expected a file of {split}, got none")
+      raise ValueError(
+        f"--boxes: expected a box for some picture of {split}, got none; is its"
+        " file missing?"
+      )
 
 
 def _to_pixels(

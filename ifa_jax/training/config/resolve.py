@@ -53,10 +53,10 @@ def resolve(config: RunConfig, folder: RunFolder | None = None) -> RunConfig:
 def _read_begun(folder: RunFolder) -> dict[str, Any]:
   """Returns the record of a run that a folder holds, {} without one."""
   record = folder.read_json("config.json")
-  if record is None or (isinstance(record, dict) and "config" not in record):
+  if not isinstance(record, dict) or "config" not in record:
     # Claiming the folder refuses a file of another program.
     return {}
-  config = record["config"] if isinstance(record, dict) else record
+  config = record["config"]
   model = config.get("model") if isinstance(config, dict) else config
   if not isinstance(model, dict):
     raise ValueError(
