@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import pathlib
 import uuid
 from collections.abc import Generator
 from typing import Any
@@ -27,13 +28,29 @@ def folder(path: str | os.PathLike[str]) -> Generator[str]:
   # A folder cannot replace a link to the empty folder.
   target = os.path.realpath(path)
   parent, name = os.path.split(target)
-  os.makedirs(parent, exist_ok=True)
-  with scratch.folder(parent, f".{name}.partial-") as hidden:
+  with made(parent), scratch.folder(parent, f".{name}.partial-") as hidden:
     partial = os.path.join(hidden, name)
     os.mkdir(partial)
     yield partial
     # Replaces an empty folder too.
     os.rename(partial, target)
+
+
+@contextlib.contextmanager
+def made(path: str | os.PathLike[str]) -> Generator[None]:
+  """Creates a folder and those above it; an error deletes them if empty."""
+  absolute = pathlib.Path(path).absolute()
+  # The innermost one first.
+  absent = [x for x in (absolute, *absolute.parents) if not os.path.lexists(x)]
+  os.makedirs(path, exist_ok=True)
+  try:
+    yield
+  except BaseException:
+    for folder_made in absent:
+      # Something else may be in it by now.
+      with contextlib.suppress(OSError):
+        folder_made.rmdir()
+    raise
 
 
 def check_free(path: str | os.PathLike[str]) -> None:

@@ -6,7 +6,6 @@ predictor.predict({"text": "Ann joins Acme", "head": "Ann", "tail": "Acme",
 -> {"relation": "/per/org/member_of", "probability": 0.93, ...}
 """
 
-import collections
 import functools
 import itertools
 import logging
@@ -264,17 +263,11 @@ class Predictor:
     )
     read = itertools.islice(itertools.chain.from_iterable(groups), skip, None)
     # With a finder, pictures without objects are no sign of missing boxes.
-    seen = {"objects"} if self._finder else set()
-    waiting, num_words, num_unknown = None, 0, 0
-    meant = collections.Counter()
+    expected = self.trained_with - ({"objects"} if self._finder else set())
+    waiting, tally = None, seen_kinds.Tally(self.reader)
     while some := list(itertools.islice(read, batch_size)):
       examples = [found for _, found in some if isinstance(found, Example)]
-      seen.update(*map(seen_kinds.of_post, examples))
-      for question, _ in some:
-        if question.is_last:
-          meant.update(seen_kinds.likely_meant(question.post, self.model))
-      num_words += sum(len(example.text.words) for example in examples)
-      num_unknown += sum(map(self.reader.num_unknown, examples))
+      tally.add(examples, [x.post for x, _ in some if x.is_last])
       started = None
       if examples:
         # Computed while the records of the batch before are made.
@@ -284,9 +277,7 @@ class Predictor:
       waiting = some, started
     if waiting:
       yield from answers.of_batch(*waiting)
-      seen_kinds.log_missing(self.trained_with - seen)
-    seen_kinds.log_likely_meant(meant)
-    seen_kinds.log_unknown_words(num_unknown, num_words)
+      tally.log(expected)
 
   def _complete_all(self, posts: Iterable[Fields]) -> Iterator[Fields]:
     posts = map(self._warn_unread, posts)

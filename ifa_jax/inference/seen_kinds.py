@@ -4,14 +4,15 @@ The kinds besides text are "pictures", whole ones, "objects" in them, and their
 "captions".
 """
 
+import collections
 import difflib
 import functools
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ifa_jax.data.schema import Prepared
-from ifa_jax.inference.reader import Example
+from ifa_jax.inference.reader import Example, Reader
 from ifa_jax.models.base import System
 from ifa_jax.workdir.run_folder import SCENES_FILE, RunFolder
 
@@ -25,6 +26,34 @@ _OTHER_NAMES = {
   "boxes": ("objects", "bboxes", "bbox", "detections"),
   "caption": ("description", "captions"),
 }
+
+
+class Tally:
+  """Counts what posts have, to report inputs that are missing or misspelled."""
+
+  def __init__(self, reader: Reader):
+    """Begins with no post; `reader` has read those that are added."""
+    self._reader = reader
+    self._kinds: set[str] = set()
+    self._meant: collections.Counter[tuple[str, str]] = collections.Counter()
+    self._num_words = self._num_unknown = 0
+
+  def add(
+    self, examples: Iterable[Example], posts: Iterable[Mapping[str, Any]]
+  ) -> None:
+    """Counts the valid questions of a batch, and the posts that end in it."""
+    for post in posts:
+      self._meant.update(likely_meant(post, self._reader.model))
+    for example in examples:
+      self._kinds |= of_post(example)
+      self._num_words += len(example.text.words)
+      self._num_unknown += self._reader.num_unknown(example)
+
+  def log(self, expected: Collection[str]) -> None:
+    """Logs the kinds of inputs that no post has, and odd keys and words."""
+    log_missing(frozenset(expected) - self._kinds)
+    log_likely_meant(self._meant)
+    log_unknown_words(self._num_unknown, self._num_words)
 
 
 def in_words(model: System, trained_with: Collection[str]) -> str:

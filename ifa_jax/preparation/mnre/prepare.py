@@ -17,8 +17,8 @@ from ifa_jax.cluster import connection
 from ifa_jax.convert.sources import sha256
 from ifa_jax.data import schema
 from ifa_jax.data.mnre import tree
-from ifa_jax.files import scratch
-from ifa_jax.preparation import parents, versions
+from ifa_jax.files import scratch, whole
+from ifa_jax.preparation import versions
 from ifa_jax.preparation.mnre import draw
 from ifa_jax.preparation.mnre.plan import Plan, Planner, Settings
 from ifa_jax.statistics import counts_only
@@ -266,10 +266,8 @@ def _write(
     ValueError: if a dataset has come meanwhile and `overwrite` is off.
   """
   settings = planner.settings
-  parent = os.path.dirname(folder)
   with contextlib.ExitStack() as stack:
-    stack.enter_context(parents.removed_on_error(parent))
-    os.makedirs(parent, exist_ok=True)
+    stack.enter_context(whole.made(os.path.dirname(folder)))
     hidden = stack.enter_context(
       scratch.folder(settings.data_dir, ".preparing-")
     )

@@ -30,7 +30,7 @@ from ifa_jax.data.scenes import store
 from ifa_jax.data.scenes.store import Scene
 from ifa_jax.files import json_file, whole
 from ifa_jax.files.shown import shown
-from ifa_jax.preparation import counts, parents
+from ifa_jax.preparation import counts
 from ifa_jax.preparation.mnre1_graphs import words
 from ifa_jax.preparation.mnre1_graphs.words import Sentence
 
@@ -66,7 +66,7 @@ def convert(
       file and line; or if `out` is not empty.
   """
   counted = {}
-  with parents.removed_on_error(out), whole.folder(out) as partial:
+  with whole.folder(out) as partial:
     for split in schema.SPLITS:
       pictures = read_scenes(graphs, split)
       sentences = read_sentences(graphs, split, pictures)

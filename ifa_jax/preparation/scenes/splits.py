@@ -14,7 +14,7 @@ from ifa_jax.data.mnre.row import Row
 from ifa_jax.data.scenes import store
 from ifa_jax.data.text import dependency_parser as parser
 from ifa_jax.files import whole
-from ifa_jax.preparation import joins, parents
+from ifa_jax.preparation import joins
 from ifa_jax.preparation.scenes.maker import (
   NO_FILE,
   REASONS,
@@ -42,8 +42,7 @@ def produce(settings: Settings) -> dict[str, dict[str, int]]:
     )
   skip = settings.on_error == "skip"
   on_error = (lambda error: None) if skip else tree.raise_error
-  out = settings.out
-  with parents.removed_on_error(out), whole.folder(out) as partial:
+  with whole.folder(settings.out) as partial:
     maker = Maker(settings)
     parse = parser.load(settings.parser, settings.parser_model)
     by_split = {
