@@ -170,6 +170,36 @@ def test_a_missing_picture_is_named_by_its_folder(settings, tmp_path):
     prepare(settings(format="jsonl", raw_dir=raw_dir, missing_pixels="error"))
 
 
+@pytest.mark.parametrize("form", ["mnre", "jsonl"])
+@pytest.mark.parametrize("limit", [None, 5])
+def test_relations_that_are_never_trained_are_reported(
+  form, limit, settings, tmp_path, caplog
+):
+  names = {"train": "ab", "val": ("a", "None"), "test": "bc"}
+  if form == "mnre":
+    rows = {x: [raw_tree.row(relation=y) for y in names[x]] for x in names}
+    tree = raw_tree.write_tree(tmp_path / "tree", rows, relations=None)
+  else:
+    rows = {x: [line(relation=y) for y in names[x]] for x in names}
+    tree = write_jsonl(tmp_path / "tree", rows)
+  survey(
+    Planner(
+      settings(
+        format=form,
+        raw_dir=str(tree),
+        protocol="none",
+        missing_pixels="absent",
+        limit=limit,
+      )
+    )
+  )
+  found = [x for x in caplog.messages if "misspelt" in x]
+  expected = (
+    "test: 1 of 2 relations have no row in train, first 'c' (misspelt?)"
+  )
+  assert found == [expected] * (limit is None)
+
+
 THAI = line("สมชายอยู่เชียงใหม่", (0, 5), (9, 18))
 
 

@@ -78,11 +78,6 @@ def test_a_box_outside_of_the_picture_is_refused(picture):
     scene_builder.make_scene(picture, outside, PIXELS)
 
 
-def test_a_label_is_text():
-  with pytest.raises(ValueError, match=r"here, box 0: .* as 'label', got 3"):
-    boxes.read_list([{"box": [0, 0, 9, 9], "score": 1, "label": 3}], "here")
-
-
 @pytest.fixture(scope="module")
 def opened():
   """Paths of the pictures that were opened, in order."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from ifa_jax.data import schema
-from ifa_jax.data.formats.reader import Reader, warn_untrained
+from ifa_jax.data.formats.reader import Reader
 from ifa_jax.data.mnre import tree
 from ifa_jax.data.mnre.row import Row, RowError
 
@@ -30,8 +30,7 @@ class Mnre(Reader):
 
   @functools.cached_property
   def relations(self) -> list[str]:
-    """As `tree.read_relations`; warns of those without a row in train."""
-    warn_untrained(tree.relations_by_split(self.raw_dir))
+    """As `tree.read_relations`."""
     return tree.read_relations(self.raw_dir)
 
   def rows(

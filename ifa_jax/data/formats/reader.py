@@ -139,7 +139,6 @@ class Reader(abc.ABC):
       )
       for split in schema.SPLITS
     }
-    warn_untrained(by_split)
     names = [*dict.fromkeys(itertools.chain(*by_split.values()))]
     negative = [name for name in names if name.lower() in NEGATIVE]
     if len(negative) > 1:

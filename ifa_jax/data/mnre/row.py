@@ -93,7 +93,7 @@ def check_relation(where: str, relation: str) -> None:
     )
 
 
-def check_bare_name(where: str, kind: str, name: Any) -> None:
+def check_bare_name(where: str, kind: str, name: Any, hint: str = "") -> None:
   """Raises RowError unless `name` is a file's name without a folder.
 
   `../../etc/passwd` would read a file outside of the data.
@@ -104,7 +104,8 @@ def check_bare_name(where: str, kind: str, name: Any) -> None:
     raise RowError(
       where,
       f"{kind} leaves the data folder" if leaves else f"bad {kind}",
-      f"expected the bare name of a file, got {shown(name)}",
+      f"expected the bare name of a file, got {shown(name)}"
+      + hint * (name == ""),
     )
 
 

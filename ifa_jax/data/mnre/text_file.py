@@ -157,10 +157,7 @@ def _read_picture(where: str, img_id: str | int) -> str:
       where, "wrong type", f"expected 'img_id' below 2^63, got {shown(img_id)}"
     )
   img_id = str(img_id)
-  if not img_id:
-    message = f"expected a file name in 'img_id', got ''{_NO_PICTURE}"
-    raise RowError(where, "bad img_id", message)
-  rows.check_bare_name(where, "img_id", img_id)
+  rows.check_bare_name(where, "img_id", img_id, _NO_PICTURE)
   # MNRE-1 leaves the suffix out: 64738 is "64738.jpg".
   if not img_id.lower().endswith(_PICTURE_SUFFIXES):
     img_id += ".jpg"

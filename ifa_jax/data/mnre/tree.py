@@ -131,24 +131,13 @@ def read_rows(
     )
 
 
-def relations_by_split(raw_dir: str) -> dict[str, dict[str, None]]:
-  """Returns split -> the relations of its rows, in the order of the rows.
-
-  Bad lines are left out: they are reported when the rows are read.
-
-  Raises:
-    ValueError: if a text file is missing or empty.
-  """
-  ignore = lambda error: None  # noqa: E731
-  return {
-    split: dict.fromkeys(
-      row.relation for row in read_rows(raw_dir, split, None, None, ignore)
-    )
-    for split in schema.SPLITS
-  }
-
-
 def _sorted_by_text(raw_dir: str) -> list[str]:
-  names = {*itertools.chain(*relations_by_split(raw_dir).values())}
+  # Bad lines are reported when the rows are read.
+  ignore = lambda error: None  # noqa: E731
+  names = {
+    row.relation
+    for split in schema.SPLITS
+    for row in read_rows(raw_dir, split, None, None, ignore)
+  }
   is_none = relation_names.is_none
   return sorted(names, key=lambda name: (not is_none(name), name))

@@ -16,6 +16,7 @@ from ifa_jax.cli import progress
 from ifa_jax.cluster import connection
 from ifa_jax.convert.sources import sha256
 from ifa_jax.data import schema
+from ifa_jax.data.formats.reader import warn_untrained
 from ifa_jax.data.mnre import tree
 from ifa_jax.files import scratch, whole
 from ifa_jax.preparation import versions
@@ -98,7 +99,8 @@ class Survey(NamedTuple):
 def survey(planner: Planner) -> Survey:
   """Plans every row and keeps none; the first invalid row ends it.
 
-  Warns of a tokenizer that knows too few of the words.
+  Warns of a tokenizer that knows too few of the words, and of relations that
+  no row of train has.
 
   Raises:
     ValueError: for an invalid row (unless rows are skipped), for missing
@@ -110,6 +112,7 @@ def survey(planner: Planner) -> Survey:
   if settings.on_error == "skip":
     on_error = lambda error: None  # noqa: E731
   num_rows: dict[str, int] = dict.fromkeys(schema.SPLITS, 0)
+  relations: dict[str, dict[str, None]] = {x: {} for x in schema.SPLITS}
   missing: dict[str, str] = {}
   num_files = num_words = num_unknown = num_captions = 0
   pictures = hashlib.sha256()
@@ -119,6 +122,7 @@ def survey(planner: Planner) -> Survey:
     plans = planner.plans(split, on_error)
     for plan in progress.bar(plans, f"reading {split}", unit=" rows"):
       num_rows[split] += 1
+      relations[split][plan.row.relation] = None
       num_words += len(plan.row.words)
       num_unknown += plan.num_unknown
       num_captions += bool(plan.caption.words)
@@ -144,6 +148,9 @@ def survey(planner: Planner) -> Survey:
       *(planner.tokenizer.name, num_unknown, num_words),
       100 * num_unknown / num_words,
     )
+  # With a limit, train may lack any.
+  if settings.limit is None:
+    warn_untrained(relations)
   planner.report_joins()
   return Survey(
     num_rows, num_files, pictures.hexdigest(), num_captions, with_objects

@@ -1,9 +1,9 @@
 """The base of all readers: the relations, their order, and bad rows."""
 
 import pytest
-import raw_tree
 from format_files import NO_FILES, line, open_reader, write_jsonl
 
+from ifa_jax.data.formats.reader import warn_untrained
 from ifa_jax.data.mnre.row import RowError
 
 
@@ -51,36 +51,18 @@ def test_two_names_of_one_class_are_refused(names, message, tmp_path):
     _ = reader(tmp_path, *names).relations
 
 
-def test_relations_that_are_never_trained_give_a_warning(tmp_path, caplog):
-  _ = reader(tmp_path, "a", "b", test=["b", "c"]).relations
-  assert "test: 1 of 2 relations have no row in train, first 'c'" in caplog.text
-  assert "val:" not in caplog.text
-
-
-@pytest.mark.parametrize("none", ["None", "NA"])
-def test_a_negative_class_without_a_row_in_train_is_not_misspelt(
-  none, tmp_path, caplog
-):
-  _ = reader(tmp_path, "a", val=["a", none], test=[none]).relations
-  assert not caplog.messages
-
-
-@pytest.mark.silent_input
-@pytest.mark.parametrize("has_file", [True, False], ids=["file", "no file"])
-def test_relations_of_mnre_that_are_never_trained_give_a_warning(
-  has_file, tmp_path, caplog
-):
-  names = {"train": ("a", "b"), "val": ("a", "None"), "test": ("b", "c")}
-  rows = {
-    split: [raw_tree.row(relation=name) for name in listed]
-    for split, listed in names.items()
-  }
-  ids = ("None", "a", "b", "c") if has_file else None
-  tree = raw_tree.write_tree(tmp_path, rows, relations=ids)
-  assert open_reader(tree, "mnre").relations == ["None", "a", "b", "c"]
+def test_relations_that_are_never_trained_give_a_warning(caplog):
+  names = {"train": "ab", "val": "a", "test": "bc"}
+  warn_untrained({x: dict.fromkeys(listed) for x, listed in names.items()})
   assert caplog.messages == [
     "test: 1 of 2 relations have no row in train, first 'c' (misspelt?)"
   ]
+
+
+@pytest.mark.parametrize("none", ["None", "NA"])
+def test_a_negative_class_without_a_row_in_train_is_not_misspelt(none, caplog):
+  warn_untrained({"train": {"a": None}, "val": {none: None}, "test": {}})
+  assert not caplog.messages
 
 
 def test_bad_rows_can_be_skipped(tmp_path):

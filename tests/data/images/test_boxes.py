@@ -120,3 +120,8 @@ def test_fractions_among_pixels_are_refused_and_a_corner_pixel_is_not():
   corner = [box(0, 0, 9, 9), box(0, 0, 1, 1)]
   assert len(boxes.read_list(corner, "here")) == 2
   assert len(boxes.read_list([box(0, 0, 2, 0.5)], "here")) == 1
+
+
+def test_a_label_is_text():
+  with pytest.raises(ValueError, match=r"here, box 0: .* as 'label', got 3"):
+    boxes.read_list([{"box": [0, 0, 9, 9], "score": 1, "label": 3}], "here")

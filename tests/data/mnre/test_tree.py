@@ -79,7 +79,7 @@ BAD = {
     {**ROW, "relation": "/per/per/enemy"}
   ): "unknown relation: expected .*, got '/per/per/en",
   repr({**ROW, "img_id": "../../etc/passwd"}): "img_id leaves the data folder",
-  repr({**ROW, "img_id": ""}): "bad img_id: expected a file name .* got '';",
+  repr({**ROW, "img_id": ""}): "bad img_id: expected the bare .* got '';",
 }
 
 
