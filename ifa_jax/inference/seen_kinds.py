@@ -29,7 +29,7 @@ _OTHER_NAMES = {
 
 
 class Tally:
-  """Counts what posts have, to report inputs that are missing or misspelled."""
+  """Counts the inputs of posts, to report missing and misspelled ones."""
 
   def __init__(self, reader: Reader):
     """Begins with no post; `reader` has read those that are added."""

@@ -15,7 +15,8 @@ from ifa_jax.analyze.leak import command as leak
 from ifa_jax.data import schema
 from ifa_jax.preparation.mnre import command as mnre
 from ifa_jax.preparation.mnre.plan import Planner
-from ifa_jax.preparation.mnre.prepare import prepare, survey
+from ifa_jax.preparation.mnre.prepare import prepare
+from ifa_jax.preparation.mnre.survey import survey
 from ifa_jax.preparation.per_picture import pictures
 
 pytestmark = pytest.mark.slow

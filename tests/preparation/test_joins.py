@@ -8,7 +8,7 @@ import pytest
 import raw_tree
 
 from ifa_jax.preparation.mnre.plan import Planner, Settings
-from ifa_jax.preparation.mnre.prepare import survey
+from ifa_jax.preparation.mnre.survey import survey
 from ifa_jax.preparation.scenes import splits
 
 pytestmark = pytest.mark.silent_input

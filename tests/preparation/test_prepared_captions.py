@@ -15,7 +15,8 @@ from ifa_jax.data.text.tokenizer import Tokenizer
 from ifa_jax.models import registry
 from ifa_jax.preparation.mnre import command as mnre
 from ifa_jax.preparation.mnre.plan import Planner
-from ifa_jax.preparation.mnre.prepare import prepare, survey
+from ifa_jax.preparation.mnre.prepare import prepare
+from ifa_jax.preparation.mnre.survey import survey
 from ifa_jax.training import experiment
 from ifa_jax.training.config.run_config import RunConfig
 

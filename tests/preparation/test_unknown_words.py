@@ -9,7 +9,7 @@ import raw_tree
 from ifa_jax.data import schema
 from ifa_jax.preparation.mnre import command
 from ifa_jax.preparation.mnre.plan import Planner, Settings
-from ifa_jax.preparation.mnre.prepare import survey
+from ifa_jax.preparation.mnre.survey import survey
 
 THAI = raw_tree.row("ทราย ชอบ ทะเล ที่ ภูเก็ต", (0, 1), (4, 5))
 ENGLISH = raw_tree.row()
